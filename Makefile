@@ -1,0 +1,64 @@
+# Every target makes what it needs: .venv is built at the first use and again when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
+DEMO := runs/demo
+ROLLOUTS ?= ../shared/data/rollouts
+
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test layout lint format bench prediction reader collect-example clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts: a table and a picture
+	@rm -rf $(DEMO)
+	$(BIN)/memreward warmup $(EXAMPLE) --memory $(DEMO)/memory --labels 0.2 --seed 0
+	$(BIN)/memreward score $(EXAMPLE) --memory $(DEMO)/memory --out $(DEMO)/scored.jsonl
+	$(BIN)/memreward ledger --memory $(DEMO)/memory
+	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 1 --out $(DEMO)/evaluation --page
+
+test: $(STAMP) layout ## run the tests (pytest), layout first
+	$(BIN)/pytest --ignore=tests/test_layout.py
+
+layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
+	@$(BIN)/pytest tests/test_layout.py
+
+lint: $(STAMP) ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## let ruff repair and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## time scoring, warmup and encoding
+	$(BIN)/python benchmarks/bench.py
+
+prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write benchmarks/results/prediction.md
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
+	$(BIN)/python benchmarks/prediction.py $(ROLLOUTS)
+
+reader: $(STAMP) ## report what a language model that reads the rollouts adds
+	$(BIN)/python benchmarks/reader.py
+
+collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
+	$(BIN)/memreward collect --preset example --out $(EXAMPLE)
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) (the first time only: about 3 GB and some minutes; pip's log: $(VENV)/install.log)"
+	@$(PYTHON) -m venv $(VENV)
+	@sh .ci/install $(VENV)
+	@touch $@

@@ -1,0 +1,53 @@
+"""Puts the commands together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memreward import __version__
+from memreward.cli.collect import collect
+from memreward.cli.evaluate import evaluate
+from memreward.cli.inspect import inspect
+from memreward.cli.ledger import ledger
+from memreward.cli.score import score
+from memreward.cli.warmup import warmup
+
+app = typer.Typer(
+    name="memreward",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (warmup, score, inspect, ledger, evaluate, collect):
+    app.command()(command)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memreward {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 nothing could be scored, 130 interrupted.")
+def memreward(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Predict the rewards of rollouts nobody labelled, from an experience memory and a few labels.
+
+    Examples:
+      memreward warmup rollouts.jsonl --memory runs/memory --labels 0.2
+      memreward score new.jsonl --memory runs/memory --out scored.jsonl
+      memreward evaluate rollouts.jsonl --labels 0.2 --seeds 5
+    """
+
+
+def main() -> None:
+    """Run the command line; exits with one of the codes in `memreward.cli.errors.Exit`."""
+    app()

@@ -1,0 +1,69 @@
+"""How a command ends: its exit code, and what it says when it fails."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import typer
+
+from memreward.cli.output import printable
+from memreward.types import MemRewardError
+
+
+class Exit(IntEnum):
+    """Exit codes; 2, wrong usage, is given by the parser of the command line."""
+
+    OK = 0
+    BAD_INPUT = 1
+    USAGE = 2
+    NOTHING_SCORED = 3
+    INTERRUPTED = 130
+
+
+def ends_well(resume: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Turn what a command raises into a message and an exit code, without a traceback.
+
+    Args:
+        resume: What to do after an interruption.
+    """
+
+    def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def guarded(*given: Any, **options: Any) -> Any:
+            try:
+                return command(*given, **options)
+            except MemRewardError as error:
+                raise _ended(f"Error: {error}", Exit.BAD_INPUT) from error
+            except BrokenPipeError:
+                # The reader of our output has gone, as in `memreward ... | head`; stdout must not be flushed again.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(Exit.OK) from None
+            except OSError as error:
+                raise _ended(f"Error: {_failure(error)}", Exit.BAD_INPUT) from error
+            except KeyboardInterrupt as error:
+                raise _ended(f"\nInterrupted. {resume}", Exit.INTERRUPTED) from error
+
+        return guarded
+
+    return wrap
+
+
+def _ended(message: str, code: Exit) -> typer.Exit:
+    typer.echo(printable(message), err=True)
+    return typer.Exit(code)
+
+
+def _failure(error: OSError) -> str:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    remedies = {
+        errno.ENOSPC: "free some space and run the same command again",
+        errno.EACCES: "choose a path that you may read and write",
+        errno.ENOENT: "check the path",
+    }
+    return f"{what}; {remedies.get(error.errno or 0, 'repair what it names and run the same command again')}"

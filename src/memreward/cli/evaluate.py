@@ -1,0 +1,130 @@
+"""`memreward evaluate`: every predictor on labelled files, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from memreward.cli.common import AsJson, DuplicateTexts, Files, SkipBad, read_files
+from memreward.cli.errors import ends_well
+from memreward.cli.models import EncoderName, ReaderName, chosen_models
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output
+from memreward.experiments.evaluate import EvaluationConfig
+from memreward.predict.config import ABLATIONS, PredictorConfig
+from memreward.types import ConfigurationError
+
+if TYPE_CHECKING:
+    from memreward.experiments.cells import PredictorFactory
+
+OURS = "memreward"
+PAPER = "paper"
+RESULT = "evaluation.json"
+PAGE = "evaluation.html"
+
+
+@ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
+@options_from("settings", EvaluationConfig, panel="Evaluation", names={"workers": "jobs"})
+def evaluate(
+    files: Files,
+    *,
+    predictors: Annotated[
+        str,
+        typer.Option(help="Which to compare, with commas between: names, and baselines, ablations or all for many."),
+    ] = f"{OURS},baselines",
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Add the predictor without each of its parts, and the paper's.")
+    ] = False,
+    preset: Annotated[
+        Literal["default", "paper"], typer.Option(help="Settings of memreward and of its ablations.")
+    ] = "default",
+    encoder: EncoderName = None,
+    reader: ReaderName = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
+        "runs/evaluation"
+    ),
+    page: Annotated[bool, typer.Option("--page", help="Also write a page with pictures (extra: report).")] = False,
+    skip_bad: SkipBad = False,
+    duplicates: DuplicateTexts = "auto",
+    as_json: AsJson = False,
+    settings: Changes[EvaluationConfig],
+) -> None:
+    """Label a share of the queries, predict the rest with every predictor, and compare.
+
+    Splits are by query id. All labels that are used stand in the ledger it prints.
+
+    Examples:
+      memreward evaluate rollouts.jsonl --labels 0.2 --seeds 5
+      memreward evaluate a.jsonl b.jsonl --labels 0.05,0.1,0.2,0.5 --out runs/evaluation --page
+      memreward evaluate rollouts.jsonl --predictors memreward,majority --memory-rollouts 4 --json
+    """
+    from memreward.experiments.evaluate import evaluate as run_evaluation
+    from memreward.features.cache import DiskVectorStore
+    from memreward.features.encoder import CachedEncoder
+    from memreward.features.featurizer import Featurizer
+
+    output = Output(as_json)
+    config = settings.made()
+    chosen = chosen_predictors(predictors, PredictorConfig.preset(preset), ablations=ablations)
+    models = chosen_models(encoder, reader)
+    named = {
+        name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
+        for name, file in file_names(files).items()
+    }
+    with output.progress() as steps:
+        plain = models.load_encoder(steps)
+        cached = CachedEncoder(plain, DiskVectorStore(plain.name))
+        featurizer = Featurizer(cached, models.load_reader(steps))
+        result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", progress=steps)
+    result.save(out / RESULT)
+    for table in [*result.tables(), *result.differences(), result.ledger_table()]:
+        output.table(table.title, table.columns, table.rows)
+    for failure in result.failures():
+        output.note(f"not fitted: {failure}")
+    written = [out / RESULT]
+    if page:
+        from memreward.experiments.report import write_page
+
+        written.append(write_page(result, out / PAGE))
+    output.note(f"written: {', '.join(map(str, written))}")
+    output.result(result.to_dict())
+
+
+def chosen_predictors(text: str, config: PredictorConfig, *, ablations: bool) -> dict[str, PredictorFactory]:
+    """Return factories for the names in `text`, in its order; "baselines", "ablations" and "all" stand for many.
+
+    Raises:
+        ConfigurationError: a name is unknown.
+    """
+    from memreward.predict.baselines import BASELINES
+    from memreward.predict.graph_predictor import GraphPredictor
+
+    def ours(settings: PredictorConfig, name: str) -> PredictorFactory:
+        return partial(GraphPredictor, settings, name=name)
+
+    reduced = {name: ours(config.ablated(name), name) for name in ABLATIONS}
+    reduced[PAPER] = ours(PredictorConfig.preset(PAPER), PAPER)
+    known: dict[str, PredictorFactory] = {OURS: ours(config, OURS), **BASELINES, **reduced}
+    many = {"baselines": BASELINES, "ablations": reduced, "all": known}
+    chosen: dict[str, PredictorFactory] = {}
+    for name in [*text.split(","), *(["ablations"] if ablations else [])]:
+        if name not in many and name not in known:
+            raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
+        chosen |= many[name] if name in many else {name: known[name]}
+    return chosen
+
+
+def file_names(files: Sequence[Path]) -> Mapping[str, Path]:
+    """Return a short name for each file: its own without suffixes, or its path where two files share that.
+
+    Raises:
+        ConfigurationError: a file is given twice.
+    """
+    if len(set(files)) < len(files):
+        raise ConfigurationError(f"a file is given twice among {', '.join(map(str, files))}; give each once")
+    short = [file.name.split(".jsonl")[0].removesuffix(".parquet") for file in files]
+    return {name if short.count(name) == 1 else str(file): file for name, file in zip(short, files, strict=True)}

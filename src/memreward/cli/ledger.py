@@ -1,0 +1,48 @@
+"""`memreward ledger`: every label that was paid for, and for what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from memreward.cli.common import AsJson, MemoryUri
+from memreward.cli.errors import ends_well
+from memreward.cli.output import Output
+
+
+@ends_well("Nothing was changed: run the same command again.")
+def ledger(
+    *,
+    memory: MemoryUri,
+    entries: Annotated[bool, typer.Option("--entries", help="List every entry, not only the totals.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the labels that were consumed: how many queries and judgements, by use and by source.
+
+    A query counts once, however many of its rollouts were judged; a judgement is one verdict on one rollout.
+
+    Examples:
+      memreward ledger --memory runs/memory
+      memreward ledger --memory runs/memory --entries --json
+    """
+    from memreward.memory import ExperienceMemory
+
+    output = Output(as_json)
+    book = ExperienceMemory.open(memory, create=False).ledger
+    totals = book.totals()
+    listed = book.entries() if entries else []
+    columns = ("queries", "judgements", "references")
+    for title, part in (("use", "uses"), ("source", "sources")):
+        rows = [(name, *(sums[c] for c in columns)) for name, sums in totals[part].items()]
+        output.table(
+            f"Labels by {title}", (title, *columns), [*rows, ("all, each once", *(totals[c] for c in columns))]
+        )
+    if entries:
+        shown = (
+            (e.query_id, e.rollout_id, e.correct, e.source, e.use, datetime.fromtimestamp(e.time, UTC).isoformat()[:19])
+            for e in listed
+        )
+        output.table("Entries", ("query", "rollout", "correct", "source", "use", "time (UTC)"), shown)
+    output.result(totals | ({"entries": listed} if entries else {}))

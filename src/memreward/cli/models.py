@@ -1,0 +1,129 @@
+"""Encoders and readers as commands use them: made from a name, showing how far they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memreward.cli.output import Steps
+from memreward.types import Encoder, FloatArray, Rollout, StoreError
+
+if TYPE_CHECKING:
+    from memreward.features.reader import Reader, Reading
+
+DEFAULT_ENCODER = "all-MiniLM-L6-v2"
+_RECORD = "warmup.json"
+
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help='Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.',
+        show_default=f"{DEFAULT_ENCODER}, or that of warmup",
+        metavar="NAME",
+    ),
+]
+ReaderName = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        help="Name or folder of a causal language model that reads the rollouts: slower, and it knows more.",
+        show_default="none, or that of warmup",
+        metavar="NAME",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Names of the models that turn rollouts into numbers; None reads none."""
+
+    encoder: str = DEFAULT_ENCODER
+    reader: str | None = None
+
+    def load_encoder(self, steps: Steps) -> Encoder:
+        """Load the encoder; texts it encodes are shown."""
+        from memreward.features.encoder import load_encoder
+
+        return _ShownEncoder(load_encoder(self.encoder), steps)
+
+    def load_reader(self, steps: Steps) -> _ShownReader | None:
+        """Load the reader, if there is one; rollouts it reads are shown."""
+        if self.reader is None:
+            return None
+        from memreward.features.reader import Reader, ReaderConfig
+
+        return _ShownReader(Reader(ReaderConfig(self.reader)), steps)
+
+
+def chosen_models(encoder: str | None, reader: str | None, recorded: Models | None = None) -> Models:
+    """Return what was named on the command line, else what was recorded, else the defaults."""
+    base = recorded or Models()
+    return Models(encoder or base.encoder, reader or base.reader)
+
+
+def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None:
+    """Write what a warmup was asked to do beside its predictor."""
+    record = {"encoder": models.encoder, "reader": models.reader, **settings}
+    (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def recorded_models(folder: Path) -> Models | None:
+    """Return the models of the warmup that wrote `folder`, or None where it was not done by the command line.
+
+    Raises:
+        StoreError: the record is damaged.
+    """
+    path = folder / _RECORD
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Models(record["encoder"], record["reader"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} cannot be read ({error!r}): delete it and name --encoder, or warm up again"
+        ) from error
+
+
+class _ShownEncoder:
+    """An encoder that tells how many texts it has encoded."""
+
+    def __init__(self, encoder: Encoder, steps: Steps) -> None:
+        self._encoder, self._steps, self._done = encoder, steps, 0
+
+    @property
+    def name(self) -> str:
+        return self._encoder.name
+
+    @property
+    def dimension(self) -> int:
+        return self._encoder.dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        vectors = self._encoder.encode(texts)
+        self._done += len(texts)
+        self._steps("encoding texts", self._done)
+        return vectors
+
+
+class _ShownReader:
+    """A reader that tells how many rollouts it has read."""
+
+    def __init__(self, reader: Reader, steps: Steps) -> None:
+        self._reader, self._steps = reader, steps
+
+    def read(self, rollouts: Sequence[Rollout]) -> Reading:
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            self._steps("reading rollouts", done, len(rollouts))
+
+        return self._reader.read(rollouts, advance)

@@ -1,0 +1,174 @@
+"""Command-line options made from configuration dataclasses: name, type, default and help stand there once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+Config = TypeVar("Config")
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Changes(Generic[Config]):
+    """What the command line says about one configuration.
+
+    Attributes:
+        config: The configuration's class.
+        values: Value by path of field names; only of options that were given.
+    """
+
+    config: type[Config]
+    values: Mapping[tuple[str, ...], Any]
+
+    def made(self, base: Config | None = None) -> Config:
+        """Return `base` (the class's defaults, if None) with the given options changed.
+
+        Raises:
+            ConfigurationError: if the configuration refuses a value.
+        """
+        made: Config = _built(self.config, base, self.values)
+        return made
+
+
+def options_from(
+    parameter: str,
+    config: type[Any],
+    *,
+    panel: str,
+    leave_out: tuple[str, ...] = (),
+    names: Mapping[str, str] | None = None,
+) -> Callable[[Command], Command]:
+    """Give a command one option for each field of a frozen dataclass.
+
+    The command receives them as `parameter`, a `Changes` of `config`. A nested dataclass becomes options with the
+    field's name in front (`graph.near` is `--graph-near`), a tuple becomes a comma-separated list, a bool becomes
+    `--x / --no-x`. Help is the field's line under "Attributes:" in the docstring of the class.
+
+    Args:
+        parameter: Name of the command's parameter that the options replace.
+        config: The dataclass.
+        panel: Heading of the options in `--help`.
+        leave_out: Fields without an option.
+        names: Option by field, where the field's own name is taken or unclear.
+
+    Raises:
+        TypeError: when the command is made, if a field has a type that no option can hold.
+    """
+    settings = [s for s in _settings(config, names or {}) if s.path[0] not in leave_out]
+
+    def wrap(command: Command) -> Command:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            p.replace(annotation=hints.get(p.name, p.annotation))
+            for p in inspect.signature(command).parameters.values()
+            if p.name != parameter
+        ]
+        made = [setting.as_parameter(panel) for setting in settings]
+
+        @functools.wraps(command)
+        def with_options(**given: Any) -> Any:
+            values = {s.path: given.pop(s.parameter) for s in settings}
+            changes = Changes(config, {path: value for path, value in values.items() if value is not None})
+            return command(**given, **{parameter: changes})
+
+        signature = inspect.Signature([*own, *made])
+        with_options.__signature__ = signature  # type: ignore[attr-defined]
+        with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        return with_options
+
+    return wrap
+
+
+@dataclass(frozen=True)
+class _Setting:
+    parameter: str
+    path: tuple[str, ...]
+    kind: Any
+    default: Any
+    help: str
+    flag: str
+
+    def as_parameter(self, panel: str) -> inspect.Parameter:
+        required = self.default is MISSING
+        kind, extra = _option_kind(self.kind, ".".join(self.path))
+        flag = f"--{self.flag}/--no-{self.flag}" if kind is bool else f"--{self.flag}"
+        shown = False if required else _shown(self.default)
+        option = typer.Option(flag, help=self.help, show_default=shown, rich_help_panel=panel, **extra)
+        return inspect.Parameter(
+            self.parameter,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if required else None,
+            annotation=Annotated[kind if required else kind | None, option],
+        )
+
+
+def _settings(config: type[Any], names: Mapping[str, str], above: tuple[str, ...] = ()) -> Iterator[_Setting]:
+    hints = get_type_hints(config)
+    texts = attribute_texts(config)
+    for item in fields(config):
+        path = (*above, item.name)
+        if is_dataclass(hints[item.name]):
+            yield from _settings(hints[item.name], names, path)
+            continue
+        parameter = "_".join((config.__name__, *path))
+        flag = names.get(".".join(path), "-".join(path)).replace("_", "-")
+        yield _Setting(parameter, path, hints[item.name], _default(item), texts.get(item.name, ""), flag)
+
+
+def attribute_texts(config: type[Any]) -> dict[str, str]:
+    """Return the text of each field under "Attributes:" in a class's docstring."""
+    section = inspect.getdoc(config) or ""
+    section = section.partition("Attributes:\n")[2]
+    section = re.split(r"\n(?=\S)", section)[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
+    if hint in (bool, int, float, str, Path) or get_origin(hint) is Literal:
+        return hint, {}
+    if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
+        item = get_args(hint)[0]
+        # typer takes a tuple for a fixed number of words; str with a parser stays one word.
+        return str, {"parser": functools.partial(comma_separated, item), "metavar": f"{item.__name__.upper()},..."}
+    raise TypeError(f"{name}: no option can hold {hint}; leave the field out or give it another type")
+
+
+def comma_separated(kind: Callable[[str], Any], text: str) -> tuple[Any, ...]:
+    """Read "0.1,0.2" as (0.1, 0.2)."""
+    try:
+        return tuple(kind(piece) for piece in text.split(",") if piece)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}; give values with commas between them") from error
+
+
+def _shown(default: Any) -> str | bool:
+    if default is None or default in ("", ()):
+        return False
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _built(config: Any, base: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    changes = {path[0]: value for path, value in values.items() if len(path) == 1}
+    defaults = {item.name: _default(item) for item in fields(config)}
+    for name in {path[0] for path in values if len(path) > 1}:
+        part = defaults[name] if base is None else getattr(base, name)
+        changes[name] = _built(type(part), part, {path[1:]: v for path, v in values.items() if path[0] == name})
+    return config(**changes) if base is None else replace(base, **changes)

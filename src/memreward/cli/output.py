@@ -1,0 +1,144 @@
+"""What a command says: results on stdout (tables, or JSON with `--json`), everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+_SECONDS_BETWEEN_LINES = 5.0
+_WIDTH_OF_FILES = 160
+
+
+class Output:
+    """Where one command writes.
+
+    Args:
+        as_json: Print the result as one JSON object on stdout instead of tables.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(highlight=False)
+        if not self._out.is_terminal:
+            self._out.width = _WIDTH_OF_FILES
+        self._err = Console(stderr=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, as it is: no markup, no wrapping."""
+        self._err.print(printable(text), markup=False, soft_wrap=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right."""
+        if self.as_json:
+            return
+        rows = list(rows)
+        table = Table(title=Text(title, style="bold"), title_justify="left")
+        for index, column in enumerate(columns):
+            numeric = any(isinstance(row[index], int | float | np.number) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*map(_cell, row))
+        self._out.print(table)
+
+    def result(self, value: Any) -> None:
+        """Print `value` as JSON on stdout if `--json` was given."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(plain(value), ensure_ascii=True, allow_nan=False) + "\n")
+
+    @contextmanager
+    def progress(self) -> Iterator[Steps]:
+        """Show progress on stderr while the block runs: a bar on a terminal, else a line every five seconds."""
+        if self._err.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=self._err) as bars:
+                yield _Bars(bars)
+        else:
+            yield _Lines(self.note)
+
+
+class Steps:
+    """Called with what is done, how much of it, and of how much (0 if that is not known)."""
+
+    def __call__(self, stage: str, done: int, total: int = 0) -> None:
+        """Show that `done` of `total` steps of `stage` are finished."""
+        raise NotImplementedError
+
+
+class _Bars(Steps):
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int = 0) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
+        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+
+
+class _Lines(Steps):
+    def __init__(self, say: Any) -> None:
+        self._say = say
+        self._started = self._shown = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int = 0) -> None:
+        now = time.monotonic()
+        if now - self._shown < _SECONDS_BETWEEN_LINES:
+            return
+        self._shown = now
+        of = f" of {total}" if total else ""
+        self._say(f"  {stage}: {done}{of}, {now - self._started:.0f} s")
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON can hold it; what is not a number (NaN, infinity) becomes null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _cell(value: Any) -> Text:
+    if value is None:
+        return Text("-")
+    if isinstance(value, float | np.floating):
+        return Text(f"{value:.3f}" if math.isfinite(value) else "-")
+    return Text(printable(str(value)))
+
+
+def printable(text: str) -> str:
+    """Return `text` with what no terminal can show (lone surrogates) replaced by "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")

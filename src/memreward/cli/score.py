@@ -1,0 +1,140 @@
+"""`memreward score`: rollouts in, a reward with a confidence for each out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memreward.cli.common import (
+    AsJson,
+    DuplicateTexts,
+    Files,
+    MemoryUri,
+    PredictorFolder,
+    SkipBad,
+    load_predictor,
+    read_files,
+)
+from memreward.cli.errors import Exit, ends_well
+from memreward.cli.models import EncoderName, ReaderName
+from memreward.cli.output import Output, Steps, plain
+from memreward.types import Group
+
+if TYPE_CHECKING:
+    from memreward.predict.reward_predictor import RewardPredictor
+
+_QUERIES_AT_ONCE = 64
+
+
+@ends_well("No file was written: run the same command again.")
+def score(
+    files: Files,
+    *,
+    memory: MemoryUri,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go, one JSON object a rollout.")],
+    predictor: PredictorFolder = None,
+    encoder: EncoderName = None,
+    reader: ReaderName = None,
+    skip_bad: SkipBad = False,
+    duplicates: DuplicateTexts = "keep",
+    as_json: AsJson = False,
+) -> None:
+    """Give every rollout a predicted reward in [0, 1] with a confidence, or abstain and say why.
+
+    Labels in the files are not read. Each line of the output holds query_id, rollout_id, value (null is an abstention),
+    confidence and reason.
+
+    Examples:
+      memreward score new.jsonl --memory runs/memory --out scored.jsonl
+      memreward score new.jsonl --memory runs/memory --out scored.jsonl --json
+    """
+    output = Output(as_json)
+    tally = _Tally()
+    with output.progress() as steps:
+        made = load_predictor(memory, predictor, encoder, reader, steps)
+        groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates)
+        _write_lines(out, _lines(made, groups, tally, steps))
+    output.table(
+        f"Scores in {out}",
+        ("queries", "rollouts", "scored", "abstained", "mean value", "mean confidence"),
+        [(tally.queries, tally.rollouts, tally.scored, tally.abstained, tally.mean_value, tally.mean_confidence)],
+    )
+    if tally.reasons:
+        output.table("Abstentions", ("reason", "rollouts"), sorted(tally.reasons.items(), key=lambda item: -item[1]))
+    output.result({"out": out, **tally.as_dict()})
+    if not tally.scored:
+        output.note("Nothing could be scored: every rollout was abstained from; the reasons stand in the output.")
+        raise typer.Exit(Exit.NOTHING_SCORED)
+
+
+class _Tally:
+    """Counts over all scores."""
+
+    def __init__(self) -> None:
+        self.queries = self.rollouts = self.scored = 0
+        self.sum_of_values = self.sum_of_confidences = 0.0
+        self.reasons: dict[str, int] = {}
+
+    def add(self, value: float | None, confidence: float, reason: str) -> None:
+        self.rollouts += 1
+        self.sum_of_confidences += confidence
+        if value is None:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        else:
+            self.scored += 1
+            self.sum_of_values += value
+
+    @property
+    def abstained(self) -> int:
+        return self.rollouts - self.scored
+
+    @property
+    def mean_value(self) -> float | None:
+        return self.sum_of_values / self.scored if self.scored else None
+
+    @property
+    def mean_confidence(self) -> float | None:
+        return self.sum_of_confidences / self.rollouts if self.rollouts else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "queries": self.queries,
+            "rollouts": self.rollouts,
+            "scored": self.scored,
+            "abstained": self.abstained,
+            "mean_value": self.mean_value,
+            "mean_confidence": self.mean_confidence,
+            "reasons": self.reasons,
+        }
+
+
+def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, steps: Steps) -> Iterator[str]:
+    """Score whole groups, some at a time: a group that is cut loses the agreement of its rollouts."""
+    groups = iter(groups)
+    while batch := list(islice(groups, _QUERIES_AT_ONCE)):
+        rollouts = [rollout for group in batch for rollout in group.rollouts]
+        scores = predictor.score(rollouts) if rollouts else []
+        for rollout, given in zip(rollouts, scores, strict=True):
+            tally.add(given.value, given.confidence, given.reason)
+            line = {"query_id": rollout.query.id, "rollout_id": rollout.id, **plain(given)}
+            yield json.dumps(line, ensure_ascii=True, allow_nan=False)
+        tally.queries += len(batch)
+        steps("scoring queries", tally.queries)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,321 @@
+"""Rollout files on disk: JSON Lines (plain or gzip) and Parquet, streamed, checked, and written atomically."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS, group_from_record, group_to_record
+from memreward.data.unicode import escape_surrogates, restore_surrogates
+from memreward.types import ConfigurationError, DataError, Group, Truth
+
+Duplicates = Literal["keep", "drop", "auto"]
+
+# A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
+_CHANCE_LENGTH = 400
+_FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
+_BATCH = 256
+# Our own Parquet files keep provenance as JSON, which Arrow types cannot hold without loss; this key marks them.
+_PARQUET_MARK = b"memreward.provenance"
+_PROVENANCE = "provenance"
+_ROLLOUT_TYPE = pa.struct(
+    [
+        ("id", pa.string()),
+        ("text", pa.large_string()),
+        ("correct", pa.bool_()),
+        ("policy_version", pa.string()),
+        ("token_logprobs", pa.list_(pa.float64())),
+        ("truncated", pa.bool_()),
+        (_PROVENANCE, pa.large_string()),
+    ]
+)
+_PARQUET_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("dataset", pa.string()),
+        ("domain", pa.string()),
+        ("query", pa.large_string()),
+        ("reference", pa.large_string()),
+        ("rollouts", pa.list_(_ROLLOUT_TYPE)),
+        (_PROVENANCE, pa.large_string()),
+    ],
+    metadata={_PARQUET_MARK: b"json"},
+)
+
+# What stands in a file: where, and its record or what is wrong with it.
+_Entry = tuple[str, Any | DataError]
+
+
+def read_groups(
+    path: str | Path,
+    *,
+    skip_bad: bool = False,
+    on_skip: Callable[[str], None] | None = None,
+    duplicates: Duplicates = "keep",
+) -> Iterator[Group]:
+    """Stream the groups of a rollout file, one question at a time.
+
+    Args:
+        path: A .jsonl, .jsonl.gz or .parquet file of the schema in `memreward.data.records`.
+        skip_bad: Leave out what breaks the schema instead of raising; the rest of a torn file is left out as well.
+        on_skip: Called with the message of each entry that was left out.
+        duplicates: "drop" leaves out a rollout whose text stood before in its question; "auto" does so only for texts
+            longer than 400 characters, which a sampler does not repeat by chance. Ids are those without dropping.
+
+    Raises:
+        DataError: the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the schema; the
+            message names file, line, field and remedy.
+        ConfigurationError: `duplicates` is unknown.
+    """
+    if duplicates not in get_args(Duplicates):
+        raise ConfigurationError(f"duplicates={duplicates!r} is unknown; use one of {', '.join(get_args(Duplicates))}")
+    path = Path(path)
+    entries = _parquet_entries(path) if _format(path) == ".parquet" else _json_entries(path)
+    return _checked(path, entries, _Skipper(on_skip) if skip_bad else None, duplicates)
+
+
+def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
+    """Write groups with all they hold, the sealed truth too, in the format that the file's name ends on.
+
+    The file appears whole or not at all: a temporary file beside it is synced and renamed.
+
+    Returns:
+        Number of groups written.
+
+    Raises:
+        DataError: the name ends on no known format, a group does not fit together, or the disk refuses.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    write = _write_parquet if _format(path) == ".parquet" else _write_json
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            count = write(file, groups, path)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+class _Skipper:
+    """Reports what is left out."""
+
+    def __init__(self, on_skip: Callable[[str], None] | None) -> None:
+        self.on_skip = on_skip
+        self.count = 0
+
+    def __call__(self, error: DataError) -> None:
+        self.count += 1
+        if self.on_skip is not None:
+            self.on_skip(str(error))
+
+
+def _checked(path: Path, entries: Iterator[_Entry], skip: _Skipper | None, duplicates: Duplicates) -> Iterator[Group]:
+    query_ids: dict[str, str] = {}
+    rollout_ids: set[str] = set()
+    for where, entry in entries:
+        try:
+            group = _group(where, entry)
+            _refuse_repeated_ids(group, where, query_ids, rollout_ids)
+        except DataError as error:
+            if skip is None:
+                raise
+            skip(error)
+            continue
+        query_ids[group.query.id] = where
+        rollout_ids.update(rollout.id for rollout in group.rollouts)
+        yield group if duplicates == "keep" else _without_duplicates(group, duplicates)
+    if not query_ids:
+        reason = f"all {skip.count} entries were left out" if skip and skip.count else "it is empty"
+        raise DataError(f"{path}: no question could be read: {reason}; write one JSON object a line")
+
+
+def _group(where: str, entry: Any | DataError) -> Group:
+    if isinstance(entry, DataError):
+        raise entry
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: a line must hold a JSON object, not {type(entry).__name__}; see the schema")
+    return group_from_record(entry, where=where)
+
+
+def _refuse_repeated_ids(group: Group, where: str, query_ids: dict[str, str], rollout_ids: set[str]) -> None:
+    if group.query.id in query_ids:
+        raise DataError(
+            f"{where}: field 'id': question {group.query.id!r} stands already at {query_ids[group.query.id]}; "
+            "put all rollouts of a question on one line"
+        )
+    for index, rollout in enumerate(group.rollouts):
+        if rollout.id in rollout_ids:
+            raise DataError(
+                f"{where}: field 'rollouts[{index}].id': {rollout.id!r} is the id of an earlier rollout; "
+                "give each rollout its own id"
+            )
+
+
+def _without_duplicates(group: Group, duplicates: Duplicates) -> Group:
+    seen: set[str] = set()
+    kept: list[int] = []
+    for index, rollout in enumerate(group.rollouts):
+        repeats = rollout.text in seen and (duplicates == "drop" or len(rollout.text) > _CHANCE_LENGTH)
+        if not repeats:
+            kept.append(index)
+        seen.add(rollout.text)
+    return replace(
+        group,
+        rollouts=tuple(group.rollouts[index] for index in kept),
+        truth=Truth(group.truth.reference, tuple(group.truth.correct[index] for index in kept)),
+        rollout_provenance=tuple(group.rollout_provenance[index] for index in kept),
+    )
+
+
+def _json_entries(path: Path) -> Iterator[_Entry]:
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    where = f"{path}, line {number}"
+                    yield where, _json_entry(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        where = f"{path}, after line {number}"
+        yield where, DataError(f"{where}: not a whole gzip file ({error}); copy or compress it again")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _json_entry(line: bytes, where: str) -> Any | DataError:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return DataError(f"{where}: byte {error.start + 1} is not UTF-8 ({error.reason}); save the file as UTF-8")
+    except json.JSONDecodeError as error:
+        return DataError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}; write one JSON object a line")
+    except (ValueError, RecursionError) as error:
+        return DataError(f"{where}: JSON that cannot be read: {error}; shorten the number or nesting")
+
+
+def _parquet_entries(path: Path) -> Iterator[_Entry]:
+    try:
+        with pq.ParquetFile(path) as file:
+            ours = _PARQUET_MARK in (file.schema_arrow.metadata or {})
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for index in range(batch.num_rows):
+                    number += 1
+                    where = f"{path}, row {number}"
+                    yield where, _parquet_entry(batch.slice(index, 1), where, ours=ours)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _parquet_entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | DataError:
+    try:
+        record: dict[str, Any] = row.to_pylist()[0]
+        return _restored(record) if ours else _without_absent(record)
+    except UnicodeDecodeError as error:
+        return DataError(f"{where}: a text is not UTF-8 ({error.reason}); write the column as UTF-8 strings")
+
+
+def _restored(record: dict[str, Any]) -> dict[str, Any]:
+    """A row of our own: surrogates and provenance as they were."""
+    record = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in record.items()}
+    rollouts = [
+        {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in rollout.items()}
+        for rollout in record["rollouts"]
+    ]
+    for entry in (record, *rollouts):
+        entry.update(json.loads(entry.pop(_PROVENANCE)))
+    return {**record, "rollouts": rollouts}
+
+
+def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
+    """A row of anyone's: Arrow fills keys that a rollout did not have with null."""
+    rollouts = record.get("rollouts")
+    if isinstance(rollouts, list):
+        record["rollouts"] = [
+            {key: value for key, value in rollout.items() if value is not None}
+            if isinstance(rollout, dict)
+            else rollout
+            for rollout in rollouts
+        ]
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _write_json(file: Any, groups: Iterable[Group], path: Path) -> int:
+    if path.suffix != ".gz":
+        return _write_lines(file, groups)
+    # Without name and time, equal groups give equal files.
+    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
+        return _write_lines(compressed, groups)
+
+
+def _write_lines(file: Any, groups: Iterable[Group]) -> int:
+    count = 0
+    for group in groups:
+        file.write(_json_line(group_to_record(group)))
+        count += 1
+    return count
+
+
+def _json_line(record: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n"
+    except UnicodeEncodeError:
+        # Only an escape can hold a lone surrogate.
+        return json.dumps(record, default=str).encode() + b"\n"
+
+
+def _write_parquet(file: Any, groups: Iterable[Group], _path: Path) -> int:
+    count = 0
+    remaining = iter(groups)
+    with pq.ParquetWriter(file, _PARQUET_SCHEMA, compression="zstd") as writer:
+        while batch := [_parquet_row(group_to_record(group)) for group in islice(remaining, _BATCH)]:
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=_PARQUET_SCHEMA))
+            count += len(batch)
+    return count
+
+
+def _parquet_row(record: dict[str, Any]) -> dict[str, Any]:
+    row = _packed(record, QUERY_KEYS)
+    row["rollouts"] = [_packed(rollout, ROLLOUT_KEYS) for rollout in record["rollouts"]]
+    return row
+
+
+def _packed(record: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    row = {key: escape_surrogates(value) if isinstance(value, str) else value for key, value in record.items()}
+    provenance = {key: record[key] for key in record if key not in keys}
+    return {**{key: row.get(key) for key in keys}, _PROVENANCE: json.dumps(provenance, default=str)}
+
+
+def _format(path: Path) -> str:
+    for suffix in _FORMATS:
+        if path.name.endswith(suffix):
+            return suffix
+    raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(_FORMATS)}")
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read: {error.strerror or error}; check the path and its permissions")
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    reason = error.strerror or error
+    return DataError(f"{path}: cannot be written: {reason}; free space or choose another folder, nothing was changed")

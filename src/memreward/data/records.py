@@ -1,0 +1,184 @@
+"""One record of a rollout file, checked field by field, to and from a `Group`.
+
+The schema, one question a record::
+
+    {"id", "dataset", "domain", "query", "reference",
+     "rollouts": [{"id", "text", "correct", "policy_version", "token_logprobs", "truncated", ...}], ...}
+
+Needed are `id`, `domain`, `query`, `rollouts`, and `text` in each rollout. Keys that are not named here are provenance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from memreward.parsing import parse_rollout
+from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, UnknownDomainError
+
+QUERY_KEYS = ("id", "dataset", "domain", "query", "reference", "rollouts")
+ROLLOUT_KEYS = ("id", "text", "correct", "policy_version", "token_logprobs", "truncated")
+
+
+class _Fields:
+    """The fields of one JSON object, refused with place, name, reason and remedy where they break the schema."""
+
+    def __init__(self, record: Mapping[str, Any], where: str, path: str = "") -> None:
+        self.record = record
+        self.where = where
+        self.path = path
+
+    def error(self, key: str, problem: str, remedy: str, kind: type[DataError] = DataError) -> DataError:
+        place = f"{self.where}: " if self.where else ""
+        return kind(f"{place}field '{self.path}{key}': {problem}; {remedy}")
+
+    def text(self, key: str, remedy: str, *, empty: bool) -> str:
+        if key not in self.record:
+            raise self.error(key, "is missing", remedy)
+        value = self.record[key]
+        if not isinstance(value, str):
+            raise self.error(key, f"is {_shown(value)}, not a string", remedy)
+        if not empty and not value.strip():
+            raise self.error(key, "is empty", remedy)
+        return value
+
+    def optional_text(self, key: str, remedy: str) -> str | None:
+        value = self.record.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.error(key, f"is {_shown(value)}, neither a string nor null", remedy)
+        return value
+
+    def optional_truth(self, key: str, remedy: str) -> bool | None:
+        value = self.record.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.error(key, f"is {_shown(value)}, none of true, false and null", remedy)
+        return value
+
+    def logprobs(self, key: str) -> tuple[float, ...] | None:
+        value = self.record.get(key)
+        if value is None:
+            return None
+        remedy = "write one finite log-probability for each sampled token, or leave the key out"
+        if not isinstance(value, list):
+            raise self.error(key, f"is {_shown(value)}, not a list", remedy)
+        for index, number in enumerate(value):
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise self.error(f"{key}[{index}]", f"is {_shown(number)}, not a finite number", remedy)
+        return tuple(float(number) for number in value)
+
+    def others(self, known: tuple[str, ...]) -> dict[str, Any]:
+        return {key: value for key, value in self.record.items() if key not in known}
+
+
+def group_from_record(record: Mapping[str, Any], *, where: str = "") -> Group:
+    """Check one record and parse its rollouts.
+
+    A rollout's id is its own "id", else "<query id>/<index in the record>".
+
+    Args:
+        record: A record of the schema above, as JSON gives it.
+        where: Put before the message of an error, e.g. "rollouts.jsonl, line 3".
+
+    Raises:
+        DataError: a field is missing or has a value that breaks the schema.
+        UnknownDomainError: the domain is none of `DOMAINS`.
+    """
+    fields = _Fields(record, where)
+    query = _query(fields)
+    records = record.get("rollouts")
+    if not isinstance(records, list):
+        problem = "is missing" if "rollouts" not in record else f"is {_shown(records)}, not a list"
+        raise fields.error("rollouts", problem, "write a list of objects, [] for a question without rollouts")
+    rollouts: list[Rollout] = []
+    correct: list[bool | None] = []
+    provenance: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for index, entry in enumerate(records):
+        if not isinstance(entry, Mapping):
+            raise fields.error(f"rollouts[{index}]", f"is {_shown(entry)}, not an object", 'write {"text": ...}')
+        own = _Fields(entry, where, f"rollouts[{index}].")
+        rollout = _rollout(own, query, index)
+        if rollout.id in seen:
+            raise own.error("id", f"{rollout.id!r} stands twice in this question", "give each rollout its own id")
+        seen.add(rollout.id)
+        rollouts.append(rollout)
+        correct.append(own.optional_truth("correct", "write true, false, or null where no trustworthy label exists"))
+        provenance.append(own.others(ROLLOUT_KEYS))
+    reference = fields.optional_text(
+        "reference", "write the answer as a string, tests as a string that holds a JSON list, or null"
+    )
+    truth = Truth(reference, tuple(correct))
+    return Group(query, tuple(rollouts), truth, fields.others(QUERY_KEYS), tuple(provenance))
+
+
+def group_to_record(group: Group) -> dict[str, Any]:
+    """Return the record that `group_from_record` reads back as an equal group; the sealed truth is written too.
+
+    Raises:
+        DataError: truth or provenance do not have one entry for each rollout.
+    """
+    count = len(group.rollouts)
+    correct = group.truth.correct or (None,) * count
+    provenance = group.rollout_provenance or ({},) * count
+    if len(correct) != count or len(provenance) != count:
+        raise DataError(
+            f"query {group.query.id!r}: {count} rollouts with {len(correct)} verdicts and {len(provenance)} provenance "
+            "entries; give one of each for every rollout, or none at all"
+        )
+    return {
+        "id": group.query.id,
+        "dataset": group.query.dataset,
+        "domain": group.query.domain,
+        "query": group.query.text,
+        "reference": group.truth.reference,
+        "rollouts": [
+            _rollout_record(rollout, verdict, extra)
+            for rollout, verdict, extra in zip(group.rollouts, correct, provenance, strict=True)
+        ],
+        **{key: value for key, value in group.provenance.items() if key not in QUERY_KEYS},
+    }
+
+
+def _query(fields: _Fields) -> Query:
+    identity = fields.text("id", "give each question an id of its own, the same one in every file", empty=False)
+    domain = fields.text("domain", f"write one of {', '.join(DOMAINS)}", empty=True)
+    if domain not in DOMAINS:
+        remedy = f"write one of {', '.join(DOMAINS)} ('other' works on evidence that needs no domain)"
+        raise fields.error("domain", f"{domain!r} is unknown", remedy, UnknownDomainError)
+    text = fields.text("query", "write the full question text, multiple choice with its options", empty=False)
+    dataset = fields.optional_text("dataset", "name where the question is from, or leave the key out")
+    return Query(identity, text, domain, dataset or "")
+
+
+def _rollout(fields: _Fields, query: Query, index: int) -> Rollout:
+    text = fields.text("text", "write the completion as it was sampled", empty=True)
+    identity = f"{query.id}/{index}"
+    if fields.record.get("id") is not None:
+        identity = fields.text("id", "give each rollout an id of its own, or leave the key out", empty=False)
+    return parse_rollout(
+        query,
+        text,
+        id=identity,
+        policy_version=fields.optional_text("policy_version", "write the step or name as a string") or "",
+        token_logprobs=fields.logprobs("token_logprobs"),
+        truncated=fields.optional_truth("truncated", "write true, false, or null where it is unknown"),
+    )
+
+
+def _rollout_record(rollout: Rollout, correct: bool | None, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": rollout.id, "text": rollout.text, "correct": correct}
+    if rollout.policy_version:
+        record["policy_version"] = rollout.policy_version
+    if rollout.token_logprobs is not None:
+        record["token_logprobs"] = list(rollout.token_logprobs)
+    if rollout.truncated is not None:
+        record["truncated"] = rollout.truncated
+    record.update((key, value) for key, value in provenance.items() if key not in ROLLOUT_KEYS)
+    return record
+
+
+def _shown(value: object) -> str:
+    """How a wrong value is quoted: short, however long it is."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Experiments: predictors compared on files of rollouts, and the pages that show it."""

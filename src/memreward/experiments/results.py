@@ -1,0 +1,254 @@
+"""What an evaluation found, as plain data, as JSON, and as tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from memreward.predict.metrics import METRICS
+from memreward.types import DataError
+
+HEADINGS: Mapping[str, str] = {
+    "auc": "AUC",
+    "group_auc": "group AUC",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "ece": "ECE",
+    "brier": "Brier",
+    "best_of_n": "best of n",
+    "majority_of_n": "majority",
+    "oracle_of_n": "oracle",
+    "advantage_cosine": "cosine",
+    "gated_cosine": "gated cosine",
+    "coverage": "coverage",
+}
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric: mean of the seeds and 95 % bootstrap interval over queries; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One predictor on one file (or in the mean of several) at one label share.
+
+    Attributes:
+        file: Name of the file, or of the mean.
+        pool: What each query's rollouts are pooled with; "" if memory holds no earlier ones.
+        labels: Share (at most 1) or number of labelled queries.
+        predictor: Its name.
+        figures: Metric -> figure.
+        differences: Reference predictor -> metric -> paired difference to it.
+        seeds: Metric -> figure of every seed; empty for a mean.
+        seconds: Fit and prediction time of every seed.
+        failures: Why it could not be fitted, by seed; empty if it always was.
+        roc: True positive rates at evenly spaced false positive rates from 0 to 1, mean of the seeds.
+        reliability: "predicted", "observed", "count": the calibration curve over all seeds.
+    """
+
+    file: str
+    pool: str
+    labels: float
+    predictor: str
+    figures: Mapping[str, Figure]
+    differences: Mapping[str, Mapping[str, Figure]]
+    seeds: tuple[Mapping[str, float], ...] = ()
+    seconds: tuple[float, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    roc: tuple[float, ...] = ()
+    reliability: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuild from JSON."""
+        parts = dict(record)
+        parts["figures"] = _figures(record["figures"])
+        parts["differences"] = {name: _figures(metrics) for name, metrics in record["differences"].items()}
+        parts["seeds"] = tuple({name: _number(v) for name, v in seed.items()} for seed in record["seeds"])
+        parts["roc"] = tuple(_number(value) for value in record["roc"])
+        parts["reliability"] = {k: tuple(map(_number, curve)) for k, curve in record["reliability"].items()}
+        parts["seconds"] = tuple(record["seconds"])
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column headings and cells ready to print."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return a Markdown section with the table; numbers stand at the right."""
+        align = [":---", *["---:"] * (len(self.columns) - 1)]
+        lines = [self.columns, align, *self.rows]
+        return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Everything an evaluation found.
+
+    Attributes:
+        config: The evaluation's settings.
+        versions: Package -> version.
+        files: File -> "queries", "rollouts", "judged", "right".
+        ledger: One entry a split: file, pool, labels, seed, and what its two ledgers released for which use.
+        rows: Every predictor on every file, pool and label share, then the means.
+    """
+
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    files: Mapping[str, Mapping[str, int]]
+    ledger: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
+
+    def row(self, file: str, predictor: str, *, labels: float | None = None, pool: str | None = None) -> Row:
+        """Return the one row that fits.
+
+        Raises:
+            DataError: if none or several do.
+        """
+        found = [
+            row
+            for row in self.rows
+            if (row.file, row.predictor) == (file, predictor)
+            and labels in (None, row.labels)
+            and pool in (None, row.pool)
+        ]
+        if len(found) != 1:
+            raise DataError(
+                f"{len(found)} rows for {predictor!r} on {file!r} at labels={labels}, pool={pool!r}: name one"
+            )
+        return found[0]
+
+    def tables(self) -> list[Table]:
+        """Return one table for each file, pool and label share, with every predictor."""
+        return [self._table(*key, list(rows)) for key, rows in self._parts().items()]
+
+    def differences(self) -> list[Table]:
+        """Return the paired differences to each reference in AUC, group AUC and best-of-n."""
+        shown = ("auc", "group_auc", "accuracy", "best_of_n", "advantage_cosine", "gated_cosine")
+        return [
+            Table(
+                f"{_title(*key)}: difference to {reference}",
+                ("predictor", *(HEADINGS[name] for name in shown)),
+                tuple(
+                    (row.predictor, *(signed(row.differences[reference][name]) for name in shown))
+                    for row in rows
+                    if row.predictor != reference
+                ),
+            )
+            for key, rows in self._parts().items()
+            for reference in rows[0].differences
+        ]
+
+    def ledger_table(self) -> Table:
+        """Return what was released, for which use, one line a split."""
+        lines = tuple(
+            (
+                *(str(entry["file"]), str(entry["pool"]), _share(entry["labels"]), str(entry["seed"])),
+                *(str(entry[use][unit]) for use in ("warmup", "evaluation") for unit in ("queries", "judgements")),
+            )
+            for entry in self.ledger
+        )
+        columns = ("file", "pool", "labels", "seed", "labelled queries", "labelled rollouts", "held-out queries")
+        return Table("Label ledger", (*columns, "held-out rollouts"), lines)
+
+    def failures(self) -> list[str]:
+        """Return a line for every predictor that could not be fitted in some split."""
+        return [
+            f"{row.predictor} on {row.file}, {_share(row.labels)} labelled, seed {seed}: {reason}"
+            for row in self.rows
+            for seed, reason in row.failures.items()
+        ]
+
+    def markdown(self) -> str:
+        """Return all tables as Markdown."""
+        tables = [*self.tables(), *self.differences()]
+        return "\n".join(table.markdown() for table in tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; NaN is null."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: if it is no such file.
+        """
+        try:
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+            rows = tuple(Row.from_dict(row) for row in record.pop("rows"))
+            return cls(rows=rows, ledger=tuple(record.pop("ledger")), **record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path} is no result of an evaluation ({error!r}): run memreward evaluate again"
+            ) from error
+
+    def _parts(self) -> dict[tuple[str, str, float], list[Row]]:
+        parts: dict[tuple[str, str, float], list[Row]] = {}
+        for row in self.rows:
+            parts.setdefault((row.file, row.pool, row.labels), []).append(row)
+        return parts
+
+    def _table(self, file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
+        lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
+        return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines)
+
+
+def signed(figure: Figure) -> str:
+    """Return a difference with its interval: "+.012 [-.003, .027]"."""
+    if math.isnan(figure.value):
+        return "–"
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _cell(metric: str, figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "–"
+    if metric == "group_auc":
+        return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+    return f"{figure.value:.3f}"
+
+
+def _title(file: str, pool: str, labels: float) -> str:
+    return ", ".join(part for part in (file, pool, f"{_share(labels)} labelled") if part)
+
+
+def _share(labels: float) -> str:
+    return f"{labels:.0%}" if labels <= 1 else f"{labels:.0f} queries"
+
+
+def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    return {name: Figure(**{key: _number(v) for key, v in figure.items()}) for name, figure in record.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

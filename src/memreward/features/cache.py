@@ -1,0 +1,175 @@
+"""Where computed vectors are kept, keyed by the hash of the text they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from memreward.types import FloatArray, SchemaVersionError, StoreError
+
+_SCHEMA_VERSION = 1
+_HASHES_PER_STATEMENT = 500  # SQLite builds allow at least 999 parameters
+_SECONDS_TO_WAIT_FOR_LOCK = 60.0
+_SAMPLED_PIECES = 16
+_SAMPLED_BYTES = 65_536
+
+
+@runtime_checkable
+class VectorStore(Protocol):
+    """Vectors of one encoder or reader, by `memreward.types.content_hash` of what was encoded."""
+
+    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the known ones among `hashes`, each a (d,) float32 vector."""
+        ...
+
+    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
+        """Keep row i of `vectors` (n, d) under `hashes[i]`; a hash that is known keeps its first vector.
+
+        An encoder's calls all have one d; a reader's differ, since its rows hold one number a token.
+        """
+        ...
+
+
+class DictVectorStore:
+    """Vectors in this process's memory, gone with it."""
+
+    def __init__(self) -> None:
+        self._vectors: dict[str, FloatArray] = {}
+
+    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
+        """See `VectorStore.get`."""
+        return {key: self._vectors[key] for key in hashes if key in self._vectors}
+
+    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
+        """See `VectorStore.put`."""
+        for key, vector in zip(hashes, vectors, strict=True):
+            self._vectors.setdefault(key, np.array(vector, dtype=np.float32))
+
+
+class DiskVectorStore:
+    """Vectors in one SQLite file that several processes and threads may read and append to at once.
+
+    Every `put` is one transaction: a killed process leaves whole ones only, and the file stays readable. The file is
+    in write-ahead mode, which needs a local disk. An instance holds no open connection, so it may be pickled, forked
+    and shared between threads.
+
+    Args:
+        namespace: Name of the encoder or reader; vectors of different namespaces never meet.
+        folder: Holds `vectors.sqlite`; made if absent. None is `default_cache_folder()`.
+
+    Raises:
+        StoreError: if the file cannot be made, read or written.
+        SchemaVersionError: if a newer release of memreward made it.
+    """
+
+    def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
+        self.namespace = namespace
+        self.path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the cache folder {self.path.parent}: {error}; {_REMEDY}") from error
+        with self._connection() as connection:
+            self._create_tables(connection)
+
+    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
+        """See `VectorStore.get`."""
+        found: dict[str, FloatArray] = {}
+        with self._connection() as connection:
+            for some in _batches(dict.fromkeys(hashes), _HASHES_PER_STATEMENT):
+                marks = ",".join("?" * len(some))
+                rows = connection.execute(
+                    f"SELECT hash, vector FROM vectors WHERE namespace = ? AND hash IN ({marks})",
+                    (self.namespace, *map(bytes.fromhex, some)),
+                )
+                found |= {key.hex(): np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in rows}
+        return found
+
+    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
+        """See `VectorStore.put`."""
+        rows = [
+            (self.namespace, bytes.fromhex(key), np.asarray(vector, dtype="<f4").tobytes())
+            for key, vector in zip(hashes, vectors, strict=True)
+        ]
+        with self._connection() as connection, connection:
+            connection.executemany("INSERT OR IGNORE INTO vectors (namespace, hash, vector) VALUES (?, ?, ?)", rows)
+
+    def __len__(self) -> int:
+        with self._connection() as connection:
+            count = connection.execute("SELECT count(*) FROM vectors WHERE namespace = ?", (self.namespace,))
+            return int(count.fetchone()[0])
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT_FOR_LOCK)) as connection:
+                connection.execute("PRAGMA synchronous = NORMAL")
+                yield connection
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot use the vector cache {self.path}: {error}; {_REMEDY}") from error
+
+    def _create_tables(self, connection: sqlite3.Connection) -> None:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > _SCHEMA_VERSION:
+            raise SchemaVersionError(
+                f"the vector cache {self.path} has schema version {version}, this release reads {_SCHEMA_VERSION}: "
+                "update memreward, or set MEMREWARD_CACHE to another folder"
+            )
+        if version == _SCHEMA_VERSION:
+            return
+        connection.execute("PRAGMA journal_mode = WAL")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS vectors "
+                "(namespace TEXT NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (namespace, hash))"
+            )
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+_REMEDY = "free some space, delete the file (it only saves time), or set MEMREWARD_CACHE to another local folder"
+
+
+def default_cache_folder() -> Path:
+    """Return the folder for vectors: `$MEMREWARD_CACHE`, or memreward's place in the platform's cache folder."""
+    if own := os.environ.get("MEMREWARD_CACHE"):
+        return Path(own).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "memreward"
+    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "memreward"
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Return 12 hexadecimal digits that change with the model in `folder`, wherever the folder lies.
+
+    Reads at most 1 MiB of a file, at fixed places, so a model of any size takes milliseconds: training, which moves
+    every weight, is seen; one changed weight between the places read is not.
+    """
+    digest = hashlib.sha256()
+    suffixes = {".safetensors", ".bin", ".json", ".txt", ".model", ".jinja"}
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix in suffixes):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(folder).as_posix()}:{size}".encode())
+        with file.open("rb") as handle:
+            for piece in range(_SAMPLED_PIECES):
+                handle.seek(max(0, size - _SAMPLED_BYTES) * piece // (_SAMPLED_PIECES - 1))
+                digest.update(handle.read(_SAMPLED_BYTES))
+                if size <= _SAMPLED_BYTES:
+                    break
+    return digest.hexdigest()[:12]
+
+
+def _batches(items: dict[str, None], size: int) -> Iterator[list[str]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

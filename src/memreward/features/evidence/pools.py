@@ -1,0 +1,100 @@
+"""The rollouts of one call cut into pools: all rollouts of a query, whatever their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.parsing import cluster_answers
+from memreward.types import IntArray, Rollout
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pools:
+    """n rollouts of q queries, with the sums that every family of signals needs.
+
+    Attributes:
+        rollouts: The n rollouts.
+        query_ids: q ids in order of first appearance.
+        group: (n,) index into `query_ids`.
+        cluster: (n,) class of equivalent answers, unique across queries; -1 without an answer.
+    """
+
+    rollouts: Sequence[Rollout]
+    query_ids: tuple[str, ...]
+    group: IntArray
+    cluster: IntArray
+
+    @classmethod
+    def of(cls, rollouts: Sequence[Rollout]) -> Pools:
+        """Pool the rollouts by query id and cluster each pool's answers."""
+        index: dict[str, int] = {}
+        group = np.array([index.setdefault(r.query.id, len(index)) for r in rollouts], dtype=np.int64)
+        cluster = np.full(len(rollouts), -1, dtype=np.int64)
+        used = 0
+        for rows in _rows_of(group, len(index)):
+            query = rollouts[rows[0]].query
+            answers = [rollouts[i].answer for i in rows]
+            local = np.asarray(cluster_answers(answers, query.domain, query_text=query.text), dtype=np.int64)
+            cluster[rows] = np.where(local >= 0, local + used, -1)
+            used += int(local.max(initial=-1)) + 1
+        return cls(rollouts, tuple(index), group, cluster)
+
+    @cached_property
+    def rows(self) -> tuple[IntArray, ...]:
+        """For each query the indices of its rollouts."""
+        return _rows_of(self.group, len(self.query_ids))
+
+    @cached_property
+    def size(self) -> Column:
+        """(n,) number of rollouts in each rollout's pool."""
+        return self.total(np.ones(len(self.group)))
+
+    @cached_property
+    def cluster_size(self) -> Column:
+        """(n,) number of rollouts with an equivalent answer, itself among them; 0 without an answer."""
+        return self.cluster_total(np.ones(len(self.group)))
+
+    def total(self, values: Column) -> Column:
+        """(n,) sum over each rollout's pool; NaN counts as nothing."""
+        return np.bincount(self.group, np.nan_to_num(values), len(self.query_ids))[self.group]
+
+    def mean(self, values: Column) -> Column:
+        """(n,) mean over the rollouts of the pool for which `values` is defined."""
+        return _ratio(self.total(values), self.total(np.isfinite(values).astype(float)))
+
+    def others_mean(self, values: Column) -> Column:
+        """(n,) the same without the rollout itself; NaN where no other has a value."""
+        count = self.total(np.isfinite(values).astype(float)) - np.isfinite(values)
+        return _ratio(self.total(values) - np.nan_to_num(values), count)
+
+    def maximum(self, values: Column) -> Column:
+        """(n,) greatest finite value of the pool; NaN where there is none."""
+        top = np.full(len(self.query_ids), -np.inf)
+        np.maximum.at(top, self.group, np.where(np.isfinite(values), values, -np.inf))
+        return np.where(np.isfinite(top), top, np.nan)[self.group]
+
+    def cluster_total(self, values: Column) -> Column:
+        """(n,) sum over the rollouts with an equivalent answer; 0 without an answer."""
+        sums = np.bincount(self.cluster + 1, np.nan_to_num(values), self.cluster.max(initial=-1) + 2)
+        sums[0] = 0.0
+        return sums[self.cluster + 1]
+
+    def cluster_mean(self, values: Column) -> Column:
+        """(n,) mean over the rollouts with an equivalent answer; NaN without an answer."""
+        return _ratio(self.cluster_total(values), self.cluster_total(np.isfinite(values).astype(float)))
+
+
+def _rows_of(group: IntArray, n_groups: int) -> tuple[IntArray, ...]:
+    order = np.argsort(group, kind="stable")
+    return tuple(np.split(order, np.cumsum(np.bincount(group, minlength=n_groups))[:-1])) if n_groups else ()
+
+
+def _ratio(numerator: Column, denominator: Column) -> Column:
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)

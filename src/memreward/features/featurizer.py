@@ -1,0 +1,92 @@
+"""The one path from rollouts to `Features`, for warmup, serving, training and evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from memreward.features.encoder import CachedEncoder
+from memreward.features.evidence import compute_evidence
+from memreward.features.outline import outline_vectors
+from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
+
+Progress = Callable[[int], None]
+
+
+class Reading(Protocol):
+    """What a reader says of n rollouts: named values (n, s) with NaN where undefined, and states (n, h)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of `values`."""
+        ...
+
+    @property
+    def values(self) -> FloatArray:
+        """(n, s) values."""
+        ...
+
+    @property
+    def hidden(self) -> FloatArray:
+        """(n, h) states."""
+        ...
+
+
+class RolloutReader(Protocol):
+    """Anything that reads rollouts; `memreward.features.reader.Reader` is one."""
+
+    def read(self, rollouts: Sequence[Rollout]) -> Reading:
+        """Read n rollouts."""
+        ...
+
+
+class Featurizer:
+    """Turns rollouts into numbers.
+
+    Args:
+        encoder: Gives the text vectors; wrapped so that each text of a call is encoded once.
+        reader: A language model that reads rollouts, or None.
+    """
+
+    def __init__(self, encoder: Encoder | CachedEncoder, reader: RolloutReader | None = None) -> None:
+        self.encoder, self.reader = encoder, reader
+
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return features of n rollouts; those of one query form one pool, in whatever order they come.
+
+        Texts are the query's, the thinking's and the answer's. The result for a query depends on no other query.
+        """
+        queries = {rollout.query.id: rollout.query for rollout in rollouts}
+        thinking, answers, texts = self._encode(
+            [r.thinking for r in rollouts], [r.answer or "" for r in rollouts], [q.text for q in queries.values()]
+        )
+        answers[[r.answer is None for r in rollouts]] = 0.0
+        evidence = compute_evidence(rollouts, thinking)
+        names, values, hidden = evidence.names, evidence.values, None
+        if self.reader is not None:
+            reading = self.reader.read(rollouts)
+            names, hidden = (*names, *reading.names), reading.hidden
+            values = np.concatenate([values, reading.values], axis=1)
+        return Features(
+            rollout_ids=tuple(r.id for r in rollouts),
+            query_ids=tuple(queries),
+            group=evidence.group,
+            domain=np.array([DOMAINS.index(q.domain) for q in queries.values()], dtype=np.int64),
+            query_vectors=texts,
+            thinking_vectors=thinking,
+            answer_vectors=answers,
+            cluster=evidence.cluster,
+            evidence=values,
+            evidence_names=names,
+            outline_vectors=outline_vectors(rollouts),
+            hidden=hidden,
+        )
+
+    def _encode(self, *parts: list[str]) -> list[FloatArray]:
+        together = [text for part in parts for text in part]
+        distinct = list(dict.fromkeys(together))
+        row = {text: i for i, text in enumerate(distinct)}
+        vectors = self.encoder.encode(distinct)
+        return [vectors[[row[text] for text in part]].reshape(len(part), self.encoder.dimension) for part in parts]

@@ -1,0 +1,85 @@
+"""Outlines: what a thinking process does with the numbers of its query, whatever these numbers are.
+
+A thinking is reduced to its operators and numbers, and each number to where it comes from: the i-th number of the
+query, the result of the j-th equation, a constant, or nowhere. Two rollouts to two instances of one template that
+reason alike then have like outlines, although no number and few words are the same, so that a label in memory can
+speak for the way of reasoning and not only for the question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+
+from memreward.types import FloatArray, Rollout
+
+DIMENSION = 64
+"""Width of an outline vector."""
+LONGEST = 4_000
+"""Tokens of a thinking that are looked at; its end, where the answer is made."""
+ORDER = 3
+"""Longest run of tokens that is one feature."""
+SMALL = 12
+"""Numbers up to this stand for themselves where they come from nowhere: halves, dozens, weekdays."""
+
+_TOKEN = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)|(?P<sign>[-+*/=×÷%^<>])|(?P<word>\\frac|\\times|\\cdot|\\div)")
+_SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "\\frac": "/"}
+
+
+def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
+    """Return (n, `DIMENSION`) float32 unit vectors, all zeros for a thinking without numbers or operators."""
+    return np.array([_vector(r.query.text, r.thinking, r.answer or "") for r in rollouts], dtype=np.float32).reshape(
+        len(rollouts), DIMENSION
+    )
+
+
+def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
+    """Return the outline's tokens: signs, and numbers as `Q2`, `R1`, `=7` or `?`; the answer's origin comes last.
+
+    >>> outline("Ann has 40 pens and buys 25.", "40 + 25 = 65", "65")
+    ['Q0', '+', 'Q1', '=', 'R0', 'A:R0']
+    """
+    origin: dict[str, str] = {}
+    for index, match in enumerate(_numbers(query_text)):
+        origin.setdefault(match, f"Q{index}")
+    tokens: list[str] = []
+    results = 0
+    for match in list(_TOKEN.finditer(thinking))[-LONGEST:]:
+        if match.lastgroup != "number":
+            tokens.append(_SAME_SIGN.get(match.group(), match.group()))
+            continue
+        number = _normal(match.group())
+        if tokens and tokens[-1] == "=" and number not in origin:
+            origin[number] = f"R{results}"
+            results += 1
+        tokens.append(origin.get(number) or _constant(number))
+    final = _numbers(answer)
+    return [*tokens, "A:" + (origin.get(final[-1]) or _constant(final[-1]))] if final else tokens
+
+
+def _numbers(text: str) -> list[str]:
+    return [_normal(m.group()) for m in _TOKEN.finditer(text) if m.lastgroup == "number"]
+
+
+def _normal(number: str) -> str:
+    plain = number.replace(",", "")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain.lstrip("0") or "0"
+
+
+def _constant(number: str) -> str:
+    return f"={number}" if number.isdigit() and len(number) < 3 and int(number) <= SMALL else "?"
+
+
+@lru_cache(maxsize=65_536)
+def _vector(query_text: str, thinking: str, answer: str) -> tuple[float, ...]:
+    tokens = outline(query_text, thinking, answer)
+    vector = np.zeros(DIMENSION)
+    runs = {" ".join(tokens[i : i + n]) for n in range(1, ORDER + 1) for i in range(len(tokens) - n + 1)}
+    for run in runs:
+        digest = crc32(run.encode())
+        vector[digest % DIMENSION] += 1.0 if digest & 0x8000_0000 else -1.0
+    return tuple(vector / (np.linalg.norm(vector) or 1.0))

@@ -1,0 +1,418 @@
+"""The label ledger: the only way out for ground truth, and the budget it keeps to.
+
+What counts: a query counts once, however many of its labels are released. A judgement is one verdict on one rollout,
+or one reference; the same verdict on the same rollout counts once, whoever gives it and for whatever use.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any, Protocol
+
+from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label, content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much ground truth may be consumed; None does not limit.
+
+    Attributes:
+        queries: Distinct labelled queries: a count (int), or a share in (0, 1] (float) of the queries with any ground
+            truth. A share is rounded down, to at least one.
+        judgements: Verdicts and references: a count, or a share of the verdicts there are.
+
+    Raises:
+        ConfigurationError: nothing is limited, or a value is neither a count nor a share.
+    """
+
+    queries: int | float | None = None
+    judgements: int | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.queries is None and self.judgements is None:
+            raise ConfigurationError("a budget must limit queries or judgements, e.g. Budget(queries=0.2)")
+        _check_limit("queries", self.queries)
+        _check_limit("judgements", self.judgements)
+
+    def limits(self, queries: int, judgements: int) -> tuple[int | None, int | None]:
+        """Return the most queries and judgements allowed where there are so many of them."""
+        return _limit(self.queries, queries), _limit(self.judgements, judgements)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One ground truth that was consumed.
+
+    Attributes:
+        query_id: The query.
+        rollout_id: The rollout that was judged; None for the query's reference.
+        correct: The verdict; None for a reference.
+        source: Who or what decided.
+        use: What it was released for.
+        time: Seconds since the epoch.
+        id: Unique.
+    """
+
+    query_id: str
+    rollout_id: str | None
+    correct: bool | None
+    source: str
+    use: str
+    time: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTruth:
+    """Ground truth of one query: its reference, and the verdicts there are by rollout id, in the rollouts' order."""
+
+    reference: str | None
+    correct: Mapping[str, bool]
+
+
+class LedgerBackend(Protocol):
+    """Where a ledger finds sealed truths and keeps its entries."""
+
+    def datasets(self) -> dict[str, str]:
+        """Return the dataset of every query, by query id."""
+        ...
+
+    def rollout_ids(self, query_id: str) -> set[str]:
+        """Return the ids of a query's rollouts; none where the query is unknown."""
+        ...
+
+    def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
+        """Return the truths of these queries, or of all; a query without any is absent."""
+        ...
+
+    def truth_counts(self) -> tuple[int, int]:
+        """Return the number of queries with any truth, and of verdicts."""
+        ...
+
+    def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
+        """Return the entries of these queries, or all, in the order they were made."""
+        ...
+
+    def spent(self) -> tuple[int, int]:
+        """Return the number of distinct queries and judgements in the entries."""
+        ...
+
+    def append(self, entries: Sequence[LedgerEntry]) -> None:
+        """Keep entries; they are durable on return."""
+        ...
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Keep other writers out."""
+        ...
+
+
+class LabelLedger:
+    """Releases ground truth, enters every release with its use before returning it, and enforces the budget.
+
+    Args:
+        backend: The truths and the entries, of a memory or of this process alone.
+    """
+
+    def __init__(self, backend: LedgerBackend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def detached(cls, groups: Iterable[Group]) -> LabelLedger:
+        """Return a ledger over the truths of `groups` that is kept in this process only, e.g. for one split."""
+        return cls(_GroupsBackend(groups))
+
+    def release(
+        self, query_ids: Sequence[str], *, use: str, budget: Budget | None = None, source: str = "file"
+    ) -> list[Label]:
+        """Open the verdicts on all rollouts of these queries; they are in the ledger when this returns.
+
+        What was released before costs nothing again; for a new use it is entered again. Rollouts and queries without
+        a verdict give no label. All is released or, if the budget does not suffice, nothing.
+
+        Args:
+            query_ids: Queries to label.
+            use: What for, e.g. "warmup".
+            budget: Holds over the whole ledger, not only this release; None releases without limit.
+            source: Where the verdicts are from.
+
+        Raises:
+            BudgetError: more would be spent than the budget holds.
+        """
+
+        def wanted(truths: Mapping[str, SealedTruth]) -> list[LedgerEntry]:
+            now = time.time()
+            return [
+                LedgerEntry(query_id, rollout_id, correct, source, use, now)
+                for query_id, truth in truths.items()
+                for rollout_id, correct in truth.correct.items()
+            ]
+
+        return [_label(entry) for entry in self._consume(query_ids, wanted, budget)]
+
+    def release_references(
+        self, query_ids: Sequence[str], *, use: str, budget: Budget | None = None, source: str = "file"
+    ) -> dict[str, str]:
+        """Open the references of these queries, for a verifier, by query id; each counts as one judgement.
+
+        Raises:
+            BudgetError: more would be spent than the budget holds.
+        """
+        references: dict[str, str] = {}
+
+        def wanted(truths: Mapping[str, SealedTruth]) -> list[LedgerEntry]:
+            references.update((key, truth.reference) for key, truth in truths.items() if truth.reference is not None)
+            now = time.time()
+            return [LedgerEntry(query_id, None, None, source, use, now) for query_id in references]
+
+        self._consume(query_ids, wanted, budget)
+        return references
+
+    def judge(
+        self, query_id: str, rollout_id: str, correct: bool, *, source: str, use: str, budget: Budget | None = None
+    ) -> Label:
+        """Enter a judgement from outside, e.g. a person's; a later one on the same rollout prevails.
+
+        Raises:
+            BudgetError: the budget holds no more.
+            DataError: the memory has no such rollout.
+        """
+        if rollout_id not in self._backend.rollout_ids(query_id):
+            raise DataError(
+                f"judged rollout {rollout_id!r} of query {query_id!r} is not in the memory; add its group first"
+            )
+        entry = LedgerEntry(query_id, rollout_id, bool(correct), source, use, time.time())
+        return _label(self._consume([query_id], lambda _: [entry], budget, only_latest=True)[0])
+
+    def labels(self, use: str | None = None) -> list[Label]:
+        """Return what was released so far, for one use or any: one label a rollout, the latest."""
+        latest: dict[tuple[str, str], LedgerEntry] = {}
+        for entry in self.entries():
+            if entry.rollout_id is not None and use in (None, entry.use):
+                latest[entry.query_id, entry.rollout_id] = entry
+        return [_label(entry) for entry in latest.values()]
+
+    def entries(self) -> list[LedgerEntry]:
+        """Return all entries in the order they were made."""
+        return self._backend.entries()
+
+    def totals(self) -> dict[str, Any]:
+        """Return what was spent: "queries", "judgements", "references", and the same under "uses" and "sources"."""
+        entries = self.entries()
+        return {
+            **_totals(entries),
+            "uses": {use: _totals([e for e in entries if e.use == use]) for use in sorted({e.use for e in entries})},
+            "sources": {
+                source: _totals([e for e in entries if e.source == source])
+                for source in sorted({e.source for e in entries})
+            },
+        }
+
+    def choose(
+        self, budget: Budget | None, seed: int, *, among: Sequence[str] | None = None, stratify: bool = True
+    ) -> list[str]:
+        """Draw the queries to label, uniformly at random, each dataset in proportion.
+
+        The draw depends on seed, ids and datasets alone, not on the order of the memory. A larger budget's draw begins
+        with a smaller one's. Queries without a verdict cannot be drawn: see `ineligible`.
+
+        Args:
+            budget: How many; None draws all. Shares are of the whole memory.
+            seed: Of the draw.
+            among: Query ids to draw from; None is all.
+            stratify: False draws without regard to datasets.
+        """
+        datasets = self._backend.datasets()
+        verdicts = {query_id: len(truth.correct) for query_id, truth in self._backend.truths().items()}
+        candidates = datasets if among is None else dict.fromkeys(among)
+        strata: dict[str, list[str]] = {}
+        for query_id in candidates:
+            if verdicts.get(query_id):
+                strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
+        places = {
+            query_id: place
+            for dataset, members in strata.items()
+            for query_id, place in _places(dataset, members, seed).items()
+        }
+        drawn = sorted(places, key=lambda query_id: (places[query_id], query_id))
+        return drawn if budget is None else self._affordable(drawn, verdicts, budget)
+
+    def ineligible(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the queries, of these or of all, that cannot be labelled because no rollout has a verdict."""
+        truths = self._backend.truths()
+        candidates = self._backend.datasets() if among is None else dict.fromkeys(among)
+        return [query_id for query_id in candidates if query_id not in truths or not truths[query_id].correct]
+
+    def _consume(
+        self,
+        query_ids: Sequence[str],
+        wanted: Callable[[Mapping[str, SealedTruth]], list[LedgerEntry]],
+        budget: Budget | None,
+        *,
+        only_latest: bool = False,
+    ) -> list[LedgerEntry]:
+        """Enter what is wanted and not entered yet; return the entries that stand for what is wanted.
+
+        With `only_latest`, an entry that was overruled since is entered again, so that it prevails.
+        """
+        query_ids = list(dict.fromkeys(query_ids))
+        with self._backend.lock():
+            wants = wanted(self._backend.truths(query_ids))
+            known = self._backend.entries(query_ids)
+            standing = {(e.rollout_id, e.use): e for e in known}.values() if only_latest else known
+            entered = {(_judgement(entry), entry.use, entry.source): entry for entry in standing}
+            new = [entry for entry in wants if (_judgement(entry), entry.use, entry.source) not in entered]
+            if budget is not None:
+                self._enforce(budget, known, new)
+            self._backend.append(new)
+        return [entered.get((_judgement(entry), entry.use, entry.source), entry) for entry in wants]
+
+    def _enforce(self, budget: Budget, known: list[LedgerEntry], new: list[LedgerEntry]) -> None:
+        asked = (
+            len({entry.query_id for entry in new} - {entry.query_id for entry in known}),
+            len({_judgement(entry) for entry in new} - {_judgement(entry) for entry in known}),
+        )
+        allowed = budget.limits(*self._backend.truth_counts())
+        for unit, spent, more, limit in zip(
+            ("queries", "judgements"), self._backend.spent(), asked, allowed, strict=True
+        ):
+            if more and limit is not None and spent + more > limit:
+                raise BudgetError(
+                    f"label budget: {spent} {unit} are spent, {more} more were asked for, {limit} are allowed; "
+                    f"ask for at most {max(0, limit - spent)} or raise the budget"
+                )
+
+    def _affordable(self, drawn: list[str], verdicts: Mapping[str, int], budget: Budget) -> list[str]:
+        queries, judgements = budget.limits(*self._backend.truth_counts())
+        drawn = drawn[:queries]
+        if judgements is None:
+            return drawn
+        chosen: list[str] = []
+        for query_id in drawn:
+            judgements -= verdicts[query_id]
+            if judgements < 0:
+                break
+            chosen.append(query_id)
+        return chosen
+
+
+class _GroupsBackend:
+    """Truths of given groups, entries of this process."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._datasets: dict[str, str] = {}
+        self._rollout_ids: dict[str, set[str]] = {}
+        self._truths: dict[str, SealedTruth] = {}
+        self._entries: list[LedgerEntry] = []
+        self._lock = threading.RLock()
+        for group in groups:
+            self._datasets[group.query.id] = group.query.dataset
+            self._rollout_ids[group.query.id] = {rollout.id for rollout in group.rollouts}
+            verdicts = verdicts_of(group)
+            if verdicts or group.truth.reference is not None:
+                self._truths[group.query.id] = SealedTruth(group.truth.reference, verdicts)
+
+    def datasets(self) -> dict[str, str]:
+        return self._datasets
+
+    def rollout_ids(self, query_id: str) -> set[str]:
+        return self._rollout_ids.get(query_id, set())
+
+    def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
+        if query_ids is None:
+            return self._truths
+        return {query_id: self._truths[query_id] for query_id in query_ids if query_id in self._truths}
+
+    def truth_counts(self) -> tuple[int, int]:
+        return len(self._truths), sum(len(truth.correct) for truth in self._truths.values())
+
+    def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
+        if query_ids is None:
+            return list(self._entries)
+        asked = set(query_ids)
+        return [entry for entry in self._entries if entry.query_id in asked]
+
+    def spent(self) -> tuple[int, int]:
+        totals = _totals(self._entries)
+        return totals["queries"], totals["judgements"]
+
+    def append(self, entries: Sequence[LedgerEntry]) -> None:
+        self._entries.extend(entries)
+
+    def lock(self) -> AbstractContextManager[Any]:
+        return self._lock
+
+
+def verdicts_of(group: Group) -> dict[str, bool]:
+    """Return the verdicts of a group's sealed truth by rollout id, without those that are null.
+
+    Raises:
+        DataError: the truth has verdicts, and not one for each rollout.
+    """
+    if group.truth.correct and len(group.truth.correct) != len(group.rollouts):
+        raise DataError(
+            f"query {group.query.id!r}: {len(group.rollouts)} rollouts with {len(group.truth.correct)} verdicts; "
+            "give one verdict (or None) for each rollout, or none at all"
+        )
+    return {
+        rollout.id: verdict
+        for rollout, verdict in zip(group.rollouts, group.truth.correct, strict=False)
+        if verdict is not None
+    }
+
+
+def _judgement(entry: LedgerEntry) -> tuple[str, str | None, bool | None]:
+    return entry.query_id, entry.rollout_id, entry.correct
+
+
+def _label(entry: LedgerEntry) -> Label:
+    if entry.rollout_id is None or entry.correct is None:
+        raise ValueError(f"the entry of a reference is no label: {entry}")
+    return Label(entry.query_id, entry.rollout_id, entry.correct, entry.source, entry.use, entry.time)
+
+
+def _totals(entries: Sequence[LedgerEntry]) -> dict[str, int]:
+    judgements = {_judgement(entry) for entry in entries}
+    return {
+        "queries": len({entry.query_id for entry in entries}),
+        "judgements": len(judgements),
+        "references": sum(rollout_id is None for _, rollout_id, _ in judgements),
+    }
+
+
+def _places(stratum: str, members: list[str], seed: int) -> dict[str, float]:
+    """Spread a stratum's members, shuffled, evenly over (0, 1), so that every prefix of the draw is stratified.
+
+    A random offset gives the members of small strata the same chance as all others.
+    """
+    offset = _uniform(seed, "stratum", stratum)
+    shuffled = sorted(members, key=lambda query_id: (_uniform(seed, "query", query_id), query_id))
+    return {query_id: (rank + offset) / len(members) for rank, query_id in enumerate(shuffled)}
+
+
+def _uniform(seed: int, *names: str) -> float:
+    return int(content_hash("\0".join((str(seed), *names)))[:13], 16) / 16**13
+
+
+def _check_limit(name: str, value: int | float | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigurationError(f"budget {name}={value!r} is no number; give a count or a share in (0, 1]")
+    if isinstance(value, Integral):
+        if value < 1:
+            raise ConfigurationError(f"budget {name}={value!r} allows nothing; give a count of at least 1")
+    elif not 0 < value <= 1:
+        raise ConfigurationError(f"budget {name}={value!r} is no share in (0, 1]; write a count without decimal point")
+
+
+def _limit(value: int | float | None, count: int) -> int | None:
+    if value is None or isinstance(value, Integral):
+        return None if value is None else int(value)
+    # The small term keeps 0.29 * 100 = 28.999999999999996 from losing a query.
+    return max(1, int(value * count + 1e-9))

@@ -1,0 +1,274 @@
+"""Numbers and arithmetic statements in running text, for evidence. Linear in the length of the text; no `eval`."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_SIGNED_NUMBER = re.compile(rf"(?<![\w.)\]}}])-(?:{_NUMBER})|(?:{_NUMBER})")
+_TOKEN = re.compile(
+    rf"(?P<number>{_NUMBER})"
+    r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"
+    r"|(?P<equals>\\approx(?![a-zA-Z])|==|[=≈])"
+    r"|(?P<open>[({])|(?P<close>[)}])|(?P<percent>\\?%)|(?P<word>\\?[^\W\d_]+)|(?P<skip>[ \t$,]|\\[ ,;!()$])"
+    r"|(?P<other>[\s\S])"
+)
+_ANNOTATION = re.compile(r"<<([^<>\n]{1,200})>>")
+_FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
+_BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
+_OPERATORS = {"×": "*", "·": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "−": "-", "**": "^"}
+_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}
+_NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
+_CONTINUES_A_NAME = frozenset("_!|'[")
+_LONGEST_STATEMENT = 200
+
+
+def numbers(text: str) -> list[str]:
+    """Return every number in `text` in order, normalised: no thousands separators, no trailing or leading zeros.
+
+    "1,000.50" gives "1000.5", "20.0" gives "20", ".5" gives "0.5"; a minus sign counts where no operand precedes it.
+    """
+    return [normal_number(match[0]) for match in _SIGNED_NUMBER.finditer(text)]
+
+
+def normal_number(token: str) -> str:
+    """Return one decimal number without separators and superfluous zeros."""
+    token = token.replace(",", "")
+    sign = "-" if token.startswith("-") else ""
+    whole, _, decimals = token.lstrip("-").partition(".")
+    whole, decimals = whole.lstrip("0") or "0", decimals.rstrip("0")
+    magnitude = f"{whole}.{decimals}" if decimals else whole
+    return magnitude if magnitude == "0" else sign + magnitude
+
+
+def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
+    """Return the statements "a op b = c" found in `text`, each with whether it is true.
+
+    A chain "a = b = c" gives one statement per pair of neighbours of which one has an operator. Understood are
+    + - * x × · / ÷ ^, parentheses, fractions, percent signs, currency signs, unit words after numbers, and
+    calculator annotations <<...>>. Equal within half a unit of the last decimal shown, or one part in a million.
+    Each statement is given once, in order of first appearance.
+    """
+    found: dict[str, bool] = {}
+    for annotation in _ANNOTATION.finditer(text):
+        found.update(_Scanner().scan(annotation[1]))
+    text = _BOLD.sub("", _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text)))
+    found.update(_Scanner().scan(text))
+    return list(found.items())
+
+
+class _Token(NamedTuple):
+    kind: str
+    value: str
+    glued: bool
+
+
+_END = _Token("end", "", False)
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    """Tokens without blanks; each says whether it is glued to the one before it."""
+    glued = False
+    for match in _TOKEN.finditer(text):
+        kind = str(match.lastgroup)
+        if kind == "skip":
+            glued = False
+            continue
+        yield _Token(kind, _spelling(kind, match[0]), glued)
+        glued = True
+    yield _END
+
+
+def _spelling(kind: str, value: str) -> str:
+    if kind == "number":
+        return value.replace(",", "")
+    if kind == "operator":
+        return _OPERATORS.get(value, value)
+    return {"open": "(", "close": ")", "percent": "%"}.get(kind, value)
+
+
+class _Scanner:
+    """Collects chains "side = side = ..." from tokens; words and other signs end a chain."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, bool] = {}
+        self._start()
+
+    def scan(self, text: str) -> dict[str, bool]:
+        """Read a text and return its statements; none spans two lines."""
+        for line in text.splitlines():
+            if "=" not in line and "≈" not in line and "\\approx" not in line:
+                continue
+            previous = _END
+            for token, following in pairwise(_tokens(line)):
+                previous = self._read(previous, token, following)
+            self._finish()
+        return self.found
+
+    def _start(self) -> None:
+        self._sides: list[list[str]] = [[]]
+        self._broken = [False]
+        self._depth = 0
+
+    def _finish(self) -> None:
+        if len(self._sides) > 1:
+            self.found.update(_check_chain(self._sides, self._broken))
+        self._start()
+
+    def _read(self, previous: _Token, token: _Token, following: _Token) -> _Token:
+        """Take one token; returns what the next one is to see as its predecessor."""
+        if token.kind == "word":
+            return self._read_word(previous, token, following)
+        if token.kind == "other" or (token.kind == "close" and not self._depth):
+            self._finish()
+            self._broken[-1] = following.glued and token.value in _CONTINUES_A_NAME
+        elif token.kind == "equals":
+            self._sides.append([])
+            self._broken.append(False)
+        else:
+            self._depth += (token.kind == "open") - (token.kind == "close")
+            subtracts = token.value == "-" and previous.kind == "word" and (token.glued or not following.glued)
+            self._broken[-1] |= subtracts
+            self._sides[-1].append(token.value)
+        return token
+
+    def _read_word(self, previous: _Token, word: _Token, following: _Token) -> _Token:
+        after_operand = previous.kind in {"number", "close", "percent"}
+        if word.value in {"x", "X"} and after_operand and following.kind in {"number", "open"}:
+            self._sides[-1].append("*")
+            return word._replace(kind="operator")
+        long = len(word.value) > 2 and not word.value.startswith("\\")
+        if long and after_operand and word.value.lower() not in _NO_UNITS and following.kind in {"operator", "equals"}:
+            return previous
+        if word.glued and (previous.kind == "operator" or (after_operand and not long)):
+            self._broken[-1] = True
+        self._finish()
+        self._broken[-1] = following.glued and following.kind in {"number", "open"}
+        return word
+
+
+def _check_chain(sides: list[list[str]], broken: list[bool]) -> dict[str, bool]:
+    values = [None if bad else _value(side) for side, bad in zip(sides, broken, strict=True)]
+    found: dict[str, bool] = {}
+    for index in range(len(sides) - 1):
+        left, right = sides[index], sides[index + 1]
+        left_values, right_values = values[index], values[index + 1]
+        computed = any(token in "+-*/^" for side in (left, right) for token in side[1:])
+        if left_values is None or right_values is None or not computed:
+            continue
+        slack = max(_last_decimal(left), _last_decimal(right))
+        found[f"{' '.join(left)} = {' '.join(right)}"] = any(
+            _close(a, b, slack) for a in left_values for b in right_values
+        )
+    return found
+
+
+def _last_decimal(side: list[str]) -> float:
+    """Half a unit of the last decimal of a side that is one rounded number, 0 for others."""
+    plain = [token for token in side if token not in {"-", "%"}]
+    if len(plain) != 1 or "." not in plain[0]:
+        return 0.0
+    return 0.5001 * 10.0 ** -min(len(plain[0].partition(".")[2]), 300)
+
+
+def _close(a: float, b: float, slack: float) -> bool:
+    return math.isfinite(a) and math.isfinite(b) and abs(a - b) <= max(slack, 1e-6 * max(abs(a), abs(b)), 1e-12)
+
+
+def _value(side: list[str]) -> tuple[float, ...] | None:
+    """Values a side may have (percent signs read as hundredths, or left out); None if it is no expression."""
+    if not side or len(side) > _LONGEST_STATEMENT:
+        return None
+    readings = [side]
+    if "%" in side:
+        readings = [[token for token in side if token != "%"], side]
+    values = [_Evaluator().value(reading) for reading in readings]
+    return tuple(value for value in values if value is not None) or None
+
+
+class _Evaluator:
+    """Shunting-yard evaluation of one side."""
+
+    def __init__(self) -> None:
+        self._output: list[float] = []
+        self._stack: list[str] = []
+        self._operand_before = False
+
+    def value(self, side: list[str]) -> float | None:
+        """None for what is no expression, NaN or infinity where it is one without a value."""
+        if not all(self._take(token) for token in side) or not self._operand_before or "(" in self._stack:
+            return None
+        while self._stack:
+            self._apply(self._stack.pop())
+        return self._output[0]
+
+    def _take(self, token: str) -> bool:
+        """Read a token; False where it cannot stand here."""
+        if token == "(":
+            if self._operand_before:
+                self._push("*")
+            self._stack.append("(")
+            self._operand_before = False
+        elif not self._operand_before:
+            return self._take_operand(token)
+        elif token == "%":
+            self._output[-1] /= 100
+        elif token == ")":
+            return self._close_parenthesis()
+        elif token in _PRECEDENCE:
+            self._push(token)
+            self._operand_before = False
+        else:
+            return False
+        return True
+
+    def _take_operand(self, token: str) -> bool:
+        if token == "-":
+            self._stack.append("~")
+        elif token[0].isdigit() or token[0] == ".":
+            self._output.append(float(token) if len(token) < 300 else math.inf)
+            self._operand_before = True
+        else:
+            return False
+        return True
+
+    def _push(self, sign: str) -> None:
+        rank = _PRECEDENCE[sign] + (sign == "^")
+        while self._stack and self._stack[-1] != "(" and _PRECEDENCE[self._stack[-1]] >= rank:
+            self._apply(self._stack.pop())
+        self._stack.append(sign)
+
+    def _close_parenthesis(self) -> bool:
+        while self._stack and self._stack[-1] != "(":
+            self._apply(self._stack.pop())
+        if not self._stack:
+            return False
+        self._stack.pop()
+        return True
+
+    def _apply(self, sign: str) -> None:
+        right = self._output.pop()
+        if sign == "~":
+            self._output.append(-right)
+            return
+        self._output.append(_BINARY[sign](self._output.pop(), right))
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        value = base**exponent
+    except (OverflowError, ZeroDivisionError):
+        return math.nan
+    return value if isinstance(value, float) else math.nan
+
+
+def _quotient(left: float, right: float) -> float:
+    return left / right if right else math.nan
+
+
+_BINARY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _quotient, "^": _power}

@@ -1,0 +1,166 @@
+"""Where a completion says that its answer stands: tags, boxes, `####`, `A:` lines, "the answer is".
+
+Every function is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+_THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
+_ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_BOX_TOKEN = re.compile(r"\\f?box(?:ed)?[ \t\n]{0,8}\{|\\[\s\S]|[{}]")
+_BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
+_HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_PHRASE = re.compile(
+    r"\b(?:answer|choice|result|solution)\b"
+    r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)))?[*_ \t]{0,6}"
+    r"(?:\b(?:is|would[ \t]+be|must[ \t]+be|should[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):|(?<=answer )[:=])"
+    r"[*_:= \t]{0,6}",
+    re.IGNORECASE,
+)
+_CODE_BLOCK = re.compile(r"^[ \t]{0,8}```[ \t]*(?:python|py)\b.*?(?:^[ \t]{0,8}```|\Z)", re.MULTILINE | re.DOTALL)
+_CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A place where the text commits to an answer.
+
+    Attributes:
+        content: What stands there, untrimmed of mathematics or option letters.
+        start: Index in the text where the marker begins.
+        form: "answer_tag", "boxed", "hash", "a_line" or "phrase".
+    """
+
+    content: str
+    start: int
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A completion cut at its think tags.
+
+    Attributes:
+        thinking: Text inside the tags, or before a lone closing tag; None without tags.
+        rest: Text after the thinking; the whole text without tags.
+        closed: False where the thinking was opened and never closed.
+    """
+
+    thinking: str | None
+    rest: str
+    closed: bool
+
+
+def split_thinking(text: str) -> Parts:
+    """Cut `text` after its last closing think tag; an opening tag is optional, as in DeepSeek's templates."""
+    tags = list(_THINK_TAG.finditer(text))
+    if not tags:
+        return Parts(None, text, True)
+    closing = [tag for tag in tags if tag[1]]
+    first = tags[0]
+    if not closing:
+        return Parts(text[first.end() :].strip(), "", False)
+    last = closing[-1]
+    reopened = [tag for tag in tags if not tag[1] and tag.start() > last.end()]
+    begin = first.end() if not first[1] else 0
+    if reopened:
+        return Parts(text[begin:].strip(), "", False)
+    return Parts(text[begin : last.start()].strip(), text[last.end() :], True)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
+
+
+def without_calculator(text: str) -> str:
+    """Drop calculator annotations such as `<<60/3=20.0>>`."""
+    return _CALCULATOR.sub("", text)
+
+
+def without_code(text: str) -> str:
+    """Drop fenced Python, so that its variables and numbers are not taken for what the text says."""
+    return _CODE_BLOCK.sub("", text)
+
+
+def answer_tag(text: str) -> Marked | None:
+    """The last `<answer>` element; one that is not closed reaches to the end of the text."""
+    opening: re.Match[str] | None = None
+    found: Marked | None = None
+    for tag in _ANSWER_TAG.finditer(text):
+        if not tag[1]:
+            opening = tag
+        elif opening is not None:
+            found = Marked(text[opening.end() : tag.start()].strip(), opening.start(), "answer_tag")
+            opening = None
+    if opening is not None and text[opening.end() :].strip():
+        found = Marked(text[opening.end() :].strip(), opening.start(), "answer_tag")
+    return found
+
+
+def boxed(text: str) -> Marked | None:
+    r"""The last complete `\boxed{...}` or `\fbox{...}`, braces nested to any depth; nested boxes are opened."""
+    found: tuple[int, int, int] | None = None
+    stack: list[tuple[int, int] | None] = []
+    for token in _BOX_TOKEN.finditer(text):
+        symbol = token[0]
+        if symbol == "{":
+            stack.append(None)
+        elif symbol == "}":
+            opening = stack.pop() if stack else None
+            if opening is not None:
+                found = (*opening, token.start())
+        elif len(symbol) > 2:
+            stack.append((token.start(), token.end()))
+    bare = _last(_BARE_BOX, text)
+    if bare is not None and (found is None or bare.start() > found[2]):
+        return Marked(bare[1], bare.start(), "boxed")
+    if found is None:
+        return None
+    start, begin, end = found
+    content = text[begin:end].strip()
+    if content.startswith(("\\boxed", "\\fbox")) and len(content) < 10_000:
+        inner = boxed(content)
+        content = inner.content if inner is not None else content
+    return Marked(content, start, "boxed")
+
+
+def _last_line(pattern: re.Pattern[str], text: str, form: str) -> Marked | None:
+    last = _last(pattern, text)
+    return None if last is None else Marked(last[1].strip(), last.start(), form)
+
+
+def explicit(text: str) -> Marked | None:
+    """The committed answer in a form made for machines: answer tag first, else the latest box, `####` or `A:` line."""
+    tagged = answer_tag(text)
+    if tagged is not None:
+        return tagged
+    marks = [boxed(text), _last_line(_HASH_LINE, text, "hash"), _last_line(_A_LINE, text, "a_line")]
+    present = [mark for mark in marks if mark is not None]
+    return max(present, key=lambda mark: mark.start) if present else None
+
+
+def phrases(text: str) -> list[Marked]:
+    """Every "the answer is ..." in order; the content reaches to the end of its line, or is the next line."""
+    found = []
+    for match in _PHRASE.finditer(text):
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        content = text[match.end() : min(end, match.end() + 400)].strip(" \t*_")
+        if content in {"", "\\[", "$$", "\\("}:
+            content = _following_lines(text, end)
+        if content:
+            found.append(Marked(content, match.start(), "phrase"))
+    return found
+
+
+def _following_lines(text: str, position: int) -> str:
+    for line in text[position : position + 400].split("\n"):
+        line = line.strip(" \t*_")
+        if line not in {"", "\\[", "$$", "\\]", "\\("}:
+            return line
+    return ""

@@ -1,0 +1,311 @@
+"""Python solutions: cut out of completions, and brought to a normal form by their syntax tree. Nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from functools import lru_cache
+
+_FENCE = re.compile(r"^[ \t]{0,8}```[ \t]*([\w+#-]*)[^\n]*$", re.MULTILINE)
+_TOP_LEVEL_CODE = re.compile(
+    r"^(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)", re.MULTILINE
+)
+_TOP_LEVEL_LINE = re.compile(r"^\S", re.MULTILINE)
+_ASSERTED_CALL = re.compile(
+    r"^[ \t]*assert[ \t]+(?:\(|not[ \t]+|set\(|abs\(|sorted\(|list\(|tuple\(|math\.isclose\(){0,3}[ \t]*(\w+)[ \t]*\(",
+    re.MULTILINE,
+)
+_LONGEST_PARSED = 100_000
+_CUTS_TRIED = 24
+_PYTHON = frozenset({"python", "py", "python3", "", "code"})
+
+
+def parse_tree(code: str) -> ast.Module | None:
+    """Return the syntax tree of `code`, or None where Python would refuse it (too long or too deep included)."""
+    if len(code) > _LONGEST_PARSED:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def parses(code: str) -> bool:
+    """Say whether `code` is Python that parses; False for blank text."""
+    return bool(code.strip()) and parse_tree(code) is not None
+
+
+def defines(code: str, name: str) -> bool:
+    """Say whether `code` parses and has a top-level function, class or assignment called `name`."""
+    tree = parse_tree(code)
+    return tree is not None and any(name in _bound_by(node) for node in tree.body)
+
+
+@lru_cache(maxsize=1024)
+def entry_point(query_text: str) -> str | None:
+    """Return the name of the function that a code prompt asks for.
+
+    The last top-level function without a body (a docstring or `pass` is none); else the last top-level function;
+    else the function that the prompt's first assertion calls; else None.
+    """
+    tree = parse_tree(query_text) or parse_tree(query_text.rstrip() + "\n    pass\n")
+    if tree is not None:
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        stubs = [node for node in functions if all(_says_nothing(statement) for statement in node.body)]
+        if functions:
+            return (stubs or functions)[-1].name
+    definitions = re.findall(r"^def\s+(\w+)\s*\(", query_text, re.MULTILINE)
+    if definitions:
+        return str(definitions[-1])
+    asserted = _ASSERTED_CALL.search(query_text)
+    return asserted[1] if asserted else None
+
+
+def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
+    """Return (solution, form, text around it): a fenced block, whole definitions, or `prompt` + body.
+
+    Forms: "fence", "code" (top-level definitions), "body" (continues the prompt), "none".
+    """
+    name = entry_point(prompt)
+    fenced = _fenced(text, name)
+    if fenced is not None:
+        code, around = fenced
+        return _completed(code, name, prompt), "fence", around
+    if "```" not in text:
+        body = _body(text, name, prompt)
+        if body is not None:
+            return body, "body", ""
+    start = _TOP_LEVEL_CODE.search(text)
+    if start is not None and (name is None or re.search(rf"\b{re.escape(name)}\b", text[start.start() :])):
+        code = _cut_trailing(text[start.start() :])
+        around = text[: start.start()] + text[start.start() + len(code) :]
+        if name is None or defines(code, name) or not parses(code):
+            return code.strip("\n"), "code", around.strip()
+    return None, "none", ""
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _bound_by(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Assign):
+        return {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return set()
+
+
+def _fenced(text: str, name: str | None) -> tuple[str, str] | None:
+    """The fenced block to take, and the text around it; an unclosed fence reaches to the end."""
+    blocks: list[tuple[str, int, int]] = []
+    opening: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opening is None:
+            opening = fence
+        else:
+            if opening[1].lower() in _PYTHON:
+                blocks.append((text[opening.end() + 1 : fence.start()], opening.start(), fence.end()))
+            opening = None
+    if opening is not None and opening[1].lower() in _PYTHON:
+        blocks.append((text[opening.end() + 1 :], opening.start(), len(text)))
+    blocks = [block for block in blocks if block[0].strip()]
+    if not blocks:
+        return None
+    defining = [block for block in blocks if name is not None and defines(block[0], name)]
+    functions = [block for block in blocks if re.search(r"^[ \t]*(?:async[ \t]+)?def\s", block[0], re.MULTILINE)]
+    code, start, end = (defining or functions or blocks)[-1]
+    return code.strip("\n"), (text[:start] + text[end:]).strip()
+
+
+def _completed(code: str, name: str | None, prompt: str) -> str:
+    """A fenced bare body joined to its prompt; anything else unchanged."""
+    if name is None or re.search(rf"\b(?:def|class)\s+{re.escape(name)}\b", code):
+        return code
+    return _body(code, name, prompt) or code
+
+
+def _body(text: str, name: str | None, prompt: str) -> str | None:
+    """`prompt` + `text` up to where the function ends, if together they define the function; else None."""
+    if name is None or not prompt.strip() or not text.strip():
+        return None
+    first = text.strip("\n")
+    if not first.startswith((" ", "\t")) and _TOP_LEVEL_CODE.match(first):
+        return None
+    joint = prompt if prompt.endswith("\n") or text.startswith("\n") else prompt + "\n"
+    continued = text if text.startswith((" ", "\t", "\n")) else prompt[-0:] + text
+    code = _function_end(joint, continued)
+    if code is None or not _has_body(code, name):
+        return None
+    return code
+
+
+def _function_end(prompt: str, text: str) -> str | None:
+    cuts = [match.start() for match, _ in zip(_TOP_LEVEL_LINE.finditer(text), range(_CUTS_TRIED), strict=False)]
+    for cut in [*(cut for cut in cuts if cut > 0), len(text)]:
+        if text[:cut].strip() and parses(prompt + text[:cut]):
+            return (prompt + text[:cut]).rstrip() + "\n"
+    return None
+
+
+def _has_body(code: str, name: str) -> bool:
+    tree = parse_tree(code)
+    if tree is None:
+        return False
+    named = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == name]
+    return bool(named) and not all(_says_nothing(statement) for statement in named[-1].body)
+
+
+def _cut_trailing(code: str) -> str:
+    """The longest prefix, cut at a top-level line, that parses; the whole where none does."""
+    if parses(code):
+        return code
+    cuts = [match.start() for match in _TOP_LEVEL_LINE.finditer(code) if match.start() > 0]
+    for cut in reversed(cuts[:_CUTS_TRIED]):
+        if parses(code[:cut]):
+            return code[:cut]
+    return code
+
+
+@lru_cache(maxsize=8192)
+def code_normal_form(code: str, name: str | None = None) -> str:
+    """Return code in a form that is equal for equal syntax trees.
+
+    Docstrings, comments, annotations, formatting, unused imports and top-level statements that define nothing (tests,
+    prints) are gone; names that the code binds are renamed in order of appearance. With `name`, only what that
+    function reaches is kept. Text that does not parse is normalised as text.
+    """
+    tree = parse_tree(code)
+    if tree is None:
+        return "text:" + " ".join(code.split())
+    try:
+        _Bare().visit(tree)
+        tree.body = _kept(tree.body, name)
+        _Renamed(tree, name).visit(tree)
+        imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        others = [n for n in tree.body if not isinstance(n, ast.Import | ast.ImportFrom)]
+        return "\n".join([*sorted(ast.unparse(n) for n in imports), *(ast.unparse(n) for n in others)])
+    except (RecursionError, MemoryError, ValueError):
+        return "text:" + " ".join(code.split())
+
+
+def _used_names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _kept(body: list[ast.stmt], name: str | None) -> list[ast.stmt]:
+    """Definitions only; with a name that is defined, those it reaches. Redefinitions replace what they redefine."""
+    owner: dict[str, ast.stmt] = {}
+    for node in body:
+        for bound in _bound_by(node):
+            owner[bound] = node
+    functions = [bound for bound, node in owner.items() if not bound.startswith("test_") and bound != "check"]
+    pending = [name] if name in owner and name is not None else functions or list(owner)
+    reached: set[str] = set()
+    used: set[str] = set()
+    while pending:
+        current = pending.pop()
+        if current in reached:
+            continue
+        reached.add(current)
+        names = _used_names(owner[current])
+        used |= names
+        pending.extend(other for other in names if other in owner)
+    kept = [node for node in body if any(owner[bound] is node and bound in reached for bound in _bound_by(node))]
+    imports = [_used_import(node, used) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [*(node for node in imports if node is not None), *kept]
+
+
+def _used_import(node: ast.Import | ast.ImportFrom, used: set[str]) -> ast.stmt | None:
+    names = [a for a in node.names if a.name == "*" or (a.asname or a.name.partition(".")[0]) in used]
+    if not names:
+        return None
+    if isinstance(node, ast.Import):
+        return ast.Import(names)
+    return ast.ImportFrom(node.module, sorted(names, key=lambda alias: alias.name), node.level)
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops docstrings, other lone constants, annotations and type comments."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list):
+                kept = [s for s in statements if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+                if field == "body" and not kept and not isinstance(node, ast.Module):
+                    kept = [ast.Pass()]
+                setattr(node, field, kept)
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        self.generic_visit(node)
+        if node.value is None:
+            return ast.Pass()
+        return ast.Assign([node.target], node.value, lineno=node.lineno)
+
+
+class _Renamed(ast.NodeTransformer):
+    """Renames every name the module binds to v0, v1, ... in order of appearance; imports keep theirs."""
+
+    def __init__(self, tree: ast.Module, name: str | None) -> None:
+        self._bound = _Binds(tree).names - ({name} if name else set())
+        self._new: dict[str, str] = {}
+
+    def _rename(self, name: str) -> str:
+        if name not in self._bound:
+            return name
+        return self._new.setdefault(name, f"v{len(self._new)}")
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self._rename(node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.arg = self._rename(node.arg)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self._rename(node.name)
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.name = self._rename(node.name)
+        return self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        if node.name is not None:
+            node.name = self._rename(node.name)
+        return self.generic_visit(node)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        node.names = [self._rename(name) for name in node.names]
+        return node
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        node.names = [self._rename(name) for name in node.names]
+        return node
+
+
+class _Binds:
+    """Names that a tree binds other than by import."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.names: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self.names.add(node.id)
+            elif isinstance(node, ast.arg):
+                self.names.add(node.arg)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ExceptHandler) and node.name:
+                self.names.add(node.name)

@@ -1,0 +1,331 @@
+"""Collect rollouts: questions in, a rollout file out, safe against interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from memreward.data import read_groups, write_groups
+from memreward.parsing import equivalent, parse_rollout
+from memreward.policy.journal import Journal
+from memreward.policy.prompts import load_template, render
+from memreward.policy.questions import FAMILIES, questions
+from memreward.types import ConfigurationError, Group, Query, Rollout, Truth, content_hash
+
+if TYPE_CHECKING:
+    from memreward.policy.sampling import Prompt, SampledGroup, Sampler, SamplerConfig
+
+_SECONDS_BETWEEN_LINES = 30.0
+_GENERATED_LICENSE = "Apache-2.0"
+_GENERATED_SOURCE = "reasoning-gym"
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to ask, whom, and where to write it.
+
+    Attributes:
+        output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a journal
+            beside it.
+        model: Folder of a checkpoint, or its name on the hub.
+        questions: What to ask: "FAMILY:COUNT" for generated questions, "FILE" or "FILE:COUNT" for the (first)
+            questions of a rollout file.
+        rollouts: Rollouts a query.
+        temperature: Divides the logits; 0 decodes greedily.
+        top_p: Share of the probability that sampling is confined to, in (0, 1].
+        max_new_tokens: Length limit of a rollout in tokens.
+        seed: Seeds generated questions and sampling.
+        groups_per_batch: Groups decoded together; does not change what is sampled.
+        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
+        device: "auto" takes CUDA where there is one.
+        threads: CPU threads for torch; 0 leaves torch's choice.
+        templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
+        chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
+        model_name: How the file names the model; "" for the last part of `model`.
+        license: Licence of the rollouts, written into the file; "" for that of the questions.
+        logprob_decimals: Decimals that token log-probabilities are rounded to.
+    """
+
+    output: str
+    model: str
+    questions: tuple[str, ...] = ("gsm_symbolic:100",)
+    rollouts: int = 8
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_new_tokens: int = 256
+    seed: int = 0
+    groups_per_batch: int = 8
+    dtype: str = "float32"
+    device: str = "auto"
+    threads: int = 0
+    templates: str = ""
+    chat_template: str = ""
+    model_name: str = ""
+    license: str = ""
+    logprob_decimals: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):
+            raise ConfigurationError(f"output {self.output!r}: the name must end on .jsonl.gz, .jsonl or .parquet")
+        if not self.questions:
+            raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
+        if not 0 <= self.logprob_decimals <= 9:
+            raise ConfigurationError(f"logprob_decimals is {self.logprob_decimals}: use 0 to 9")
+
+    @property
+    def name(self) -> str:
+        """How the file names the model."""
+        return self.model_name or Path(self.model).name
+
+
+@dataclass(frozen=True)
+class _Question:
+    query: Query
+    truth: Truth
+    provenance: dict[str, Any]
+    prompt: Prompt
+    prompt_hash: str
+
+
+def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler | None = None) -> Path:
+    """Sample every question and write the rollout file.
+
+    Each finished group is synced to a journal, `<output>.journal`, before it counts as done. Running the same
+    configuration again after an interruption, `kill -9` included, goes on from there; more questions may be asked
+    then, but nothing that changes the samples may differ. The file appears whole at the end, and the journal goes.
+
+    Args:
+        config: What to do.
+        progress: Show groups, tokens/s and the time left, or a line every 30 s where there is no terminal.
+        sampler: A sampler already loaded; its settings are replaced by `config`'s.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ConfigurationError: if a setting cannot be used, the output exists, or a journal was begun with other settings.
+        StoreError: if the disk is full or another process collects into the same output.
+        DataError: if a question file or the journal is broken.
+    """
+    output = Path(config.output)
+    path = output.with_name(output.name + ".journal")
+    if output.exists() and not path.exists():
+        raise ConfigurationError(f"{output} exists already: delete it or choose another output")
+    asked = _questions(config)
+    with Journal.open(path, _settings(config)) as journal:
+        sampler = _sampler(config, sampler)
+        prompted = _prompted(asked, config, sampler.tokenizer)
+        _refuse_changed_prompts(path, journal, prompted)
+        done = {record["id"] for record in journal.records}
+        waiting = [question for question in prompted if question.query.id not in done]
+        hashes = {question.query.id: question.prompt_hash for question in waiting}
+        with _reporting(len(prompted), len(prompted) - len(waiting), progress) as report:
+            for group in sampler.sample([question.prompt for question in waiting]):
+                journal.append(_record(group, hashes[group.id], config.logprob_decimals))
+                report(sampler.tokens_sampled)
+        records = {record["id"]: record for record in journal.records}
+        write_groups(output, (_group(question, records[question.query.id], config) for question in prompted))
+    if records.keys() <= {question.query.id for question in prompted}:
+        path.unlink()
+    return output
+
+
+def _settings(config: CollectConfig) -> dict[str, Any]:
+    """What decides the samples of a given prompt; the rest may change between two runs."""
+    names = ("model", "rollouts", "temperature", "top_p", "max_new_tokens", "seed", "dtype", "logprob_decimals")
+    return {**{name: getattr(config, name) for name in names}, "model": config.name}
+
+
+def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
+    from memreward.policy.sampling import Sampler, SamplerConfig
+
+    settings: SamplerConfig = SamplerConfig(**{f.name: getattr(config, f.name) for f in fields(SamplerConfig)})
+    if sampler is None:
+        return Sampler(settings)
+    sampler.config = settings
+    return sampler
+
+
+def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]]]:
+    """All questions, the sources mixed evenly, so that a run that is cut short has some of each."""
+    placed: list[tuple[float, tuple[Query, Truth, dict[str, Any]]]] = []
+    seen: set[str] = set()
+    for source in config.questions:
+        found = list(_source(source, config.seed))
+        for index, question in enumerate(found):
+            if question[0].id in seen:
+                raise ConfigurationError(f"question {question[0].id!r} is asked twice: name {source!r} once")
+            seen.add(question[0].id)
+            placed.append(((index + 0.5) / len(found), question))
+    return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
+
+
+def _source(source: str, seed: int) -> Iterator[tuple[Query, Truth, dict[str, Any]]]:
+    name, _, number = source.rpartition(":")
+    if not name or not number.isdigit():
+        name, number = source, ""
+    if name in FAMILIES:
+        if not number:
+            raise ConfigurationError(f"questions {source!r}: say how many, as {name}:100")
+        provenance = {"source": _GENERATED_SOURCE, "license": _GENERATED_LICENSE}
+        for query, truth in questions(name, int(number), seed):
+            yield query, truth, provenance
+        return
+    if not Path(name).is_file():
+        raise ConfigurationError(
+            f"questions {source!r}: neither a file nor a family of questions ({', '.join(sorted(FAMILIES))})"
+        )
+    for index, group in enumerate(read_groups(name)):
+        if number and index == int(number):
+            return
+        yield group.query, group.truth, {k: v for k, v in group.provenance.items() if k in ("source", "license")}
+
+
+def _prompted(
+    asked: Sequence[tuple[Query, Truth, dict[str, Any]]], config: CollectConfig, tokenizer: Any
+) -> list[_Question]:
+    from memreward.policy.sampling import Prompt
+
+    chat_template = Path(config.chat_template).read_text(encoding="utf-8") if config.chat_template else None
+    templates = [load_template(query, config.templates) for query, _, _ in asked]
+    tokens = [
+        render(tokenizer, template.messages(query.text), chat_template)
+        for template, (query, _, _) in zip(templates, asked, strict=True)
+    ]
+    alike: dict[str, list[tuple[int, ...]]] = {}
+    for template, prompt in zip(templates, tokens, strict=True):
+        alike.setdefault(template.name, []).append(prompt)
+    shared = {name: _common_prefix(prompts) for name, prompts in alike.items()}
+    return [
+        _Question(
+            query,
+            Truth(truth.reference),
+            {**provenance, "prompt": template.name},
+            Prompt(query.id, prompt, shared[template.name]),
+            content_hash(repr(prompt)),
+        )
+        for (query, truth, provenance), template, prompt in zip(asked, templates, tokens, strict=True)
+    ]
+
+
+def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
+    """Number of leading tokens that all prompts have. The least and the greatest of them differ first."""
+    least, greatest = min(prompts), max(prompts)
+    return next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
+
+
+def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Question]) -> None:
+    hashes = {question.query.id: question.prompt_hash for question in prompted}
+    for record in journal.records:
+        if hashes.get(record["id"], record["prompt_hash"]) != record["prompt_hash"]:
+            raise ConfigurationError(
+                f"{path}: query {record['id']!r} was sampled with another prompt (template, tokenizer or question has "
+                "changed); restore it, or delete the journal or choose another output to begin anew"
+            )
+
+
+def _record(group: SampledGroup, prompt_hash: str, decimals: int) -> dict[str, Any]:
+    rollouts = [
+        {
+            "text": sample.text,
+            "token_logprobs": [round(logprob, decimals) + 0.0 for logprob in sample.token_logprobs],
+            "truncated": sample.truncated,
+        }
+        for sample in group.samples
+    ]
+    return {"id": group.id, "prompt_hash": prompt_hash, "rollouts": rollouts}
+
+
+def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
+    query, reference = question.query, question.truth.reference
+    rollouts = tuple(
+        parse_rollout(
+            query,
+            rollout["text"],
+            id=f"{query.id}/{index}",
+            policy_version=config.name,
+            token_logprobs=rollout["token_logprobs"],
+            truncated=rollout["truncated"],
+        )
+        for index, rollout in enumerate(record["rollouts"])
+    )
+    provenance = {
+        "model": config.name,
+        **question.provenance,
+        **({"license": config.license} if config.license else {}),
+        "sampler": _settings(config),
+    }
+    return Group(query, rollouts, Truth(reference, tuple(_verdict(r, reference) for r in rollouts)), provenance)
+
+
+def _verdict(rollout: Rollout, reference: str | None) -> bool | None:
+    """Right or wrong where comparing answers decides it; code needs its tests run, and is left without a label."""
+    if reference is None or rollout.query.domain not in ("math", "qa"):
+        return None
+    if rollout.answer is None:
+        return False
+    return equivalent(rollout.answer, reference, rollout.query.domain, query_text=rollout.query.text)
+
+
+@contextmanager
+def _reporting(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of tokens sampled so far whenever a group is finished."""
+    console = Console(stderr=True)
+    state = _Rate(total, done)
+    if not shown:
+        yield state.advance
+    elif console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("collecting", total=total, completed=done)
+
+            def update(tokens: int) -> None:
+                state.advance(tokens)
+                bar.update(task, completed=state.done, description=state.speed())
+
+            yield update
+    else:
+        yield _Lines(state, console)
+
+
+class _Rate:
+    """Groups done, tokens a second, and the time left at this rate."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total = total
+        self.done = done
+        self.begun = done
+        self.tokens = 0
+        self.start = monotonic()
+
+    def advance(self, tokens: int) -> None:
+        self.done += 1
+        self.tokens = tokens
+
+    def speed(self) -> str:
+        seconds = max(monotonic() - self.start, 1e-9)
+        left = (self.total - self.done) * seconds / (self.done - self.begun)
+        return f"{self.tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
+
+
+class _Lines:
+    """Reports as plain lines, not more than one every 30 s but for the last."""
+
+    def __init__(self, state: _Rate, console: Console) -> None:
+        self.state = state
+        self.console = console
+        self.last = monotonic()
+
+    def __call__(self, tokens: int) -> None:
+        self.state.advance(tokens)
+        now = monotonic()
+        if self.state.done == self.state.total or now - self.last >= _SECONDS_BETWEEN_LINES:
+            self.last = now
+            self.console.print(f"{self.state.done} of {self.state.total} groups, {self.state.speed()}", highlight=False)

@@ -1,0 +1,144 @@
+"""The journal of a collection: one line a finished group, on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from memreward.types import ConfigurationError, DataError, StoreError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks of this kind; there two writers are not told apart.
+    fcntl = None  # type: ignore[assignment]
+
+_VERSION = 1
+
+
+class Journal:
+    """An append-only file of records, the first of which holds the settings they were made with.
+
+    A record is acknowledged once `append` returns: it is synced to disk. A last line that a kill left unfinished was
+    never acknowledged and is cut off on opening. Make one with `Journal.open`.
+
+    Attributes:
+        path: The file.
+        records: The acknowledged records in the order of appending.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, records: list[dict[str, Any]]) -> None:
+        self.path = path
+        self.records = records
+        self._file = file
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
+        """Open the journal for appending, made anew where there is none.
+
+        Raises:
+            ConfigurationError: if the journal was begun with other settings; the message names each.
+            DataError: if a line other than the last is broken, or the file is no journal.
+            StoreError: if the disk refuses, or another process holds the journal.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b")
+        except OSError as error:
+            raise _refused(path, error) from error
+        with file:
+            _lock(file, path)
+            lines = _whole_lines(file, path)
+            journal = cls(path, file, [])
+            if len(lines) > 1:
+                _check(path, _parsed(path, 1, lines[0]), settings)
+                journal.records = [_parsed(path, number, line) for number, line in enumerate(lines[1:], start=2)]
+            else:
+                # Nothing was sampled with the old settings, if there were any.
+                _truncate(file, path, 0)
+                journal._write({"journal": _VERSION, "settings": dict(settings)})
+            yield journal
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write a record and wait until it is on disk.
+
+        Raises:
+            StoreError: if the disk refuses, e.g. because it is full; records appended before are safe.
+        """
+        self._write(record)
+        self.records.append(record)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _refused(self.path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path}: cannot be written: {error.strerror or error}; nothing that stands in it is lost: free space or "
+        "check the permissions, and run the same command again to go on"
+    )
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(
+            f"{path}: another process is collecting into it; wait for it, or choose another output"
+        ) from error
+
+
+def _whole_lines(file: BinaryIO, path: Path) -> list[bytes]:
+    """Every line that ends; what follows the last line end is cut off the file."""
+    file.seek(0)
+    content = file.read()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        _truncate(file, path, end)
+    return content[:end].splitlines()
+
+
+def _truncate(file: BinaryIO, path: Path, size: int) -> None:
+    try:
+        file.truncate(size)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise DataError(
+            f"{path}, line {number}: not JSON ({error}); delete the line to sample its group again"
+        ) from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path}, line {number}: not an object; delete the line to sample its group again")
+    return record
+
+
+def _check(path: Path, head: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    if head.get("journal") != _VERSION or not isinstance(head.get("settings"), dict):
+        raise DataError(f"{path}: not a journal of this release's collect; move it away or choose another output")
+    begun = head["settings"]
+    changed = [
+        f"{name} was {begun.get(name)!r} and is {settings.get(name)!r}"
+        for name in sorted({*begun, *settings})
+        if begun.get(name) != settings.get(name)
+    ]
+    if changed:
+        raise ConfigurationError(
+            f"{path} was begun with other settings: {'; '.join(changed)}. Go on with the old settings, "
+            "or delete the journal or choose another output to begin anew"
+        )

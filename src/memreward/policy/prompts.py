@@ -1,0 +1,84 @@
+"""Few-shot chat prompts, kept as data: one JSON file a family in `templates/`, or one a domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from memreward.types import ConfigurationError, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How a question is put to a chat model.
+
+    Attributes:
+        name: The file's name without suffix.
+        system: The system message; "" for none.
+        shots: Worked examples, each a question and its answer, shown as earlier turns of the chat.
+    """
+
+    name: str
+    system: str
+    shots: tuple[tuple[str, str], ...]
+
+    def messages(self, question: str) -> list[dict[str, str]]:
+        """The chat that ends with `question`, which is kept whole and unchanged."""
+        chat = [{"role": "system", "content": self.system}] if self.system else []
+        for asked, answered in self.shots:
+            chat += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+        return [*chat, {"role": "user", "content": question}]
+
+
+def load_template(query: Query, folder: str = "") -> Template:
+    """The template of the query's family (last part of its dataset), else of its domain.
+
+    Args:
+        query: The question.
+        folder: Folder with templates of one's own, looked in first; "" for the shipped ones only.
+
+    Raises:
+        ConfigurationError: if a template is not JSON of the form {"system": "...", "shots": [{"question", "answer"}]}.
+    """
+    places: list[Any] = [Path(folder)] if folder else []
+    places.append(resources.files("memreward.policy") / "templates")
+    for name in (query.dataset.rpartition("/")[2], query.domain):
+        for place in places:
+            file = place / f"{name}.json"
+            if name and file.is_file():
+                return _read(name, file)
+    raise ConfigurationError(
+        f"no prompt template for query {query.id!r}: put {query.domain}.json into the template folder {folder!r}"
+    )
+
+
+def _read(name: str, file: Any) -> Template:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        shots = tuple((str(shot["question"]), str(shot["answer"])) for shot in data["shots"])
+        return Template(name, str(data["system"]), shots)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"prompt template {file} is broken ({error!r}): it must be JSON of the form "
+            '{"system": "...", "shots": [{"question": "...", "answer": "..."}]}'
+        ) from error
+
+
+def render(tokenizer: Any, messages: Sequence[dict[str, str]], chat_template: str | None = None) -> tuple[int, ...]:
+    """Tokens of a chat up to where the model answers.
+
+    Raises:
+        ConfigurationError: if neither the tokenizer nor the caller has a chat template.
+    """
+    if chat_template is None and not tokenizer.chat_template:
+        raise ConfigurationError(
+            "the model's tokenizer has no chat template: name a Jinja file with one (setting chat_template)"
+        )
+    text = tokenizer.apply_chat_template(
+        list(messages), chat_template=chat_template, add_generation_prompt=True, tokenize=False
+    )
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

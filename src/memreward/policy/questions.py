@@ -1,0 +1,190 @@
+"""Question sources: families of generated questions whose instances are alike in wording and differ in content."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Any
+
+from memreward.types import ConfigurationError, Domain, MissingExtraError, Query, Truth, content_hash
+
+Item = Mapping[str, Any]
+Ask = Callable[[Item, random.Random], tuple[str, str] | None]
+"""Turns a generated item into question text and reference, or None where the item does not suit."""
+
+LETTERS = "ABCDEFGH"
+_MANY = 20_000
+_TRIED = 8
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of questions from `reasoning-gym`.
+
+    Attributes:
+        generator: Name of the generator in `reasoning-gym`.
+        ask: Makes question and reference of a generated item.
+        domain: Domain of the questions.
+        settings: Arguments of the generator.
+        wordings: Draw from this many wordings in turn, those with the shortest worked solutions, of a generator that
+            has a list of wordings; 0 leaves the choice to the generator.
+    """
+
+    generator: str
+    ask: Ask
+    domain: Domain = "math"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    wordings: int = 0
+
+
+def questions(family: str, size: int, seed: int = 0) -> list[tuple[Query, Truth]]:
+    """Draw questions of a family, no text twice. The first n of a larger draw are the draw of size n.
+
+    Args:
+        family: A name in `FAMILIES`.
+        size: Number of questions.
+        seed: Seeds the generator and the order of options.
+
+    Returns:
+        `size` queries with their references: a plain number (math) or an option letter (qa). Query ids are
+        "rg-<family>-<seed>-<index of the item in the generator>".
+
+    Raises:
+        ConfigurationError: if the family is unknown or has fewer different questions.
+        MissingExtraError: if `reasoning-gym` is not installed.
+    """
+    if family not in FAMILIES:
+        raise ConfigurationError(f"question family {family!r} is unknown; use one of {', '.join(sorted(FAMILIES))}")
+    found: list[tuple[Query, Truth]] = []
+    seen: set[str] = set()
+    source = FAMILIES[family]
+    for index, item in islice(_items(source, seed), 20 * size + 100):
+        if len(found) == size:
+            break
+        rng = random.Random(content_hash(f"{family} {seed} {index}"))
+        asked = source.ask(item, rng)
+        if asked is None or asked[0] in seen:
+            continue
+        text, reference = asked
+        seen.add(text)
+        query = Query(f"rg-{family}-{seed}-{index}", text, source.domain, f"reasoning-gym/{family}")
+        found.append((query, Truth(reference=reference)))
+    if len(found) < size:
+        raise ConfigurationError(
+            f"question family {family!r} gives {len(found)} different questions with seed {seed}, not {size}: "
+            "ask for fewer"
+        )
+    return found
+
+
+def _items(family: Family, seed: int) -> Any:
+    try:
+        import reasoning_gym
+    except ImportError as error:
+        raise MissingExtraError("reasoning-gym", "questions", "generating questions") from error
+    dataset = reasoning_gym.create_dataset(family.generator, seed=seed, size=_MANY, **family.settings)
+    if family.wordings:
+        wordings = _shortest_wordings(dataset, family.wordings)
+        dataset.task_indices = [wordings[index % len(wordings)] for index in range(_MANY)]
+    return ((index, dataset[index]) for index in count())
+
+
+def _shortest_wordings(dataset: Any, number: int) -> list[int]:
+    """Wordings by mean length of the worked solutions of a few instances each."""
+    wordings = sorted(set(dataset.task_indices))
+    lengths: dict[int, int] = {}
+    for wording in wordings:
+        dataset.task_indices = [wording] * _MANY
+        lengths[wording] = sum(len(dataset[index]["metadata"]["answer_cot"]) for index in range(_TRIED))
+    return sorted(wordings, key=lambda wording: (lengths[wording], wording))[:number]
+
+
+def with_options(question: str, answer: str, others: list[str], rng: random.Random) -> tuple[str, str]:
+    """Ask as multiple choice: the options in random order under the question, and the letter of the right one."""
+    options = [answer, *others]
+    rng.shuffle(options)
+    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([question, *lines]), LETTERS[options.index(answer)]
+
+
+def _plain_number(item: Item, _: random.Random) -> tuple[str, str] | None:
+    answer = str(item["answer"]).strip()
+    digits = answer.removeprefix("-")
+    return (item["question"].strip(), answer) if digits.isdigit() else None
+
+
+def _number_or_fraction(item: Item, _: random.Random) -> tuple[str, str] | None:
+    return item["question"].strip(), str(item["answer"]).strip()
+
+
+def _up_to_the_question_mark(text: str) -> str:
+    return text[: text.rindex("?") + 1].strip()
+
+
+_RELATIONS = (
+    "mother", "father", "son", "daughter", "husband", "wife", "sister", "brother", "grandmother", "grandfather",
+    "granddaughter", "grandson", "aunt", "uncle", "niece", "nephew", "mother-in-law", "father-in-law",
+    "daughter-in-law", "son-in-law",
+)  # fmt: skip
+
+
+def _relation(item: Item, rng: random.Random) -> tuple[str, str]:
+    others = rng.sample([relation for relation in _RELATIONS if relation != item["answer"]], 3)
+    return with_options(_up_to_the_question_mark(item["question"]), item["answer"], others, rng)
+
+
+def _side_colour(item: Item, rng: random.Random) -> tuple[str, str]:
+    question, answer = _up_to_the_question_mark(item["question"]), item["answer"]
+    sides = [line.split()[2] for line in question.splitlines() if line.startswith("- a ")]
+    others = rng.sample([colour for colour in sides if colour != answer], 3)
+    return with_options(question, answer, others, rng)
+
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def _weekday(item: Item, rng: random.Random) -> tuple[str, str]:
+    others = rng.sample([day for day in _WEEKDAYS if day != item["answer"]], 3)
+    return with_options(item["question"].strip(), item["answer"], others, rng)
+
+
+def _yes_or_no(item: Item, rng: random.Random) -> tuple[str, str]:
+    other = "No" if item["answer"] == "Yes" else "Yes"
+    return with_options(_up_to_the_question_mark(item["question"]), item["answer"], [other], rng)
+
+
+FAMILIES: dict[str, Family] = {
+    "gsm_symbolic": Family("gsm_symbolic", _plain_number, wordings=30),
+    "chain_sum": Family(
+        "chain_sum", _plain_number, settings={"min_terms": 4, "max_terms": 5, "min_digits": 2, "max_digits": 2}
+    ),
+    "basic_arithmetic": Family(
+        "basic_arithmetic", _plain_number, settings={"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 2}
+    ),
+    "leg_counting": Family(
+        "leg_counting", _plain_number, settings={"min_animals": 2, "max_animals": 3, "max_instances": 9}
+    ),
+    "gcd": Family("gcd", _plain_number, settings={"max_value": 60}),
+    "lcm": Family("lcm", _plain_number, settings={"max_value": 20}),
+    "simple_equations": Family(
+        "simple_equations", _plain_number, settings={"min_terms": 2, "max_terms": 3, "max_value": 20}
+    ),
+    "products": Family("products", _plain_number, settings={"min_digits": 1, "max_digits": 2}),
+    "simple_geometry": Family("simple_geometry", _plain_number, settings={"min_sides": 3, "max_sides": 4}),
+    "aiw": Family("aiw", _plain_number, settings={"task_type_weights": [0.5, 0.5, 0.0]}),
+    "letter_counting": Family("letter_counting", _plain_number, settings={"min_words": 3, "max_words": 5}),
+    "number_sequence": Family("number_sequence", _plain_number, settings={"max_complexity": 2}),
+    "fraction_simplification": Family(
+        "fraction_simplification",
+        _number_or_fraction,
+        settings={"min_value": 1, "max_value": 20, "min_factor": 2, "max_factor": 9, "styles": ["plain"]},
+    ),
+    "family_relationships": Family("family_relationships", _relation, "qa", {"max_family_size": 6}),
+    "color_cube_rotation": Family("color_cube_rotation", _side_colour, "qa", {"min_rotations": 1, "max_rotations": 1}),
+    "calendar_weekday": Family(
+        "calendar_arithmetic", _weekday, "qa", {"tasks": ["weekday_offset"], "offset_upper_bound": 20}
+    ),
+    "syllogism": Family("syllogism", _yes_or_no, "qa"),
+}

@@ -1,0 +1,428 @@
+"""Sample groups of rollouts from a local causal language model.
+
+A prompt is prefilled once and its key-value cache repeated for every rollout of its group. Groups are decoded
+together: as rows finish they are dropped, and the next waiting groups take their place. What several prompts have in
+common (a few-shot preamble) is prefilled once and kept. Every group draws from its own stream of random numbers, so
+what a group samples does not depend on which groups it was decoded with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.types import ConfigurationError, MissingExtraError, content_hash
+
+try:
+    import torch
+    from torch import Tensor
+    from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+except ImportError as error:
+    raise MissingExtraError(error.name or "transformers", "llm", "sampling from a language model") from error
+
+_NUCLEUS_CANDIDATES = 256
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How rollouts are sampled.
+
+    Attributes:
+        model: Folder of a checkpoint, or its name on the hub, that `AutoModelForCausalLM` loads.
+        rollouts: Rollouts a group, G >= 1.
+        temperature: Divides the logits; 0 decodes greedily.
+        top_p: Share of the probability that sampling is confined to, in (0, 1].
+        max_new_tokens: Length limit of a rollout in tokens.
+        seed: Seeds every group together with its id.
+        groups_per_batch: Groups that are decoded together.
+        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
+        device: "auto" takes CUDA where there is one.
+        threads: Threads torch computes with on a CPU; 0 leaves torch's choice.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    model: str
+    rollouts: int = 8
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_new_tokens: int = 256
+    seed: int = 0
+    groups_per_batch: int = 8
+    dtype: str = "float32"
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rollouts", "max_new_tokens", "groups_per_batch"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+        if not self.temperature >= 0:
+            raise ConfigurationError(f"temperature is {self.temperature}: use 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ConfigurationError(f"top_p is {self.top_p}: use a share above 0 and at most 1")
+        if self.dtype not in ("float32", "bfloat16", "float16"):
+            raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
+        if self.threads < 0:
+            raise ConfigurationError(f"threads is {self.threads}: use 0 (torch's choice) or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One group to sample.
+
+    Attributes:
+        id: Names the group, and seeds it.
+        tokens: The prompt, at least one token.
+        shared: Number of leading tokens that other prompts have too; they are prefilled once for all.
+    """
+
+    id: str
+    tokens: tuple[int, ...]
+    shared: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sampled completion.
+
+    Attributes:
+        text: The completion without special tokens.
+        tokens: The sampled tokens, with the stop token where there is one.
+        token_logprobs: Log-probability of each of `tokens` under the model itself (temperature 1, all tokens).
+        truncated: True if the length limit ended it.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SampledGroup:
+    """The G samples of one prompt.
+
+    Attributes:
+        id: The prompt's id.
+        samples: G samples.
+    """
+
+    id: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(eq=False)
+class _Row:
+    """One rollout that is being decoded."""
+
+    group: _OpenGroup
+    uniforms: NDArray[np.float64]
+    tokens: list[int] = field(default_factory=list)
+    token_logprobs: list[float] = field(default_factory=list)
+    finished: bool = False
+    truncated: bool = False
+
+
+@dataclass(eq=False)
+class _OpenGroup:
+    id: str
+    rows: list[_Row] = field(default_factory=list)
+
+
+@dataclass
+class _Batch:
+    """Rows under way. Columns of the cache that a row does not use are 0 in its mask.
+
+    Shapes: keys and values of each layer (rows, heads, columns, size), mask (rows, columns), position (rows,),
+    logits (rows, vocabulary) of the next token.
+    """
+
+    rows: list[_Row]
+    layers: list[tuple[Tensor, Tensor]]
+    mask: Tensor
+    position: Tensor
+    logits: Tensor
+
+    def keep(self, indices: Sequence[int]) -> _Batch:
+        """Only these rows, and only the columns one of them uses."""
+        index = torch.tensor(indices, device=self.mask.device)
+        mask = self.mask[index]
+        columns = mask.any(dim=0).nonzero().squeeze(1)
+        first = int(columns[0])
+        return _Batch(
+            [self.rows[i] for i in indices],
+            [(key[index, :, first:], value[index, :, first:]) for key, value in self.layers],
+            mask[:, first:],
+            self.position[index],
+            self.logits[index],
+        )
+
+    def join(self, other: _Batch) -> _Batch:
+        """Rows of both, the narrower one padded on the left."""
+        width = max(self.mask.shape[1], other.mask.shape[1])
+        return _Batch(
+            self.rows + other.rows,
+            [
+                (
+                    torch.cat([_widen(k, width), _widen(other_k, width)]),
+                    torch.cat([_widen(v, width), _widen(other_v, width)]),
+                )
+                for (k, v), (other_k, other_v) in zip(self.layers, other.layers, strict=True)
+            ],
+            torch.cat([torch.nn.functional.pad(b.mask, (width - b.mask.shape[1], 0)) for b in (self, other)]),
+            torch.cat([self.position, other.position]),
+            torch.cat([self.logits, other.logits]),
+        )
+
+
+def _widen(tensor: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(tensor, (0, 0, width - tensor.shape[2], 0))
+
+
+def draw_tokens(logits: Tensor, uniforms: Tensor, *, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
+    """Sample one token a row by inverting the distribution function of the tempered nucleus.
+
+    The nucleus is the smallest set of most probable tokens whose tempered probability reaches `top_p`.
+
+    Args:
+        logits: (rows, vocabulary).
+        uniforms: (rows,) float64 in [0, 1); one number decides one token.
+        temperature: 0 takes the most probable token.
+        top_p: In (0, 1].
+
+    Returns:
+        (rows,) tokens and (rows,) their log-probabilities under the plain, untempered distribution.
+    """
+    logits = logits.float()
+    if temperature == 0:
+        tokens = logits.argmax(dim=-1)
+    else:
+        scaled = logits / temperature
+        total = torch.logsumexp(scaled, dim=-1, keepdim=True)
+        count = min(_NUCLEUS_CANDIDATES, logits.shape[-1])
+        values, indices = scaled.topk(count, dim=-1)
+        tokens, enough = _invert(values, indices, total, uniforms, top_p)
+        if not bool(enough.all()):
+            rest = ~enough
+            values, indices = _ordered(scaled[rest], indices[rest])
+            tokens[rest], _ = _invert(values, indices, total[rest], uniforms[rest], top_p)
+    logprobs = logits.gather(1, tokens[:, None]).squeeze(1) - torch.logsumexp(logits, dim=-1)
+    return tokens, logprobs
+
+
+def _ordered(scaled: Tensor, leading: Tensor) -> tuple[Tensor, Tensor]:
+    """All tokens by descending logit; the `leading` ones keep their places, so that ties are broken one way."""
+    values = scaled.gather(1, leading)
+    others = scaled.scatter(1, leading, -torch.inf).sort(dim=-1, descending=True)
+    count = scaled.shape[1] - leading.shape[1]
+    return torch.cat([values, others.values[:, :count]], dim=1), torch.cat([leading, others.indices[:, :count]], dim=1)
+
+
+def _invert(values: Tensor, indices: Tensor, total: Tensor, uniforms: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Tokens at `uniforms` of the nucleus, and whether the ordered candidates were enough to know it."""
+    cumulative = (values - total).double().exp().cumsum(dim=-1)
+    if top_p < 1:
+        crossing = torch.searchsorted(cumulative, torch.full_like(total, top_p, dtype=torch.float64))
+        enough = crossing.squeeze(1) < values.shape[1]
+        mass = cumulative.gather(1, crossing.clamp(max=values.shape[1] - 1))
+    else:
+        mass = torch.ones_like(total, dtype=torch.float64)
+        enough = cumulative[:, -1] > uniforms
+    place = torch.searchsorted(cumulative, uniforms[:, None] * mass, right=True).clamp(max=values.shape[1] - 1)
+    return indices.gather(1, place).squeeze(1), enough
+
+
+class Sampler:
+    """Samples groups from one model. Holds the weights; make one and keep it.
+
+    Args:
+        config: Model and settings.
+        model: An `AutoModelForCausalLM` already loaded; by default `config.model` is loaded.
+        tokenizer: Its tokenizer; by default `config.model`'s.
+
+    Attributes:
+        tokens_sampled: Tokens sampled since this object was made.
+
+    Raises:
+        ConfigurationError: if the model cannot be loaded, or its cache cannot be repeated.
+    """
+
+    def __init__(self, config: SamplerConfig, *, model: Any = None, tokenizer: Any = None) -> None:
+        self.config = config
+        self.device = torch.device(_device_name(config.device))
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
+        if model is None:
+            model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, config.dtype))
+        self.model = model.to(self.device).eval()
+        self.stop_tokens = _stop_tokens(self.model, self.tokenizer)
+        self.tokens_sampled = 0
+        self._preambles: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
+
+    def sample(self, prompts: Iterable[Prompt]) -> Iterator[SampledGroup]:
+        """Yield a group as soon as its last rollout is finished; the order is that of finishing.
+
+        Raises:
+            ConfigurationError: if a prompt is empty.
+        """
+        waiting = deque(prompts)
+        capacity = self.config.groups_per_batch * self.config.rollouts
+        batch: _Batch | None = None
+        while waiting or batch is not None:
+            under_way = len(batch.rows) if batch is not None else 0
+            room = (capacity - under_way) // self.config.rollouts
+            if waiting and room:
+                admitted = self._prefill([waiting.popleft() for _ in range(min(room, len(waiting)))])
+                batch = admitted if batch is None else batch.join(admitted)
+            assert batch is not None
+            batch, finished = self._step(batch)
+            yield from finished
+
+    @torch.inference_mode()
+    def _prefill(self, prompts: Sequence[Prompt]) -> _Batch:
+        by_preamble: dict[tuple[int, ...], list[Prompt]] = {}
+        for prompt in prompts:
+            if not prompt.tokens:
+                raise ConfigurationError(f"the prompt of {prompt.id!r} is empty: a prompt needs at least one token")
+            shared = min(prompt.shared, len(prompt.tokens) - 1)
+            by_preamble.setdefault(prompt.tokens[:shared], []).append(prompt)
+        parts = [self._prefill_alike(preamble, alike) for preamble, alike in by_preamble.items()]
+        batch = parts[0]
+        for part in parts[1:]:
+            batch = batch.join(part)
+        return batch
+
+    def _prefill_alike(self, preamble: tuple[int, ...], prompts: Sequence[Prompt]) -> _Batch:
+        """Prompts that begin with `preamble`: its cache is reused, the rest is padded between the two."""
+        start, count, repeats = len(preamble), len(prompts), self.config.rollouts
+        rests = [prompt.tokens[start:] for prompt in prompts]
+        width = max(map(len, rests))
+        tokens = torch.zeros((count, width), dtype=torch.long)
+        mask = torch.zeros((count, start + width), dtype=torch.long)
+        mask[:, :start] = 1
+        for row, rest in enumerate(rests):
+            tokens[row, width - len(rest) :] = torch.tensor(rest)
+            mask[row, start + width - len(rest) :] = 1
+        mask = mask.to(self.device)
+        position = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        past = [(k.expand(count, -1, -1, -1), v.expand(count, -1, -1, -1)) for k, v in self._preamble(preamble)]
+        logits, layers = self._forward(tokens.to(self.device), mask, position[:, start:], past)
+        return _Batch(
+            [row for prompt in prompts for row in self._open(prompt).rows],
+            [(k.repeat_interleave(repeats, dim=0), v.repeat_interleave(repeats, dim=0)) for k, v in layers],
+            mask.repeat_interleave(repeats, dim=0),
+            (position[:, -1] + 1).repeat_interleave(repeats, dim=0),
+            logits.repeat_interleave(repeats, dim=0),
+        )
+
+    def _preamble(self, preamble: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
+        if not preamble:
+            return []
+        if preamble not in self._preambles:
+            tokens = torch.tensor([preamble], device=self.device)
+            position = torch.arange(len(preamble), device=self.device)[None]
+            _, self._preambles[preamble] = self._forward(tokens, torch.ones_like(tokens), position, [])
+        return self._preambles[preamble]
+
+    def _open(self, prompt: Prompt) -> _OpenGroup:
+        """The group's rows, each with its own uniform number for every token it may sample."""
+        shape = (self.config.rollouts, self.config.max_new_tokens)
+        seed = int(content_hash(f"{self.config.seed} {prompt.id}")[:16], 16)
+        uniforms = np.random.default_rng(seed).random(shape)
+        group = _OpenGroup(prompt.id)
+        group.rows = [_Row(group, row) for row in uniforms]
+        return group
+
+    @torch.inference_mode()
+    def _step(self, batch: _Batch) -> tuple[_Batch | None, list[SampledGroup]]:
+        """Sample one token for every row, hand back what that finished, and compute the next logits."""
+        config = self.config
+        uniforms = torch.tensor(
+            [0.0 if row.finished else row.uniforms[len(row.tokens)] for row in batch.rows], dtype=torch.float64
+        )
+        tokens, logprobs = draw_tokens(
+            batch.logits, uniforms.to(self.device), temperature=config.temperature, top_p=config.top_p
+        )
+        closed: list[SampledGroup] = []
+        for row, token, logprob in zip(batch.rows, tokens.tolist(), logprobs.tolist(), strict=True):
+            if row.finished:
+                continue
+            self._append(row, token, logprob)
+            if row.finished and all(other.finished for other in row.group.rows):
+                closed.append(self._close(row.group))
+        left = [index for index, row in enumerate(batch.rows) if not row.finished]
+        if not left:
+            return None, closed
+        if len(batch.rows) - len(left) >= max(1, len(batch.rows) // 8):
+            batch, tokens = batch.keep(left), tokens[torch.tensor(left, device=tokens.device)]
+        mask = torch.nn.functional.pad(batch.mask, (0, 1), value=1)
+        logits, layers = self._forward(tokens[:, None], mask, batch.position[:, None], batch.layers)
+        return _Batch(batch.rows, layers, mask, batch.position + 1, logits), closed
+
+    def _append(self, row: _Row, token: int, logprob: float) -> None:
+        row.tokens.append(token)
+        row.token_logprobs.append(logprob)
+        self.tokens_sampled += 1
+        row.truncated = token not in self.stop_tokens and len(row.tokens) == self.config.max_new_tokens
+        row.finished = row.truncated or token in self.stop_tokens
+
+    def _close(self, group: _OpenGroup) -> SampledGroup:
+        samples = (
+            Sample(
+                self.tokenizer.decode(row.tokens, skip_special_tokens=True),
+                tuple(row.tokens),
+                tuple(row.token_logprobs),
+                row.truncated,
+            )
+            for row in group.rows
+        )
+        return SampledGroup(group.id, tuple(samples))
+
+    def _forward(
+        self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Logits (rows, vocabulary) after the last token, and the keys and values of every layer."""
+        cache = DynamicCache(past) if past else DynamicCache()
+        output = self.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        layers = [(layer.keys, layer.values) for layer in output.past_key_values.layers]
+        return output.logits[:, -1], layers
+
+
+def _device_name(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _load(loader: Any, name: str, **options: Any) -> Any:
+    try:
+        return loader.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise ConfigurationError(
+            f"model {name!r} cannot be loaded{offline}: {error}; give the folder of a checkpoint, or a name on the hub"
+        ) from error
+
+
+def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    ends = model.generation_config.eos_token_id if model.generation_config is not None else None
+    ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    if tokenizer.eos_token_id is not None:
+        ends.append(tokenizer.eos_token_id)
+    return frozenset(ends)

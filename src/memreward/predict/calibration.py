@@ -1,0 +1,193 @@
+"""From scores that order rollouts to probabilities, and the threshold that turns these into verdicts.
+
+Calibration is Platt's: probability = sigmoid(slope * score + intercept), fitted by maximum likelihood on scores of
+rollouts the scoring model has not seen. Two parameters are what some dozens of labelled queries can carry; isotonic
+regression was left out because its steps tie rollouts of one group, which is the order that GRPO uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memreward.types import ConfigurationError, DataError, LabelError
+
+Floats = NDArray[np.float64]
+Objective = Literal["accuracy", "f1", "j"]
+
+MINIMUM_SLOPE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted map from scores to probabilities; strictly increasing, so it never reorders rollouts.
+
+    Attributes:
+        slope: Above 0, per standard deviation of the scores.
+        intercept: Log-odds at the mean score.
+        mean: Mean of the scores it was fitted on.
+        scale: Their standard deviation.
+        threshold: Probability from which a rollout is held to be right.
+        queries: Labelled queries it was fitted on.
+        rollouts: Labelled rollouts it was fitted on.
+    """
+
+    slope: float
+    intercept: float
+    mean: float
+    scale: float
+    threshold: float
+    queries: int
+    rollouts: int
+
+    def apply(self, scores: ArrayLike) -> Floats:
+        """Return probabilities in [0, 1] for scores of any shape; NaN stays NaN."""
+        standardised = (np.asarray(scores, np.float64) - self.mean) / self.scale
+        return sigmoid(self.slope * standardised + self.intercept)
+
+    def to_dict(self) -> dict[str, float | int]:
+        """Return the JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_dict`.
+
+        Raises:
+            DataError: if fields are missing or unknown.
+        """
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise DataError(f"a calibration cannot be read from {sorted(fields)}: {error}; fit it again") from error
+
+
+def fit_calibration(
+    scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None, *, objective: Objective = "accuracy"
+) -> Calibration:
+    """Fit Platt's sigmoid and the threshold.
+
+    Args:
+        scores: (n,) scores by models that were not trained on these rollouts; NaN rows are left out.
+        labels: (n,) 1 right, 0 wrong; -1 rows are left out.
+        group: (n,) query of each rollout. Rollouts of a query are no independent evidence, so Platt's smoothing of
+            the targets counts queries; without it every rollout counts as a query of its own.
+        objective: What the threshold maximises, see `best_threshold`.
+
+    Raises:
+        LabelError: if there are not both right and wrong rollouts.
+        DataError: if the arrays differ in length.
+    """
+    values, truth = np.asarray(scores, np.float64), np.asarray(labels, np.int64)
+    query = np.arange(len(truth)) if group is None else np.asarray(group)
+    if not len(values) == len(truth) == len(query):
+        raise DataError(f"{len(values)} scores, {len(truth)} labels, {len(query)} group entries: give one a rollout")
+    used = ~np.isnan(values) & (truth >= 0)
+    values, right, query = values[used], truth[used] == 1, query[used]
+    if right.all() or not right.any():
+        verdict = "no labelled rollout" if not len(right) else f"all {len(right)} labelled rollouts in one class"
+        raise LabelError(f"calibration needs right and wrong rollouts, and has {verdict}: label more queries")
+    queries = len(np.unique(query))
+    mean, scale = float(values.mean()), float(values.std()) or 1.0
+    targets = _smoothed_targets(right, queries)
+    slope, intercept = _fit_sigmoid((values - mean) / scale, targets)
+    probabilities = sigmoid(slope * (values - mean) / scale + intercept)
+    return Calibration(
+        slope=slope,
+        intercept=intercept,
+        mean=mean,
+        scale=scale,
+        threshold=best_threshold(probabilities, right, objective=objective),
+        queries=queries,
+        rollouts=len(values),
+    )
+
+
+def best_threshold(probabilities: ArrayLike, labels: ArrayLike, *, objective: Objective = "accuracy") -> float:
+    """Threshold t at which `probability >= t` does best on labelled rollouts.
+
+    Candidates lie halfway between neighbouring distinct probabilities, and below and above all of them. Of those
+    that do equally well the one nearest to one half is taken: with few labels it moves least from sample to sample.
+
+    Args:
+        probabilities: (n,) in [0, 1].
+        labels: (n,) 1 right, 0 wrong.
+        objective: "accuracy", "f1", or "j" (true positive rate minus false positive rate).
+
+    Raises:
+        ConfigurationError: if the objective is none of these.
+    """
+    values, right = np.asarray(probabilities, np.float64), np.asarray(labels, np.int64) == 1
+    levels, level = np.unique(values, return_inverse=True)
+    candidates = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0 + 1e-9]])
+    right_at = np.bincount(level, right, len(levels))
+    wrong_at = np.bincount(level, ~right, len(levels))
+    claimed_right = right.sum() - np.append(0.0, np.cumsum(right_at))
+    claimed_wrong = (~right).sum() - np.append(0.0, np.cumsum(wrong_at))
+    merit = _merit(claimed_right, claimed_wrong, int(right.sum()), int((~right).sum()), objective)
+    best = candidates[merit >= merit.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def sigmoid(logits: ArrayLike) -> Floats:
+    """Logistic function without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, np.float64))), np.float64)
+
+
+def logit(probabilities: ArrayLike, margin: float = 1e-6) -> Floats:
+    """Log-odds of probabilities, held within `margin` of 0 and 1."""
+    inside = np.clip(np.asarray(probabilities, np.float64), margin, 1 - margin)
+    return np.asarray(np.log(inside) - np.log1p(-inside), np.float64)
+
+
+def _smoothed_targets(right: NDArray[np.bool_], queries: int) -> Floats:
+    share = queries / len(right)
+    positives, negatives = right.sum() * share, (~right).sum() * share
+    return np.asarray(np.where(right, (positives + 1) / (positives + 2), 1 / (negatives + 2)), np.float64)
+
+
+def _fit_sigmoid(scores: Floats, targets: Floats, iterations: int = 100) -> tuple[float, float]:
+    """Damped Newton on the cross-entropy; a slope that would turn the order round is held at the least one."""
+    design = np.stack([scores, np.ones_like(scores)], axis=1)
+    weights = np.array([0.0, float(logit(targets.mean()))])
+    loss = _cross_entropy(design @ weights, targets)
+    for _ in range(iterations):
+        probabilities = sigmoid(design @ weights)
+        gradient = design.T @ (probabilities - targets)
+        curvature = design.T @ (design * (probabilities * (1 - probabilities))[:, None]) + 1e-9 * np.eye(2)
+        step: Floats = np.linalg.solve(curvature, gradient).astype(np.float64)
+        weights, loss, moved = _line_search(design, targets, weights, step, loss)
+        if not moved:
+            break
+    if weights[0] < MINIMUM_SLOPE:
+        return MINIMUM_SLOPE, float(logit(targets.mean()))
+    return float(weights[0]), float(weights[1])
+
+
+def _line_search(
+    design: Floats, targets: Floats, weights: Floats, step: Floats, loss: float
+) -> tuple[Floats, float, bool]:
+    for shrink in 0.5 ** np.arange(12):
+        trial = weights - shrink * step
+        trial_loss = _cross_entropy(design @ trial, targets)
+        if trial_loss < loss - 1e-12:
+            return trial, trial_loss, True
+    return weights, loss, False
+
+
+def _cross_entropy(logits: Floats, targets: Floats) -> float:
+    return float((np.logaddexp(0.0, logits) - targets * logits).sum())
+
+
+def _merit(claimed_right: Floats, claimed_wrong: Floats, right: int, wrong: int, objective: Objective) -> Floats:
+    if objective == "accuracy":
+        return (claimed_right + (wrong - claimed_wrong)) / max(right + wrong, 1)
+    if objective == "f1":
+        return 2 * claimed_right / np.maximum(claimed_right + claimed_wrong + right, 1)
+    if objective == "j":
+        return claimed_right / max(right, 1) - claimed_wrong / max(wrong, 1)
+    raise ConfigurationError(f"objective {objective!r} is unknown; use 'accuracy', 'f1' or 'j'")

@@ -1,0 +1,236 @@
+"""The graph network behind the `Predictor` protocol: fit by cross-fitting, predict over frozen memory, save, load."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from memreward.predict.calibration import Calibration, fit_calibration
+from memreward.predict.config import PredictorConfig
+from memreward.predict.crossfit import CrossFit, Member, Progress, crossfit
+from memreward.predict.inputs import UNKNOWN, EvidenceScaler
+from memreward.predict.linear import LinearModel
+from memreward.predict.network import RewardNetwork
+from memreward.predict.scorer import FrozenMemory, Scorer
+from memreward.predict.subset import subset
+from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
+
+FORMAT = 1
+"""Version of the saved form."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What features must look like for a fitted predictor.
+
+    Attributes:
+        evidence_names: Columns of evidence, in order.
+        text_dims: Width of the text vectors by node type.
+    """
+
+    evidence_names: tuple[str, ...]
+    text_dims: dict[str, int]
+
+    @classmethod
+    def of(cls, features: Features) -> Self:
+        """Read the shape off `features`."""
+        outline = 0 if features.outline_vectors is None else features.outline_vectors.shape[1]
+        return cls(
+            features.evidence_names,
+            {
+                "query": features.query_vectors.shape[1],
+                "thinking": features.thinking_vectors.shape[1] + outline,
+                "answer": features.answer_vectors.shape[1],
+            },
+        )
+
+    def check(self, features: Features) -> None:
+        """Raise ConfigurationError unless `features` have this shape."""
+        other = Shape.of(features)
+        if other != self:
+            changed = sorted(set(self.evidence_names) ^ set(other.evidence_names)) or [f"{other.text_dims}"]
+            raise ConfigurationError(
+                f"these features do not fit this predictor, which differs in {', '.join(changed)} from them: "
+                "score with the encoder and reader of warmup, or warm up again"
+            )
+
+
+class GraphPredictor:
+    """Cross-fitted graph networks over frozen memory.
+
+    Args:
+        config: Settings.
+        seed: Decides folds, weights, dropout and masks.
+        name: Shown in tables.
+        progress: Told of training steps done and in all.
+
+    Attributes:
+        scorer: The K models and their memory, after `fit` or `load`.
+        calibration: From held-out logits to probabilities, with the threshold.
+        correction: Weight of the network's output beside the linear part's, chosen on held-out folds.
+    """
+
+    scorer: Scorer
+    calibration: Calibration
+    correction: float
+    shape: Shape
+
+    def __init__(
+        self,
+        config: PredictorConfig | None = None,
+        seed: int = 0,
+        name: str = "memreward",
+        progress: Progress | None = None,
+    ) -> None:
+        self.config, self.seed, self.name, self._progress = config or PredictorConfig(), seed, name, progress
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
+        """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown. Queries without a label are left out of memory.
+
+        Raises:
+            LabelError: where the labels do not suffice.
+        """
+        labelled = np.unique(features.group[labels >= 0])
+        rows = np.flatnonzero(np.isin(features.group, labelled))
+        known = subset(features, rows)
+        label = torch.from_numpy(np.where(labels[rows] < 0, UNKNOWN, labels[rows]).astype(np.int64))
+        fitted = crossfit(known, label, self.config, self.seed, self._progress)
+        self.shape = Shape.of(features)
+        self.correction = fitted.correction
+        self.calibration = _calibrate(fitted, label, known)
+        self.scorer = Scorer.freeze(fitted, known, label, self.config)
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """Value from which a rollout is held to be right, chosen on held-out folds."""
+        return self.calibration.threshold
+
+    def predict(self, features: Features) -> Prediction:
+        """Predict n rollouts. A query that is labelled in memory is scored by the one member blind to its labels.
+
+        The confidence is the calibrated probability that the verdict is right, less the members' spread.
+        """
+        self.shape.check(features)
+        linear, network = self.scorer.logits(features)
+        logits = linear + self.correction * network
+        allowed = self.scorer.blind_members(features)
+        mean = (logits * allowed).sum(0) / allowed.sum(0)
+        value = self.calibration.apply(mean.numpy())
+        each = np.ma.masked_array(self.calibration.apply(logits.numpy()), ~allowed.numpy())
+        confidence = np.clip(np.maximum(value, 1 - value) - each.std(axis=0).filled(0.0), 0, 1)
+        failed = ~np.isfinite(value)
+        unsure = ~failed & (confidence < self.config.abstain_below)
+        reasons = np.where(failed, "the network's output is not a finite number", "").astype(object)
+        reasons[unsure] = [f"confidence {c:.3f} is below {self.config.abstain_below:g}" for c in confidence[unsure]]
+        return Prediction(
+            np.where(failed | unsure, np.nan, value).astype(np.float32),
+            np.where(failed, 0.0, confidence).astype(np.float32),
+            tuple(reasons.tolist()),
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write `predictor.safetensors` and `predictor.json`; the folder is made if absent."""
+        target = Path(folder)
+        memory = self.scorer.memory
+        tensors = {"memory.vectors": memory.vectors, "memory.folds": memory.folds, "memory.right": memory.right_share}
+        for number, (member, states) in enumerate(zip(self.scorer.members, memory.states, strict=True)):
+            tensors |= {f"{number}.linear.weight": member.linear.weight, f"{number}.linear.bias": member.linear.bias}
+            tensors |= {f"{number}.network.{key}": value for key, value in member.network.state_dict().items()}
+            tensors |= {f"{number}.states.{layer}": state for layer, state in enumerate(states)}
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            _replace(target / "predictor.safetensors", lambda path: save_file(_separate(tensors), path))
+            _replace(target / "predictor.json", lambda path: path.write_text(json.dumps(self._describe(), indent=1)))
+        except (OSError, SafetensorError) as error:
+            raise StoreError(f"cannot write the predictor to {target}: {error}; free space or choose another folder") from error
+
+    def _describe(self) -> dict[str, Any]:
+        scaler = self.scorer.scaler
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "seed": self.seed,
+            "config": self.config.to_dict(),
+            "correction": self.correction,
+            "calibration": self.calibration.to_dict(),
+            "scaler": {key: getattr(scaler, key).tolist() for key in ("median", "mean", "scale", "missing")},
+            "shape": {"evidence_names": self.shape.evidence_names, "text_dims": self.shape.text_dims},
+            "members": [{"fold": m.fold, "best_step": m.best_step} for m in self.scorer.members],
+            "query_ids": self.scorer.memory.query_ids,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            StoreError: if the files are absent or damaged.
+            SchemaVersionError: if a newer release wrote them.
+        """
+        source = Path(folder)
+        try:
+            about = json.loads((source / "predictor.json").read_text())
+            tensors = load_file(source / "predictor.safetensors")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise StoreError(f"no predictor can be read from {source}: {error}; run warmup with this folder") from error
+        if about["format"] > FORMAT:
+            raise SchemaVersionError(
+                f"{source} holds a predictor of format {about['format']}, this release reads {FORMAT}: update memreward"
+            )
+        predictor = cls(PredictorConfig.from_dict(about["config"]), about["seed"], about["name"])
+        predictor.correction = about["correction"]
+        predictor.calibration = Calibration.from_dict(about["calibration"])
+        predictor.shape = Shape(tuple(about["shape"]["evidence_names"]), about["shape"]["text_dims"])
+        predictor.scorer = _rebuild_scorer(about, tensors, predictor.config, predictor.shape)
+        return predictor
+
+
+def _calibrate(fitted: CrossFit, label: Tensor, features: Features) -> Calibration:
+    known = np.where(label.numpy() == UNKNOWN, -1, label.numpy())
+    return fit_calibration(fitted.held_out.numpy(), known, features.group)
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+
+
+def _replace(path: Path, write: Any) -> None:
+    partial = path.with_suffix(path.suffix + ".partial")
+    write(partial)
+    partial.replace(path)
+
+
+def _rebuild_scorer(
+    about: dict[str, Any], tensors: dict[str, Tensor], config: PredictorConfig, shape: Shape
+) -> Scorer:
+    kept = about["scaler"]
+    scaler = EvidenceScaler(
+        *(np.asarray(kept[key], dtype=np.float32) for key in ("median", "mean", "scale")),
+        np.asarray(kept["missing"], dtype=np.int64),
+    )
+    members, states = [], []
+    for number, described in enumerate(about["members"]):
+        own = {key.removeprefix(f"{number}."): value for key, value in tensors.items() if key.startswith(f"{number}.")}
+        network = RewardNetwork(config, shape.text_dims, scaler.width)
+        network.load_state_dict({key[8:]: value for key, value in own.items() if key.startswith("network.")})
+        linear = LinearModel(own["linear.weight"], own["linear.bias"])
+        members.append(Member(linear, network.eval(), described["fold"], described["best_step"]))
+        states.append(tuple(own[f"states.{layer}"] for layer in range(sum("states." in key for key in own))))
+    memory = FrozenMemory(
+        tuple(about["query_ids"]),
+        tensors["memory.vectors"],
+        tensors["memory.folds"],
+        tuple(states),
+        tensors["memory.right"],
+    )
+    return Scorer(tuple(members), scaler, config, memory)

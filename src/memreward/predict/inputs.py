@@ -1,0 +1,91 @@
+"""From `Features` to the tensors that enter the network: evidence filled in and standardised, labels masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memreward.types import Features, FloatArray
+
+CLIP = 5.0
+"""Standardised evidence is clipped here: one odd rollout must not carry a prediction."""
+
+UNKNOWN = 2
+"""Label input of an answer whose label is hidden; 0 is wrong and 1 is right."""
+
+
+@dataclass(frozen=True)
+class EvidenceScaler:
+    """Fills missing evidence with the median and standardises it; fitted without labels.
+
+    Attributes:
+        median, mean, scale: (e,) each; a column that never varies has scale 0 and gives 0.
+        missing: (j,) columns that get a second, "is missing" column, since they are missing for some only.
+    """
+
+    median: FloatArray
+    mean: FloatArray
+    scale: FloatArray
+    missing: NDArray[np.int64]
+
+    @classmethod
+    def fit(cls, evidence: FloatArray) -> Self:
+        """Fit on (n, e) evidence with NaN where undefined."""
+        absent = np.isnan(evidence)
+        never = absent.all(axis=0)
+        median = np.zeros(evidence.shape[1], dtype=np.float32)
+        median[~never] = np.nanmedian(evidence[:, ~never], axis=0)
+        filled = np.where(absent, median, evidence)
+        spread = filled.std(axis=0)
+        scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0).astype(np.float32)
+        return cls(median, filled.mean(axis=0), scale, np.flatnonzero(absent.any(axis=0) & ~never))
+
+    @property
+    def width(self) -> int:
+        """Columns of `apply`'s result."""
+        return len(self.median) + len(self.missing)
+
+    def apply(self, evidence: FloatArray) -> Tensor:
+        """Return (n, `width`) float32: standardised columns, then indicators of missing ones."""
+        absent = np.isnan(evidence)
+        filled = (np.where(absent, self.median, evidence) - self.mean) * self.scale
+        columns = [np.clip(filled, -CLIP, CLIP), absent[:, self.missing]]
+        return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tensors of n rollouts to q queries, ready for the network.
+
+    Attributes:
+        query_vectors: (q, d).
+        thinking_vectors: (n, d), outline vectors appended where there are any.
+        answer_vectors: (n, d).
+        evidence: (n, e) standardised.
+        group: (n,) index of each rollout's query.
+    """
+
+    query_vectors: Tensor
+    thinking_vectors: Tensor
+    answer_vectors: Tensor
+    evidence: Tensor
+    group: Tensor
+
+    @classmethod
+    def of(cls, features: Features, scaler: EvidenceScaler) -> Self:
+        """Join the parts of `features` that nodes are made of."""
+        thinking = [features.thinking_vectors]
+        if features.outline_vectors is not None:
+            thinking.append(features.outline_vectors)
+        return cls(
+            torch.from_numpy(features.query_vectors),
+            torch.from_numpy(np.concatenate(thinking, axis=1)),
+            torch.from_numpy(features.answer_vectors),
+            scaler.apply(features.evidence),
+            torch.from_numpy(features.group),
+        )

@@ -1,0 +1,523 @@
+"""How good predicted rewards are, measured the way GRPO uses them.
+
+Conventions of every function here: `values` is (n,) float, a score per rollout, NaN an abstention; `correct` is (n,)
+with 1 right, 0 wrong and -1 where no trustworthy label exists (such rollouts are left out of every metric); `group`
+is (n,) with the index of each rollout's query. A metric that is not defined (one class only, nothing covered) is NaN.
+
+Every metric but the pooled AUC is a function of sums over queries. `QueryTable` holds these sums, so that the point
+estimate and the bootstrap over queries are the same formulas on the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memreward.types import ConfigurationError, DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+GATE = 0.1
+BINS = 10
+FLAT = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The figures of one predictor on one set of rollouts.
+
+    Attributes:
+        auc: ROC-AUC over all covered rollouts, ties counted half.
+        group_auc: Mean over the queries with both classes of the AUC inside the query.
+        accuracy: Share of covered rollouts on the right side of the threshold.
+        f1: F1 of the class "right" at the threshold.
+        ece: Expected calibration error; NaN where a value is no probability.
+        brier: Mean squared error of the probability; NaN where a value is no probability.
+        best_of_n: Accuracy of the query's rollout with the highest value, ties averaged.
+        majority_of_n: The same for the largest class of equivalent answers; NaN without vote shares.
+        oracle_of_n: Share of queries with a right rollout: the best that any choice can reach.
+        advantage_cosine: Cosine of predicted and true advantages, centred, not standardised (see `advantages`).
+        gated_cosine: Cosine of predicted and true advantages as GRPO standardises them, after the gate.
+        coverage: Share of rollouts with a value.
+    """
+
+    auc: float
+    group_auc: float
+    accuracy: float
+    f1: float
+    ece: float
+    brier: float
+    best_of_n: float
+    majority_of_n: float
+    oracle_of_n: float
+    advantage_cosine: float
+    gated_cosine: float
+    coverage: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return name -> figure, NaN kept."""
+        return asdict(self)
+
+
+METRICS: tuple[str, ...] = tuple(field.name for field in fields(Metrics))
+
+
+def roc_auc(values: ArrayLike, correct: ArrayLike) -> float:
+    """Probability that a right rollout scores above a wrong one, ties counted half."""
+    rows = _Rows.of(values, correct, None)
+    wins, pairs = _wins_by_query(rows.values, rows.positive, rows.group, 1)
+    return float(_ratio(wins, pairs)[0])
+
+
+def group_auc(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
+    """Mean over the queries with both classes of the AUC inside the query (method.md, section 4 c)."""
+    return _table(values, correct, group).metrics().group_auc
+
+
+def accuracy(values: ArrayLike, correct: ArrayLike, threshold: float = 0.5) -> float:
+    """Share of covered rollouts that `value >= threshold` classifies as their label does."""
+    return _table(values, correct, None, threshold=threshold).metrics().accuracy
+
+
+def f1_score(values: ArrayLike, correct: ArrayLike, threshold: float = 0.5) -> float:
+    """F1 of the class "right" for `value >= threshold`: 2 TP / (2 TP + FP + FN); NaN where that is 0 / 0."""
+    return _table(values, correct, None, threshold=threshold).metrics().f1
+
+
+def brier_score(values: ArrayLike, correct: ArrayLike) -> float:
+    """Mean squared difference of probability and label."""
+    return _table(values, correct, None).metrics().brier
+
+
+def expected_calibration_error(values: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
+    """Mean over rollouts of |mean probability - share right| of their bin; `bins` equal widths on [0, 1]."""
+    return _table(values, correct, None, bins=bins).metrics().ece
+
+
+def best_of_n(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
+    """Expected accuracy of picking each query's rollout of highest value, ties broken at random.
+
+    Abstained rollouts are not picked; a query whose rollouts are all abstained gets a random one of them, so that
+    leaving hard queries out earns nothing.
+    """
+    return _table(values, correct, group).metrics().best_of_n
+
+
+def advantage_cosine(values: ArrayLike, correct: ArrayLike, group: ArrayLike, gate: float | None = None) -> float:
+    """Cosine of the vectors of all predicted and all true advantages, flattened over all groups.
+
+    With `gate=None` both are centred within the group and not standardised. With a gate the predicted ones are
+    `advantages(values, group, gate)`, the true ones GRPO's own: `advantages(correct, group, 0)`.
+    The true advantages of a group whose rollouts are all right or all wrong are zero, but what a predictor claims
+    there still counts against it, in its own length. Abstained rollouts have advantage 0. The cosine is 0 if every
+    predicted advantage is 0, and NaN if every true one is.
+    """
+    metrics = _table(values, correct, group, gate=GATE if gate is None else gate).metrics()
+    return metrics.advantage_cosine if gate is None else metrics.gated_cosine
+
+
+def advantages(values: ArrayLike, group: ArrayLike, gate: float | None = None) -> Floats:
+    """Advantages of GRPO, one a rollout: the value relative to its group.
+
+    Args:
+        values: (n,) rewards, NaN where the predictor abstains: it leaves the group's mean and gets advantage 0.
+        group: (n,) query of each rollout.
+        gate: None centres only. Otherwise divide by the group's standard deviation (n - 1 in the denominator, as
+            TRL and verl do) where it exceeds `gate`; a flatter group gets 0 throughout (method.md, section 4 e).
+
+    Returns:
+        (n,) advantages; 0 in a group with fewer than two values.
+    """
+    scores = np.asarray(values, np.float64)
+    query = np.unique(np.asarray(group), return_inverse=True)[1]
+    queries = int(query.max()) + 1 if query.size else 0
+    covered = ~np.isnan(scores)
+    count = np.bincount(query, covered, queries)
+    filled = np.where(covered, scores, 0.0)
+    mean = np.bincount(query, filled, queries) / np.maximum(count, 1)
+    centred = np.where(covered, filled - mean[query], 0.0)
+    # The mean of equal floats can miss them by a rounding error, which a cosine would blow up to full size.
+    centred[np.abs(centred) < FLAT] = 0.0
+    if gate is None:
+        return centred
+    spread = np.sqrt(np.bincount(query, centred**2, queries) / np.maximum(count - 1, 1))
+    scale = np.where(spread > max(gate, FLAT), 1.0 / np.maximum(spread, FLAT), 0.0)
+    return centred * scale[query]
+
+
+def evaluate_predictions(
+    values: ArrayLike,
+    correct: ArrayLike,
+    group: ArrayLike,
+    threshold: float = 0.5,
+    *,
+    vote_share: ArrayLike | None = None,
+    gate: float = GATE,
+    bins: int = BINS,
+) -> Metrics:
+    """Compute every metric at once.
+
+    Args:
+        values: (n,) predicted rewards, NaN abstains.
+        correct: (n,) 1 right, 0 wrong, -1 unknown.
+        group: (n,) query of each rollout.
+        threshold: The predictor's cross-fitted threshold, for accuracy and F1.
+        vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
+        gate: Standard deviation of a group below which its predicted advantages are 0.
+        bins: Equal-width bins of the calibration error.
+
+    Raises:
+        DataError: if the arrays differ in length or a label is none of 1, 0, -1.
+    """
+    return _table(values, correct, group, threshold=threshold, vote_share=vote_share, gate=gate, bins=bins).metrics()
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """One calibration curve.
+
+    Attributes:
+        predicted: (bins,) mean probability of a bin, NaN in an empty one.
+        observed: (bins,) share of right rollouts of a bin, NaN in an empty one.
+        count: (bins,) rollouts of a bin.
+    """
+
+    predicted: Floats
+    observed: Floats
+    count: Ints
+
+
+def reliability(values: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
+    """Mean probability against share right, in equal-width bins on [0, 1]."""
+    rows = _Rows.of(values, correct, None)
+    index = _bin(rows.values, bins)
+    count = np.bincount(index, minlength=bins)
+    return Reliability(
+        predicted=_ratio(np.bincount(index, rows.values, bins), count),
+        observed=_ratio(np.bincount(index, rows.positive, bins), count),
+        count=count.astype(np.int64),
+    )
+
+
+def roc_curve(values: ArrayLike, correct: ArrayLike, grid: ArrayLike) -> Floats:
+    """True positive rate at each false positive rate of `grid`, interpolated as the area under the curve is."""
+    rows = _Rows.of(values, correct, None)
+    order = np.argsort(-rows.values, kind="stable")
+    last_of_tie = np.append(np.diff(rows.values[order]) != 0, True)
+    right = np.append(0.0, np.cumsum(rows.positive[order])[last_of_tie])
+    wrong = np.append(0.0, np.cumsum(~rows.positive[order])[last_of_tie])
+    if right[-1] == 0 or wrong[-1] == 0:
+        return np.full(np.shape(grid), np.nan)
+    rate: Floats = np.interp(np.asarray(grid, np.float64), wrong / wrong[-1], right / right[-1])
+    return rate
+
+
+@dataclass(frozen=True)
+class QueryTable:
+    """What the metrics need of one predictor's values, summed per query; the arrays have q rows.
+
+    Attributes:
+        sums: Name -> (q,) or (q, bins) sums.
+        ordered_query: (m,) query of each covered rollout, in ascending order of value.
+        ordered_positive: (m,) whether it is right.
+        tie_starts: Index in that order at which each distinct value begins.
+    """
+
+    sums: dict[str, Floats]
+    ordered_query: Ints
+    ordered_positive: Bools
+    tie_starts: Ints
+
+    @classmethod
+    def of(
+        cls,
+        values: ArrayLike,
+        correct: ArrayLike,
+        group: ArrayLike,
+        threshold: float = 0.5,
+        *,
+        queries: int,
+        vote_share: ArrayLike | None = None,
+        gate: float = GATE,
+        bins: int = BINS,
+    ) -> Self:
+        """Sum up; `group` indexes 0 .. `queries` - 1, other arguments as in `evaluate_predictions`."""
+        rows = _Rows.of(values, correct, group, keep_abstained=True, vote_share=vote_share)
+        covered = rows.only(~np.isnan(rows.values))
+        sums = {
+            **_classification_sums(covered, threshold, queries),
+            **_calibration_sums(covered, queries, bins),
+            **_choice_sums(rows, queries),
+            **_advantage_sums(rows, queries, gate),
+        }
+        order = np.argsort(covered.values, kind="stable")
+        ordered = covered.values[order]
+        return cls(
+            sums=sums,
+            ordered_query=covered.group[order],
+            ordered_positive=covered.positive[order],
+            tie_starts=np.flatnonzero(np.diff(ordered, prepend=-np.inf)),
+        )
+
+    def metrics(self) -> Metrics:
+        """The figures on all queries, each counted once."""
+        queries = len(self.sums["rollouts"])
+        return Metrics(**{name: float(figure[0]) for name, figure in self.resampled(np.ones((1, queries))).items()})
+
+    def resampled(self, weights: ArrayLike) -> dict[str, Floats]:
+        """Every metric under each of B resamples of the queries.
+
+        Args:
+            weights: (B, q) how often each resample holds each query, as of `resample_queries`.
+
+        Returns:
+            Metric name -> (B,) figures.
+        """
+        counts = np.asarray(weights, np.float64)
+        total = {name: counts @ column for name, column in self.sums.items()}
+        truth = total["true_squared"]
+        standardised_truth = total["true_standardised_squared"]
+        return {
+            "auc": self._pooled_auc(counts),
+            "group_auc": _ratio(total["group_auc"], total["mixed"]),
+            "accuracy": _ratio(total["hits"], total["covered"]),
+            "f1": _ratio(2 * total["true_positive"], total["true_positive"] + total["claimed"] + total["missed"]),
+            "ece": _ratio(np.abs(total["bin_gap"]).sum(-1), total["covered"]),
+            "brier": _ratio(total["squared_error"], total["covered"]),
+            "best_of_n": _ratio(total["best"], total["queries"]),
+            "majority_of_n": _ratio(total["majority"], total["queries"]),
+            "oracle_of_n": _ratio(total["oracle"], total["queries"]),
+            "advantage_cosine": _cosine(total["centred_dot"], total["centred_squared"], truth),
+            "gated_cosine": _cosine(total["gated_dot"], total["gated_squared"], standardised_truth),
+            "coverage": _ratio(total["covered"], total["rollouts"]),
+        }
+
+    def _pooled_auc(self, weights: Floats) -> Floats:
+        if not len(self.tie_starts):
+            return np.full(len(weights), np.nan)
+        # Rollouts run along axis 0, so that gathering copies whole rows of resamples: several times faster.
+        by_query = np.ascontiguousarray(weights.T, np.float32)
+        weight = by_query[self.ordered_query]
+        positive = np.add.reduceat(weight * self.ordered_positive[:, None], self.tie_starts, axis=0)
+        negative = np.add.reduceat(weight * ~self.ordered_positive[:, None], self.tie_starts, axis=0)
+        below = np.cumsum(negative, axis=0) - negative / 2
+        wins = np.einsum("lb,lb->b", positive, below, dtype=np.float64)
+        pairs = positive.sum(0, dtype=np.float64) * negative.sum(0, dtype=np.float64)
+        return _ratio(wins, pairs)
+
+
+def resample_queries(queries: int, resamples: int = 1000, seed: int = 0) -> Floats:
+    """Draw B bootstrap resamples of q queries with replacement: (B, q) multiplicities, each row summing to q.
+
+    Raises:
+        ConfigurationError: if there is nothing to resample.
+    """
+    if queries < 1 or resamples < 1:
+        raise ConfigurationError(f"{resamples} resamples of {queries} queries: both must be at least 1")
+    draws = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1.0 / queries), size=resamples)
+    return draws.astype(np.float64)
+
+
+def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100) -> dict[str, Floats]:
+    """Metrics averaged over `tables` (the seeds of one predictor) under each resample of the queries.
+
+    Pass the same weights for two predictors, and the difference of their arrays is the paired bootstrap difference.
+
+    Args:
+        tables: Tables over the same q queries, one a seed; a query a seed does not hold has zero sums.
+        weights: (B, q) multiplicities.
+        chunk: Resamples worked on at once; bounds the memory.
+
+    Returns:
+        Metric name -> (B,); the mean of the seeds for which the metric is defined.
+    """
+    counts = np.asarray(weights, np.float64)
+    parts: dict[str, list[Floats]] = {name: [] for name in METRICS}
+    for start in range(0, len(counts), chunk):
+        block = counts[start : start + chunk]
+        seeds = [table.resampled(block) for table in tables]
+        for name in METRICS:
+            parts[name].append(nanmean(np.stack([seed[name] for seed in seeds])))
+    return {name: np.concatenate(figures) for name, figures in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A percentile bootstrap interval; both ends NaN where the metric is not defined."""
+
+    low: float
+    high: float
+
+
+def interval(figures: ArrayLike, level: float = 0.95) -> Interval:
+    """Central percentile interval of bootstrap figures, resamples without a figure left out."""
+    defined = np.asarray(figures, np.float64)
+    defined = defined[~np.isnan(defined)]
+    if not defined.size:
+        return Interval(float("nan"), float("nan"))
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def nanmean(figures: Floats) -> Floats:
+    """Mean over axis 0 of what is defined; NaN, without a warning, where nothing is."""
+    defined = ~np.isnan(figures)
+    return _ratio(np.where(defined, figures, 0.0).sum(0), defined.sum(0))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    values: Floats
+    positive: Bools
+    group: Ints
+    vote_share: Floats | None = None
+
+    @classmethod
+    def of(
+        cls,
+        values: ArrayLike,
+        correct: ArrayLike,
+        group: ArrayLike | None,
+        *,
+        keep_abstained: bool = False,
+        vote_share: ArrayLike | None = None,
+    ) -> _Rows:
+        scores, labels = np.asarray(values, np.float64), np.asarray(correct, np.int64)
+        query = np.zeros(len(labels), np.int64) if group is None else np.asarray(group, np.int64)
+        share = None if vote_share is None else np.asarray(vote_share, np.float64)
+        lengths = {len(scores), len(labels), len(query), *(() if share is None else (len(share),))}
+        if len(lengths) > 1:
+            raise DataError(f"values, correct, group and vote_share have lengths {sorted(lengths)}: give one a rollout")
+        if not np.isin(labels, (-1, 0, 1)).all():
+            raise DataError(f"labels are 1 right, 0 wrong and -1 unknown, not {sorted(set(labels.tolist()))}")
+        kept = (labels >= 0) & (keep_abstained | ~np.isnan(scores))
+        return cls(scores, labels == 1, query, share).only(kept)
+
+    def only(self, rows: Bools) -> _Rows:
+        share = None if self.vote_share is None else self.vote_share[rows]
+        return _Rows(self.values[rows], self.positive[rows], self.group[rows], share)
+
+
+def _table(
+    values: ArrayLike,
+    correct: ArrayLike,
+    group: ArrayLike | None,
+    *,
+    threshold: float = 0.5,
+    vote_share: ArrayLike | None = None,
+    gate: float = GATE,
+    bins: int = BINS,
+) -> QueryTable:
+    labels = np.asarray(group if group is not None else np.zeros(np.shape(values), np.int64))
+    names, query = np.unique(labels, return_inverse=True)
+    return QueryTable.of(
+        values, correct, query, threshold, queries=len(names), vote_share=vote_share, gate=gate, bins=bins
+    )
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+    defined = denominator > 0
+    return np.where(defined, numerator / np.where(defined, denominator, 1), np.nan)
+
+
+def _sum(group: Ints, terms: ArrayLike, queries: int) -> Floats:
+    weights = np.broadcast_to(np.asarray(terms, np.float64), group.shape)
+    return np.bincount(group, weights, queries).astype(np.float64, copy=False)
+
+
+def _cosine(dot: Floats, predicted_squared: Floats, true_squared: Floats) -> Floats:
+    cosine = dot / np.sqrt(np.maximum(predicted_squared * true_squared, FLAT**2))
+    return np.where(true_squared > 0, cosine, np.nan)
+
+
+def _midranks(values: Floats, group: Ints) -> Floats:
+    order = np.lexsort((values, group))
+    sorted_values, sorted_group = values[order], group[order]
+    group_changes = np.diff(sorted_group) != 0
+    tie_start = np.flatnonzero(np.append(True, group_changes | (np.diff(sorted_values) != 0)))
+    tie_size = np.diff(np.append(tie_start, len(values)))
+    group_start = np.flatnonzero(np.append(True, group_changes))
+    group_size = np.diff(np.append(group_start, len(values)))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(tie_start + (tie_size + 1) / 2, tie_size) - np.repeat(group_start, group_size)
+    return ranks
+
+
+def _wins_by_query(values: Floats, positive: Bools, group: Ints, queries: int) -> tuple[Floats, Floats]:
+    if not len(values):
+        return np.zeros(queries), np.zeros(queries)
+    right = _sum(group, positive, queries)
+    wrong = _sum(group, ~positive, queries)
+    wins = _sum(group, _midranks(values, group) * positive, queries) - right * (right + 1) / 2
+    return wins, right * wrong
+
+
+def _classification_sums(rows: _Rows, threshold: float, queries: int) -> dict[str, Floats]:
+    claimed = rows.values >= threshold
+    wins, pairs = _wins_by_query(rows.values, rows.positive, rows.group, queries)
+    return {
+        "covered": _sum(rows.group, 1.0, queries),
+        "hits": _sum(rows.group, claimed == rows.positive, queries),
+        "true_positive": _sum(rows.group, claimed & rows.positive, queries),
+        "claimed": _sum(rows.group, claimed, queries),
+        "missed": _sum(rows.group, ~claimed & rows.positive, queries),
+        "group_auc": np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.0),
+        "mixed": (pairs > 0).astype(np.float64),
+    }
+
+
+def _calibration_sums(rows: _Rows, queries: int, bins: int) -> dict[str, Floats]:
+    probabilities = bool(((rows.values >= 0) & (rows.values <= 1)).all())
+    if not probabilities:
+        return {"squared_error": np.full(queries, np.nan), "bin_gap": np.full((queries, bins), np.nan)}
+    error = rows.values - rows.positive
+    cell = rows.group * bins + _bin(rows.values, bins)
+    return {
+        "squared_error": _sum(rows.group, error**2, queries),
+        "bin_gap": _sum(cell, error, queries * bins).reshape(queries, bins),
+    }
+
+
+def _bin(values: Floats, bins: int) -> Ints:
+    return np.clip((values * bins).astype(np.int64), 0, bins - 1)
+
+
+def _choice_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
+    count = _sum(rows.group, 1.0, queries)
+    majority = np.full(queries, np.nan) if rows.vote_share is None else _top_accuracy(rows, rows.vote_share, queries)
+    return {
+        "rollouts": count,
+        "queries": (count > 0).astype(np.float64),
+        "best": _top_accuracy(rows, np.where(np.isnan(rows.values), -np.inf, rows.values), queries),
+        "majority": majority,
+        "oracle": (_sum(rows.group, rows.positive, queries) > 0).astype(np.float64),
+    }
+
+
+def _top_accuracy(rows: _Rows, scores: Floats, queries: int) -> Floats:
+    top = np.full(queries, -np.inf)
+    np.maximum.at(top, rows.group, scores)
+    is_top = scores == top[rows.group]
+    picked = _sum(rows.group, is_top, queries)
+    return _sum(rows.group, is_top & rows.positive, queries) / np.maximum(picked, 1)
+
+
+def _advantage_sums(rows: _Rows, queries: int, gate: float) -> dict[str, Floats]:
+    truth = rows.positive.astype(np.float64)
+    centred, true_centred = advantages(rows.values, rows.group), advantages(truth, rows.group)
+    gated, true_gated = advantages(rows.values, rows.group, gate), advantages(truth, rows.group, 0.0)
+    products = {
+        "centred_dot": centred * true_centred,
+        "centred_squared": centred**2,
+        "true_squared": true_centred**2,
+        "gated_dot": gated * true_gated,
+        "gated_squared": gated**2,
+        "true_standardised_squared": true_gated**2,
+    }
+    return {name: _sum(rows.group, product, queries) for name, product in products.items()}

@@ -1,0 +1,206 @@
+"""From an experience memory to a reward and a confidence for every rollout: what most users call."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.features.encoder import CachedEncoder, load_encoder
+from memreward.features.featurizer import Featurizer, RolloutReader
+from memreward.memory import Budget, ExperienceMemory
+from memreward.predict.config import PredictorConfig
+from memreward.predict.crossfit import Progress
+from memreward.predict.explain import Explanation, explain
+from memreward.predict.graph_predictor import GraphPredictor
+from memreward.types import Encoder, Label, LabelError, Rollout, Score, StoreError
+
+WARMUP = "warmup"
+"""The ledger's name for labels that train, calibrate and stop the predictor."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a predictor came to be, written beside it.
+
+    Attributes:
+        labelled_queries: Queries whose labels it learned from.
+        labels: Verdicts it learned from.
+        seed: Of the draw of queries and of training.
+        versions: Of memreward, Python and what matters to the numbers.
+        encoder: Name of the encoder.
+    """
+
+    labelled_queries: int
+    labels: int
+    seed: int
+    encoder: str
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class RewardPredictor:
+    """Scores rollouts with a warmed-up graph network over an experience memory.
+
+    Make one with `warmup` or `load`.
+
+    Attributes:
+        memory: Where earlier rollouts of a query are found; `score` never writes to it.
+        model: The fitted network.
+        provenance: What it was made from.
+    """
+
+    def __init__(
+        self, memory: ExperienceMemory, featurizer: Featurizer, model: GraphPredictor, provenance: Provenance
+    ) -> None:
+        self.memory, self.featurizer, self.model, self.provenance = memory, featurizer, model, provenance
+
+    @classmethod
+    def warmup(
+        cls,
+        memory: ExperienceMemory,
+        *,
+        budget: Budget | None = None,
+        seed: int = 0,
+        config: PredictorConfig | None = None,
+        encoder: str | Encoder | Callable[[list[str]], Any] = "all-MiniLM-L6-v2",
+        reader: RolloutReader | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Draw labelled queries, release their labels through the ledger, and fit the network on them.
+
+        Args:
+            memory: Holds the rollouts and, sealed, the ground truth.
+            budget: Most labels to consume; None takes all there are.
+            seed: Decides which queries are labelled, folds, weights and dropout.
+            config: Settings; None is the default preset.
+            encoder: Name of a sentence-transformers model, an Encoder, or a callable.
+            reader: A language model that reads the rollouts.
+            progress: Told of training steps done and in all.
+
+        Raises:
+            LabelError: where the labels do not suffice.
+            BudgetError: where the ledger already holds more than the budget.
+        """
+        settings = config or PredictorConfig()
+        chosen = memory.ledger.choose(budget, seed)
+        labels = memory.ledger.release(chosen, use=WARMUP, budget=budget)
+        cached = _cached(memory, encoder)
+        featurizer = Featurizer(cached, reader)
+        groups = memory.groups(sorted({label.query_id for label in labels}))
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        model = GraphPredictor(settings, seed, progress=progress)
+        if not rollouts:
+            raise LabelError(
+                f"{memory.uri} holds no rollout with a label to release: add rollouts with 'correct', or judge some"
+            )
+        model.fit(featurizer.features(rollouts), label_array(rollouts, labels))
+        provenance = Provenance(len(groups), len(labels), seed, cached.name, _versions())
+        return cls(memory, featurizer, model, provenance)
+
+    @property
+    def threshold(self) -> float:
+        """Value from which a rollout is held to be right, chosen on held-out folds."""
+        return self.model.threshold
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[Score]:
+        """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
+
+        A rollout that cannot be scored is an abstention (value None) with its reason; nothing is looked up in the
+        ground truth, and nothing raises.
+        """
+        if not rollouts:
+            return []
+        try:
+            return self._score_together(rollouts)
+        except Exception as error:  # an RL trainer must not die of one odd rollout: queries are tried one by one
+            queries = dict.fromkeys(r.query.id for r in rollouts)
+            if len(queries) == 1:
+                return [Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts)
+        scores: dict[int, Score] = {}
+        for query_id in queries:
+            places = [i for i, r in enumerate(rollouts) if r.query.id == query_id]
+            scores.update(zip(places, self.score([rollouts[i] for i in places]), strict=True))
+        return [scores[i] for i in range(len(rollouts))]
+
+    def _score_together(self, rollouts: Sequence[Rollout]) -> list[Score]:
+        prediction = self.model.predict(self.featurizer.features(self.pool(rollouts)))
+        return [
+            Score(None if np.isnan(value) else float(value), float(confidence), reason)
+            for value, confidence, reason in zip(
+                prediction.value[: len(rollouts)],
+                prediction.confidence[: len(rollouts)],
+                prediction.reasons[: len(rollouts)],
+                strict=True,
+            )
+        ]
+
+    def pool(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Return `rollouts` and, after them, the recent other rollouts of their queries in memory."""
+        given = Counter(r.id for r in rollouts)
+        queries = list(dict.fromkeys(r.query.id for r in rollouts))
+        earlier = self.memory.groups(queries, recent=self.model.config.recent)
+        return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
+
+    def explain(self, rollout: Rollout) -> Explanation:
+        """Say what moved the score of one rollout: its neighbours in memory and its evidence."""
+        features = self.featurizer.features(self.pool([rollout]))
+        (score,) = self._score_together([rollout])
+        return explain(self.model, features, 0, score)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the predictor to a folder; memory stays where it is."""
+        self.model.save(folder)
+        try:
+            (Path(folder) / "provenance.json").write_text(json.dumps(vars(self.provenance), indent=1))
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error}; free space or choose another folder") from error
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        memory: ExperienceMemory,
+        *,
+        encoder: str | Encoder | Callable[[list[str]], Any] = "all-MiniLM-L6-v2",
+        reader: RolloutReader | None = None,
+    ) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            StoreError: if the files are absent or damaged, or another encoder is given than warmup had.
+        """
+        model = GraphPredictor.load(folder)
+        try:
+            provenance = Provenance(**json.loads((Path(folder) / "provenance.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"no predictor can be read from {folder}: {error}; run warmup with this folder") from error
+        cached = _cached(memory, encoder)
+        if cached.name != provenance.encoder:
+            raise StoreError(
+                f"{folder} was warmed up with encoder {provenance.encoder!r}, not {cached.name!r}: "
+                "load it with that encoder, or warm up again"
+            )
+        return cls(memory, Featurizer(cached, reader), model, provenance)
+
+
+def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
+    """Return (n,) 1 right, 0 wrong, -1 unknown, in the order of `rollouts`."""
+    verdict = {label.rollout_id: label.correct for label in labels}
+    return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)
+
+
+def _cached(memory: ExperienceMemory, encoder: str | Encoder | Callable[[list[str]], Any]) -> CachedEncoder:
+    plain = load_encoder(encoder)
+    return plain if isinstance(plain, CachedEncoder) else CachedEncoder(plain, memory.vector_store(plain.name))
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in ("memreward", "torch", "numpy")}

@@ -1,0 +1,65 @@
+"""Cutting features down to some of their rollouts, and shares of votes: what every predictor does with pools."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memreward.types import Features, FloatArray, IntArray
+
+
+def subset(features: Features, rows: ArrayLike) -> Features:
+    """Return the features of some rollouts, in the order given, as if no others were known.
+
+    Queries are renumbered in order of first appearance and classes of answers by their order. Evidence is taken over
+    as it is: it was computed on the whole pool, so cut by query unless that is meant.
+
+    Args:
+        features: Features of n rollouts.
+        rows: (m,) indices, or a mask of length n.
+    """
+    chosen = np.asarray(rows)
+    index: IntArray = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+    queries, group = _by_first_appearance(features.group[index])
+    cluster = features.cluster[index]
+    answered = cluster >= 0
+    renumbered = np.full(len(index), -1, np.int64)
+    renumbered[answered] = np.unique(cluster[answered], return_inverse=True)[1]
+    return replace(
+        features,
+        rollout_ids=tuple(features.rollout_ids[row] for row in index),
+        query_ids=tuple(features.query_ids[query] for query in queries),
+        group=group,
+        domain=features.domain[queries],
+        query_vectors=features.query_vectors[queries],
+        thinking_vectors=features.thinking_vectors[index],
+        answer_vectors=features.answer_vectors[index],
+        cluster=renumbered,
+        evidence=features.evidence[index],
+        outline_vectors=None if features.outline_vectors is None else features.outline_vectors[index],
+        hidden=None if features.hidden is None else features.hidden[index],
+    )
+
+
+def rows_of_queries(features: Features, query_ids: set[str] | frozenset[str]) -> NDArray[np.bool_]:
+    """Return the (n,) mask of the rollouts whose query is one of `query_ids`."""
+    member = np.array([query in query_ids for query in features.query_ids], np.bool_)
+    return member[features.group]
+
+
+def vote_share(features: Features) -> FloatArray:
+    """Share of the query's rollouts that give an equivalent answer: (n,) in [0, 1], 0 without an answer."""
+    votes = np.bincount(features.cluster[features.cluster >= 0], minlength=1)
+    pool = np.bincount(features.group, minlength=len(features.query_ids))
+    share = votes[features.cluster] / np.maximum(pool[features.group], 1)
+    return np.where(features.cluster >= 0, share, 0.0).astype(np.float32)
+
+
+def _by_first_appearance(group: IntArray) -> tuple[IntArray, IntArray]:
+    queries, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return queries[order], rank[inverse]

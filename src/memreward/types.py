@@ -1,0 +1,286 @@
+"""The nouns of the project: queries, rollouts, labels, scores, features, protocols and errors.
+
+Nothing here computes. Every other module imports from this one; it imports none of them.
+
+Exceptions::
+
+    MemRewardError
+    ├── DataError            a file or record that breaks the schema
+    │   └── UnknownDomainError   a domain that is none of `DOMAINS`
+    ├── BudgetError          a label was asked for that the budget does not hold
+    ├── LabelError           too few labels, or labels of one class only
+    ├── StoreError           an experience memory that cannot be opened, read or written
+    │   └── SchemaVersionError   it was written by a newer release
+    ├── ConfigurationError   a setting that cannot be used
+    └── MissingExtraError    an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Domain = Literal["math", "qa", "code", "other"]
+DOMAINS: tuple[Domain, ...] = ("math", "qa", "code", "other")
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+class MemRewardError(Exception):
+    """Base of every error this library raises on purpose. Its message says what, why, and what to change."""
+
+
+class DataError(MemRewardError):
+    """A file or record breaks the schema; the message names file, line, field and remedy."""
+
+
+class UnknownDomainError(DataError):
+    """A query names a domain that is none of `DOMAINS`; `other` takes questions of any kind."""
+
+
+class BudgetError(MemRewardError):
+    """A ground truth was asked for that the label budget no longer holds."""
+
+
+class LabelError(MemRewardError):
+    """Warmup cannot work with the labels there are: none, too few queries, or one class only."""
+
+
+class StoreError(MemRewardError):
+    """An experience memory cannot be opened, read or written."""
+
+
+class SchemaVersionError(StoreError):
+    """An experience memory or a saved predictor was written by a newer release of memreward."""
+
+
+class ConfigurationError(MemRewardError):
+    """A setting has a value that cannot be used."""
+
+
+class MissingExtraError(MemRewardError):
+    """An optional dependency is needed and not installed; the message holds the command that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'memreward[{extra}]'")
+
+
+def content_hash(text: str) -> str:
+    """SHA-256 of a text in hexadecimal; lone surrogates hash too, so no string is refused."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question put to the policy.
+
+    Attributes:
+        id: Names the question; splits are by this id, and a question in two files has one id.
+        text: The full question, multiple choice with its options as "(A) ...".
+        domain: Decides the parser's and the evidence's rules.
+        dataset: Where the question is from; free text, used to stratify and to report, never as a feature.
+
+    Raises:
+        UnknownDomainError: if `domain` is none of `DOMAINS`.
+    """
+
+    id: str
+    text: str
+    domain: Domain
+    dataset: str = ""
+
+    def __post_init__(self) -> None:
+        if self.domain not in DOMAINS:
+            raise UnknownDomainError(
+                f"query {self.id!r}: domain {self.domain!r} is unknown; use one of {', '.join(DOMAINS)} "
+                "('other' works on evidence that needs no domain)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sample of the policy for a query, already parsed (make it with `memreward.parsing.parse_rollout`).
+
+    Attributes:
+        query: The question that was asked.
+        text: The full completion, as sampled.
+        thinking: The thinking process; the whole text where the parser found no separate part.
+        answer: The final answer as written, or None where the completion commits to none.
+        id: Unique in a memory. Two equal texts sampled twice are two rollouts with two ids.
+        policy_version: Step or name of the policy that sampled it; "" if unknown.
+        token_logprobs: Log-probability of each sampled token under the policy that sampled it, if known.
+        truncated: True if the sampler stopped at its length limit; None if unknown.
+    """
+
+    query: Query
+    text: str
+    thinking: str
+    answer: str | None
+    id: str
+    policy_version: str = ""
+    token_logprobs: tuple[float, ...] | None = None
+    truncated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Ground truth that exists for a group but has not been paid for.
+
+    Only `memreward.memory.ledger.LabelLedger` opens it, and enters what it releases. Nothing else may read it.
+
+    Attributes:
+        reference: Final answer, option letter, or JSON list of tests; None if there is none.
+        correct: One verdict a rollout, in the order of the group; None where no trustworthy label exists.
+    """
+
+    reference: str | None = None
+    correct: tuple[bool | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A query, its rollouts, and the sealed ground truth: one line of a rollout file.
+
+    Attributes:
+        query: The question.
+        rollouts: Any number of them, also none.
+        truth: Sealed; see `Truth`.
+        provenance: Every other key of the line (model, source, licence, ...). Never read by a predictor.
+        rollout_provenance: The same per rollout, in the order of `rollouts`.
+    """
+
+    query: Query
+    rollouts: tuple[Rollout, ...]
+    truth: Truth = field(default_factory=Truth)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    rollout_provenance: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One ground truth that was released by the ledger: the rollout is right or wrong.
+
+    Attributes:
+        query_id: The rollout's query.
+        rollout_id: The rollout.
+        correct: The verdict.
+        source: Who or what decided ("file", "math-verify", a person's name, ...).
+        use: What it was released for ("warmup", "evaluation", ...).
+        time: Seconds since the epoch at release.
+    """
+
+    query_id: str
+    rollout_id: str
+    correct: bool
+    source: str
+    use: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A predicted reward.
+
+    Attributes:
+        value: Probability in [0, 1] that the rollout is right; None is an abstention.
+        confidence: In [0, 1]; 0 for a failure.
+        reason: Why there is no value; "" where there is one.
+    """
+
+    value: float | None
+    confidence: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What predictors see of n rollouts to q queries: numbers only, no text, no label.
+
+    All of a query's rollouts that are given together form its pool: agreement is taken over the whole pool.
+
+    Attributes:
+        rollout_ids: n ids.
+        query_ids: q ids, in order of first appearance.
+        group: (n,) index of each rollout's query.
+        domain: (q,) index into `DOMAINS`.
+        query_vectors: (q, d) unit vectors.
+        thinking_vectors: (n, d) unit vectors.
+        answer_vectors: (n, d) unit vectors; all zeros where a rollout has no answer.
+        cluster: (n,) index of the class of equivalent answers, unique across queries; -1 without an answer.
+        evidence: (n, e) signals that need no label; NaN where one is not defined for this rollout.
+        evidence_names: e names.
+        outline_vectors: (n, o) unit vectors of each thinking's outline (its steps with numbers replaced by where they
+            come from), comparable across queries of one kind; zeros where a thinking has none.
+        hidden: (n, h) states of a reader's middle layer, or None without a reader.
+    """
+
+    rollout_ids: tuple[str, ...]
+    query_ids: tuple[str, ...]
+    group: IntArray
+    domain: IntArray
+    query_vectors: FloatArray
+    thinking_vectors: FloatArray
+    answer_vectors: FloatArray
+    cluster: IntArray
+    evidence: FloatArray
+    evidence_names: tuple[str, ...]
+    outline_vectors: FloatArray | None = None
+    hidden: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rollout_ids)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predictor's answer for n rollouts.
+
+    Attributes:
+        value: (n,) probability in [0, 1] of being right, or any score that orders rollouts; NaN abstains.
+        confidence: (n,) in [0, 1].
+        reasons: n strings, "" where there is a value.
+    """
+
+    value: FloatArray
+    confidence: FloatArray
+    reasons: tuple[str, ...]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def name(self) -> str:
+        """Identifies model and settings; vectors of two encoders with one name are interchangeable."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Learns from labelled rollouts, predicts the rewards of others. Baselines and the graph network alike."""
+
+    name: str
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
+        """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown. Raises LabelError where they do not suffice."""
+        ...
+
+    def predict(self, features: Features) -> Prediction:
+        """Predict rollouts of queries, whether seen in `fit` or not; a query's own labels are never used."""
+        ...

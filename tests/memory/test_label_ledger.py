@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memreward.memory import Budget, ExperienceMemory, LabelLedger
+from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label
+
+MakeGroup = Callable[..., Group]
+MakeLedger = Callable[[list[Group]], LabelLedger]
+
+
+@pytest.fixture(params=["folder", "in_memory", "detached"])
+def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> MakeLedger:
+    def make(groups: list[Group]) -> LabelLedger:
+        if request.param == "detached":
+            return LabelLedger.detached(groups)
+        folder = request.param == "folder"
+        memory = ExperienceMemory.open(tmp_path / "memory") if folder else ExperienceMemory.in_memory()
+        memory.add(groups)
+        return memory.ledger
+
+    return make
+
+
+def spent(ledger: LabelLedger) -> tuple[int, int]:
+    totals = ledger.totals()
+    return totals["queries"], totals["judgements"]
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0, 1.5, -0.2, float("nan"), float("inf"), True, "0.2"])
+@pytest.mark.parametrize("unit", ["queries", "judgements"])
+def test_a_budget_is_a_count_or_a_share(unit: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"budget {unit}="):
+        Budget(**{unit: value})
+
+
+def test_a_budget_must_limit_something() -> None:
+    with pytest.raises(ConfigurationError, match="must limit queries or judgements"):
+        Budget()
+
+
+def test_shares_are_rounded_down_to_at_least_one() -> None:
+    assert Budget(queries=0.29, judgements=0.5).limits(100, 7) == (29, 3)
+    assert Budget(queries=1, judgements=1.0).limits(100, 7) == (1, 7)
+    assert Budget(queries=0.001).limits(10, 10) == (1, None)
+
+
+def test_a_release_opens_the_verdicts_and_enters_them(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("a", correct=(True, None, False)), make_group("b")])
+    before = time.time()
+    labels = ledger.release(["a"], use="warmup", source="gold")
+    assert [(label.query_id, label.rollout_id, label.correct) for label in labels] == [
+        ("a", "a/0", True),
+        ("a", "a/2", False),
+    ]
+    assert all((label.source, label.use) == ("gold", "warmup") for label in labels)
+    assert all(before <= label.time <= time.time() for label in labels)
+    assert ledger.labels() == ledger.labels("warmup") == labels
+    assert ledger.labels("evaluation") == []
+    assert spent(ledger) == (1, 2)
+
+
+def test_releasing_again_costs_nothing(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group(name) for name in "abc"])
+    budget = Budget(queries=1, judgements=3)
+    labels = ledger.release(["a"], use="warmup", budget=budget)
+    assert ledger.release(["a", "a"], use="warmup", budget=budget) == labels
+    assert len(ledger.entries()) == 3
+    again = ledger.release(["a"], use="calibration", budget=budget)
+    assert [(label.rollout_id, label.correct) for label in again] == [(l.rollout_id, l.correct) for l in labels]
+    assert len(ledger.entries()) == 6
+    assert spent(ledger) == (1, 3)
+    assert ledger.totals()["uses"] == {
+        "calibration": {"queries": 1, "judgements": 3, "references": 0},
+        "warmup": {"queries": 1, "judgements": 3, "references": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("budget", "unit", "allowed"),
+    [(Budget(queries=2), "queries", 2), (Budget(queries=0.5), "queries", 2), (Budget(judgements=7), "judgements", 7)],
+)
+def test_the_budget_holds_over_the_whole_ledger(
+    make_ledger: MakeLedger, make_group: MakeGroup, budget: Budget, unit: str, allowed: int
+) -> None:
+    ledger = make_ledger([make_group(name) for name in "abcd"])
+    ledger.release(["a"], use="warmup", budget=budget)
+    ledger.release(["b"], use="checkpoint", budget=budget)
+    before, used = ledger.entries(), 2 if unit == "queries" else 6
+    more = 2 if unit == "queries" else 6
+    with pytest.raises(BudgetError) as caught:
+        ledger.release(["b", "c", "d"], use="warmup", budget=budget)
+    message = str(caught.value)
+    assert f"{used} {unit} are spent, {more} more were asked for, {allowed} are allowed" in message
+    assert f"ask for at most {allowed - used} or raise the budget" in message
+    assert ledger.entries() == before
+    assert len(ledger.release(["b"], use="warmup", budget=budget)) == 3
+    assert len(ledger.release(["c", "d"], use="warmup")) == 6
+
+
+def test_a_share_is_of_the_queries_with_ground_truth(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    unlabelled = [make_group(f"u{index}", correct=(), reference=None) for index in range(10)]
+    ledger = make_ledger([*unlabelled, *(make_group(f"q{index}") for index in range(4))])
+    with pytest.raises(BudgetError, match="2 are allowed"):
+        ledger.release(["q0", "q1", "q2"], use="warmup", budget=Budget(queries=0.5))
+    assert ledger.release(["u0", "nowhere"], use="warmup", budget=Budget(queries=0.5)) == []
+    assert spent(ledger) == (0, 0)
+
+
+def test_a_reference_is_a_judgement(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("a", reference="42"), make_group("b", reference=None)])
+    assert ledger.release_references(["a", "b"], use="verify", budget=Budget(judgements=1)) == {"a": "42"}
+    assert ledger.release_references(["a"], use="verify", budget=Budget(judgements=1)) == {"a": "42"}
+    (entry,) = ledger.entries()
+    assert (entry.query_id, entry.rollout_id, entry.correct, entry.use) == ("a", None, None, "verify")
+    assert ledger.labels() == []
+    assert ledger.totals()["references"] == 1
+    with pytest.raises(BudgetError, match="1 judgements are spent, 3 more"):
+        ledger.release(["a"], use="warmup", budget=Budget(judgements=3))
+    assert ledger.release(["a"], use="warmup", budget=Budget(queries=1)) != []
+
+
+def test_a_judgement_is_entered_and_the_last_one_prevails(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("a", correct=(None, None, None), reference=None)])
+    budget = Budget(judgements=2)
+    for correct in (True, True, False, True):
+        label = ledger.judge("a", "a/0", correct, source="Ada", use="warmup", budget=budget)
+        assert (label.correct, label.source) == (correct, "Ada")
+        assert [known.correct for known in ledger.labels()] == [correct]
+    assert [entry.correct for entry in ledger.entries()] == [True, False, True]
+    assert spent(ledger) == (1, 2)
+    with pytest.raises(BudgetError, match="2 judgements are spent, 1 more were asked for, 2 are allowed"):
+        ledger.judge("a", "a/1", True, source="Ada", use="warmup", budget=budget)
+    assert ledger.judge("a", "a/0", True, source="Bob", use="warmup", budget=budget).source == "Bob"
+    assert ledger.totals()["sources"]["Bob"] == {"queries": 1, "judgements": 1, "references": 0}
+
+
+def test_a_judgement_of_an_unknown_rollout_is_refused(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("a")])
+    for query_id, rollout_id in (("a", "a/9"), ("b", "a/0")):
+        with pytest.raises(DataError, match=f"'{rollout_id}' of query '{query_id}' is not in the memory"):
+            ledger.judge(query_id, rollout_id, True, source="Ada", use="warmup")
+    assert ledger.entries() == []
+
+
+def test_entries_survive_and_bind_the_next_process(tmp_path: Path, make_group: MakeGroup) -> None:
+    memory = ExperienceMemory.open(tmp_path / "m")
+    memory.add([make_group("a"), make_group("b \ud800", correct=(True,) * 3)])
+    memory.ledger.release(["a", "b \ud800"], use="warmup \udfff")
+    memory.ledger.release_references(["a"], use="verify")
+    again = ExperienceMemory.open(tmp_path / "m").ledger
+    assert again.entries() == memory.ledger.entries()
+    assert {entry.query_id for entry in again.entries()} == {"a", "b \ud800"}
+    memory.add([make_group("c")])
+    with pytest.raises(BudgetError, match="2 queries are spent"):
+        again.release(["c"], use="warmup", budget=Budget(queries=2))
+
+
+def test_new_rollouts_of_a_released_query_cost_judgements_only(tmp_path: Path, make_group: MakeGroup) -> None:
+    memory = ExperienceMemory.open(tmp_path / "m")
+    memory.add([make_group("a")])
+    memory.ledger.release(["a"], use="warmup")
+    memory.add([make_group("a", prefix="new-", rollouts=2)])
+    labels = memory.ledger.release(["a"], use="warmup", budget=Budget(queries=1, judgements=5))
+    assert len(labels) == 5
+    assert spent(memory.ledger) == (1, 5)
+
+
+def mixed(make_group: MakeGroup) -> list[Group]:
+    sizes = {"big": 300, "middle": 90, "small": 10}
+    return [make_group(f"{name}-{index}", dataset=name) for name, size in sizes.items() for index in range(size)]
+
+
+def test_the_draw_depends_on_seed_and_ids_alone(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    groups = mixed(make_group)[280:330]
+    forward, backward = LabelLedger.detached(groups), make_ledger(groups[::-1])
+    budget = Budget(queries=0.2)
+    assert forward.choose(budget, 3) == backward.choose(budget, 3)
+    assert forward.choose(budget, 3) != forward.choose(budget, 4)
+    assert len(forward.choose(budget, 3)) == 10
+    assert sorted(forward.choose(None, 3)) == sorted(group.query.id for group in groups)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_the_draw_is_stratified_and_grows_by_prefix(make_group: MakeGroup, share: float) -> None:
+    ledger = LabelLedger.detached(mixed(make_group))
+    for seed in range(20):
+        drawn = ledger.choose(Budget(queries=share), seed)
+        counts = Counter(query_id.split("-")[0] for query_id in drawn)
+        for name, size in (("big", 300), ("middle", 90), ("small", 10)):
+            assert abs(counts[name] - share * size) <= 1.5
+        assert ledger.choose(None, seed)[: len(drawn)] == drawn
+
+
+@pytest.mark.parametrize("stratify", [True, False])
+def test_every_query_is_drawn_equally_often(make_group: MakeGroup, stratify: bool) -> None:
+    groups = [make_group(f"a{i}", dataset="a") for i in range(17)] + [make_group("lone", dataset="b")]
+    groups += [make_group(f"c{i}", dataset="c") for i in range(2)]
+    ledger = LabelLedger.detached(groups)
+    draws = 1500
+    counts = Counter(q for seed in range(draws) for q in ledger.choose(Budget(queries=0.2), seed, stratify=stratify))
+    for group in groups:
+        # Four standard deviations of a fair draw, and the stratified draw's rounding.
+        assert abs(counts[group.query.id] / draws - 0.2) < 4 * (0.2 * 0.8 / draws) ** 0.5 + 0.02
+
+
+def test_only_queries_with_a_verdict_are_drawn(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    groups = [
+        make_group("good"),
+        make_group("null", correct=(None, None, None)),
+        make_group("bare", rollouts=0, correct=()),
+        make_group("none", correct=(), reference=None),
+    ]
+    ledger = make_ledger(groups)
+    assert ledger.choose(None, 0) == ["good"]
+    assert ledger.ineligible() == ["null", "bare", "none"]
+    assert ledger.choose(None, 0, among=["null", "bare", "nowhere"]) == []
+    assert ledger.ineligible(["good", "null", "nowhere"]) == ["null", "nowhere"]
+
+
+def test_a_draw_among_some_stays_among_them(make_group: MakeGroup) -> None:
+    ledger = LabelLedger.detached(mixed(make_group))
+    among = [f"big-{index}" for index in range(0, 300, 7)]
+    assert sorted(ledger.choose(Budget(queries=10_000), 0, among=among)) == sorted(among)
+    assert set(ledger.choose(Budget(queries=5), 0, among=among)) < set(among)
+
+
+def test_a_draw_keeps_to_judgements(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    groups = [make_group(f"q{index}", rollouts=4) for index in range(12)]
+    ledger = make_ledger(groups)
+    drawn = ledger.choose(Budget(judgements=10), 0)
+    assert drawn == ledger.choose(None, 0)[:2]
+    assert len(ledger.release(drawn, use="warmup", budget=Budget(judgements=10))) == 8
+    assert len(ledger.choose(Budget(judgements=0.5, queries=5), 0)) == 5
+
+
+def test_a_detached_ledger_leaves_the_memory_alone(make_group: MakeGroup) -> None:
+    memory = ExperienceMemory.in_memory()
+    memory.add([make_group("a")])
+    detached = LabelLedger.detached([make_group("a")])
+    labels = detached.release(["a"], use="evaluation")
+    assert all(isinstance(label, Label) for label in labels)
+    assert memory.ledger.entries() == []
+    assert LabelLedger.detached(memory.groups()).release(["a"], use="evaluation") == []

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny_model import save_tiny_model, tiny_model, tiny_tokenizer
+
+from memreward.data import read_groups
+from memreward.policy.collect import CollectConfig, collect
+from memreward.policy.sampling import Sampler, SamplerConfig
+from memreward.types import ConfigurationError, DataError, StoreError
+
+COUNT = 10
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny-random")
+
+
+@pytest.fixture(scope="module")
+def sampler() -> Sampler:
+    return Sampler(SamplerConfig(model="tiny"), model=tiny_model(), tokenizer=tiny_tokenizer())
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> CollectConfig:
+    """Questions from a file, so that no generator is needed."""
+    domains = ("math", "qa", "code", "other", "math")
+    with (tmp_path / "questions.jsonl").open("w", encoding="utf-8") as file:
+        for index in range(COUNT):
+            domain = domains[index % len(domains)]
+            record = {"id": f"q{index}", "dataset": "made/up", "domain": domain, "query": f"What is {index} + 2?"}
+            record |= {"reference": "A" if domain == "qa" else str(index + 2), "rollouts": [], "license": "CC0"}
+            file.write(json.dumps({**record, "source": "here", "level": 3}) + "\n")
+    return CollectConfig(
+        output=str(tmp_path / "out" / "rollouts.jsonl.gz"),
+        model="tiny",
+        questions=(str(tmp_path / "questions.jsonl"),),
+        rollouts=3,
+        max_new_tokens=8,
+        groups_per_batch=2,
+    )
+
+
+def journal_of(config: CollectConfig) -> Path:
+    return Path(config.output + ".journal")
+
+
+def records_of(config: CollectConfig) -> list[dict[str, Any]]:
+    with gzip.open(config.output, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+class Interrupted:
+    """A sampler that is interrupted after a number of groups, like Ctrl-C would."""
+
+    def __init__(self, sampler: Sampler, after: int) -> None:
+        self.sampler, self.after = sampler, after
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sampler, name)
+
+    def sample(self, prompts: Any) -> Any:
+        self.sampler.config = self.config
+        self.asked = [prompt.id for prompt in prompts]
+        for number, group in enumerate(self.sampler.sample(prompts)):
+            if number == self.after:
+                raise KeyboardInterrupt
+            yield group
+
+
+def interrupt(config: CollectConfig, sampler: Sampler, after: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        collect(config, progress=False, sampler=Interrupted(sampler, after))  # type: ignore[arg-type]
+
+
+def test_the_file_follows_the_schema(config: CollectConfig, sampler: Sampler) -> None:
+    path = collect(replace(config, license="MIT"), progress=False, sampler=sampler)
+    records = records_of(config)
+    assert [record["id"] for record in records] == [f"q{index}" for index in range(COUNT)]
+    for record in records:
+        assert record["model"] == "tiny"
+        assert record["source"] == "here"
+        assert record["license"] == "MIT"
+        assert record["sampler"]["temperature"] == 0.8
+        assert "level" not in record
+        for rollout in record["rollouts"]:
+            assert 1 <= len(rollout["token_logprobs"]) <= 8
+            assert all(logprob <= 0 and round(logprob, 3) == logprob for logprob in rollout["token_logprobs"])
+            assert not rollout["truncated"] or len(rollout["token_logprobs"]) == 8
+    groups = list(read_groups(path))
+    assert [len(group.rollouts) for group in groups] == [3] * COUNT
+    assert not journal_of(config).exists()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_labels_compare_the_answer_with_the_reference(config: CollectConfig, sampler: Sampler) -> None:
+    class Scripted(Interrupted):
+        def sample(self, prompts: Any) -> Any:
+            texts = ("#### 2.0", "#### 3", "no idea")
+            for prompt in prompts:
+                samples = [
+                    SimpleNamespace(text=text, tokens=(1,), token_logprobs=(-0.5,), truncated=False) for text in texts
+                ]
+                yield SimpleNamespace(id=prompt.id, samples=tuple(samples))
+
+    collect(config, progress=False, sampler=Scripted(sampler, 0))  # type: ignore[arg-type]
+    verdicts = {record["id"]: [rollout["correct"] for rollout in record["rollouts"]] for record in records_of(config)}
+    assert verdicts["q0"] == [True, False, False]
+    assert verdicts["q4"] == [False, False, False]
+    assert verdicts["q2"] == [None, None, None]
+    assert verdicts["q3"] == [None, None, None]
+
+
+def test_an_interruption_repeats_and_loses_nothing(config: CollectConfig, sampler: Sampler, tmp_path: Path) -> None:
+    whole = replace(config, output=str(tmp_path / "whole.jsonl.gz"))
+    collect(whole, progress=False, sampler=sampler)
+    interrupt(config, sampler, after=4)
+    acknowledged = journal_of(config).read_bytes()
+    done = [json.loads(line)["id"] for line in acknowledged.splitlines()[1:]]
+    assert len(done) == 4
+    second = Interrupted(sampler, after=3)
+    with pytest.raises(KeyboardInterrupt):
+        collect(config, progress=False, sampler=second)  # type: ignore[arg-type]
+    assert set(second.asked) == {f"q{index}" for index in range(COUNT)} - set(done)
+    assert journal_of(config).read_bytes().startswith(acknowledged)
+    collect(config, progress=False, sampler=sampler)
+    texts = [[[r["text"] for r in record["rollouts"]] for record in records_of(c)] for c in (config, whole)]
+    assert texts[0] == texts[1]
+
+
+def test_a_torn_last_line_is_sampled_again(config: CollectConfig, sampler: Sampler) -> None:
+    interrupt(config, sampler, after=3)
+    journal = journal_of(config)
+    content = journal.read_bytes()
+    torn_id = json.loads(content.splitlines()[-1])["id"]
+    journal.write_bytes(content[:-20])
+    second = Interrupted(sampler, after=1)
+    with pytest.raises(KeyboardInterrupt):
+        collect(config, progress=False, sampler=second)  # type: ignore[arg-type]
+    assert torn_id in second.asked
+    assert [json.loads(line) for line in journal.read_bytes().splitlines()][:3] == [
+        json.loads(line) for line in content.splitlines()[:3]
+    ]
+    collect(config, progress=False, sampler=sampler)
+    assert sorted(record["id"] for record in records_of(config)) == sorted(f"q{index}" for index in range(COUNT))
+
+
+def test_a_broken_line_in_the_middle_is_refused(config: CollectConfig, sampler: Sampler) -> None:
+    interrupt(config, sampler, after=3)
+    lines = journal_of(config).read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2][:-20] + b"\n"
+    journal_of(config).write_bytes(b"".join(lines))
+    with pytest.raises(DataError, match=r"journal, line 3: not JSON"):
+        collect(config, progress=False, sampler=sampler)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"temperature": 0.5}, r"temperature was 0\.8 and is 0\.5"),
+        ({"seed": 1}, "seed was 0 and is 1"),
+        ({"model_name": "other"}, "model was 'tiny' and is 'other'"),
+    ],
+)
+def test_other_settings_are_refused_on_resume(
+    config: CollectConfig, sampler: Sampler, change: dict[str, Any], words: str
+) -> None:
+    interrupt(config, sampler, after=2)
+    before = journal_of(config).read_bytes()
+    with pytest.raises(ConfigurationError, match=words):
+        collect(replace(config, **change), progress=False, sampler=sampler)
+    assert journal_of(config).read_bytes() == before
+
+
+def test_another_prompt_is_refused_on_resume(config: CollectConfig, sampler: Sampler, tmp_path: Path) -> None:
+    interrupt(config, sampler, after=9)
+    (tmp_path / "math.json").write_text('{"system": "Answer.", "shots": []}', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="another prompt"):
+        collect(replace(config, templates=str(tmp_path)), progress=False, sampler=sampler)
+
+
+def test_more_questions_and_other_batches_may_follow(config: CollectConfig, sampler: Sampler) -> None:
+    file = config.questions[0]
+    interrupt(replace(config, questions=(f"{file}:6",)), sampler, after=4)
+    more = Interrupted(sampler, after=COUNT)
+    collect(replace(config, groups_per_batch=5), progress=False, sampler=more)  # type: ignore[arg-type]
+    assert len(more.asked) == COUNT - 4
+    assert len(records_of(config)) == COUNT
+
+
+def test_groups_that_are_not_asked_for_stay_in_the_journal(config: CollectConfig, sampler: Sampler) -> None:
+    interrupt(config, sampler, after=9)
+    collect(replace(config, questions=(f"{config.questions[0]}:3",)), progress=False, sampler=sampler)
+    assert len(records_of(config)) == 3
+    assert len(journal_of(config).read_bytes().splitlines()) >= 10
+
+
+def test_a_finished_output_is_not_overwritten(config: CollectConfig, sampler: Sampler) -> None:
+    collect(config, progress=False, sampler=sampler)
+    before = Path(config.output).read_bytes()
+    with pytest.raises(ConfigurationError, match="exists already"):
+        collect(config, progress=False, sampler=sampler)
+    assert Path(config.output).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("questions", "words"),
+    [(("gsm_symbolic",), "say how many"), (("riddles:4",), "neither a file nor a family"), ((), "questions is empty")],
+)
+def test_questions_that_mean_nothing_are_refused(
+    config: CollectConfig, sampler: Sampler, questions: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        collect(replace(config, questions=questions), progress=False, sampler=sampler)
+
+
+def test_the_same_question_twice_is_refused(config: CollectConfig, sampler: Sampler) -> None:
+    with pytest.raises(ConfigurationError, match="'q0' is asked twice"):
+        collect(replace(config, questions=config.questions * 2), progress=False, sampler=sampler)
+
+
+def test_progress_without_a_terminal_is_plain_lines(
+    config: CollectConfig, sampler: Sampler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collect(config, sampler=sampler)
+    assert f"{COUNT} of {COUNT} groups, " in capsys.readouterr().err
+
+
+SCRIPT = """
+import sys, resource, signal
+from memreward.policy.collect import CollectConfig, collect
+limit = int(sys.argv[4])
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+collect(CollectConfig(output=sys.argv[1], model=sys.argv[2], questions=(sys.argv[3],), rollouts=3,
+                      max_new_tokens=200, groups_per_batch=2, threads=1), progress=False)
+"""
+
+
+def start(config: CollectConfig, checkpoint: Path, limit: int = 0) -> subprocess.Popen[str]:
+    arguments = [config.output, str(checkpoint), config.questions[0], str(limit)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1].splitlines()
+
+
+def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path) -> None:
+    journal = journal_of(config)
+    process = start(config, checkpoint)
+    deadline = time.monotonic() + 120
+    while len(whole_lines(journal)) < 4 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    acknowledged = whole_lines(journal)
+    assert 4 <= len(acknowledged) <= COUNT
+    held = start(config, checkpoint)
+    _, errors = held.communicate(timeout=120)
+    assert held.returncode == 0, errors
+    records = {record["id"]: record for record in records_of(config)}
+    assert sorted(records) == sorted(f"q{index}" for index in range(COUNT))
+    assert len(records_of(config)) == COUNT
+    for line in acknowledged[1:]:
+        entry = json.loads(line)
+        kept = [
+            {key: rollout[key] for key in ("text", "token_logprobs", "truncated")}
+            for rollout in records[entry["id"]]["rollouts"]
+        ]
+        assert kept == entry["rollouts"]
+
+
+def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, checkpoint: Path) -> None:
+    process = start(config, checkpoint, limit=9000)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("memreward.types.StoreError")
+    assert str(journal_of(config)) in last
+    acknowledged = [json.loads(line)["id"] for line in whole_lines(journal_of(config))[1:]]
+    assert acknowledged
+    again = start(config, checkpoint)
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert {record["id"] for record in records_of(config)} >= set(acknowledged)
+    assert len(records_of(config)) == COUNT
+
+
+def test_two_processes_do_not_share_a_journal(config: CollectConfig, sampler: Sampler) -> None:
+    class Nested(Interrupted):
+        def sample(self, prompts: Any) -> Any:
+            with pytest.raises(StoreError, match="another process is collecting"):
+                collect(config, progress=False, sampler=self.sampler)
+            return super().sample(prompts)
+
+    collect(config, progress=False, sampler=Nested(sampler, after=COUNT))  # type: ignore[arg-type]
+    assert len(records_of(config)) == COUNT
+
+
+def test_an_output_without_a_known_ending_is_refused(config: CollectConfig) -> None:
+    with pytest.raises(ConfigurationError, match=r"must end on \.jsonl"):
+        replace(config, output="rollouts.txt")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_tokenizer
+
+from memreward.parsing import parse_completion
+from memreward.policy.prompts import load_template, render
+from memreward.policy.questions import FAMILIES
+from memreward.types import DOMAINS, ConfigurationError, Query
+
+QUESTION = "How many?\n(A) two  words \n(B) {braces} and ümlauts\n"
+
+
+def query(domain: str = "qa", dataset: str = "reasoning-gym/syllogism") -> Query:
+    return Query("q", QUESTION, domain, dataset)  # type: ignore[arg-type]
+
+
+def test_a_chat_shows_the_shots_then_the_question_unchanged() -> None:
+    template = load_template(query())
+    chat = template.messages(QUESTION)
+    assert [message["role"] for message in chat] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert chat[-1]["content"] == QUESTION
+    tokenizer = tiny_tokenizer()
+    text = tokenizer.decode(render(tokenizer, template.messages("How many?")))
+    assert text.startswith("<|system|>" + template.system + "<|end|><|user|>" + template.shots[0][0] + "<|end|>")
+    assert text.endswith("<|end|><|user|>How many?<|end|><|assistant|>")
+
+
+def test_the_family_comes_before_the_domain_and_ones_own_folder_before_ours(tmp_path: Path) -> None:
+    assert load_template(query()).name == "syllogism"
+    assert load_template(query(dataset="arc")).name == "qa"
+    (tmp_path / "syllogism.json").write_text(json.dumps({"system": "", "shots": []}), encoding="utf-8")
+    own = load_template(query(), str(tmp_path))
+    assert own.messages("x") == [{"role": "user", "content": "x"}]
+    assert load_template(query(dataset="arc"), str(tmp_path)).name == "qa"
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_domain_has_a_template(domain: str) -> None:
+    assert load_template(query(domain, "elsewhere")).name == domain
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_shots_show_the_form_that_the_parser_finds(family: str) -> None:
+    domain = FAMILIES[family].domain
+    template = load_template(query(domain, f"reasoning-gym/{family}"))
+    assert template.name == family
+    assert len(template.shots) == 2
+    expected = "hash" if domain == "math" else "letter"
+    for asked, answered in template.shots:
+        completion = parse_completion(answered, domain, asked)
+        assert completion.answer
+        assert completion.form in {expected, "phrase"}
+
+
+@pytest.mark.parametrize("content", ["not JSON", "{}", '{"system": "", "shots": [1]}', "[]"])
+def test_a_broken_template_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "syllogism.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"syllogism\.json is broken"):
+        load_template(query(), str(tmp_path))
+
+
+def test_a_tokenizer_without_chat_template_needs_one() -> None:
+    tokenizer = tiny_tokenizer(chat=False)
+    with pytest.raises(ConfigurationError, match="chat_template"):
+        render(tokenizer, [{"role": "user", "content": "x"}])
+    jinja = "{{ messages[0]['content'] }}>"
+    assert tokenizer.decode(render(tokenizer, [{"role": "user", "content": "x"}], jinja)) == "x>"

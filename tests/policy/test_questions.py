@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from memreward.parsing import equivalent, parse_completion
+from memreward.policy.questions import FAMILIES, LETTERS, questions
+from memreward.types import ConfigurationError
+
+pytest.importorskip("reasoning_gym")
+
+MATH = sorted(name for name, family in FAMILIES.items() if family.domain == "math")
+CHOICE = sorted(name for name, family in FAMILIES.items() if family.domain == "qa")
+
+
+def options(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^\(([A-H])\) (.+)$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_draw_is_repeatable_without_duplicates_and_a_prefix_of_a_larger_one(name: str) -> None:
+    drawn = questions(name, 12, seed=4)
+    assert drawn == questions(name, 12, seed=4)
+    assert drawn[:5] == questions(name, 5, seed=4)
+    assert [query.text for query, _ in drawn] != [query.text for query, _ in questions(name, 12, seed=5)]
+    assert len({query.text for query, _ in drawn}) == len({query.id for query, _ in drawn}) == 12
+    assert all(query.id.startswith(f"rg-{name}-4-") for query, _ in drawn)
+    assert {query.dataset for query, _ in drawn} == {f"reasoning-gym/{name}"}
+    assert {query.domain for query, _ in drawn} == {FAMILIES[name].domain}
+
+
+@pytest.mark.parametrize("name", MATH)
+def test_a_numeric_reference_is_a_plain_number_and_graded_right_when_answered(name: str) -> None:
+    for query, truth in questions(name, 4, seed=1):
+        assert truth.reference is not None
+        assert re.fullmatch(r"-?\d+(/\d+)?", truth.reference)
+        answer = parse_completion(f"So it is.\n#### {truth.reference}", "math", query.text).answer
+        assert answer is not None
+        assert equivalent(answer, truth.reference, "math", query_text=query.text)
+        wrong = parse_completion(f"So it is.\n#### {truth.reference}1", "math", query.text).answer
+        assert wrong is not None
+        assert not equivalent(wrong, truth.reference, "math", query_text=query.text)
+
+
+@pytest.mark.parametrize("name", CHOICE)
+def test_options_hold_the_answer_once_and_its_place_varies(name: str) -> None:
+    places = Counter()
+    for query, truth in questions(name, 40, seed=2):
+        lettered = options(query.text)
+        assert [letter for letter, _ in lettered] == list(LETTERS[: len(lettered)])
+        assert len({option for _, option in lettered}) == len(lettered) >= 2
+        assert truth.reference in dict(lettered)
+        places[truth.reference] += 1
+        answer = parse_completion(f"The answer is ({truth.reference}).", "qa", query.text).answer
+        assert answer is not None
+        assert equivalent(answer, truth.reference, "qa", query_text=query.text)
+    assert len(places) == len(lettered)
+    assert max(places.values()) < 40 * 2 / len(lettered)
+
+
+def test_the_right_option_is_the_generators_answer() -> None:
+    import reasoning_gym
+
+    settings = FAMILIES["family_relationships"].settings
+    items = reasoning_gym.create_dataset("family_relationships", seed=3, size=50, **settings)
+    for query, truth in questions("family_relationships", 10, seed=3):
+        item = items[int(query.id.rpartition("-")[2])]
+        assert dict(options(query.text))[truth.reference] == item["answer"]
+        assert query.text.startswith(item["question"].partition("?")[0])
+
+
+def test_gsm_symbolic_texts_are_whole_and_share_few_wordings() -> None:
+    import reasoning_gym
+
+    drawn = questions("gsm_symbolic", 90, seed=0)
+    items = reasoning_gym.create_dataset("gsm_symbolic", seed=0, size=20)
+    assert all(query.text.endswith("Give the result as your final answer. Do not include units.") for query, _ in drawn)
+    assert len(items[0]["question"]) > 100
+    skeletons = Counter(int(query.id.rpartition("-")[2]) % FAMILIES["gsm_symbolic"].wordings for query, _ in drawn)
+    assert len(skeletons) <= 30
+    assert max(skeletons.values()) >= 3
+
+
+def test_unknown_family_and_too_many_questions_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"'riddles' is unknown; use one of .*gsm_symbolic"):
+        questions("riddles", 3)
+    with pytest.raises(ConfigurationError, match="ask for fewer"):
+        questions("aiw", 20_000)

@@ -1,0 +1,155 @@
+"""Holds that documentation says what the code does: commands, options, configurations, the README's examples."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import memreward
+from memreward.cli import app
+from memreward.cli.errors import Exit
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "memreward"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CLI_PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+GROUP: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = GROUP.commands
+
+
+def shell_lines(text: str) -> list[str]:
+    """Lines of a document that call memreward, without comments."""
+    found = re.findall(r"^ {2,}(memreward [^\n]*)$", text, re.MULTILINE)
+    return [line.split("  #")[0] for line in found if "COMMAND" not in line and "..." not in line]
+
+
+def parse(line: str) -> None:
+    """Parse a call of memreward as the shell would, and run nothing."""
+    name, *arguments = shlex.split(line)[1:]
+    COMMANDS[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
+    examples = [line for line in shell_lines(COMMANDS[name].help) if line.startswith(f"memreward {name} ")]
+    assert examples, f"memreward {name} --help shows no example"
+    for example in examples:
+        parse(example)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_help(name: str) -> None:
+    assert [option.name for option in COMMANDS[name].params if not (option.help or "").strip()] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    assert f"`memreward {name}`" in README
+    assert f"## memreward {name}\n" in CLI_PAGE
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_prints_json(name: str) -> None:
+    assert "--json" in {flag for option in COMMANDS[name].params for flag in option.opts}
+
+
+@pytest.mark.parametrize("line", [*shell_lines(README), *shell_lines(CLI_PAGE)])
+def test_documented_calls_parse(line: str) -> None:
+    parse(line)
+
+
+def test_a_wrong_call_does_not_parse() -> None:
+    with pytest.raises(Exception, match="No such option"):
+        parse("memreward ledger --memory runs/memory --nonsense")
+
+
+@pytest.mark.parametrize("code", list(Exit), ids=lambda code: code.name)
+def test_exit_codes_are_documented(code: Exit) -> None:
+    assert f"\n| {int(code)} | " in CLI_PAGE
+
+
+def test_options_named_in_the_documents_exist() -> None:
+    known = {
+        flag for command in [GROUP, *COMMANDS.values()] for p in command.params for flag in [*p.opts, *p.secondary_opts]
+    }
+    known |= {"--help", "--strict"}
+    for text in (README, CLI_PAGE):
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_readme_has_a_python_example_on_its_first_screen() -> None:
+    assert "```python" in "\n".join(README.splitlines()[:30])
+
+
+@pytest.mark.parametrize("block", python_blocks(), ids=lambda block: block.splitlines()[0])
+def test_readme_python_compiles_and_names_what_exists(block: str) -> None:
+    tree = ast.parse(block)
+    imported = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "memreward"
+        for alias in node.names
+    ]
+    assert set(imported) <= set(memreward.__all__)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+            assert hasattr(getattr(memreward, node.value.id), node.attr), ast.unparse(node)
+
+
+def test_make_targets_in_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in ("README.md", "CONTRIBUTING.md"):
+        named = re.findall(r"^ {4}make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert named
+        assert set(named) <= targets
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                yield page, target
+
+
+@pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: Path(value).name)
+def test_relative_links_lead_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
+
+
+def configurations() -> Iterator[tuple[str, ast.ClassDef]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Config") and node.decorator_list:
+                yield node.name, node
+
+
+@pytest.mark.parametrize(
+    ("name", "node"), list(configurations()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_field_of_a_configuration_is_documented(name: str, node: ast.ClassDef) -> None:
+    fields = {
+        item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    attributes = (ast.get_docstring(node) or "").partition("Attributes:\n")[2].split("\nRaises:")[0]
+    documented = set(re.findall(r"^    (\w+): \S", attributes, re.MULTILINE))
+    assert fields
+    assert documented == fields, name
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version is not None
+    assert version.group(1) == memreward.__version__
+    assert f"version: {memreward.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

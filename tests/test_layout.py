@@ -1,0 +1,223 @@
+"""Holds the layers of the library, its lazy imports, and what no module may do."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "memreward"
+
+LEVELS = {
+    "types": 0,
+    "parsing": 1,
+    "verify": 2,
+    "data": 2,
+    "features": 2,
+    "memory": 3,
+    "graph": 4,
+    "predict": 5,
+    "reward": 6,
+    "policy": 6,
+    "integrations": 7,
+    "experiments": 8,
+    "cli": 9,
+    "__main__": 10,
+}
+HEAVY = {
+    "torch",
+    "torch_geometric",
+    "transformers",
+    "sentence_transformers",
+    "lancedb",
+    "sklearn",
+    "matplotlib",
+    "scipy",
+}
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "pandas.read_pickle", "os.system"}
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".cff", ".sh", ".json", ".txt", ".html", ".svg", ""}
+UNTRACKED = {
+    ".git",
+    ".venv",
+    "runs",
+    "build",
+    "dist",
+    "__pycache__",
+    ".cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The part of the library that a file belongs to: its first folder, or its own name."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_modules(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute name) of everything a module imports, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            if base == "memreward":
+                yield from ((node.lineno, f"memreward.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, base
+
+
+def package_of(path: Path) -> str:
+    return ".".join(["memreward", *path.relative_to(PACKAGE).parent.parts])
+
+
+def breaches(path: Path, source: str) -> list[str]:
+    """What a module at `path` with this source imports from its own level or from above."""
+    own = part_of(path)
+    found = []
+    for line, name in imported_modules(ast.parse(source), package_of(path)):
+        package, _, inside = name.partition(".")
+        part = inside.split(".")[0]
+        if package != "memreward" or part in (own, "__version__"):
+            continue
+        if part not in LEVELS:
+            found.append(f"line {line}: {name} is a public name of the package; import it from its home instead")
+        elif LEVELS[part] >= LEVELS[own]:
+            found.append(f"line {line}: {own} ({LEVELS[own]}) imports {name} ({LEVELS[part]})")
+    return found
+
+
+def dotted_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted_name(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def forbidden(source: str) -> list[str]:
+    """Imports and calls in a source that may load or run foreign data as code."""
+    tree = ast.parse(source)
+    found = [
+        f"line {line}: import of {name}"
+        for line, name in imported_modules(tree, "memreward")
+        if name.split(".")[0] in FORBIDDEN_IMPORTS
+    ]
+    found += [
+        f"line {node.lineno}: call of {dotted_name(node.func)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and dotted_name(node.func) in FORBIDDEN_CALLS
+    ]
+    return found
+
+
+def test_every_part_has_a_level() -> None:
+    parts = {part_of(path) for path in MODULES} - {"__init__"}
+    assert parts <= LEVELS.keys(), f"give these a level: {sorted(parts - LEVELS.keys())}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_come_from_lower_levels(path: Path) -> None:
+    if path == PACKAGE / "__init__.py":
+        return
+    assert breaches(path, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("home", "source"),
+    [
+        ("graph/build.py", "from memreward.predict import network"),
+        ("graph/build.py", "def late():\n    import memreward.experiments.report"),
+        ("graph/build.py", "from memreward import RewardPredictor"),
+        ("graph/build.py", "import memreward"),
+        ("graph/build.py", "from ..predict import network"),
+        ("features/encoder.py", "from memreward.data import read_groups"),
+    ],
+)
+def test_a_breach_is_seen(home: str, source: str) -> None:
+    assert len(breaches(PACKAGE / home, source)) == 1
+
+
+@pytest.mark.parametrize("source", ["from memreward.types import Query", "from .schema import X", "import numpy"])
+def test_what_is_allowed_is_no_breach(source: str) -> None:
+    assert breaches(PACKAGE / "graph" / "build.py", source) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_foreign_data_is_never_run_or_unpickled(path: Path) -> None:
+    assert forbidden(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source", ["import pickle", "from pickle import loads", "torch.load(f)", "eval(text)", "def f():\n    exec(code)"]
+)
+def test_forbidden_code_is_seen(source: str) -> None:
+    assert len(forbidden(source)) == 1
+
+
+def test_model_eval_is_no_call_of_eval() -> None:
+    assert forbidden("model.eval()") == []
+
+
+def loaded_after(*arguments: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after running these arguments."""
+    report = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, timeout=60, check=True
+    ).stderr
+    return {match.group(1) for match in re.finditer(r"\|\s+([A-Za-z_0-9]+)(?:\.[\w.]+)?$", report, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-c", "import memreward; dir(memreward)"),
+        ("-m", "memreward", "--help"),
+        ("-m", "memreward", "warmup", "--help"),
+        ("-m", "memreward", "evaluate", "--help"),
+        ("-m", "memreward", "collect", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(arguments: tuple[str, ...]) -> None:
+    loaded = loaded_after(*arguments)
+    assert "memreward" in loaded
+    assert loaded.isdisjoint(HEAVY), f"loaded too early: {sorted(loaded & HEAVY)}"
+
+
+def test_public_names_load_from_their_homes() -> None:
+    import memreward
+
+    assert len(memreward.__all__) <= 12
+    assert set(memreward.__all__) == set(memreward._HOMES)
+    for name in memreward.__all__:
+        assert getattr(memreward, name).__name__ == name
+    with pytest.raises(AttributeError, match="offers"):
+        memreward.nothing  # noqa: B018
+
+
+def project_texts() -> Iterator[Path]:
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in UNTRACKED]
+        yield from (Path(folder, name) for name in files if Path(name).suffix in TEXT_SUFFIXES)
+
+
+def test_no_text_names_a_home_folder() -> None:
+    home = re.compile(r"(?<![\w./])/(?:root|home|Users|work)/\w")
+    hits = []
+    for path in project_texts():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        hits += [f"{path.relative_to(ROOT)}: {match.group()}" for match in home.finditer(text)]
+    assert hits == []
