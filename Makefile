@@ -6,10 +6,19 @@ STAMP := $(VENV)/installed
 EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
 DEMO := runs/demo
 ROLLOUTS ?= ../shared/data/rollouts
+COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
+comma := ,
+empty :=
+joined = $(subst $(empty) ,$(comma),$(strip $(1)))
+FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
+# Two of the files mix several models, which style alone gives away.
+MIXED := gsm8k_gpt3 commonsenseqa_re2
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+demo prediction: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test layout lint format bench prediction reader collect-example clean
@@ -44,7 +53,10 @@ bench: $(STAMP) ## time scoring, warmup and encoding
 
 prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write benchmarks/results/prediction.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/python benchmarks/prediction.py $(ROLLOUTS)
+	@mkdir -p benchmarks/results
+	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 5 --ablations \
+	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(filter-out $(MIXED),$(FILES)))' \
+	  --out runs/prediction --page --markdown benchmarks/results/prediction.md
 
 reader: $(STAMP) ## report what a language model that reads the rollouts adds
 	$(BIN)/python benchmarks/reader.py
@@ -58,7 +70,7 @@ clean: ## remove the environment and every cache
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
-	@echo "Making $(VENV) (the first time only: about 3 GB and some minutes; pip's log: $(VENV)/install.log)"
+	@echo "Making $(VENV) (the first time only: about 2 GB and some minutes; pip's log: $(VENV)/install.log)"
 	@$(PYTHON) -m venv $(VENV)
 	@sh .ci/install $(VENV)
 	@touch $@

@@ -22,11 +22,10 @@ from rich.table import Table
 
 from memreward.features.cache import DiskVectorStore
 from memreward.features.encoder import CachedEncoder, load_encoder
-from memreward.graph import schema
-from memreward.graph.build import similarity_edges, structural_edges
+from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.config import PredictorConfig
-from memreward.predict.crossfit import crossfit
-from memreward.predict.inputs import UNKNOWN, Inputs
+from memreward.predict.crossfit import CrossFit, Part, crossfit
+from memreward.predict.inputs import UNKNOWN
 from memreward.predict.scorer import FrozenMemory, Scorer
 from memreward.types import Features
 
@@ -87,7 +86,11 @@ def with_memory_of(scorer: Scorer, queries: int) -> Scorer:
         torch.from_numpy(unit(generator, queries)),
         torch.arange(queries) % scorer.config.folds,
         states,
-        torch.full((queries,), 0.5),
+        LabelledRollouts(
+            GROUP * torch.arange(queries + 1),
+            torch.from_numpy(unit(generator, queries * GROUP, 64)).half(),
+            torch.arange(queries * GROUP) % 2 == 0,
+        ),
     )
     return Scorer(scorer.members, scorer.scaler, scorer.config, memory)
 
@@ -95,20 +98,18 @@ def with_memory_of(scorer: Scorer, queries: int) -> Scorer:
 def rebuild_everything(scorer: Scorer, memory: Features, label: torch.Tensor, batch: Features) -> torch.Tensor:
     """One step the plain way: all-pairs similarity of memory and batch, and the whole graph through every member."""
     both = joined(memory, batch)
-    known = len(memory.query_ids)
     cosine = both.query_vectors @ both.query_vectors.T
     np.fill_diagonal(cosine, -np.inf)
-    cosine[:, known:] = -np.inf
+    cosine = cosine[:, : len(memory.query_ids)]
     labels = torch.cat([label, torch.full((len(batch),), UNKNOWN)])
-    inputs, edges = Inputs.of(both, scorer.scaler), structural_edges(both, scorer.config.graph)
     logits = []
     for member in scorer.members:
-        visible = cosine.copy()
-        visible[:, :known][:, (scorer.memory.folds == member.fold).numpy()] = -np.inf
-        nearest = torch.from_numpy(visible).topk(scorer.config.graph.neighbours, dim=1)
-        similar, attribute = similarity_edges(nearest.indices, nearest.values, scorer.config.graph.neighbours)
+        outside = (scorer.memory.folds != member.fold).nonzero().squeeze(1)
+        nearest = torch.from_numpy(cosine[:, outside.numpy()]).topk(scorer.config.graph.neighbours, dim=1)
+        found = (outside[nearest.indices], nearest.values)
+        part = Part.of(both, labels, found, scorer.memory.labelled, scorer.scaler, scorer.config)
         with torch.no_grad():
-            out, _ = member.network(inputs, labels, {**edges, schema.SIMILAR_TO: similar}, attribute)
+            out, _ = part.forward(member.network, labels, part.neighbours, None)
         logits.append(out[len(memory) :])
     return torch.stack(logits)
 
@@ -161,10 +162,8 @@ def bench_rebuild(scorer: Scorer, batch: Features, label_of: Callable[[int], tup
 
 def refrozen(scorer: Scorer, known: Features, label: torch.Tensor) -> Scorer:
     """Freeze another memory under the same models."""
-    from memreward.predict.crossfit import CrossFit
-
     folds = torch.arange(len(known.query_ids)) % scorer.config.folds
-    fit = CrossFit(scorer.members, folds, scorer.scaler, 1.0, 1.0, torch.zeros(len(label)))
+    fit = CrossFit(scorer.members, folds, scorer.scaler, 1.0, 1.0, 0, torch.zeros(len(label)))
     return Scorer.freeze(fit, known, label, scorer.config)
 
 

@@ -49,6 +49,11 @@ def run(*arguments: str | Path, code: int = 0) -> Any:
     return result
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A memory of 24 questions with a predictor that was bought with half their labels; 8 new questions."""
@@ -198,7 +203,12 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
         (0.5, 12)
     ] * 2
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
-    text = run(*arguments).stdout
+    result = run(*arguments, "--page", "--markdown", tmp_path / "tables.md")
+    text = result.stdout
+    assert "evaluation.html" in result.stderr
+    assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (tmp_path / "evaluation.html").read_text()
+    assert "| logistic_evidence |" in (tmp_path / "tables.md").read_text()
     assert "logistic_evidence" in text
     assert "Label ledger" in text
     assert "group AUC" in text
@@ -208,6 +218,30 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
     result = run("evaluate", folder / "known.jsonl", "--predictors", "oracle", "--out", tmp_path, code=1)
     assert "'oracle'" in result.stderr
     assert "baselines" in result.stderr
+
+
+def test_ablations_and_the_papers_network_can_be_compared() -> None:
+    from memreward.cli.evaluate import chosen_predictors
+    from memreward.predict.baselines import BASELINES
+    from memreward.predict.config import ABLATIONS, PredictorConfig
+
+    config = PredictorConfig(hidden=64)
+    chosen = chosen_predictors("memreward,majority", config, ablations=True)
+    assert list(chosen) == ["memreward", "majority", *ABLATIONS, "paper"]
+    assert chosen["memreward"](3).config == config
+    assert chosen["no_evidence"](3).config == config.ablated("no_evidence")
+    assert chosen["paper"](3).config == PredictorConfig.preset("paper")
+    assert [chosen[name](3).name for name in ("no_labels", "paper")] == ["no_labels", "paper"]
+    assert set(chosen_predictors("all", config, ablations=False)) == {"memreward", *BASELINES, *ABLATIONS, "paper"}
+
+
+def test_files_get_short_names_where_they_differ(tmp_path: Path) -> None:
+    from memreward.cli.evaluate import file_names, means_from
+
+    names = file_names([Path("x/a.jsonl.gz"), Path("y/a.jsonl"), Path("b.v2.parquet")])
+    assert list(names) == ["x/a.jsonl.gz", "y/a.jsonl", "b.v2"]
+    assert means_from(["one=b.v2", "two=x,y"]) == {"one": ["b.v2"], "two": ["x", "y"]}
+    assert means_from([]) is None
 
 
 def test_json_is_all_there_is_on_stdout(folder: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
         said = run(command, tmp_path / "gone.jsonl", *place, "--out", tmp_path / "out", code=1)
         assert "gone.jsonl" in said or "memory" in said
     assert "memory" in run("ledger", "--memory", tmp_path / "memory", code=1)
+    assert "memory" in run("warmup", "--memory", tmp_path / "memory", "--encoder", "hashing", code=1)
     assert not (tmp_path / "memory").exists()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -42,14 +43,16 @@ def make_group() -> Callable[..., Group]:
     return _group
 
 
-@pytest.fixture(scope="session")
-def start_python() -> Callable[..., subprocess.Popen[str]]:
-    """Start a script in a Python of its own; the test waits for it or kills it."""
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a script in a Python of its own; what still runs when the test ends is killed."""
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
 
-    def start(script: str, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", script, *map(str, arguments)]
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+            command = [sys.executable, "-c", script, *map(str, arguments)]
+            process = stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+            stack.callback(process.kill)
+            return process
 
-    return start
+        yield start

@@ -73,7 +73,9 @@ def test_releasing_again_costs_nothing(make_ledger: MakeLedger, make_group: Make
     assert ledger.release(["a", "a"], use="warmup", budget=budget) == labels
     assert len(ledger.entries()) == 3
     again = ledger.release(["a"], use="calibration", budget=budget)
-    assert [(label.rollout_id, label.correct) for label in again] == [(l.rollout_id, l.correct) for l in labels]
+    assert [(label.rollout_id, label.correct) for label in again] == [
+        (label.rollout_id, label.correct) for label in labels
+    ]
     assert len(ledger.entries()) == 6
     assert spent(ledger) == (1, 3)
     assert ledger.totals()["uses"] == {

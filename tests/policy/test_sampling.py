@@ -163,6 +163,14 @@ def test_a_nucleus_wider_than_the_candidates_is_drawn_whole(top_p: float) -> Non
     assert len(set(drawn.tolist())) >= 2000 * top_p - 5
 
 
+def test_a_model_without_a_key_value_cache_is_refused(model: torch.nn.Module) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    state_space = MambaForCausalLM(MambaConfig(vocab_size=104, hidden_size=16, num_hidden_layers=1, state_size=4))
+    with pytest.raises(ConfigurationError, match="no key-value cache"):
+        list(Sampler(CONFIG, model=state_space, tokenizer=tiny_tokenizer()).sample(make_prompts()))
+
+
 @pytest.mark.parametrize(
     "change", [{"rollouts": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"dtype": "int3"}, {"threads": -1}]
 )
@@ -171,8 +179,10 @@ def test_settings_out_of_range_are_refused(change: dict[str, object]) -> None:
         replace(CONFIG, **change)
 
 
-def test_empty_prompt_and_missing_model_are_refused(model: torch.nn.Module, tmp_path: object) -> None:
+def test_empty_prompt_unknown_device_and_missing_model_are_refused(model: torch.nn.Module, tmp_path: object) -> None:
     with pytest.raises(ConfigurationError, match="'nothing' is empty"):
         list(make_sampler(model).sample([Prompt("nothing", ())]))
+    with pytest.raises(ConfigurationError, match="'gpu' cannot be used"):
+        make_sampler(model, device="gpu")
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         Sampler(replace(CONFIG, model=str(tmp_path)))

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from memreward.graph import schema
-from memreward.graph.build import similarity_edges, structural_edges
+from memreward.graph.propagate import LabelledRollouts
 from memreward.predict import crossfit as warmup
 from memreward.predict.config import ABLATIONS, PredictorConfig
-from memreward.predict.crossfit import CrossFit, assign_folds, crossfit
+from memreward.predict.crossfit import CrossFit, Part, crossfit
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.inputs import UNKNOWN, Inputs
+from memreward.predict.inputs import UNKNOWN
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
@@ -78,11 +77,12 @@ def whole_graph_logits(fitted: Fitted, member: Any) -> torch.Tensor:
     cosine = torch.from_numpy(both.query_vectors @ memory.query_vectors.T)
     cosine[torch.arange(queries), torch.arange(queries)] = -torch.inf
     nearest = cosine.topk(fitted.config.graph.neighbours, dim=1)
-    similar, attribute = similarity_edges(nearest.indices, nearest.values, fitted.config.graph.neighbours)
-    edges = {**structural_edges(both, fitted.config.graph), schema.SIMILAR_TO: similar}
-    label = torch.cat([fitted.label[torch.from_numpy(kept)], torch.full((len(new),), UNKNOWN)])
+    own_label = fitted.label[torch.from_numpy(kept)]
+    label = torch.cat([own_label, torch.full((len(new),), UNKNOWN)])
+    labelled = LabelledRollouts.of(memory, own_label)
+    part = Part.of(both, label, (nearest.indices, nearest.values), labelled, fitted.fit.scaler, fitted.config)
     with torch.no_grad():
-        logits, _ = member.network(Inputs.of(both, fitted.fit.scaler), label, edges, attribute)
+        logits, _ = part.forward(member.network, label, part.neighbours, None)
     return logits[rollouts:]
 
 
@@ -140,45 +140,48 @@ def test_states_kept_per_memory_query_do_not_depend_on_how_many_there_are(fitted
     assert {len(states) for states in memory.states} == {QUICK.layers}
 
 
-def planted(queries: int, seed: int) -> tuple[Features, np.ndarray]:
-    """Two ways of thinking; the query's kind says which of them is right, and nothing but labelled neighbours tells."""
-    generator = np.random.default_rng(seed)
-    kind = generator.integers(0, 6, queries)
-    centres = np.random.default_rng(99).normal(size=(6, 16))
-    right_way = np.random.default_rng(98).permutation([0, 0, 0, 1, 1, 1])
+def planted(queries: int, seed: int, world: int) -> tuple[Features, np.ndarray]:
+    """Two ways of thinking; the query's kind says which of them is right, and each world has kinds of its own."""
+    generator, laws = np.random.default_rng(seed), np.random.default_rng(world)
+    kind, centres = generator.integers(0, 6, queries), laws.normal(size=(6, 16))
+    right_way = laws.permutation([0, 0, 0, 1, 1, 1])
     query = centres[kind] + 0.05 * generator.normal(size=(queries, 16))
     group = np.repeat(np.arange(queries), 6)
     way = np.tile([0, 1, 0, 1, 0, 1], queries)
-    thinking = np.stack([way * 2.0 - 1, np.ones(len(way))], 1)
+    outline = np.eye(2, dtype=np.float32)[way]
     features = Features(
         rollout_ids=tuple(f"{seed}-{i}" for i in range(len(group))),
         query_ids=tuple(f"{seed}-{i}" for i in range(queries)),
         group=group,
         domain=np.zeros(queries, np.int64),
         query_vectors=(query / np.linalg.norm(query, axis=1, keepdims=True)).astype(np.float32),
-        thinking_vectors=(thinking / np.sqrt(2)).astype(np.float32),
-        answer_vectors=(thinking / np.sqrt(2)).astype(np.float32),
+        thinking_vectors=outline,
+        answer_vectors=outline,
         cluster=group * 2 + way,
         evidence=generator.normal(size=(len(group), 1)).astype(np.float32),
         evidence_names=("noise",),
+        outline_vectors=outline,
     )
-    return features, (way == right_way[kind[group]]).astype(np.int8)
+    return features, (way == right_way[kind[group]]).astype(np.int64)
 
 
-def test_shuffling_the_labels_of_memory_lowers_predictions() -> None:
-    known, truth = planted(60, 0)
-    new, new_truth = planted(40, 1)
-    config = PredictorConfig(hidden=16, epochs=150, folds=3, patience=60, learning_rate=1e-2, dropout=0.0)
-    fit = crossfit(known, torch.from_numpy(truth.astype(np.int64)), config, seed=0)
+def test_labels_of_another_world_s_memory_are_understood_and_shuffling_them_hurts() -> None:
+    """What was learned in one world cannot help in another; only the labels in that other's memory can."""
+    known, truth = planted(60, seed=0, world=0)
+    config = PredictorConfig(hidden=16, epochs=8, folds=3)
+    fit = crossfit(known, torch.from_numpy(truth), config, seed=0)
+    other, other_truth = planted(60, seed=1, world=5)
+    new, new_truth = planted(40, seed=2, world=5)
 
     def auc(memory_label: np.ndarray) -> float:
-        scorer = Scorer.freeze(fit, known, torch.from_numpy(memory_label.astype(np.int64)), config)
-        return roc_auc(scorer.logits(new)[1].mean(0).numpy(), new_truth)
+        scorer = Scorer.freeze(fit, other, torch.from_numpy(memory_label), config)
+        linear, network = scorer.logits(new)
+        return roc_auc((linear + fit.correction * network).mean(0).numpy(), new_truth)
 
-    honest = auc(truth)
-    shuffled = auc(truth.reshape(-1, 6)[np.random.default_rng(0).permutation(60)].ravel())
-    assert honest > 0.9
-    assert shuffled < honest - 0.2
+    shuffled = other_truth.reshape(-1, 6)[np.random.default_rng(0).permutation(60)].ravel()
+    assert auc(other_truth) > 0.9
+    assert auc(shuffled) < auc(other_truth) - 0.2
+    assert auc(1 - other_truth) < 0.1
 
 
 def test_training_restores_the_best_step(synthetic: Callable[..., Any]) -> None:
@@ -186,31 +189,17 @@ def test_training_restores_the_best_step(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=24, seed=3)
     label = torch.from_numpy(known.correct.astype(np.int64))
     fit = crossfit(known.features, label, wild, seed=0)
-    base = torch.zeros(len(label))
-    for member in fit.members:
-        rows = fit.folds[torch.from_numpy(known.features.group)] == member.fold
-        base[rows] = member.linear(fit.scaler.apply(known.features.evidence[rows.numpy()]))
-    full = replace(fit, correction=1.0)
-    scorer = Scorer.freeze(full, known.features, label, wild)
+    scorer = Scorer.freeze(fit, known.features, label, wild)
     linear, network = scorer.logits(known.features)
     blind = scorer.blind_members(known.features)
+    losses = np.zeros(2)
     for member in fit.members:
         rows = blind[member.fold]
         pairs = ranking_pairs(torch.from_numpy(known.features.group[rows.numpy()]), label[rows])
-        losses = [
-            float(reward_loss(logits, label[rows], torch.ones(int(rows.sum()), dtype=torch.bool), pairs, wild.rank_weight))
-            for logits in (linear[member.fold, rows], (linear + network)[member.fold, rows])
-        ]
-        assert losses[1] <= losses[0] + 1e-6
-
-
-def test_folds_are_even_by_query_and_ignore_order() -> None:
-    ids = tuple(f"q{i}" for i in range(23))
-    folds = assign_folds(ids, 5, seed=3)
-    assert sorted(torch.bincount(folds).tolist()) == [4, 4, 5, 5, 5]
-    backwards = assign_folds(ids[::-1], 5, seed=3)
-    assert torch.equal(backwards.flip(0), folds)
-    assert not torch.equal(assign_folds(ids, 5, seed=4), folds)
+        everything = torch.ones(int(rows.sum()), dtype=torch.bool)
+        for i, logits in enumerate((linear[member.fold, rows], (linear + network)[member.fold, rows])):
+            losses[i] += float(reward_loss(logits, label[rows], everything, pairs, wild.rank_weight))
+    assert losses[1] <= losses[0] + 1e-6
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
@@ -305,7 +294,7 @@ def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     told: list[tuple[int, int]] = []
     known = synthetic(queries=20, seed=0)
     GraphPredictor(QUICK, progress=lambda done, total: told.append((done, total))).fit(known.features, known.correct)
-    assert told[-1] == (QUICK.folds * QUICK.epochs, QUICK.folds * QUICK.epochs)
+    assert told[-1] == (QUICK.epochs, QUICK.epochs)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,11 +22,10 @@ from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
     from memreward.experiments.cells import PredictorFactory
+    from memreward.experiments.results import EvaluationResult
 
 OURS = "memreward"
 PAPER = "paper"
-RESULT = "evaluation.json"
-PAGE = "evaluation.html"
 
 
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
@@ -47,7 +48,19 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
     ),
-    page: Annotated[bool, typer.Option("--page", help="Also write a page with pictures (extra: report).")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Also write a page and a picture with the curves (extra: report).")
+    ] = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(help="Also write the tables, with the command, to this Markdown file.", metavar="FILE"),
+    ] = None,
+    mean: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mean over some files, NAME=FILE,FILE with short names; may be repeated.", show_default="of all"
+        ),
+    ] = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "auto",
     as_json: AsJson = False,
@@ -70,6 +83,7 @@ def evaluate(
     output = Output(as_json)
     config = settings.made()
     chosen = chosen_predictors(predictors, PredictorConfig.preset(preset), ablations=ablations)
+    means = means_from(mean or [])
     models = chosen_models(encoder, reader)
     named = {
         name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
@@ -79,19 +93,50 @@ def evaluate(
         plain = models.load_encoder(steps)
         cached = CachedEncoder(plain, DiskVectorStore(plain.name))
         featurizer = Featurizer(cached, models.load_reader(steps))
-        result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", progress=steps)
-    result.save(out / RESULT)
+        result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     for table in [*result.tables(), *result.differences(), result.ledger_table()]:
         output.table(table.title, table.columns, table.rows)
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
-    written = [out / RESULT]
-    if page:
-        from memreward.experiments.report import write_page
-
-        written.append(write_page(result, out / PAGE))
-    output.note(f"written: {', '.join(map(str, written))}")
+    output.note(f"written: {', '.join(map(str, _written(result, out, page=page, markdown=markdown)))}")
     output.result(result.to_dict())
+
+
+def _written(result: EvaluationResult, out: Path, *, page: bool, markdown: Path | None) -> list[Path]:
+    """Write the result in every form that was asked for; return where."""
+    written = [out / "evaluation.json"]
+    result.save(written[0])
+    if page:
+        from memreward.experiments.report import write_page, write_picture
+
+        written += [out / "evaluation.html", out / "evaluation.png"]
+        write_page(result, written[1])
+        write_picture(result, written[2])
+    if markdown is not None:
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        command = f"    {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+        parts = [
+            "# Predicted rewards",
+            command,
+            f"With {versions}.",
+            result.markdown(),
+            result.ledger_table().markdown(),
+        ]
+        markdown.write_text("\n\n".join(parts), encoding="utf-8")
+        written.append(markdown)
+    return written
+
+
+def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:
+    """Read "NAME=FILE,FILE" as a mean over files; None stands for the default.
+
+    Raises:
+        typer.BadParameter: there is no "=" in one of them.
+    """
+    for text in texts:
+        if "=" not in text:
+            raise typer.BadParameter(f"--mean {text}: write NAME=FILE,FILE")
+    return {name: files.split(",") for name, _, files in (text.partition("=") for text in texts)} or None
 
 
 def chosen_predictors(text: str, config: PredictorConfig, *, ablations: bool) -> dict[str, PredictorFactory]:

@@ -55,7 +55,7 @@ class Output:
         rows = list(rows)
         table = Table(title=Text(title, style="bold"), title_justify="left")
         for index, column in enumerate(columns):
-            numeric = any(isinstance(row[index], int | float | np.number) for row in rows)
+            numeric = all(isinstance(row[index], int | float | np.number | None) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*map(_cell, row))

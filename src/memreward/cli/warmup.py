@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -83,7 +83,7 @@ def warmup(
     models = chosen_models(encoder, reader)
     started = time.monotonic()
     with output.progress() as steps:
-        store = ExperienceMemory.open(memory)
+        store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
         added = store.add(counted(groups, steps, "adding queries"))
         made = RewardPredictor.warmup(
@@ -96,9 +96,7 @@ def warmup(
             progress=partial(steps, "training steps"),
         )
         made.save(folder)
-    ledger = store.ledger.totals()
-    write_record(folder, models, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": ledger})
-    report: dict[str, Any] = {
+    report = {
         "memory": {"uri": memory, **store.counts()},
         "added": asdict(added),
         "predictor": folder,
@@ -107,12 +105,18 @@ def warmup(
         "seed": seed,
         "threshold": made.threshold,
         "seconds": round(time.monotonic() - started, 1),
-        "ledger": ledger,
+        "ledger": store.ledger.totals(),
     }
-    rows = ("labelled_queries", "labels", "threshold", "seconds", "predictor")
-    counts = [(name, report["memory"][name]) for name in ("queries", "rollouts")]
-    output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in rows)])
+    asked = {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": report["ledger"]}
+    write_record(folder, models, asked)
+    _print(output, report)
     output.result(report)
+
+
+def _print(output: Output, report: Mapping[str, Any]) -> None:
+    shown = ("labelled_queries", "labels", "threshold", "seconds", "predictor")
+    counts = [(f"{name} in memory", report["memory"][name]) for name in ("queries", "rollouts")]
+    output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:

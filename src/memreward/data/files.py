@@ -212,7 +212,7 @@ def _json_entry(line: bytes, where: str) -> Any | DataError:
 
 def _parquet_entries(path: Path) -> Iterator[_Entry]:
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as source, pq.ParquetFile(source) as file:
             ours = _PARQUET_MARK in (file.schema_arrow.metadata or {})
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH):

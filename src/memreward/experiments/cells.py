@@ -102,9 +102,8 @@ def use_one_thread() -> None:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
-    import torch
-
-    torch.set_num_threads(1)
+    # Libraries that are not loaded yet read this when they are.
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 
 def save_features(features: Features, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +26,8 @@ HEADINGS: Mapping[str, str] = {
     "gated_cosine": "gated cosine",
     "coverage": "coverage",
 }
+SMALLER_IS_BETTER = frozenset({"ece", "brier"})
+NO_CONTEST = frozenset({"majority_of_n", "oracle_of_n", "coverage"})
 MEAN = "mean"
 
 
@@ -83,16 +85,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column headings and cells ready to print."""
+    """A title, column headings and cells ready to print.
+
+    Attributes:
+        title: What the table shows.
+        columns: Headings; the first column names the line.
+        rows: Cells as text.
+        best: (row, column) of the best figure of each column that is a contest.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    best: frozenset[tuple[int, int]] = frozenset()
 
     def markdown(self) -> str:
-        """Return a Markdown section with the table; numbers stand at the right."""
+        """Return a Markdown section with the table; numbers stand at the right and the best ones are bold."""
         align = [":---", *["---:"] * (len(self.columns) - 1)]
-        lines = [self.columns, align, *self.rows]
+        cells = [
+            [f"**{cell}**" if (y, x) in self.best else cell for x, cell in enumerate(row)]
+            for y, row in enumerate(self.rows)
+        ]
+        lines = [self.columns, align, *cells]
         return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -133,12 +147,12 @@ class EvaluationResult:
             )
         return found[0]
 
-    def tables(self) -> list[Table]:
-        """Return one table for each file, pool and label share, with every predictor."""
-        return [self._table(*key, list(rows)) for key, rows in self._parts().items()]
+    def tables(self, file: str | None = None) -> list[Table]:
+        """Return one table for each file (or for one), pool and label share, with every predictor."""
+        return [_table(*key, rows) for key, rows in self._parts(file).items()]
 
-    def differences(self) -> list[Table]:
-        """Return the paired differences to each reference in AUC, group AUC and best-of-n."""
+    def differences(self, file: str | None = None) -> list[Table]:
+        """Return the paired differences to each reference, with their intervals, in the figures that rank."""
         shown = ("auc", "group_auc", "accuracy", "best_of_n", "advantage_cosine", "gated_cosine")
         return [
             Table(
@@ -150,7 +164,7 @@ class EvaluationResult:
                     if row.predictor != reference
                 ),
             )
-            for key, rows in self._parts().items()
+            for key, rows in self._parts(file).items()
             for reference in rows[0].differences
         ]
 
@@ -204,15 +218,12 @@ class EvaluationResult:
                 f"{path} is no result of an evaluation ({error!r}): run memreward evaluate again"
             ) from error
 
-    def _parts(self) -> dict[tuple[str, str, float], list[Row]]:
+    def _parts(self, file: str | None) -> dict[tuple[str, str, float], list[Row]]:
         parts: dict[tuple[str, str, float], list[Row]] = {}
         for row in self.rows:
-            parts.setdefault((row.file, row.pool, row.labels), []).append(row)
+            if file in (None, row.file):
+                parts.setdefault((row.file, row.pool, row.labels), []).append(row)
         return parts
-
-    def _table(self, file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
-        lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
-        return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines)
 
 
 def signed(figure: Figure) -> str:
@@ -220,6 +231,20 @@ def signed(figure: Figure) -> str:
     if math.isnan(figure.value):
         return "–"
     return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
+    lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
+    return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines, frozenset(_best(rows)))
+
+
+def _best(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    for column, metric in enumerate(METRICS, start=1):
+        if metric in NO_CONTEST:
+            continue
+        shown = [round(row.figures[metric].value, 3) * (-1 if metric in SMALLER_IS_BETTER else 1) for row in rows]
+        top = max((value for value in shown if not math.isnan(value)), default=math.nan)
+        yield from ((place, column) for place, value in enumerate(shown) if value == top)
 
 
 def _cell(metric: str, figure: Figure) -> str:

@@ -40,7 +40,9 @@ class NeighbourIndex:
         own_row = torch.full((len(vectors),), -1) if own is None else own
         starts = [0, *self._ends[:-1]]
         parts = [self._search_range(vectors, k, own_row, a, b) for a, b in zip(starts, self._ends, strict=True)]
-        found = [self._merge([p for g, p in enumerate(parts) if g != f or self._count == 1], k) for f in range(len(parts))]
+        found = [
+            self._merge([p for g, p in enumerate(parts) if g != f or self._count == 1], k) for f in range(len(parts))
+        ]
         return torch.stack([rows for rows, _ in found]), torch.stack([cosine for _, cosine in found])
 
     def _search_range(self, vectors: Tensor, k: int, own: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:

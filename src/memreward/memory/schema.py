@@ -20,11 +20,20 @@ from memreward.types import Query, Rollout, content_hash
 
 SCHEMA_VERSION = 1
 
+
+def _key(name: str) -> pa.Field:
+    """A column whose values LanceDB keeps apart.
+
+    Without this mark, two processes that merge the same new id at the same moment both insert it.
+    """
+    return pa.field(name, pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
+
+
 # `position` orders rows by insertion: nanoseconds since the epoch, by the writer's clock, made unique in a process.
 SCHEMAS: dict[str, pa.Schema] = {
     "queries": pa.schema(
         [
-            ("id", pa.string()),
+            _key("id"),
             ("text", pa.large_string()),
             ("domain", pa.string()),
             ("dataset", pa.string()),
@@ -34,7 +43,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "rollouts": pa.schema(
         [
-            ("id", pa.string()),
+            _key("id"),
             ("query_id", pa.string()),
             ("text", pa.large_string()),
             ("thinking", pa.large_string()),
@@ -47,13 +56,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("digest", pa.string()),
         ]
     ),
-    "references": pa.schema([("query_id", pa.string()), ("reference", pa.large_string())]),
+    "references": pa.schema([_key("query_id"), ("reference", pa.large_string())]),
     "verdicts": pa.schema(
-        [("rollout_id", pa.string()), ("query_id", pa.string()), ("correct", pa.bool_()), ("position", pa.int64())]
+        [_key("rollout_id"), ("query_id", pa.string()), ("correct", pa.bool_()), ("position", pa.int64())]
     ),
     "ledger": pa.schema(
         [
-            ("id", pa.string()),
+            _key("id"),
             ("query_id", pa.string()),
             ("rollout_id", pa.string()),
             ("correct", pa.bool_()),
@@ -63,8 +72,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("position", pa.int64()),
         ]
     ),
-    "encoders": pa.schema([("name", pa.string()), ("table", pa.string()), ("dimension", pa.int64())]),
-    "meta": pa.schema([("key", pa.string()), ("value", pa.string())]),
+    "encoders": pa.schema([_key("name"), ("table", pa.string()), ("dimension", pa.int64())]),
+    "meta": pa.schema([_key("key"), ("value", pa.string())]),
 }
 KEYS = {
     "queries": "id",
@@ -90,7 +99,7 @@ _DIGESTED = ("query_id", "text", "thinking", "answer", "policy_version", "trunca
 
 def vector_schema(dimension: int) -> pa.Schema:
     """Return the schema of an encoder's vectors, keyed by content hash."""
-    return pa.schema([("hash", pa.string()), ("vector", pa.list_(pa.float32(), dimension))])
+    return pa.schema([_key("hash"), ("vector", pa.list_(pa.float32(), dimension))])
 
 
 def query_row(query: Query, provenance: Mapping[str, Any], position: int) -> dict[str, Any]:

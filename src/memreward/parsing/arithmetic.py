@@ -51,7 +51,7 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
 
     A chain "a = b = c" gives one statement per pair of neighbours of which one has an operator. Understood are
     + - * x × · / ÷ ^, parentheses, fractions, percent signs, currency signs, unit words after numbers, and
-    calculator annotations <<...>>. Equal within half a unit of the last decimal shown, or one part in a million.
+    calculator annotations <<...>>. Equal within half a unit of the last decimal shown, or one part in 10^9.
     Each statement is given once, in order of first appearance.
     """
     found: dict[str, bool] = {}
@@ -177,7 +177,7 @@ def _last_decimal(side: list[str]) -> float:
 
 
 def _close(a: float, b: float, slack: float) -> bool:
-    return math.isfinite(a) and math.isfinite(b) and abs(a - b) <= max(slack, 1e-6 * max(abs(a), abs(b)), 1e-12)
+    return math.isfinite(a) and math.isfinite(b) and abs(a - b) <= max(slack, 1e-9 * max(abs(a), abs(b)), 1e-12)
 
 
 def _value(side: list[str]) -> tuple[float, ...] | None:

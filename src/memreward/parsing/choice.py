@@ -102,7 +102,7 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]
     if claims:
         return _allowed(claims[-1], choices), "letter"
     first = _LEADING.match(_DECORATION.sub("", stripped[:80]))
-    if first is not None:
+    if first is not None and len(_mentions(text)) <= 1:
         return _allowed(next(group for group in first.groups() if group).upper(), choices), "letter"
     for sentence in reversed(_SENTENCE_END.split(stripped[-2000:])):
         named = _mentions(sentence)

@@ -78,6 +78,9 @@ _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' .\-]*[a-zA-Z'.]|\(?[a-zA-Z]\)?")
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+\b.*")
 _BASE_INDEX = re.compile(r"(\d+)_\s?\{?\d+\}?")
+_NO_MATHEMATICS = re.compile(r"[^ -~]|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_WORDS_OF_PROSE = 3
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z])|[<>=]")
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
@@ -287,12 +290,21 @@ def _difference_key(left: str, sign: str, right: str) -> str:
 
 def _values(form: str) -> Values | None:
     try:
-        values = algebra_values(form) or values_of(form)
+        values = algebra_values(form) or (values_of(form) if _may_have_values(form) else None)
     except NoValueError:
         return None
     if values is None or any(abs(part.adjusted()) > _LARGEST for pair in values.values for part in pair if part):
         return None
     return values
+
+
+def _may_have_values(form: str) -> bool:
+    """Whether the grammar is worth its time: balanced, in its alphabet, and no running text."""
+    return (
+        not _NO_MATHEMATICS.search(form)
+        and all(form.count(opening) == form.count(closing) for opening, closing in ("{}", "()", "[]"))
+        and len(_WORD.findall(form)) < _WORDS_OF_PROSE
+    )
 
 
 def _constant(values: Values) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from memreward.parsing.algebra import Values
 from memreward.types import MemRewardError
 
-TIME_LIMIT_S = 3.0
+TIME_LIMIT_S = 5.0
 START_LIMIT_S = 120.0
 
 

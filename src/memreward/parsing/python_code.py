@@ -16,7 +16,7 @@ _ASSERTED_CALL = re.compile(
     r"^[ \t]*assert[ \t]+(?:\(|not[ \t]+|set\(|abs\(|sorted\(|list\(|tuple\(|math\.isclose\(){0,3}[ \t]*(\w+)[ \t]*\(",
     re.MULTILINE,
 )
-_LONGEST_PARSED = 100_000
+_LONGEST_PARSED = 30_000
 _CUTS_TRIED = 24
 _PYTHON = frozenset({"python", "py", "python3", "", "code"})
 

@@ -16,6 +16,8 @@ Ask = Callable[[Item, random.Random], tuple[str, str] | None]
 
 LETTERS = "ABCDEFGH"
 _MANY = 20_000
+# An item's index names its wording whatever the number of wordings in use, so that ids stay when that changes.
+_CYCLE = 30
 _TRIED = 8
 
 
@@ -28,8 +30,8 @@ class Family:
         ask: Makes question and reference of a generated item.
         domain: Domain of the questions.
         settings: Arguments of the generator.
-        wordings: Draw from this many wordings in turn, those with the shortest worked solutions, of a generator that
-            has a list of wordings; 0 leaves the choice to the generator.
+        wordings: Draw from this many wordings in turn (at most 30), those with the shortest worked solutions, of a
+            generator that has a list of wordings; 0 leaves the choice to the generator.
     """
 
     generator: str
@@ -86,9 +88,9 @@ def _items(family: Family, seed: int) -> Any:
         raise MissingExtraError("reasoning-gym", "questions", "generating questions") from error
     dataset = reasoning_gym.create_dataset(family.generator, seed=seed, size=_MANY, **family.settings)
     if family.wordings:
-        wordings = _shortest_wordings(dataset, family.wordings)
-        dataset.task_indices = [wordings[index % len(wordings)] for index in range(_MANY)]
-    return ((index, dataset[index]) for index in count())
+        wordings = _shortest_wordings(dataset, _CYCLE)
+        dataset.task_indices = [wordings[index % _CYCLE] for index in range(_MANY)]
+    return ((index, dataset[index]) for index in count() if index % _CYCLE < (family.wordings or _CYCLE))
 
 
 def _shortest_wordings(dataset: Any, number: int) -> list[int]:
@@ -156,7 +158,7 @@ def _yes_or_no(item: Item, rng: random.Random) -> tuple[str, str]:
 
 
 FAMILIES: dict[str, Family] = {
-    "gsm_symbolic": Family("gsm_symbolic", _plain_number, wordings=30),
+    "gsm_symbolic": Family("gsm_symbolic", _plain_number, wordings=16),
     "chain_sum": Family(
         "chain_sum", _plain_number, settings={"min_terms": 4, "max_terms": 5, "min_digits": 2, "max_digits": 2}
     ),

@@ -257,7 +257,7 @@ class Sampler:
 
     def __init__(self, config: SamplerConfig, *, model: Any = None, tokenizer: Any = None) -> None:
         self.config = config
-        self.device = torch.device(_device_name(config.device))
+        self.device = _device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
@@ -400,14 +400,27 @@ class Sampler:
             use_cache=True,
             logits_to_keep=1,
         )
-        layers = [(layer.keys, layer.values) for layer in output.past_key_values.layers]
-        return output.logits[:, -1], layers
+        return output.logits[:, -1], _keys_and_values(output.past_key_values, self.config.model)
 
 
-def _device_name(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
+def _keys_and_values(cache: Any, name: str) -> list[tuple[Tensor, Tensor]]:
+    layers = getattr(cache, "layers", [])
+    if not layers or not all(isinstance(getattr(layer, "keys", None), Tensor) for layer in layers):
+        raise ConfigurationError(
+            f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
+            "group: use a model with attention in all layers"
+        )
+    return [(layer.keys, layer.values) for layer in layers]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(f"device {name!r} cannot be used ({error}): use auto, cpu or cuda") from error
+    return torch.device(name)
 
 
 def _load(loader: Any, name: str, **options: Any) -> Any:

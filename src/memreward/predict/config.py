@@ -89,6 +89,11 @@ class PredictorConfig:
         if not 0 < self.mask_share <= 1:
             raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1]")
 
+    @property
+    def listens_to_labels(self) -> bool:
+        """Whether labels of memory's neighbours are carried to new rollouts (`memreward.graph.propagate`)."""
+        return self.labels and self.evidence and self.graph.similarity and self.network != "mlp"
+
     @classmethod
     def preset(cls, name: str) -> Self:
         """Return a named configuration: "default", or "paper" (section 2 of the method, its edges turned)."""

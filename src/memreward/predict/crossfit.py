@@ -17,8 +17,10 @@ from torch import Tensor
 from memreward.graph import schema
 from memreward.graph.build import similarity_edges, structural_edges
 from memreward.graph.neighbours import NeighbourIndex
+from memreward.graph.propagate import LabelledRollouts, propagate
 from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
+from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
@@ -36,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Part:
-    """Some queries with everything that one forward pass over them needs.
+    """Some queries with everything that one forward pass over them needs. One builder, `of`, serves warmup and scoring.
 
     Attributes:
         features, inputs, edges: The rollouts, their tensors, their structural edges.
@@ -50,6 +52,25 @@ class Part:
     label: Tensor
     neighbours: Tensor
     cosine: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        features: Features,
+        label: Tensor,
+        found: tuple[Tensor, Tensor],
+        memory: LabelledRollouts,
+        scaler: EvidenceScaler,
+        config: PredictorConfig,
+    ) -> Part:
+        """Join rollouts with what they hear from memory; `found` are (q, c) neighbours and cosines, nearest first."""
+        neighbours, cosine = found
+        near = neighbours[:, : config.graph.neighbours]
+        propagated = torch.zeros(len(label), 0)
+        if config.listens_to_labels:
+            propagated = propagate(features, near, cosine[:, : config.graph.neighbours], memory)
+        inputs = Inputs.of(features, scaler, propagated)
+        return cls(features, inputs, structural_edges(features, config.graph), label, neighbours, cosine)
 
     def forward(
         self, network: RewardNetwork, label: Tensor, neighbours: Tensor, memory: list[Tensor] | None
@@ -70,7 +91,6 @@ class Member:
     linear: LinearModel
     network: RewardNetwork
     fold: int
-    best_step: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ class CrossFit:
         scaler: Evidence scaling that all members share.
         l2: Penalty chosen for the linear parts.
         correction: Weight in [0, 1] of the network's output beside the linear part's.
+        best_step: Training step that all members went back to.
         held_out: (n,) logits of labelled rollouts, each from the member that is blind to it.
     """
 
@@ -91,30 +112,8 @@ class CrossFit:
     scaler: EvidenceScaler
     l2: float
     correction: float
+    best_step: int
     held_out: Tensor
-
-
-def assign_folds(query_ids: tuple[str, ...], count: int, seed: int) -> Tensor:
-    """Cut queries into folds of equal size at random; independent of the order in which they are given."""
-    ranked = sorted(range(len(query_ids)), key=lambda i: query_ids[i])
-    shuffled = np.random.default_rng(seed).permutation(len(ranked))
-    folds = np.empty(len(ranked), dtype=np.int64)
-    folds[np.array(ranked)[shuffled]] = np.arange(len(ranked)) % count
-    return torch.from_numpy(folds)
-
-
-def check_labels(label: np.ndarray, queries: int, folds: int) -> None:
-    """Raise LabelError unless both classes occur and every fold gets a query."""
-    right, wrong = int((label == 1).sum()), int((label == 0).sum())
-    if right + wrong == 0:
-        raise LabelError("no rollout is labelled, so there is nothing to learn from: release labels, or raise the budget")
-    if not right or not wrong:
-        raise LabelError(
-            f"all {right + wrong} labelled rollouts are {'right' if right else 'wrong'}: warmup needs both classes; "
-            "label more queries, or ones whose answers disagree"
-        )
-    if queries < folds:
-        raise LabelError(f"{queries} labelled queries cannot fill {folds} folds: label more, or set folds={queries}")
 
 
 def crossfit(
@@ -132,89 +131,86 @@ def crossfit(
     Raises:
         LabelError: where the labels do not suffice.
     """
-    check_labels(label.numpy(), len(features.query_ids), config.folds)
-    folds = assign_folds(features.query_ids, config.folds, seed)
+    check_classes(label.numpy().astype(np.int8))
+    queries = len(features.query_ids)
+    if queries < config.folds:
+        raise LabelError(
+            f"{queries} labelled queries cannot fill {config.folds} folds: label more, or set folds={queries}"
+        )
+    folds = torch.from_numpy(assign_folds(features.query_ids, config.folds, seed))
     scaler = EvidenceScaler.fit(features.evidence)
-    of_rollout = folds[torch.from_numpy(features.group)]
-    linears, l2 = _fit_linear(features, label, of_rollout, scaler, config)
-    base = torch.zeros(len(label))
-    for fold, linear in enumerate(linears):
-        rows = of_rollout == fold
-        base[rows] = linear(scaler.apply(features.evidence[rows.numpy()]))
-    members, residual = [], torch.zeros(len(label))
-    for fold, linear in enumerate(linears):
-        told = None if progress is None else _shifted(progress, fold * config.epochs, config.folds * config.epochs)
-        member, held_out = _fit_member(features, label, folds, fold, linear, scaler, config, seed, told)
-        members.append(member)
-        residual[of_rollout == fold] = held_out
+    splits = [_Split.cut(features, label, folds, fold, scaler, config) for fold in range(config.folds)]
+    linears, l2 = _fit_linear(splits, config)
+    trained = [_Training(split, linear, config, seed) for split, linear in zip(splits, linears, strict=True)]
+    best_step = _train_together(trained, config, seed, progress)
+    base, residual = torch.zeros(len(label)), torch.zeros(len(label))
+    for member in trained:
+        base[member.split.held_rows] = member.held_offset
+        residual[member.split.held_rows] = member.predict_held_out()
     correction = _choose_correction(base, residual, label, features, config)
-    return CrossFit(tuple(members), folds, scaler, l2, correction, base + correction * residual)
+    members = tuple(Member(m.linear, m.network.eval(), fold) for fold, m in enumerate(trained))
+    return CrossFit(members, folds, scaler, l2, correction, best_step, base + correction * residual)
 
 
-def _shifted(progress: Progress, start: int, total: int) -> Progress:
-    return lambda done, _: progress(start + done, total)
+@dataclass(frozen=True)
+class _Split:
+    """The queries one member learns from, and those of the fold it is blind to."""
+
+    train: Part
+    held: Part
+    held_rows: Tensor
+
+    @classmethod
+    def cut(
+        cls,
+        features: Features,
+        label: Tensor,
+        folds: Tensor,
+        fold: int,
+        scaler: EvidenceScaler,
+        config: PredictorConfig,
+    ) -> _Split:
+        inside = (folds == fold)[torch.from_numpy(features.group)]
+        train, held = subset(features, ~inside.numpy()), subset(features, inside.numpy())
+        vectors = torch.from_numpy(train.query_vectors)
+        index = NeighbourIndex(vectors, torch.zeros(len(vectors), dtype=torch.int64), 1)
+        memory = LabelledRollouts.of(train, label[~inside])
+
+        def part(chosen: Features, chosen_label: Tensor, own: Tensor | None) -> Part:
+            count = CANDIDATES * config.graph.neighbours
+            rows, cosine = index.search(torch.from_numpy(chosen.query_vectors), count, own)
+            return Part.of(chosen, chosen_label, (rows[0], cosine[0]), memory, scaler, config)
+
+        own = torch.arange(len(vectors))
+        return cls(part(train, label[~inside], own), part(held, label[inside], None), inside.nonzero().squeeze(1))
 
 
-def _fit_linear(
-    features: Features, label: Tensor, fold: Tensor, scaler: EvidenceScaler, config: PredictorConfig
-) -> tuple[list[LinearModel], float]:
-    evidence, group = scaler.apply(features.evidence), torch.from_numpy(features.group)
+def _fit_linear(splits: list[_Split], config: PredictorConfig) -> tuple[list[LinearModel], float]:
     if config.head != "residual" or not config.evidence:
-        rate = (label[label != UNKNOWN]).float().mean().clamp(1e-3, 1 - 1e-3)
-        bias = torch.logit(rate) if config.head == "residual" else torch.zeros(())
-        return [LinearModel(torch.zeros(evidence.shape[1]), bias)] * config.folds, 0.0
-    known, pairs = label != UNKNOWN, ranking_pairs(group, label)
-    best: tuple[float, list[LinearModel], float] | None = None
-    for l2 in config.l2:
-        held_out, models = torch.zeros(len(label)), []
-        for f in range(config.folds):
-            seen = fold != f
-            model = LinearModel.fit(
-                evidence[seen], group[seen], label[seen], l2=l2, rank_weight=config.rank_weight
-            )
-            held_out[~seen] = model(evidence[~seen])
-            models.append(model)
-        loss = float(reward_loss(held_out, label, known, pairs, config.rank_weight))
-        if best is None or loss < best[0]:
-            best = (loss, models, l2)
-    assert best is not None
-    return best[1], best[2]
+        return [_constant(split, config) for split in splits], 0.0
+    fits = {l2: [_fit_one(split.train, l2, config) for split in splits] for l2 in config.l2}
+    losses = {
+        l2: np.mean([_held_out_loss(s, m(s.held.inputs.evidence), config) for s, m in zip(splits, models, strict=True)])
+        for l2, models in fits.items()
+    }
+    best = min(losses, key=lambda l2: losses[l2])
+    return fits[best], best
 
 
-def _part(features: Features, label: Tensor, queries: Tensor, scaler: EvidenceScaler, config: PredictorConfig, index: NeighbourIndex, own: bool) -> Part:
-    rows = np.flatnonzero(queries.numpy()[features.group])
-    chosen = subset(features, rows)
-    inputs = Inputs.of(chosen, scaler)
-    mine = torch.arange(len(chosen.query_ids)) if own else None
-    neighbours, cosine = index.search(inputs.query_vectors, CANDIDATES * config.graph.neighbours, mine)
-    return Part(chosen, inputs, structural_edges(chosen, config.graph), label[rows], neighbours[0], cosine[0])
+def _fit_one(part: Part, l2: float, config: PredictorConfig) -> LinearModel:
+    return LinearModel.fit(part.inputs.evidence, part.inputs.group, part.label, l2=l2, rank_weight=config.rank_weight)
 
 
-def _fit_member(
-    features: Features,
-    label: Tensor,
-    folds: Tensor,
-    fold: int,
-    linear: LinearModel,
-    scaler: EvidenceScaler,
-    config: PredictorConfig,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[Member, Tensor]:
-    vectors = torch.from_numpy(features.query_vectors)[folds != fold]
-    index = NeighbourIndex(vectors, torch.zeros(len(vectors), dtype=torch.int64), 1)
-    train = _part(features, label, folds != fold, scaler, config, index, own=True)
-    held = _part(features, label, folds == fold, scaler, config, index, own=False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 1000 + fold)
-        network = RewardNetwork(config, text_dims(train.inputs), train.inputs.evidence.shape[1])
-        if config.network == "none":
-            return Member(linear, network.eval(), fold, 0), torch.zeros(len(held.label))
-        best_step = _train(network, train, held, linear, config, progress)
-    network.eval()
-    with torch.no_grad():
-        residual = _predict_held_out(network, train, held)
-    return Member(linear, network, fold, best_step), residual
+def _constant(split: _Split, config: PredictorConfig) -> LinearModel:
+    known = split.train.label[split.train.label != UNKNOWN]
+    rate = known.float().mean().clamp(1e-3, 1 - 1e-3)
+    bias = torch.logit(rate) if config.head == "residual" else torch.zeros(())
+    return LinearModel(torch.zeros(split.train.inputs.evidence.shape[1]), bias)
+
+
+def _held_out_loss(split: _Split, logits: Tensor, config: PredictorConfig) -> float:
+    known, pairs = split.held.label != UNKNOWN, ranking_pairs(split.held.inputs.group, split.held.label)
+    return float(reward_loss(logits, split.held.label, known, pairs, config.rank_weight))
 
 
 def text_dims(inputs: Inputs) -> dict[str, int]:
@@ -226,56 +222,83 @@ def text_dims(inputs: Inputs) -> dict[str, int]:
     }
 
 
-def _train(
-    network: RewardNetwork, train: Part, held: Part, linear: LinearModel, config: PredictorConfig, progress: Progress | None
-) -> int:
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    offset, held_offset = linear(train.inputs.evidence), linear(held.inputs.evidence)
-    held_known, held_pairs = held.label != UNKNOWN, ranking_pairs(held.inputs.group, held.label)
-    best_loss, best_step, best_state = float("inf"), 0, copy.deepcopy(network.state_dict())
-    for step in range(config.epochs + 1):
-        if step % EVALUATE_EVERY == 0 and bool(held_known.any()):
-            with torch.no_grad():
-                logits = held_offset + _predict_held_out(network.eval(), train, held)
-                loss = float(reward_loss(logits, held.label, held_known, held_pairs, config.rank_weight))
-            if loss < best_loss - 1e-5:
-                best_loss, best_step, best_state = loss, step, copy.deepcopy(network.state_dict())
-            elif step - best_step >= config.patience:
-                break
-        _training_step(network.train(), train, offset, optimizer, config)
-        if progress is not None:
-            progress(step, config.epochs)
-    network.load_state_dict(best_state)
+class _Training:
+    """One member while it is trained."""
+
+    def __init__(self, split: _Split, linear: LinearModel, config: PredictorConfig, seed: int) -> None:
+        self.split, self.linear, self.config = split, linear, config
+        self.train, self.held = split.train, split.held
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = RewardNetwork(config, text_dims(self.train.inputs), self.train.inputs.evidence.shape[1])
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.offset, self.held_offset = linear(self.train.inputs.evidence), linear(self.held.inputs.evidence)
+
+    def predict_held_out(self) -> Tensor:
+        with torch.no_grad():
+            network = self.network.eval()
+            _, memory = self.train.forward(network, self.train.label, self.train.neighbours, None)
+            unknown = torch.full_like(self.held.label, UNKNOWN)
+            logits, _ = self.held.forward(network, unknown, self.held.neighbours, memory)
+        return logits
+
+    def held_out_loss(self) -> float:
+        return _held_out_loss(self.split, self.held_offset + self.predict_held_out(), self.config)
+
+    def step(self) -> None:
+        loss = self._loss()
+        if loss is not None:
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+
+    def _loss(self) -> Tensor | None:
+        part, group = self.train, self.train.inputs.group
+        hidden = torch.ones(len(part.features.query_ids), dtype=torch.bool)
+        label, neighbours = part.label, part.neighbours
+        if self.config.labels:
+            hidden = torch.rand(len(hidden)) < self.config.mask_share
+            hidden[torch.randint(len(hidden), ())] = True
+            label = torch.where(hidden[group], UNKNOWN, part.label)
+            neighbours = torch.where(hidden[neighbours.clamp(min=0)], -1, neighbours)
+        target = hidden[group] & (part.label != UNKNOWN)
+        if not bool(target.any()):
+            return None
+        logits, _ = part.forward(self.network.train(), label, neighbours, None)
+        pairs = ranking_pairs(group, torch.where(target, part.label, UNKNOWN))
+        return reward_loss(self.offset + logits, part.label, target, pairs, self.config.rank_weight)
+
+
+def _train_together(members: list[_Training], config: PredictorConfig, seed: int, progress: Progress | None) -> int:
+    """Train all members step by step; stop, and go back, by the mean loss of their held-out folds.
+
+    One step for all is one choice made on all labels; a step for each fold would fit that fold's few labels.
+    """
+    if config.network == "none":
+        return 0
+    best_loss, best_step = float("inf"), 0
+    best = [copy.deepcopy(m.network.state_dict()) for m in members]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for step in range(config.epochs + 1):
+            if step % EVALUATE_EVERY == 0:
+                loss = float(np.mean([m.held_out_loss() for m in members]))
+                if loss < best_loss - 1e-5:
+                    best_loss, best_step = loss, step
+                    best = [copy.deepcopy(m.network.state_dict()) for m in members]
+                elif step - best_step >= config.patience:
+                    break
+            for member in members:
+                member.step()
+            if progress is not None:
+                progress(step, config.epochs)
+    for member, state in zip(members, best, strict=True):
+        member.network.load_state_dict(state)
     if progress is not None:
         progress(config.epochs, config.epochs)
     return best_step
-
-
-def _training_step(
-    network: RewardNetwork, part: Part, offset: Tensor, optimizer: torch.optim.Optimizer, config: PredictorConfig
-) -> None:
-    group, hidden = part.inputs.group, torch.ones(len(part.features.query_ids), dtype=torch.bool)
-    label, neighbours = part.label, part.neighbours
-    if config.labels:
-        hidden = torch.rand(len(hidden)) < config.mask_share
-        hidden[torch.randint(len(hidden), ())] = True
-        label = torch.where(hidden[group], UNKNOWN, part.label)
-        neighbours = torch.where(hidden[neighbours.clamp(min=0)], -1, neighbours)
-    target = hidden[group] & (part.label != UNKNOWN)
-    if not bool(target.any()):
-        return
-    logits, _ = part.forward(network, label, neighbours, None)
-    pairs = ranking_pairs(group, torch.where(target, part.label, UNKNOWN))
-    loss = reward_loss(offset + logits, part.label, target, pairs, config.rank_weight)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def _predict_held_out(network: RewardNetwork, train: Part, held: Part) -> Tensor:
-    _, memory = train.forward(network, train.label, train.neighbours, None)
-    logits, _ = held.forward(network, torch.full_like(held.label, UNKNOWN), held.neighbours, memory)
-    return logits
 
 
 def _choose_correction(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
+from memreward.graph.propagate import COLUMNS
 from memreward.predict.graph_predictor import GraphPredictor
 from memreward.types import Features, Score
 
@@ -53,7 +55,7 @@ def explain(model: GraphPredictor, features: Features, row: int, score: Score) -
     return Explanation(
         score,
         _neighbours(model, found, int(features.group[row])),
-        _contributions(model, features, row, allowed),
+        _contributions(model, features, row, found, allowed),
         float(model.correction * network[allowed, row].mean()),
     )
 
@@ -64,21 +66,34 @@ def _neighbours(model: GraphPredictor, found: tuple[torch.Tensor, torch.Tensor],
     similarity = dict(zip(used.tolist(), cosine[rows >= 0].tolist(), strict=True))
     listeners = torch.bincount(used, minlength=1)
     ordered = sorted(similarity, key=lambda r: -similarity[r])
+    start, right = memory.labelled.start, memory.labelled.right.float()
     return tuple(
-        Neighbour(memory.query_ids[r], similarity[r], int(listeners[r]) / len(rows), float(memory.right_share[r]))
+        Neighbour(
+            memory.query_ids[r],
+            similarity[r],
+            int(listeners[r]) / len(rows),
+            float(right[start[r] : start[r + 1]].mean()),
+        )
         for r in ordered
     )
 
 
 def _contributions(
-    model: GraphPredictor, features: Features, row: int, allowed: torch.Tensor
+    model: GraphPredictor, features: Features, row: int, found: tuple[torch.Tensor, torch.Tensor], allowed: torch.Tensor
 ) -> tuple[tuple[str, float | None, float], ...]:
-    scaler = model.scorer.scaler
-    weight = torch.stack([m.linear.weight for m in model.scorer.members])[allowed].mean(0)
-    parts = (weight * scaler.apply(features.evidence[row : row + 1])[0]).tolist()
-    names = features.evidence_names
-    totals = dict(zip(names, parts, strict=False))
-    for column, part in zip(scaler.missing.tolist(), parts[len(names) :], strict=True):
-        totals[names[column]] += part
-    values = {n: None if v != v else float(v) for n, v in zip(names, features.evidence[row].tolist(), strict=True)}
-    return tuple((n, values[n], totals[n]) for n in sorted(names, key=lambda n: -abs(totals[n])))
+    scorer, names = model.scorer, list(features.evidence_names)
+    columns = [*names, *(names[j] for j in scorer.scaler.missing.tolist()), *COLUMNS]
+    values: dict[str, float | None] = dict(zip(names, _defined(features.evidence[row].tolist()), strict=True))
+    totals = dict.fromkeys(names, 0.0)
+    used = [m for m, may in zip(scorer.members, allowed.tolist(), strict=True) if may]
+    for member in used:
+        evidence = scorer.part(features, member, found).inputs.evidence[row]
+        for name, part in zip(columns, (member.linear.weight * evidence).tolist(), strict=False):
+            totals[name] = totals.get(name, 0.0) + part / len(used)
+        for name, value in zip(COLUMNS, evidence[len(columns) - len(COLUMNS) :].tolist(), strict=False):
+            values[name] = (values.get(name) or 0.0) + value / len(used)
+    return tuple((name, values[name], totals[name]) for name in sorted(totals, key=lambda name: -abs(totals[name])))
+
+
+def _defined(values: list[float]) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values]

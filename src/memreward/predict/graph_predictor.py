@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import CrossFit, Member, Progress, crossfit
@@ -105,7 +106,7 @@ class GraphPredictor:
         label = torch.from_numpy(np.where(labels[rows] < 0, UNKNOWN, labels[rows]).astype(np.int64))
         fitted = crossfit(known, label, self.config, self.seed, self._progress)
         self.shape = Shape.of(features)
-        self.correction = fitted.correction
+        self.correction, self.best_step = fitted.correction, fitted.best_step
         self.calibration = _calibrate(fitted, label, known)
         self.scorer = Scorer.freeze(fitted, known, label, self.config)
         return self
@@ -142,7 +143,8 @@ class GraphPredictor:
         """Write `predictor.safetensors` and `predictor.json`; the folder is made if absent."""
         target = Path(folder)
         memory = self.scorer.memory
-        tensors = {"memory.vectors": memory.vectors, "memory.folds": memory.folds, "memory.right": memory.right_share}
+        tensors = {"memory.vectors": memory.vectors, "memory.folds": memory.folds}
+        tensors |= {f"memory.labelled.{key}": value for key, value in vars(memory.labelled).items()}
         for number, (member, states) in enumerate(zip(self.scorer.members, memory.states, strict=True)):
             tensors |= {f"{number}.linear.weight": member.linear.weight, f"{number}.linear.bias": member.linear.bias}
             tensors |= {f"{number}.network.{key}": value for key, value in member.network.state_dict().items()}
@@ -152,7 +154,9 @@ class GraphPredictor:
             _replace(target / "predictor.safetensors", lambda path: save_file(_separate(tensors), path))
             _replace(target / "predictor.json", lambda path: path.write_text(json.dumps(self._describe(), indent=1)))
         except (OSError, SafetensorError) as error:
-            raise StoreError(f"cannot write the predictor to {target}: {error}; free space or choose another folder") from error
+            raise StoreError(
+                f"cannot write the predictor to {target}: {error}; free space or choose another folder"
+            ) from error
 
     def _describe(self) -> dict[str, Any]:
         scaler = self.scorer.scaler
@@ -165,7 +169,7 @@ class GraphPredictor:
             "calibration": self.calibration.to_dict(),
             "scaler": {key: getattr(scaler, key).tolist() for key in ("median", "mean", "scale", "missing")},
             "shape": {"evidence_names": self.shape.evidence_names, "text_dims": self.shape.text_dims},
-            "members": [{"fold": m.fold, "best_step": m.best_step} for m in self.scorer.members],
+            "members": [m.fold for m in self.scorer.members],
             "query_ids": self.scorer.memory.query_ids,
         }
 
@@ -210,27 +214,25 @@ def _replace(path: Path, write: Any) -> None:
     partial.replace(path)
 
 
-def _rebuild_scorer(
-    about: dict[str, Any], tensors: dict[str, Tensor], config: PredictorConfig, shape: Shape
-) -> Scorer:
+def _rebuild_scorer(about: dict[str, Any], tensors: dict[str, Tensor], config: PredictorConfig, shape: Shape) -> Scorer:
     kept = about["scaler"]
     scaler = EvidenceScaler(
         *(np.asarray(kept[key], dtype=np.float32) for key in ("median", "mean", "scale")),
         np.asarray(kept["missing"], dtype=np.int64),
     )
     members, states = [], []
-    for number, described in enumerate(about["members"]):
+    for number, fold in enumerate(about["members"]):
         own = {key.removeprefix(f"{number}."): value for key, value in tensors.items() if key.startswith(f"{number}.")}
-        network = RewardNetwork(config, shape.text_dims, scaler.width)
+        network = RewardNetwork(config, shape.text_dims, tensors[f"{number}.linear.weight"].shape[0])
         network.load_state_dict({key[8:]: value for key, value in own.items() if key.startswith("network.")})
         linear = LinearModel(own["linear.weight"], own["linear.bias"])
-        members.append(Member(linear, network.eval(), described["fold"], described["best_step"]))
+        members.append(Member(linear, network.eval(), fold))
         states.append(tuple(own[f"states.{layer}"] for layer in range(sum("states." in key for key in own))))
     memory = FrozenMemory(
         tuple(about["query_ids"]),
         tensors["memory.vectors"],
         tensors["memory.folds"],
         tuple(states),
-        tensors["memory.right"],
+        LabelledRollouts(*(tensors[f"memory.labelled.{key}"] for key in ("start", "outline", "right"))),
     )
     return Scorer(tuple(members), scaler, config, memory)

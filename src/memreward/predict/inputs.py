@@ -66,7 +66,7 @@ class Inputs:
         query_vectors: (q, d).
         thinking_vectors: (n, d), outline vectors appended where there are any.
         answer_vectors: (n, d).
-        evidence: (n, e) standardised.
+        evidence: (n, e) standardised, with what was propagated from memory's labels appended.
         group: (n,) index of each rollout's query.
     """
 
@@ -77,8 +77,8 @@ class Inputs:
     group: Tensor
 
     @classmethod
-    def of(cls, features: Features, scaler: EvidenceScaler) -> Self:
-        """Join the parts of `features` that nodes are made of."""
+    def of(cls, features: Features, scaler: EvidenceScaler, propagated: Tensor) -> Self:
+        """Join the parts of `features` that nodes are made of; `propagated` is (n, c) with any c."""
         thinking = [features.thinking_vectors]
         if features.outline_vectors is not None:
             thinking.append(features.outline_vectors)
@@ -86,6 +86,6 @@ class Inputs:
             torch.from_numpy(features.query_vectors),
             torch.from_numpy(np.concatenate(thinking, axis=1)),
             torch.from_numpy(features.answer_vectors),
-            scaler.apply(features.evidence),
+            torch.cat([scaler.apply(features.evidence), propagated], 1),
             torch.from_numpy(features.group),
         )

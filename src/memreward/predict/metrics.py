@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-GATE = 0.1
+GATE = 0.05
 BINS = 10
 FLAT = 1e-9
 
@@ -209,7 +209,7 @@ def roc_curve(values: ArrayLike, correct: ArrayLike, grid: ArrayLike) -> Floats:
     """True positive rate at each false positive rate of `grid`, interpolated as the area under the curve is."""
     rows = _Rows.of(values, correct, None)
     order = np.argsort(-rows.values, kind="stable")
-    last_of_tie = np.append(np.diff(rows.values[order]) != 0, True)
+    last_of_tie = np.diff(rows.values[order], append=-np.inf) != 0
     right = np.append(0.0, np.cumsum(rows.positive[order])[last_of_tie])
     wrong = np.append(0.0, np.cumsum(~rows.positive[order])[last_of_tie])
     if right[-1] == 0 or wrong[-1] == 0:

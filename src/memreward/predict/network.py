@@ -36,9 +36,7 @@ class MessageLayer(nn.Module):
     @staticmethod
     def _conv(config: PredictorConfig, weighted: bool) -> GATv2Conv:
         sizes, width = (config.hidden, config.hidden), config.hidden // config.heads
-        return GATv2Conv(
-            sizes, width, heads=config.heads, add_self_loops=False, edge_dim=1 if weighted else None
-        )
+        return GATv2Conv(sizes, width, heads=config.heads, add_self_loops=False, edge_dim=1 if weighted else None)
 
     def forward(self, states: States, memory: Tensor, edges: dict[Relation, Tensor], cosine: Tensor | None) -> States:
         """Return the next states; `memory` (m, hidden) are the sources of `similar_to`."""

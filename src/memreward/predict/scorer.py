@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from memreward.graph.build import structural_edges
 from memreward.graph.neighbours import NeighbourIndex
+from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import CrossFit, Member, Part
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs
+from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.types import Features
 
 
@@ -30,19 +29,19 @@ class FrozenMemory:
         vectors: (m, d) query vectors.
         folds: (m,) fold of each query.
         states: Per member, per round, (m, hidden) query states before that round; rows of the member's own fold are 0.
-        right_share: (m,) share of right rollouts among the labelled ones, to show beside neighbours.
+        labelled: Outlines and labels of the labelled rollouts.
     """
 
     query_ids: tuple[str, ...]
     vectors: Tensor
     folds: Tensor
     states: tuple[tuple[Tensor, ...], ...]
-    right_share: Tensor
+    labelled: LabelledRollouts
 
     def nbytes(self) -> int:
         """Bytes held in tensors."""
-        tensors = [self.vectors, self.folds, self.right_share, *(s for states in self.states for s in states)]
-        return sum(t.nbytes for t in tensors)
+        tensors = [self.vectors, self.folds, *(state for states in self.states for state in states)]
+        return sum(t.nbytes for t in tensors) + self.labelled.nbytes()
 
 
 class Scorer:
@@ -65,26 +64,19 @@ class Scorer:
     @classmethod
     def freeze(cls, fit: CrossFit, features: Features, label: Tensor, config: PredictorConfig) -> Scorer:
         """Compute memory's states once, from n labelled rollouts (label: 1 right, 0 wrong, 2 unknown)."""
-        inputs = Inputs.of(features, fit.scaler)
-        edges = structural_edges(features, config.graph)
-        index = NeighbourIndex(inputs.query_vectors, fit.folds, config.folds)
+        vectors, labelled = torch.from_numpy(features.query_vectors), LabelledRollouts.of(features, label)
         own = torch.arange(len(features.query_ids))
-        neighbours, cosine = index.search(inputs.query_vectors, config.graph.neighbours, own)
+        rows, cosine = NeighbourIndex(vectors, fit.folds, config.folds).search(vectors, config.graph.neighbours, own)
         states = []
         for member in fit.members:
-            part = Part(features, inputs, edges, label, neighbours[member.fold], cosine[member.fold])
+            found = (rows[member.fold], cosine[member.fold])
+            part = Part.of(features, label, found, labelled, fit.scaler, config)
             with torch.no_grad():
                 _, kept = part.forward(member.network, label, part.neighbours, None)
             outside = (fit.folds != member.fold).unsqueeze(1)
             states.append(tuple((state * outside).clone() for state in kept))
-        return cls(
-            fit.members,
-            fit.scaler,
-            config,
-            FrozenMemory(
-                features.query_ids, inputs.query_vectors, fit.folds, tuple(states), _right_share(features, label)
-            ),
-        )
+        memory = FrozenMemory(features.query_ids, vectors, fit.folds, tuple(states), labelled)
+        return cls(fit.members, fit.scaler, config, memory)
 
     def neighbours(self, features: Features) -> tuple[Tensor, Tensor]:
         """Find each query's labelled neighbours: (K, q, k) rows of memory and cosines, blind to fold and self."""
@@ -101,27 +93,23 @@ class Scorer:
         Returns:
             (K, n) logits of the linear parts and (K, n) outputs of the networks.
         """
-        neighbours, cosine = found or self.neighbours(features)
-        inputs = Inputs.of(features, self.scaler)
-        edges = structural_edges(features, self.config.graph)
-        unknown = torch.full((len(features),), UNKNOWN)
+        known = found or self.neighbours(features)
         linear, network = [], []
         for member, states in zip(self.members, self.memory.states, strict=True):
-            linear.append(member.linear(inputs.evidence))
-            part = Part(features, inputs, edges, unknown, neighbours[member.fold], cosine[member.fold])
+            part = self.part(features, member, known)
+            linear.append(member.linear(part.inputs.evidence))
             with torch.no_grad():
-                network.append(part.forward(member.network, unknown, part.neighbours, list(states))[0])
+                network.append(part.forward(member.network, part.label, part.neighbours, list(states))[0])
         return torch.stack(linear), torch.stack(network)
+
+    def part(self, features: Features, member: Member, found: tuple[Tensor, Tensor]) -> Part:
+        """Join new rollouts with what `member` hears from memory; `found` is the result of `neighbours`."""
+        near = (found[0][member.fold], found[1][member.fold])
+        unknown = torch.full((len(features),), UNKNOWN)
+        return Part.of(features, unknown, near, self.memory.labelled, self.scaler, self.config)
 
     def blind_members(self, features: Features) -> Tensor:
         """(K, n) which members may score which rollouts: all, or only the blind one where the query is labelled."""
         own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])[features.group]
         member = torch.tensor([m.fold for m in self.members]).unsqueeze(1)
         return (own < 0) | (self.memory.folds[own.clamp(min=0)] == member)
-
-
-def _right_share(features: Features, label: Tensor) -> Tensor:
-    known, queries = (label != UNKNOWN).numpy(), len(features.query_ids)
-    right = np.bincount(features.group, weights=(label == 1).numpy(), minlength=queries)
-    counted = np.bincount(features.group, weights=known, minlength=queries)
-    return torch.from_numpy((right / np.maximum(counted, 1)).astype(np.float32))

@@ -1,177 +1,154 @@
-"""Static facts of Python answers. Nothing is executed."""
+"""Static signals of Python answers. Nothing is executed."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from memreward.features.evidence.overlap import pool_overlap
-from memreward.features.evidence.parts import Parts, ngram_parts
+from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
 from memreward.parsing import code_normal_form, entry_point, parses
 from memreward.parsing.python_code import parse_tree
+from memreward.types import Rollout
 
-_BUILTINS = frozenset(dir(builtins))
-_DEPTH = 3
+_BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+_NOTHING: Parts = np.zeros(0, dtype=np.uint64)
+_LEVELS = 3
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
 class CodeFacts:
-    """What the entry point's syntax tree says; NaN where there is no tree.
+    """What can be read off one solution.
 
     Attributes:
-        defined: 1 if the entry point is defined with a body.
-        size: log(1 + number of syntax nodes).
-        returns: Number of return statements.
-        branches: Number of conditions and loops.
-        depth: Nesting depth of statements.
-        ends: 1 if every path ends in return or raise.
-        arguments_used: Share of the parameters that the body reads.
-        undefined: Number of names that are read and bound nowhere.
-        subtrees: Hashes of all subtrees down to three levels, local names left out.
+        parses: 1 if it is Python.
+        defines: 1 if the entry point (without one: any function) is defined and has a body.
+        undefined: log(1 + number of names that the function reads and nothing binds); NaN where it is not defined.
+        subtrees: Every expression and statement of its body down to three levels, local names left out.
+        token_pairs: Pairs of neighbouring tokens of its normal form.
     """
 
-    defined: float
-    size: float
-    returns: float
-    branches: float
-    depth: float
-    ends: float
-    arguments_used: float
+    parses: float
+    defines: float
     undefined: float
     subtrees: Parts
-
-
-_NOTHING = np.zeros(0, dtype=np.uint64)
-
-
-@lru_cache(maxsize=8192)
-def code_facts(code: str, name: str | None) -> CodeFacts:
-    """Read one solution whose entry point is `name`."""
-    tree = parse_tree(code)
-    function = None if tree is None else _entry(tree, name)
-    if tree is None or function is None:
-        return CodeFacts(0.0, *[np.nan] * 7, subtrees=_NOTHING)
-    body = [s for s in function.body if not _is_comment(s)]
-    nodes = [node for statement in body for node in ast.walk(statement)]
-    parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    return CodeFacts(
-        defined=float(bool(body)),
-        size=float(np.log1p(len(nodes))),
-        returns=float(sum(isinstance(n, ast.Return) for n in nodes)),
-        branches=float(sum(isinstance(n, ast.If | ast.IfExp | ast.For | ast.While | ast.comprehension) for n in nodes)),
-        depth=float(_depth(body)),
-        ends=float(_always_ends(body)),
-        arguments_used=float(np.mean([p in read for p in parameters])) if parameters else np.nan,
-        undefined=float(len(read - _BUILTINS - _bound(tree))),
-        subtrees=_subtrees(body, {p: f"p{i}" for i, p in enumerate(parameters)}),
-    )
+    token_pairs: Parts
 
 
 def code_signals(pools: Pools) -> dict[str, Column]:
     """Signals of domain code; NaN for rollouts of other domains."""
     is_code = np.array([r.query.domain == "code" for r in pools.rollouts], dtype=bool)
-    names = ("defined", "size", "returns", "branches", "depth", "ends", "arguments_used", "undefined")
-    facts = [
-        code_facts(r.answer or "", entry_point(r.query.text)) if code else None
-        for r, code in zip(pools.rollouts, is_code, strict=True)
-    ]
-    out = {
-        f"code_{name}": np.array([np.nan if f is None else getattr(f, name) for f in facts], dtype=float)
-        for name in names
+    facts = [_facts_of(r) if code else None for r, code in zip(pools.rollouts, is_code, strict=True)]
+    trees = pool_overlap(pools, [_NOTHING if f is None else f.subtrees for f in facts])
+    tokens = pool_overlap(pools, [_NOTHING if f is None else f.token_pairs for f in facts])
+    whole = [_whole_text_parses(r) if code else np.nan for r, code in zip(pools.rollouts, is_code, strict=True)]
+    columns = {
+        "code_parses": np.array([np.nan if f is None else f.parses for f in facts], dtype=np.float64),
+        "code_whole": np.array(whole, dtype=np.float64),
+        "code_defines": np.array([np.nan if f is None else f.defines for f in facts], dtype=np.float64),
+        "code_undefined": np.array([np.nan if f is None else f.undefined for f in facts], dtype=np.float64),
+        "code_tree_recall": trees.recall,
+        "code_tree_cosine": trees.cosine,
+        "code_token_recall": tokens.recall,
     }
-    out["code_parses"] = np.array(
-        [float(parses(r.answer or "")) if code else np.nan for r, code in zip(pools.rollouts, is_code, strict=True)]
+    return {name: np.where(is_code, column, np.nan) for name, column in columns.items()}
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def code_facts(code: str, name: str | None) -> CodeFacts:
+    """Read one solution whose entry point is `name`, or its last function where that is None."""
+    tree = parse_tree(code)
+    function = None if tree is None else _entry(tree, name)
+    body = [] if function is None else [s for s in function.body if not _says_nothing(s)]
+    tokens = word_pairs(code_normal_form(code, name)) if code.strip() else _NOTHING
+    if tree is None or function is None:
+        return CodeFacts(float(tree is not None and bool(code.strip())), 0.0, np.nan, _NOTHING, tokens)
+    return CodeFacts(
+        parses=1.0,
+        defines=float(bool(body)),
+        undefined=float(np.log1p(len(_read(body) - _BUILTINS - _bound(tree)))),
+        subtrees=_subtrees(body, _parameters(function)),
+        token_pairs=tokens,
     )
-    for name in ("size", "returns", "branches"):
-        out[f"code_{name}_distance"] = np.abs(out[f"code_{name}"] - pools.mean(out[f"code_{name}"]))
-    tree = pool_overlap(pools, [_NOTHING if f is None else f.subtrees for f in facts])
-    words = [
-        ngram_parts(code_normal_form(r.answer, entry_point(r.query.text)), 2) if code and r.answer else _NOTHING
-        for r, code in zip(pools.rollouts, is_code, strict=True)
-    ]
-    token = pool_overlap(pools, words)
-    for kind, overlap in (("tree", tree), ("token", token)):
-        for field in ("precision", "recall", "cosine"):
-            out[f"code_{kind}_{field}"] = np.where(is_code, getattr(overlap, field), np.nan)
-    return out
 
 
-def _entry(tree: ast.Module, name: str | None) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    named = [f for f in functions if f.name == name] if name is not None else functions
-    return named[-1] if named else None
+def _facts_of(rollout: Rollout) -> CodeFacts:
+    return code_facts(rollout.answer or "", entry_point(rollout.query.text))
 
 
-def _is_comment(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _whole_text_parses(rollout: Rollout) -> float:
+    """Whether the completion is Python to its last character, alone or as the prompt's continuation."""
+    return float(_parses(rollout.text) or _parses(rollout.query.text + rollout.text))
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _parses(code: str) -> bool:
+    return parses(code)
+
+
+def _entry(tree: ast.Module, name: str | None) -> Function | None:
+    functions = [node for node in tree.body if isinstance(node, Function) and name in {None, node.name}]
+    return functions[-1] if functions else None
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _parameters(function: Function) -> list[str]:
+    signature = function.args
+    return [a.arg for a in (*signature.posonlyargs, *signature.args, *signature.kwonlyargs)]
+
+
+def _read(body: list[ast.stmt]) -> set[str]:
+    names = (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Load)}
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    bound: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            bound.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            bound.update((a.asname or a.name).partition(".")[0] for a in node.names)
-        elif isinstance(node, ast.ExceptHandler) and node.name is not None:
-            bound.add(node.name)
-    return bound
+    return {name for node in ast.walk(tree) for name in _bound_by(node)}
 
 
-def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(statement, field, None)
-        if isinstance(block, list):
-            yield block
+def _bound_by(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, Function | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        return [node.name] if node.name is not None else []
+    return []
 
 
-def _depth(body: list[ast.stmt]) -> int:
-    return max((1 + max((_depth(b) for b in _blocks(s)), default=0) for s in body), default=0)
-
-
-def _always_ends(body: list[ast.stmt]) -> bool:
-    if not body:
-        return False
-    last = body[-1]
-    if isinstance(last, ast.Return | ast.Raise):
-        return True
-    if isinstance(last, ast.If):
-        return _always_ends(last.body) and _always_ends(last.orelse)
-    if isinstance(last, ast.Try | ast.With):
-        return _always_ends(last.body)
-    return isinstance(last, ast.While) and isinstance(last.test, ast.Constant)
-
-
-def _subtrees(body: list[ast.stmt], parameters: dict[str, str]) -> Parts:
-    """Hash every expression and statement with `_DEPTH` levels of what it holds."""
+def _subtrees(body: list[ast.stmt], parameters: list[str]) -> Parts:
     nodes = [node for statement in body for node in ast.walk(statement) if not isinstance(node, ast.expr_context)]
     position = {id(node): i for i, node in enumerate(nodes)}
-    children = [[position[id(c)] for c in ast.iter_child_nodes(n) if id(c) in position] for n in nodes]
+    below = [[position[id(child)] for child in ast.iter_child_nodes(n) if id(child) in position] for n in nodes]
     labels = [_label(node, parameters) for node in nodes]
-    hashes = labels
-    for _ in range(_DEPTH):
-        hashes = [f"{label}({','.join(hashes[c] for c in below)})" for label, below in zip(labels, children, strict=True)]
-        hashes = [format(zlib.crc32(h.encode("utf-8", "surrogatepass")), "x") for h in hashes]
-    return np.unique(np.array([int(h, 16) for h in hashes], dtype=np.uint64))
+    hashes = hashed(labels)
+    for _ in range(_LEVELS):
+        known = hashes.tolist()
+        hashes = hashed(f"{label}({[known[i] for i in held]})" for label, held in zip(labels, below, strict=True))
+    return np.unique(hashes)
 
 
-def _label(node: ast.AST, parameters: dict[str, str]) -> str:
+def _label(node: ast.AST, parameters: list[str]) -> str:
     if isinstance(node, ast.Name):
-        return parameters.get(node.id, node.id if node.id in _BUILTINS else "_")
+        if node.id in parameters:
+            return f"parameter {parameters.index(node.id)}"
+        return node.id if node.id in _BUILTINS else "local"
     if isinstance(node, ast.Constant):
         return repr(node.value)
-    if isinstance(node, ast.Attribute):
-        return f".{node.attr}"
-    return type(node).__name__
+    return f".{node.attr}" if isinstance(node, ast.Attribute) else type(node).__name__

@@ -1,4 +1,4 @@
-"""How much of a rollout the other rollouts of its pool share. Linear in the number of parts, whatever the pool's size."""
+"""How much of a rollout the others of its pool share. Linear in the number of parts, whatever the pool's size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from memreward.features.evidence.parts import Parts
-from memreward.features.evidence.pools import Column, Pools
+from memreward.features.evidence.pools import Column, Pools, bin_totals, ratio
+from memreward.types import IntArray
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Overlap:
     Attributes:
         precision: Mean over the others of the weighted share of this rollout's parts that they have too.
         recall: Mean over the others with any parts of the weighted share of their parts that this rollout has.
-        cosine: Mean over the others of the cosine between weighted parts.
-        rival_precision: As precision, over the rollouts with another answer only; NaN where all agree.
+        cosine: Mean over the others with any parts of the cosine between weighted parts.
+        rival_precision: As precision, over rollouts without an equivalent answer only; NaN where all agree.
     """
 
     precision: Column
@@ -31,45 +32,70 @@ class Overlap:
 
 
 def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
-    """Compare n sets of parts inside each pool. A set without parts has recall and cosine 0, precision NaN."""
+    """Compare n sets of parts inside each pool. An empty set has recall and cosine 0, and precision NaN."""
     n = len(parts)
-    owner = np.repeat(np.arange(n), [len(p) for p in parts])
-    part = _index_in_pool(pools.group[owner], np.concatenate([*parts, np.zeros(0, dtype=np.uint64)]))
-    frequency = np.bincount(part).astype(float)
-    weight = np.log((pools.size[owner] + 1) / frequency[part])
-    mass = np.bincount(owner, weight, n)
-    norm = np.sqrt(np.bincount(owner, weight**2, n))
-    others = pools.size - 1
-    filled = (mass > 0).astype(float)
+    owner = _owners(parts)
+    part = _index_in_pool(pools.group[owner], _flat(parts))
+    frequency = np.bincount(part)[part].astype(np.float64)
+    weight = np.log((pools.size[owner] + 1) / frequency)
+    mass = _per_rollout(owner, weight, n)
+    norm = np.sqrt(_per_rollout(owner, weight**2, n))
+    filled = (mass > 0).astype(np.float64)
     filled_others = pools.total(filled) - filled
 
-    def shared(value: Column) -> Column:
-        """(parts,) sum of `value` over the other rollouts that have the part."""
-        return np.bincount(part, value)[part] - value
+    def among_others(value: Column) -> Column:
+        """(parts,) sum of `value` over the other rollouts of the pool that have the part."""
+        return bin_totals(part, value)[part] - value
 
-    precision = _divide(np.bincount(owner, weight * (frequency[part] - 1), n), mass * others)
-    recall = _divide(np.bincount(owner, shared(weight / mass[owner]), n), filled_others)
-    cosine = _divide(np.bincount(owner, weight / norm[owner] * shared(weight / norm[owner]), n), filled_others)
-    allies = _frequency_in_cluster(pools.cluster[owner], part, frequency[part])
-    rivals = pools.size - np.where(pools.cluster >= 0, pools.cluster_size, 1)
-    rival_precision = _divide(np.bincount(owner, weight * (frequency[part] - allies), n), mass * rivals)
-    return Overlap(precision, recall, cosine, rival_precision)
+    in_cluster = _frequency_in_cluster(pools.cluster[owner], part)
+    allies = np.maximum(pools.cluster_size, 1)
+    unit = weight / norm[owner]
+    return Overlap(
+        precision=ratio(_per_rollout(owner, weight * (frequency - 1), n), mass * (pools.size - 1)),
+        recall=ratio(_per_rollout(owner, among_others(weight / mass[owner]), n), filled_others),
+        cosine=ratio(_per_rollout(owner, unit * among_others(unit), n), filled_others),
+        rival_precision=ratio(_per_rollout(owner, weight * (frequency - in_cluster), n), mass * (pools.size - allies)),
+    )
 
 
-def _index_in_pool(group: np.ndarray, part: Parts) -> np.ndarray:
+def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | None]) -> Column:
+    """(n,) share of the others of the pool whose parts hold the rollout's item; NaN alone or where it is None."""
+    asking = np.array([i for i, item in enumerate(items) if item is not None], dtype=np.int64)
+    asked = np.array([item for item in items if item is not None], dtype=np.uint64)
+    owner = _owners(parts)
+    index = _index_in_pool(
+        np.concatenate([pools.group[owner], pools.group[asking]]), np.concatenate([_flat(parts), asked])
+    )
+    part, item = index[: len(owner)], index[len(owner) :]
+    n_indices = int(index.max(initial=-1)) + 1
+    having = np.bincount(part, minlength=n_indices)[item]
+    itself = np.isin(asking * n_indices + item, owner * n_indices + part)
+    out = np.full(len(items), np.nan)
+    out[asking] = ratio((having - itself).astype(np.float64), pools.size[asking] - 1)
+    return out
+
+
+def _owners(parts: Sequence[Parts]) -> IntArray:
+    return np.repeat(np.arange(len(parts)), [len(p) for p in parts])
+
+
+def _flat(parts: Sequence[Parts]) -> Parts:
+    return np.concatenate([*parts, np.zeros(0, dtype=np.uint64)])
+
+
+def _per_rollout(owner: IntArray, values: Column, n: int) -> Column:
+    return np.asarray(np.bincount(owner, values, n), dtype=np.float64)
+
+
+def _index_in_pool(group: IntArray, part: Parts) -> IntArray:
     """Number the distinct (pool, part) pairs."""
-    _, code = np.unique(part, return_inverse=True)
+    code = np.unique(part, return_inverse=True)[1]
     n_parts = int(code.max(initial=-1)) + 1
-    _, index = np.unique(group * n_parts + code, return_inverse=True)
-    return index
+    return np.asarray(np.unique(group * n_parts + code, return_inverse=True)[1], dtype=np.int64)
 
 
-def _frequency_in_cluster(cluster: np.ndarray, part: np.ndarray, frequency: Column) -> Column:
-    """(parts,) number of rollouts with an equivalent answer that have the part; itself only without an answer."""
+def _frequency_in_cluster(cluster: IntArray, part: IntArray) -> Column:
+    """(parts,) how many rollouts with an equivalent answer have the part; the rollout alone where it has no answer."""
     n_parts = int(part.max(initial=-1)) + 1
-    _, index = np.unique(cluster * n_parts + part, return_inverse=True)
-    return np.where(cluster >= 0, np.bincount(index)[index] if len(index) else frequency, 1.0)
-
-
-def _divide(numerator: Column, denominator: Column) -> Column:
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    index = np.unique(cluster * n_parts + part, return_inverse=True)[1]
+    return np.where(cluster >= 0, np.bincount(index)[index], 1.0)

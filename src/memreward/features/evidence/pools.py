@@ -63,16 +63,11 @@ class Pools:
 
     def total(self, values: Column) -> Column:
         """(n,) sum over each rollout's pool; NaN counts as nothing."""
-        return np.bincount(self.group, np.nan_to_num(values), len(self.query_ids))[self.group]
+        return bin_totals(self.group, np.nan_to_num(values))[self.group]
 
     def mean(self, values: Column) -> Column:
         """(n,) mean over the rollouts of the pool for which `values` is defined."""
-        return _ratio(self.total(values), self.total(np.isfinite(values).astype(float)))
-
-    def others_mean(self, values: Column) -> Column:
-        """(n,) the same without the rollout itself; NaN where no other has a value."""
-        count = self.total(np.isfinite(values).astype(float)) - np.isfinite(values)
-        return _ratio(self.total(values) - np.nan_to_num(values), count)
+        return ratio(self.total(values), self.total(np.isfinite(values).astype(float)))
 
     def maximum(self, values: Column) -> Column:
         """(n,) greatest finite value of the pool; NaN where there is none."""
@@ -82,13 +77,12 @@ class Pools:
 
     def cluster_total(self, values: Column) -> Column:
         """(n,) sum over the rollouts with an equivalent answer; 0 without an answer."""
-        sums = np.bincount(self.cluster + 1, np.nan_to_num(values), self.cluster.max(initial=-1) + 2)
-        sums[0] = 0.0
-        return sums[self.cluster + 1]
+        sums = bin_totals(self.cluster + 1, np.nan_to_num(values))
+        return np.where(self.cluster >= 0, sums[self.cluster + 1], 0.0)
 
     def cluster_mean(self, values: Column) -> Column:
         """(n,) mean over the rollouts with an equivalent answer; NaN without an answer."""
-        return _ratio(self.cluster_total(values), self.cluster_total(np.isfinite(values).astype(float)))
+        return ratio(self.cluster_total(values), self.cluster_total(np.isfinite(values).astype(float)))
 
 
 def _rows_of(group: IntArray, n_groups: int) -> tuple[IntArray, ...]:
@@ -96,5 +90,12 @@ def _rows_of(group: IntArray, n_groups: int) -> tuple[IntArray, ...]:
     return tuple(np.split(order, np.cumsum(np.bincount(group, minlength=n_groups))[:-1])) if n_groups else ()
 
 
-def _ratio(numerator: Column, denominator: Column) -> Column:
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+def bin_totals(bins: IntArray, values: Column) -> Column:
+    """Return the sum of `values` in each bin 0, 1, ..., greatest of `bins`."""
+    return np.asarray(np.bincount(bins, values), dtype=np.float64)
+
+
+def ratio(numerator: Column, denominator: Column) -> Column:
+    """Return numerator / denominator; NaN where the denominator is not positive."""
+    undefined = np.full(len(numerator), np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=undefined, where=denominator > 0), dtype=np.float64)

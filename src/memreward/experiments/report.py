@@ -1,0 +1,279 @@
+"""An evaluation as a picture and as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from memreward.experiments.results import EvaluationResult, Row, Table
+from memreward.types import DataError, MissingExtraError
+
+# Okabe and Ito's colours, told apart with every common colour blindness; black or white stands for the first one.
+COLOURS = ("", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+STYLES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (5, 1.5)), (0, (5, 1.5)), (0, (5, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DPI = 160
+SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class _Theme:
+    paper: str
+    ink: str
+    faint: str
+    line: str
+
+
+LIGHT = _Theme(paper="#fdfdfb", ink="#1c1e21", faint="#62676e", line="#dcdfe3")
+DARK = _Theme(paper="#15171a", ink="#e6e7e8", faint="#9aa0a7", line="#33373d")
+
+
+def write_picture(result: EvaluationResult, path: str | Path) -> None:
+    """Write a PNG with one line of panels a file: ROC, calibration, and group AUC by predictor or label share.
+
+    Raises:
+        MissingExtraError: without matplotlib.
+        DataError: if the result has no rows.
+    """
+    Path(path).write_bytes(_png(result, _files(result), LIGHT))
+
+
+def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
+    """Write one HTML page with every table and picture in it, light or dark as the reader's system is.
+
+    Raises:
+        MissingExtraError: without matplotlib.
+        DataError: if the result has no rows.
+    """
+    template = Template(resources.files(__package__).joinpath("report_template.html").read_text(encoding="utf-8"))
+    names = list(dict.fromkeys(row.file for row in result.rows))
+    page = template.substitute(
+        title=html.escape(title),
+        summary=html.escape(_summary(result)),
+        links=" ".join(f'<a href="#{_anchor(names, name)}">{html.escape(name)}</a>' for name in names),
+        sections="\n".join(_section(result, name, _anchor(names, name)) for name in names),
+        facts=_facts(result),
+        ledger=f"<details><summary>Label ledger</summary>{_html_table(result.ledger_table())}</details>",
+    )
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def drawn_predictors(result: EvaluationResult) -> list[str]:
+    """Choose the predictors that the curves show: the references, and the best by mean group AUC, seven at most.
+
+    The order is that of the result, so a predictor keeps its colour in every panel.
+    """
+    best: dict[str, list[float]] = {}
+    for row in result.rows:
+        value = row.figures["group_auc"].value
+        best.setdefault(row.predictor, []).append(-1.0 if math.isnan(value) else value)
+    references = [name for name in best if any(name in row.differences for row in result.rows)]
+    ranked = sorted(best, key=lambda name: -float(np.mean(best[name])))
+    chosen = [*references, *(name for name in ranked if name not in references)][: len(COLOURS)]
+    return [name for name in best if name in chosen]
+
+
+def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme) -> bytes:
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "report", "the picture of an evaluation") from error
+    shown = drawn_predictors(result)
+    with rc_context(_style(theme)):
+        figure = Figure(figsize=(13.5, 4.1 * len(files) + 0.7), layout="constrained", facecolor=theme.paper)
+        panels = figure.subplots(len(files), 3, squeeze=False, width_ratios=(1, 1, 1.25))
+        for axes, file in zip(panels, files, strict=True):
+            rows = [row for row in result.rows if row.file == file]
+            rows = [row for row in rows if row.pool == rows[0].pool]
+            _draw_roc(axes[0], _at_share(rows), shown, theme)
+            _draw_calibration(axes[1], _at_share(rows), shown, theme)
+            if len({row.labels for row in rows}) > 1:
+                _draw_label_curve(axes[2], rows, shown, theme)
+            else:
+                _draw_intervals(axes[2], rows, shown, theme)
+            axes[0].set_title(file, loc="left", fontweight="bold", pad=10)
+        handles = panels[0][1].get_lines()[1:]
+        figure.legend(handles=handles, labels=shown, loc="outside upper left", ncols=len(shown), frameon=False)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=DPI, facecolor=theme.paper)
+    return picture.getvalue()
+
+
+def _style(theme: _Theme) -> Any:
+    return {
+        "font.size": 10.5,
+        "axes.edgecolor": theme.faint,
+        "axes.facecolor": theme.paper,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": theme.line,
+        "grid.linewidth": 0.7,
+        "text.color": theme.ink,
+        "xtick.color": theme.faint,
+        "ytick.color": theme.faint,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+    }
+
+
+def _look(shown: Sequence[str], name: str, theme: _Theme) -> dict[str, Any]:
+    place = shown.index(name)
+    return {"color": COLOURS[place] or theme.ink, "linestyle": STYLES[place], "linewidth": 1.8}
+
+
+def _draw_roc(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.8)
+    for row in _in_order(rows, shown):
+        axes.plot(np.linspace(0, 1, len(row.roc)), row.roc, **_look(shown, row.predictor, theme))
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+
+
+def _draw_calibration(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.8)
+    for row in _in_order(rows, shown):
+        curve = {name: np.array(values) for name, values in row.reliability.items()}
+        # A bin with a hundredth of the rollouts or less says nothing and only makes the curve jump.
+        kept = curve["count"] > 0.01 * curve["count"].sum()
+        look = _look(shown, row.predictor, theme)
+        marker = MARKERS[shown.index(row.predictor)]
+        axes.plot(curve["predicted"][kept], curve["observed"][kept], marker=marker, markersize=4, **look)
+    axes.set(xlabel="predicted probability", ylabel="share right", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+
+
+def _draw_intervals(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+    ranked = sorted(
+        (row for row in rows if not math.isnan(row.figures["group_auc"].value)),
+        key=lambda row: row.figures["group_auc"].value,
+    )
+    for height, row in enumerate(ranked):
+        figure, drawn = row.figures["group_auc"], row.predictor in shown
+        colour = _look(shown, row.predictor, theme)["color"] if drawn else theme.faint
+        axes.plot([figure.low, figure.high], [height, height], color=colour, linewidth=2.2, solid_capstyle="butt")
+        marker = MARKERS[shown.index(row.predictor)] if drawn else "o"
+        axes.plot(figure.value, height, marker=marker, color=colour, markersize=6)
+        axes.annotate(f"{figure.value:.3f}", (figure.high, height), (6, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(ranked)), [row.predictor for row in ranked])
+    axes.axvline(0.5, color=theme.faint, linewidth=0.8)
+    axes.margins(x=0.12)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"group AUC, 95 % interval, {_percent(rows[0].labels)} labelled" if rows else "group AUC")
+
+
+def _draw_label_curve(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+    for name in shown:
+        line = sorted((row for row in rows if row.predictor == name), key=lambda row: row.labels)
+        share = [row.labels for row in line]
+        figures = [row.figures["group_auc"] for row in line]
+        look = _look(shown, name, theme)
+        axes.plot(share, [figure.value for figure in figures], marker=MARKERS[shown.index(name)], markersize=5, **look)
+        low, high = [figure.low for figure in figures], [figure.high for figure in figures]
+        axes.fill_between(share, low, high, color=look["color"], alpha=0.1, linewidth=0)
+    shares = sorted({row.labels for row in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(shares, [_percent(share) for share in shares])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="labelled queries", ylabel="group AUC, 95 % interval")
+
+
+def _in_order(rows: Sequence[Row], shown: Sequence[str]) -> list[Row]:
+    return sorted((row for row in rows if row.predictor in shown), key=lambda row: shown.index(row.predictor))
+
+
+def _at_share(rows: Sequence[Row]) -> list[Row]:
+    share = min({row.labels for row in rows}, key=lambda labels: (abs(labels - SHARE), labels))
+    return [row for row in rows if row.labels == share]
+
+
+def _files(result: EvaluationResult) -> list[str]:
+    files = [name for name in dict.fromkeys(row.file for row in result.rows) if name in result.files]
+    if not files:
+        raise DataError("the evaluation has no rows to draw: evaluate at least one file and predictor")
+    return files
+
+
+def _section(result: EvaluationResult, file: str, anchor: str) -> str:
+    parts = [f'<h2 id="{anchor}">{html.escape(file)}</h2>']
+    if file in result.files:
+        facts = result.files[file]
+        rate = facts["right"] / max(facts["judged"], 1)
+        parts.append(
+            f'<p class="faint">{facts["queries"]} queries, {facts["rollouts"]} rollouts, {facts["judged"]} of them '
+            f"with a trustworthy verdict, {rate:.0%} right.</p>"
+        )
+        parts.append(_picture(result, file))
+    parts += [_html_table(table) for table in result.tables(file)]
+    differences = "".join(_html_table(table) for table in result.differences(file))
+    if differences:
+        parts.append(f"<details open><summary>Paired differences</summary>{differences}</details>")
+    return f"<section>{''.join(parts)}</section>"
+
+
+def _picture(result: EvaluationResult, file: str) -> str:
+    light, dark = (base64.b64encode(_png(result, [file], theme)).decode("ascii") for theme in (LIGHT, DARK))
+    caption = (
+        "ROC curves (mean of the seeds), calibration, and area under the ROC curve inside a query with its 95 % "
+        "bootstrap interval over queries."
+    )
+    return (
+        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
+        f'<img alt="{html.escape(caption)} File: {html.escape(file)}." src="data:image/png;base64,{light}"></picture>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _html_table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    lines = "".join(
+        "<tr>" + "".join(_html_cell(table, row, column) for column in range(len(table.columns))) + "</tr>"
+        for row in range(len(table.rows))
+    )
+    caption = f"<caption>{html.escape(table.title)}</caption>"
+    return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _html_cell(table: Table, row: int, column: int) -> str:
+    text = html.escape(table.rows[row][column])
+    if column == 0:
+        return f'<th scope="row">{text}</th>'
+    return f"<td><strong>{text}</strong></td>" if (row, column) in table.best else f"<td>{text}</td>"
+
+
+def _summary(result: EvaluationResult) -> str:
+    shares = ", ".join(_percent(float(share)) for share in result.config["labels"])
+    return (
+        f"{len(result.config['predictors'])} predictors on {len(result.files)} "
+        f"{'file' if len(result.files) == 1 else 'files'} of rollouts. {shares} of the queries are labelled and the "
+        f"rest is predicted; {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of the "
+        "queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
+    )
+
+
+def _facts(result: EvaluationResult) -> str:
+    facts = {**result.config, **{f"version of {name}": version for name, version in result.versions.items()}}
+    shown = {name: ", ".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for name, v in facts.items()}
+    lines = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in shown.items()]
+    lines += [f"<dt>failed</dt><dd>{html.escape(failure)}</dd>" for failure in result.failures()]
+    return "".join(lines)
+
+
+def _anchor(names: Sequence[str], name: str) -> str:
+    return f"file-{names.index(name) + 1}"
+
+
+def _percent(labels: float) -> str:
+    return f"{labels:.0%}" if labels <= 1 else f"{labels:.0f}"

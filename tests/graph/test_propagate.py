@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from memreward.graph import propagate as module
+from memreward.graph.propagate import LabelledRollouts, propagate
+from memreward.types import Features
+
+
+def features_of(group: list[int], outline: np.ndarray) -> Features:
+    rows, queries = len(group), max(group) + 1
+    vectors = np.ones((rows, 1), np.float32)
+    return Features(
+        rollout_ids=tuple(map(str, range(rows))),
+        query_ids=tuple(map(str, range(queries))),
+        group=np.array(group),
+        domain=np.zeros(queries, np.int64),
+        query_vectors=np.ones((queries, 1), np.float32),
+        thinking_vectors=vectors,
+        answer_vectors=vectors,
+        cluster=np.zeros(rows, np.int64),
+        evidence=vectors,
+        evidence_names=("one",),
+        outline_vectors=outline.astype(np.float32),
+    )
+
+
+def unit(rows: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(rows, 5))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+
+
+def log_odds(share: float) -> float:
+    return float(np.log((share + 0.05) / (1.05 - share)))
+
+
+def test_it_is_the_kernel_s_closed_form() -> None:
+    memory_group, label = [0, 0, 0, 1, 2, 2], [1, 0, 2, 1, 0, 0]
+    outline, new_outline = unit(6, 0), unit(3, 1)
+    memory = LabelledRollouts.of(features_of(memory_group, outline), torch.tensor(label))
+    neighbours, cosine = torch.tensor([[2, 0], [1, -1]]), torch.tensor([[0.9, 0.6], [0.8, 0.0]])
+    found = propagate(features_of([0, 0, 1], new_outline), neighbours, cosine, memory)
+    for row, query in enumerate([0, 0, 1]):
+        around, alike, hits, alike_hits = 0.0, 0.0, 0.0, 0.0
+        for slot in range(2):
+            for j in range(6):
+                if memory_group[j] != int(neighbours[query, slot]) or label[j] == 2:
+                    continue
+                weight = np.exp((float(cosine[query, slot]) - 1) / module.QUERY_WIDTH)
+                like = weight * np.exp((float(new_outline[row] @ outline[j]) - 1) / module.OUTLINE_WIDTH)
+                around, hits = around + weight, hits + weight * label[j]
+                alike, alike_hits = alike + like, alike_hits + like * label[j]
+        share = (hits + module.SHRINK * 0.5) / (around + module.SHRINK)
+        alike_share = (alike_hits + module.SHRINK * share) / (alike + module.SHRINK)
+        expected = [log_odds(share), log_odds(alike_share) - log_odds(share)]
+        assert found[row].tolist() == pytest.approx(expected, abs=2e-3)
+
+
+def test_without_neighbours_nothing_is_said() -> None:
+    memory = LabelledRollouts.of(features_of([0, 0], unit(2, 0)), torch.tensor([1, 0]))
+    none = torch.full((1, 3), -1)
+    found = propagate(features_of([0], unit(1, 1)), none, torch.zeros(1, 3), memory)
+    assert found[0].tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_reasoning_that_was_right_before_is_preferred() -> None:
+    right, wrong = np.eye(5)[0], np.eye(5)[1]
+    memory = LabelledRollouts.of(features_of([0, 0, 1, 1], np.stack([right, wrong] * 2)), torch.tensor([1, 0, 1, 0]))
+    new = features_of([0, 0], np.stack([right, wrong]))
+    like = propagate(new, torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.9]]), memory)[:, 1]
+    assert like[0] > 1
+    assert like[1] < -1
+
+
+def test_unknown_labels_are_not_kept() -> None:
+    memory = LabelledRollouts.of(features_of([1, 0, 1], unit(3, 0)), torch.tensor([2, 1, 0]))
+    assert memory.start.tolist() == [0, 1, 2]
+    assert memory.right.tolist() == [True, False]
