@@ -292,7 +292,7 @@ def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Pat
 
 
 def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, checkpoint: Path) -> None:
-    process = start(config, checkpoint, limit=20_000)
+    process = start(config, checkpoint, limit=6_000)
     _, errors = process.communicate()
     assert process.returncode == 1, errors
     last = errors.strip().splitlines()[-1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -83,8 +84,10 @@ def test_gsm_symbolic_texts_are_whole_and_share_few_wordings() -> None:
     assert max(skeletons.values()) >= 3
 
 
-def test_unknown_family_and_too_many_questions_are_refused() -> None:
+def test_unknown_family_and_too_many_questions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"'riddles' is unknown; use one of .*gsm_symbolic"):
         questions("riddles", 3)
-    with pytest.raises(ConfigurationError, match="ask for fewer"):
-        questions("aiw", 20_000)
+    digits = replace(FAMILIES["products"], settings={"min_digits": 1, "max_digits": 1})
+    monkeypatch.setitem(FAMILIES, "digits", digits)
+    with pytest.raises(ConfigurationError, match=r"gives \d\d different questions with seed 0, not 101: ask for fewer"):
+        questions("digits", 101)

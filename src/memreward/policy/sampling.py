@@ -400,7 +400,7 @@ class Sampler:
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1], _keys_and_values(output.past_key_values, self.config.model)
+        return output.logits[:, -1], _keys_and_values(getattr(output, "past_key_values", None), self.config.model)
 
 
 def _keys_and_values(cache: Any, name: str) -> list[tuple[Tensor, Tensor]]:

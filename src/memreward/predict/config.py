@@ -55,7 +55,7 @@ class PredictorConfig:
     hidden: int = 32
     layers: int = 2
     heads: int = 2
-    dropout: float = 0.2
+    dropout: float = 0.3
     head: str = "residual"
     head_dim: int = 256
     homogeneous: bool = False
@@ -67,9 +67,9 @@ class PredictorConfig:
     folds: int = 5
     epochs: int = 200
     patience: int = 20
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-2
-    l2: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0)
+    learning_rate: float = 2e-3
+    weight_decay: float = 5e-2
+    l2: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
     abstain_below: float = 0.0
     gate: float = 0.05
     recent: int = 32

@@ -29,6 +29,8 @@ from memreward.types import Features, LabelError
 
 CANDIDATES = 3
 """Training keeps this many times k neighbours, since those whose labels are hidden in a step drop out."""
+MAJORITY = "agreement_share"
+"""Evidence that is not shrunk: where labels are few or say little, the prediction falls back to majority vote."""
 EVALUATE_EVERY = 4
 """Training steps between two looks at the held-out fold."""
 
@@ -198,7 +200,12 @@ def _fit_linear(splits: list[_Split], config: PredictorConfig) -> tuple[list[Lin
 
 
 def _fit_one(part: Part, l2: float, config: PredictorConfig) -> LinearModel:
-    return LinearModel.fit(part.inputs.evidence, part.inputs.group, part.label, l2=l2, rank_weight=config.rank_weight)
+    inputs = part.inputs
+    penalty = torch.ones(inputs.evidence.shape[1])
+    if MAJORITY in part.features.evidence_names:
+        penalty[part.features.evidence_names.index(MAJORITY)] = 0.0
+    weight = config.rank_weight
+    return LinearModel.fit(inputs.evidence, inputs.group, part.label, l2=l2, rank_weight=weight, penalty=penalty)
 
 
 def _constant(split: _Split, config: PredictorConfig) -> LinearModel:

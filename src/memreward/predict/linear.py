@@ -35,7 +35,7 @@ def reward_loss(logits: Tensor, label: Tensor, known: Tensor, pairs: Tensor, ran
 
 
 class LinearModel:
-    """A convex model: w minimises `reward_loss` + l2 |w|^2 / (2 n); the intercept is free.
+    """A convex model: w minimises `reward_loss` + l2 sum_j penalty_j w_j^2 / (2 n); the intercept is free.
 
     Attributes:
         weight: (e,).
@@ -46,19 +46,32 @@ class LinearModel:
         self.weight, self.bias = weight, bias
 
     @classmethod
-    def fit(cls, evidence: Tensor, group: Tensor, label: Tensor, *, l2: float, rank_weight: float) -> LinearModel:
-        """Fit on (n, e) standardised evidence and (n,) labels, 1 right, 0 wrong, others unknown."""
+    def fit(
+        cls,
+        evidence: Tensor,
+        group: Tensor,
+        label: Tensor,
+        *,
+        l2: float,
+        rank_weight: float,
+        penalty: Tensor | None = None,
+    ) -> LinearModel:
+        """Fit on (n, e) standardised evidence and (n,) labels, 1 right, 0 wrong, others unknown.
+
+        `penalty` (e,) scales the ridge penalty by column; a column with 0 is what the model falls back to as l2 grows.
+        """
         known = (label == 0) | (label == 1)
         pairs = ranking_pairs(group, label)
         weight = torch.zeros(evidence.shape[1], dtype=torch.float64, requires_grad=True)
         bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
         columns = evidence.double()
+        scale = torch.ones(evidence.shape[1]) if penalty is None else penalty
         optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
 
         def closure() -> Tensor:
             optimizer.zero_grad()
             loss = reward_loss(columns @ weight + bias, label, known, pairs, rank_weight)
-            loss = loss + l2 * weight.square().sum() / (2 * known.sum())
+            loss = loss + l2 * (scale * weight.square()).sum() / (2 * known.sum())
             loss.backward()
             return loss
 
