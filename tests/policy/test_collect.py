@@ -316,6 +316,22 @@ def test_two_processes_do_not_share_a_journal(config: CollectConfig, sampler: Sa
     assert len(records_of(config)) == COUNT
 
 
-def test_an_output_without_a_known_ending_is_refused(config: CollectConfig) -> None:
-    with pytest.raises(ConfigurationError, match=r"must end on \.jsonl"):
-        replace(config, output="rollouts.txt")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"output": "rollouts.txt"}, r"must end on \.jsonl"),
+        ({"rollouts": 0}, "rollouts is 0"),
+        ({"top_p": 1.5}, r"top_p is 1\.5"),
+        ({"logprob_decimals": 12}, "logprob_decimals is 12"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_loaded(
+    config: CollectConfig, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        replace(config, **change)
+
+
+def test_a_chat_template_file_that_is_not_there_is_named(config: CollectConfig, sampler: Sampler) -> None:
+    with pytest.raises(ConfigurationError, match=r"'nowhere\.jinja' cannot be read"):
+        collect(replace(config, chat_template="nowhere.jinja"), progress=False, sampler=sampler)

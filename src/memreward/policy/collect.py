@@ -17,10 +17,11 @@ from memreward.parsing import equivalent, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template, render
 from memreward.policy.questions import FAMILIES, questions
+from memreward.policy.settings import SamplerConfig
 from memreward.types import ConfigurationError, Group, Query, Rollout, Truth, content_hash
 
 if TYPE_CHECKING:
-    from memreward.policy.sampling import Prompt, SampledGroup, Sampler, SamplerConfig
+    from memreward.policy.sampling import Prompt, SampledGroup, Sampler
 
 _SECONDS_BETWEEN_LINES = 30.0
 _GENERATED_LICENSE = "Apache-2.0"
@@ -78,11 +79,17 @@ class CollectConfig:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
         if not 0 <= self.logprob_decimals <= 9:
             raise ConfigurationError(f"logprob_decimals is {self.logprob_decimals}: use 0 to 9")
+        _ = self.sampler
 
     @property
     def name(self) -> str:
         """How the file names the model."""
         return self.model_name or Path(self.model).name
+
+    @property
+    def sampler(self) -> SamplerConfig:
+        """The part that the sampler needs; making it checks it."""
+        return SamplerConfig(**{field.name: getattr(self, field.name) for field in fields(SamplerConfig)})
 
 
 @dataclass(frozen=True)
@@ -144,12 +151,11 @@ def _settings(config: CollectConfig) -> dict[str, Any]:
 
 
 def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
-    from memreward.policy.sampling import Sampler, SamplerConfig
+    from memreward.policy.sampling import Sampler
 
-    settings: SamplerConfig = SamplerConfig(**{f.name: getattr(config, f.name) for f in fields(SamplerConfig)})
     if sampler is None:
-        return Sampler(settings)
-    sampler.config = settings
+        return Sampler(config.sampler)
+    sampler.config = config.sampler
     return sampler
 
 
@@ -193,7 +199,7 @@ def _prompted(
 ) -> list[_Question]:
     from memreward.policy.sampling import Prompt
 
-    chat_template = Path(config.chat_template).read_text(encoding="utf-8") if config.chat_template else None
+    chat_template = _chat_template(config.chat_template)
     templates = [load_template(query, config.templates) for query, _, _ in asked]
     tokens = [
         render(tokenizer, template.messages(query.text), chat_template)
@@ -213,6 +219,13 @@ def _prompted(
         )
         for (query, truth, provenance), template, prompt in zip(asked, templates, tokens, strict=True)
     ]
+
+
+def _chat_template(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"chat_template {path!r} cannot be read ({error}): name a Jinja file") from error
 
 
 def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:

@@ -1,0 +1,52 @@
+"""Settings of the sampler, without the libraries that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memreward.types import ConfigurationError
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How rollouts are sampled.
+
+    Attributes:
+        model: Folder of a checkpoint, or its name on the hub, that `AutoModelForCausalLM` loads.
+        rollouts: Rollouts a group, G >= 1.
+        temperature: Divides the logits; 0 decodes greedily.
+        top_p: Share of the probability that sampling is confined to, in (0, 1].
+        max_new_tokens: Length limit of a rollout in tokens.
+        seed: Seeds every group together with its id.
+        groups_per_batch: Groups that are decoded together.
+        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
+        device: "auto" takes CUDA where there is one.
+        threads: Threads torch computes with on a CPU; 0 leaves torch's choice.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    model: str
+    rollouts: int = 8
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_new_tokens: int = 256
+    seed: int = 0
+    groups_per_batch: int = 8
+    dtype: str = "float32"
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rollouts", "max_new_tokens", "groups_per_batch"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+        if not self.temperature >= 0:
+            raise ConfigurationError(f"temperature is {self.temperature}: use 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ConfigurationError(f"top_p is {self.top_p}: use a share above 0 and at most 1")
+        if self.dtype not in ("float32", "bfloat16", "float16"):
+            raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
+        if self.threads < 0:
+            raise ConfigurationError(f"threads is {self.threads}: use 0 (torch's choice) or more")
