@@ -140,11 +140,15 @@ def bench_scoring(scorer: Scorer, batch: Features, sizes: list[int]) -> list[tup
         rows.append((f"  neighbour search (5 blind folds), {size:,} queries", f"{1000 * search:.0f} ms"))
         kib = larger.memory.nbytes() / size / 1024
         rows.append((f"  frozen scorer's memory per query, {size:,} queries", f"{kib:.2f} KiB"))
-    rows.append((f"ratio {sizes[1]:,} / {sizes[0]:,} queries, search aside", f"{messages[sizes[1]] / messages[sizes[0]]:.2f}"))
+    rows.append(
+        (f"ratio {sizes[1]:,} / {sizes[0]:,} queries, search aside", f"{messages[sizes[1]] / messages[sizes[0]]:.2f}")
+    )
     return rows
 
 
-def bench_rebuild(scorer: Scorer, batch: Features, label_of: Callable[[int], tuple[Features, torch.Tensor]], queries: int) -> list[tuple[str, str]]:
+def bench_rebuild(
+    scorer: Scorer, batch: Features, label_of: Callable[[int], tuple[Features, torch.Tensor]], queries: int
+) -> list[tuple[str, str]]:
     """Compare with rebuilding everything at each step, in time and in result."""
     known, label = label_of(queries)
     frozen = refrozen(scorer, known, label)
@@ -176,7 +180,9 @@ def bench_warmup(queries: int) -> list[tuple[str, str]]:
 
 def bench_encoder(texts: int) -> list[tuple[str, str]]:
     """Time the encoder with an empty and with a full cache."""
-    sentences = [f"Step {i}: multiply {i} by {i + 3}, then take {i % 7} away and divide by two." * 3 for i in range(texts)]
+    sentences = [
+        f"Step {i}: multiply {i} by {i + 3}, then take {i % 7} away and divide by two." * 3 for i in range(texts)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         plain = load_encoder("all-MiniLM-L6-v2")
         cached = CachedEncoder(plain, DiskVectorStore(plain.name, folder))
@@ -219,8 +225,8 @@ def markdown(rows: list[tuple[str, str]]) -> str:
     """Render the rows as a page."""
     head = (
         "# Speed and memory\n\n`make bench` printed this on "
-        f"{os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}). "
-        "Vectors are synthetic.\n\n| measure | value |\n|---|---|\n"
+        f"{os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}). Vectors are synthetic.\n\n| measure | value |\n|---|---|\n"
     )
     return head + "".join(f"| {name.strip()} | {value} |\n" for name, value in rows)
 

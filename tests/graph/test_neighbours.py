@@ -12,7 +12,9 @@ def unit(rows: int, seed: int) -> torch.Tensor:
     return vectors / vectors.norm(dim=1, keepdim=True)
 
 
-def brute_force(memory: torch.Tensor, folds: torch.Tensor, vector: torch.Tensor, fold: int, k: int, own: int) -> list[int]:
+def brute_force(
+    memory: torch.Tensor, folds: torch.Tensor, vector: torch.Tensor, fold: int, k: int, own: int
+) -> list[int]:
     cosine = (memory @ vector).tolist()
     rows = [i for i in range(len(memory)) if i != own and int(folds[i]) != fold]
     return sorted(rows, key=lambda i: -cosine[i])[:k]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import Budget, ExperienceMemory, tables
+from memreward.memory.tables import Tables
 from memreward.types import BudgetError, Group
 
 MakeGroup = Callable[..., Group]
@@ -46,15 +50,6 @@ for step in range(8):
     report = memory.add([shared, group(step, [100 * mine + 5]), group(1000 * mine + step, range(2))])
     print(report.new_queries, report.new_rollouts, report.updated, flush=True)
 """
-)
-WRITE_UNLOCKED = (
-    GROUPS
-    + """
-from contextlib import nullcontext
-from memreward.memory.tables import Tables
-Tables._process_lock = lambda self: nullcontext()
-"""
-    + WRITE_SHARED.removeprefix(GROUPS)
 )
 RELEASE = (
     GROUPS
@@ -103,12 +98,9 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python
     assert {group.query.id for group in memory.groups()} == set(groups)
 
 
-@pytest.mark.parametrize("script", [WRITE_SHARED, WRITE_UNLOCKED], ids=["file lock", "no lock, as on an object store"])
-def test_writers_of_the_same_ids_lose_and_double_nothing(
-    tmp_path: Path, start_python: StartPython, script: str
-) -> None:
+def test_writers_of_the_same_ids_lose_and_double_nothing(tmp_path: Path, start_python: StartPython) -> None:
     ExperienceMemory.open(tmp_path / "m")
-    reports = [finished(process) for process in [start_python(script, tmp_path / "m", n) for n in (1, 2, 3)]]
+    reports = [finished(process) for process in [start_python(WRITE_SHARED, tmp_path / "m", n) for n in (1, 2, 3)]]
     memory = ExperienceMemory.open(tmp_path / "m")
     found = {group.query.id: [rollout.id for rollout in group.rollouts] for group in memory.groups()}
     assert len(memory.query_ids()) == len(found) == 8 + 3 * 8
@@ -117,9 +109,33 @@ def test_writers_of_the_same_ids_lose_and_double_nothing(
         for mine in (1, 2, 3):
             assert found[f"q{1000 * mine + step}"] == [f"q{1000 * mine + step}/{r}" for r in range(2)]
     assert memory.counts()["verdicts"] == memory.counts()["rollouts"] == 8 * 8 + 3 * 8 * 2
-    if script is WRITE_SHARED:
-        sums = [sum(int(line.split()[column]) for lines in reports for line in lines) for column in range(3)]
-        assert sums == [32, 112, 0]
+    sums = [sum(int(line.split()[column]) for lines in reports for line in lines) for column in range(3)]
+    assert sums == [32, 112, 0]
+
+
+def test_without_a_lock_as_on_an_object_store_nothing_is_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_group: MakeGroup
+) -> None:
+    monkeypatch.setattr(Tables, "_process_lock", lambda self: contextlib.nullcontext())
+    monkeypatch.setattr(tables, "_COMMITS_BETWEEN_COMPACTIONS", 1_000_000)
+    memories = [ExperienceMemory.open(tmp_path / "m") for _ in range(3)]
+
+    def write(writer: int) -> None:
+        for step in range(5):
+            own = make_group(f"q{step}", rollouts=2, prefix=f"writer-{writer}-")
+            memories[writer].add([make_group(f"q{step}"), own])
+            memories[writer].add_vectors([f"h{step}", f"{writer}-{step}"], np.full((2, 3), step), "encoder")
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    memory = ExperienceMemory.open(tmp_path / "m")
+    assert sorted(memory.query_ids()) == [f"q{step}" for step in range(5)]
+    for group in memory.groups():
+        ids = [f"{group.query.id}/{index}" for index in range(3)]
+        ids += [f"{group.query.id}/writer-{writer}-{index}" for writer in range(3) for index in range(2)]
+        assert sorted(rollout.id for rollout in group.rollouts) == sorted(ids)
+    assert memory.counts() == {"queries": 5, "rollouts": 45, "references": 5, "verdicts": 45, "ledger": 0}
+    assert len(memory.vector_store("encoder")) == 5 + 3 * 5
 
 
 def test_releases_at_the_same_moment_keep_to_the_budget(

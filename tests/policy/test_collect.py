@@ -3,10 +3,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -240,12 +244,8 @@ def test_progress_without_a_terminal_is_plain_lines(
 
 
 SCRIPT = """
-import sys, resource, signal
+import sys
 from memreward.policy.collect import CollectConfig, collect
-limit = int(sys.argv[4])
-if limit:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 collect(CollectConfig(output=sys.argv[1], model=sys.argv[2], questions=(sys.argv[3],), rollouts=3,
                       max_new_tokens=200, groups_per_batch=2), progress=False)
 """
@@ -256,12 +256,25 @@ def of_checkpoint(config: CollectConfig, checkpoint: Path) -> CollectConfig:
     return replace(config, model=str(checkpoint), max_new_tokens=200)
 
 
-def start(config: CollectConfig, checkpoint: Path, limit: int = 0) -> subprocess.Popen[str]:
-    arguments = [config.output, str(checkpoint), config.questions[0], str(limit)]
+def start(config: CollectConfig, checkpoint: Path) -> subprocess.Popen[str]:
+    arguments = [config.output, str(checkpoint), config.questions[0]]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments], env=environment, stderr=subprocess.PIPE, text=True
     )
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Writing past `size` bytes of a file fails, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -291,18 +304,35 @@ def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Pat
         assert kept == entry["rollouts"]
 
 
-def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, checkpoint: Path) -> None:
-    process = start(config, checkpoint, limit=6_000)
-    _, errors = process.communicate()
-    assert process.returncode == 1, errors
-    last = errors.strip().splitlines()[-1]
-    assert last.startswith("memreward.types.StoreError")
-    assert str(journal_of(config)) in last
-    acknowledged = [json.loads(line)["id"] for line in whole_lines(journal_of(config))[1:]]
-    assert acknowledged
+def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, sampler: Sampler) -> None:
+    config = replace(config, max_new_tokens=200)
+    with file_size_limit(6_000), pytest.raises(StoreError, match=re.escape(str(journal_of(config)))):
+        collect(config, progress=False, sampler=sampler)
+    acknowledged = whole_lines(journal_of(config))
+    assert 1 < len(acknowledged) <= COUNT
+    assert journal_of(config).stat().st_size == 6_000
     assert not Path(config.output).exists()
-    collect(of_checkpoint(config, checkpoint), progress=False)
-    assert [record["id"] for record in records_of(config)] == [f"q{index}" for index in range(COUNT)]
+    collect(config, progress=False, sampler=sampler)
+    records = {record["id"]: record for record in records_of(config)}
+    assert list(records) == [f"q{index}" for index in range(COUNT)]
+    for line in acknowledged[1:]:
+        entry = json.loads(line)
+        texts = [rollout["text"] for rollout in entry["rollouts"]]
+        assert [rollout["text"] for rollout in records[entry["id"]]["rollouts"]] == texts
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_the_journal(config: CollectConfig, sampler: Sampler) -> None:
+    config = replace(config, output=config.output.removesuffix(".gz"))
+    whole = Interrupted(sampler, after=COUNT)
+    interrupt(config, sampler, after=COUNT - 1)
+    size = journal_of(config).stat().st_size
+    with file_size_limit(size + 2_000), pytest.raises(DataError, match="cannot be written"):
+        collect(config, progress=False, sampler=whole)  # type: ignore[arg-type]
+    assert len(whole.asked) == 1
+    again = Interrupted(sampler, after=COUNT)
+    collect(config, progress=False, sampler=again)  # type: ignore[arg-type]
+    assert again.asked == []
+    assert len(list(read_groups(config.output))) == COUNT
 
 
 def test_two_processes_do_not_share_a_journal(config: CollectConfig, sampler: Sampler) -> None:

@@ -230,7 +230,10 @@ def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: 
 
 def test_one_seed_gives_one_result(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
-    values = [GraphPredictor(QUICK, seed=s).fit(known.features, known.correct).predict(known.features).value for s in (0, 0, 1)]
+    values = [
+        GraphPredictor(QUICK, seed=s).fit(known.features, known.correct).predict(known.features).value
+        for s in (0, 0, 1)
+    ]
     assert np.array_equal(values[0], values[1])
     assert not np.array_equal(values[0], values[2])
 

@@ -166,7 +166,9 @@ def test_no_rollouts_no_scores(predictor: RewardPredictor) -> None:
     assert predictor.score([]) == []
 
 
-def test_saved_and_loaded_it_scores_the_same(predictor: RewardPredictor, memory: ExperienceMemory, tmp_path: Path) -> None:
+def test_saved_and_loaded_it_scores_the_same(
+    predictor: RewardPredictor, memory: ExperienceMemory, tmp_path: Path
+) -> None:
     new = rollouts_of(make_groups(4, seed=6, prefix="saved"))
     predictor.save(tmp_path)
     loaded = RewardPredictor.load(tmp_path, memory, encoder=HashingEncoder())

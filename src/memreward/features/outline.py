@@ -44,8 +44,8 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
     ['Q0', '+', 'Q1', '=', 'R0', 'A:R0']
     """
     origin: dict[str, str] = {}
-    for index, match in enumerate(_numbers(query_text)):
-        origin.setdefault(match, f"Q{index}")
+    for index, given in enumerate(_numbers(query_text)):
+        origin.setdefault(given, f"Q{index}")
     tokens: list[str] = []
     results = 0
     for match in list(_TOKEN.finditer(thinking))[-LONGEST:]:

@@ -258,7 +258,7 @@ class _Training:
         loss = self._loss()
         if loss is not None:
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
 
     def _loss(self) -> Tensor | None:

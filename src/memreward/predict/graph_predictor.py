@@ -216,10 +216,8 @@ def _replace(path: Path, write: Any) -> None:
 
 def _rebuild_scorer(about: dict[str, Any], tensors: dict[str, Tensor], config: PredictorConfig, shape: Shape) -> Scorer:
     kept = about["scaler"]
-    scaler = EvidenceScaler(
-        *(np.asarray(kept[key], dtype=np.float32) for key in ("median", "mean", "scale")),
-        np.asarray(kept["missing"], dtype=np.int64),
-    )
+    median, mean, scale = (np.asarray(kept[key], dtype=np.float32) for key in ("median", "mean", "scale"))
+    scaler = EvidenceScaler(median, mean, scale, np.asarray(kept["missing"], dtype=np.int64))
     members, states = [], []
     for number, fold in enumerate(about["members"]):
         own = {key.removeprefix(f"{number}."): value for key, value in tensors.items() if key.startswith(f"{number}.")}

@@ -72,10 +72,10 @@ class LinearModel:
             optimizer.zero_grad()
             loss = reward_loss(columns @ weight + bias, label, known, pairs, rank_weight)
             loss = loss + l2 * (scale * weight.square()).sum() / (2 * known.sum())
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         return cls(weight.detach().float(), bias.detach().float())
 
     def __call__(self, evidence: Tensor) -> Tensor:

@@ -131,9 +131,11 @@ class DotHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, states: States, group: Tensor) -> Tensor:
+        """Return (n,) logits of rollouts whose queries are `group` (n,)."""
         rollout = self.rollout(torch.cat([states[schema.THINKING], states[schema.ANSWER]], 1))
         product = (self.query(states[schema.QUERY])[group] * rollout).sum(1)
-        return product / math.sqrt(rollout.shape[1]) + self.bias
+        logits: Tensor = product / math.sqrt(rollout.shape[1]) + self.bias
+        return logits
 
 
 class ResidualHead(nn.Module):
@@ -150,5 +152,7 @@ class ResidualHead(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, states: States, group: Tensor) -> Tensor:
+        """Return (n,) logits of rollouts whose queries are `group` (n,)."""
         joined = torch.cat([states[schema.QUERY][group], states[schema.THINKING], states[schema.ANSWER]], 1)
-        return self.last(nn.functional.elu(self.first(joined))).squeeze(1)
+        logits: Tensor = self.last(nn.functional.elu(self.first(joined))).squeeze(1)
+        return logits

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memreward.graph.neighbours import NeighbourIndex
+from memreward.graph.lance_index import neighbour_index
 from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import CrossFit, Member, Part
@@ -59,14 +59,14 @@ class Scorer:
     ) -> None:
         self.members, self.scaler, self.config, self.memory = members, scaler, config, memory
         self._row = {query_id: row for row, query_id in enumerate(memory.query_ids)}
-        self._index = NeighbourIndex(memory.vectors, memory.folds, config.folds)
+        self._index = neighbour_index(memory.vectors, memory.folds, config.folds)
 
     @classmethod
     def freeze(cls, fit: CrossFit, features: Features, label: Tensor, config: PredictorConfig) -> Scorer:
         """Compute memory's states once, from n labelled rollouts (label: 1 right, 0 wrong, 2 unknown)."""
         vectors, labelled = torch.from_numpy(features.query_vectors), LabelledRollouts.of(features, label)
         own = torch.arange(len(features.query_ids))
-        rows, cosine = NeighbourIndex(vectors, fit.folds, config.folds).search(vectors, config.graph.neighbours, own)
+        rows, cosine = neighbour_index(vectors, fit.folds, config.folds).search(vectors, config.graph.neighbours, own)
         states = []
         for member in fit.members:
             found = (rows[member.fold], cosine[member.fold])
