@@ -58,11 +58,16 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write benchmarks/
 	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(filter-out $(MIXED),$(FILES)))' \
 	  --out runs/prediction --page --markdown benchmarks/results/prediction.md
 
-reader: $(STAMP) ## report what a language model that reads the rollouts adds
-	$(BIN)/python benchmarks/reader.py
+reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the rollouts adds
+	@test -n "$(READER)" || { echo "name the checkpoint folder of a causal language model: make reader READER=FOLDER" >&2; exit 1; }
+	$(BIN)/python benchmarks/reader.py $(READER) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --questions 60
+	$(BIN)/python benchmarks/reader.py $(READER) $(EXAMPLE) --questions 0
 
 collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
-	$(BIN)/memreward collect --preset example --out $(EXAMPLE)
+	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make collect-example MODEL=FOLDER" >&2; exit 1; }
+	$(BIN)/memreward collect --model $(MODEL) --model-name Qwen2.5-Coder-0.5B-Instruct --max-new-tokens 112 \
+	  --questions gsm_symbolic:120,family_relationships:42,syllogism:42,products:28,gcd:24,lcm:24,simple_equations:24,chain_sum:24,simple_geometry:20,fraction_simplification:20,letter_counting:20,basic_arithmetic:20 \
+	  --out $(EXAMPLE)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
