@@ -305,12 +305,14 @@ def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Pat
 
 
 def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, sampler: Sampler) -> None:
-    config = replace(config, max_new_tokens=200)
-    with file_size_limit(6_000), pytest.raises(StoreError, match=re.escape(str(journal_of(config)))):
+    rehearsal = replace(config, output=config.output.replace("rollouts", "rehearsal"))
+    interrupt(rehearsal, sampler, after=COUNT - 1)
+    limit = journal_of(rehearsal).stat().st_size * 2 // 3
+    with file_size_limit(limit), pytest.raises(StoreError, match=re.escape(str(journal_of(config)))):
         collect(config, progress=False, sampler=sampler)
     acknowledged = whole_lines(journal_of(config))
     assert 1 < len(acknowledged) <= COUNT
-    assert journal_of(config).stat().st_size == 6_000
+    assert journal_of(config).stat().st_size == limit
     assert not Path(config.output).exists()
     collect(config, progress=False, sampler=sampler)
     records = {record["id"]: record for record in records_of(config)}

@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from memreward.types import ConfigurationError, DataError, StoreError
 
@@ -30,7 +31,7 @@ class Journal:
         records: The acknowledged records in the order of appending.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, records: list[dict[str, Any]]) -> None:
+    def __init__(self, path: Path, file: FileIO, records: list[dict[str, Any]]) -> None:
         self.path = path
         self.records = records
         self._file = file
@@ -47,7 +48,8 @@ class Journal:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
+            # Unbuffered: what a full disk refused must not be written again on closing.
+            file = path.open("a+b", buffering=0)
         except OSError as error:
             raise _refused(path, error) from error
         with file:
@@ -74,8 +76,9 @@ class Journal:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
-            self._file.flush()
+            rest = memoryview(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _refused(self.path, error) from error
@@ -88,7 +91,7 @@ def _refused(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
+def _lock(file: FileIO, path: Path) -> None:
     if fcntl is None:
         return
     try:
@@ -99,7 +102,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         ) from error
 
 
-def _whole_lines(file: BinaryIO, path: Path) -> list[bytes]:
+def _whole_lines(file: FileIO, path: Path) -> list[bytes]:
     """Every line that ends; what follows the last line end is cut off the file."""
     file.seek(0)
     content = file.read()
@@ -109,7 +112,7 @@ def _whole_lines(file: BinaryIO, path: Path) -> list[bytes]:
     return content[:end].splitlines()
 
 
-def _truncate(file: BinaryIO, path: Path, size: int) -> None:
+def _truncate(file: FileIO, path: Path, size: int) -> None:
     try:
         file.truncate(size)
     except OSError as error:
