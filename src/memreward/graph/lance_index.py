@@ -58,7 +58,8 @@ class LanceNeighbourIndex:
         return torch.stack([rows for rows, _ in found]), torch.stack([cosine for _, cosine in found])
 
     def _search_outside(self, vectors: Tensor, fold: int, k: int, own: Tensor) -> tuple[Tensor, Tensor]:
-        search: Any = self._table.search(vectors.numpy()).distance_type("cosine").nprobes(PROBES).limit(k + 1)
+        query_builder: Any = self._table.search(vectors.numpy())
+        search = query_builder.distance_type("cosine").nprobes(PROBES).limit(k + 1)
         if self._count > 1:
             search = search.where(f"fold != {fold}", prefilter=True)
         hits = search.select(["row", "_distance"]).to_arrow()
