@@ -209,10 +209,16 @@ def main() -> None:
         torch.nn.init.normal_(member.network.head.last.weight, std=0.3)
     batch, _ = synthetic(BATCH, 1, "b")
     rows = bench_scoring(scorer, batch, [1_000 // scale, 10_000 // scale, 100_000 // scale])
-    for queries in track([1_000 // scale, 10_000 // scale], "rebuilding everything"):
-        rows += bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), queries)
-    rows += bench_warmup(1_000 // scale)
-    rows += bench_encoder(512 // scale)
+    stages: list[Callable[[], list[tuple[str, str]]]] = [
+        lambda: bench_encoder(512 // scale),
+        lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 1_000 // scale),
+        lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 10_000 // scale),
+        lambda: bench_warmup(1_000 // scale),
+    ]
+    for stage in track(stages, "rebuilding, warming up, encoding"):
+        if options.out:
+            options.out.write_text(markdown(rows))
+        rows += stage()
     table = Table("measure", "value", title=f"memreward, {os.cpu_count()} cores, torch {torch.__version__}")
     for row in rows:
         table.add_row(*row)
