@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from memreward.graph.propagate import LabelledRollouts
-from memreward.predict import crossfit as warmup
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, crossfit
 from memreward.predict.graph_predictor import GraphPredictor
@@ -299,7 +298,3 @@ def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     GraphPredictor(QUICK, progress=lambda done, total: told.append((done, total))).fit(known.features, known.correct)
     assert told[-1] == (QUICK.epochs, QUICK.epochs)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-
-
-def test_candidates_leave_enough_visible_neighbours() -> None:
-    assert warmup.CANDIDATES * PredictorConfig().mask_share >= 1

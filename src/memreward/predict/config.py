@@ -22,7 +22,7 @@ ABLATIONS = (
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """Settings of the predictor. Defaults were sized by held-out folds on labelled queries only.
+    """Settings of the predictor. Defaults were tried on the files of benchmarks/results/prediction.md.
 
     Attributes:
         graph: Which relations exist.
