@@ -18,6 +18,7 @@ PACKAGE = ROOT / "src" / "memreward"
 LEVELS = {
     "types": 0,
     "parsing": 1,
+    "sandbox": 1,
     "verify": 2,
     "data": 2,
     "features": 2,

@@ -12,6 +12,7 @@ Exceptions::
     ├── StoreError           an experience memory that cannot be opened, read or written
     │   └── SchemaVersionError   it was written by a newer release
     ├── ConfigurationError   a setting that cannot be used
+    ├── SandboxError         model-written code cannot be contained on this system
     └── MissingExtraError    an optional dependency is not installed
 """
 
@@ -62,6 +63,10 @@ class SchemaVersionError(StoreError):
 
 class ConfigurationError(MemRewardError):
     """A setting has a value that cannot be used."""
+
+
+class SandboxError(MemRewardError):
+    """Model-written code cannot be contained here, so none of it is run."""
 
 
 class MissingExtraError(MemRewardError):
@@ -184,6 +189,37 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a verifier decides on: does this rollout answer its query as the reference asks?
+
+    Attributes:
+        rollout: Parsed, with its query.
+        reference: Final answer (math), option letter (qa), or JSON list of test snippets (code).
+    """
+
+    rollout: Rollout
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verifier's decision.
+
+    Attributes:
+        correct: True or False where the verifier can tell, else None: a crash, a time-out and a reference that cannot
+            be read are never "wrong".
+        reason: Why it cannot tell, or what decided; never "" where `correct` is None.
+        seconds: Time spent on this claim; 0 for a verdict from the cache.
+        details: Anything a reader may want to look at, as plain JSON values.
+    """
+
+    correct: bool | None
+    reason: str = ""
+    seconds: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A predicted reward.
 
@@ -283,4 +319,22 @@ class Predictor(Protocol):
 
     def predict(self, features: Features) -> Prediction:
         """Predict rollouts of queries, whether seen in `fit` or not; a query's own labels are never used."""
+        ...
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Decides with ground truth at hand. Safe from threads, event loops and spawned processes."""
+
+    @property
+    def name(self) -> str:
+        """Identifies rules and version; verdicts are cached under it."""
+        ...
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Return one verdict a claim, in order, each within the verifier's time limit. Never raises for a claim."""
+        ...
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """`verify` without blocking the event loop."""
         ...
