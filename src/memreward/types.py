@@ -190,7 +190,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a verifier decides on: does this rollout answer its query as the reference asks?
+    """What a verifier decides on: whether this rollout answers its query as the reference asks.
 
     Attributes:
         rollout: Parsed, with its query.
