@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_tokenizer
 
+from memreward.data.families import FAMILIES
 from memreward.parsing import parse_completion
 from memreward.policy.prompts import load_template, render
-from memreward.policy.questions import FAMILIES
 from memreward.types import DOMAINS, ConfigurationError, Query
 
 QUESTION = "How many?\n(A) two  words \n(B) {braces} and ümlauts\n"

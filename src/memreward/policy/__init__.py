@@ -1,1 +1,1 @@
-"""Where rollouts come from: question sources, a sampler over a local language model, and collection to a file."""
+"""Where rollouts come from: prompts, a sampler over a local language model, and collection to a file."""

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memreward.data import read_groups, write_groups
+from memreward.data.families import FAMILIES, questions
 from memreward.parsing import equivalent, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template, render
-from memreward.policy.questions import FAMILIES, questions
 from memreward.policy.settings import SamplerConfig
 from memreward.types import ConfigurationError, Group, Query, Rollout, Truth, content_hash
 

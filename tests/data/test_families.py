@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from memreward.data.families import FAMILIES, LETTERS, questions
 from memreward.parsing import equivalent, parse_completion
-from memreward.policy.questions import FAMILIES, LETTERS, questions
 from memreward.types import ConfigurationError
 
 pytest.importorskip("reasoning_gym")
