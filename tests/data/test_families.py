@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from memreward.data.families import FAMILIES, LETTERS, questions
+from memreward.data.families import FAMILIES, questions
+from memreward.data.options import LETTERS
 from memreward.parsing import equivalent, parse_completion
 from memreward.types import ConfigurationError
 

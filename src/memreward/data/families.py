@@ -1,4 +1,4 @@
-"""Question sources: families of generated questions whose instances are alike in wording and differ in content."""
+"""Procedural questions: families of generated questions whose instances are alike in wording and differ in content."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any
 
+from memreward.data.options import with_options
 from memreward.types import ConfigurationError, Domain, MissingExtraError, Query, Truth, content_hash
 
 Item = Mapping[str, Any]
 Ask = Callable[[Item, random.Random], tuple[str, str] | None]
 """Turns a generated item into question text and reference, or None where the item does not suit."""
 
-LETTERS = "ABCDEFGH"
 _MANY = 20_000
 # An item's index names its wording whatever the number of wordings in use, so that ids stay when that changes.
 _CYCLE = 30
@@ -101,14 +101,6 @@ def _shortest_wordings(dataset: Any, number: int) -> list[int]:
         dataset.task_indices = [wording] * _MANY
         lengths[wording] = sum(len(dataset[index]["metadata"]["answer_cot"]) for index in range(_TRIED))
     return sorted(wordings, key=lambda wording: (lengths[wording], wording))[:number]
-
-
-def with_options(question: str, answer: str, others: list[str], rng: random.Random) -> tuple[str, str]:
-    """Ask as multiple choice: the options in random order under the question, and the letter of the right one."""
-    options = [answer, *others]
-    rng.shuffle(options)
-    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
-    return "\n".join([question, *lines]), LETTERS[options.index(answer)]
 
 
 def _plain_number(item: Item, _: random.Random) -> tuple[str, str] | None:

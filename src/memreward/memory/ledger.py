@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Protocol
 
-from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label, content_hash
+from memreward.data.draw import count_of, stratified_order
+from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +235,7 @@ class LabelLedger:
         for query_id in candidates:
             if verdicts.get(query_id):
                 strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
-        places = {
-            query_id: place
-            for dataset, members in strata.items()
-            for query_id, place in _places(dataset, members, seed).items()
-        }
-        drawn = sorted(places, key=lambda query_id: (places[query_id], query_id))
+        drawn = stratified_order(strata, seed)
         return drawn if budget is None else self._affordable(drawn, verdicts, budget)
 
     def ineligible(self, among: Sequence[str] | None = None) -> list[str]:
@@ -385,20 +381,6 @@ def _totals(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     }
 
 
-def _places(stratum: str, members: list[str], seed: int) -> dict[str, float]:
-    """Spread a stratum's members, shuffled, evenly over (0, 1), so that every prefix of the draw is stratified.
-
-    A random offset gives the members of small strata the same chance as all others.
-    """
-    offset = _uniform(seed, "stratum", stratum)
-    shuffled = sorted(members, key=lambda query_id: (_uniform(seed, "query", query_id), query_id))
-    return {query_id: (rank + offset) / len(members) for rank, query_id in enumerate(shuffled)}
-
-
-def _uniform(seed: int, *names: str) -> float:
-    return int(content_hash("\0".join((str(seed), *names)))[:13], 16) / 16**13
-
-
 def _check_limit(name: str, value: int | float | None) -> None:
     if value is None:
         return
@@ -412,7 +394,4 @@ def _check_limit(name: str, value: int | float | None) -> None:
 
 
 def _limit(value: int | float | None, count: int) -> int | None:
-    if value is None or isinstance(value, Integral):
-        return None if value is None else int(value)
-    # The small term keeps 0.29 * 100 = 28.999999999999996 from losing a query.
-    return max(1, int(value * count + 1e-9))
+    return None if value is None else count_of(value, count)
