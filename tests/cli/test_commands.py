@@ -73,6 +73,22 @@ def test_warmup_reports_what_it_bought(folder: Path) -> None:
     assert report["labelled_queries"] == 12
     assert report["labels"] == report["ledger"]["judgements"] == 48
     assert 0 <= report["threshold"] <= 1
+    together, sums_alone = report["held_out"]
+    assert (together["domain"], sums_alone["domain"]) == ("all", "math")
+    assert (together["queries"], together["rollouts"]) == (12, 48)
+    for figures in (together["metrics"], together["majority"]):
+        assert all(0 <= figures[name] <= 1 for name in ("auc", "group_auc", "accuracy", "ece"))
+
+
+def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, tmp_path: Path) -> None:
+    arguments = ("warmup", "--memory", folder / "memory", "--labels", "0.5", *QUICK, "--predictor", tmp_path / "p")
+    text = run(*arguments).stdout
+    figures = json.loads((folder / "warmup.json").read_text())["held_out"][0]
+    for name, part in (("memreward", "metrics"), ("majority vote", "majority")):
+        (line,) = [line for line in text.splitlines() if f" {name} " in line]
+        assert [f"{figures[part][key]:.3f}" for key in ("auc", "group_auc", "accuracy", "ece")] == [
+            cell.strip() for cell in line.split("│")[5:-1]
+        ]
 
 
 def test_warmup_again_adds_nothing_and_spends_nothing(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -248,17 +249,45 @@ def test_saved_and_loaded_it_predicts_the_same(tmp_path: Path, synthetic: Callab
     assert loaded.threshold == predictor.threshold
 
 
-def test_a_newer_format_and_damaged_files_are_refused(tmp_path: Path, synthetic: Callable[..., Any]) -> None:
+def test_other_formats_and_damaged_files_are_refused(tmp_path: Path, synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
     GraphPredictor(replace(QUICK, epochs=1)).fit(known.features, known.correct).save(tmp_path)
     described = tmp_path / "predictor.json"
     text = described.read_text()
-    described.write_text(text.replace('"format": 1', '"format": 9'))
-    with pytest.raises(SchemaVersionError, match="update memreward"):
-        GraphPredictor.load(tmp_path)
-    described.write_text(text[:50])
+    for other, message in ((99, "update memreward"), (1, "run warmup again")):
+        described.write_text(json.dumps(json.loads(text) | {"format": other}))
+        with pytest.raises(StoreError, match=message) as caught:
+            GraphPredictor.load(tmp_path)
+        assert isinstance(caught.value, SchemaVersionError) == (other == 99)
+    for damaged in (text[:50], "[]", '"format"'):
+        described.write_text(damaged)
+        with pytest.raises(StoreError, match="run warmup"):
+            GraphPredictor.load(tmp_path)
+    described.write_text(text)
+    (tensors,) = tmp_path.glob("*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:100])
     with pytest.raises(StoreError, match="run warmup"):
         GraphPredictor.load(tmp_path)
+
+
+def test_a_save_that_is_cut_off_leaves_the_predictor_before_it(
+    tmp_path: Path, synthetic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, new = synthetic(queries=20, seed=0), synthetic(queries=6, seed=1).features
+    first, second = (GraphPredictor(QUICK, seed=seed).fit(known.features, known.correct) for seed in (0, 1))
+    first.save(tmp_path)
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            second.save(tmp_path)
+    assert np.array_equal(GraphPredictor.load(tmp_path).predict(new).value, first.predict(new).value)
+    second.save(tmp_path)
+    assert np.array_equal(GraphPredictor.load(tmp_path).predict(new).value, second.predict(new).value)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_features_of_another_shape_are_refused(synthetic: Callable[..., Any]) -> None:

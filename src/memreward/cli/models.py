@@ -68,9 +68,15 @@ def chosen_models(encoder: str | None, reader: str | None, recorded: Models | No
 
 
 def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None:
-    """Write what a warmup was asked to do beside its predictor."""
+    """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
+
+    In this order a process that is killed between the two leaves no predictor whose encoder is not known.
+    """
     record = {"encoder": models.encoder, "reader": models.reader, **settings}
-    (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{_RECORD}.partial"
+    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(folder / _RECORD)
 
 
 def recorded_models(folder: Path) -> Models | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,13 @@ from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ReaderName, chosen_models, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
+from memreward.experiments.results import HEADINGS
 from memreward.predict.config import PredictorConfig
 from memreward.types import Group
 
 if TYPE_CHECKING:
     from memreward.memory import Budget
+    from memreward.predict.held_out import HeldOut
 
 OTHER_NAMES = {"labels": "label-inputs", "evidence": "evidence-inputs", "text": "text-inputs"}
 
@@ -95,7 +97,9 @@ def warmup(
             reader=models.load_reader(steps),
             progress=partial(steps, "training steps"),
         )
-        made.save(folder)
+    spent = store.ledger.totals()
+    write_record(folder, models, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
+    made.save(folder)
     report = {
         "memory": {"uri": memory, **store.counts()},
         "added": asdict(added),
@@ -104,19 +108,29 @@ def warmup(
         "labels": made.provenance.labels,
         "seed": seed,
         "threshold": made.threshold,
+        "held_out": [figures.to_dict() for figures in made.held_out],
         "seconds": round(time.monotonic() - started, 1),
-        "ledger": store.ledger.totals(),
+        "ledger": spent,
     }
-    asked = {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": report["ledger"]}
-    write_record(folder, models, asked)
-    _print(output, report)
+    _print(output, report, made.held_out)
     output.result(report)
 
 
-def _print(output: Output, report: Mapping[str, Any]) -> None:
+def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut]) -> None:
     shown = ("labelled_queries", "labels", "threshold", "seconds", "predictor")
     counts = [(f"{name} in memory", report["memory"][name]) for name in ("queries", "rollouts")]
     output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
+    measures = ("auc", "group_auc", "accuracy", "ece")
+    output.table(
+        "On the labelled rollouts, each predicted blind to its label (calibration and threshold were fitted on them)",
+        ("domain", "queries", "rollouts", "predictor", *(HEADINGS[name] for name in measures)),
+        [
+            (part.domain, part.queries, part.rollouts, name, *(getattr(metrics, measure) for measure in measures))
+            # All domains together say nothing more where there is one.
+            for part in (held_out if len(held_out) > 2 else held_out[1:])
+            for name, metrics in (("memreward", part.metrics), ("majority vote", part.majority))
+        ],
+    )
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:

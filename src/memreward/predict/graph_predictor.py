@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +19,8 @@ from torch import Tensor
 from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
-from memreward.predict.crossfit import CrossFit, Member, Progress, crossfit
+from memreward.predict.crossfit import Member, Progress, crossfit
+from memreward.predict.held_out import HeldOut, held_out_figures
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
@@ -25,8 +28,10 @@ from memreward.predict.scorer import FrozenMemory, Scorer
 from memreward.predict.subset import subset
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the saved form."""
+TENSORS = "tensors-"
+"""How the names of files of tensors begin."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,14 @@ class GraphPredictor:
         scorer: The K models and their memory, after `fit` or `load`.
         calibration: From held-out logits to probabilities, with the threshold.
         correction: Weight of the network's output beside the linear part's, chosen on held-out folds.
+        held_out: Figures on the labelled rollouts, each predicted blind to its query: over all domains, then by domain.
     """
 
     scorer: Scorer
     calibration: Calibration
     correction: float
     shape: Shape
+    held_out: tuple[HeldOut, ...]
 
     def __init__(
         self,
@@ -103,11 +110,14 @@ class GraphPredictor:
         labelled = np.unique(features.group[labels >= 0])
         rows = np.flatnonzero(np.isin(features.group, labelled))
         known = subset(features, rows)
-        label = torch.from_numpy(np.where(labels[rows] < 0, UNKNOWN, labels[rows]).astype(np.int64))
+        verdicts = labels[rows]
+        label = torch.from_numpy(np.where(verdicts < 0, UNKNOWN, verdicts).astype(np.int64))
         fitted = crossfit(known, label, self.config, self.seed, self._progress)
         self.shape = Shape.of(features)
         self.correction, self.best_step = fitted.correction, fitted.best_step
-        self.calibration = _calibrate(fitted, label, known)
+        self.calibration = fit_calibration(fitted.held_out.numpy(), verdicts, known.group)
+        values = self.calibration.apply(fitted.held_out.numpy()).astype(np.float32)
+        self.held_out = held_out_figures(known, verdicts, values, self.threshold)
         self.scorer = Scorer.freeze(fitted, known, label, self.config)
         return self
 
@@ -139,9 +149,36 @@ class GraphPredictor:
             tuple(reasons.tolist()),
         )
 
-    def save(self, folder: str | Path) -> None:
-        """Write `predictor.safetensors` and `predictor.json`; the folder is made if absent."""
+    def save(self, folder: str | Path, *, provenance: Mapping[str, Any] | None = None) -> None:
+        """Write the predictor; the folder is made if absent.
+
+        A process that is killed here leaves the predictor that was there before, whole: `predictor.json` names the file
+        of tensors that it belongs to, and is replaced in one step after that file is written.
+
+        Args:
+            folder: Holds one predictor.
+            provenance: How it came to be, as JSON values; kept in `predictor.json`.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
         target = Path(folder)
+        about = self._describe() | {"provenance": dict(provenance or {})}
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            about["tensors"] = _write_tensors(target, self._tensors())
+            unfinished = target / "predictor.json.partial"
+            unfinished.write_text(json.dumps(about, indent=1), encoding="utf-8")
+            unfinished.replace(target / "predictor.json")
+            for path in target.glob(f"{TENSORS}*"):
+                if path.name != about["tensors"]:
+                    path.unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"cannot write the predictor to {target}: {error}; free space or choose another folder"
+            ) from error
+
+    def _tensors(self) -> dict[str, Tensor]:
         memory = self.scorer.memory
         tensors = {"memory.vectors": memory.vectors, "memory.folds": memory.folds}
         tensors |= {f"memory.labelled.{key}": value for key, value in vars(memory.labelled).items()}
@@ -149,14 +186,7 @@ class GraphPredictor:
             tensors |= {f"{number}.linear.weight": member.linear.weight, f"{number}.linear.bias": member.linear.bias}
             tensors |= {f"{number}.network.{key}": value for key, value in member.network.state_dict().items()}
             tensors |= {f"{number}.states.{layer}": state for layer, state in enumerate(states)}
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            _replace(target / "predictor.safetensors", lambda path: save_file(_separate(tensors), path))
-            _replace(target / "predictor.json", lambda path: path.write_text(json.dumps(self._describe(), indent=1)))
-        except (OSError, SafetensorError) as error:
-            raise StoreError(
-                f"cannot write the predictor to {target}: {error}; free space or choose another folder"
-            ) from error
+        return {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
 
     def _describe(self) -> dict[str, Any]:
         scaler = self.scorer.scaler
@@ -171,6 +201,7 @@ class GraphPredictor:
             "shape": {"evidence_names": self.shape.evidence_names, "text_dims": self.shape.text_dims},
             "members": [m.fold for m in self.scorer.members],
             "query_ids": self.scorer.memory.query_ids,
+            "held_out": [figures.to_dict() for figures in self.held_out],
         }
 
     @classmethod
@@ -178,40 +209,59 @@ class GraphPredictor:
         """Read what `save` wrote. Nothing is unpickled.
 
         Raises:
-            StoreError: if the files are absent or damaged.
+            StoreError: if the files are absent or damaged, or of an older format.
             SchemaVersionError: if a newer release wrote them.
         """
         source = Path(folder)
+        about = describe_saved(source)
         try:
-            about = json.loads((source / "predictor.json").read_text())
-            tensors = load_file(source / "predictor.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise StoreError(f"no predictor can be read from {source}: {error}; run warmup with this folder") from error
-        if about["format"] > FORMAT:
-            raise SchemaVersionError(
-                f"{source} holds a predictor of format {about['format']}, this release reads {FORMAT}: update memreward"
-            )
+            tensors = load_file(source / about["tensors"])
+        except (OSError, SafetensorError) as error:
+            raise _unreadable(source, error) from error
         predictor = cls(PredictorConfig.from_dict(about["config"]), about["seed"], about["name"])
         predictor.correction = about["correction"]
         predictor.calibration = Calibration.from_dict(about["calibration"])
+        predictor.held_out = tuple(HeldOut.from_dict(figures) for figures in about["held_out"])
         predictor.shape = Shape(tuple(about["shape"]["evidence_names"]), about["shape"]["text_dims"])
         predictor.scorer = _rebuild_scorer(about, tensors, predictor.config, predictor.shape)
         return predictor
 
 
-def _calibrate(fitted: CrossFit, label: Tensor, features: Features) -> Calibration:
-    known = np.where(label.numpy() == UNKNOWN, -1, label.numpy())
-    return fit_calibration(fitted.held_out.numpy(), known, features.group)
+def describe_saved(folder: str | Path) -> dict[str, Any]:
+    """Return what `GraphPredictor.save` wrote to `predictor.json`.
+
+    Raises:
+        StoreError: if the file is absent or damaged, or of an older format.
+        SchemaVersionError: if a newer release wrote it.
+    """
+    try:
+        about: dict[str, Any] = json.loads((Path(folder) / "predictor.json").read_text(encoding="utf-8"))
+        written = int(about["format"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _unreadable(folder, error) from error
+    if written > FORMAT:
+        raise SchemaVersionError(
+            f"{folder} holds a predictor of format {written}, this release reads {FORMAT}: update memreward"
+        )
+    if written < FORMAT:
+        raise StoreError(
+            f"{folder} holds a predictor of format {written}, this release reads {FORMAT}: run warmup again; the "
+            "labels that the ledger holds cost nothing again"
+        )
+    return about
 
 
-def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+def _unreadable(folder: str | Path, error: Exception) -> StoreError:
+    return StoreError(f"no predictor can be read from {folder}: {error}; run warmup with this folder")
 
 
-def _replace(path: Path, write: Any) -> None:
-    partial = path.with_suffix(path.suffix + ".partial")
-    write(partial)
-    partial.replace(path)
+def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> str:
+    """Write a file named by its content, so that it never takes the place of another predictor's; return its name."""
+    unfinished = folder / "tensors.partial"
+    save_file(tensors, unfinished)
+    with unfinished.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return unfinished.rename(folder / f"{TENSORS}{digest[:16]}.safetensors").name
 
 
 def _rebuild_scorer(about: dict[str, Any], tensors: dict[str, Tensor], config: PredictorConfig, shape: Shape) -> Scorer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +19,9 @@ from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Progress
 from memreward.predict.explain import Explanation, explain
-from memreward.predict.graph_predictor import GraphPredictor
-from memreward.types import Encoder, Label, LabelError, Rollout, Score, StoreError
+from memreward.predict.graph_predictor import GraphPredictor, describe_saved
+from memreward.predict.held_out import HeldOut
+from memreward.types import Encoder, Label, LabelError, Prediction, Rollout, Score, StoreError
 
 WARMUP = "warmup"
 """The ledger's name for labels that train, calibrate and stop the predictor."""
@@ -110,6 +110,11 @@ class RewardPredictor:
         """Value from which a rollout is held to be right, chosen on held-out folds."""
         return self.model.threshold
 
+    @property
+    def held_out(self) -> tuple[HeldOut, ...]:
+        """Figures on the labelled rollouts beside majority vote's, over all domains, then by domain; no label more."""
+        return self.model.held_out
+
     def score(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
 
@@ -132,15 +137,7 @@ class RewardPredictor:
 
     def _score_together(self, rollouts: Sequence[Rollout]) -> list[Score]:
         prediction = self.model.predict(self.featurizer.features(self.pool(rollouts)))
-        return [
-            Score(None if np.isnan(value) else float(value), float(confidence), reason)
-            for value, confidence, reason in zip(
-                prediction.value[: len(rollouts)],
-                prediction.confidence[: len(rollouts)],
-                prediction.reasons[: len(rollouts)],
-                strict=True,
-            )
-        ]
+        return [_score(prediction, row) for row in range(len(rollouts))]
 
     def pool(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """Return `rollouts` and, after them, the recent other rollouts of their queries in memory."""
@@ -149,19 +146,27 @@ class RewardPredictor:
         earlier = self.memory.groups(queries, recent=self.model.config.recent)
         return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
 
-    def explain(self, rollout: Rollout) -> Explanation:
-        """Say what moved the score of one rollout: its neighbours in memory and its evidence."""
-        features = self.featurizer.features(self.pool([rollout]))
-        (score,) = self._score_together([rollout])
-        return explain(self.model, features, 0, score)
+    def explain(self, rollout: Rollout, *, beside: Sequence[Rollout] = ()) -> Explanation:
+        """Say what moved the score of one rollout: its neighbours in memory and its evidence.
+
+        Args:
+            rollout: The one to explain.
+            beside: Its group, with it or without it. The score is the one that `score` gives it among them; without
+                its group a rollout that memory does not hold has only memory's rollouts to agree with.
+        """
+        ids = [other.id for other in beside]
+        together = list(beside) if rollout.id in ids else [rollout, *beside]
+        row = ids.index(rollout.id) if rollout.id in ids else 0
+        features = self.featurizer.features(self.pool(together))
+        return explain(self.model, features, row, _score(self.model.predict(features), row))
 
     def save(self, folder: str | Path) -> None:
-        """Write the predictor to a folder; memory stays where it is."""
-        self.model.save(folder)
-        try:
-            (Path(folder) / "provenance.json").write_text(json.dumps(vars(self.provenance), indent=1))
-        except OSError as error:
-            raise StoreError(f"cannot write {folder}: {error}; free space or choose another folder") from error
+        """Write the predictor and its provenance to a folder; memory stays where it is.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        self.model.save(folder, provenance=vars(self.provenance))
 
     @classmethod
     def load(
@@ -177,11 +182,11 @@ class RewardPredictor:
         Raises:
             StoreError: if the files are absent or damaged, or another encoder is given than warmup had.
         """
-        model = GraphPredictor.load(folder)
         try:
-            provenance = Provenance(**json.loads((Path(folder) / "provenance.json").read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise StoreError(f"no predictor can be read from {folder}: {error}; run warmup with this folder") from error
+            provenance = Provenance(**describe_saved(folder)["provenance"])
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{folder} says not how its predictor came to be ({error}); warm up again") from error
+        model = GraphPredictor.load(folder)
         cached = _cached(memory, encoder)
         if cached.name != provenance.encoder:
             raise StoreError(
@@ -189,6 +194,11 @@ class RewardPredictor:
                 "load it with that encoder, or warm up again"
             )
         return cls(memory, Featurizer(cached, reader), model, provenance)
+
+
+def _score(prediction: Prediction, row: int) -> Score:
+    value = float(prediction.value[row])
+    return Score(None if np.isnan(value) else value, float(prediction.confidence[row]), prediction.reasons[row])
 
 
 def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
