@@ -184,6 +184,26 @@ def test_another_encoder_than_warmup_s_is_refused(
         RewardPredictor.load(tmp_path, memory, encoder=HashingEncoder(32))
 
 
+def test_an_explanation_has_the_score_of_the_rollout_in_its_group(predictor: RewardPredictor) -> None:
+    for group in make_groups(3, seed=8, prefix="group"):
+        scores = predictor.score(group.rollouts)
+        for row, rollout in enumerate(group.rollouts):
+            assert predictor.explain(rollout, beside=group.rollouts).score == scores[row]
+        others = predictor.explain(group.rollouts[2], beside=group.rollouts[:2] + group.rollouts[3:]).score
+        assert others.value == pytest.approx(scores[2].value, abs=1e-5)
+        alone = predictor.explain(group.rollouts[0])
+        assert alone.score == predictor.score([group.rollouts[0]])[0]
+        assert alone.score.value != pytest.approx(scores[0].value, abs=1e-3)
+
+
+def test_explaining_reads_the_texts_once(predictor: RewardPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    group, calls = make_groups(1, seed=9, prefix="once")[0], []
+    features = predictor.featurizer.features
+    monkeypatch.setattr(predictor.featurizer, "features", lambda given: calls.append(len(given)) or features(given))
+    predictor.explain(group.rollouts[0], beside=group.rollouts)
+    assert calls == [6]
+
+
 def test_explanation_adds_up_to_the_score_s_evidence(predictor: RewardPredictor) -> None:
     rollout = make_groups(1, seed=7, prefix="why")[0].rollouts[0]
     why = predictor.explain(rollout)

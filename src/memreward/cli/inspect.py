@@ -13,7 +13,7 @@ from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predic
 from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ReaderName
 from memreward.cli.output import Output
-from memreward.types import DataError, Rollout
+from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:
     from memreward.memory import ExperienceMemory
@@ -43,16 +43,11 @@ def inspect(
       memreward inspect q17/3 --memory runs/memory
       memreward inspect q17/3 --memory runs/memory --file new.jsonl --json
     """
-    from memreward.predict.explain import explain
-
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, predictor, encoder, reader, steps)
-        rollout, others = _found(rollout_id, file, made.memory, output)
-        # The rollout goes first, with its whole group: agreement is what most scores rest on.
-        together = [rollout, *others]
-        score = made.score(together)[0]
-        explanation = explain(made.model, made.featurizer.features(made.pool(together)), 0, score)
+        rollout, group = _found(rollout_id, file, made.memory, output)
+        explanation = made.explain(rollout, beside=group.rollouts)
     texts = {
         group.query.id: group.query.text for group in made.memory.groups([n.query_id for n in explanation.neighbours])
     }
@@ -65,7 +60,7 @@ def inspect(
             "query_id": rollout.query.id,
             "query": rollout.query.text,
             "answer": rollout.answer,
-            **asdict(score),
+            **asdict(explanation.score),
             "neighbours": neighbours,
             "evidence": evidence,
             "network": explanation.network,
@@ -73,15 +68,13 @@ def inspect(
     )
 
 
-def _found(
-    rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output
-) -> tuple[Rollout, list[Rollout]]:
-    """Return the rollout and the others of its group, from a file or from memory."""
+def _found(rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output) -> tuple[Rollout, Group]:
+    """Return the rollout and its group, from a file or from memory."""
     groups = read_files([file], output, skip_bad=True, duplicates="keep") if file else memory.groups()
     for group in groups:
         for rollout in group.rollouts:
             if rollout.id == rollout_id:
-                return rollout, [other for other in group.rollouts if other.id != rollout_id]
+                return rollout, group
     where = f"the file {file}" if file else f"the memory {memory.uri}"
     raise DataError(
         f"rollout {rollout_id!r} is not in {where}; give an id as score writes it, or name its file by --file"
