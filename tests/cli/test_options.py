@@ -54,6 +54,17 @@ class Outer:
             raise ConfigurationError(f"rate={self.rate} is above 1")
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A whole.
+
+    Attributes:
+        outer: A part without a default.
+    """
+
+    outer: Outer
+
+
 def application(base: Outer | None = None, **arguments: Any) -> typer.Typer:
     app = typer.Typer()
 
@@ -94,6 +105,25 @@ def test_only_given_options_change_a_preset() -> None:
 def test_a_field_can_have_another_option() -> None:
     app = application(names={"rate": "speed", "inner.width": "w"})
     assert values("--name", "n", "--speed", "0.1", "--w", "2", app=app)[2:4] == [2, 0.1]
+
+
+@pytest.mark.parametrize(("prefix", "option"), [("", "--width"), ("my_part", "--my-part-width")])
+def test_a_nested_part_can_have_another_prefix_or_none(prefix: str, option: str) -> None:
+    assert values("--name", "n", option, "2", app=application(names={"inner": prefix}))[2] == 2
+
+
+def test_a_part_without_a_default_is_made_of_its_options() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    @options_from("settings", Whole, panel="Whole")
+    def show(settings: Changes[Whole]) -> None:
+        outer = settings.made().outer
+        typer.echo(json.dumps([outer.name, outer.rate, outer.inner.width]))
+
+    assert values("--outer-name", "n", "--outer-rate", "0.2", app=app) == ["n", 0.2, 3]
+    assert values("--outer-name", "n", "--outer-inner-width", "5", app=app) == ["n", 0.5, 5]
+    assert "--outer-name" in CliRunner().invoke(app, [], env={"COLUMNS": "200"}).output
 
 
 @pytest.mark.parametrize(

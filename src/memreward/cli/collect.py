@@ -10,7 +10,7 @@ from memreward.policy.collect import CollectConfig
 
 
 @ends_well("Finished groups are kept in the journal: run the same command again to go on from there.")
-@options_from("settings", CollectConfig, panel="Collecting", names={"output": "out"})
+@options_from("settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "local": ""})
 def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> None:
     """Sample groups of rollouts from a local causal language model into a rollout file.
 

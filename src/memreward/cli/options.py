@@ -58,7 +58,8 @@ def options_from(
         config: The dataclass.
         panel: Heading of the options in `--help`.
         leave_out: Fields without an option.
-        names: Option by field, where the field's own name is taken or unclear.
+        names: Option by field, where the field's own name is taken or unclear. For a nested dataclass, what stands in
+            front of its options; "" for nothing.
 
     Raises:
         TypeError: when the command is made, if a field has a type that no option can hold.
@@ -111,16 +112,18 @@ class _Setting:
         )
 
 
-def _settings(config: type[Any], names: Mapping[str, str], above: tuple[str, ...] = ()) -> Iterator[_Setting]:
+def _settings(
+    config: type[Any], names: Mapping[str, str], above: tuple[str, ...] = (), prefix: str = ""
+) -> Iterator[_Setting]:
     hints = get_type_hints(config)
     texts = attribute_texts(config)
     for item in fields(config):
         path = (*above, item.name)
+        flag = names.get(".".join(path), "-".join(filter(None, (prefix, item.name)))).replace("_", "-")
         if is_dataclass(hints[item.name]):
-            yield from _settings(hints[item.name], names, path)
+            yield from _settings(hints[item.name], names, path, flag)
             continue
         parameter = "_".join((config.__name__, *path))
-        flag = names.get(".".join(path), "-".join(path)).replace("_", "-")
         yield _Setting(parameter, path, hints[item.name], _default(item), texts.get(item.name, ""), flag)
 
 
@@ -167,8 +170,10 @@ def _shown(default: Any) -> str | bool:
 
 def _built(config: Any, base: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
     changes = {path[0]: value for path, value in values.items() if len(path) == 1}
+    kinds = get_type_hints(config)
     defaults = {item.name: _default(item) for item in fields(config)}
     for name in {path[0] for path in values if len(path) > 1}:
         part = defaults[name] if base is None else getattr(base, name)
-        changes[name] = _built(type(part), part, {path[1:]: v for path, v in values.items() if path[0] == name})
+        below = {path[1:]: value for path, value in values.items() if path[0] == name}
+        changes[name] = _built(kinds[name], None if part is MISSING else part, below)
     return config(**changes) if base is None else replace(base, **changes)

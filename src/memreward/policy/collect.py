@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,12 +16,10 @@ from memreward.data import read_groups, write_groups
 from memreward.data.families import FAMILIES, questions
 from memreward.parsing import equivalent, parse_rollout
 from memreward.policy.journal import Journal
-from memreward.policy.prompts import load_template, render
-from memreward.policy.settings import SamplerConfig
-from memreward.types import ConfigurationError, Group, Query, Rollout, Truth, content_hash
-
-if TYPE_CHECKING:
-    from memreward.policy.sampling import Prompt, SampledGroup, Sampler
+from memreward.policy.prompts import load_template
+from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
+from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.types import ConfigurationError, Group, Query, Rollout, Truth
 
 _SECONDS_BETWEEN_LINES = 30.0
 _GENERATED_LICENSE = "Apache-2.0"
@@ -35,39 +33,24 @@ class CollectConfig:
     Attributes:
         output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a journal
             beside it.
-        model: Folder of a checkpoint, or its name on the hub.
+        sampling: The model, and what is sampled.
         questions: What to ask: "FAMILY:COUNT" for generated questions, "FILE" or "FILE:COUNT" for the (first)
             questions of a rollout file.
-        rollouts: Rollouts a query.
-        temperature: Divides the logits; 0 decodes greedily.
-        top_p: Share of the probability that sampling is confined to, in (0, 1].
-        max_new_tokens: Length limit of a rollout in tokens.
-        seed: Seeds generated questions and sampling.
-        groups_per_batch: Groups decoded together; does not change what is sampled.
-        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
-        device: "auto" takes CUDA where there is one.
-        threads: CPU threads for torch; 0 leaves torch's choice.
+        local: How a model in this process is run.
         templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
-        chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
-        model_name: How the file names the model; "" for the last part of `model`.
+        model_name: How the file names the model; "" for the last part of the model's.
         license: Licence of the rollouts, written into the file; "" for that of the questions.
         logprob_decimals: Decimals that token log-probabilities are rounded to.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
     """
 
     output: str
-    model: str
+    sampling: SamplingConfig
     questions: tuple[str, ...] = ("gsm_symbolic:100",)
-    rollouts: int = 8
-    temperature: float = 0.8
-    top_p: float = 0.95
-    max_new_tokens: int = 256
-    seed: int = 0
-    groups_per_batch: int = 8
-    dtype: str = "float32"
-    device: str = "auto"
-    threads: int = 0
+    local: LocalConfig = field(default_factory=LocalConfig)
     templates: str = ""
-    chat_template: str = ""
     model_name: str = ""
     license: str = ""
     logprob_decimals: int = 3
@@ -79,17 +62,11 @@ class CollectConfig:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
         if not 0 <= self.logprob_decimals <= 9:
             raise ConfigurationError(f"logprob_decimals is {self.logprob_decimals}: use 0 to 9")
-        _ = self.sampler
 
     @property
     def name(self) -> str:
         """How the file names the model."""
-        return self.model_name or Path(self.model).name
-
-    @property
-    def sampler(self) -> SamplerConfig:
-        """The part that the sampler needs; making it checks it."""
-        return SamplerConfig(**{field.name: getattr(self, field.name) for field in fields(SamplerConfig)})
+        return self.model_name or Path(self.sampling.model).name
 
 
 @dataclass(frozen=True)
@@ -97,11 +74,10 @@ class _Question:
     query: Query
     truth: Truth
     provenance: dict[str, Any]
-    prompt: Prompt
-    prompt_hash: str
+    prompt: AnyPrompt
 
 
-def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler | None = None) -> Path:
+def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[Any] | None = None) -> Path:
     """Sample every question and write the rollout file.
 
     Each finished group is synced to a journal, `<output>.journal`, before it counts as done. Running the same
@@ -111,7 +87,7 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler | 
     Args:
         config: What to do.
         progress: Show groups, tokens/s and the time left, or a line every 30 s where there is no terminal.
-        sampler: A sampler already loaded; its settings are replaced by `config`'s.
+        sampler: A sampler already made, of the model that `config` names; its `config` is replaced.
 
     Returns:
         The path of the file.
@@ -128,15 +104,15 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler | 
     asked = _questions(config)
     with Journal.open(path, _settings(config)) as journal:
         sampler = _sampler(config, sampler)
-        prompted = _prompted(asked, config, sampler.tokenizer)
+        prompted = _prompted(asked, config, sampler)
         _refuse_changed_prompts(path, journal, prompted)
         done = {record["id"] for record in journal.records}
         waiting = [question for question in prompted if question.query.id not in done]
-        hashes = {question.query.id: question.prompt_hash for question in waiting}
+        digests = {question.query.id: question.prompt.digest for question in waiting}
         with _reporting(len(prompted), len(prompted) - len(waiting), progress) as report:
             for group in sampler.sample([question.prompt for question in waiting]):
-                journal.append(_record(group, hashes[group.id], config.logprob_decimals))
-                report(sampler.tokens_sampled)
+                journal.append(_record(group, digests[group.id], config.logprob_decimals))
+                report(group.usage)
         records = {record["id"]: record for record in journal.records}
         write_groups(output, (_group(question, records[question.query.id], config) for question in prompted))
     if records.keys() <= {question.query.id for question in prompted}:
@@ -146,17 +122,21 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler | 
 
 def _settings(config: CollectConfig) -> dict[str, Any]:
     """What decides the samples of a given prompt; the rest may change between two runs."""
-    names = ("model", "rollouts", "temperature", "top_p", "max_new_tokens", "seed", "dtype", "logprob_decimals")
-    return {**{name: getattr(config, name) for name in names}, "model": config.name}
+    return {
+        **asdict(config.sampling),
+        "model": config.name,
+        "dtype": config.local.dtype,
+        "logprob_decimals": config.logprob_decimals,
+    }
 
 
-def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
-    from memreward.policy.sampling import Sampler
+def _sampler(config: CollectConfig, sampler: Sampler[Any] | None) -> Sampler[Any]:
+    if sampler is not None:
+        sampler.config = config.sampling
+        return sampler
+    from memreward.policy.local import LocalSampler
 
-    if sampler is None:
-        return Sampler(config.sampler)
-    sampler.config = config.sampler
-    return sampler
+    return LocalSampler(config.sampling, config.local)
 
 
 def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]]]:
@@ -164,7 +144,7 @@ def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]
     placed: list[tuple[float, tuple[Query, Truth, dict[str, Any]]]] = []
     seen: set[str] = set()
     for source in config.questions:
-        found = list(_source(source, config.seed))
+        found = list(_source(source, config.sampling.seed))
         for index, question in enumerate(found):
             if question[0].id in seen:
                 raise ConfigurationError(f"question {question[0].id!r} is asked twice: name {source!r} once")
@@ -195,65 +175,44 @@ def _source(source: str, seed: int) -> Iterator[tuple[Query, Truth, dict[str, An
 
 
 def _prompted(
-    asked: Sequence[tuple[Query, Truth, dict[str, Any]]], config: CollectConfig, tokenizer: Any
+    asked: Sequence[tuple[Query, Truth, dict[str, Any]]], config: CollectConfig, sampler: Sampler[Any]
 ) -> list[_Question]:
-    from memreward.policy.sampling import Prompt
-
-    chat_template = _chat_template(config.chat_template)
     templates = [load_template(query, config.templates) for query, _, _ in asked]
-    tokens = [
-        render(tokenizer, template.messages(query.text), chat_template)
+    chats = [
+        Chat(query.id, template.name, template.messages(query.text))
         for template, (query, _, _) in zip(templates, asked, strict=True)
     ]
-    alike: dict[str, list[tuple[int, ...]]] = {}
-    for template, prompt in zip(templates, tokens, strict=True):
-        alike.setdefault(template.name, []).append(prompt)
-    shared = {name: _common_prefix(prompts) for name, prompts in alike.items()}
     return [
-        _Question(
-            query,
-            Truth(truth.reference),
-            {**provenance, "prompt": template.name},
-            Prompt(query.id, prompt, shared[template.name]),
-            content_hash(repr(prompt)),
-        )
-        for (query, truth, provenance), template, prompt in zip(asked, templates, tokens, strict=True)
+        _Question(query, Truth(truth.reference), {**provenance, "prompt": chat.template}, prompt)
+        for (query, truth, provenance), chat, prompt in zip(asked, chats, sampler.prompts(chats), strict=True)
     ]
-
-
-def _chat_template(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8") if path else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"chat_template {path!r} cannot be read ({error}): name a Jinja file") from error
-
-
-def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
-    """Number of leading tokens that all prompts have. The least and the greatest of them differ first."""
-    least, greatest = min(prompts), max(prompts)
-    return next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
 
 
 def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Question]) -> None:
-    hashes = {question.query.id: question.prompt_hash for question in prompted}
+    digests = {question.query.id: question.prompt.digest for question in prompted}
     for record in journal.records:
-        if hashes.get(record["id"], record["prompt_hash"]) != record["prompt_hash"]:
+        if digests.get(record["id"], record["prompt_hash"]) != record["prompt_hash"]:
             raise ConfigurationError(
                 f"{path}: query {record['id']!r} was sampled with another prompt (template, tokenizer or question has "
                 "changed); restore it, or delete the journal or choose another output to begin anew"
             )
 
 
-def _record(group: SampledGroup, prompt_hash: str, decimals: int) -> dict[str, Any]:
+def _record(group: SampledGroup, prompt_digest: str, decimals: int) -> dict[str, Any]:
     rollouts = [
         {
             "text": sample.text,
-            "token_logprobs": [round(logprob, decimals) + 0.0 for logprob in sample.token_logprobs],
+            "token_logprobs": _rounded(sample.token_logprobs, decimals),
             "truncated": sample.truncated,
         }
         for sample in group.samples
     ]
-    return {"id": group.id, "prompt_hash": prompt_hash, "rollouts": rollouts}
+    return {"id": group.id, "prompt_hash": prompt_digest, "rollouts": rollouts}
+
+
+def _rounded(logprobs: Sequence[float] | None, decimals: int) -> list[float] | None:
+    # Adding 0.0 makes -0.0 a plain zero.
+    return None if logprobs is None else [round(logprob, decimals) + 0.0 for logprob in logprobs]
 
 
 def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
@@ -288,8 +247,8 @@ def _verdict(rollout: Rollout, reference: str | None) -> bool | None:
 
 
 @contextmanager
-def _reporting(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of tokens sampled so far whenever a group is finished."""
+def _reporting(total: int, done: int, shown: bool) -> Iterator[Callable[[Usage], None]]:
+    """A function to call with the tokens of a group whenever one is finished."""
     console = Console(stderr=True)
     state = _Rate(total, done)
     if not shown:
@@ -299,8 +258,8 @@ def _reporting(total: int, done: int, shown: bool) -> Iterator[Callable[[int], N
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("collecting", total=total, completed=done)
 
-            def update(tokens: int) -> None:
-                state.advance(tokens)
+            def update(usage: Usage) -> None:
+                state.advance(usage)
                 bar.update(task, completed=state.done, description=state.speed())
 
             yield update
@@ -315,17 +274,17 @@ class _Rate:
         self.total = total
         self.done = done
         self.begun = done
-        self.tokens = 0
+        self.usage = Usage()
         self.start = monotonic()
 
-    def advance(self, tokens: int) -> None:
+    def advance(self, usage: Usage) -> None:
         self.done += 1
-        self.tokens = tokens
+        self.usage += usage
 
     def speed(self) -> str:
         seconds = max(monotonic() - self.start, 1e-9)
         left = (self.total - self.done) * seconds / (self.done - self.begun)
-        return f"{self.tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
+        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
 
 
 class _Lines:
@@ -336,8 +295,8 @@ class _Lines:
         self.console = console
         self.last = monotonic()
 
-    def __call__(self, tokens: int) -> None:
-        self.state.advance(tokens)
+    def __call__(self, usage: Usage) -> None:
+        self.state.advance(usage)
         now = monotonic()
         if self.state.done == self.state.total or now - self.last >= _SECONDS_BETWEEN_LINES:
             self.last = now

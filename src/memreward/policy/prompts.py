@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -68,7 +68,7 @@ def _read(name: str, file: Any) -> Template:
         ) from error
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], chat_template: str | None = None) -> tuple[int, ...]:
+def render(tokenizer: Any, messages: Sequence[Mapping[str, str]], chat_template: str | None = None) -> tuple[int, ...]:
     """Tokens of a chat up to where the model answers.
 
     Raises:

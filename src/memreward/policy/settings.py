@@ -1,4 +1,4 @@
-"""Settings of the sampler, without the libraries that it needs."""
+"""Settings of the samplers, without the libraries that they need."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from memreward.types import ConfigurationError
 
 
 @dataclass(frozen=True)
-class SamplerConfig:
-    """How rollouts are sampled.
+class SamplingConfig:
+    """What is sampled, whoever samples it.
 
     Attributes:
-        model: Folder of a checkpoint, or its name on the hub, that `AutoModelForCausalLM` loads.
-        rollouts: Rollouts a group, G >= 1.
+        model: Folder of a checkpoint, or its name on the hub.
+        rollouts: Rollouts a query, G >= 1.
         temperature: Divides the logits; 0 decodes greedily.
         top_p: Share of the probability that sampling is confined to, in (0, 1].
         max_new_tokens: Length limit of a rollout in tokens.
-        seed: Seeds every group together with its id.
-        groups_per_batch: Groups that are decoded together.
-        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
-        device: "auto" takes CUDA where there is one.
-        threads: Threads torch computes with on a CPU; 0 leaves torch's choice.
+        seed: Seeds every group together with its id, and generated questions.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -33,19 +29,41 @@ class SamplerConfig:
     top_p: float = 0.95
     max_new_tokens: int = 256
     seed: int = 0
-    groups_per_batch: int = 8
-    dtype: str = "float32"
-    device: str = "auto"
-    threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rollouts", "max_new_tokens", "groups_per_batch"):
+        for name in ("rollouts", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
         if not self.temperature >= 0:
             raise ConfigurationError(f"temperature is {self.temperature}: use 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ConfigurationError(f"top_p is {self.top_p}: use a share above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class LocalConfig:
+    """How a model in this process is run; but for `dtype`, nothing here changes what is sampled.
+
+    Attributes:
+        groups_per_batch: Groups decoded together.
+        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
+        device: "auto" takes CUDA where there is one.
+        threads: Threads torch computes with on a CPU; 0 leaves torch's choice.
+        chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    groups_per_batch: int = 8
+    dtype: str = "float32"
+    device: str = "auto"
+    threads: int = 0
+    chat_template: str = ""
+
+    def __post_init__(self) -> None:
+        if self.groups_per_batch < 1:
+            raise ConfigurationError(f"groups_per_batch is {self.groups_per_batch}: at least 1 is needed")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
         if self.threads < 0:

@@ -1,4 +1,4 @@
-"""Sample groups of rollouts from a local causal language model.
+"""Sample groups of rollouts from a causal language model in this process.
 
 A prompt is prefilled once and its key-value cache repeated for every rollout of its group. Groups are decoded
 together: as rows finish they are dropped, and the next waiting groups take their place. What several prompts have in
@@ -12,12 +12,15 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.policy.settings import SamplerConfig
+from memreward.policy.prompts import render
+from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
+from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, MissingExtraError, content_hash
 
 try:
@@ -44,35 +47,10 @@ class Prompt:
     tokens: tuple[int, ...]
     shared: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sampled completion.
-
-    Attributes:
-        text: The completion without special tokens.
-        tokens: The sampled tokens, with the stop token where there is one.
-        token_logprobs: Log-probability of each of `tokens` under the model itself (temperature 1, all tokens).
-        truncated: True if the length limit ended it.
-    """
-
-    text: str
-    tokens: tuple[int, ...]
-    token_logprobs: tuple[float, ...]
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SampledGroup:
-    """The G samples of one prompt.
-
-    Attributes:
-        id: The prompt's id.
-        samples: G samples.
-    """
-
-    id: str
-    samples: tuple[Sample, ...]
+    @property
+    def digest(self) -> str:
+        """Changes with the tokens."""
+        return content_hash(repr(self.tokens))
 
 
 @dataclass(eq=False)
@@ -90,6 +68,7 @@ class _Row:
 @dataclass(eq=False)
 class _OpenGroup:
     id: str
+    prompt_tokens: int
     rows: list[_Row] = field(default_factory=list)
 
 
@@ -196,33 +175,49 @@ def _invert(values: Tensor, indices: Tensor, total: Tensor, uniforms: Tensor, to
     return indices.gather(1, place).squeeze(1), enough
 
 
-class Sampler:
+class LocalSampler:
     """Samples groups from one model. Holds the weights; make one and keep it.
 
+    The log-probabilities of its samples are those under the model itself (temperature 1, all tokens).
+
     Args:
-        config: Model and settings.
+        config: Model, and what to sample.
+        local: How to run it.
         model: An `AutoModelForCausalLM` already loaded; by default `config.model` is loaded.
         tokenizer: Its tokenizer; by default `config.model`'s.
-
-    Attributes:
-        tokens_sampled: Tokens sampled since this object was made.
 
     Raises:
         ConfigurationError: if the model cannot be loaded, or its cache cannot be repeated.
     """
 
-    def __init__(self, config: SamplerConfig, *, model: Any = None, tokenizer: Any = None) -> None:
+    def __init__(
+        self, config: SamplingConfig, local: LocalConfig | None = None, *, model: Any = None, tokenizer: Any = None
+    ) -> None:
         self.config = config
-        self.device = _device(config.device)
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        self.local = local or LocalConfig()
+        self.device = _device(self.local.device)
+        if self.local.threads:
+            torch.set_num_threads(self.local.threads)
         self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
         if model is None:
-            model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, config.dtype))
+            model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, self.local.dtype))
         self.model = model.to(self.device).eval()
         self.stop_tokens = _stop_tokens(self.model, self.tokenizer)
-        self.tokens_sampled = 0
         self._preambles: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
+
+    def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
+        """Put chats into tokens; what all chats of a template begin with is marked as shared.
+
+        Raises:
+            ConfigurationError: if there is no chat template.
+        """
+        chat_template = _chat_template(self.local.chat_template)
+        tokens = [render(self.tokenizer, chat.messages, chat_template) for chat in chats]
+        alike: dict[str, list[tuple[int, ...]]] = {}
+        for chat, prompt in zip(chats, tokens, strict=True):
+            alike.setdefault(chat.template, []).append(prompt)
+        shared = {template: _common_prefix(prompts) for template, prompts in alike.items()}
+        return [Prompt(chat.id, prompt, shared[chat.template]) for chat, prompt in zip(chats, tokens, strict=True)]
 
     def sample(self, prompts: Iterable[Prompt]) -> Iterator[SampledGroup]:
         """Yield a group as soon as its last rollout is finished; the order is that of finishing.
@@ -231,7 +226,7 @@ class Sampler:
             ConfigurationError: if a prompt is empty.
         """
         waiting = deque(prompts)
-        capacity = self.config.groups_per_batch * self.config.rollouts
+        capacity = self.local.groups_per_batch * self.config.rollouts
         batch: _Batch | None = None
         while waiting or batch is not None:
             under_way = len(batch.rows) if batch is not None else 0
@@ -294,7 +289,7 @@ class Sampler:
         shape = (self.config.rollouts, self.config.max_new_tokens)
         seed = int(content_hash(f"{self.config.seed} {prompt.id}")[:16], 16)
         uniforms = np.random.default_rng(seed).random(shape)
-        group = _OpenGroup(prompt.id)
+        group = _OpenGroup(prompt.id, len(prompt.tokens))
         group.rows = [_Row(group, row) for row in uniforms]
         return group
 
@@ -327,7 +322,6 @@ class Sampler:
     def _append(self, row: _Row, token: int, logprob: float) -> None:
         row.tokens.append(token)
         row.token_logprobs.append(logprob)
-        self.tokens_sampled += 1
         row.truncated = token not in self.stop_tokens and len(row.tokens) == self.config.max_new_tokens
         row.finished = row.truncated or token in self.stop_tokens
 
@@ -341,7 +335,8 @@ class Sampler:
             )
             for row in group.rows
         )
-        return SampledGroup(group.id, tuple(samples))
+        usage = Usage(group.prompt_tokens, sum(len(row.tokens) for row in group.rows))
+        return SampledGroup(group.id, tuple(samples), usage)
 
     def _forward(
         self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[tuple[Tensor, Tensor]]
@@ -387,6 +382,19 @@ def _load(loader: Any, name: str, **options: Any) -> Any:
         raise ConfigurationError(
             f"model {name!r} cannot be loaded{offline}: {error}; give the folder of a checkpoint, or a name on the hub"
         ) from error
+
+
+def _chat_template(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"chat_template {path!r} cannot be read ({error}): name a Jinja file") from error
+
+
+def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
+    """Number of leading tokens that all prompts have. The least and the greatest of them differ first."""
+    least, greatest = min(prompts), max(prompts)
+    return next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
 
 
 def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -7,11 +7,14 @@ import pytest
 import torch
 from tiny_model import tiny_model, tiny_tokenizer
 
-from memreward.policy.sampling import Prompt, SampledGroup, Sampler, SamplerConfig, draw_tokens
+from memreward.policy.local import LocalSampler, Prompt, draw_tokens
+from memreward.policy.sampler import Chat, SampledGroup, Usage
+from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError
 
 TEXTS = {"a": "What is 2+2?", "b": "Count: one two three four five six.", "c": "x", "d": "What is 17+4?"}
-CONFIG = SamplerConfig(model="tiny", rollouts=3, temperature=1.0, top_p=0.9, max_new_tokens=12, groups_per_batch=2)
+CONFIG = SamplingConfig(model="tiny", rollouts=3, temperature=1.0, top_p=0.9, max_new_tokens=12)
+LOCAL = LocalConfig(groups_per_batch=2)
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +22,8 @@ def model() -> torch.nn.Module:
     return tiny_model()
 
 
-def make_sampler(model: torch.nn.Module, **changes: object) -> Sampler:
-    return Sampler(replace(CONFIG, **changes), model=model, tokenizer=tiny_tokenizer())
+def make_sampler(model: torch.nn.Module, local: LocalConfig = LOCAL, **changes: object) -> LocalSampler:
+    return LocalSampler(replace(CONFIG, **changes), local, model=model, tokenizer=tiny_tokenizer())
 
 
 def make_prompts(shared: int = 0) -> list[Prompt]:
@@ -83,15 +86,15 @@ def test_logprobs_are_those_of_a_full_forward_pass_without_temperature_or_nucleu
 def test_batching_order_and_shared_preamble_change_nothing(
     model: torch.nn.Module, groups_per_batch: int, shared: int
 ) -> None:
-    reference = tokens_of(by_id(list(make_sampler(model, groups_per_batch=3).sample(make_prompts()))))
+    reference = tokens_of(by_id(list(make_sampler(model, LocalConfig(groups_per_batch=3)).sample(make_prompts()))))
     preamble = tuple(tiny_tokenizer()("Think. ")["input_ids"])
     if shared:
         prompts = [Prompt(p.id, preamble + p.tokens, len(preamble)) for p in make_prompts()]
         alone = [replace(prompt, shared=0) for prompt in prompts]
-        reference = tokens_of(by_id(list(make_sampler(model, groups_per_batch=1).sample(alone))))
+        reference = tokens_of(by_id(list(make_sampler(model, LocalConfig(groups_per_batch=1)).sample(alone))))
     else:
         prompts = make_prompts()
-    sampler = make_sampler(model, groups_per_batch=groups_per_batch)
+    sampler = make_sampler(model, LocalConfig(groups_per_batch=groups_per_batch))
     assert tokens_of(by_id(list(sampler.sample(reversed(prompts))))) == reference
 
 
@@ -113,13 +116,16 @@ def test_seed_and_id_decide_the_samples(model: torch.nn.Module) -> None:
 
 def test_stop_token_ends_a_rollout_and_the_length_limit_truncates_it(model: torch.nn.Module) -> None:
     sampler = make_sampler(model, rollouts=40, temperature=2.0, top_p=1.0, max_new_tokens=60)
-    samples = [sample for group in sampler.sample(make_prompts()) for sample in group.samples]
+    groups = by_id(list(sampler.sample(make_prompts())))
+    samples = [sample for group in groups.values() for sample in group.samples]
+    for prompt in make_prompts():
+        usage, sampled = groups[prompt.id].usage, groups[prompt.id].samples
+        assert usage == Usage(len(prompt.tokens), sum(len(sample.tokens) for sample in sampled))
     stopped = [sample for sample in samples if not sample.truncated]
     assert 0 < len(stopped) < len(samples)
     assert all(sample.tokens[-1] == 0 and 0 not in sample.tokens[:-1] for sample in stopped)
     assert all("<|end|>" not in sample.text for sample in stopped)
     assert all(len(s.tokens) == 60 and 0 not in s.tokens for s in samples if s.truncated)
-    assert sampler.tokens_sampled == sum(len(sample.tokens) for sample in samples)
 
 
 def test_every_stop_token_of_the_generation_config_counts(model: torch.nn.Module) -> None:
@@ -127,7 +133,7 @@ def test_every_stop_token_of_the_generation_config_counts(model: torch.nn.Module
     assert sampler.stop_tokens == {0}
     other = tiny_model()
     other.generation_config.eos_token_id = [5, 6]
-    assert Sampler(CONFIG, model=other, tokenizer=tiny_tokenizer()).stop_tokens == {0, 5, 6}
+    assert LocalSampler(CONFIG, model=other, tokenizer=tiny_tokenizer()).stop_tokens == {0, 5, 6}
 
 
 def test_finished_rows_leave_the_batch(model: torch.nn.Module) -> None:
@@ -135,7 +141,9 @@ def test_finished_rows_leave_the_batch(model: torch.nn.Module) -> None:
     handle = model.register_forward_pre_hook(
         lambda _, __, kwargs: widths.append(kwargs["input_ids"].shape[0]), with_kwargs=True
     )
-    sampler = make_sampler(model, rollouts=30, groups_per_batch=1, temperature=2.0, top_p=1.0, max_new_tokens=200)
+    sampler = make_sampler(
+        model, LocalConfig(groups_per_batch=1), rollouts=30, temperature=2.0, top_p=1.0, max_new_tokens=200
+    )
     list(sampler.sample(make_prompts()[:1]))
     handle.remove()
     assert widths[:2] == [1, 30]
@@ -168,21 +176,41 @@ def test_a_model_without_a_key_value_cache_is_refused(model: torch.nn.Module) ->
 
     state_space = MambaForCausalLM(MambaConfig(vocab_size=104, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(ConfigurationError, match="no key-value cache"):
-        list(Sampler(CONFIG, model=state_space, tokenizer=tiny_tokenizer()).sample(make_prompts()))
+        list(LocalSampler(CONFIG, model=state_space, tokenizer=tiny_tokenizer()).sample(make_prompts()))
 
 
 @pytest.mark.parametrize(
-    "change", [{"rollouts": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"dtype": "int3"}, {"threads": -1}]
+    ("config", "change"),
+    [
+        (CONFIG, {"rollouts": 0}),
+        (CONFIG, {"temperature": -1.0}),
+        (CONFIG, {"top_p": 0.0}),
+        (LOCAL, {"groups_per_batch": 0}),
+        (LOCAL, {"dtype": "int3"}),
+        (LOCAL, {"threads": -1}),
+    ],
 )
-def test_settings_out_of_range_are_refused(change: dict[str, object]) -> None:
+def test_settings_out_of_range_are_refused(config: SamplingConfig | LocalConfig, change: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(change))):
-        replace(CONFIG, **change)
+        replace(config, **change)
+
+
+def test_what_all_chats_of_a_template_begin_with_is_shared(model: torch.nn.Module) -> None:
+    shots = [{"role": "user", "content": "2?"}, {"role": "assistant", "content": "2!"}]
+    names = {"x": "same", "y": "same", "z": "same", "w": "other"}
+    chats = [Chat(text, name, [*shots, {"role": "user", "content": text}]) for text, name in names.items()]
+    prompts = make_sampler(model).prompts(chats)
+    tokens = list(tiny_tokenizer()("<|user|>2?<|end|><|assistant|>2!<|end|><|user|>")["input_ids"])
+    assert [prompt.shared for prompt in prompts[:3]] == [len(tokens)] * 3
+    assert all(list(prompt.tokens[: len(tokens)]) == tokens for prompt in prompts)
+    assert prompts[3].shared == len(prompts[3].tokens)
+    assert len({prompt.digest for prompt in prompts}) == 4
 
 
 def test_empty_prompt_unknown_device_and_missing_model_are_refused(model: torch.nn.Module, tmp_path: object) -> None:
     with pytest.raises(ConfigurationError, match="'nothing' is empty"):
         list(make_sampler(model).sample([Prompt("nothing", ())]))
     with pytest.raises(ConfigurationError, match="'gpu' cannot be used"):
-        make_sampler(model, device="gpu")
+        make_sampler(model, LocalConfig(device="gpu"))
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
-        Sampler(replace(CONFIG, model=str(tmp_path)))
+        LocalSampler(replace(CONFIG, model=str(tmp_path)))

@@ -1,0 +1,110 @@
+"""What collecting asks of whatever samples: chats in, groups of completions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from memreward.policy.settings import SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One group to sample, as a conversation that the model continues.
+
+    Attributes:
+        id: Names the group, and seeds it.
+        template: Name of the prompt template it was made with; chats of one template begin alike.
+        messages: Each with "role" ("system", "user", "assistant") and "content"; the last is the question.
+    """
+
+    id: str
+    template: str
+    messages: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sampled completion.
+
+    Attributes:
+        text: The completion without special tokens.
+        tokens: The sampled tokens, with the stop token where there is one; empty if unknown.
+        token_logprobs: Log-probability of each sampled token, or None where the sampler has none.
+        truncated: True if the length limit ended it; None if unknown.
+    """
+
+    text: str
+    tokens: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] | None = None
+    truncated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What sampling cost, in tokens.
+
+    Attributes:
+        prompt_tokens: Tokens that were read.
+        completion_tokens: Tokens that were sampled.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SampledGroup:
+    """The G samples of one prompt.
+
+    Attributes:
+        id: The prompt's id.
+        samples: G samples.
+        usage: Tokens of all of them.
+    """
+
+    id: str
+    samples: tuple[Sample, ...]
+    usage: Usage = Usage()
+
+
+class AnyPrompt(Protocol):
+    """A chat in the form that one sampler takes."""
+
+    @property
+    def id(self) -> str:
+        """The chat's id."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Changes with all that the model is shown."""
+        ...
+
+
+PromptT = TypeVar("PromptT", bound=AnyPrompt)
+
+
+class Sampler(Protocol[PromptT]):
+    """Samples groups of rollouts, wherever the model runs.
+
+    Attributes:
+        config: What to sample; may be replaced between two calls of `sample`.
+    """
+
+    config: SamplingConfig
+
+    def prompts(self, chats: Sequence[Chat]) -> Sequence[PromptT]:
+        """Put chats into the form that `sample` takes, in their order."""
+        ...
+
+    def sample(self, prompts: Sequence[PromptT]) -> Iterator[SampledGroup]:
+        """Yield each group once it is whole, in the order of finishing. Closing the iterator ends the sampling."""
+        ...
