@@ -8,24 +8,22 @@ kills the process instead, and a CPU-time alarm ends most runaways without that.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
-import sys
 from typing import Any
 
 from memreward.parsing.algebra import DIGITS, POINTS, sample_point
+from memreward.parsing.worker import serve
 
 CPU_SECONDS = 1.0
 MEMORY_BYTES = 4 << 30
 
 
-class _TooLong(BaseException):
+class TooLong(BaseException):
     """Raised by the CPU-time alarm; a BaseException so that no library swallows it."""
 
 
-def _limit_process() -> None:
+def limit_process() -> None:
     """Bound memory and arm the alarm where the platform can; elsewhere the parent's kill is the only limit."""
     try:
         import resource
@@ -34,12 +32,13 @@ def _limit_process() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
     def stop(_signal: int, _frame: object) -> None:
-        raise _TooLong
+        raise TooLong
 
     signal.signal(signal.SIGPROF, stop)
 
 
-def _arm(seconds: float) -> None:
+def arm(seconds: float) -> None:
+    """Let `TooLong` be raised after so many seconds of CPU time; 0 disarms."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
@@ -83,27 +82,22 @@ def evaluate(expression: str) -> dict[str, Any] | None:
 def answer(expression: str) -> dict[str, Any] | None:
     """`evaluate` under the CPU limit; None also where the library fails on the expression or time runs out."""
     try:
-        _arm(CPU_SECONDS)
+        arm(CPU_SECONDS)
         return evaluate(expression)
-    except _TooLong:
+    except TooLong:
         return None
     except Exception:  # sympy and antlr raise anything on nonsense; nonsense has no value
         return None
     finally:
-        _arm(0)
+        arm(0)
 
 
-def main() -> None:
-    """Serve until standard input closes."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+def prepare() -> None:
+    """Load what evaluation needs, then bound the process."""
     logging.disable(logging.CRITICAL)
     evaluate("1+\\frac{x}{2}")
-    _limit_process()
-    print("ready", file=replies, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=replies, flush=True)
+    limit_process()
 
 
 if __name__ == "__main__":
-    main()
+    serve(answer, prepare)

@@ -1,0 +1,211 @@
+"""Processes that answer one JSON question a line, are killed when an answer takes too long, and start again.
+
+What runs in them, `serve` with a function of its own, may hang in C code or run out of memory; the one who asks gets
+a reply, or is told in time that there is none. Safe in any thread, event loop, forked or spawned process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from memreward.types import MemRewardError
+
+START_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a question.
+
+    Attributes:
+        value: The worker's JSON value; None without one.
+        outcome: "answered", "late" (killed at the time limit), or "died" (twice, each time in a fresh process).
+    """
+
+    value: Any
+    outcome: Literal["answered", "late", "died"]
+
+
+class Worker:
+    """A lazily started process that is killed when a question takes too long, and started again when needed.
+
+    Args:
+        script: A Python file whose `main` calls `serve`.
+    """
+
+    def __init__(self, script: Path) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        _workers.add(self)
+
+    def ask(self, question: Any, limit: float) -> Reply:
+        """Return the reply to a JSON value, at the latest `limit` seconds after the process took it (or died once).
+
+        Raises:
+            MemRewardError: the process cannot start.
+        """
+        line = json.dumps(question).encode() + b"\n"
+        with self._lock:
+            for _ in range(2):
+                reply, late = _exchange(self._running(), line, limit)
+                if reply.endswith(b"\n"):
+                    return Reply(json.loads(reply), "answered")
+                self._stop()
+                if late:
+                    return Reply(None, "late")
+            return Reply(None, "died")
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            self._stop()
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's process alone and start afresh when asked."""
+        self._lock = threading.Lock()
+        self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._stop()
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", str(self._script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        reply, _ = _exchange(self._process, b"", START_LIMIT_S)
+        if reply.strip() != b"ready":
+            code = self._process.poll()
+            self._stop()
+            raise MemRewardError(
+                f"the worker that compares mathematical answers did not start (exit code {code}): "
+                f"check that {sys.executable} can import math_verify"
+            )
+        return self._process
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                _close_quietly(pipe)
+
+
+class WorkerPool:
+    """Several workers of one script; a question goes to one that is idle, or waits for one.
+
+    Args:
+        script: See `Worker`.
+        size: How many processes there may be; each starts when it is first needed.
+    """
+
+    def __init__(self, script: Path, size: int) -> None:
+        self.size = size
+        self._workers = [Worker(script) for _ in range(size)]
+        self.forget()
+        _workers.add(self)
+
+    def ask(self, question: Any, limit: float) -> Reply:
+        """See `Worker.ask`; the time spent waiting for an idle worker does not count against `limit`."""
+        idle = self._idle
+        worker = idle.get()
+        try:
+            return worker.ask(question, limit)
+        finally:
+            idle.put(worker)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            worker.close()
+
+    def forget(self) -> None:
+        """In a forked child: all workers are idle, whatever the parent's threads were doing."""
+        # Last in, first out: a light load keeps one process busy instead of starting them all.
+        self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+
+
+def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
+    """Answer questions from standard input until it closes; the loop of a worker's script.
+
+    Args:
+        answer: From a JSON value to a JSON value; whatever it prints does not reach the one who asks.
+        prepare: Called before the worker says that it is ready.
+    """
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    prepare()
+    print("ready", file=replies, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), file=replies, flush=True)
+
+
+def _close_quietly(pipe: Any) -> None:
+    try:
+        pipe.close()
+    except BrokenPipeError:  # bytes left for a process that was killed: nobody wants them
+        return
+
+
+def _exchange(process: subprocess.Popen[bytes], line: bytes, limit: float) -> tuple[bytes, bool]:
+    """Send a line and read one; (b"", True) where `limit` seconds passed and the process was killed."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(limit, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+        reply = process.stdout.readline()
+    except BrokenPipeError:
+        reply = b""
+    finally:
+        timer.cancel()
+    return reply, late.is_set()
+
+
+_workers: weakref.WeakSet[Worker | WorkerPool] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for worker in list(_workers):
+        if isinstance(worker, Worker):
+            worker.close()
+
+
+def _forget_all() -> None:
+    for worker in list(_workers):
+        worker.forget()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

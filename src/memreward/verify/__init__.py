@@ -1,0 +1,16 @@
+"""Ground truth: whether a rollout answers its query as the reference asks, or that it cannot be told."""
+
+from memreward.verify.cache import VerdictCache
+from memreward.verify.choice import ChoiceVerifier
+from memreward.verify.math import MathConfig, MathVerifier
+from memreward.verify.router import Verifiers, VerifyConfig, verifier_for
+
+__all__ = [
+    "ChoiceVerifier",
+    "MathConfig",
+    "MathVerifier",
+    "VerdictCache",
+    "Verifiers",
+    "VerifyConfig",
+    "verifier_for",
+]

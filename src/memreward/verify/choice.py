@@ -1,0 +1,100 @@
+"""Ground truth for multiple choice: the one option that a rollout commits to against the reference."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from memreward.parsing.choice import letter_of, normal_text, options, read_choice
+from memreward.parsing.markers import split_thinking
+from memreward.types import Claim, Rollout, Verdict
+
+RULES = 1
+_LISTED_LINE = re.compile(r"^[ \t]*\(?([A-J])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+
+
+class ChoiceVerifier:
+    """Decides whether a rollout commits to the option that the reference names; see `docs/verifiers.md`.
+
+    Every rule takes time linear in the length of the text, so that no clock is needed.
+    """
+
+    @property
+    def name(self) -> str:
+        """Identifies the rules."""
+        return f"choice-{RULES}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify`."""
+        return [_timed(claim) for claim in claims]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+
+def _timed(claim: Claim) -> Verdict:
+    start = time.perf_counter()
+    verdict = _verdict(claim)
+    return replace(verdict, seconds=time.perf_counter() - start)
+
+
+def _verdict(claim: Claim) -> Verdict:
+    choices = options(claim.rollout.query.text)
+    right = letter_of(claim.reference, choices)
+    if right is None:
+        return _by_text(claim, choices)
+    answer = claim.rollout.answer
+    letter = None if answer is None else letter_of(answer, choices)
+    doubt = _doubt(claim.rollout, letter, choices)
+    if doubt:
+        return Verdict(None, doubt, details={"answer": answer})
+    if letter is None:
+        return Verdict(False, "no option was committed to", details={"answer": answer})
+    if letter != right and letter in choices and normal_text(choices[letter]) == normal_text(choices.get(right, "")):
+        return Verdict(None, f"options {letter} and {right} have the same text", details={"answer": letter})
+    return Verdict(letter == right, f"option {letter}", details={"answer": letter})
+
+
+def _by_text(claim: Claim, choices: Mapping[str, str]) -> Verdict:
+    if choices:
+        return Verdict(None, f"the reference {claim.reference[:60]!r} is none of the question's options")
+    answer = claim.rollout.answer
+    if answer is None:
+        return Verdict(False, "no answer was committed")
+    if normal_text(answer) and normal_text(answer) == normal_text(claim.reference):
+        return Verdict(True, "the same text", details={"answer": answer})
+    return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
+
+
+def _doubt(rollout: Rollout, letter: str | None, choices: Mapping[str, str]) -> str:
+    """Why the text does not settle on one option, or ""."""
+    text = split_thinking(rollout.text).rest
+    read = read_choice(text, choices)
+    if letter is None:
+        if len(read.letters) > 1:
+            return f"it commits to several options: {', '.join(read.letters)}"
+        if read.ruled_out:
+            return f"it only rules out {', '.join(read.ruled_out)}"
+        return ""
+    if read.letters != (letter,):
+        return ""
+    beside = {normal_text(read.named_text), normal_text(_own_list(text).get(letter, ""))} - {""}
+    own = normal_text(choices.get(letter, ""))
+    for other, option in choices.items():
+        if other != letter and own not in beside and normal_text(option) in beside:
+            return f"it says {letter}, and the text beside it is that of option {other}"
+    return ""
+
+
+def _own_list(text: str) -> Mapping[str, str]:
+    """The options as the rollout itself lists them, a line each; it may have put them in another order."""
+    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
+    return listed if len(listed) > 1 else {}

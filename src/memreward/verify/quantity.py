@@ -1,0 +1,143 @@
+r"""Numbers with a unit, a percent sign or a currency: what is measured, and how it converts.
+
+math-verify drops units and lets 10\% be 0.1 and 10 at once. Here a unit that is known converts within its dimension
+(500 cm is 5 m, 90° is \pi/2), and one that is not known is a word without meaning (5 apples, 5 people).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
+_SPACING = re.compile(r"\\[,;:! ]|~|\\quad|\\left|\\right")
+_DEGREES = re.compile(r"\s*(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|°)$")
+_PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent|\bpercent|\bpercentage points?)$")
+_MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$", re.DOTALL)
+_CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
+_UNIT = re.compile(
+    r"^(?P<body>.*?[\d)}])(?P<gap>\s*)"
+    r"(?P<kind>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[a-zA-Z¢]+)\.?\s*(?:\^\s*\{?(?P<power>[23])\}?|(?P<mark>[²³]))?"
+    r"(?:\s*(?:/|\bper\b|\ban?\b)\s*(?P<under>[a-zA-Z]+)\.?)?$",
+    re.DOTALL,
+)
+
+_LENGTHS = {
+    "mm millimeter millimetre": Fraction(1, 1000),
+    "cm centimeter centimetre": Fraction(1, 100),
+    "m meter metre": Fraction(1),
+    "km kilometer kilometre": Fraction(1000),
+    "in inch inches": Fraction(254, 10_000),
+    "ft foot feet": Fraction(3048, 10_000),
+    "yd yard": Fraction(9144, 10_000),
+    "mi mile": Fraction(1_609_344, 1000),
+}
+_OTHERS = {
+    "mass": {
+        "mg milligram": Fraction(1, 1000),
+        "g gram": Fraction(1),
+        "kg kilogram": Fraction(1000),
+        "oz ounce": Fraction(28_349_523_125, 10**9),
+        "lb pound": Fraction(45_359_237, 10**5),
+    },
+    "time": {
+        "s sec second": Fraction(1),
+        "min minute": Fraction(60),
+        "h hr hour": Fraction(3600),
+        "day": Fraction(86_400),
+        "week": Fraction(604_800),
+    },
+    "volume": {
+        "ml milliliter millilitre": Fraction(1, 1000),
+        "l liter litre": Fraction(1),
+        "quart": Fraction(946_352_946, 10**9),
+        "gallon": Fraction(3_785_411_784, 10**9),
+    },
+    "dollars": {"¢ cent": Fraction(1, 100), "dollar": Fraction(1)},
+    "pounds sterling": {"gbp": Fraction(1)},
+    "euros": {"euro": Fraction(1)},
+    "angle": {"degree deg": Fraction(1)},
+}
+_RATES = {"mph": ("mile", "hour"), "kph": ("km", "hour"), "kmph": ("km", "hour")}
+
+
+def _table() -> dict[str, tuple[str, Fraction]]:
+    units = {}
+    for dimension, rows in {"length": _LENGTHS, **_OTHERS}.items():
+        for names, factor in rows.items():
+            for name in names.split():
+                units[name] = (dimension, factor)
+                if len(name) > 1:
+                    units.setdefault(name + "s", (dimension, factor))
+    return units
+
+
+_UNITS = _table()
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An answer cut into what is counted and in which unit.
+
+    Attributes:
+        body: The answer without its unit.
+        dimension: "length", "length^2", "length/time", "percent", ...; "" where no known unit stands.
+        factor: How many of the dimension's base units one of the answer's is.
+    """
+
+    body: str
+    dimension: str = ""
+    factor: Fraction = Fraction(1)
+
+
+def quantity(answer: str) -> Quantity:
+    """Cut a known unit, percent sign or currency off an answer; what has none of them keeps its body whole."""
+    spelled = _TEXT_COMMAND.search(answer) is not None
+    text = _SPACING.sub(" ", _TEXT_COMMAND.sub(r" \1 ", answer)).strip().rstrip(".").strip()
+    whole = _MATH_SIGNS.match(text)
+    text = whole[1] if whole is not None and whole[1] else text
+    for pattern, dimension in ((_PERCENT, "percent"), (_DEGREES, "angle")):
+        cut = pattern.search(text)
+        if cut is not None and cut.start():
+            return Quantity(text[: cut.start()].rstrip(" \\$"), dimension)
+    money = _CURRENCY.match(text)
+    if money is not None:
+        dimension = "dollars" if not (money[3] or money[4]) else "pounds sterling" if money[3] else "euros"
+        rest = _of_unit(text[money.end() :], spelled)
+        return Quantity(money[1] + (rest.body if rest is not None else text[money.end() :]), dimension)
+    return _of_unit(text, spelled) or Quantity(answer)
+
+
+def _of_unit(text: str, spelled: bool) -> Quantity | None:
+    match = _UNIT.match(text) if len(text) <= 200 else None
+    if match is None or (len(match["unit"]) == 1 and not (spelled or (match["gap"] and "\\" not in text))):
+        return None
+    over, under = _RATES.get(match["unit"], (match["unit"], match["under"]))
+    found = _UNITS.get(over) or _UNITS.get(over.lower())
+    if found is None:
+        return None
+    dimension, factor = found
+    power = _power(match)
+    if power != 1:
+        dimension, factor = f"{dimension}^{power}", factor**power
+    if under:
+        below = _UNITS.get(under) or _UNITS.get(under.lower())
+        if below is None:
+            return None
+        dimension, factor = f"{dimension}/{below[0]}", factor / below[1]
+    return Quantity(match["body"].rstrip(" \\$"), dimension, factor)
+
+
+def _power(match: re.Match[str]) -> int:
+    if match["kind"]:
+        return 2 if match["kind"].startswith("s") else 3
+    if match["mark"]:
+        return 2 if match["mark"] == "²" else 3
+    return int(match["power"] or 1)
+
+
+def factors(dimension: str) -> frozenset[Fraction]:
+    """Return the factors of all units of a simple dimension such as "length" or "length^2"."""
+    base, _, power = dimension.partition("^")
+    return frozenset(factor ** int(power or 1) for of, factor in _UNITS.values() if of == base)

@@ -1,0 +1,129 @@
+"""One verifier for claims of any domain: each goes to its own, verdicts come back in order and are remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from memreward.types import Claim, ConfigurationError, Domain, MemRewardError, Verdict, Verifier
+from memreward.verify.cache import VerdictCache, verdict_key
+from memreward.verify.math import MathConfig, MathVerifier
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """How answers are verified.
+
+    Attributes:
+        math: Mathematical answers.
+    """
+
+    math: MathConfig = field(default_factory=MathConfig)
+
+
+def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
+    """Return the verifier of a domain.
+
+    Raises:
+        ConfigurationError: the domain has none.
+    """
+    config = config or VerifyConfig()
+    if domain == "math":
+        return MathVerifier(config.math)
+    if domain == "qa":
+        from memreward.verify.choice import ChoiceVerifier
+
+        return ChoiceVerifier()
+    if domain == "code":
+        from memreward.verify.code import CodeVerifier
+
+        return CodeVerifier()
+    raise ConfigurationError(
+        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give the verifier of "
+        "your own as Verifiers({...})"
+    )
+
+
+class Verifiers:
+    """A verifier of mixed batches.
+
+    Args:
+        config: Settings of the verifiers made here.
+        cache: Where verdicts are kept; None keeps them in this process alone.
+        own: Verifiers by domain, in place of those of `verifier_for`.
+    """
+
+    def __init__(
+        self,
+        config: VerifyConfig | None = None,
+        *,
+        cache: VerdictCache | None = None,
+        own: Mapping[Domain, Verifier] | None = None,
+    ) -> None:
+        self.config = config or VerifyConfig()
+        self.cache = cache if cache is not None else VerdictCache()
+        self._verifiers: dict[Domain, Verifier] = dict(own or {})
+
+    @property
+    def name(self) -> str:
+        """Names of the verifiers used so far."""
+        return "+".join(sorted({verifier.name for verifier in self._verifiers.values()})) or "none"
+
+    def of(self, domain: Domain) -> Verifier:
+        """Return the verifier of a domain; made at its first use.
+
+        Raises:
+            ConfigurationError: the domain has none.
+        """
+        if domain not in self._verifiers:
+            self._verifiers[domain] = verifier_for(domain, self.config)
+        return self._verifiers[domain]
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Return one verdict a claim, in order. A claim judged before, or twice in the batch, is judged once.
+
+        Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so.
+        """
+        verdicts: dict[int, Verdict] = {}
+        for domain in dict.fromkeys(claim.rollout.query.domain for claim in claims):
+            places = [index for index, claim in enumerate(claims) if claim.rollout.query.domain == domain]
+            found = self._of_domain(domain, [claims[index] for index in places])
+            verdicts.update(zip(places, found, strict=True))
+        return [verdicts[index] for index in range(len(claims))]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def _of_domain(self, domain: Domain, claims: list[Claim]) -> list[Verdict]:
+        try:
+            verifier = self.of(domain)
+        except MemRewardError as error:
+            return [Verdict(None, str(error))] * len(claims)
+        subject = getattr(verifier, "subject", _everything)
+        keys = [verdict_key(verifier.name, *subject(claim)) for claim in claims]
+        known = self.cache.get(keys)
+        new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in known}
+        judged = dict(zip(new, _judged(verifier, list(new.values())), strict=True))
+        self.cache.put(judged)
+        verdicts = []
+        for key in keys:
+            verdicts.append(judged[key] if key in judged else known[key])
+            if key in judged:
+                known[key] = replace(judged.pop(key), seconds=0.0)
+        return verdicts
+
+
+def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:
+    if not claims:
+        return []
+    try:
+        return verifier.verify(claims)
+    except MemRewardError as error:
+        return [Verdict(None, str(error))] * len(claims)
+
+
+def _everything(claim: Claim) -> tuple[str | None, ...]:
+    rollout = claim.rollout
+    return rollout.query.text, rollout.text, rollout.answer, claim.reference
