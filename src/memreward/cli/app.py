@@ -11,6 +11,7 @@ from memreward.cli.collect import collect
 from memreward.cli.evaluate import evaluate
 from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
+from memreward.cli.questions import questions
 from memreward.cli.score import score
 from memreward.cli.warmup import warmup
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, ledger, evaluate, collect):
+for command in (warmup, score, inspect, ledger, evaluate, collect, questions):
     app.command()(command)
 
 

@@ -1,6 +1,25 @@
-"""Rollout files: the JSON Lines schema, read and written as JSON Lines, gzip or Parquet."""
+"""Where questions and rollouts come from: files of the rollout schema, benchmarks, generated questions, and splits."""
 
+from memreward.data.benchmarks import Benchmark, benchmarks
 from memreward.data.files import Duplicates, read_groups, write_groups
+from memreward.data.questions import load_questions, sample_questions
 from memreward.data.records import group_from_record, group_to_record
+from memreward.data.splits import Split, SplitConfig, make_split, part_of, read_split, write_split
 
-__all__ = ["Duplicates", "group_from_record", "group_to_record", "read_groups", "write_groups"]
+__all__ = [
+    "Benchmark",
+    "Duplicates",
+    "Split",
+    "SplitConfig",
+    "benchmarks",
+    "group_from_record",
+    "group_to_record",
+    "load_questions",
+    "make_split",
+    "part_of",
+    "read_groups",
+    "read_split",
+    "sample_questions",
+    "write_groups",
+    "write_split",
+]

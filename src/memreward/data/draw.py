@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 
 from memreward.types import content_hash
@@ -31,6 +31,14 @@ def stratified_order(strata: Mapping[str, Sequence[str]], seed: int, *, purpose:
         for identity, place in _places(stratum, members, seed, mark).items()
     }
     return sorted(places, key=lambda identity: (places[identity], identity))
+
+
+def by_stratum(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return ids by stratum, of pairs of id and stratum."""
+    strata: dict[str, list[str]] = {}
+    for identity, stratum in pairs:
+        strata.setdefault(stratum, []).append(identity)
+    return strata
 
 
 def count_of(limit: int | float, total: int) -> int:

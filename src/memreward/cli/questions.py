@@ -1,0 +1,116 @@
+"""`memreward questions`: what benchmarks there are, and a sample of questions with its split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memreward.cli.common import AsJson
+from memreward.cli.errors import ends_well
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output
+from memreward.data.splits import PARTS, SplitConfig
+
+if TYPE_CHECKING:
+    from memreward.types import Group
+
+
+@ends_well("No file was written: run the same command again.")
+@options_from("settings", SplitConfig, panel="Splitting", names={"labelled": "labels"})
+def questions(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Benchmarks, question files, or FAMILY:COUNT for generated ones; none lists the benchmarks.",
+            metavar="SOURCES",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Question file to write: .jsonl, .jsonl.gz or .parquet.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="File to write with split and labelled share, as JSON.")
+    ] = None,
+    n: Annotated[
+        int, typer.Option("--n", help="At most so many questions of each dataset, as in the paper; 0 for all.")
+    ] = 1500,
+    benchmark_split: Annotated[
+        str | None,
+        typer.Option(help="Split of the benchmarks that is read.", metavar="NAME", show_default="of each benchmark"),
+    ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="Folder with copies of the hub's dataset repositories.", metavar="DIR", show_default="hub"),
+    ] = None,
+    as_json: AsJson = False,
+    settings: Changes[SplitConfig],
+) -> None:
+    """Sample questions into a file, split them, and draw the labelled ones; or list the benchmarks.
+
+    Samples, split and labelled share depend on the questions' ids and the seed alone.
+
+    Examples:
+      memreward questions
+      memreward questions gsm8k mmlu --n 1500 --seed 0 --out questions.jsonl.gz --split split.json
+      memreward questions data/own.jsonl gcd:200 --labels 0.3 --out questions.jsonl --split split.json --json
+    """
+    output = Output(as_json)
+    if not sources:
+        _list_benchmarks(output)
+        return
+    if out is None:
+        raise typer.BadParameter("say by --out where the questions go", param_hint="--out")
+    from memreward.data import make_split, write_groups, write_split
+    from memreward.data.questions import distinct
+
+    config = settings.made()
+    found = _loaded(sources, output, benchmark_split, n or None, config.seed, hub)
+    kept, repeated = distinct(found)
+    drawn = make_split(kept, config)
+    write_groups(out, kept)
+    if split is not None:
+        write_split(split, drawn)
+    if repeated:
+        output.note(f"{repeated} questions were left out: their text stands before")
+    columns = (*PARTS, "labelled")
+    rows = [(name, *(counts[part] for part in columns)) for name, counts in drawn.datasets.items()]
+    output.table(f"Questions in {out}", ("dataset", *columns), rows)
+    output.result(
+        {
+            "out": out,
+            "split": split,
+            "questions": len(kept),
+            "repeated": repeated,
+            "seed": config.seed,
+            "datasets": drawn.datasets,
+        }
+    )
+
+
+def _loaded(
+    sources: list[str], output: Output, benchmark_split: str | None, n: int | None, seed: int, hub: Path | None
+) -> list[Group]:
+    from memreward.data import benchmarks, load_questions
+
+    found: list[Group] = []
+    with output.progress() as steps:
+        for number, source in enumerate(sources):
+            steps(f"loading {source}", number, len(sources))
+            # Files and families beside a benchmark have no split to be asked for.
+            named = benchmark_split if source.partition(":")[0].lower() in benchmarks() else None
+            found += load_questions(source, split=named, n=n, seed=seed, root=hub or "")
+    return found
+
+
+def _list_benchmarks(output: Output) -> None:
+    from memreward.data import benchmarks
+
+    known = benchmarks().values()
+    columns = ("name", "domain", "role", "splits", "repository", "license")
+    rows = [(b.name, b.domain, b.role, ", ".join(b.splits), b.repository, b.license) for b in known]
+    output.table("Benchmarks", columns, rows)
+    output.result({"benchmarks": list(known)})

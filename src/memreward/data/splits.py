@@ -1,0 +1,200 @@
+"""Fixed splits and the labelled share, drawn by question and kept as a small file, so that a run can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from memreward.data.draw import count_of, stratified_order, uniform
+from memreward.types import ConfigurationError, DataError, Group, content_hash
+
+PARTS = ("train", "validation", "test")
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How questions are split and how many are labelled.
+
+    Attributes:
+        labelled: Share of the training questions that are labelled, in (0, 1]; the paper's headline is 0.2.
+        validation: Share of all questions that goes to validation, in [0, 1).
+        test: Share of all questions that goes to the test, in [0, 1).
+        seed: Decides split and labelled share, together with the questions' ids.
+
+    Raises:
+        ConfigurationError: a share is out of its range, or none is left for training.
+    """
+
+    labelled: float = 0.2
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.labelled <= 1:
+            raise ConfigurationError(f"labelled is {self.labelled}: use a share above 0 and at most 1")
+        for name in ("validation", "test"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: use a share of at least 0 and below 1")
+        if self.validation + self.test >= 1:
+            raise ConfigurationError(
+                f"validation {self.validation} and test {self.test} leave nothing to train on: use smaller shares"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which question is for what.
+
+    Attributes:
+        config: What it was drawn with.
+        train: Ids, sorted.
+        validation: Ids, sorted.
+        test: Ids, sorted.
+        labelled: Ids in `train` that are labelled, in the order of the draw: a prefix is the draw of a smaller share.
+        datasets: Number of questions by dataset and part, "labelled" beside the three.
+        questions: Hash of all ids and texts.
+        version: Of memreward, when it was drawn.
+    """
+
+    config: SplitConfig
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    labelled: tuple[str, ...]
+    datasets: dict[str, dict[str, int]]
+    questions: str
+    version: str
+
+
+def part_of(query_id: str, config: SplitConfig) -> str:
+    """Return the part of a question: its id and the configuration alone decide, whatever file it stands in."""
+    place = uniform(config.seed, "split", query_id)
+    if place < config.test:
+        return "test"
+    return "validation" if place < config.test + config.validation else "train"
+
+
+def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Split:
+    """Split questions by id, and draw the labelled ones by question, each dataset in proportion.
+
+    The draw of labelled questions is the label ledger's: among the training questions, `LabelLedger.choose` with the
+    same seed and number draws the same. Questions without a reference and verdicts cannot be drawn; of the ground truth
+    only that it exists is looked at.
+
+    Raises:
+        DataError: there is no question, an id stands twice, or no training question could be labelled.
+    """
+    config = config or SplitConfig()
+    _refuse_repeated(groups)
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    strata: dict[str, list[str]] = {}
+    for group in groups:
+        part = part_of(group.query.id, config)
+        parts[part].append(group.query.id)
+        if part == "train" and _has_truth(group):
+            strata.setdefault(group.query.dataset, []).append(group.query.id)
+    order = stratified_order(strata, config.seed)
+    if not order:
+        raise DataError(f"none of {len(groups)} questions can be labelled: read questions with a reference, or more")
+    labelled = tuple(order[: count_of(config.labelled, len(order))])
+    return Split(
+        config,
+        train=tuple(sorted(parts["train"])),
+        validation=tuple(sorted(parts["validation"])),
+        test=tuple(sorted(parts["test"])),
+        labelled=labelled,
+        datasets=_counts(groups, parts, labelled),
+        questions=_digest(groups),
+        version=version("memreward"),
+    )
+
+
+def write_split(path: str | Path, split: Split) -> None:
+    """Write a split as JSON; the file appears whole or not at all.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    path = Path(path)
+    record = {"split": _VERSION, "memreward": split.version, "settings": vars(split.config)}
+    record |= {name: getattr(split, name) for name in ("questions", "datasets", *PARTS, "labelled")}
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(record, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_split(path: str | Path, groups: Iterable[Group] | None = None) -> Split:
+    """Read what `write_split` wrote.
+
+    Args:
+        path: The file.
+        groups: The questions it is for; None leaves that unchecked.
+
+    Raises:
+        DataError: the file cannot be read or holds no split, or `groups` are not the questions it was drawn from.
+    """
+    try:
+        split = _from_record(json.loads(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from error
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
+        raise DataError(f"{path}: not a split of this release ({error!r}); draw it again") from error
+    if groups is not None and _digest(groups) != split.questions:
+        raise DataError(f"{path}: was drawn from other questions; give the file that was written together with it")
+    return split
+
+
+def _from_record(record: dict[str, Any]) -> Split:
+    if record["split"] != _VERSION:
+        raise ValueError(f"it has version {record['split']!r}, and {_VERSION} is known")
+    return Split(
+        SplitConfig(**record["settings"]),
+        train=tuple(record["train"]),
+        validation=tuple(record["validation"]),
+        test=tuple(record["test"]),
+        labelled=tuple(record["labelled"]),
+        datasets=record["datasets"],
+        questions=record["questions"],
+        version=record["memreward"],
+    )
+
+
+def _has_truth(group: Group) -> bool:
+    return group.truth.reference is not None or any(verdict is not None for verdict in group.truth.correct)
+
+
+def _counts(groups: Sequence[Group], parts: dict[str, list[str]], labelled: tuple[str, ...]) -> dict[str, Any]:
+    dataset = {group.query.id: group.query.dataset for group in groups}
+    named = {**parts, "labelled": labelled}
+    counts = {name: Counter(dataset[identity] for identity in members) for name, members in named.items()}
+    return {home: {name: count[home] for name, count in counts.items()} for home in sorted(set(dataset.values()))}
+
+
+def _digest(groups: Iterable[Group]) -> str:
+    return content_hash("\n".join(sorted(content_hash(f"{g.query.id}\0{g.query.text}") for g in groups)))
+
+
+def _refuse_repeated(groups: Sequence[Group]) -> None:
+    counts = Counter(group.query.id for group in groups)
+    if counts and counts.most_common(1)[0][1] > 1:
+        raise DataError(f"question {counts.most_common(1)[0][0]!r} stands twice: give each question once")
