@@ -1,0 +1,87 @@
+"""The Linux calls that Python 3.11 has no function for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MountAttributes(ctypes.Structure):
+    """`struct mount_attr` of mount_setattr(2)."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
+
+
+def checked(result: int, what: str) -> int:
+    """Return the result of a call, or raise OSError naming it where that is -1."""
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def syscall(number: int, *arguments: object, what: str) -> int:
+    """Make a call by number; integers are passed as longs."""
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return checked(int(_libc.syscall(ctypes.c_long(number), *passed)), what)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces named by `flags` for new ones."""
+    checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """Mount `source` on `target`."""
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    checked(_libc.mount(*encoded, ctypes.c_ulong(flags), os.fsencode(options)), f"mount on {target}")
+
+
+def unmount(target: str) -> None:
+    """Detach what is mounted on `target`."""
+    checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount of {target}")
+
+
+def make_read_only(target: str, *, devices: bool = False) -> None:
+    """Make a mount and all below it read-only, without set-user-id and, unless `devices`, without devices."""
+    read_only, no_setuid, no_devices = 1, 2, 4
+    attributes = MountAttributes(set=read_only | no_setuid | (0 if devices else no_devices))
+    syscall(
+        442,
+        _AT_FDCWD,
+        os.fsencode(target),
+        _AT_RECURSIVE,
+        ctypes.byref(attributes),
+        ctypes.sizeof(attributes),
+        what=f"mount_setattr of {target}",
+    )
+
+
+def pivot_root(number: int) -> None:
+    """Make the working directory the root and detach the old one; `number` is the call's on this machine."""
+    syscall(number, b".", b".", what="pivot_root")
+    unmount(".")
+
+
+def prctl(option: int, value: int, pointer: object = None) -> None:
+    """Call prctl(2) with one or two arguments."""
+    nothing = ctypes.c_ulong(0)
+    second = nothing if pointer is None else pointer
+    checked(_libc.prctl(option, ctypes.c_ulong(value), second, nothing, nothing), f"prctl {option}")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability of this process, for good once no new privileges are allowed."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    checked(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")

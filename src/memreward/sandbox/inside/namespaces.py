@@ -1,0 +1,121 @@
+"""New namespaces, and a file system in which nothing stands but Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import kernel, seccomp
+
+NOBODY = 65534
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_EVERYTHING = (
+    kernel.CLONE_NEWUSER
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
+)
+
+
+def enter() -> int:
+    """Move into new namespaces as their process 1; the caller's process stays behind and waits for it.
+
+    Returns:
+        The user id that foreign code is to run under: that of nobody, where the system lets us have it.
+    """
+    owner, group = os.geteuid(), os.getegid()
+    told, tell = os.pipe()
+    mapper = os.fork() if owner == 0 else 0
+    if owner == 0 and mapper == 0:
+        os.close(tell)
+        _map_two_users(told, os.getppid())
+    kernel.unshare(_EVERYTHING)
+    os.write(tell, b"x")
+    os.close(tell)
+    os.close(told)
+    mapped_two = owner == 0 and os.waitpid(mapper, 0)[1] == 0
+    if not mapped_two:
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{NOBODY} {owner} 1")
+        _write("/proc/self/gid_map", f"{NOBODY} {group} 1")
+    child = os.fork()
+    if child:
+        _wait_and_leave(child)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+    return NOBODY
+
+
+def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str]) -> None:
+    """Make `folder` the root of a file system with `read_only` paths and an empty /tmp, and leave the old one.
+
+    Args:
+        folder: An empty folder.
+        read_only: Files and folders to show, under the names they have.
+        hidden: Folders below them to cover with an empty one.
+    """
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+    for path in (*read_only, *_DEVICES):
+        _show(path, folder)
+    for path in hidden:
+        covered = folder + path
+        if Path(covered).is_dir():
+            kernel.mount("tmpfs", covered, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,mode=755")
+    Path(folder, "tmp").mkdir()
+    os.chdir(folder)
+    column = seccomp.machine()
+    assert column is not None
+    kernel.pivot_root(seccomp.PIVOT_ROOT[column[0]])
+    os.chdir("/")
+    kernel.make_read_only("/", devices=True)
+
+
+def fresh_scratch(megabytes: int) -> None:
+    """Put a new, empty /tmp over the last one."""
+    if os.path.ismount("/tmp"):
+        kernel.unmount("/tmp")
+    options = f"size={megabytes}m,nr_inodes=4096,mode=1777"
+    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+
+
+def _show(path: str, folder: str) -> None:
+    target = Path(folder + path)
+    if Path(path).is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    kernel.mount(path, str(target), None, kernel.MS_BIND | kernel.MS_REC)
+
+
+def _map_two_users(told: int, process: int) -> None:
+    """In a helper that stayed outside: give the namespace root, to read Python's files, and nobody, to run as."""
+    try:
+        os.read(told, 1)
+        for name in ("uid_map", "gid_map"):
+            _write(f"/proc/{process}/{name}", f"0 0 1\n{NOBODY} {NOBODY} 1")
+    except OSError:
+        os._exit(1)
+    os._exit(0)
+
+
+def _wait_and_leave(child: int) -> None:
+    """Hold nothing open, wait for process 1, and end as it did."""
+    os.closerange(0, 1 << 16)
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).write_text(text)
+
+
+def clear_folder(folder: str) -> None:
+    """Empty a folder that stands in for /tmp where there are no namespaces."""
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).mkdir(mode=0o700)

@@ -1,0 +1,207 @@
+"""Plain data between processes that do not trust each other: values as JSON, decoded into Python's own types only.
+
+What has no plain form stays where it is and is named by a handle (`Opaque`): it equals nothing but itself, and whoever
+wants to look into it must ask the process that holds it.
+
+=================================  ==============================================
+value                              form
+=================================  ==============================================
+None, bool, str, float, int, list  itself (a long int: {"i": hexadecimal digits})
+tuple, set, frozenset, deque       {"t": [...]}, {"s": ...}, {"f": ...}, {"q": ...}
+dict                               {"d": [[key, value], ...]}
+bytes, bytearray                   {"b": latin-1 text}, {"B": ...}
+complex, range                     {"c": [real, imaginary]}, {"r": [start, stop, step]}
+Decimal, Fraction                  {"D": text}, {"F": text}
+numpy array                        {"a": nested list}
+iterator, generator, dict view     {"n": [items]}, at most `MOST_ITEMS`
+anything else                      {"h": handle, "type": name, "callable": bool}
+=================================  ==============================================
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+MOST_ITEMS = 10_000
+LONGEST_MESSAGE = 32_000_000
+
+_SCALARS = frozenset({type(None), bool, str, float})
+_LONG = 10_000
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+class Malformed(ValueError):
+    """A message that no honest partner sends."""
+
+
+class Opaque:
+    """A value that stayed in the other process."""
+
+    def __init__(self, handle: int, kind: str, *, callable: bool) -> None:
+        self.handle, self.kind, self.callable = handle, kind, callable
+
+
+class Handles:
+    """Objects that the other process knows by number only."""
+
+    def __init__(self) -> None:
+        self._objects: list[Any] = []
+
+    def keep(self, value: Any) -> dict[str, Any]:
+        """Return the form of a value that stays here."""
+        self._objects.append(value)
+        return {"h": len(self._objects) - 1, "type": type(value).__name__, "callable": callable(value)}
+
+    def get(self, handle: Any) -> Any:
+        """Return what was kept."""
+        return self._objects[handle]
+
+
+def encode(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
+    """Return the JSON form of a value; `keep` gives the form of what has none."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is int:
+        return value if value.bit_length() < _LONG else {"i": hex(value)}
+    if isinstance(value, Opaque):
+        return {"h": value.handle}
+    known = _ENCODERS.get(kind)
+    if known is None:
+        known = next((encoder for base, encoder in _ENCODERS.items() if isinstance(value, base)), _encode_other)
+    return known(value, keep)
+
+
+def _items(values: Any, keep: Callable[[Any], dict[str, Any]]) -> list[Any]:
+    return [item if type(item) in _SCALARS else encode(item, keep) for item in values]
+
+
+def _encode_dict(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
+    return {"d": [[encode(key, keep), encode(held, keep)] for key, held in dict.items(value)]}
+
+
+def _encode_other(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
+    if isinstance(value, _VIEWS) or (isinstance(value, Iterator) and hasattr(value, "__next__")):
+        items = list(islice(value, MOST_ITEMS + 1))
+        return {"n": _items(items, keep)} if len(items) <= MOST_ITEMS else keep(value)
+    if type(value).__module__.partition(".")[0] == "numpy":
+        if hasattr(value, "ndim") and value.ndim:
+            return {"a": encode(value.tolist(), keep)}
+        if hasattr(value, "item"):
+            return encode(value.item(), keep)
+    return keep(value)
+
+
+_ENCODERS: dict[type, Callable[[Any, Any], Any]] = {
+    bool: lambda value, _: bool(value),
+    int: lambda value, keep: encode(int.__index__(value), keep),
+    float: lambda value, _: float.__float__(value),
+    str: lambda value, _: str.__str__(value),
+    list: lambda value, keep: _items(list.__iter__(value), keep),
+    tuple: lambda value, keep: {"t": _items(tuple.__iter__(value), keep)},
+    dict: _encode_dict,
+    set: lambda value, keep: {"s": _items(set.__iter__(value), keep)},
+    frozenset: lambda value, keep: {"f": _items(frozenset.__iter__(value), keep)},
+    deque: lambda value, keep: {"q": _items(deque.__iter__(value), keep)},
+    bytes: lambda value, _: {"b": bytes(value).decode("latin-1")},
+    bytearray: lambda value, _: {"B": bytes(value).decode("latin-1")},
+    complex: lambda value, _: {"c": [value.real, value.imag]},
+    range: lambda value, keep: {"r": [encode(n, keep) for n in (value.start, value.stop, value.step)]},
+    Decimal: lambda value, _: {"D": str(value)},
+    Fraction: lambda value, _: {"F": str(value)},
+}
+
+
+def decode(form: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return the value of a JSON form; `resolve` gives the value of a handle.
+
+    Raises:
+        Malformed: no `encode` made this.
+    """
+    try:
+        return _decode(form, resolve)
+    except Malformed:
+        raise
+    except Exception as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from None
+
+
+def _decode(form: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
+    kind = type(form)
+    if kind in _SCALARS or kind is int:
+        return form
+    if kind is list:
+        return [item if type(item) in _SCALARS else _decode(item, resolve) for item in form]
+    if kind is not dict or not form:
+        raise Malformed(f"a {kind.__name__} where a value was expected")
+    if "h" in form:
+        return resolve(form)
+    ((tag, content),) = form.items()
+    return _DECODERS[tag](content, resolve)
+
+
+def _array(content: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
+    items = _decode(content, resolve)
+    numpy = sys.modules.get("numpy")
+    return items if numpy is None else numpy.array(items)
+
+
+_DECODERS: dict[str, Callable[[Any, Any], Any]] = {
+    "i": lambda content, _: int(content, 16),
+    "t": lambda content, resolve: tuple(_decode(list(content), resolve)),
+    "s": lambda content, resolve: set(_decode(list(content), resolve)),
+    "f": lambda content, resolve: frozenset(_decode(list(content), resolve)),
+    "q": lambda content, resolve: deque(_decode(list(content), resolve)),
+    "d": lambda content, resolve: {_decode(key, resolve): _decode(held, resolve) for key, held in content},
+    "b": lambda content, _: content.encode("latin-1"),
+    "B": lambda content, _: bytearray(content.encode("latin-1")),
+    "c": lambda content, _: complex(*map(float, content)),
+    "r": lambda content, resolve: range(*_decode(list(content), resolve)),
+    "D": lambda content, _: Decimal(str(content)),
+    "F": lambda content, _: Fraction(*map(int, content.split("/"))),
+    "n": lambda content, resolve: iter(_decode(list(content), resolve)),
+    "a": _array,
+}
+
+
+def send(channel: socket.socket, message: bytes) -> None:
+    """Send one message: its length in four bytes, then itself."""
+    channel.sendall(struct.pack(">I", len(message)) + message)
+
+
+def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE) -> bytes | None:
+    """Return one message, or None where the partner is gone.
+
+    Raises:
+        Malformed: it says that it is longer than `longest`.
+    """
+    head = exactly(channel, 4)
+    if head is None:
+        return None
+    (length,) = struct.unpack(">I", head)
+    if length > longest:
+        raise Malformed(f"a message of {length} bytes")
+    return exactly(channel, length)
+
+
+def exactly(channel: socket.socket, length: int) -> bytes | None:
+    """Return so many bytes, or None where the partner is gone."""
+    pieces = []
+    while length:
+        try:
+            piece = channel.recv(min(length, 1 << 20))
+        except ConnectionError:
+            return None
+        if not piece:
+            return None
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,109 @@
+"""A solution's side: holds the model's code, and answers calls by plain data. It knows no test and no expected value."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from .foreign import module_named, run_in
+from .plain import Handles, Malformed, decode, encode, receive, send
+
+_LONGEST_REASON = 300
+_MUTABLE = frozenset({"d", "s", "q", "B"})
+
+
+class Solution:
+    """The model's module and the objects of it that the other side knows by handle."""
+
+    def __init__(self, source: str) -> None:
+        self._handles = Handles()
+        self._module = module_named("solution")
+        run_in(self._module.__dict__, source, "solution.py")
+
+    def forms(self, names: list[str]) -> dict[str, Any]:
+        """Return the form of each top-level name that is defined."""
+        found = {name: self._module.__dict__[name] for name in names if name in self._module.__dict__}
+        return {name: self._form(value) for name, value in found.items()}
+
+    def call(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Call what `target` names or holds; return its value, and the arguments where the call changed them."""
+        function = self._module.__dict__[target] if isinstance(target, str) else self._handles.get(target)
+        given = [decode(form, self._resolve) for form in args]
+        named = {name: decode(form, self._resolve) for name, form in kwargs.items()}
+        try:
+            value = self._form(function(*given, **named))
+        except BaseException as error:
+            return raised(error)
+        reply = {"value": value}
+        if any(type(form) is list or (type(form) is dict and _MUTABLE & form.keys()) for form in args):
+            after = [self._form(value) for value in given]
+            if after != args:
+                reply["args"] = after
+        return reply
+
+    def _form(self, value: Any) -> Any:
+        try:
+            return encode(value, self._handles.keep)
+        except Exception:
+            return self._handles.keep(value)
+
+    def _resolve(self, form: dict[str, Any]) -> Any:
+        return self._handles.get(form["h"])
+
+
+def raised(error: BaseException) -> dict[str, Any]:
+    """Return the names of an exception's classes, and what it says."""
+    try:
+        message = str(error)[:_LONGEST_REASON]
+    except BaseException:
+        message = ""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return {"raised": names, "message": message, "module": str(getattr(error, "name", None) or "")}
+
+
+def serve(source: str, descriptor: int) -> None:
+    """Load a solution and answer the messages of the trial until it hangs up."""
+    channel = socket.socket(fileno=descriptor)
+    try:
+        solution = Solution(source)
+    except BaseException as error:
+        send(channel, _packed(raised(error)))
+        os._exit(1)
+    send(channel, b'{"loaded": true}')
+    while (message := receive(channel)) is not None:
+        asked = json.loads(message)
+        if "names" in asked:
+            reply = {"have": solution.forms(asked["names"])}
+        else:
+            reply = solution.call(asked["call"], asked["args"], asked["kwargs"])
+        send(channel, _packed(reply))
+    os._exit(0)
+
+
+def call_all(source: str, name: str, inputs: list[list[Any]], descriptor: int) -> None:
+    """Load a solution, call `name` with each of `inputs`, and write one line of JSON for each."""
+    with os.fdopen(descriptor, "wb") as report:
+        try:
+            solution = Solution(source)
+        except BaseException as error:
+            report.write(_packed(raised(error)) + b"\n")
+            report.flush()
+            os._exit(1)
+        report.write(b'{"loaded": true}\n')
+        for args in inputs:
+            try:
+                reply = solution.call(name, args, {})
+            except (KeyError, Malformed) as error:
+                reply = raised(error)
+            report.write(_packed(reply) + b"\n")
+            report.flush()
+    os._exit(0)
+
+
+def _packed(reply: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(reply).encode("ascii")
+    except (ValueError, RecursionError, TypeError) as error:
+        return json.dumps(raised(error)).encode("ascii")

@@ -1,0 +1,73 @@
+"""What a run may use, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from memreward.types import ConfigurationError
+
+Containment = Literal["namespaces", "landlock", "none"]
+
+Ending = Literal["", "cpu", "wall", "output", "asked", "lost"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use.
+
+    Attributes:
+        cpu_seconds: Processor time of each process.
+        wall_seconds: Time from start to end, however it is spent.
+        memory_mb: Memory that a process may ask for beyond what the interpreter has at its start.
+        scratch_mb: What may stand in the temporary folder, in all (one file, where the containment is not namespaces).
+        processes: Processes at once; 1 forbids starting any.
+        open_files: Open files of a process.
+        output_bytes: What is read of standard output, of standard error and of the results; more ends the run.
+    """
+
+    cpu_seconds: int = 5
+    wall_seconds: float = 20.0
+    memory_mb: int = 1024
+    scratch_mb: int = 16
+    processes: int = 1
+    open_files: int = 32
+    output_bytes: int = 4_000_000
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if getattr(self, item.name) <= 0:
+                raise ConfigurationError(f"{item.name}={getattr(self, item.name)}: a limit must be greater than 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values by field."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run ended.
+
+    Attributes:
+        returncode: Exit status of the interpreter; minus the signal's number where a signal ended it.
+        ended_by: The limit that ended it: "cpu", "wall" or "output"; "asked" where the caller did, "lost" where the
+            sandbox itself broke down; "" where the program ended by itself.
+        stdout: What it wrote to standard output; undecodable bytes are replaced.
+        stderr: The same of standard error.
+        report: What the runner inside the sandbox wrote; whoever ran foreign code beside it must not believe it.
+        cpu_seconds: Processor time of the run with all its children.
+        wall_seconds: Time from start to end.
+    """
+
+    returncode: int
+    ended_by: Ending = ""
+    stdout: str = ""
+    stderr: str = ""
+    report: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program ended by itself with status 0."""
+        return self.returncode == 0 and not self.ended_by

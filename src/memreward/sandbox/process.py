@@ -1,0 +1,211 @@
+"""A keeper process as its owner sees it: started when needed, asked, stopped, replaced when it breaks down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from memreward.sandbox.inside import plain
+from memreward.sandbox.limits import Containment, Execution
+from memreward.types import SandboxError
+
+START_LIMIT_S = 60.0
+GRACE_S = 5.0
+"""How long after its limit a run may take to be ended and reported."""
+
+_STANDARD = (
+    "abc argparse ast base64 bisect calendar cmath collections copy csv dataclasses datetime decimal enum fractions "
+    "functools hashlib heapq inspect io itertools json math numbers operator queue random re statistics string struct "
+    "textwrap time traceback typing unicodedata"
+).split()
+_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_START = (
+    "import json, os, sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True; "
+    "from inside.keeper import main; main(json.loads(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class KeeperRefusedError(SandboxError):
+    """The system does not allow this containment."""
+
+
+class Keeper:
+    """One keeper process; it carries out one run at a time and is not safe to share between threads.
+
+    Args:
+        containment: How it contains its runs.
+        packages: Installed packages that runs may import beside the standard library; absent ones are left out.
+    """
+
+    def __init__(self, containment: Containment, packages: Sequence[str] = ()) -> None:
+        self._containment, self._packages = containment, packages
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._folder = ""
+
+    def start(self) -> None:
+        """Start the process, unless it runs.
+
+        Raises:
+            KeeperRefusedError: the system does not allow the containment.
+            SandboxError: the interpreter does not start.
+        """
+        if self._process is not None:
+            return
+        self._folder = tempfile.mkdtemp(prefix="memreward-")
+        ours, theirs = socket.socketpair()
+        settings = _settings(self._containment, self._folder, self._packages)
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-s", "-S", "-P", "-W", "ignore", "-c", _START),
+                    *(str(Path(__file__).parent), json.dumps(settings), str(theirs.fileno())),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                pass_fds=(theirs.fileno(),),
+                cwd="/",
+                start_new_session=True,
+            )
+        self._control = ours
+        reply = self._receive(START_LIMIT_S)
+        if reply is None or "ready" not in reply:
+            refused = reply is not None and "refused" in reply
+            said = "" if refused else self._last_words()
+            self.kill()
+            if reply is not None and refused:
+                raise KeeperRefusedError(reply["refused"])
+            raise SandboxError(
+                f"the sandbox's interpreter did not start ({self._containment}; {said or 'it said nothing'}): "
+                f"check that {sys.executable} runs on its own"
+            )
+
+    def begin(self, request: dict[str, Any], channel: socket.socket | None = None) -> None:
+        """Send a request; `result` waits for what comes of it."""
+        self.start()
+        assert self._control is not None
+        message = json.dumps(request).encode("ascii")
+        head, passed = len(message).to_bytes(4, "big"), [] if channel is None else [channel.fileno()]
+        try:
+            socket.send_fds(self._control, [head], passed)
+            self._control.sendall(message)
+        except OSError:
+            self.kill()
+
+    def result(self, seconds: float) -> Execution | None:
+        """Return how the run ended, or None where it has not after `seconds`; a keeper that broke down is replaced."""
+        if self._control is None:
+            return Execution(-1, "lost")
+        reply = self._receive(seconds)
+        if reply is None:
+            return None
+        ended = Execution(**reply)
+        if ended.ended_by == "lost":
+            self.kill()
+        return ended
+
+    def finish(self) -> Execution:
+        """End the run that is under way and return what came of it."""
+        try:
+            if self._control is not None:
+                plain.send(self._control, b'{"job": "stop"}')
+        except OSError:
+            self.kill()
+        ended = self.result(GRACE_S)
+        if ended is None:
+            self.kill()
+        return ended or Execution(-1, "lost")
+
+    def kill(self) -> None:
+        """End the process and with it everything it runs; it starts anew when asked again."""
+        process, control, folder = self._process, self._control, self._folder
+        self._process, self._control, self._folder = None, None, ""
+        if process is not None:
+            process.kill()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+        if control is not None:
+            control.close()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's process alone."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.returncode = 0  # not ours to wait for, nor to warn of
+        self._process, self._control, self._folder = None, None, ""
+
+    def _last_words(self) -> str:
+        if self._process is None:
+            return ""
+        self._process.kill()
+        assert self._process.stderr is not None
+        return self._process.stderr.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+
+    def _receive(self, seconds: float) -> dict[str, Any] | None:
+        """One reply; None where none came in time, and where the other side hung up."""
+        assert self._control is not None
+        self._control.settimeout(max(seconds, 0.001))
+        try:
+            message = plain.receive(self._control, longest=1 << 31)
+        except TimeoutError:
+            return None
+        if message is None:
+            return {"returncode": -1, "ended_by": "lost"}
+        reply: dict[str, Any] = json.loads(message)
+        return reply
+
+
+def _settings(containment: Containment, folder: str, packages: Sequence[str]) -> dict[str, Any]:
+    paths = sysconfig.get_paths()
+    libraries = list(dict.fromkeys(os.path.realpath(paths[name]) for name in ("stdlib", "platstdlib")))
+    dynamic = [folder for folder in (f"{library}/lib-dynload" for library in libraries) if Path(folder).is_dir()]
+    shown = [path for path in _SHARED_LIBRARIES if Path(path).exists()]
+    base = [f"{sys.base_prefix}/lib"] if Path(f"{sys.base_prefix}/lib").is_dir() else []
+    found = [place for name in packages for place in _places(name)]
+    return {
+        "containment": containment,
+        "folder": folder,
+        "read_only": _outermost([*shown, *map(os.path.realpath, base), *libraries, *found]),
+        "hidden": [f"{library}/{name}" for library in libraries for name in ("site-packages", "dist-packages")],
+        "path": [*libraries, *dynamic, *dict.fromkeys(str(Path(place).parent) for place in found)],
+        "preload": [*_STANDARD, *(name for name in packages if _places(name))],
+    }
+
+
+def _places(package: str) -> list[str]:
+    """Where an installed package lies, with the shared libraries that its wheel put beside it."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    place = Path(next(iter(spec.submodule_search_locations)))
+    beside = place.with_name(f"{package}.libs")
+    return [str(place), *([str(beside)] if beside.is_dir() else [])]
+
+
+def _outermost(paths: Sequence[str]) -> list[str]:
+    """The paths without those that lie inside another."""
+    distinct = sorted(dict.fromkeys(paths))
+    return [p for p in distinct if not any(p != other and Path(p).is_relative_to(other) for other in distinct)]
+
+
+def _environment() -> dict[str, str]:
+    """What a keeper sees of the environment: nothing of ours but where shared libraries lie."""
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    return {"PATH": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", **threads, **kept}

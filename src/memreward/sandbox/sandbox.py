@@ -1,0 +1,257 @@
+"""Runs foreign Python behind walls, in parallel."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from memreward.sandbox.limits import Containment, Execution, Limits
+from memreward.sandbox.process import GRACE_S, Keeper, KeeperRefusedError
+from memreward.types import SandboxError
+
+PACKAGES = ("numpy",)
+"""Installed packages that foreign code may import beside the standard library."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A solution held against tests: two executions that shared nothing but plain data.
+
+    Attributes:
+        tests: How the process of the tests ended; its report is the outcome.
+        solution: How the solution's process ended.
+    """
+
+    tests: Execution
+    solution: Execution
+
+
+class Sandbox:
+    """Runs foreign Python code, each run in an interpreter of its own, contained.
+
+    Threads may share an instance; each of its places serves one of them at a time. It pickles by its settings, and a
+    forked child starts processes of its own.
+
+    Args:
+        containment: How to contain runs; None takes the first of "namespaces" and "landlock" that the system allows.
+            "none" is no containment: it must be asked for by name.
+        places: Runs at once; 0 takes the number of processors that this process may use.
+
+    Raises:
+        SandboxError: at the first run, where the system allows no containment.
+    """
+
+    def __init__(self, containment: Containment | None = None, *, places: int = 0) -> None:
+        self.places = places or _processors()
+        self._asked = containment
+        self._start_afresh()
+        _living.add(self)
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._containment: Containment | None = None
+        self._keepers: list[Keeper] = []
+        self._free: queue.LifoQueue[tuple[Keeper, Keeper]] = queue.LifoQueue()
+        self._end = weakref.finalize(self, _kill_all, self._keepers)
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's processes alone and start others when asked."""
+        self._end.detach()
+        for keeper in self._keepers:
+            keeper.forget()
+        self._start_afresh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"containment": self._asked, "places": self.places}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["containment"], places=state["places"])  # type: ignore[misc]
+
+    @property
+    def containment(self) -> Containment:
+        """How runs are contained here.
+
+        Raises:
+            SandboxError: nothing that contains them is allowed on this system.
+        """
+        with self._lock:
+            if self._containment is None:
+                self._containment = available_containment(self._asked)
+                self._keepers += [Keeper(self._containment, PACKAGES) for _ in range(2 * self.places)]
+                for pair in zip(self._keepers[::2], self._keepers[1::2], strict=True):
+                    self._free.put(pair)
+            return self._containment
+
+    def run(self, source: str, stdin: str = "", limits: Limits | None = None) -> Execution:
+        """Run a whole program with `stdin` as its standard input.
+
+        Raises:
+            SandboxError: it cannot be contained here.
+        """
+        request = {"job": "program", "source": source, "stdin": stdin}
+        with self._place() as (keeper, _):
+            return _run(keeper, request, limits or Limits())
+
+    def call(
+        self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None
+    ) -> Execution:
+        """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
+
+        Args:
+            source: The solution.
+            name: Its function.
+            inputs: Arguments of each call, as `memreward.sandbox.inside.plain` encodes them.
+            limits: For all calls together.
+
+        Returns:
+            The execution. Its report has one line of JSON for the loading and one for each call that ended: an object
+            with "value", the encoded result, or with "raised", the names of the exception's classes. All of it is what
+            the foreign code says of itself.
+
+        Raises:
+            SandboxError: it cannot be contained here.
+        """
+        request = {"job": "calls", "source": source, "name": name, "inputs": [list(args) for args in inputs]}
+        with self._place() as (keeper, _):
+            return _run(keeper, request, limits or Limits())
+
+    def trial(
+        self,
+        solution: str,
+        tests: Sequence[str],
+        *,
+        entry_point: str = "",
+        given: str = "",
+        limits: Limits | None = None,
+        tests_limits: Limits | None = None,
+    ) -> Trial:
+        """Run tests in one contained process against a solution in another.
+
+        Args:
+            solution: Source of the solution; it is loaded once for all tests.
+            tests: Python sources, run in order until one fails; the names they do not bind are the solution's.
+            entry_point: The function that is tested; "" leaves it to the tests.
+            given: Definitions that come with the question and stand beside the tests.
+            limits: Of the solution.
+            tests_limits: Of the tests.
+
+        Raises:
+            SandboxError: they cannot be contained here.
+        """
+        limits, tests_limits = limits or Limits(), tests_limits or limits or Limits()
+        ours, theirs = socket.socketpair()
+        until = time.monotonic() + limits.wall_seconds + GRACE_S
+        with self._place() as (judge, holder):
+            with ours, theirs:
+                holder.begin({"job": "serve", "source": solution, "limits": limits.to_dict()}, theirs)
+                judge.begin(
+                    {
+                        "job": "tests",
+                        "tests": list(tests),
+                        "given": given,
+                        "entry_point": entry_point,
+                        "limits": tests_limits.to_dict(),
+                    },
+                    ours,
+                )
+            tested = judge.result(until - time.monotonic()) or judge.finish()
+            served = holder.result(0.2) or holder.finish()
+        return Trial(tested, served)
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Apply a function that makes runs to each item, as many at once as there are places; order is kept."""
+        if len(items) < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(self.places, thread_name_prefix="memreward-sandbox") as threads:
+            return list(threads.map(function, items))
+
+    def close(self) -> None:
+        """End all processes; they start anew at the next run."""
+        with self._lock:
+            self._end()
+            self._start_afresh()
+
+    @contextmanager
+    def _place(self) -> Iterator[tuple[Keeper, Keeper]]:
+        _ = self.containment
+        free = self._free
+        pair = free.get()
+        try:
+            yield pair
+        except BaseException:
+            for keeper in pair:
+                keeper.kill()
+            raise
+        finally:
+            free.put(pair)
+
+
+def available_containment(asked: Containment | None = None) -> Containment:
+    """Return `asked` if the system allows it, or without it the best that it allows.
+
+    Raises:
+        SandboxError: there is none, or not the one asked for.
+    """
+    choices: tuple[Containment, ...] = ("namespaces", "landlock") if asked is None else (asked,)
+    reasons = []
+    for containment in choices if sys.platform == "linux" else ():
+        try:
+            _try_out(containment)
+            return containment
+        except KeeperRefusedError as error:
+            reasons.append(str(error))
+    raise SandboxError(
+        f"model-written code cannot be contained here ({'; '.join(reasons) or f'no means for {sys.platform}'}), so it "
+        "is not run: allow unprivileged user namespaces, use a kernel with Landlock (5.13), verify remotely "
+        '(memreward.verify.remote), or, on a machine that may be lost, ask for containment="none"'
+    )
+
+
+def _try_out(containment: Containment) -> None:
+    keeper = Keeper(containment)
+    try:
+        ended = _run(keeper, {"job": "program", "source": "print(6 * 7)", "stdin": ""}, Limits())
+    finally:
+        keeper.kill()
+    if not ended.ok or ended.stdout != "42\n":
+        raise KeeperRefusedError(f"{containment}: a first program ended with {ended}")
+
+
+def _run(keeper: Keeper, request: dict[str, Any], limits: Limits) -> Execution:
+    keeper.begin({**request, "limits": limits.to_dict()})
+    return keeper.result(limits.wall_seconds + GRACE_S) or keeper.finish()
+
+
+def _kill_all(keepers: list[Keeper]) -> None:
+    for keeper in keepers:
+        keeper.kill()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_living: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    """In a forked child: the parent's keepers are the parent's."""
+    for sandbox in list(_living):
+        sandbox.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

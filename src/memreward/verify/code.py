@@ -1,0 +1,302 @@
+"""Ground truth for code: tests that run against the solution, or programs that are given input.
+
+Whatever the model wrote runs in a sandbox and only ever hands out plain data; whether that data is right is decided in
+another process. See `memreward.sandbox` for what that protects against and what not.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from memreward.parsing import defines, entry_point, parses
+from memreward.parsing.python_code import parse_tree
+from memreward.sandbox import Execution, Limits, Sandbox, Trial
+from memreward.types import Claim, Rollout, Verdict
+
+RULES = 1
+_LONGEST_REASON = 300
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class CodeConfig:
+    """How code is verified.
+
+    Attributes:
+        containment: How model-written code is contained; auto takes the best that the system allows and refuses to
+            work where it allows none. "none" contains nothing: only for machines that may be lost.
+        cpu_seconds: Processor time of one solution.
+        wall_seconds: Time for one verdict, however it is spent.
+        memory_mb: Memory of one solution.
+        limits_decide: Whether a solution that uses up its processor time or memory is wrong; else that cannot be told.
+        places: Solutions at once; 0 takes the number of processors.
+    """
+
+    containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
+    cpu_seconds: int = 5
+    wall_seconds: float = 30.0
+    memory_mb: int = 1024
+    limits_decide: bool = True
+    places: int = 0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a solution is held against.
+
+    Attributes:
+        tests: Python sources.
+        cases: Pairs of standard input and expected standard output.
+    """
+
+    tests: tuple[str, ...] = ()
+    cases: tuple[tuple[str, str], ...] = ()
+
+
+class CodeVerifier:
+    """Decides whether a solution passes its tests; see `docs/verifiers.md`.
+
+    Args:
+        config: Limits and containment.
+        sandbox: Where to run; None makes one at the first use.
+    """
+
+    def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
+        self.config = config or CodeConfig()
+        containment = None if self.config.containment == "auto" else self.config.containment
+        self.sandbox = sandbox or Sandbox(containment, places=self.config.places)
+
+    @property
+    def name(self) -> str:
+        """Identifies the rules and the limits."""
+        limits = f"{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
+        return f"code-{RULES}-{limits}{'' if self.config.limits_decide else '-undecided'}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Return one verdict a claim, in order, several at once.
+
+        Raises:
+            SandboxError: the code cannot be contained here, so none is run.
+        """
+        if claims:
+            _ = self.sandbox.containment
+        return self.sandbox.map(self._timed, claims)
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def close(self) -> None:
+        """End the sandbox's processes; they start anew when needed."""
+        self.sandbox.close()
+
+    def _timed(self, claim: Claim) -> Verdict:
+        start = time.perf_counter()
+        verdict = self._verdict(claim)
+        return replace(verdict, seconds=time.perf_counter() - start)
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        reference = read_reference(claim.reference)
+        if reference is None:
+            return Verdict(
+                None, f"the reference is no list of tests or of inputs and outputs: {claim.reference[:80]!r}"
+            )
+        source = solution_source(claim.rollout)
+        if source is None:
+            return Verdict(False, "no code in the completion")
+        if reference.cases:
+            return self._by_cases(source, reference.cases)
+        return self._by_tests(source, reference.tests, claim.rollout.query.text)
+
+    def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
+        limits = self._limits(self.config.wall_seconds)
+        trial = self.sandbox.trial(
+            source,
+            tests,
+            entry_point=tested_function(prompt, tests),
+            given=given_definitions(prompt),
+            limits=limits,
+            tests_limits=replace(limits, cpu_seconds=2 * limits.cpu_seconds),
+        )
+        return self._judged(trial)
+
+    def _judged(self, trial: Trial) -> Verdict:
+        solution, tests = trial.solution, trial.tests
+        details: dict[str, Any] = {"solution": _ending(solution), "tests": _ending(tests)}
+        if solution.ended_by == "cpu":
+            return self._over_limit(f"it used up {self.config.cpu_seconds} s of processor time", details)
+        if tests.ended_by or tests.returncode:
+            return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
+        try:
+            report = json.loads(tests.report)
+            outcome, reason = report["outcome"], str(report["reason"])
+        except (ValueError, KeyError, TypeError):
+            return Verdict(None, "the tests reported nothing that can be read", details=details)
+        details |= {"test": report.get("test"), "calls": report.get("calls")}
+        if outcome == "passed":
+            return Verdict(True, "all tests passed", details=details)
+        if outcome != "failed" or solution.ended_by == "lost":
+            return Verdict(None, reason or "the sandbox broke down", details=details)
+        if reason.startswith("MemoryError"):
+            return self._over_limit(f"it asked for more than {self.config.memory_mb} MB", details)
+        return Verdict(False, reason[:_LONGEST_REASON], details=details)
+
+    def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
+        until = time.monotonic() + self.config.wall_seconds
+        for number, (given, expected) in enumerate(cases):
+            left = until - time.monotonic()
+            if left <= 0:
+                return Verdict(None, f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases")
+            ran = self.sandbox.run(source, given, self._limits(left))
+            details = {"case": number, "solution": _ending(ran), "stderr": ran.stderr[-_LONGEST_REASON:]}
+            if ran.ended_by == "cpu":
+                return self._over_limit(f"it used up {self.config.cpu_seconds} s of processor time", details)
+            if ran.ended_by in ("wall", "asked", "lost"):
+                return Verdict(None, f"the program did not come to an end: {_ending(ran)}", details=details)
+            if not ran.ok:
+                return Verdict(False, f"the program ended badly: {_ending(ran)}", details=details)
+            if output_lines(ran.stdout) != output_lines(expected):
+                return Verdict(False, f"other output than expected in case {number}", details=details)
+        return Verdict(True, f"the expected output in {len(cases)} cases")
+
+    def _over_limit(self, reason: str, details: dict[str, Any]) -> Verdict:
+        return Verdict(False if self.config.limits_decide else None, reason, details=details)
+
+    def _limits(self, wall_seconds: float) -> Limits:
+        return Limits(cpu_seconds=self.config.cpu_seconds, wall_seconds=wall_seconds, memory_mb=self.config.memory_mb)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.config}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
+
+
+@lru_cache(maxsize=1024)
+def read_reference(text: str) -> Reference | None:
+    """Read tests or cases, or return None where `text` holds neither.
+
+    Forms: a JSON list of Python tests; a JSON list of objects with "input" and "output"; a JSON object with the lists
+    "inputs" and "outputs"; one bare Python test.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return Reference(tests=(text,)) if parses(text) and "assert" in text else None
+    if isinstance(value, list) and value and all(isinstance(item, str) and item.strip() for item in value):
+        return Reference(tests=tuple(value))
+    if isinstance(value, dict) and isinstance(value.get("inputs"), list) and isinstance(value.get("outputs"), list):
+        pairs = list(zip(value["inputs"], value["outputs"], strict=False))
+        complete = len(value["inputs"]) == len(value["outputs"])
+        return _cases(pairs) if complete else None
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return _cases([(item.get("input"), item.get("output")) for item in value])
+    return None
+
+
+def _cases(pairs: Sequence[tuple[Any, Any]]) -> Reference | None:
+    good = all(isinstance(given, str) and isinstance(expected, str) for given, expected in pairs)
+    return Reference(cases=tuple(pairs)) if pairs and good else None
+
+
+def output_lines(text: str) -> list[str]:
+    """Return the lines of an output without trailing white space and without empty lines at the end."""
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def solution_source(rollout: Rollout) -> str | None:
+    """Return the program of a rollout, or None where it holds none.
+
+    The question's own imports and helpers stand before a solution that does not repeat them.
+    """
+    prompt = rollout.query.text
+    name = entry_point(prompt)
+    answer = rollout.answer
+    if answer is None:
+        answer = next((code for code in (prompt + rollout.text, rollout.text) if name and defines(code, name)), None)
+        if answer is None or not _has_body(answer, name):
+            return None
+    return _with_given(answer, prompt)
+
+
+def _has_body(code: str, name: str | None) -> bool:
+    tree = parse_tree(code)
+    functions = [] if tree is None else [n for n in tree.body if isinstance(n, Function) and n.name == name]
+    return bool(functions) and any(not _says_nothing(statement) for statement in functions[-1].body)
+
+
+def _says_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _with_given(code: str, prompt: str) -> str:
+    given = given_definitions(prompt)
+    if not given or code.startswith(prompt.rstrip()) or "from __future__" in code or not parses(code):
+        return code
+    return f"{given}\n\n{code}"
+
+
+@lru_cache(maxsize=1024)
+def given_definitions(prompt: str) -> str:
+    """Return what a code prompt defines beside the function that it asks for: imports, helpers, constants."""
+    name = entry_point(prompt)
+    tree = parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
+    if tree is None or name is None:
+        return ""
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef | ast.Assign | ast.AnnAssign)
+        or (isinstance(node, Function) and node.name != name)
+    ]
+    return "\n".join(ast.unparse(node) for node in kept)
+
+
+def tested_function(prompt: str, tests: Sequence[str]) -> str:
+    """Return the function that the prompt asks for where the tests speak of it or leave its name open, else ""."""
+    name = entry_point(prompt)
+    if name is None:
+        return ""
+    names = _names_in(tuple(tests))
+    return name if name in names or "candidate" in names else ""
+
+
+@lru_cache(maxsize=1024)
+def _names_in(tests: tuple[str, ...]) -> frozenset[str]:
+    names: set[str] = set()
+    for test in tests:
+        try:
+            nodes = list(ast.walk(ast.parse(test)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        names |= {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(names)
+
+
+def _ending(ran: Execution) -> str:
+    """How a run ended, in words."""
+    if ran.ended_by:
+        words = {"cpu": "out of processor time", "wall": "out of time", "asked": "ended", "lost": "the sandbox failed"}
+        return words.get(ran.ended_by, f"too much {ran.ended_by}")
+    if ran.returncode < 0:
+        try:
+            return f"killed by {signal.Signals(-ran.returncode).name}"
+        except ValueError:
+            return f"killed by signal {-ran.returncode}"
+    return f"exit status {ran.returncode}"
