@@ -18,6 +18,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -49,11 +51,11 @@ class Output:
         self._err.print(printable(text), markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right."""
+        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right; "" is no heading."""
         if self.as_json:
             return
         rows = list(rows)
-        table = Table(title=Text(title, style="bold"), title_justify="left")
+        table = Table(title=Text(title, style="bold"), title_justify="left", show_header=any(columns))
         for index, column in enumerate(columns):
             numeric = all(isinstance(row[index], int | float | np.number | None) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -74,6 +76,7 @@ class Output:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
+                _RateColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
             )
@@ -91,6 +94,14 @@ class Steps:
         raise NotImplementedError
 
 
+class _RateColumn(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "")
+
+
 class _Bars(Steps):
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -105,15 +116,19 @@ class _Bars(Steps):
 class _Lines(Steps):
     def __init__(self, say: Any) -> None:
         self._say = say
-        self._started = self._shown = time.monotonic()
+        self._shown = time.monotonic()
+        self._begun: dict[str, tuple[float, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int = 0) -> None:
         now = time.monotonic()
+        started, before = self._begun.setdefault(stage, (now, done))
         if now - self._shown < _SECONDS_BETWEEN_LINES:
             return
         self._shown = now
         of = f" of {total}" if total else ""
-        self._say(f"  {stage}: {done}{of}, {now - self._started:.0f} s")
+        rate = (done - before) / (now - started) if now > started else 0.0
+        left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if total and rate else ""
+        self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}")
 
 
 def plain(value: Any) -> Any:

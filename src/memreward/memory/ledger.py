@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from memreward.data.draw import count_of, stratified_order
 from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label
@@ -183,12 +183,32 @@ class LabelLedger:
             BudgetError: the budget holds no more.
             DataError: the memory has no such rollout.
         """
-        if rollout_id not in self._backend.rollout_ids(query_id):
-            raise DataError(
-                f"judged rollout {rollout_id!r} of query {query_id!r} is not in the memory; add its group first"
-            )
-        entry = LedgerEntry(query_id, rollout_id, bool(correct), source, use, time.time())
-        return _label(self._consume([query_id], lambda _: [entry], budget, only_latest=True)[0])
+        return self.judge_all({query_id: {rollout_id: correct}}, source=source, use=use, budget=budget)[0]
+
+    def judge_all(
+        self,
+        verdicts: Mapping[str, Mapping[str, bool]],
+        *,
+        source: str,
+        use: str,
+        budget: Budget | None = None,
+    ) -> list[Label]:
+        """Enter many judgements from outside at once, by query id and rollout id; see `judge`.
+
+        Raises:
+            BudgetError: the budget does not hold all of them; none is entered.
+            DataError: the memory lacks one of the rollouts.
+        """
+        entries = []
+        for query_id, given in verdicts.items():
+            known = self._backend.rollout_ids(query_id) if given else set()
+            for rollout_id, correct in given.items():
+                if rollout_id not in known:
+                    raise DataError(
+                        f"judged rollout {rollout_id!r} of query {query_id!r} is not in the memory; add its group first"
+                    )
+                entries.append(LedgerEntry(query_id, rollout_id, bool(correct), source, use, time.time()))
+        return [_label(entry) for entry in self._consume(list(verdicts), lambda _: entries, budget, only_latest=True)]
 
     def labels(self, use: str | None = None) -> list[Label]:
         """Return what was released so far, for one use or any: one label a rollout, the latest."""
@@ -215,28 +235,41 @@ class LabelLedger:
         }
 
     def choose(
-        self, budget: Budget | None, seed: int, *, among: Sequence[str] | None = None, stratify: bool = True
+        self,
+        budget: Budget | None,
+        seed: int,
+        *,
+        among: Sequence[str] | None = None,
+        stratify: bool = True,
+        by: Literal["verdicts", "references"] = "verdicts",
     ) -> list[str]:
         """Draw the queries to label, uniformly at random, each dataset in proportion.
 
         The draw depends on seed, ids and datasets alone, not on the order of the memory. A larger budget's draw begins
-        with a smaller one's. Queries without a verdict cannot be drawn: see `ineligible`.
+        with a smaller one's. Queries without a verdict (without a reference) cannot be drawn: see `ineligible`.
 
         Args:
             budget: How many; None draws all. Shares are of the whole memory.
             seed: Of the draw.
             among: Query ids to draw from; None is all.
             stratify: False draws without regard to datasets.
+            by: What is to be released: verdicts, or the references by which a verifier judges all rollouts.
         """
         datasets = self._backend.datasets()
-        verdicts = {query_id: len(truth.correct) for query_id, truth in self._backend.truths().items()}
+        costs = {query_id: self._cost(query_id, truth, by) for query_id, truth in self._backend.truths().items()}
         candidates = datasets if among is None else dict.fromkeys(among)
         strata: dict[str, list[str]] = {}
         for query_id in candidates:
-            if verdicts.get(query_id):
+            if costs.get(query_id):
                 strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
         drawn = stratified_order(strata, seed)
-        return drawn if budget is None else self._affordable(drawn, verdicts, budget)
+        return drawn if budget is None else self._affordable(drawn, costs, budget)
+
+    def _cost(self, query_id: str, truth: SealedTruth, by: Literal["verdicts", "references"]) -> int:
+        """Judgements that a query costs; 0 where there is nothing to release."""
+        if by == "verdicts":
+            return len(truth.correct)
+        return 0 if truth.reference is None else 1 + len(self._backend.rollout_ids(query_id))
 
     def ineligible(self, among: Sequence[str] | None = None) -> list[str]:
         """Return the queries, of these or of all, that cannot be labelled because no rollout has a verdict."""
@@ -283,14 +316,14 @@ class LabelLedger:
                     f"ask for at most {max(0, limit - spent)} or raise the budget"
                 )
 
-    def _affordable(self, drawn: list[str], verdicts: Mapping[str, int], budget: Budget) -> list[str]:
+    def _affordable(self, drawn: list[str], costs: Mapping[str, int], budget: Budget) -> list[str]:
         queries, judgements = budget.limits(*self._backend.truth_counts())
         drawn = drawn[:queries]
         if judgements is None:
             return drawn
         chosen: list[str] = []
         for query_id in drawn:
-            judgements -= verdicts[query_id]
+            judgements -= costs[query_id]
             if judgements < 0:
                 break
             chosen.append(query_id)

@@ -88,6 +88,8 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": paths},
+            # Ctrl-C is for the one who asks; a worker that it kills would be started again to no purpose.
+            start_new_session=True,
         )
         reply, _ = _exchange(self._process, b"", START_LIMIT_S)
         if reply.strip() != b"ready":

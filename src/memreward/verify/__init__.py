@@ -2,11 +2,14 @@
 
 from memreward.verify.cache import VerdictCache
 from memreward.verify.choice import ChoiceVerifier
+from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
 from memreward.verify.router import Verifiers, VerifyConfig, verifier_for
 
 __all__ = [
     "ChoiceVerifier",
+    "CodeConfig",
+    "CodeVerifier",
     "MathConfig",
     "MathVerifier",
     "VerdictCache",

@@ -87,8 +87,12 @@ class MathVerifier:
         pool = _pool(self.config.processes or min(4, os.cpu_count() or 1))
         if len(claims) < 2 or pool.size == 1:
             return [self._judge(claim, pool) for claim in claims]
-        with ThreadPoolExecutor(min(len(claims), pool.size)) as threads:
+        threads = ThreadPoolExecutor(min(len(claims), pool.size))
+        try:
             return list(threads.map(lambda claim: self._judge(claim, pool), claims))
+        finally:
+            # After an interruption nobody wants the rest.
+            threads.shutdown(cancel_futures=True)
 
     async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify_async`."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from memreward.types import Claim, ConfigurationError, Domain, MemRewardError, Verdict, Verifier
 from memreward.verify.cache import VerdictCache, verdict_key
+from memreward.verify.choice import ChoiceVerifier
+from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
 
 
@@ -17,9 +19,11 @@ class VerifyConfig:
 
     Attributes:
         math: Mathematical answers.
+        code: Solutions in Python.
     """
 
     math: MathConfig = field(default_factory=MathConfig)
+    code: CodeConfig = field(default_factory=CodeConfig)
 
 
 def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
@@ -32,13 +36,9 @@ def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier
     if domain == "math":
         return MathVerifier(config.math)
     if domain == "qa":
-        from memreward.verify.choice import ChoiceVerifier
-
         return ChoiceVerifier()
     if domain == "code":
-        from memreward.verify.code import CodeVerifier
-
-        return CodeVerifier()
+        return CodeVerifier(config.code)
     raise ConfigurationError(
         f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give the verifier of "
         "your own as Verifiers({...})"

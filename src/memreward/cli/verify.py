@@ -1,0 +1,153 @@
+"""`memreward verify`: rollouts and a label budget in, the same rollouts with verdicts out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memreward.cli.common import AsJson, DuplicateTexts, MemoryUri, SkipBad, read_files
+from memreward.cli.errors import Exit, ends_well
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output, Steps
+from memreward.cli.warmup import budget_from, counted
+from memreward.types import Claim, Group, Verdict
+from memreward.verify import Verifiers, VerifyConfig
+
+if TYPE_CHECKING:
+    from memreward.memory import Budget, LabelLedger
+
+USE = "verify"
+_QUERIES_AT_ONCE = 16
+_KEY = "verdict"
+
+
+@ends_well("Verdicts so far are in the ledger and in the cache: run the same command again to go on.")
+@options_from("settings", VerifyConfig, panel="Verifiers")
+def verify(
+    file: Annotated[Path, typer.Argument(help="Rollout file: .jsonl, .jsonl.gz or .parquet.", metavar="FILE")],
+    *,
+    memory: MemoryUri,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
+    labels: Annotated[
+        str, typer.Option(help="Label budget in queries: a share with a point (0.2), or a whole number (100).")
+    ] = "0.2",
+    judgements: Annotated[
+        int | None, typer.Option(help="Label budget in references and judged rollouts, in place of --labels.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
+    skip_bad: SkipBad = False,
+    duplicates: DuplicateTexts = "keep",
+    as_json: AsJson = False,
+    settings: Changes[VerifyConfig],
+) -> None:
+    """Judge rollouts by their references, within the label budget, and write them with what was found.
+
+    Labels that the file holds are not read. "correct" becomes true, false, or null: where the verifier cannot tell,
+    and for all queries outside of the budget. Every reference and every verdict is entered in the memory's ledger.
+
+    Examples:
+      memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz --labels 0.2
+      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 1.0 --math-time-limit-s 2
+    """
+    from memreward.data import write_groups
+    from memreward.features.cache import default_cache_folder
+    from memreward.memory import ExperienceMemory
+    from memreward.verify import VerdictCache
+
+    output = Output(as_json)
+    budget = budget_from(labels, judgements)
+    verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()))
+    started = time.monotonic()
+    with output.progress() as steps:
+        groups = list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
+        store = ExperienceMemory.open(memory)
+        store.add(counted(groups, steps, "adding queries"))
+        found = _verified(groups, store.ledger, verifiers, budget, seed, steps)
+        write_groups(out, (_with_verdicts(group, found.get(group.query.id)) for group in groups))
+    verdicts = [verdict for of_query in found.values() for verdict in of_query.values()]
+    counts: dict[str, Any] = {
+        "queries": len(groups),
+        "verified_queries": len(found),
+        "rollouts": len(verdicts),
+        "right": sum(verdict.correct is True for verdict in verdicts),
+        "wrong": sum(verdict.correct is False for verdict in verdicts),
+        "cannot_tell": sum(verdict.correct is None for verdict in verdicts),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.correct is None)
+    output.table(f"Verdicts in {out}", tuple(name.replace("_", " ") for name in counts), [tuple(counts.values())])
+    if reasons:
+        output.table("Cannot tell", ("reason", "rollouts"), reasons.most_common())
+    output.result({"out": out, **counts, "reasons": reasons, "ledger": store.ledger.totals()})
+    if len(verdicts) == counts["cannot_tell"]:
+        output.note("Nothing could be told: no query has a reference, or no verdict could be reached.")
+        raise typer.Exit(Exit.NOTHING_SCORED)
+
+
+def _verified(
+    groups: Sequence[Group], ledger: LabelLedger, verifiers: Verifiers, budget: Budget, seed: int, steps: Steps
+) -> dict[str, dict[str, Verdict]]:
+    """Verdicts by query id and rollout id of the queries that the budget buys; in the ledger, batch by batch."""
+    by_id = {group.query.id: group for group in groups}
+    chosen = ledger.choose(budget, seed, among=list(by_id), by="references")
+    total = sum(len(by_id[query_id].rollouts) for query_id in chosen)
+    found: dict[str, dict[str, Verdict]] = {}
+    done = 0
+    for batch in _batches([by_id[query_id] for query_id in chosen]):
+        references = ledger.release_references(
+            [group.query.id for group in batch], use=USE, budget=budget, source="file"
+        )
+        claims = [Claim(rollout, references[group.query.id]) for group in batch for rollout in group.rollouts]
+        verdicts = verifiers.verify(claims)
+        for group in batch:
+            found[group.query.id] = {}
+        for claim, verdict in zip(claims, verdicts, strict=True):
+            found[claim.rollout.query.id][claim.rollout.id] = verdict
+        _enter(batch, found, ledger, verifiers, budget)
+        done += len(claims)
+        steps("verifying rollouts", done, total)
+    return found
+
+
+def _batches(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
+    for begin in range(0, len(groups), _QUERIES_AT_ONCE):
+        yield groups[begin : begin + _QUERIES_AT_ONCE]
+
+
+def _enter(
+    batch: Sequence[Group],
+    found: Mapping[str, Mapping[str, Verdict]],
+    ledger: LabelLedger,
+    verifiers: Verifiers,
+    budget: Budget,
+) -> None:
+    """Put what could be told of a batch into the ledger, under the name of the verifier that told it."""
+    for domain in dict.fromkeys(group.query.domain for group in batch):
+        decided: dict[str, dict[str, bool]] = {}
+        for group in batch:
+            if group.query.domain == domain:
+                decided[group.query.id] = {
+                    identity: verdict.correct
+                    for identity, verdict in found[group.query.id].items()
+                    if verdict.correct is not None
+                }
+        if any(decided.values()):
+            ledger.judge_all(decided, source=verifiers.of(domain).name, use=USE, budget=budget)
+
+
+def _with_verdicts(group: Group, verdicts: Mapping[str, Verdict] | None) -> Group:
+    """The group with what was found in place of what its file said; its reference passes unread."""
+    given = verdicts or {}
+    provenance: list[Mapping[str, Any]] = []
+    for index, rollout in enumerate(group.rollouts):
+        known = dict(group.rollout_provenance[index]) if group.rollout_provenance else {}
+        known.pop(_KEY, None)
+        provenance.append({**known, _KEY: given[rollout.id].reason} if rollout.id in given else known)
+    correct = tuple(given[rollout.id].correct if rollout.id in given else None for rollout in group.rollouts)
+    return replace(group, truth=replace(group.truth, correct=correct), rollout_provenance=tuple(provenance))
