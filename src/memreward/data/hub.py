@@ -47,7 +47,7 @@ def load_benchmark(
         raise ConfigurationError(
             f"{benchmark.name} has no split {split!r} with answers; use one of {', '.join(benchmark.splits)}"
         )
-    shelf = _Shelf(benchmark, split)
+    shelf = _Shelf(benchmark, split, _source(benchmark, split, local=bool(root)))
     for configuration in benchmark.configurations or (None,):
         shelf.add(configuration, _open(benchmark, configuration, benchmark.splits[split], root))
     found: list[Group] = []
@@ -68,6 +68,7 @@ class _Shelf:
 
     benchmark: Benchmark
     split: str
+    source: str
     places: dict[str, tuple[Any, int]] = field(default_factory=dict)
     subjects: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -108,8 +109,7 @@ class _Shelf:
         if question is None:
             return None
         subject = self.subjects[identity]
-        source = f"{self.benchmark.repository}@{self.benchmark.revision or 'main'}:{self.split}"
-        provenance = {"source": source, "license": self.benchmark.license, **question.extras}
+        provenance = {"source": self.source, "license": self.benchmark.license, **question.extras}
         query = Query(identity, question.text, self.benchmark.domain, self.benchmark.title)
         return Group(query, (), Truth(question.reference), provenance | ({"subject": subject} if subject else {}))
 
@@ -128,24 +128,29 @@ class _Shelf:
             )
 
 
+def _source(benchmark: Benchmark, split: str, *, local: bool) -> str:
+    """Where rows are from, as their provenance says it; of a local copy nobody knows the commit."""
+    revision = "" if local else f"@{benchmark.revision or 'main'}"
+    return f"{benchmark.repository}{revision}:{benchmark.splits[split]}"
+
+
 def _open(benchmark: Benchmark, configuration: str | None, split: str, root: str | Path) -> Any:
     """One table of the hub, mapped from its cache on disk."""
     try:
-        import datasets
-        import httpx
+        from datasets import load_dataset
     except ImportError as error:
         raise MissingExtraError("datasets", "questions", f"loading {benchmark.title} from the hub") from error
     folder = Path(root) / benchmark.repository if root else None
     if folder is not None and not folder.is_dir():
         raise DataError(f"{folder}: no such folder; put a copy of the dataset repository {benchmark.repository} there")
     try:
-        return datasets.load_dataset(
+        return load_dataset(
             benchmark.repository if folder is None else str(folder),
             name=configuration,
             split=split,
             revision=None if folder else benchmark.revision or None,
         )
-    except (OSError, ValueError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # the hub's client raises errors of whichever HTTP library it is built on
         raise DataError(_remedy(benchmark, error, local=folder is not None)) from error
 
 
