@@ -9,7 +9,7 @@ from tiny_model import tiny_tokenizer
 from memreward.data.families import FAMILIES
 from memreward.parsing import parse_completion
 from memreward.policy.prompts import load_template, render
-from memreward.types import DOMAINS, ConfigurationError, Query
+from memreward.types import DOMAINS, ConfigurationError, Domain, Query
 
 QUESTION = "How many?\n(A) two  words \n(B) {braces} and ümlauts\n"
 
@@ -54,6 +54,27 @@ def test_shots_show_the_form_that_the_parser_finds(family: str) -> None:
         completion = parse_completion(answered, domain, asked)
         assert completion.answer
         assert completion.form in {expected, "phrase"}
+
+
+@pytest.mark.parametrize(
+    ("domain", "answers"),
+    [
+        ("math", ["39", "16", "5\\sqrt{2}"]),
+        ("qa", ["B", "A"]),
+        (
+            "code",
+            [
+                "def double(x):\n    return 2 * x",
+                "def longest_word(sentence):\n    return max(sentence.split(), key=len)",
+            ],
+        ),
+        ("other", ["Mercury"]),
+    ],
+)
+def test_shots_of_a_domain_show_answers_that_the_parser_finds(domain: Domain, answers: list[str]) -> None:
+    template = load_template(query(domain, "elsewhere"))
+    found = [parse_completion(answered, domain, asked).answer for asked, answered in template.shots]
+    assert found == answers
 
 
 @pytest.mark.parametrize("content", ["not JSON", "{}", '{"system": "", "shots": [1]}', "[]"])
