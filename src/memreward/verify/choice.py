@@ -48,7 +48,7 @@ def _timed(claim: Claim) -> Verdict:
 
 def _verdict(claim: Claim) -> Verdict:
     choices = options(claim.rollout.query.text)
-    right = letter_of(claim.reference, choices)
+    right = _reference_letter(claim.reference, choices)
     if right is None:
         return _by_text(claim, choices)
     answer = claim.rollout.answer
@@ -61,6 +61,15 @@ def _verdict(claim: Claim) -> Verdict:
     if letter != right and letter in choices and normal_text(choices[letter]) == normal_text(choices.get(right, "")):
         return Verdict(None, f"options {letter} and {right} have the same text", details={"answer": letter})
     return Verdict(letter == right, f"option {letter}", details={"answer": letter})
+
+
+def _reference_letter(reference: str, choices: Mapping[str, str]) -> str | None:
+    """The letter that a reference is or whose text it has; a part of an option's text is not enough here."""
+    same = [letter for letter, option in choices.items() if normal_text(option) == normal_text(reference)]
+    if len(same) == 1:
+        return same[0]
+    letter = letter_of(reference, {})
+    return letter if not choices or letter in choices else None
 
 
 def _by_text(claim: Claim, choices: Mapping[str, str]) -> Verdict:

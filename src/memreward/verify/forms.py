@@ -43,12 +43,15 @@ _BETWEEN_NAMED = re.compile(
 )
 _NAMES_OF_TUPLE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z]){1,5})\s*\)\s*=\s*(?=\()")
 _BASE = re.compile(r"[\dA-F]+_\s?\{?(?:\\text\s?\{)?(\w+)\}?\}?")
-_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s?(?::|to)\s?(\d+(?:\.\d+)?)\s*")
+_RATIO = re.compile(
+    r"\s*(\d+(?:\.\d+)?)\s?(?::|\\?\s?to|\\text\s?\{\s?to\s?\})\s?(\d+(?:\.\d+)?)\s*",
+)
 _COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", re.DOTALL)
 _ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _LONG_TEXT = 4
+_LONGEST = 1000
 _VALUES = frozenset({"number", "formula"})
 _EQUAL = Comparison(True, "equal in value or form")
 
@@ -64,7 +67,9 @@ def same_form(answer: str, reference: str, query_text: str, library: Library) ->
     if key == wanted:
         return _EQUAL
     return (
-        _same_ratio(answer, reference) or _by_kind(key, wanted) or _by_library(answer, reference, query_text, library)
+        _same_ratio(answer, reference)
+        or _by_kind(key, wanted, reference)
+        or _by_library(answer, reference, query_text, library)
     )
 
 
@@ -159,16 +164,16 @@ def _same_ratio(answer: str, reference: str) -> Comparison | None:
     return Comparison(True, "equal ratios") if _equal(*fractions) else None
 
 
-def _by_kind(key: str, wanted: str) -> Comparison | None:
+def _by_kind(key: str, wanted: str, reference: str) -> Comparison | None:
     """What two different keys decide by themselves."""
     given_kind, wanted_kind = key.partition(" ")[0], wanted.partition(" ")[0]
     if given_kind in _VALUES and wanted_kind in _VALUES:
         return Comparison(False, "another value")
     if "text" not in (given_kind, wanted_kind) or "literal" in (given_kind, wanted_kind):
         return None
-    if given_kind == wanted_kind == "text":
-        if len(wanted.split()) > _LONG_TEXT:
-            return Comparison(None, "the reference is a sentence, and other words may say the same")
+    if wanted_kind == "text" and len(reference.split()) > _LONG_TEXT:
+        return Comparison(None, "the reference is a sentence, and other words may say the same")
+    if given_kind == wanted_kind:
         return Comparison(False, "another text")
     return Comparison(False, "text is no mathematics, and mathematics no text")
 
@@ -177,6 +182,8 @@ def _by_library(answer: str, reference: str, query_text: str, library: Library) 
     relations = [_RELATION.search(form) is not None for form in (reference, answer)]
     if relations == [False, True] and _ASKS_POINT.search(query_text) and not _is_interval(reference, query_text):
         return Comparison(False, "an inequality is no point")
+    if len(answer) > _LONGEST:
+        return Comparison(None, f"the answer has more than {_LONGEST} characters")
     wanted_is_read, given_is_read, equal = library(reference, answer)
     if equal:
         return Comparison(True, "math-verify")

@@ -129,7 +129,7 @@ class MathVerifier:
 def submission(claim: Claim) -> Submission:
     """Return what a rollout submits: its parsed answer, joined with boxes that stand directly before the last one."""
     rollout = claim.rollout
-    if rollout.answer is None:
+    if rollout.answer is None or not rollout.answer.strip():
         return Submission(None)
     parsed = parse_completion(rollout.text, "math", rollout.query.text)
     if parsed.answer != rollout.answer:
