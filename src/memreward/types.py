@@ -12,6 +12,7 @@ Exceptions::
     ├── StoreError           an experience memory that cannot be opened, read or written
     │   └── SchemaVersionError   it was written by a newer release
     ├── ConfigurationError   a setting that cannot be used
+    ├── EndpointError        a model server cannot be reached, or keeps failing
     ├── SandboxError         model-written code cannot be contained on this system
     └── MissingExtraError    an optional dependency is not installed
 """
@@ -63,6 +64,10 @@ class SchemaVersionError(StoreError):
 
 class ConfigurationError(MemRewardError):
     """A setting has a value that cannot be used."""
+
+
+class EndpointError(MemRewardError):
+    """A model server cannot be reached, or went on failing for as many attempts as it was given."""
 
 
 class SandboxError(MemRewardError):

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from memreward.cli.common import AsJson
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
 from memreward.policy.collect import CollectConfig
+from memreward.policy.sampler import Usage
 
 
 @ends_well("Finished groups are kept in the journal: run the same command again to go on from there.")
-@options_from("settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "local": ""})
+@options_from(
+    "settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "local": "", "endpoint": ""}
+)
 def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> None:
-    """Sample groups of rollouts from a local causal language model into a rollout file.
+    """Sample groups of rollouts from a language model into a rollout file.
+
+    The model runs in this process, or on a server that speaks OpenAI's protocol (--url): vLLM, SGLang, llama.cpp,
+    Ollama. The server's key is read from the environment variable MEMREWARD_API_KEY, or the one that is named.
 
     An interrupted run goes on where it stopped when the same command is given again.
 
     Examples:
       memreward collect --model checkpoints/qwen --out rollouts.jsonl.gz --questions gsm_symbolic:200
       memreward collect --model checkpoints/qwen --out rollouts.jsonl.gz --questions questions.jsonl:100 --rollouts 16
+      memreward collect --url http://localhost:8000/v1 --model Qwen/Qwen2.5-7B-Instruct --out rollouts.jsonl.gz
     """
     from memreward.data import read_groups
     from memreward.policy.collect import collect as sample_rollouts
 
     output = Output(as_json)
-    path = sample_rollouts(settings.made())
+    config = settings.made()
+    path = sample_rollouts(config)
     groups = list(read_groups(path))
     verdicts = [verdict for group in groups for verdict in group.truth.correct if verdict is not None]
+    rollouts = sum(len(group.rollouts) for group in groups)
+    usage = sum((Usage(**group.provenance["usage"]) for group in groups), Usage())
     report = {
         "out": path,
         "queries": len(groups),
-        "rollouts": sum(len(group.rollouts) for group in groups),
+        "rollouts": rollouts,
         "pass_rate": sum(verdicts) / len(verdicts) if verdicts else None,
+        # Near 1 / G where a server ignores the temperature.
+        "distinct": sum(len({r.text for r in group.rollouts}) for group in groups) / max(rollouts, 1),
+        **asdict(usage),
+        "cost": usage.cost(config.endpoint.price_in, config.endpoint.price_out),
     }
     output.table("Collected", tuple(name.replace("_", " ") for name in report), [tuple(report.values())])
     output.result(report)

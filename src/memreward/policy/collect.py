@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -18,7 +18,7 @@ from memreward.parsing import equivalent, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, Group, Query, Rollout, Truth
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -37,6 +37,7 @@ class CollectConfig:
         questions: What to ask: "FAMILY:COUNT" for generated questions, "FILE" or "FILE:COUNT" for the (first)
             questions of a rollout file.
         local: How a model in this process is run.
+        endpoint: The model server to sample from instead.
         templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
         model_name: How the file names the model; "" for the last part of the model's.
         license: Licence of the rollouts, written into the file; "" for that of the questions.
@@ -50,6 +51,7 @@ class CollectConfig:
     sampling: SamplingConfig
     questions: tuple[str, ...] = ("gsm_symbolic:100",)
     local: LocalConfig = field(default_factory=LocalConfig)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     templates: str = ""
     model_name: str = ""
     license: str = ""
@@ -62,6 +64,10 @@ class CollectConfig:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
         if not 0 <= self.logprob_decimals <= 9:
             raise ConfigurationError(f"logprob_decimals is {self.logprob_decimals}: use 0 to 9")
+        if self.endpoint.url and self.local.chat_template:
+            raise ConfigurationError(
+                f"chat_template {self.local.chat_template!r} cannot be used: a server applies its own; name it there"
+            )
 
     @property
     def name(self) -> str:
@@ -109,8 +115,11 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[An
         done = {record["id"] for record in journal.records}
         waiting = [question for question in prompted if question.query.id not in done]
         digests = {question.query.id: question.prompt.digest for question in waiting}
-        with _reporting(len(prompted), len(prompted) - len(waiting), progress) as report:
-            for group in sampler.sample([question.prompt for question in waiting]):
+        spent = sum(map(_usage, journal.records), Usage())
+        rate = _Rate(len(prompted), len(prompted) - len(waiting), spent, config.endpoint)
+        sampling = sampler.sample([question.prompt for question in waiting])
+        with _reporting(rate, progress) as report, closing(sampling) as groups:
+            for group in groups:
                 journal.append(_record(group, digests[group.id], config.logprob_decimals))
                 report(group.usage)
         records = {record["id"]: record for record in journal.records}
@@ -122,18 +131,18 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[An
 
 def _settings(config: CollectConfig) -> dict[str, Any]:
     """What decides the samples of a given prompt; the rest may change between two runs."""
-    return {
-        **asdict(config.sampling),
-        "model": config.name,
-        "dtype": config.local.dtype,
-        "logprob_decimals": config.logprob_decimals,
-    }
+    how = {"api": config.endpoint.api} if config.endpoint.url else {"dtype": config.local.dtype}
+    return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": config.logprob_decimals}
 
 
 def _sampler(config: CollectConfig, sampler: Sampler[Any] | None) -> Sampler[Any]:
     if sampler is not None:
         sampler.config = config.sampling
         return sampler
+    if config.endpoint.url:
+        from memreward.policy.endpoint import EndpointSampler
+
+        return EndpointSampler(config.sampling, config.endpoint)
     from memreward.policy.local import LocalSampler
 
     return LocalSampler(config.sampling, config.local)
@@ -207,7 +216,12 @@ def _record(group: SampledGroup, prompt_digest: str, decimals: int) -> dict[str,
         }
         for sample in group.samples
     ]
-    return {"id": group.id, "prompt_hash": prompt_digest, "rollouts": rollouts}
+    return {"id": group.id, "prompt_hash": prompt_digest, "rollouts": rollouts, "usage": asdict(group.usage)}
+
+
+def _usage(record: Mapping[str, Any]) -> Usage:
+    # Journals of release 0.1.0 do not say.
+    return Usage(**record.get("usage", {}))
 
 
 def _rounded(logprobs: Sequence[float] | None, decimals: int) -> list[float] | None:
@@ -233,6 +247,7 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
         **question.provenance,
         **({"license": config.license} if config.license else {}),
         "sampler": _settings(config),
+        "usage": asdict(_usage(record)),
     }
     return Group(query, rollouts, Truth(reference, tuple(_verdict(r, reference) for r in rollouts)), provenance)
 
@@ -246,58 +261,59 @@ def _verdict(rollout: Rollout, reference: str | None) -> bool | None:
     return equivalent(rollout.answer, reference, rollout.query.domain, query_text=rollout.query.text)
 
 
-@contextmanager
-def _reporting(total: int, done: int, shown: bool) -> Iterator[Callable[[Usage], None]]:
-    """A function to call with the tokens of a group whenever one is finished."""
-    console = Console(stderr=True)
-    state = _Rate(total, done)
-    if not shown:
-        yield state.advance
-    elif console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("collecting", total=total, completed=done)
-
-            def update(usage: Usage) -> None:
-                state.advance(usage)
-                bar.update(task, completed=state.done, description=state.speed())
-
-            yield update
-    else:
-        yield _Lines(state, console)
-
-
 class _Rate:
-    """Groups done, tokens a second, and the time left at this rate."""
+    """Groups done, tokens a second, the time left at this rate, and what it all has cost, earlier runs included."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, done: int, spent: Usage, endpoint: EndpointConfig) -> None:
         self.total = total
-        self.done = done
-        self.begun = done
+        self.done = self.begun = done
         self.usage = Usage()
+        self.spent = spent
+        self.prices = (endpoint.price_in, endpoint.price_out)
         self.start = monotonic()
 
     def advance(self, usage: Usage) -> None:
         self.done += 1
         self.usage += usage
 
-    def speed(self) -> str:
+    def __str__(self) -> str:
         seconds = max(monotonic() - self.start, 1e-9)
         left = (self.total - self.done) * seconds / (self.done - self.begun)
-        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
+        cost = f", cost {(self.spent + self.usage).cost(*self.prices):.4f} so far" if any(self.prices) else ""
+        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left{cost}"
+
+
+@contextmanager
+def _reporting(rate: _Rate, shown: bool) -> Iterator[Callable[[Usage], None]]:
+    """A function to call with the tokens of a group whenever one is finished."""
+    console = Console(stderr=True)
+    if not shown:
+        yield rate.advance
+    elif console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("collecting", total=rate.total, completed=rate.done)
+
+            def update(usage: Usage) -> None:
+                rate.advance(usage)
+                bar.update(task, completed=rate.done, description=str(rate))
+
+            yield update
+    else:
+        yield _Lines(rate, console)
 
 
 class _Lines:
     """Reports as plain lines, not more than one every 30 s but for the last."""
 
-    def __init__(self, state: _Rate, console: Console) -> None:
-        self.state = state
+    def __init__(self, rate: _Rate, console: Console) -> None:
+        self.rate = rate
         self.console = console
         self.last = monotonic()
 
     def __call__(self, usage: Usage) -> None:
-        self.state.advance(usage)
+        self.rate.advance(usage)
         now = monotonic()
-        if self.state.done == self.state.total or now - self.last >= _SECONDS_BETWEEN_LINES:
+        if self.rate.done == self.rate.total or now - self.last >= _SECONDS_BETWEEN_LINES:
             self.last = now
-            self.console.print(f"{self.state.done} of {self.state.total} groups, {self.state.speed()}", highlight=False)
+            self.console.print(f"{self.rate.done} of {self.rate.total} groups, {self.rate}", highlight=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ class LocalSampler:
         shared = {template: _common_prefix(prompts) for template, prompts in alike.items()}
         return [Prompt(chat.id, prompt, shared[chat.template]) for chat, prompt in zip(chats, tokens, strict=True)]
 
-    def sample(self, prompts: Iterable[Prompt]) -> Iterator[SampledGroup]:
+    def sample(self, prompts: Iterable[Prompt]) -> Generator[SampledGroup, None, None]:
         """Yield a group as soon as its last rollout is finished; the order is that of finishing.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,16 +48,23 @@ class Usage:
     Attributes:
         prompt_tokens: Tokens that were read.
         completion_tokens: Tokens that were sampled.
+        uncounted: Answers of a server that did not say how many tokens they took.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    uncounted: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
+            self.uncounted + other.uncounted,
         )
+
+    def cost(self, price_in: float, price_out: float) -> float:
+        """The price of these tokens at `price_in` and `price_out` a million."""
+        return (self.prompt_tokens * price_in + self.completion_tokens * price_out) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,6 @@ class Sampler(Protocol[PromptT]):
         """Put chats into the form that `sample` takes, in their order."""
         ...
 
-    def sample(self, prompts: Sequence[PromptT]) -> Iterator[SampledGroup]:
-        """Yield each group once it is whole, in the order of finishing. Closing the iterator ends the sampling."""
+    def sample(self, prompts: Sequence[PromptT]) -> Generator[SampledGroup, None, None]:
+        """Yield each group once it is whole, in the order of finishing. Closing the generator ends the sampling."""
         ...

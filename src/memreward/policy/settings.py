@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
 
 from memreward.types import ConfigurationError
 
@@ -68,3 +70,60 @@ class LocalConfig:
             raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
         if self.threads < 0:
             raise ConfigurationError(f"threads is {self.threads}: use 0 (torch's choice) or more")
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """A model server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama and others.
+
+    Attributes:
+        url: Its address up to and with "/v1", as http://localhost:8000/v1; "" runs the model in this process.
+        api: "chat" sends conversations, "completions" plain text for a model that was not taught to chat.
+        api_key_variable: Environment variable that holds the server's key, if it wants one.
+        parallel: Requests under way at a time.
+        attempts: Tries of a request that meets an overloaded or failing server, with growing pauses between them.
+        timeout: Seconds until a request without a whole answer counts as failed.
+        price_in: Price of a million prompt tokens, in any currency.
+        price_out: Price of a million sampled tokens.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    url: str = ""
+    api: Literal["chat", "completions"] = "chat"
+    api_key_variable: str = "MEMREWARD_API_KEY"
+    parallel: int = 8
+    attempts: int = 8
+    timeout: float = 600.0
+    price_in: float = 0.0
+    price_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.url:
+            _refuse_address(self.url)
+        if self.api not in ("chat", "completions"):
+            raise ConfigurationError(f"api is {self.api!r}: use chat or completions")
+        for name in ("parallel", "attempts"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+        if not self.timeout > 0:
+            raise ConfigurationError(f"timeout is {self.timeout}: use a number of seconds above 0")
+        for name in ("price_in", "price_out"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}: use 0 or more")
+
+
+def _refuse_address(url: str) -> None:
+    # The address may hold a secret, so no message repeats all of it.
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            f"url has scheme {parts.scheme!r} and host {parts.hostname!r}: give an address such as "
+            "http://localhost:8000/v1"
+        )
+    if parts.username or parts.password or parts.query:
+        raise ConfigurationError(
+            f"url of {parts.hostname} holds a name, a password or a query: leave them out, and put the key into the "
+            "environment variable that api_key_variable names"
+        )

@@ -1,0 +1,209 @@
+"""One request to a model server, tried again while trying may help.
+
+What passes by itself (429, 5xx, a dropped connection, a time-out, half an answer) is tried again with pauses that
+grow; what does not (a wrong key, an unknown model, a wrong address) ends the sampling with what to change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any
+
+from memreward.policy.answers import Answer, read_answer
+from memreward.policy.settings import EndpointConfig
+from memreward.types import ConfigurationError, EndpointError, MissingExtraError
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtraError("httpx", "endpoint", "sampling from a model server") from error
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+_LONGEST_RETRY_AFTER = 900.0
+_PASSING = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501}
+_PATHS = {"chat": "chat/completions", "completions": "completions"}
+
+_UNKNOWN_MODEL = re.compile(
+    r"\bmodel\b.*\b(not found|not exist|unknown|not available)|\b(unknown|invalid|no such) model|pinned to",
+    re.IGNORECASE,
+)
+
+_log = logging.getLogger(__name__)
+# Jitter decides nothing that is sampled, and must differ between processes that were started alike.
+_jitter = random.SystemRandom()
+
+
+class RefusedError(Exception):
+    """The server does not take a request as it is; `said` is its reason. The sampler answers for it."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"{status}: {said}")
+        self.said = said
+
+
+class _PassingError(Exception):
+    """A failure that may be gone next time, in `after` seconds if the server said when."""
+
+    def __init__(self, what: str, after: float | None = None) -> None:
+        super().__init__(what)
+        self.after = after
+
+
+class Connection(AbstractAsyncContextManager["Connection"]):
+    """A client of one server; use it in one event loop, within `async with`.
+
+    Args:
+        model: Model to ask for.
+        config: The server.
+
+    Raises:
+        ConfigurationError: if the key in the environment cannot be one.
+    """
+
+    def __init__(self, model: str, config: EndpointConfig) -> None:
+        self.model = model
+        self.config = config
+        self._key = _api_key(config.api_key_variable)
+        self._url = config.url.rstrip("/")
+        self._free_at = 0.0
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=httpx.Timeout(config.timeout, pool=None),
+            limits=httpx.Limits(max_connections=config.parallel + 1),
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def ask(self, body: Mapping[str, Any]) -> Answer:
+        """Send one request.
+
+        Raises:
+            RefusedError: if the server does not take this request.
+            ConfigurationError: if it refuses the key, or does not know the address or the model.
+            EndpointError: if it failed as often as it may.
+        """
+        for attempt in range(1, self.config.attempts + 1):
+            await asyncio.sleep(self._free_at - time.monotonic())
+            try:
+                return await self._try(body)
+            except _PassingError as failure:
+                await self._pause(attempt, failure)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _pause(self, attempt: int, failure: _PassingError) -> None:
+        if attempt == self.config.attempts or (failure.after or 0.0) > _LONGEST_RETRY_AFTER:
+            later = f"; it says to come back in {failure.after:.0f} s" if failure.after else ""
+            raise EndpointError(
+                f"{self._url}: failed {attempt} times in a row, at last with {failure}{later}. What was finished is "
+                "kept: look at the server and run the same command again, perhaps with fewer requests at a time "
+                "(parallel) or more attempts"
+            ) from failure
+        _log.log(
+            logging.INFO if attempt < 3 else logging.WARNING,
+            "%s: attempt %d of %d failed: %s",
+            self._url,
+            attempt,
+            self.config.attempts,
+            failure,
+        )
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)
+        if failure.after is not None:
+            # The server's word holds for every request of ours, not only for the one it was said to.
+            self._free_at = max(self._free_at, time.monotonic() + failure.after)
+        await asyncio.sleep(pause)
+
+    async def _try(self, body: Mapping[str, Any]) -> Answer:
+        try:
+            # httpx limits each read; an answer that trickles in must end too.
+            async with asyncio.timeout(self.config.timeout):
+                response = await self._client.post(f"{self._url}/{_PATHS[self.config.api]}", json=body)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise _PassingError(f"no whole answer within {self.config.timeout:g} s") from error
+        except httpx.RequestError as error:
+            raise _PassingError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
+        if not response.is_success:
+            raise await self._failure(response)
+        try:
+            return read_answer(response.json())
+        except ValueError as error:
+            raise _PassingError(f"an answer that cannot be read ({error})") from error
+
+    async def _failure(self, response: httpx.Response) -> Exception:
+        status, said = response.status_code, self._said(response)
+        if status in _PASSING and "insufficient_quota" not in response.text:
+            return _PassingError(f"{status}: {said}", _retry_after(response.headers))
+        if status == 429:
+            return ConfigurationError(f"{self._url}: the account has no quota left ({said}): top it up, then go on")
+        if status in (401, 403):
+            variable = self.config.api_key_variable
+            remedy = f"check the key in {variable}" if self._key else f"put its key into the variable {variable}"
+            return ConfigurationError(f"{self._url}: the server refuses access ({status}: {said}): {remedy}")
+        if status in (400, 404) and _UNKNOWN_MODEL.search(said):
+            return ConfigurationError(
+                f"{self._url}: the server does not have model {self.model!r} ({said}){await self._models()}"
+            )
+        if status == 404 or response.is_redirect or status == 405:
+            return ConfigurationError(
+                f"{self._url}: nothing answers at /{_PATHS[self.config.api]} ({status}: {said}): check the address, "
+                "which mostly ends on /v1, and whether the server offers this api"
+            )
+        return RefusedError(status, said)
+
+    async def _models(self) -> str:
+        """What the server has instead, to end an error message with."""
+        try:
+            response = await self._client.get(f"{self._url}/models", timeout=10.0)
+            names = [str(model["id"]) for model in response.json()["data"]]
+        except (httpx.RequestError, ValueError, KeyError, TypeError) as error:
+            return f": name one that it has (it does not list them: {type(error).__name__})"
+        return f": name one of {', '.join(names[:20])}" if names else ": load it there first"
+
+    def _said(self, response: httpx.Response) -> str:
+        """The server's own words, in one line and without the key."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = response.text
+        for _ in range(2):
+            if isinstance(body, dict):
+                body = next((body[name] for name in ("error", "message", "detail") if body.get(name)), body)
+        words = " ".join(str(body).split())[:500]
+        return words.replace(self._key, "***") if self._key else words
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds to wait as the server asks, given in seconds or as a date."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _api_key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            f"environment variable {variable} holds characters that no key has (a line break, a space, an accent): "
+            "set it again"
+        )
+    return key
