@@ -13,6 +13,7 @@ joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
 # Two of the files mix several models, which style alone gives away.
 MIXED := gsm8k_gpt3 commonsenseqa_re2
+BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction reader collect-example clean
+.PHONY: help demo test layout lint format bench prediction reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +48,10 @@ lint: $(STAMP) ## ruff check, ruff format --check, mypy
 format: $(STAMP) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network; 2 GB; GPQA needs a login)
+	@for name in $(BENCHMARKS); do HF_HUB_OFFLINE=0 $(BIN)/memreward questions $$name:20 --out runs/hub/$$name.jsonl || \
+	  failed="$$failed $$name"; done; test -z "$$failed" || { echo "not loaded:$$failed" >&2; exit 1; }
 
 bench: $(STAMP) ## time scoring, warmup and encoding
 	$(BIN)/python benchmarks/bench.py

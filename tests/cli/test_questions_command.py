@@ -42,7 +42,7 @@ def test_questions_and_split_are_written_and_fit_together(file: Path, tmp_path: 
     drawn = read_split(split, groups)
     assert groups == load_questions(file, n=15, seed=3)
     assert (report["questions"], report["repeated"], report["seed"]) == (30, 0, 3)
-    assert report["datasets"] == drawn.datasets
+    assert report["datasets"] == {name: {"questions": 15, **parts} for name, parts in drawn.datasets.items()}
     assert (drawn.config.labelled, drawn.config.seed) == (0.5, 3)
     assert len(drawn.labelled) == len(drawn.train) // 2
     first = out.read_bytes(), split.read_bytes()
@@ -53,10 +53,12 @@ def test_questions_and_split_are_written_and_fit_together(file: Path, tmp_path: 
 def test_zero_asks_for_all_and_repeated_texts_are_left_out(file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     write_groups(copy, [Group(Query("again", "What is 7 + 3?", "math", "copy"), (), Truth("10"))])
+    unlabelled = tmp_path / "unlabelled.jsonl"
+    write_groups(unlabelled, [Group(Query("open", "Who?", "other", "open"), ())])
     out = tmp_path / "all.jsonl"
-    result = run(file, copy, "--n", "0", "--out", out)
+    result = run(file, copy, unlabelled, "--n", "0", "--out", out)
     assert "1 questions were left out" in result.stderr
-    assert len(list(read_groups(out))) == 60
+    assert len(list(read_groups(out))) == 61
 
 
 def test_a_benchmark_is_read_from_copies_beside_a_file(file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,15 +71,17 @@ def questions(
     config = settings.made()
     found = _loaded(sources, output, benchmark_split, n or None, config.seed, hub)
     kept, repeated = distinct(found)
-    drawn = make_split(kept, config)
+    drawn = make_split(kept, config) if split else None
     write_groups(out, kept)
-    if split is not None:
+    if split is not None and drawn is not None:
         write_split(split, drawn)
     if repeated:
         output.note(f"{repeated} questions were left out: their text stands before")
-    columns = (*PARTS, "labelled")
-    rows = [(name, *(counts[part] for part in columns)) for name, counts in drawn.datasets.items()]
-    output.table(f"Questions in {out}", ("dataset", *columns), rows)
+    counts = drawn.datasets if drawn else {name: {} for name in sorted({group.query.dataset for group in kept})}
+    sizes = Counter(group.query.dataset for group in kept)
+    columns = (*PARTS, "labelled") if drawn else ()
+    rows = [(name, sizes[name], *(counts[name][part] for part in columns)) for name in counts]
+    output.table(f"Questions in {out}", ("dataset", "questions", *columns), rows)
     output.result(
         {
             "out": out,
@@ -86,7 +89,7 @@ def questions(
             "questions": len(kept),
             "repeated": repeated,
             "seed": config.seed,
-            "datasets": drawn.datasets,
+            "datasets": {name: {"questions": sizes[name], **parts} for name, parts in counts.items()},
         }
     )
 
