@@ -229,7 +229,11 @@ def test_a_finished_output_is_not_overwritten(config: CollectConfig, sampler: Lo
 
 @pytest.mark.parametrize(
     ("questions", "words"),
-    [(("gsm_symbolic",), "say how many"), (("riddles:4",), "neither a file nor a family"), ((), "questions is empty")],
+    [
+        (("gsm_symbolic",), "say how many"),
+        (("riddles:4",), "neither a file, nor a benchmark"),
+        ((), "questions is empty"),
+    ],
 )
 def test_questions_that_mean_nothing_are_refused(
     config: CollectConfig, sampler: LocalSampler, questions: tuple[str, ...], words: str

@@ -12,8 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from memreward.data import read_groups, write_groups
-from memreward.data.families import FAMILIES, questions
+from memreward.data import load_questions, write_groups
 from memreward.parsing import equivalent, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
@@ -22,8 +21,6 @@ from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfi
 from memreward.types import ConfigurationError, Group, Query, Rollout, Truth
 
 _SECONDS_BETWEEN_LINES = 30.0
-_GENERATED_LICENSE = "Apache-2.0"
-_GENERATED_SOURCE = "reasoning-gym"
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ class CollectConfig:
         output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a journal
             beside it.
         sampling: The model, and what is sampled.
-        questions: What to ask: "FAMILY:COUNT" for generated questions, "FILE" or "FILE:COUNT" for the (first)
-            questions of a rollout file.
+        questions: What to ask: benchmarks, files, and families of generated questions, each with ":COUNT" for a sample
+            of so many.
         local: How a model in this process is run.
         endpoint: The model server to sample from instead.
         templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
@@ -153,34 +150,14 @@ def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]
     placed: list[tuple[float, tuple[Query, Truth, dict[str, Any]]]] = []
     seen: set[str] = set()
     for source in config.questions:
-        found = list(_source(source, config.sampling.seed))
-        for index, question in enumerate(found):
-            if question[0].id in seen:
-                raise ConfigurationError(f"question {question[0].id!r} is asked twice: name {source!r} once")
-            seen.add(question[0].id)
-            placed.append(((index + 0.5) / len(found), question))
+        found = load_questions(source, seed=config.sampling.seed)
+        for index, group in enumerate(found):
+            if group.query.id in seen:
+                raise ConfigurationError(f"question {group.query.id!r} is asked twice: name {source!r} once")
+            seen.add(group.query.id)
+            provenance = {key: value for key, value in group.provenance.items() if key in ("source", "license")}
+            placed.append(((index + 0.5) / len(found), (group.query, group.truth, provenance)))
     return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
-
-
-def _source(source: str, seed: int) -> Iterator[tuple[Query, Truth, dict[str, Any]]]:
-    name, _, number = source.rpartition(":")
-    if not name or not number.isdigit():
-        name, number = source, ""
-    if name in FAMILIES:
-        if not number:
-            raise ConfigurationError(f"questions {source!r}: say how many, as {name}:100")
-        provenance = {"source": _GENERATED_SOURCE, "license": _GENERATED_LICENSE}
-        for query, truth in questions(name, int(number), seed):
-            yield query, truth, provenance
-        return
-    if not Path(name).is_file():
-        raise ConfigurationError(
-            f"questions {source!r}: neither a file nor a family of questions ({', '.join(sorted(FAMILIES))})"
-        )
-    for index, group in enumerate(read_groups(name)):
-        if number and index == int(number):
-            return
-        yield group.query, group.truth, {k: v for k, v in group.provenance.items() if k in ("source", "license")}
 
 
 def _prompted(
