@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from memreward.graph import propagate as module
-from memreward.graph.propagate import LabelledRollouts, propagate
+from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent, propagate
 from memreward.types import Features
 
 
@@ -78,3 +78,13 @@ def test_unknown_labels_are_not_kept() -> None:
     memory = LabelledRollouts.of(features_of([1, 0, 1], unit(3, 0)), torch.tensor([2, 1, 0]))
     assert memory.start.tolist() == [0, 1, 2]
     assert memory.right.tolist() == [True, False]
+
+
+def test_equivalent_answers_get_their_mean_and_others_keep_their_own() -> None:
+    values = torch.tensor([[1.0, 2.0, 6.0, 4.0, 5.0], [0.0, 1.0, 0.0, 3.0, 7.0]])
+    cluster = torch.tensor([3, -1, 3, 0, -1])
+    expected = [[3.5, 2.0, 3.5, 4.0, 5.0], [0.0, 1.0, 0.0, 3.0, 7.0]]
+    assert mean_over_equivalent(values, cluster).tolist() == expected
+    order = torch.tensor([4, 2, 0, 3, 1])
+    assert mean_over_equivalent(values[:, order], cluster[order]).tolist() == torch.tensor(expected)[:, order].tolist()
+    assert mean_over_equivalent(torch.zeros(2, 0), torch.zeros(0, dtype=torch.int64)).shape == (2, 0)

@@ -327,3 +327,14 @@ def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     GraphPredictor(QUICK, progress=lambda done, total: told.append((done, total))).fit(known.features, known.correct)
     assert told[-1] == (QUICK.epochs, QUICK.epochs)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synthetic: Callable[..., Any]) -> None:
+    known, new = synthetic(queries=30, seed=0), synthetic(queries=9, seed=1, sizes=(8,)).features
+    new = replace(new, query_ids=tuple(f"new-{q}" for q in new.query_ids))
+    first = np.array([np.flatnonzero(new.cluster == c)[0] if c >= 0 else row for row, c in enumerate(new.cluster)])
+    tied = GraphPredictor(QUICK).fit(known.features, known.correct).predict(new).value
+    free = GraphPredictor(QUICK.ablated("no_agreement")).fit(known.features, known.correct).predict(new).value
+    np.testing.assert_allclose(tied, tied[first], atol=1e-6)
+    assert np.abs(free - free[first]).max() > 0.01
+    assert len(np.unique(tied.round(6))) > len(new.query_ids)

@@ -19,8 +19,8 @@ from torch import Tensor
 from memreward.types import Features
 
 QUERY_WIDTH = 0.1
-OUTLINE_WIDTH = 0.2
-"""Kernel widths. Group AUC moved by less than .02 when either was halved or doubled."""
+OUTLINE_WIDTH = 0.1
+"""Kernel widths."""
 SHRINK = 1e-3
 """Weight of the neighbourhood's right share (and of 1/2 for the neighbourhood itself) beside the labelled rollouts."""
 
@@ -84,6 +84,23 @@ def propagate(features: Features, neighbours: Tensor, cosine: Tensor, memory: La
 
     around = share(weight, 0.5)
     return torch.stack([_log_odds(around), _log_odds(share(alike, around)) - _log_odds(around)], 1)
+
+
+def mean_over_equivalent(values: Tensor, cluster: Tensor) -> Tensor:
+    """Give rollouts with equivalent answers one value, since they are right or wrong together.
+
+    Args:
+        values: (..., n).
+        cluster: (n,) class of equivalent answers, -1 without an answer.
+
+    Returns:
+        (..., n): along `agrees_with`, the mean over each class; values of rollouts without an answer stay.
+    """
+    alone = -1 - torch.arange(len(cluster))
+    _, member = torch.where(cluster < 0, alone, cluster).unique(return_inverse=True)
+    count = torch.bincount(member).to(values.dtype)
+    total = values.new_zeros(*values.shape[:-1], len(count)).index_add(-1, member, values)
+    return (total / count)[..., member]
 
 
 def _pairs(group: Tensor, neighbours: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:

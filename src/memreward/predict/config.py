@@ -15,8 +15,10 @@ ABLATIONS = (
     "no_similarity",
     "no_labels",
     "no_memory",
+    "no_agreement",
     "no_evidence",
     "no_graph",
+    "no_network",
 )
 
 
@@ -44,7 +46,7 @@ class PredictorConfig:
         patience: Steps without a better held-out fold before training stops.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
-        l2: Ridge penalties that the linear part chooses from by its held-out folds.
+        l2: Ridge penalty of the linear part; of several, its held-out folds choose one.
         abstain_below: Scores with less confidence than this are abstentions.
         gate: A group whose predicted values spread (standard deviation) less than this gives no advantage.
         recent: Earlier rollouts of a query, at most, that its pool takes from memory.
@@ -69,7 +71,7 @@ class PredictorConfig:
     patience: int = 20
     learning_rate: float = 2e-3
     weight_decay: float = 5e-2
-    l2: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    l2: tuple[float, ...] = (30.0,)
     abstain_below: float = 0.0
     gate: float = 0.05
     recent: int = 32
@@ -110,8 +112,8 @@ class PredictorConfig:
                 labels=False,
                 rank_weight=0.0,
                 learning_rate=1e-3,
-                epochs=60,
-                patience=10,
+                epochs=200,
+                patience=40,
             )
         raise ConfigurationError(f"preset {name!r} is unknown; use one of {', '.join(PRESETS)}")
 
@@ -123,8 +125,10 @@ class PredictorConfig:
             "no_similarity": {"graph": replace(self.graph, similarity=False)},
             "no_labels": {"labels": False},
             "no_memory": {"graph": replace(self.graph, similarity=False), "labels": False},
+            "no_agreement": {"graph": replace(self.graph, agreement=False)},
             "no_evidence": {"evidence": False},
             "no_graph": {"network": "mlp"},
+            "no_network": {"network": "none"},
         }
         if name not in changes:
             raise ConfigurationError(f"ablation {name!r} is unknown; use one of {', '.join(ABLATIONS)}")

@@ -17,7 +17,7 @@ from torch import Tensor
 from memreward.graph import schema
 from memreward.graph.build import similarity_edges, structural_edges
 from memreward.graph.neighbours import NeighbourIndex
-from memreward.graph.propagate import LabelledRollouts, propagate
+from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent, propagate
 from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
 from memreward.predict.folds import assign_folds, check_classes
@@ -30,7 +30,8 @@ from memreward.types import Features, LabelError
 CANDIDATES = 3
 """Training keeps this many times k neighbours, since those whose labels are hidden in a step drop out."""
 MAJORITY = "agreement_share"
-"""Evidence that is not shrunk: where labels are few or say little, the prediction falls back to majority vote."""
+MAJORITY_PENALTY = 0.3
+"""Evidence that is shrunk less than the rest: where labels say little, the prediction falls back to majority vote."""
 EVALUATE_EVERY = 4
 """Training steps between two looks at the held-out fold."""
 
@@ -106,7 +107,8 @@ class CrossFit:
         l2: Penalty chosen for the linear parts.
         correction: Weight in [0, 1] of the network's output beside the linear part's.
         best_step: Training step that all members went back to.
-        held_out: (n,) logits of labelled rollouts, each from the member that is blind to it.
+        held_out: (n,) logits of labelled rollouts, each from the member that is blind to it; one value for equivalent
+            answers where the graph has `agrees_with`.
     """
 
     members: tuple[Member, ...]
@@ -149,6 +151,9 @@ def crossfit(
     for member in trained:
         base[member.split.held_rows] = member.held_offset
         residual[member.split.held_rows] = member.predict_held_out()
+    if config.graph.agreement:
+        cluster = torch.from_numpy(features.cluster)
+        base, residual = mean_over_equivalent(base, cluster), mean_over_equivalent(residual, cluster)
     correction = _choose_correction(base, residual, label, features, config)
     members = tuple(Member(m.linear, m.network.eval(), fold) for fold, m in enumerate(trained))
     return CrossFit(members, folds, scaler, l2, correction, best_step, base + correction * residual)
@@ -203,7 +208,7 @@ def _fit_one(part: Part, l2: float, config: PredictorConfig) -> LinearModel:
     inputs = part.inputs
     penalty = torch.ones(inputs.evidence.shape[1])
     if MAJORITY in part.features.evidence_names:
-        penalty[part.features.evidence_names.index(MAJORITY)] = 0.0
+        penalty[part.features.evidence_names.index(MAJORITY)] = MAJORITY_PENALTY
     weight = config.rank_weight
     return LinearModel.fit(inputs.evidence, inputs.group, part.label, l2=l2, rank_weight=weight, penalty=penalty)
 

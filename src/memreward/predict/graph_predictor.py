@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from memreward.graph.propagate import LabelledRollouts
+from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Member, Progress, crossfit
@@ -134,6 +134,8 @@ class GraphPredictor:
         self.shape.check(features)
         linear, network = self.scorer.logits(features)
         logits = linear + self.correction * network
+        if self.config.graph.agreement:
+            logits = mean_over_equivalent(logits, torch.from_numpy(features.cluster))
         allowed = self.scorer.blind_members(features)
         mean = (logits * allowed).sum(0) / allowed.sum(0)
         value = self.calibration.apply(mean.numpy())
