@@ -43,6 +43,7 @@ _SYNONYMS = (
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
     (re.compile(r"\\frac\s*\{([^{}]{1,60})\}\s*(\d)(?!\d)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\frac\s*(\\pi)\s*(\d)(?!\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\sqrt\s*([0-9a-zA-Z])"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![a-zA-Z\\])sqrt\s*\(([^()]{1,60})\)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![a-zA-Z\\])(pi|sqrt|infty)(?![a-zA-Z])"), r"\\\1"),

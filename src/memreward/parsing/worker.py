@@ -81,23 +81,19 @@ class Worker:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._stop()
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", str(self._script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": paths},
-            # Ctrl-C is for the one who asks; a worker that it kills would be started again to no purpose.
-            start_new_session=True,
-        )
+        try:
+            self._process = _started(self._script)
+        except OSError as error:
+            raise MemRewardError(
+                f"the worker {self._script.name} did not start: {error}; free what it lacks"
+            ) from error
         reply, _ = _exchange(self._process, b"", START_LIMIT_S)
         if reply.strip() != b"ready":
-            code = self._process.poll()
+            code = _exit_code(self._process)
             self._stop()
             raise MemRewardError(
-                f"the worker that compares mathematical answers did not start (exit code {code}): "
-                f"check that {sys.executable} can import math_verify"
+                f"the worker {self._script.name} did not start (exit code {code}): "
+                f"check that {sys.executable} can run it and import math_verify"
             )
         return self._process
 
@@ -161,6 +157,27 @@ def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
     print("ready", file=replies, flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=replies, flush=True)
+
+
+def _started(script: Path) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-W", "ignore", str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": paths},
+        # Ctrl-C is for the one who asks; a worker that it kills would be started again to no purpose.
+        start_new_session=True,
+    )
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """How a process ended that has closed its output; None where it has not ended."""
+    try:
+        return process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _close_quietly(pipe: Any) -> None:

@@ -69,7 +69,7 @@ def stated_reference(reference: str) -> str:
 
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
-    plain = _TEXT_COMMAND.sub(r"\1", text).strip(" $.")
+    plain = _TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
     alone = _LETTER.fullmatch(plain)
     if alone is not None:
         return alone[1], ""
