@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -97,8 +98,9 @@ def run_cell(cell: Cell) -> Outcome:
     return Outcome(values, threshold, time.perf_counter() - started)
 
 
-def use_one_thread() -> None:
-    """Keep a worker process to one core: the cells themselves run side by side."""
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent process, and keep to one core: the cells themselves run side by side."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)

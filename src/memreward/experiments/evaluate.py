@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -17,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ from memreward.experiments.cells import (
     hash_features,
     run_cell,
     save_features,
-    use_one_thread,
+    start_worker,
 )
 from memreward.experiments.results import MEAN, EvaluationResult, Figure, Row
 from memreward.memory import Budget, LabelLedger
@@ -342,16 +343,43 @@ def _workers(count: int) -> Iterator[Submit]:
     if processes == 1:
         yield _run_here
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=use_one_thread) as executor:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
+
+        def submit(cell: Cell) -> Future[Outcome]:
+            with _interrupts_held():
+                return executor.submit(run_cell, cell)
+
+        others = set(active_children())
         try:
-            yield lambda cell: executor.submit(run_cell, cell)
+            yield submit
         except BrokenProcessPool as error:
             raise MemRewardError(
                 "a worker process of the evaluation died (out of memory, or killed); finished cells are kept in the "
                 "output folder: run the same command again, with fewer workers"
             ) from error
+        except KeyboardInterrupt:
+            # What a worker has not finished is lost anyway, and may take long.
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which the terminal sends to all: this process alone acts on it.
+
+    A process inherits the blocked signal; here it is delivered at the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_here(cell: Cell) -> Future[Outcome]:
