@@ -45,7 +45,7 @@ def write_picture(result: EvaluationResult, path: str | Path) -> None:
         MissingExtraError: without matplotlib.
         DataError: if the result has no rows.
     """
-    Path(path).write_bytes(_png(result, _files(result), LIGHT))
+    Path(path).write_bytes(_png(result, _files(result), LIGHT, titles=True))
 
 
 def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
@@ -83,7 +83,7 @@ def drawn_predictors(result: EvaluationResult) -> list[str]:
     return [name for name in best if name in chosen]
 
 
-def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme) -> bytes:
+def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme, *, titles: bool) -> bytes:
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -102,7 +102,8 @@ def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme) -> bytes
                 _draw_label_curve(axes[2], rows, shown, theme)
             else:
                 _draw_intervals(axes[2], rows, shown, theme)
-            axes[0].set_title(file, loc="left", fontweight="bold", pad=10)
+            if titles:
+                axes[0].set_title(file, loc="left", fontweight="bold", pad=10)
         handles = panels[0][1].get_lines()[1:]
         figure.legend(handles=handles, labels=shown, loc="outside upper left", ncols=len(shown), frameon=False)
         picture = io.BytesIO()
@@ -224,14 +225,17 @@ def _section(result: EvaluationResult, file: str, anchor: str) -> str:
 
 
 def _picture(result: EvaluationResult, file: str) -> str:
-    light, dark = (base64.b64encode(_png(result, [file], theme)).decode("ascii") for theme in (LIGHT, DARK))
+    pictures = (_png(result, [file], theme, titles=False) for theme in (LIGHT, DARK))
+    light, dark = (base64.b64encode(picture).decode("ascii") for picture in pictures)
     caption = (
         "ROC curves (mean of the seeds), calibration, and area under the ROC curve inside a query with its 95 % "
         "bootstrap interval over queries."
     )
     return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
-        f'<img alt="{html.escape(caption)} File: {html.escape(file)}." src="data:image/png;base64,{light}"></picture>'
+        '<figure><div class="wide"><picture>'
+        f'<source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
+        f'<img alt="{html.escape(caption)} File: {html.escape(file)}." src="data:image/png;base64,{light}">'
+        "</picture></div>"
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
