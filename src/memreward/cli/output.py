@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 5.0
-_WIDTH_OF_FILES = 160
+_WIDTH_OF_FILES = 200
 
 
 class Output:
@@ -51,7 +51,7 @@ class Output:
         self._err.print(printable(text), markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right; "" is no heading."""
+        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right."""
         if self.as_json:
             return
         rows = list(rows)

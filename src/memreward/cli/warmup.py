@@ -21,7 +21,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ReaderName, chosen_models, write_record
+from memreward.cli.models import EncoderName, ExecuteCode, ReaderName, chosen_models, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.experiments.results import HEADINGS
@@ -60,6 +60,7 @@ def warmup(
     ] = "default",
     encoder: EncoderName = None,
     reader: ReaderName = None,
+    execute: ExecuteCode = None,
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
@@ -82,7 +83,7 @@ def warmup(
     config = settings.made(PredictorConfig.preset(preset))
     budget = budget_from(labels, judgements)
     folder = predictor_folder(memory, predictor)
-    models = chosen_models(encoder, reader)
+    models = chosen_models(encoder, reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
         store = ExperienceMemory.open(memory, create=bool(files))
@@ -95,6 +96,7 @@ def warmup(
             config=config,
             encoder=models.load_encoder(steps),
             reader=models.load_reader(steps),
+            runner=runner,
             progress=partial(steps, "training steps"),
         )
     spent = store.ledger.totals()
@@ -122,7 +124,7 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
     output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
     measures = ("auc", "group_auc", "accuracy", "ece")
     output.table(
-        "On the labelled rollouts, each predicted blind to its label (calibration and threshold were fitted on them)",
+        "On the labelled rollouts, each predicted blind to its label",
         ("domain", "queries", "rollouts", "predictor", *(HEADINGS[name] for name in measures)),
         [
             (part.domain, part.queries, part.rollouts, name, *(getattr(metrics, measure) for measure in measures))

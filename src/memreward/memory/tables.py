@@ -39,6 +39,7 @@ _KEEP_VERSIONS = timedelta(minutes=10)
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free space and repeat, what was acknowledged is kept",
     errno.EDQUOT: "the quota is used up: free space and repeat, what was acknowledged is kept",
+    errno.EFBIG: "a file would be too large: raise the limit (ulimit -f) and repeat, what was acknowledged is kept",
     errno.EACCES: "permission is denied: choose a folder you may write to, or change its owner or mode",
     errno.EPERM: "permission is denied: choose a folder you may write to, or change its owner or mode",
     errno.EROFS: "the file system is read-only: choose a folder you may write to",
