@@ -114,9 +114,13 @@ class _Shelf:
         return Group(query, (), Truth(question.reference), provenance | ({"subject": subject} if subject else {}))
 
     def _naming_columns(self, table: Any) -> Iterator[dict[str, Any]]:
-        columns = [name for _, name, _, _ in string.Formatter().parse(self.benchmark.id) if name]
-        needed = {*columns, self.benchmark.subject} - _OWN_NAMES - {""}
-        return iter(table.select_columns(sorted(needed))) if needed else ({} for _ in range(len(table)))
+        columns = {name for _, name, _, _ in string.Formatter().parse(self.benchmark.id) if name}
+        needed = sorted({*columns, self.benchmark.subject} - _OWN_NAMES - {""})
+        if not needed:
+            return ({} for _ in range(len(table)))
+        # Whole columns at once: row by row takes a minute for NuminaMath.
+        values = table.select_columns(needed).to_dict()
+        return (dict(zip(needed, row, strict=True)) for row in zip(*(values[name] for name in needed), strict=True))
 
     def _refuse_other_columns(self, columns: list[str]) -> None:
         there = {self.benchmark.rename.get(column, column) for column in columns}
