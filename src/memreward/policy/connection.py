@@ -38,6 +38,8 @@ _UNKNOWN_MODEL = re.compile(
     re.IGNORECASE,
 )
 
+_UNSUPPORTED = re.compile(r"not supported|unsupported|not implemented", re.IGNORECASE)
+
 _log = logging.getLogger(__name__)
 # Jitter decides nothing that is sampled, and must differ between processes that were started alike.
 _jitter = random.SystemRandom()
@@ -143,10 +145,11 @@ class Connection(AbstractAsyncContextManager["Connection"]):
 
     async def _failure(self, response: httpx.Response) -> Exception:
         status, said = response.status_code, self._said(response)
-        if status in _PASSING and "insufficient_quota" not in response.text:
-            return _PassingError(f"{status}: {said}", _retry_after(response.headers))
-        if status == 429:
+        if status == 429 and "insufficient_quota" in response.text:
             return ConfigurationError(f"{self._url}: the account has no quota left ({said}): top it up, then go on")
+        # llama-cpp-python calls a part of the request that it does not know an internal error.
+        if status in _PASSING and not (status >= 500 and _UNSUPPORTED.search(said)):
+            return _PassingError(f"{status}: {said}", _retry_after(response.headers))
         if status in (401, 403):
             variable = self.config.api_key_variable
             remedy = f"check the key in {variable}" if self._key else f"put its key into the variable {variable}"
