@@ -87,6 +87,29 @@ def test_a_process_that_somebody_killed_is_replaced(worker: Worker) -> None:
     assert worker.ask("a", 60).outcome == "answered"
 
 
+class _Interrupted(BaseException):
+    pass
+
+
+def test_an_interrupted_question_leaves_no_reply_for_the_next(worker: Worker) -> None:
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("this platform has no timer that interrupts")
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise _Interrupted
+
+    worker.ask("a", 60)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(_Interrupted):
+            worker.ask("slow", 60)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert worker.ask("a", 60).value["question"] == "a"
+
+
 def test_a_script_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit(7)", encoding="utf-8")

@@ -36,7 +36,7 @@ from memreward.verify import (
     verifier_for,
 )
 
-# The worker's own CPU alarm cannot end this: it is one long multiplication in C.
+# A number with more digits than the machine has bits.
 HANG = "\\boxed{9^{9^{9^{9}}} + \\sin 1}"
 QUICK = VerifyConfig(math=MathConfig(time_limit_s=1.0, processes=1))
 # A process may have to start, which on a busy machine takes long; a hang takes for ever.
@@ -143,7 +143,7 @@ def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> Non
     assert time.monotonic() - start < IN_TIME_S
     assert hang.correct is None
     assert "1 s" in hang.reason
-    assert hang.seconds == pytest.approx(1.0)
+    assert 0.8 < hang.seconds <= 1.1, "the limit, or the processor time that the worker allows itself before"
     assert after.correct is True
 
 
@@ -175,11 +175,11 @@ def test_an_answer_that_was_given_apart_from_the_text_counts() -> None:
 
 def test_choices_take_linear_time_whatever_the_text() -> None:
     texts = [
-        "A or " * 60_000,
-        "(" * 300_000,
-        "not " * 80_000 + "B",
-        "The answer is " * 20_000,
-        "(A) is" + " x" * 150_000,
+        "A or " * 20_000,
+        "(" * 100_000,
+        "not " * 30_000 + "B",
+        "The answer is " * 7_000,
+        "(A) is" + " x" * 50_000,
     ]
     start = time.monotonic()
     ChoiceVerifier().verify([claim(text, "B", "qa", "Which?\n(A) one\n(B) two") for text in texts])

@@ -59,7 +59,12 @@ class Worker:
         line = json.dumps(question).encode() + b"\n"
         with self._lock:
             for _ in range(2):
-                reply, late = _exchange(self._running(), line, limit)
+                try:
+                    reply, late = _exchange(self._running(), line, limit)
+                except BaseException:
+                    # Whoever interrupts a question must not leave its reply for the next one.
+                    self._stop()
+                    raise
                 if reply.endswith(b"\n"):
                     return Reply(json.loads(reply), "answered")
                 self._stop()

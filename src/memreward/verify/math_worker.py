@@ -17,6 +17,8 @@ from memreward.parsing.math_worker import TooLong, arm, evaluate, limit_process
 from memreward.parsing.worker import serve
 from memreward.verify.math_rules import compare
 
+_SHARE_OF_LIMIT = 0.9
+
 
 def by_library(reference: str, answer: str) -> tuple[bool, bool, bool]:
     """Let math-verify compare; returns whether it can read reference and answer, and whether they are equal."""
@@ -43,7 +45,8 @@ def judge(question: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     correct: bool | None = None
     try:
-        arm(question["limit"])
+        # A little less than the wall clock's limit: what ends by itself need not be started anew.
+        arm(_SHARE_OF_LIMIT * question["limit"])
         found = compare(question["answer"], question["reference"], question["query"], by_library)
         correct, reason = found.correct, found.rule
     except TooLong:
