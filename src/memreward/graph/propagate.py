@@ -97,7 +97,7 @@ def mean_over_equivalent(values: Tensor, cluster: Tensor) -> Tensor:
         (..., n): along `agrees_with`, the mean over each class; values of rollouts without an answer stay.
     """
     alone = -1 - torch.arange(len(cluster))
-    _, member = torch.where(cluster < 0, alone, cluster).unique(return_inverse=True)
+    _, member = torch.unique(torch.where(cluster < 0, alone, cluster), return_inverse=True)
     count = torch.bincount(member).to(values.dtype)
     total = values.new_zeros(*values.shape[:-1], len(count)).index_add(-1, member, values)
     return (total / count)[..., member]

@@ -29,7 +29,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.predict.calibration import Calibration, best_threshold, fit_calibration
+from memreward.predict.calibration import Calibration, best_threshold, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
 from memreward.predict.subset import subset, vote_share
@@ -279,7 +279,7 @@ class PerceptronScorer:
 
     def __init__(self, seed: int, *, hidden: int = 64, passes: int = 30) -> None:
         from_neural = require_sklearn("neural_network")
-        self._network = from_neural.MLPClassifier((hidden,), alpha=1e-2, learning_rate_init=2e-3, random_state=seed)
+        self._network = from_neural.MLPClassifier((hidden,), alpha=1.0, learning_rate_init=2e-3, random_state=seed)
         self._design, self._passes = Design(text=True, evidence=True), passes
 
     def fit(self, features: Features, labels: Labels) -> None:
@@ -291,8 +291,7 @@ class PerceptronScorer:
 
     def scores(self, features: Features) -> Floats:
         """Return log-odds."""
-        log_probability = self._network.predict_log_proba(self._design.apply(features))
-        return np.asarray(log_probability[:, 1] - log_probability[:, 0], np.float64)
+        return logit(self._network.predict_proba(self._design.apply(features))[:, 1])
 
 
 class NeighbourScorer:
