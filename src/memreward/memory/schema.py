@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,11 @@ _DIGESTED = ("query_id", "text", "thinking", "answer", "policy_version", "trunca
 def vector_schema(dimension: int) -> pa.Schema:
     """Return the schema of an encoder's vectors, keyed by content hash."""
     return pa.schema([_key("hash"), ("vector", pa.list_(pa.float32(), dimension))])
+
+
+def escaped_ids(ids: Sequence[str] | None) -> list[str] | None:
+    """Return ids as the tables hold them; None, which stands for all, stays None."""
+    return None if ids is None else [escape_surrogates(identity) for identity in ids]
 
 
 def query_row(query: Query, provenance: Mapping[str, Any], position: int) -> dict[str, Any]:

@@ -7,35 +7,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from memreward.data.unicode import escape_surrogates, restore_surrogates
 from memreward.memory import transfer
-from memreward.memory.ledger import LabelLedger, LedgerEntry, SealedTruth, verdicts_of
+from memreward.memory.ledger import LabelLedger, verdicts_of
 from memreward.memory.schema import (
     SCHEMAS,
     dump_json,
-    entry_from_row,
-    entry_row,
+    escaped_ids,
     query_from_row,
     query_row,
     rollout_digest,
     rollout_from_row,
     rollout_row,
     rollout_rows,
-    vector_schema,
 )
+from memreward.memory.sealed import SealedStore
 from memreward.memory.tables import IN_MEMORY, Tables
-from memreward.types import DataError, FloatArray, Group, Query, Rollout, StoreError, Truth, content_hash
+from memreward.memory.vectors import MemoryVectors
+from memreward.types import DataError, FloatArray, Group, Query, Rollout, Truth
 
 _GROUPS_PER_COMMIT = 1_000
 _Row = dict[str, Any]
@@ -100,7 +97,7 @@ class ExperienceMemory:
     @property
     def ledger(self) -> LabelLedger:
         """The only way to ground truth; its entries are kept in this memory."""
-        return LabelLedger(_StoreBackend(self._tables, self._next_position))
+        return LabelLedger(SealedStore(self._tables, self._next_position))
 
     def __len__(self) -> int:
         return self._tables.count("queries")
@@ -133,7 +130,7 @@ class ExperienceMemory:
             query_ids: Only these; ids that are not in memory are left out. None is all.
             recent: Only the last so many rollouts of each query.
         """
-        asked = _escaped(query_ids)
+        asked = escaped_ids(query_ids)
         query_rows = self._tables.scan("queries", column="id", values=asked).sort_by("position").to_pylist()
         rows_of: dict[str, list[_Row]] = {row["id"]: [] for row in query_rows}
         # Read after the queries, so that a query which is being added comes with all its rollouts.
@@ -289,69 +286,6 @@ class ExperienceMemory:
         return self._last_position
 
 
-class MemoryVectors:
-    """Vectors of one encoder or reader in a memory: computed once, known to every process that opens it.
-
-    It fits the `VectorStore` that `memreward.features` caches in.
-    """
-
-    def __init__(self, tables: Tables, encoder_name: str) -> None:
-        self.encoder_name = encoder_name
-        self._tables = tables
-        self._name = escape_surrogates(encoder_name)
-        self._table = f"vectors_{content_hash(encoder_name)[:16]}"
-
-    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the known ones among `hashes`, each a (d,) float32 vector."""
-        if self._dimension() is None:
-            return {}
-        rows = self._tables.scan(self._table, column="hash", values=hashes).combine_chunks()
-        if not rows.num_rows:
-            return {}
-        values = pc.list_flatten(rows["vector"]).to_numpy().reshape(rows.num_rows, -1)
-        return dict(zip(rows["hash"].to_pylist(), np.array(values, dtype=np.float32), strict=True))
-
-    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
-        """Keep row i of `vectors` (n, d) under `hashes[i]`; a hash that is known keeps its first vector.
-
-        Raises:
-            StoreError: the number or length of the vectors does not fit.
-        """
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(hashes):
-            raise StoreError(f"{len(hashes)} hashes with vectors of shape {vectors.shape}; give one row for each hash")
-        if not len(hashes):
-            return
-        first = {key: index for index, key in reversed(list(enumerate(hashes)))}
-        chosen = vectors[list(first.values())]
-        column = pa.FixedSizeListArray.from_arrays(pa.array(chosen.ravel()), vectors.shape[1])
-        schema = vector_schema(vectors.shape[1])
-        self.put_rows(pa.Table.from_arrays([pa.array(list(first)), column], schema=schema))
-
-    def put_rows(self, rows: pa.Table) -> None:
-        """Keep rows of `schema.vector_schema`, with distinct hashes."""
-        dimension = rows.schema.field("vector").type.list_size
-        with self._tables.lock():
-            known = self._dimension()
-            if known not in (None, dimension):
-                raise StoreError(
-                    f"encoder {self.encoder_name!r} has vectors of length {known} in this memory, not {dimension}; "
-                    "give encoders of another length another name"
-                )
-            if known is None:
-                self._tables.ensure(self._table, rows.schema)
-                entry = {"name": self._name, "table": self._table, "dimension": dimension}
-                self._tables.insert("encoders", pa.Table.from_pylist([entry], schema=SCHEMAS["encoders"]))
-            self._tables.insert(self._table, rows)
-
-    def __len__(self) -> int:
-        return 0 if self._dimension() is None else self._tables.count(self._table)
-
-    def _dimension(self) -> int | None:
-        rows = self._tables.scan("encoders", ["dimension"], column="name", values=[self._name])
-        return int(rows["dimension"][0].as_py()) if rows.num_rows else None
-
-
 class _Merged:
     """Rows to write: arrivals over what is known, at most one for each id."""
 
@@ -382,59 +316,6 @@ class _Merged:
         return pa.Table.from_pylist(list(self._changed.values()), schema=SCHEMAS[self.name])
 
 
-class _StoreBackend:
-    """Truths and ledger entries of a memory, for its ledger."""
-
-    def __init__(self, tables: Tables, next_position: Callable[[], int]) -> None:
-        self._tables = tables
-        self._next_position = next_position
-
-    def datasets(self) -> dict[str, str]:
-        rows = self._tables.scan("queries", ["id", "dataset", "position"]).sort_by("position").to_pylist()
-        return {restore_surrogates(row["id"]): restore_surrogates(row["dataset"]) for row in rows}
-
-    def rollout_ids(self, query_id: str) -> set[str]:
-        rows = self._tables.scan("rollouts", ["id"], column="query_id", values=_escaped([query_id]))
-        return {restore_surrogates(identity) for identity in rows["id"].to_pylist()}
-
-    def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
-        asked = _escaped(query_ids)
-        references = self._tables.scan("references", column="query_id", values=asked).to_pylist()
-        reference = {row["query_id"]: restore_surrogates(row["reference"]) for row in references}
-        correct: dict[str, dict[str, bool]] = {}
-        rows = self._tables.scan("verdicts", column="query_id", values=asked).sort_by("position").to_pylist()
-        for row in rows:
-            correct.setdefault(row["query_id"], {})[restore_surrogates(row["rollout_id"])] = row["correct"]
-        known = dict.fromkeys([*correct, *reference]) if asked is None else dict.fromkeys(asked)
-        return {
-            restore_surrogates(query_id): SealedTruth(reference.get(query_id), correct.get(query_id, {}))
-            for query_id in known
-            if query_id in reference or query_id in correct
-        }
-
-    def truth_counts(self) -> tuple[int, int]:
-        verdicts = self._tables.scan("verdicts", ["query_id"])["query_id"]
-        references = self._tables.scan("references", ["query_id"])["query_id"]
-        queries = pa.chunked_array([*verdicts.chunks, *references.chunks], pa.string())
-        return pc.count_distinct(queries).as_py(), len(verdicts)
-
-    def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
-        rows = self._tables.scan("ledger", column="query_id", values=_escaped(query_ids))
-        return [entry_from_row(row) for row in rows.sort_by("position").to_pylist()]
-
-    def spent(self) -> tuple[int, int]:
-        rows = self._tables.scan("ledger", ["query_id", "rollout_id", "correct"])
-        judgements = rows.group_by(["query_id", "rollout_id", "correct"]).aggregate([]).num_rows
-        return pc.count_distinct(rows["query_id"]).as_py(), judgements
-
-    def append(self, entries: Sequence[LedgerEntry]) -> None:
-        rows = [entry_row(entry, self._next_position()) for entry in entries]
-        self._tables.insert("ledger", pa.Table.from_pylist(rows, schema=SCHEMAS["ledger"]))
-
-    def lock(self) -> AbstractContextManager[Any]:
-        return self._tables.lock()
-
-
 def _group(row: _Row, rollouts: list[_Row]) -> Group:
     query: Query = query_from_row(row)
     return Group(
@@ -444,10 +325,6 @@ def _group(row: _Row, rollouts: list[_Row]) -> Group:
         json.loads(row["provenance"]),
         tuple(json.loads(rollout["provenance"]) for rollout in rollouts),
     )
-
-
-def _escaped(ids: Sequence[str] | None) -> list[str] | None:
-    return None if ids is None else [escape_surrogates(identity) for identity in ids]
 
 
 def _vector_tables(tables: Tables) -> dict[str, str]:
