@@ -3,7 +3,7 @@
 from memreward.parsing.arithmetic import arithmetic_statements, numbers
 from memreward.parsing.completion import Completion, parse_completion, parse_rollout
 from memreward.parsing.equivalence import answer_key, cluster_answers, equivalent
-from memreward.parsing.python_code import code_normal_form, defines, entry_point, parses
+from memreward.parsing.python_code import code_normal_form, defines, entry_point, parse_tree, parses
 
 __all__ = [
     "Completion",
@@ -17,5 +17,6 @@ __all__ = [
     "numbers",
     "parse_completion",
     "parse_rollout",
+    "parse_tree",
     "parses",
 ]

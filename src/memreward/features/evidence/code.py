@@ -12,8 +12,7 @@ import numpy as np
 from memreward.features.evidence.overlap import pool_overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
-from memreward.parsing import code_normal_form, entry_point, parses
-from memreward.parsing.python_code import parse_tree
+from memreward.parsing import code_normal_form, entry_point, parse_tree, parses
 from memreward.types import Rollout
 
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
