@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction reader hub collect-example clean
+.PHONY: help demo test layout lint format bench prediction verifiers reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,10 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write benchmarks/
 	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 5 --ablations \
 	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(filter-out $(MIXED),$(FILES)))' \
 	  --out runs/prediction --page --markdown benchmarks/results/prediction.md
+
+verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
+	$(BIN)/python benchmarks/verifiers.py $(ROLLOUTS)
 
 reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the rollouts adds
 	@test -n "$(READER)" || { echo "name the checkpoint folder of a causal language model: make reader READER=FOLDER" >&2; exit 1; }

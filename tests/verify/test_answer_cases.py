@@ -265,6 +265,9 @@ COMPLETIONS: list[tuple[str, str, str, bool | None]] = [
     ("code without output", "```python\nx = 10 / 2\nprint(x)\n```", "2", False),
     ("number alone", "5", "5", True),
     ("lone surrogate", "\\boxed{\ud800}", "5", False),
+    ("number without end", "So it is \\boxed{0." + "3" * 5000 + "}", "\\frac{1}{3}", True),
+    ("other number without end", "So it is \\boxed{0." + "3" * 5000 + "}", "8", False),
+    ("number of too many digits", "\\boxed{1" + "0" * 5000 + "}", "1110", False),
     ("long garbage", "\\boxed{" + "x+" * 4000 + "1}", "5", None),
 ]
 
@@ -330,6 +333,8 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     ("two letters with a slash", "Answer: A/B", "B", None),
     ("three letters in a tag", "<answer>A, B and C</answer>", "B", None),
     ("two letters, then one", "It is (A) or (B). The answer is (B).", "B", True),
+    ("two letters, then a decision", "The answer is (A) or (B). I would go with (B) red hat.", "B", True),
+    ("two letters, then the other decision", "The answer is (A) or (B). Let's pick A.", "B", False),
     ("not, alone", "The answer is not B.", "B", None),
     ("not, alone, other letter", "The answer is not (A).", "B", None),
     ("not, then another", "The answer is not (A) but (B).", "B", True),

@@ -39,8 +39,12 @@ _RULED_OUT_AFTER = re.compile(
     r"|(?:is|are|was)\s+(?:\w+\s+)?(?:incorrect|wrong|false|ruled out|eliminated|out)\b)"
 )
 _LISTED = re.compile(
-    r"(?<![\w(])\(?([A-J])\)?[.,]?\s{0,2}(?:,|/|&|\+|\band\b|\bor\b|\bas well as\b)\s{0,2}"
-    r"(?:(?:and|or|option|choice)\s)?\(?([A-J])\b\)?(?![\w'’]|\s+[a-z])"
+    r"(?<!\w)\(?([A-J])\)?[.,]?\s{0,2}(?:,|/|&|\+|\band\b|\bor\b|\bas well as\b)\s{0,2}"
+    r"(?=(?:(?:and|or|option|choice)\s)?\(?([A-J])\b\)?(?![\w'’]|\s+[a-z]))"
+)
+_DECISION = re.compile(
+    r"\b(?:go(?:ing)? with|choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|opt(?:ing)? for|settl(?:e|ing) (?:on|for))\s+"
+    r"(?:(?:option|choice|answer)\s+)?(?:\(([A-J])\)|([A-J])\b(?!\s+[a-z]))"
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])[*\"')]{0,3}\s|\n")
 _PHRASES_READ = 20
@@ -102,6 +106,9 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     ruled_out: tuple[str, ...] = ()
     for phrase in reversed(phrases(text)[-_PHRASES_READ:]):
         named = _named(_SENTENCE_END.split(phrase.content, maxsplit=1)[0], choices)
+        if len(named.letters) > 1:
+            decisions = [match[1] or match[2] for match in _DECISION.finditer(text, phrase.start)]
+            return Choice(_allowed({decisions[-1]}, choices), "phrase") if decisions else replace(named, form="phrase")
         if named.letters:
             return replace(named, form="phrase")
         ruled_out = ruled_out or named.ruled_out

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context
 
 from memreward.parsing.equivalence import answer_key
 
@@ -52,12 +53,15 @@ _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _LONG_TEXT = 4
 _LONGEST = 1000
+_LONG_NUMERAL = re.compile(r"[-+]?\d[\d,]*(?:\.\d*)?")
+_PRECISE = Context(prec=60)
 _VALUES = frozenset({"number", "formula"})
 _EQUAL = Comparison(True, "equal in value or form")
 
 
 def same_form(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
     """Decide whether two forms are the same; `query_text` tells points from intervals."""
+    answer = _shortened(answer)
     structural = (
         _same_names(answer, reference) or _same_base(answer, reference) or _same_order(answer, reference, query_text)
     )
@@ -71,6 +75,13 @@ def same_form(answer: str, reference: str, query_text: str, library: Library) ->
         or _by_kind(key, wanted, reference)
         or _by_library(answer, reference, query_text, library)
     )
+
+
+def _shortened(answer: str) -> str:
+    """A numeral of more digits than any reference has, to a precision that still tells it apart."""
+    if len(answer) <= _LONGEST or not _LONG_NUMERAL.fullmatch(answer):
+        return answer
+    return f"{_PRECISE.create_decimal(answer.replace(',', '')):f}"[:_LONGEST]
 
 
 def _same_names(answer: str, reference: str) -> Comparison | None:
