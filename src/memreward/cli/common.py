@@ -102,4 +102,10 @@ def load_predictor(
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)
     models = chosen_models(encoder, reader, recorded_models(source))
-    return RewardPredictor.load(source, store, encoder=models.load_encoder(steps), reader=models.load_reader(steps))
+    return RewardPredictor.load(
+        source,
+        store,
+        encoder=models.load_encoder(steps),
+        reader=models.load_reader(steps),
+        runner=models.load_runner(steps),
+    )

@@ -13,7 +13,7 @@ import typer
 
 from memreward.cli.common import AsJson, DuplicateTexts, Files, SkipBad, read_files
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ReaderName, chosen_models
+from memreward.cli.models import EncoderName, ExecuteCode, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
 from memreward.experiments.evaluate import EvaluationConfig
@@ -45,6 +45,7 @@ def evaluate(
     ] = "default",
     encoder: EncoderName = None,
     reader: ReaderName = None,
+    execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
     ),
@@ -84,7 +85,7 @@ def evaluate(
     config = settings.made()
     chosen = chosen_predictors(predictors, PredictorConfig.preset(preset), ablations=ablations)
     means = means_from(mean or [])
-    models = chosen_models(encoder, reader)
+    models = chosen_models(encoder, reader, execute=execute)
     named = {
         name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
         for name, file in file_names(files).items()
@@ -92,7 +93,7 @@ def evaluate(
     with output.progress() as steps:
         plain = models.load_encoder(steps)
         cached = CachedEncoder(plain, DiskVectorStore(plain.name))
-        featurizer = Featurizer(cached, models.load_reader(steps))
+        featurizer = Featurizer(cached, models.load_reader(steps), models.load_runner(steps))
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     for table in [*result.tables(), *result.differences(), result.ledger_table()]:
         output.table(table.title, table.columns, table.rows)

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from memreward.cli.output import Steps
-from memreward.types import Encoder, FloatArray, Rollout, StoreError
+from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreError
 
 if TYPE_CHECKING:
+    from memreward.features.behaviour import Behaviour, CodeRunner
     from memreward.features.reader import Reader, Reading
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
@@ -38,13 +39,25 @@ ReaderName = Annotated[
     ),
 ]
 
+Execute = Literal["on", "auto", "off"]
+ExecuteCode = Annotated[
+    Execute | None,
+    typer.Option(
+        "--execute",
+        help="Run the solutions of code rollouts in a sandbox and use what they do as evidence; auto runs none where "
+        "the system cannot contain them.",
+        show_default="off, or that of warmup",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Models:
-    """Names of the models that turn rollouts into numbers; None reads none."""
+    """What turns rollouts into numbers: an encoder, a reader unless None, and the sandbox unless off."""
 
     encoder: str = DEFAULT_ENCODER
     reader: str | None = None
+    execute: Execute = "off"
 
     def load_encoder(self, steps: Steps) -> Encoder:
         """Load the encoder; texts it encodes are shown."""
@@ -60,11 +73,35 @@ class Models:
 
         return _ShownReader(Reader(ReaderConfig(self.reader)), steps)
 
+    def load_runner(self, steps: Steps) -> _ShownRunner | None:
+        """Make what runs code, unless it is off; programs it runs are shown.
 
-def chosen_models(encoder: str | None, reader: str | None, recorded: Models | None = None) -> Models:
+        Raises:
+            SandboxError: it is on, and the system cannot contain what is run.
+        """
+        if self.execute == "off":
+            return None
+        from memreward.features.behaviour import NAMESPACE, CodeRunner
+        from memreward.features.cache import DiskVectorStore
+        from memreward.sandbox import Sandbox
+
+        sandbox = Sandbox()
+        try:
+            _ = sandbox.containment
+        except SandboxError as error:
+            if self.execute == "on":
+                raise
+            typer.echo(f"no code is run: {error}", err=True)
+            return None
+        return _ShownRunner(CodeRunner(sandbox, DiskVectorStore(NAMESPACE)), steps)
+
+
+def chosen_models(
+    encoder: str | None, reader: str | None, recorded: Models | None = None, *, execute: Execute | None = None
+) -> Models:
     """Return what was named on the command line, else what was recorded, else the defaults."""
     base = recorded or Models()
-    return Models(encoder or base.encoder, reader or base.reader)
+    return Models(encoder or base.encoder, reader or base.reader, execute or base.execute)
 
 
 def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None:
@@ -72,7 +109,7 @@ def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None
 
     In this order a process that is killed between the two leaves no predictor whose encoder is not known.
     """
-    record = {"encoder": models.encoder, "reader": models.reader, **settings}
+    record = {"encoder": models.encoder, "reader": models.reader, "execute": models.execute, **settings}
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{_RECORD}.partial"
     unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -90,7 +127,7 @@ def recorded_models(folder: Path) -> Models | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return Models(record["encoder"], record["reader"])
+        return Models(record["encoder"], record["reader"], record.get("execute", "off"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} cannot be read ({error!r}): delete it and name --encoder, or warm up again"
@@ -133,3 +170,13 @@ class _ShownReader:
             self._steps("reading rollouts", done, len(rollouts))
 
         return self._reader.read(rollouts, advance)
+
+
+class _ShownRunner:
+    """A runner of code that tells how many programs it has run."""
+
+    def __init__(self, runner: CodeRunner, steps: Steps) -> None:
+        self._runner, self._steps = runner, steps
+
+    def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
+        return self._runner.observe(rollouts, lambda done, of: self._steps("running code", done, of))

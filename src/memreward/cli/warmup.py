@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -86,6 +86,7 @@ def warmup(
     models = chosen_models(encoder, reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
+        runner = models.load_runner(steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
         added = store.add(counted(groups, steps, "adding queries"))
@@ -100,6 +101,7 @@ def warmup(
             progress=partial(steps, "training steps"),
         )
     spent = store.ledger.totals()
+    models = replace(models, execute="off" if runner is None else "on")  # auto must not change its mind when scoring
     write_record(folder, models, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
     made.save(folder)
     report = {

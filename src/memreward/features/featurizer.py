@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from memreward.features.behaviour import Behaviour
 from memreward.features.encoder import CachedEncoder
 from memreward.features.evidence import compute_evidence
 from memreward.features.outline import outline_vectors
@@ -42,16 +43,30 @@ class RolloutReader(Protocol):
         ...
 
 
+class RolloutRunner(Protocol):
+    """Anything that runs code rollouts; `memreward.features.behaviour.CodeRunner` is one."""
+
+    def observe(self, rollouts: Sequence[Rollout]) -> Sequence[Behaviour | None]:
+        """Return what each rollout's solution does, None for a rollout that is not run."""
+        ...
+
+
 class Featurizer:
     """Turns rollouts into numbers.
 
     Args:
         encoder: Gives the text vectors; wrapped so that each text of a call is encoded once.
         reader: A language model that reads rollouts, or None.
+        runner: Runs the solutions of code rollouts in a sandbox, or None: then no code is run.
     """
 
-    def __init__(self, encoder: Encoder | CachedEncoder, reader: RolloutReader | None = None) -> None:
-        self.encoder, self.reader = encoder, reader
+    def __init__(
+        self,
+        encoder: Encoder | CachedEncoder,
+        reader: RolloutReader | None = None,
+        runner: RolloutRunner | None = None,
+    ) -> None:
+        self.encoder, self.reader, self.runner = encoder, reader, runner
 
     def features(self, rollouts: Sequence[Rollout]) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
@@ -63,7 +78,8 @@ class Featurizer:
             [r.thinking for r in rollouts], [r.answer or "" for r in rollouts], [q.text for q in queries.values()]
         )
         answers[[r.answer is None for r in rollouts]] = 0.0
-        evidence = compute_evidence(rollouts, thinking)
+        behaviours = None if self.runner is None else self.runner.observe(rollouts)
+        evidence = compute_evidence(rollouts, thinking, behaviours)
         names, values, hidden = evidence.names, evidence.values, None
         if self.reader is not None:
             reading = self.reader.read(rollouts)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.features.encoder import CachedEncoder, load_encoder
-from memreward.features.featurizer import Featurizer, RolloutReader
+from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Progress
@@ -72,6 +72,7 @@ class RewardPredictor:
         config: PredictorConfig | None = None,
         encoder: str | Encoder | Callable[[list[str]], Any] = "all-MiniLM-L6-v2",
         reader: RolloutReader | None = None,
+        runner: RolloutRunner | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Draw labelled queries, release their labels through the ledger, and fit the network on them.
@@ -83,6 +84,7 @@ class RewardPredictor:
             config: Settings; None is the default preset.
             encoder: Name of a sentence-transformers model, an Encoder, or a callable.
             reader: A language model that reads the rollouts.
+            runner: Runs the solutions of code rollouts; None runs none.
             progress: Told of training steps done and in all.
 
         Raises:
@@ -93,7 +95,7 @@ class RewardPredictor:
         chosen = memory.ledger.choose(budget, seed)
         labels = memory.ledger.release(chosen, use=WARMUP, budget=budget)
         cached = _cached(memory, encoder)
-        featurizer = Featurizer(cached, reader)
+        featurizer = Featurizer(cached, reader, runner)
         groups = memory.groups(sorted({label.query_id for label in labels}))
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         model = GraphPredictor(settings, seed, progress=progress)
@@ -176,6 +178,7 @@ class RewardPredictor:
         *,
         encoder: str | Encoder | Callable[[list[str]], Any] = "all-MiniLM-L6-v2",
         reader: RolloutReader | None = None,
+        runner: RolloutRunner | None = None,
     ) -> Self:
         """Read what `save` wrote.
 
@@ -193,7 +196,7 @@ class RewardPredictor:
                 f"{folder} was warmed up with encoder {provenance.encoder!r}, not {cached.name!r}: "
                 "load it with that encoder, or warm up again"
             )
-        return cls(memory, Featurizer(cached, reader), model, provenance)
+        return cls(memory, Featurizer(cached, reader, runner), model, provenance)
 
 
 def _score(prediction: Prediction, row: int) -> Score:

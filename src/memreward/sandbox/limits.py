@@ -18,6 +18,7 @@ class Limits:
 
     Attributes:
         cpu_seconds: Processor time of each process.
+        call_seconds: Processor time of the loading of a solution, and of each call of it.
         wall_seconds: Time from start to end, however it is spent.
         memory_mb: Memory that a process may ask for beyond what the interpreter has at its start.
         scratch_mb: What may stand in the temporary folder, in all (one file, where the containment is not namespaces).
@@ -26,8 +27,9 @@ class Limits:
         output_bytes: What is read of standard output, of standard error and of the results; more ends the run.
     """
 
-    cpu_seconds: int = 5
-    wall_seconds: float = 20.0
+    cpu_seconds: int = 30
+    call_seconds: int = 5
+    wall_seconds: float = 60.0
     memory_mb: int = 1024
     scratch_mb: int = 16
     processes: int = 1

@@ -23,11 +23,45 @@ START_LIMIT_S = 60.0
 GRACE_S = 5.0
 """How long after its limit a run may take to be ended and reported."""
 
-_STANDARD = (
-    "abc argparse ast base64 bisect calendar cmath collections copy csv dataclasses datetime decimal enum fractions "
-    "functools hashlib heapq inspect io itertools json math numbers operator queue random re statistics string struct "
-    "textwrap time traceback typing unicodedata"
-).split()
+_STANDARD = [
+    "abc",
+    "argparse",
+    "ast",
+    "base64",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "copy",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "operator",
+    "queue",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "struct",
+    "textwrap",
+    "time",
+    "traceback",
+    "typing",
+    "unicodedata",
+]
+"""Modules that a run finds loaded; others load when they are imported."""
 _SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 _START = (
     "import json, os, sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True; "

@@ -105,9 +105,7 @@ class Sandbox:
         with self._place() as (keeper, _):
             return _run(keeper, request, limits or Limits())
 
-    def call(
-        self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None
-    ) -> Execution:
+    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
 
         Args:

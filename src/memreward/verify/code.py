@@ -16,15 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from memreward.parsing import defines, entry_point, parses
-from memreward.parsing.python_code import parse_tree
+from memreward.parsing import entry_point, parses
+from memreward.parsing.programs import given_definitions, solution_source
 from memreward.sandbox import Execution, Limits, Sandbox, Trial
-from memreward.types import Claim, Rollout, Verdict
+from memreward.types import Claim, Verdict
 
 RULES = 1
 _LONGEST_REASON = 300
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class CodeConfig:
     Attributes:
         containment: How model-written code is contained; auto takes the best that the system allows and refuses to
             work where it allows none. "none" contains nothing: only for machines that may be lost.
-        cpu_seconds: Processor time of one solution.
+        cpu_seconds: Processor time of one solution in all its tests.
+        call_seconds: Processor time of one call of it.
         wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
         limits_decide: Whether a solution that uses up its processor time or memory is wrong; else that cannot be told.
@@ -42,9 +41,10 @@ class CodeConfig:
     """
 
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
-    cpu_seconds: int = 5
-    wall_seconds: float = 30.0
-    memory_mb: int = 1024
+    cpu_seconds: int = 100
+    call_seconds: int = 5
+    wall_seconds: float = 240.0
+    memory_mb: int = 2048
     limits_decide: bool = True
     places: int = 0
 
@@ -78,7 +78,7 @@ class CodeVerifier:
     @property
     def name(self) -> str:
         """Identifies the rules and the limits."""
-        limits = f"{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
+        limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
         return f"code-{RULES}-{limits}{'' if self.config.limits_decide else '-undecided'}"
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
@@ -129,7 +129,7 @@ class CodeVerifier:
             entry_point=tested_function(prompt, tests),
             given=given_definitions(prompt),
             limits=limits,
-            tests_limits=replace(limits, cpu_seconds=2 * limits.cpu_seconds),
+            tests_limits=limits,
         )
         return self._judged(trial)
 
@@ -137,7 +137,7 @@ class CodeVerifier:
         solution, tests = trial.solution, trial.tests
         details: dict[str, Any] = {"solution": _ending(solution), "tests": _ending(tests)}
         if solution.ended_by == "cpu":
-            return self._over_limit(f"it used up {self.config.cpu_seconds} s of processor time", details)
+            return self._over_limit("it used up its processor time", details)
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
         try:
@@ -145,7 +145,7 @@ class CodeVerifier:
             outcome, reason = report["outcome"], str(report["reason"])
         except (ValueError, KeyError, TypeError):
             return Verdict(None, "the tests reported nothing that can be read", details=details)
-        details |= {"test": report.get("test"), "calls": report.get("calls")}
+        details |= {"tests_run": report.get("tests_run"), "calls": report.get("calls")}
         if outcome == "passed":
             return Verdict(True, "all tests passed", details=details)
         if outcome != "failed" or solution.ended_by == "lost":
@@ -163,7 +163,7 @@ class CodeVerifier:
             ran = self.sandbox.run(source, given, self._limits(left))
             details = {"case": number, "solution": _ending(ran), "stderr": ran.stderr[-_LONGEST_REASON:]}
             if ran.ended_by == "cpu":
-                return self._over_limit(f"it used up {self.config.cpu_seconds} s of processor time", details)
+                return self._over_limit("it used up its processor time", details)
             if ran.ended_by in ("wall", "asked", "lost"):
                 return Verdict(None, f"the program did not come to an end: {_ending(ran)}", details=details)
             if not ran.ok:
@@ -215,56 +215,6 @@ def _cases(pairs: Sequence[tuple[Any, Any]]) -> Reference | None:
 def output_lines(text: str) -> list[str]:
     """Return the lines of an output without trailing white space and without empty lines at the end."""
     return [line.rstrip() for line in text.rstrip().splitlines()]
-
-
-def solution_source(rollout: Rollout) -> str | None:
-    """Return the program of a rollout, or None where it holds none.
-
-    The question's own imports and helpers stand before a solution that does not repeat them.
-    """
-    prompt = rollout.query.text
-    name = entry_point(prompt)
-    answer = rollout.answer
-    if answer is None:
-        answer = next((code for code in (prompt + rollout.text, rollout.text) if name and defines(code, name)), None)
-        if answer is None or not _has_body(answer, name):
-            return None
-    return _with_given(answer, prompt)
-
-
-def _has_body(code: str, name: str | None) -> bool:
-    tree = parse_tree(code)
-    functions = [] if tree is None else [n for n in tree.body if isinstance(n, Function) and n.name == name]
-    return bool(functions) and any(not _says_nothing(statement) for statement in functions[-1].body)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    )
-
-
-def _with_given(code: str, prompt: str) -> str:
-    given = given_definitions(prompt)
-    if not given or code.startswith(prompt.rstrip()) or "from __future__" in code or not parses(code):
-        return code
-    return f"{given}\n\n{code}"
-
-
-@lru_cache(maxsize=1024)
-def given_definitions(prompt: str) -> str:
-    """Return what a code prompt defines beside the function that it asks for: imports, helpers, constants."""
-    name = entry_point(prompt)
-    tree = parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
-    if tree is None or name is None:
-        return ""
-    kept = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef | ast.Assign | ast.AnnAssign)
-        or (isinstance(node, Function) and node.name != name)
-    ]
-    return "\n".join(ast.unparse(node) for node in kept)
 
 
 def tested_function(prompt: str, tests: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memreward.features.evidence.agreement import agreement_signals
+from memreward.features.evidence.behaviour import Behaviours, Comparison, behaviour_signals
 from memreward.features.evidence.code import code_signals
 from memreward.features.evidence.pools import Pools
 from memreward.features.evidence.reasoning import number_signals, semantic_signals, word_signals
@@ -34,7 +35,11 @@ class Evidence:
     query_ids: tuple[str, ...]
 
 
-def compute_evidence(rollouts: Sequence[Rollout], thinking_vectors: FloatArray | None = None) -> Evidence:
+def compute_evidence(
+    rollouts: Sequence[Rollout],
+    thinking_vectors: FloatArray | None = None,
+    behaviours: Behaviours | None = None,
+) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
     Reads texts, answers and token log-probabilities, never a label or provenance. A rollout's row depends neither on
@@ -43,16 +48,21 @@ def compute_evidence(rollouts: Sequence[Rollout], thinking_vectors: FloatArray |
     Args:
         rollouts: Any number, of any domains.
         thinking_vectors: (n, d) unit vectors of the thinkings; without them the semantic signals are NaN.
+        behaviours: What each solution did when it was run, None for a rollout that was not. With them, equivalent
+            answers of code are equal behaviour, and the signals of running are added; without, nothing is run.
 
     Raises:
-        ConfigurationError: if `thinking_vectors` does not have one row per rollout.
+        ConfigurationError: if `thinking_vectors` or `behaviours` does not have one entry per rollout.
     """
     if thinking_vectors is not None and len(thinking_vectors) != len(rollouts):
         raise ConfigurationError(
             f"thinking_vectors has {len(thinking_vectors)} rows for {len(rollouts)} rollouts: "
             "pass one vector per rollout, in their order"
         )
-    pools = Pools.of(rollouts)
+    if behaviours is not None and len(behaviours) != len(rollouts):
+        raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts: pass one per rollout")
+    compared = None if behaviours is None else Comparison.of(rollouts, behaviours)
+    pools = Pools.of(rollouts, None if compared is None else compared.keys)
     columns = (
         agreement_signals(pools)
         | text_signals(pools)
@@ -62,5 +72,7 @@ def compute_evidence(rollouts: Sequence[Rollout], thinking_vectors: FloatArray |
         | semantic_signals(pools, thinking_vectors)
         | code_signals(pools)
     )
+    if compared is not None:
+        columns |= behaviour_signals(pools, compared)
     values = np.stack(list(columns.values()), axis=1).astype(np.float32)
     return Evidence(tuple(columns), values, pools.cluster, pools.group, pools.query_ids)

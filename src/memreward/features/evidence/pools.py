@@ -32,16 +32,24 @@ class Pools:
     cluster: IntArray
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout]) -> Pools:
-        """Pool the rollouts by query id and cluster each pool's answers."""
+    def of(cls, rollouts: Sequence[Rollout], keys: Sequence[str | None] | None = None) -> Pools:
+        """Pool the rollouts by query id and cluster each pool's answers.
+
+        Args:
+            rollouts: Any number.
+            keys: What an answer does, where that is known: such answers are equivalent when their keys are equal, and
+                not equivalent to answers without a key, which are compared as written.
+        """
         index: dict[str, int] = {}
         group = np.array([index.setdefault(r.query.id, len(index)) for r in rollouts], dtype=np.int64)
         cluster = np.full(len(rollouts), -1, dtype=np.int64)
         used = 0
         for rows in _rows_of(group, len(index)):
             query = rollouts[rows[0]].query
-            answers = [rollouts[i].answer for i in rows]
-            local = np.asarray(cluster_answers(answers, query.domain, query_text=query.text), dtype=np.int64)
+            written = [None if keys and keys[i] is not None else rollouts[i].answer for i in rows]
+            local = np.asarray(cluster_answers(written, query.domain, query_text=query.text), dtype=np.int64)
+            if keys:
+                local = _with_keys(local, [keys[i] for i in rows])
             cluster[rows] = np.where(local >= 0, local + used, -1)
             used += int(local.max(initial=-1)) + 1
         return cls(rollouts, tuple(index), group, cluster)
@@ -83,6 +91,19 @@ class Pools:
     def cluster_mean(self, values: Column) -> Column:
         """(n,) mean over the rollouts with an equivalent answer; NaN without an answer."""
         return ratio(self.cluster_total(values), self.cluster_total(np.isfinite(values).astype(float)))
+
+
+def _with_keys(local: IntArray, keys: Sequence[str | None]) -> IntArray:
+    """Number the answers with a key after those without."""
+    first = int(local.max(initial=-1)) + 1
+    classes: dict[str, int] = {}
+    return np.array(
+        [
+            own if key is None else first + classes.setdefault(key, len(classes))
+            for own, key in zip(local, keys, strict=True)
+        ],
+        dtype=np.int64,
+    )
 
 
 def _rows_of(group: IntArray, n_groups: int) -> tuple[IntArray, ...]:

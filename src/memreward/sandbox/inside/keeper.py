@@ -11,6 +11,7 @@ import array
 import fcntl
 import gc
 import importlib
+import io
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from . import kernel, landlock, namespaces, plain, program, seccomp, solution, trial
@@ -100,8 +102,7 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
         importlib.import_module(name)
     containment = settings["containment"]
     paths = tuple(settings["read_only"]), tuple(settings["hidden"])
-    with open("/proc/self/statm") as statistics:
-        base_bytes = int(statistics.read().split()[0]) * resource.getpagesize()
+    base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     user, filters = None, {}
     if containment == "namespaces":
         filters = {start: seccomp.compiled(may_start=start, own_namespaces=True) for start in (False, True)}
@@ -132,9 +133,7 @@ def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return None if body is None else (json.loads(body), list(channels))
 
 
-def _carried_out(
-    request: dict[str, Any], channels: list[int], walls: Walls, control: socket.socket
-) -> dict[str, Any]:
+def _carried_out(request: dict[str, Any], channels: list[int], walls: Walls, control: socket.socket) -> dict[str, Any]:
     limits = request["limits"]
     if walls.containment == "namespaces":
         namespaces.fresh_scratch(limits["scratch_mb"])
@@ -196,25 +195,22 @@ def _watched(run: Run, control: socket.socket) -> tuple[int, resource.struct_rus
     poll = select.poll()
     for descriptor in (ending, control.fileno(), *run.pipes):
         poll.register(descriptor, select.POLLIN)
-    try:
-        while not run.ended_by:
-            left = run.stop_at - time.monotonic()
-            ready = dict(poll.poll(max(left, 0) * 1000))
-            if left <= 0:
-                run.ended_by = "wall"
-            elif control.fileno() in ready:
-                run.ended_by = "asked"
-                _request(control)
-            for pipe in run.pipes.keys() & ready.keys():
-                if not _read_some(pipe, run):
-                    poll.unregister(pipe)
-            if ending in ready:
-                break
-        if run.ended_by:
-            os.kill(run.process, signal.SIGKILL)
-        _, status, used = os.wait4(run.process, 0)
-    finally:
-        os.close(ending)
+    ready: dict[int, int] = {}
+    while not run.ended_by and ending not in ready:
+        left = run.stop_at - time.monotonic()
+        ready = dict(poll.poll(max(left, 0) * 1000))
+        if left <= 0:
+            run.ended_by = "wall"
+        elif control.fileno() in ready:
+            run.ended_by = "asked"
+            _request(control)
+        for pipe in run.pipes.keys() & ready.keys():
+            if not _read_some(pipe, run):
+                poll.unregister(pipe)
+    os.close(ending)
+    if run.ended_by:
+        os.kill(run.process, signal.SIGKILL)
+    _, status, used = os.wait4(run.process, 0)
     for pipe in run.pipes:
         while len(run.pipes[pipe]) < run.room and _read_some(pipe, run):
             pass
@@ -292,9 +288,14 @@ def _arrange_descriptors(request: dict[str, Any], writing: dict[str, int], chann
     for place, descriptor in enumerate(moved):
         os.dup2(descriptor, place)
     os.closerange(len(moved), 1 << 20)
-    sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
+
+
+def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
+    binary = io.FileIO(descriptor, mode, closefd=False)
+    if mode == "r":
+        return io.TextIOWrapper(io.BufferedReader(binary), encoding="utf-8", errors="replace")
+    return io.TextIOWrapper(io.BufferedWriter(binary), encoding="utf-8", errors="backslashreplace")
 
 
 def _limit(limits: dict[str, Any], walls: Walls) -> None:
@@ -320,12 +321,12 @@ def _change_user(user: int) -> None:
 
 
 def _run(request: dict[str, Any]) -> None:
-    job = request["job"]
+    job, seconds = request["job"], request["limits"]["call_seconds"]
     if job == "program":
         program.run(request["source"])
     elif job == "serve":
-        solution.serve(request["source"], _CHANNEL)
+        solution.serve(request["source"], seconds, _CHANNEL)
     elif job == "calls":
-        solution.call_all(request["source"], request["name"], request["inputs"], _REPORT)
+        solution.call_all(request["source"], seconds, request["name"], request["inputs"], _REPORT)
     elif job == "tests":
         trial.decide(request["tests"], request["given"], request["entry_point"], _CHANNEL, _REPORT)

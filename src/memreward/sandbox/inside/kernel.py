@@ -75,7 +75,7 @@ def pivot_root(number: int) -> None:
 
 
 def prctl(option: int, value: int, pointer: object = None) -> None:
-    """Call prctl(2) with one or two arguments."""
+    """Set a property of this process."""
     nothing = ctypes.c_ulong(0)
     second = nothing if pointer is None else pointer
     checked(_libc.prctl(option, ctypes.c_ulong(value), second, nothing, nothing), f"prctl {option}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from .kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same on every machine
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1, 4, 8
-_WRITE_FILE = 2
+_WRITE_FILE, _TRUNCATE, _CONTROL_DEVICE = 2, 1 << 14, 1 << 15
 _KNOWN_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 
 
@@ -31,9 +32,13 @@ def version() -> int:
         return 0
 
 
+def _handled() -> int:
+    return int((1 << _KNOWN_RIGHTS[min(version(), max(_KNOWN_RIGHTS))]) - 1)
+
+
 def restrict(readable: Sequence[str], writable: Sequence[str]) -> None:
     """Let this process read below `readable` and do anything below `writable`, and no more, for good."""
-    everything = (1 << _KNOWN_RIGHTS[min(version(), max(_KNOWN_RIGHTS))]) - 1
+    everything = _handled()
     asked = _Ruleset(everything)
     rules = syscall(_CREATE, ctypes.byref(asked), ctypes.sizeof(asked), 0, what="landlock_create_ruleset")
     for path in readable:
@@ -47,9 +52,8 @@ def restrict(readable: Sequence[str], writable: Sequence[str]) -> None:
 
 def _allow(rules: int, path: str, rights: int) -> None:
     opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    if not os.path.isdir(path):
-        rights &= _EXECUTE | _WRITE_FILE | _READ_FILE | 1 << 14 | 1 << 15
-    handled = (1 << _KNOWN_RIGHTS[min(version(), max(_KNOWN_RIGHTS))]) - 1
-    rule = _Rule(rights & handled, opened)
+    if not Path(path).is_dir():
+        rights &= _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _CONTROL_DEVICE
+    rule = _Rule(rights & _handled(), opened)
     syscall(_ADD, rules, 1, ctypes.byref(rule), 0, what=f"landlock_add_rule for {path}")
     os.close(opened)

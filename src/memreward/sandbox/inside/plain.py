@@ -1,7 +1,7 @@
 """Plain data between processes that do not trust each other: values as JSON, decoded into Python's own types only.
 
-What has no plain form stays where it is and is named by a handle (`Opaque`): it equals nothing but itself, and whoever
-wants to look into it must ask the process that holds it.
+What has no plain form stays where it is and is named by a handle (`Opaque`): it equals nothing but itself, and all that
+is known of it is whether it can be called and whether it counts as true.
 
 =================================  ==============================================
 value                              form
@@ -14,28 +14,33 @@ complex, range                     {"c": [real, imaginary]}, {"r": [start, stop,
 Decimal, Fraction                  {"D": text}, {"F": text}
 numpy array                        {"a": nested list}
 iterator, generator, dict view     {"n": [items]}, at most `MOST_ITEMS`
-anything else                      {"h": handle, "type": name, "callable": bool}
+a list or tuple of more than       {"h": ..., as below, "digest": of its text, "length": its length}
+`MOST_SENT` items
+anything else                      {"h": handle, "type": name, "callable": bool, "true": bool or None}
 =================================  ==============================================
 """
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 MOST_ITEMS = 10_000
+MOST_SENT = 1_000_000
 LONGEST_MESSAGE = 32_000_000
 
 _SCALARS = frozenset({type(None), bool, str, float})
 _LONG = 10_000
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_DIGESTED_AT_ONCE = 1000
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
 class Malformed(ValueError):
@@ -45,8 +50,10 @@ class Malformed(ValueError):
 class Opaque:
     """A value that stayed in the other process."""
 
-    def __init__(self, handle: int, kind: str, *, callable: bool) -> None:
-        self.handle, self.kind, self.callable = handle, kind, callable
+    def __init__(self, handle: int, form: dict[str, Any]) -> None:
+        self.handle, self.kind = handle, str(form.get("type"))
+        self.callable, self.true = form.get("callable") is True, form.get("true")
+        self.digest, self.length = form.get("digest"), form.get("length")
 
 
 class Handles:
@@ -58,11 +65,37 @@ class Handles:
     def keep(self, value: Any) -> dict[str, Any]:
         """Return the form of a value that stays here."""
         self._objects.append(value)
-        return {"h": len(self._objects) - 1, "type": type(value).__name__, "callable": callable(value)}
+        form = {"h": len(self._objects) - 1, "type": type(value).__name__, "callable": callable(value)}
+        if is_large(value):
+            form |= {"digest": digest(value), "length": len(value)}
+        try:
+            return {**form, "true": bool(value)}
+        except Exception:
+            return {**form, "true": None}
 
     def get(self, handle: Any) -> Any:
         """Return what was kept."""
         return self._objects[handle]
+
+
+def is_large(value: Any) -> bool:
+    """Say whether a list or tuple holds more than `MOST_SENT` items, those of its own items counted."""
+    if type(value) not in (list, tuple):
+        return False
+    most = max(map(_width, value[:_DIGESTED_AT_ONCE]), default=0)
+    return len(value) * most > MOST_SENT and sum(map(_width, value)) > MOST_SENT
+
+
+def _width(item: Any) -> int:
+    return len(item) if type(item) in (list, tuple, dict, set, frozenset) else 1
+
+
+def digest(value: Any) -> str:
+    """Return a hash of a long list's or tuple's text: equal ones of equal types have equal ones."""
+    total = hashlib.sha256()
+    for start in range(0, len(value), _DIGESTED_AT_ONCE):
+        total.update(repr(value[start : start + _DIGESTED_AT_ONCE]).encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
 
 
 def encode(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
@@ -89,8 +122,8 @@ def _encode_dict(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
 
 
 def _encode_other(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
-    if isinstance(value, _VIEWS) or (isinstance(value, Iterator) and hasattr(value, "__next__")):
-        items = list(islice(value, MOST_ITEMS + 1))
+    if isinstance(value, (Iterator, *_VIEWS)):
+        items: list[Any] = list(islice(cast("Iterable[Any]", value), MOST_ITEMS + 1))
         return {"n": _items(items, keep)} if len(items) <= MOST_ITEMS else keep(value)
     if type(value).__module__.partition(".")[0] == "numpy":
         if hasattr(value, "ndim") and value.ndim:
@@ -105,8 +138,8 @@ _ENCODERS: dict[type, Callable[[Any, Any], Any]] = {
     int: lambda value, keep: encode(int.__index__(value), keep),
     float: lambda value, _: float.__float__(value),
     str: lambda value, _: str.__str__(value),
-    list: lambda value, keep: _items(list.__iter__(value), keep),
-    tuple: lambda value, keep: {"t": _items(tuple.__iter__(value), keep)},
+    list: lambda value, keep: keep(value) if is_large(value) else _items(list.__iter__(value), keep),
+    tuple: lambda value, keep: keep(value) if is_large(value) else {"t": _items(tuple.__iter__(value), keep)},
     dict: _encode_dict,
     set: lambda value, keep: {"s": _items(set.__iter__(value), keep)},
     frozenset: lambda value, keep: {"f": _items(frozenset.__iter__(value), keep)},

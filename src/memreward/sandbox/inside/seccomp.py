@@ -18,6 +18,8 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 PIVOT_ROOT = (155, 41)
 
+Line = tuple[int, int, int, int]
+
 _FIRST_UNKNOWN = 450
 _CLONE, _CLONE3, _PRLIMIT64 = (56, 220), (435, 435), (302, 261)
 _CLONE_THREAD = 0x10000
@@ -156,7 +158,7 @@ def machine() -> tuple[int, int] | None:
     return MACHINES.get(os.uname().machine) if struct.calcsize("P") == 8 else None
 
 
-def program(column: int, architecture: int, *, may_start: bool, own_namespaces: bool) -> list[tuple[int, int, int, int]]:
+def program(column: int, architecture: int, *, may_start: bool, own_namespaces: bool) -> list[Line]:
     """Return the filter as (code, jump if true, jump if false, value).
 
     Args:
@@ -170,7 +172,7 @@ def program(column: int, architecture: int, *, may_start: bool, own_namespaces: 
         refused |= _STARTING
     if not own_namespaces:
         refused |= _SIGNALLING | _WITHOUT_PATH_RULES
-    numbers = sorted(pair[column] for pair in refused.values() if pair[column] is not None)  # type: ignore[type-var]
+    numbers = sorted(number for pair in refused.values() if (number := pair[column]) is not None)
     no, missing = _REFUSE | errno.EPERM, _REFUSE | errno.ENOSYS
     clone_rule = [
         (_LOAD, 0, 0, _FIRST_ARGUMENT),

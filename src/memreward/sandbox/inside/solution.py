@@ -1,25 +1,30 @@
-"""A solution's side: holds the model's code, and answers calls by plain data. It knows no test and no expected value."""
+"""A solution's side: holds the model's code and answers calls by plain data. It knows no test, no expected value."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import resource
 import socket
+import time
 from typing import Any
 
 from .foreign import module_named, run_in
-from .plain import Handles, Malformed, decode, encode, receive, send
+from .plain import LONGEST_MESSAGE, Handles, Malformed, decode, encode, receive, send
 
 _LONGEST_REASON = 300
+_ENCODING_SECONDS = 60
 _MUTABLE = frozenset({"d", "s", "q", "B"})
 
 
 class Solution:
     """The model's module and the objects of it that the other side knows by handle."""
 
-    def __init__(self, source: str) -> None:
-        self._handles = Handles()
+    def __init__(self, source: str, call_seconds: int) -> None:
+        self._handles, self._call_seconds = Handles(), call_seconds
         self._module = module_named("solution")
+        _allow_processor_time(call_seconds)
         run_in(self._module.__dict__, source, "solution.py")
 
     def forms(self, names: list[str]) -> dict[str, Any]:
@@ -32,11 +37,13 @@ class Solution:
         function = self._module.__dict__[target] if isinstance(target, str) else self._handles.get(target)
         given = [decode(form, self._resolve) for form in args]
         named = {name: decode(form, self._resolve) for name, form in kwargs.items()}
+        _allow_processor_time(self._call_seconds)
         try:
-            value = self._form(function(*given, **named))
+            value = function(*given, **named)
         except BaseException as error:
             return raised(error)
-        reply = {"value": value}
+        _allow_processor_time(_ENCODING_SECONDS)
+        reply = {"value": self._form(value)}
         if any(type(form) is list or (type(form) is dict and _MUTABLE & form.keys()) for form in args):
             after = [self._form(value) for value in given]
             if after != args:
@@ -53,6 +60,12 @@ class Solution:
         return self._handles.get(form["h"])
 
 
+def _allow_processor_time(seconds: int) -> None:
+    """End this process when it has used so much more. The hard limit stands whatever the model's code does to this."""
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (min(math.ceil(time.process_time()) + seconds, most), most))
+
+
 def raised(error: BaseException) -> dict[str, Any]:
     """Return the names of an exception's classes, and what it says."""
     try:
@@ -63,11 +76,11 @@ def raised(error: BaseException) -> dict[str, Any]:
     return {"raised": names, "message": message, "module": str(getattr(error, "name", None) or "")}
 
 
-def serve(source: str, descriptor: int) -> None:
+def serve(source: str, call_seconds: int, descriptor: int) -> None:
     """Load a solution and answer the messages of the trial until it hangs up."""
     channel = socket.socket(fileno=descriptor)
     try:
-        solution = Solution(source)
+        solution = Solution(source, call_seconds)
     except BaseException as error:
         send(channel, _packed(raised(error)))
         os._exit(1)
@@ -82,11 +95,11 @@ def serve(source: str, descriptor: int) -> None:
     os._exit(0)
 
 
-def call_all(source: str, name: str, inputs: list[list[Any]], descriptor: int) -> None:
+def call_all(source: str, call_seconds: int, name: str, inputs: list[list[Any]], descriptor: int) -> None:
     """Load a solution, call `name` with each of `inputs`, and write one line of JSON for each."""
     with os.fdopen(descriptor, "wb") as report:
         try:
-            solution = Solution(source)
+            solution = Solution(source, call_seconds)
         except BaseException as error:
             report.write(_packed(raised(error)) + b"\n")
             report.flush()
@@ -104,6 +117,7 @@ def call_all(source: str, name: str, inputs: list[list[Any]], descriptor: int) -
 
 def _packed(reply: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(reply).encode("ascii")
+        message = json.dumps(reply).encode("ascii")
+        return message if len(message) <= LONGEST_MESSAGE else json.dumps({"too_long": len(message)}).encode("ascii")
     except (ValueError, RecursionError, TypeError) as error:
         return json.dumps(raised(error)).encode("ascii")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .foreign import module_named, run_in
-from .plain import Malformed, Opaque, decode, encode, receive, send
+from .plain import Malformed, Opaque, decode, digest, encode, receive, send
 
 _LONGEST_REASON = 300
 
@@ -76,6 +76,9 @@ class Partner:
         reply = self._ask({"call": target, "args": forms, "kwargs": named})
         if "raised" in reply:
             raise _exception(reply)
+        if "too_long" in reply:
+            self.doubt = f"a value of {reply['too_long']} bytes cannot leave the solution's process"
+            raise _Doubt(self.doubt)
         if "value" not in reply:
             raise Malformed("no value")
         if "args" in reply:
@@ -94,7 +97,7 @@ class Partner:
     def _resolve(self, form: dict[str, Any]) -> Any:
         if type(form["h"]) is not int:
             raise Malformed("a handle that is no number")
-        return _Remote(self, form["h"], str(form.get("type")), callable=form.get("callable") is True)
+        return _Remote(self, form["h"], form)
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -119,14 +122,18 @@ class Partner:
 
 
 class _Remote(Opaque):
-    """A value of the solution that stayed there: equal to itself only; calls go there, and nothing else does."""
+    """A value of the solution that stayed there: equal to itself and, where it is long, to what has its digest."""
 
-    def __init__(self, partner: Partner, handle: int, kind: str, *, callable: bool) -> None:
-        super().__init__(handle, kind, callable=callable)
+    def __init__(self, partner: Partner, handle: int, form: dict[str, Any]) -> None:
+        super().__init__(handle, form)
         self._partner = partner
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Remote) and other.handle == self.handle
+        if isinstance(other, _Remote):
+            return other.handle == self.handle
+        if self.digest is None or not isinstance(other, list | tuple) or type(other).__name__ != self.kind:
+            return False
+        return len(other) == self.length and (digest(other) == self.digest or bool(self._look_into()))
 
     def __hash__(self) -> int:
         return self.handle
@@ -144,24 +151,27 @@ class _Remote(Opaque):
     def _look_into(self, *_: Any) -> Any:
         return self._partner.look_into(self)
 
-    __bool__ = __len__ = __iter__ = __next__ = __getitem__ = __contains__ = __str__ = __repr__ = _look_into
+    def __bool__(self) -> bool:
+        return self.true if isinstance(self.true, bool) else bool(self._look_into())
+
+    def __len__(self) -> int:
+        return self.length if isinstance(self.length, int) else int(self._look_into())
+
+    __iter__ = __next__ = __getitem__ = __contains__ = __str__ = __repr__ = _look_into
     __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = __index__ = _look_into
 
 
 def decide(tests: list[str], given: str, entry_point: str, channel: int, report: int) -> None:
     """Run the tests one after the other until one fails, and write what came of it to `report`."""
-    verdict: dict[str, Any]
     calls = number = 0
     try:
         partner = Partner(channel)
-        verdict = {"outcome": "passed", "reason": ""}
-        if partner.load_failure is not None:
-            verdict = _load_failure(partner.load_failure)
-        else:
-            for number, test in enumerate(tests):
-                verdict = _outcome(partner, test, given, entry_point)
-                if verdict["outcome"] != "passed":
-                    break
+        verdict = _prepared(partner, tests, given, entry_point)
+        if isinstance(verdict, Bench):
+            bench, verdict = verdict, {"outcome": "passed", "reason": ""}
+            while number < len(tests) and verdict["outcome"] == "passed":
+                verdict = bench.outcome(tests[number])
+                number += 1
         calls = partner.calls
         if verdict["outcome"] == "passed" and not calls:
             verdict = _unknown("the tests never call the solution")
@@ -169,79 +179,87 @@ def decide(tests: list[str], given: str, entry_point: str, channel: int, report:
         verdict = _failed("the solution's process ended before its code was loaded")
     except Malformed as error:
         verdict = _failed(f"the solution's process sent no value: {error}")
-    line = json.dumps({**verdict, "test": number, "calls": calls})
+    line = json.dumps({**verdict, "tests_run": number, "calls": calls})
     os.write(report, line.encode("ascii", "replace"))
     os._exit(0)
 
 
-def _outcome(partner: Partner, test: str, given: str, entry_point: str) -> dict[str, Any]:
-    before = partner.calls
-    error = _raised_by(partner, test, given, entry_point)
-    if partner.gone:
-        return _failed("the solution's process ended during the tests")
-    if partner.doubt:
-        return _unknown(partner.doubt)
-    if error is None:
-        return {"outcome": "passed", "reason": ""}
-    said = f"{type(error).__name__}: {_text(error)}"
-    if missing := getattr(error, "missing_module", ""):
-        return _unknown(f"the solution imports {missing}, which the sandbox does not have")
-    if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
-        return _failed(said)
-    if isinstance(error, _NotReadable):
-        return _unknown(f"the reference is no Python: {_text(error)}")
-    if isinstance(error, ImportError | MemoryError | RecursionError | SystemExit) or partner.calls == before:
-        return _unknown(f"the tests themselves raised {said}")
-    return _failed(said)
-
-
-class _NotReadable(Exception):
-    """A test that Python cannot compile."""
-
-
-def _raised_by(partner: Partner, test: str, given: str, entry_point: str) -> BaseException | None:
+def _prepared(partner: Partner, tests: list[str], given: str, entry_point: str) -> Bench | dict[str, Any]:
+    """What the tests stand on, or the verdict that needs none of them."""
+    if partner.load_failure is not None:
+        return _load_failure(partner.load_failure)
     try:
-        tree = ast.parse(test)
+        trees = [ast.parse(test) for test in tests]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return _NotReadable(f"{type(error).__name__}: {error}")
-    namespace = module_named("tests").__dict__
-    before = partner.calls
+        return _unknown(f"the reference is no Python: {type(error).__name__}: {_text(error)}")
+    base = module_named("tests").__dict__
     try:
-        if given:
-            run_in(namespace, given, "given.py")
-        namespace |= _stand_ins(partner, tree, namespace, entry_point)
-        run_in(namespace, test, "tests.py")
-        if partner.calls == before:
-            _call_what_is_defined(namespace, tree, entry_point)
-    except BaseException as error:
-        return error
-    return None
+        run_in(base, given, "given.py")
+    except Exception as error:
+        return _unknown(f"what the question defines raised {type(error).__name__}: {_text(error)}")
+    free = set().union(*map(_free_names, trees)) - base.keys() | ({entry_point} if entry_point else set())
+    modules = free & sys.stdlib_module_names - {entry_point}
+    found = partner.names(sorted(free - modules))
+    if entry_point and entry_point not in found:
+        return _failed(f"the solution does not define {entry_point}")
+    if not entry_point and not found and free - modules:
+        return _failed(f"the solution defines none of {', '.join(sorted(free - modules))}"[:_LONGEST_REASON])
+    base |= found | {name: importlib.import_module(name) for name in modules}
+    return Bench(partner, base, entry_point)
 
 
-def _stand_ins(partner: Partner, tree: ast.Module, known: dict[str, Any], entry_point: str) -> dict[str, Any]:
-    """What the tests read and do not bind: modules of the standard library, else the solution's names."""
+def _free_names(tree: ast.Module) -> set[str]:
+    """Names that the tests read and do not bind."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    free = {node.id for node in names} - bound - known.keys() - set(dir(builtins)) | {entry_point}
-    modules = free & sys.stdlib_module_names - {entry_point}
-    found = partner.names(sorted(free - modules - {""})) | {name: importlib.import_module(name) for name in modules}
-    absent = entry_point if entry_point else "" if found.keys() - modules else ", ".join(sorted(free - modules))
-    if absent and absent not in found:
-        error = NameError(f"the solution does not define {absent}")
-        error.of_solution = True  # type: ignore[attr-defined]
-        raise error
-    return found
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return {node.id for node in names} - bound - set(dir(builtins))
 
 
-def _call_what_is_defined(namespace: dict[str, Any], tree: ast.Module, entry_point: str) -> None:
-    """Call the functions of tests that are defined and not called: `check(candidate)` and `test_...()`."""
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    for name in defined:
-        if name == "check" and entry_point:
-            namespace[name](namespace[entry_point])
-        elif name.startswith("test_"):
-            namespace[name]()
+class Bench:
+    """Where the tests run: the question's own definitions, with stand-ins for what the solution defines."""
+
+    def __init__(self, partner: Partner, base: dict[str, Any], entry_point: str) -> None:
+        self._partner, self._base, self._entry_point = partner, base, entry_point
+
+    def outcome(self, test: str) -> dict[str, Any]:
+        """Run one test; say whether it passed, failed, or cannot be told."""
+        before = self._partner.calls
+        error = self._raised_by(test)
+        if self._partner.gone:
+            return _failed("the solution's process ended during the tests")
+        if self._partner.doubt:
+            return _unknown(self._partner.doubt)
+        if error is None:
+            return {"outcome": "passed", "reason": ""}
+        said = f"{type(error).__name__}: {_text(error)}"
+        if missing := getattr(error, "missing_module", ""):
+            return _unknown(f"the solution imports {missing}, which the sandbox does not have")
+        if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
+            return _failed(said)
+        if isinstance(error, ImportError | MemoryError | RecursionError | SystemExit) or self._partner.calls == before:
+            return _unknown(f"the tests themselves raised {said}")
+        return _failed(said)
+
+    def _raised_by(self, test: str) -> BaseException | None:
+        namespace = dict(self._base)
+        before = self._partner.calls
+        try:
+            run_in(namespace, test, "tests.py")
+            if self._partner.calls == before:
+                self._call_what_is_defined(namespace, test)
+        except BaseException as error:
+            return error
+        return None
+
+    def _call_what_is_defined(self, namespace: dict[str, Any], test: str) -> None:
+        """Call the functions of tests that are defined and not called: `check(candidate)` and `test_...()`."""
+        for node in ast.parse(test).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "check" and self._entry_point:
+                namespace["check"](namespace[self._entry_point])
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                namespace[node.name]()
 
 
 def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
