@@ -219,12 +219,12 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
         (0.5, 12)
     ] * 2
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
-    result = run(*arguments, "--page", "--markdown", tmp_path / "tables.md")
+    result = run(*arguments, "--page", "--markdown", tmp_path / "new" / "tables.md")
     text = result.stdout
     assert "evaluation.html" in result.stderr
     assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<html" in (tmp_path / "evaluation.html").read_text()
-    assert "| logistic_evidence |" in (tmp_path / "tables.md").read_text()
+    assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text()
     assert "logistic_evidence" in text
     assert "Label ledger" in text
     assert "group AUC" in text

@@ -123,6 +123,19 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "free some space" in said
 
 
+def test_a_place_that_cannot_be_written_is_the_one_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memreward.cli.score.load_predictor", lambda *_: None)
+    monkeypatch.setattr("memreward.cli.score._lines", lambda *_: iter(()))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    score = ("score", "a.jsonl", "--memory", tmp_path, "--out")
+    assert f"{tmp_path / 'folder'}: Is a directory; name a file in it" in run(*score, tmp_path / "folder", code=1)
+    said = run(*score, tmp_path / "file" / "scores" / "s", code=1)
+    assert "Not a directory; a part of the path is a file" in said
+
+
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "memreward", *map(str, arguments)]
     return subprocess.Popen(

@@ -148,9 +148,9 @@ def test_a_refused_value_keeps_its_error() -> None:
 
 def test_help_and_defaults_come_from_the_dataclass() -> None:
     text = " ".join(CliRunner().invoke(application(), ["--help"], env={"COLUMNS": "200"}).output.split())
-    assert "How wide, in two lines. [default: (3)]" in text
-    assert "Some shares. [default: (0.1,0.2)]" in text
-    assert "A switch. [default: (on)]" in text
+    assert "How wide, in two lines. [default: 3]" in text
+    assert "Some shares. [default: 0.1,0.2]" in text
+    assert "A switch. [default: on]" in text
 
 
 def test_texts_end_with_their_section() -> None:

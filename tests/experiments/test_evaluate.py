@@ -257,10 +257,17 @@ def test_factories_are_described_by_their_settings():
     assert " at 0x" not in describe(BASELINES["boosting"])
 
 
-@pytest.mark.parametrize("bad", [{"labels": ()}, {"labels": (0.0,)}, {"seeds": 0}, {"workers": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"labels": ()}, {"labels": (0.0,)}, {"seeds": 0}, {"workers": -1}, {"bins": 0}, {"resamples": 0}]
+)
 def test_settings_that_cannot_be_used_are_refused(bad):
     with pytest.raises(ConfigurationError):
         EvaluationConfig(**bad)
+
+
+def test_labelling_every_query_leaves_nothing_to_measure_and_is_refused(groups, featurizer):
+    with pytest.raises(ConfigurationError, match="leaves none to predict"):
+        evaluate({"toy": groups()}, MAJORITY, featurizer, replace(SMALL, labels=(0.4, 500.0)))
 
 
 def test_missing_references_files_without_rollouts_and_double_ids_are_refused(groups, featurizer):

@@ -60,10 +60,14 @@ def _ended(message: str, code: Exit) -> typer.Exit:
 
 
 def _failure(error: OSError) -> str:
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    # Of a file that was to take another's place, the one that was asked for is the second.
+    place = error.filename2 or error.filename
+    what = f"{place}: {error.strerror}" if place else str(error)
     remedies = {
         errno.ENOSPC: "free some space and run the same command again",
         errno.EACCES: "choose a path that you may read and write",
         errno.ENOENT: "check the path",
+        errno.EISDIR: "name a file in it",
+        errno.ENOTDIR: "a part of the path is a file: choose another folder",
     }
     return f"{what}; {remedies.get(error.errno or 0, 'repair what it names and run the same command again')}"

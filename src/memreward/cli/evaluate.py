@@ -123,6 +123,7 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, markdown: Path 
             result.markdown(),
             result.ledger_table().markdown(),
         ]
+        markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text("\n\n".join(parts), encoding="utf-8")
         written.append(markdown)
     return written

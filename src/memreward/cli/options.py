@@ -102,8 +102,10 @@ class _Setting:
         required = self.default is MISSING
         kind, extra = _option_kind(self.kind, ".".join(self.path))
         flag = f"--{self.flag}/--no-{self.flag}" if kind is bool else f"--{self.flag}"
-        shown = False if required else _shown(self.default)
-        option = typer.Option(flag, help=self.help, show_default=shown, rich_help_panel=panel, **extra)
+        shown = "" if required else _shown(self.default)
+        # Typer's own way to show a default that is not the parameter's puts it in parentheses.
+        text = f"{self.help} [dim]\\[default: {shown}][/dim]" if shown else self.help
+        option = typer.Option(flag, help=text, show_default=False, rich_help_panel=panel, **extra)
         return inspect.Parameter(
             self.parameter,
             inspect.Parameter.KEYWORD_ONLY,
@@ -160,9 +162,9 @@ def comma_separated(kind: Callable[[str], Any], text: str) -> tuple[Any, ...]:
         raise typer.BadParameter(f"{text!r}: {error}; give values with commas between them") from error
 
 
-def _shown(default: Any) -> str | bool:
+def _shown(default: Any) -> str:
     if default is None or default in ("", ()):
-        return False
+        return ""
     if isinstance(default, bool):
         return "on" if default else "off"
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

@@ -98,6 +98,8 @@ class EvaluationConfig:
             raise ConfigurationError(f"labels={self.labels}: give shares in (0, 1] or counts of queries, e.g. 0.2")
         if self.seeds < 1 or self.memory_rollouts < 0 or self.workers < 0:
             raise ConfigurationError("seeds must be at least 1, memory_rollouts and workers at least 0")
+        if self.resamples < 1 or self.bins < 1:
+            raise ConfigurationError(f"resamples={self.resamples} and bins={self.bins} must be at least 1")
 
 
 def evaluate(
@@ -196,6 +198,11 @@ class _Split:
         chosen = ledger.choose(budget, seed)
         released = ledger.release(chosen, use="warmup", budget=budget)
         held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
+        if not held_out:
+            raise ConfigurationError(
+                f"{pool.file}: labels={share:g} labels all {len(pool.groups)} queries and leaves none to predict; "
+                "ask for fewer"
+            )
         # A ledger of its own: what is only measured is no part of the label budget.
         measured = LabelLedger.detached(pool.groups)
         verdicts = measured.release(held_out, use="evaluation")
