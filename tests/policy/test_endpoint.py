@@ -388,17 +388,29 @@ def test_cost_is_told_with_that_of_earlier_runs(config: CollectConfig, capsys: p
     assert "cost 0.2500 so far" in capsys.readouterr().err
 
 
-def test_the_command_reports_tokens_and_cost(config: CollectConfig) -> None:
-    with Loopback(several) as server:
-        options = ["--url", server.url, "--model", "m", "--rollouts", "4", "--price-in", "2", "--price-out", "4"]
-        result = CliRunner().invoke(
-            app, ["collect", *options, "--out", config.output, "--questions", config.questions[0], "--json"]
-        )
+def collected(server: Loopback, config: CollectConfig, output: str) -> Any:
+    options = ["--url", server.url, "--model", "m", "--rollouts", "4", "--price-in", "2", "--price-out", "4"]
+    arguments = ["collect", *options, "--out", output, "--questions", config.questions[0], "--json"]
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout)
+    return json.loads(result.stdout), result.stderr
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet"])
+def test_the_command_reports_tokens_and_cost(config: CollectConfig, suffix: str) -> None:
+    with Loopback(several) as server:
+        report, said = collected(server, config, config.output.replace(".jsonl", suffix))
     assert (report["queries"], report["rollouts"], report["distinct"]) == (5, 20, 1.0)
     assert (report["prompt_tokens"], report["completion_tokens"], report["uncounted"]) == (50, 100, 0)
     assert report["cost"] == pytest.approx(50 * 2e-6 + 100 * 4e-6)
+    assert "same text" not in said
+
+
+def test_the_command_says_when_a_server_does_not_sample(config: CollectConfig) -> None:
+    with Loopback(lambda request: Reply(200, {"choices": [choice("4")] * request.body["n"]})) as server:
+        report, said = collected(server, config, config.output)
+    assert (report["distinct"], report["uncounted"]) == (0.25, 5)
+    assert "Every rollout of a question has the same text" in said
 
 
 @pytest.mark.parametrize(

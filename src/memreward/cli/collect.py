@@ -10,6 +10,7 @@ from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
 from memreward.policy.collect import CollectConfig
 from memreward.policy.sampler import Usage
+from memreward.types import Group
 
 
 @ends_well("Finished groups are kept in the journal: run the same command again to go on from there.")
@@ -44,10 +45,18 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
         "queries": len(groups),
         "rollouts": rollouts,
         "pass_rate": sum(verdicts) / len(verdicts) if verdicts else None,
-        # Near 1 / G where a server ignores the temperature.
-        "distinct": sum(len({r.text for r in group.rollouts}) for group in groups) / max(rollouts, 1),
+        "distinct": sum(_texts(group) for group in groups) / max(rollouts, 1),
         **asdict(usage),
         "cost": usage.cost(config.endpoint.price_in, config.endpoint.price_out),
     }
+    if config.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
+        output.note(
+            "Every rollout of a question has the same text. The server may not heed the temperature (transformers "
+            "serve does only where the model's generation_config.json says do_sample); such groups teach nothing."
+        )
     output.table("Collected", tuple(name.replace("_", " ") for name in report), [tuple(report.values())])
     output.result(report)
+
+
+def _texts(group: Group) -> int:
+    return len({rollout.text for rollout in group.rollouts})
