@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import json
 import logging
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -443,3 +445,25 @@ def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(sys.modules, "memreward.policy.connection", raising=False)
     with pytest.raises(MissingExtraError, match=r"memreward\[endpoint\]"):
         importlib.import_module("memreward.policy.connection")
+
+
+def test_ctrl_c_ends_at_once_and_keeps_what_was_finished(config: CollectConfig) -> None:
+    with Loopback(several, [None, "slow", "slow"]) as server:
+        arguments = ["--url", server.url, "--model", "m", "--rollouts", "4", "--parallel", "2", "--out", config.output]
+        arguments += ["--questions", config.questions[0]]
+        # Children of a shell's background job ignore interrupts unless told otherwise.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memreward.__main__"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "collect", *arguments], stderr=subprocess.PIPE, text=True
+        )
+        journal = Path(config.output + ".journal")
+        while process.poll() is None and (
+            len(server.requests) < 3 or journal.read_text(encoding="utf-8").count("\n") < 2
+        ):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "run the same command again" in said
+    lines = journal.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines[1:]] == ["q0"]
