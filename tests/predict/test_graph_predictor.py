@@ -14,7 +14,7 @@ import torch
 
 from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.config import ABLATIONS, PredictorConfig
-from memreward.predict.crossfit import CrossFit, Part, crossfit
+from memreward.predict.crossfit import CrossFit, Part, choose_correction, crossfit
 from memreward.predict.graph_predictor import GraphPredictor
 from memreward.predict.inputs import UNKNOWN
 from memreward.predict.linear import ranking_pairs, reward_loss
@@ -338,3 +338,16 @@ def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synt
     np.testing.assert_allclose(tied, tied[first], atol=1e-6)
     assert np.abs(free - free[first]).max() > 0.01
     assert len(np.unique(tied.round(6))) > len(new.query_ids)
+
+
+def test_the_network_is_heard_only_where_held_out_labels_speak_for_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    group = torch.arange(80).repeat_interleave(6)
+    label = torch.randint(2, (480,), generator=generator)
+    base, noise = torch.zeros(480), 0.05 * torch.randn(480, generator=generator)
+    sees = 2.0 * (label - 0.5)
+    assert choose_correction(base, noise, label, group) == 0.0
+    assert choose_correction(base, sees, label, group) == 1.0
+    assert choose_correction(base, -sees, label, group) == 0.0
+    unknown = torch.where(group < 60, UNKNOWN, label)
+    assert choose_correction(base, torch.where(group < 60, -sees, sees), unknown, group) == 1.0

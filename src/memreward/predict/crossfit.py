@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from memreward.graph import schema
 from memreward.graph.build import similarity_edges, structural_edges
@@ -154,7 +155,9 @@ def crossfit(
     if config.graph.agreement:
         cluster = torch.from_numpy(features.cluster)
         base, residual = mean_over_equivalent(base, cluster), mean_over_equivalent(residual, cluster)
-    correction = _choose_correction(base, residual, label, features, config)
+    correction = 1.0
+    if config.head == "residual" and config.evidence:
+        correction = choose_correction(base, residual, label, torch.from_numpy(features.group))
     members = tuple(Member(m.linear, m.network.eval(), fold) for fold, m in enumerate(trained))
     return CrossFit(members, folds, scaler, l2, correction, best_step, base + correction * residual)
 
@@ -313,12 +316,25 @@ def _train_together(members: list[_Training], config: PredictorConfig, seed: int
     return best_step
 
 
-def _choose_correction(
-    base: Tensor, residual: Tensor, label: Tensor, features: Features, config: PredictorConfig
-) -> float:
-    if config.head == "dot" or not config.evidence:
-        return 1.0
-    known, pairs = label != UNKNOWN, ranking_pairs(torch.from_numpy(features.group), label)
-    weights = [0.0, 0.25, 0.5, 0.75, 1.0]
-    losses = [float(reward_loss(base + w * residual, label, known, pairs, config.rank_weight)) for w in weights]
-    return weights[int(np.argmin(losses))]
+def choose_correction(base: Tensor, residual: Tensor, label: Tensor, group: Tensor) -> float:
+    """Return the least weight of the network's output that held-out labels cannot tell from the best one.
+
+    The folds that stopped training speak for the network more than new queries will, so the best weight must beat a
+    lesser one by a standard error over queries (the one-standard-error rule of Breiman et al. 1984) to be taken.
+
+    Args:
+        base: (n,) held-out logits of the linear parts.
+        residual: (n,) held-out outputs of the networks.
+        label: (n,) 1 right, 0 wrong, 2 unknown.
+        group: (n,) query of each rollout.
+    """
+    known = label != UNKNOWN
+    right = label[known].float()
+    weights = torch.linspace(0, 1, 5)
+    logits = base[known] + weights.unsqueeze(1) * residual[known]
+    loss = binary_cross_entropy_with_logits(logits, right.expand_as(logits), reduction="none")
+    _, query = torch.unique(group[known], return_inverse=True)
+    by_query = torch.zeros(len(weights), int(query.max()) + 1).index_add(1, query, loss)
+    worse = by_query - by_query[by_query.sum(1).argmin()]
+    error = worse.std(dim=1, correction=0) * worse.shape[1] ** 0.5
+    return float(weights[worse.sum(1) <= error][0])

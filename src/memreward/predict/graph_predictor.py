@@ -132,7 +132,7 @@ class GraphPredictor:
         The confidence is the calibrated probability that the verdict is right, less the members' spread.
         """
         self.shape.check(features)
-        linear, network = self.scorer.logits(features)
+        linear, network = self.scorer.logits(features, run_networks=self.correction > 0)
         logits = linear + self.correction * network
         if self.config.graph.agreement:
             logits = mean_over_equivalent(logits, torch.from_numpy(features.cluster))

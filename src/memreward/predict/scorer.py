@@ -83,12 +83,15 @@ class Scorer:
         own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])
         return self._index.search(torch.from_numpy(features.query_vectors), self.config.graph.neighbours, own)
 
-    def logits(self, features: Features, found: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def logits(
+        self, features: Features, found: tuple[Tensor, Tensor] | None = None, *, run_networks: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Score n rollouts with every member.
 
         Args:
             features: n rollouts of any queries.
             found: Result of `neighbours`, if it is known already.
+            run_networks: False leaves the networks out, whose outputs are then zeros.
 
         Returns:
             (K, n) logits of the linear parts and (K, n) outputs of the networks.
@@ -98,6 +101,9 @@ class Scorer:
         for member, states in zip(self.members, self.memory.states, strict=True):
             part = self.part(features, member, known)
             linear.append(member.linear(part.inputs.evidence))
+            if not run_networks:
+                network.append(torch.zeros_like(linear[-1]))
+                continue
             with torch.no_grad():
                 network.append(part.forward(member.network, part.label, part.neighbours, list(states))[0])
         return torch.stack(linear), torch.stack(network)
