@@ -62,7 +62,9 @@ _STANDARD = [
     "unicodedata",
 ]
 """Modules that a run finds loaded; others load when they are imported."""
-_SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+"""Where shared libraries lie, and what the standard library reads."""
+
 _START = (
     "import json, os, sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True; "
     "from inside.keeper import main; main(json.loads(sys.argv[2]), int(sys.argv[3]))"
@@ -206,20 +208,34 @@ class Keeper:
 
 
 def _settings(containment: Containment, folder: str, packages: Sequence[str]) -> dict[str, Any]:
-    paths = sysconfig.get_paths()
-    libraries = list(dict.fromkeys(os.path.realpath(paths[name]) for name in ("stdlib", "platstdlib")))
+    libraries = _standard_libraries()
     dynamic = [folder for folder in (f"{library}/lib-dynload" for library in libraries) if Path(folder).is_dir()]
-    shown = [path for path in _SHARED_LIBRARIES if Path(path).exists()]
-    base = [f"{sys.base_prefix}/lib"] if Path(f"{sys.base_prefix}/lib").is_dir() else []
+    system = [path for path in _SYSTEM if Path(path).exists()]
+    own = sorted(str(path) for path in Path(sys.base_prefix, "lib").glob("lib*.so*"))
+    hidden = [f"{library}/{name}" for library in libraries for name in ("site-packages", "dist-packages")]
+    if containment == "landlock":  # it has no way to hide what lies below a folder
+        libraries_shown = [str(child) for library in libraries for child in Path(library).iterdir()]
+        shown = [path for path in libraries_shown if path not in hidden]
+    else:
+        shown = libraries
     found = [place for name in packages for place in _places(name)]
     return {
         "containment": containment,
         "folder": folder,
-        "read_only": _outermost([*shown, *map(os.path.realpath, base), *libraries, *found]),
-        "hidden": [f"{library}/{name}" for library in libraries for name in ("site-packages", "dist-packages")],
+        "read_only": _outermost([*system, *own, *shown]),
+        "hidden": [*hidden, "/usr/lib/python3/dist-packages"],
+        "packages": found,
+        "listed": libraries if containment == "landlock" else [],
         "path": [*libraries, *dynamic, *dict.fromkeys(str(Path(place).parent) for place in found)],
         "preload": [*_STANDARD, *(name for name in packages if _places(name))],
     }
+
+
+def _standard_libraries() -> list[str]:
+    """Folders of the interpreter's own modules, also where this process runs in a virtual environment."""
+    places = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}
+    paths = [sysconfig.get_path(name, vars=places) for name in ("stdlib", "platstdlib")]
+    return list(dict.fromkeys(os.path.realpath(path) for path in paths if path))
 
 
 def _places(package: str) -> list[str]:

@@ -40,8 +40,8 @@ class Walls:
     Attributes:
         containment: "namespaces", "landlock" or "none".
         folder: Becomes the root of the file system, or holds the temporary folder.
-        read_only: Paths to show.
-        hidden: Folders below them to cover.
+        readable: Paths that a run may read.
+        listed: Folders of which it may read the names only.
         user: User id to run as, None to stay as we are.
         base_bytes: Address space that the keeper has before any run.
         filters: Filters of system calls, by whether a run may start processes.
@@ -49,8 +49,8 @@ class Walls:
 
     containment: str
     folder: str
-    read_only: tuple[str, ...]
-    hidden: tuple[str, ...]
+    readable: tuple[str, ...]
+    listed: tuple[str, ...]
     user: int | None = None
     base_bytes: int = 0
     filters: dict[bool, bytes] = field(default_factory=dict)
@@ -101,13 +101,13 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
     for name in settings["preload"]:
         importlib.import_module(name)
     containment = settings["containment"]
-    paths = tuple(settings["read_only"]), tuple(settings["hidden"])
+    shown = settings["read_only"], settings["hidden"], settings["packages"]
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     user, filters = None, {}
     if containment == "namespaces":
         filters = {start: seccomp.compiled(may_start=start, own_namespaces=True) for start in (False, True)}
         user = namespaces.enter()
-        namespaces.build_root(settings["folder"], *paths)
+        namespaces.build_root(settings["folder"], *shown)
     elif containment == "landlock":
         if not landlock.version():
             raise OSError("this kernel has none")
@@ -116,7 +116,8 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
     sys.path_importer_cache.clear()
     gc.collect()
     gc.freeze()
-    return Walls(containment, settings["folder"], *paths, user, base_bytes, filters)
+    readable = *settings["read_only"], *settings["packages"], *namespaces.DEVICES
+    return Walls(containment, settings["folder"], readable, tuple(settings["listed"]), user, base_bytes, filters)
 
 
 def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -263,7 +264,7 @@ def _become(request: dict[str, Any], writing: dict[str, int], channels: list[int
     if walls.containment != "none":
         kernel.drop_capabilities()
         if walls.containment == "landlock":
-            landlock.restrict(walls.read_only, [walls.scratch, "/dev/null"])
+            landlock.restrict(walls.readable, walls.listed, [walls.scratch, "/dev/null"])
         seccomp.apply(walls.filters[limits["processes"] > 1])
     _run(request)
 

@@ -36,13 +36,15 @@ def _handled() -> int:
     return int((1 << _KNOWN_RIGHTS[min(version(), max(_KNOWN_RIGHTS))]) - 1)
 
 
-def restrict(readable: Sequence[str], writable: Sequence[str]) -> None:
-    """Let this process read below `readable` and do anything below `writable`, and no more, for good."""
+def restrict(readable: Sequence[str], listed: Sequence[str], writable: Sequence[str]) -> None:
+    """Let this process read below `readable`, list below `listed`, do anything below `writable`, and no more."""
     everything = _handled()
     asked = _Ruleset(everything)
     rules = syscall(_CREATE, ctypes.byref(asked), ctypes.sizeof(asked), 0, what="landlock_create_ruleset")
     for path in readable:
         _allow(rules, path, _READ_FILE | _READ_FOLDER | _EXECUTE)
+    for path in listed:
+        _allow(rules, path, _READ_FOLDER)
     for path in writable:
         _allow(rules, path, everything)
     prctl(PR_SET_NO_NEW_PRIVS, 1)

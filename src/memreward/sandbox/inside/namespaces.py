@@ -10,7 +10,7 @@ from pathlib import Path
 from . import kernel, seccomp
 
 NOBODY = 65534
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _EVERYTHING = (
     kernel.CLONE_NEWUSER
     | kernel.CLONE_NEWNS
@@ -50,22 +50,25 @@ def enter() -> int:
     return NOBODY
 
 
-def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str]) -> None:
+def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], packages: Sequence[str]) -> None:
     """Make `folder` the root of a file system with `read_only` paths and an empty /tmp, and leave the old one.
 
     Args:
         folder: An empty folder.
         read_only: Files and folders to show, under the names they have.
         hidden: Folders below them to cover with an empty one.
+        packages: Folders to show though they may lie in a hidden one.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
-    for path in (*read_only, *_DEVICES):
+    for path in (*read_only, *DEVICES):
         _show(path, folder)
     for path in hidden:
         covered = folder + path
         if Path(covered).is_dir():
             kernel.mount("tmpfs", covered, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,mode=755")
+    for path in packages:
+        _show(path, folder)
     Path(folder, "tmp").mkdir()
     os.chdir(folder)
     column = seccomp.machine()
