@@ -340,6 +340,25 @@ def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synt
     assert len(np.unique(tied.round(6))) > len(new.query_ids)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("network", "transformer"),
+        ("head", "cosine"),
+        ("hidden", 0),
+        ("heads", 3),
+        ("dropout", 1.0),
+        ("folds", 1),
+        ("l2", ()),
+        ("l2", (0.0,)),
+        ("mask_share", 0.0),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_name(setting: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        PredictorConfig(**{setting: value})
+
+
 def test_the_network_is_heard_only_where_held_out_labels_speak_for_it() -> None:
     generator = torch.Generator().manual_seed(0)
     group = torch.arange(80).repeat_interleave(6)

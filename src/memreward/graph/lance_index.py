@@ -7,11 +7,9 @@ import tempfile
 import weakref
 from typing import Any
 
-import lancedb
 import numpy as np
 import pyarrow as pa
 import torch
-from lancedb.index import IvfFlat
 from torch import Tensor
 
 from memreward.graph.neighbours import NeighbourIndex
@@ -38,6 +36,10 @@ class LanceNeighbourIndex:
     """
 
     def __init__(self, vectors: Tensor, folds: Tensor, count: int) -> None:
+        # LanceDB takes seconds to import, and memories of the usual size never come here.
+        import lancedb
+        from lancedb.index import IvfFlat
+
         folder = tempfile.mkdtemp(prefix="memreward-neighbours-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._count = count

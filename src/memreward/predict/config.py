@@ -88,6 +88,10 @@ class PredictorConfig:
             raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden % self.heads:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigurationError(f"dropout={self.dropout} must lie in [0, 1)")
+        if not self.l2 or min(self.l2) <= 0:
+            raise ConfigurationError(f"l2={self.l2}: give at least one penalty above 0")
         if not 0 < self.mask_share <= 1:
             raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1]")
 
