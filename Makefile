@@ -13,6 +13,8 @@ joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
 # Two of the files mix several models, which style alone gives away.
 MIXED := gsm8k_gpt3 commonsenseqa_re2
+ONE_POLICY = $(filter-out $(MIXED),$(FILES))
+PREDICTION := benchmarks/results/prediction
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
@@ -56,12 +58,21 @@ hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network
 bench: $(STAMP) ## time scoring, warmup and encoding
 	$(BIN)/python benchmarks/bench.py
 
-prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write benchmarks/results/prediction.md
+prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables of benchmarks/results/prediction
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
-	@mkdir -p benchmarks/results
-	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 5 --ablations \
-	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(filter-out $(MIXED),$(FILES)))' \
-	  --out runs/prediction --page --markdown benchmarks/results/prediction.md
+	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 5 --references majority,logistic \
+	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(ONE_POLICY))' \
+	  --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
+	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 5 \
+	  --predictors memreward,no_memory,logistic,majority --references no_memory,majority \
+	  --out runs/prediction/labels --page --markdown $(PREDICTION)/labels.md
+	$(BIN)/memreward evaluate $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 0.2 --seeds 5 --memory-rollouts 4 \
+	  --predictors memreward,logistic,majority --out runs/prediction/memory --markdown $(PREDICTION)/memory.md
+	$(BIN)/memreward evaluate $(wildcard $(addprefix $(ROLLOUTS)/,$(addsuffix .jsonl.gz,$(ONE_POLICY)))) $(EXAMPLE) \
+	  --labels 0.2 --seeds 3 --predictors memreward,ablations --references memreward \
+	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
+	$(BIN)/memreward evaluate $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 2 \
+	  --predictors memreward,paper,logistic_embeddings,majority --out runs/prediction/paper --markdown $(PREDICTION)/paper.md
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
