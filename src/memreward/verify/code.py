@@ -11,7 +11,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from memreward.types import Claim, Verdict
 
 RULES = 1
 _LONGEST_REASON = 300
+_OUTCOMES = {"passed": True, "failed": False, "unknown": None}
 
 
 @dataclass(frozen=True)
@@ -140,19 +141,12 @@ class CodeVerifier:
             return self._over_limit("it used up its processor time", details)
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
-        try:
-            report = json.loads(tests.report)
-            outcome, reason = report["outcome"], str(report["reason"])
-        except (ValueError, KeyError, TypeError):
-            return Verdict(None, "the tests reported nothing that can be read", details=details)
-        details |= {"tests_run": report.get("tests_run"), "calls": report.get("calls")}
-        if outcome == "passed":
-            return Verdict(True, "all tests passed", details=details)
-        if outcome != "failed" or solution.ended_by == "lost":
-            return Verdict(None, reason or "the sandbox broke down", details=details)
-        if reason.startswith("MemoryError"):
-            return self._over_limit(f"it asked for more than {self.config.memory_mb} MB", details)
-        return Verdict(False, reason[:_LONGEST_REASON], details=details)
+        verdict = read_report(tests.report, details)
+        if verdict.correct is False and solution.ended_by == "lost":
+            return replace(verdict, correct=None, reason="the sandbox broke down")
+        if verdict.correct is False and verdict.reason.startswith("MemoryError"):
+            return self._over_limit(f"it asked for more than {self.config.memory_mb} MB", dict(verdict.details))
+        return verdict
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
         until = time.monotonic() + self.config.wall_seconds
@@ -183,6 +177,20 @@ class CodeVerifier:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
+
+
+def read_report(report: str, details: Mapping[str, Any], mark: str = "") -> Verdict:
+    """Read what the process of the tests reported; without its `mark` it is not believed."""
+    try:
+        read = json.loads(report)
+        outcome, reason = read["outcome"], str(read["reason"])[:_LONGEST_REASON]
+        details = {**details, "tests_run": read["tests_run"], "calls": read["calls"]}
+        marked = read["mark"] == mark
+    except (ValueError, KeyError, TypeError):
+        outcome, reason, marked = "", "", False
+    if not marked or outcome not in _OUTCOMES:
+        return Verdict(None, "the tests reported nothing that can be read", details=details)
+    return Verdict(_OUTCOMES[outcome], reason or "all tests passed", details=details)
 
 
 @lru_cache(maxsize=1024)

@@ -63,7 +63,8 @@ class Solution:
 def _allow_processor_time(seconds: int) -> None:
     """End this process when it has used so much more. The hard limit stands whatever the model's code does to this."""
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (min(math.ceil(time.process_time()) + seconds, most), most))
+    soft = math.ceil(time.process_time()) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if most == resource.RLIM_INFINITY else min(soft, most), most))
 
 
 def raised(error: BaseException) -> dict[str, Any]:

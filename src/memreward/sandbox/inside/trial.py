@@ -161,8 +161,8 @@ class _Remote(Opaque):
     __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = __index__ = _look_into
 
 
-def decide(tests: list[str], given: str, entry_point: str, channel: int, report: int) -> None:
-    """Run the tests one after the other until one fails, and write what came of it to `report`."""
+def decide(tests: list[str], given: str, entry_point: str, channel: int, report: int, mark: str = "") -> None:
+    """Run the tests one after the other until one fails, and write what came of it, with `mark`, to `report`."""
     calls = number = 0
     try:
         partner = Partner(channel)
@@ -179,7 +179,7 @@ def decide(tests: list[str], given: str, entry_point: str, channel: int, report:
         verdict = _failed("the solution's process ended before its code was loaded")
     except Malformed as error:
         verdict = _failed(f"the solution's process sent no value: {error}")
-    line = json.dumps({**verdict, "tests_run": number, "calls": calls})
+    line = json.dumps({**verdict, "tests_run": number, "calls": calls, "mark": mark})
     os.write(report, line.encode("ascii", "replace"))
     os._exit(0)
 
