@@ -3,7 +3,8 @@
     python benchmarks/verifiers.py FOLDER [--files NAME ...] [--out benchmarks/results/verifiers.md]
 
 judges every labelled rollout of each rollout file of the folder by its reference and compares with "correct". Who is
-right in a disagreement was decided by hand and stands in `benchmarks/verifiers_judged.tsv`, by rollout or question id.
+right in a disagreement was decided by hand and stands in `benchmarks/verifiers_judged.tsv`, by file and rollout or
+question id.
 A file that is not asked for keeps its part of the page. Exits with 1 where agreement is below what is demanded.
 """
 
@@ -34,7 +35,8 @@ HEAD = """# Verifiers against labels that others made
 prints this page. Agreement counts "cannot tell" as a disagreement. Demanded are .995 for mathematics and multiple
 choice and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only. Rollouts
 without a label are left out. Who is right was decided by hand, in `benchmarks/verifiers_judged.tsv`; "convention" is
-where both have a point. Rates are those of a machine that others used too. What the verifiers accept and refuse: [docs/verifiers.md](../../docs/verifiers.md).
+where both have a point. Rates are those of two cores that others used too. What the verifiers accept and refuse:
+[docs/verifiers.md](../../docs/verifiers.md).
 """
 
 
@@ -55,23 +57,26 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(path for path in options.folder.iterdir() if path.name.endswith(".jsonl.gz"))
     chosen = [path for path in paths if not options.files or path.name.startswith(tuple(options.files))]
-    judged = dict(judgements())
+    judged = judgements()
     parts = known_parts(options.out)
     enough = True
     for path in chosen:
         name = path.name.removesuffix(".jsonl.gz")
         rows, seconds = measured(path)
-        parts[name] = part(name, rows, seconds, judged)
+        parts[name] = part(name, rows, seconds, judged.get(name, {}))
         enough &= agreement(rows) >= DEMANDED[rows[0].claim.rollout.query.domain]
     page = "\n".join([HEAD.format(command="make verifiers"), *(parts[name] for name in sorted(parts))])
     options.out.write_text(page, encoding="utf-8")
     sys.exit(not enough)
 
 
-def judgements() -> list[tuple[str, tuple[str, str]]]:
-    """Who is right and why, by rollout id or question id."""
+def judgements() -> dict[str, dict[str, tuple[str, str]]]:
+    """Who is right and why, by file and then by rollout id or question id."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
     with JUDGED.open(encoding="utf-8", newline="") as file:
-        return [(row["id"], (row["who"], row["why"])) for row in csv.DictReader(file, delimiter="\t")]
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            found.setdefault(row["file"], {})[row["id"]] = row["who"], row["why"]
+    return found
 
 
 def known_parts(page: Path) -> dict[str, str]:

@@ -274,6 +274,8 @@ COMPLETIONS: list[tuple[str, str, str, bool | None]] = [
 HATS = "Which one is red?\n(A) blue hat\n(B) red hat\n(C) green hat\n(D) hat"
 TEN = "Pick one.\n" + "\n".join(f"({letter}) thing {letter.lower()}{letter.lower()}" for letter in "ABCDEFGHIJ")
 TWO = "To clean a pan:\n(A) scrub it with salt\n(B) scrub it with sugar"
+QUOTES = "Where to?\n(A) friend's house\n(B) A and C\n(C) left out\n(D) the town's hall. It is near"
+GENES = "Which pair?\n(A) RR\n(B) rr\n(C) <10%\n(D) >10%"
 TWINS = "Who dies?\n(A) mortal\n(B) dying\n(C) mortal"
 
 # (what it guards, rollout, reference, verdict) or with the query's text as a fifth.
@@ -352,8 +354,20 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     ("by text in another order", "two", "B", True, "Which?\n(C) three\n(B) two\n(A) one"),
     ("options on one line", "two", "B", True, "Which? (A) one (B) two (C) three"),
     ("options with stops", "two", "B", True, "Which?\nA. one\nB. two\nC. three"),
+    ("option with an apostrophe", "The answer is friend's house.", "A", True, QUOTES),
+    ("option that names others", "The answer is (B) A and C.", "B", True, QUOTES),
+    ("option that names others, alone", "<answer>A and C</answer>", "B", True, QUOTES),
+    ("option that sounds ruled out", "The answer is (C) left out.", "C", True, QUOTES),
+    ("option of two sentences", "The answer is the town's hall. It is near.", "D", True, QUOTES),
+    ("options that differ in case", "The answer is rr.", "B", True, GENES),
+    ("options that differ in case, letter", "The answer is (B) rr.", "A", False, GENES),
+    ("options that differ in a sign", "The answer is (D) >10%.", "D", True, GENES),
+    ("options that differ in a sign, other", "The answer is (D) >10%.", "C", False, GENES),
     ("same text, right letter", "The answer is (A) mortal.", "A", True, TWINS),
     ("same text, other letter", "The answer is (A) mortal.", "C", None, TWINS),
+    ("same text, without a letter", "The answer is mortal.", "A", None, TWINS),
+    ("option that is another's letter", "The answer is (C).", "C", True, "Which?\n(A) C\n(B) N\n(C) O"),
+    ("option that is another's letter, other", "The answer is (A) C.", "C", False, "Which?\n(A) C\n(B) N\n(C) O"),
     ("two options", "B", "B", True, TWO),
     ("two options, by long text", "Scrub it with sugar.", "B", True, TWO),
     ("two options, other text", "Scrub it with salt.", "B", False, TWO),

@@ -48,6 +48,7 @@ _DECISION = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])[*\"')]{0,3}\s|\n")
 _PHRASES_READ = 20
+_LONG_TEXT = 60
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -105,7 +106,8 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
         return _from_marked(mark, choices)
     ruled_out: tuple[str, ...] = ()
     for phrase in reversed(phrases(text)[-_PHRASES_READ:]):
-        named = _named(_SENTENCE_END.split(phrase.content, maxsplit=1)[0], choices)
+        sentence = _SENTENCE_END.split(phrase.content, maxsplit=1)[0]
+        named = _by_whole_text(phrase.content, choices) or _named(sentence, choices)
         if len(named.letters) > 1:
             decisions = [match[1] or match[2] for match in _DECISION.finditer(text, phrase.start)]
             return Choice(_allowed({decisions[-1]}, choices), "phrase") if decisions else replace(named, form="phrase")
@@ -118,6 +120,9 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
 
 def _named(content: str, choices: Mapping[str, str]) -> Choice:
     """The options that a short text names, by letter or by the option's text."""
+    whole_option = _by_whole_text(content, choices)
+    if whole_option is not None:
+        return whole_option
     content, ruled_out = _without_ruled_out(content[:2000])
     plain = _DECORATION.sub("", _LATEX_TEXT.sub(r"\1", content)).strip().rstrip(".").strip()
     whole = _WHOLE.fullmatch(plain)
@@ -144,6 +149,9 @@ def _from_marked(mark: Marked, choices: Mapping[str, str]) -> Choice:
 
 
 def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
+    whole_option = _by_whole_text(text, choices)
+    if whole_option is not None:
+        return replace(whole_option, form="letter")
     stripped, ruled_out = _without_ruled_out(text.strip())
     if len(stripped) <= 200 and "\n" not in stripped:
         named = _named(stripped, choices)
@@ -160,6 +168,35 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         if named_here:
             return Choice(_allowed(named_here, choices), "letter")
     return Choice(ruled_out=ruled_out)
+
+
+def _by_whole_text(content: str, choices: Mapping[str, str]) -> Choice | None:
+    """The option whose text `content` is as a whole, behind its letter or without; whatever that text may say."""
+    plain = _plain(content)
+    leading = _LEADING.match(plain)
+    if leading is not None:
+        letter = next(group for group in leading.groups() if group).upper()
+        if letter in choices and letter in _options_of(plain[leading.end() :], choices):
+            return Choice((letter,), named_text=plain[leading.end() :])
+    found = () if _WHOLE.fullmatch(plain) else _options_of(plain, choices)
+    return Choice(found) if found else None
+
+
+def _options_of(plain: str, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The option that has this text, which may be cut off where it is long; several where their texts are the same."""
+    words = normal_text(plain)
+    if not words or not choices:
+        return ()
+    same = [letter for letter, option in choices.items() if normal_text(_plain(option)) == words]
+    exact = [letter for letter in same if _plain(choices[letter]) == plain.strip()]
+    if not same and len(words) >= _LONG_TEXT:
+        same = [letter for letter, option in choices.items() if normal_text(_plain(option)).startswith(words)]
+    return tuple(exact or same)
+
+
+def _plain(text: str) -> str:
+    """The text without decoration, quotes and a final stop, joined by single blanks."""
+    return " ".join(_DECORATION.sub("", _LATEX_TEXT.sub(r"\1", text)).split()).rstrip(".").strip()
 
 
 def _without_ruled_out(text: str) -> tuple[str, tuple[str, ...]]:
@@ -192,10 +229,7 @@ def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     words = normal_text(plain)
     if not words:
         return None
-    equal = [letter for letter, option in choices.items() if normal_text(option) == words]
-    if len(equal) == 1:
-        return equal[0]
     if len(words) > 120:
         return None
-    inside = [letter for letter, option in choices.items() if f" {normal_text(option)} " in f" {words} "]
+    inside = [letter for letter, option in choices.items() if f" {normal_text(_plain(option))} " in f" {words} "]
     return inside[0] if len(inside) == 1 else None

@@ -13,6 +13,7 @@ from memreward.parsing.markers import split_thinking
 from memreward.types import Claim, Rollout, Verdict
 
 RULES = 1
+_BARE_LETTER = re.compile(r"\s*\(?([A-Ja-j])\)?\.?\s*")
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-J])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
@@ -58,13 +59,16 @@ def _verdict(claim: Claim) -> Verdict:
         return Verdict(None, doubt, details={"answer": answer})
     if letter is None:
         return Verdict(False, "no option was committed to", details={"answer": answer})
-    if letter != right and letter in choices and normal_text(choices[letter]) == normal_text(choices.get(right, "")):
+    if letter != right and letter in choices and choices[letter].split() == choices.get(right, "").split():
         return Verdict(None, f"options {letter} and {right} have the same text", details={"answer": letter})
     return Verdict(letter == right, f"option {letter}", details={"answer": letter})
 
 
 def _reference_letter(reference: str, choices: Mapping[str, str]) -> str | None:
     """The letter that a reference is or whose text it has; a part of an option's text is not enough here."""
+    bare = _BARE_LETTER.fullmatch(reference)
+    if bare is not None and (not choices or bare[1].upper() in choices):
+        return bare[1].upper()
     same = [letter for letter, option in choices.items() if normal_text(option) == normal_text(reference)]
     if len(same) == 1:
         return same[0]
