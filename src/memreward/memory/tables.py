@@ -71,6 +71,11 @@ class Tables:
                 self._create(create)
         self._refuse_other_versions()
 
+    def __reduce__(self) -> tuple[Callable[[str], Tables], tuple[str]]:
+        if self.uri == IN_MEMORY:
+            raise StoreError("a memory that lives in this process cannot be sent to another one: open it in a folder")
+        return _open_again, (self.uri,)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other writers to this memory out: all threads of this process; locally, all processes. Re-entrant."""
@@ -209,6 +214,10 @@ class Tables:
             yield
         except (OSError, RuntimeError, ValueError) as error:
             raise StoreError(f"{self.uri}: the memory cannot be {action}: {_remedy(error)} ({error})") from error
+
+
+def _open_again(uri: str) -> Tables:
+    return Tables(uri, create=False)
 
 
 def _local_folder(uri: str) -> Path | None:

@@ -1,0 +1,378 @@
+"""The hybrid reward: ground truth where a query is labelled, predictions elsewhere, nothing where neither can tell."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memreward.memory import Budget
+from memreward.predict.metrics import advantages
+from memreward.predict.reward_predictor import WARMUP, RewardPredictor
+from memreward.reward.debias import DebiasConfig, Floats, debiased_advantages
+from memreward.reward.growth import TRAINING, GrowthConfig
+from memreward.reward.live import BlindRow
+from memreward.reward.live_predictor import LivePredictor
+from memreward.reward.monitor import Alarm, MonitorConfig, RewardMonitor
+from memreward.reward.ranks import decide_together
+from memreward.reward.rows import Row, query_of, rollout_of, rows_of
+from memreward.reward.shaping import ShapingConfig
+from memreward.types import Claim, DataError, Group, MemRewardError, Query, Rollout, StoreError, Truth
+from memreward.verify import Verifiers
+
+_LOGGER = logging.getLogger(__name__)
+_STATE = "reward.json"
+_PREDICTOR = "predictor"
+_LOGGED = ("source", "value", "confidence", "reason")
+TRUTH, PREDICTED, ABSTAINED = "truth", "predicted", "abstained"
+"""Where a reward is from."""
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """Settings of the hybrid reward.
+
+    Attributes:
+        shaping: From predicted values to rewards.
+        growth: What memory and predictor learn in training.
+        monitor: When predicted and true reward have parted.
+        debias: Advantages with the expected gradient of full supervision; then the trainer's `scale_rewards` must be
+            "none", since what is returned are advantages.
+    """
+
+    shaping: ShapingConfig = field(default_factory=ShapingConfig)
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    debias: DebiasConfig = field(default_factory=DebiasConfig)
+
+    @classmethod
+    def paper(cls) -> HybridConfig:
+        """Return the paper's setting: threshold at one half, frozen predictor (method.md, section 2)."""
+        return cls(shaping=ShapingConfig.paper(), growth=GrowthConfig.frozen())
+
+
+@dataclass
+class _Decided:
+    """One rollout and what came of it; `correct` is None where its query has no ground truth or it cannot be told."""
+
+    row: int
+    rollout: Rollout
+    value: float = float("nan")
+    confidence: float = 0.0
+    reason: str = ""
+    labelled: bool = False
+    correct: bool | None = None
+
+    def result(self, reward: float | None) -> tuple[float | None, str, float | None, float, str]:
+        """Reward, source, value, confidence, reason."""
+        source = ABSTAINED if reward is None else TRUTH if self.labelled else PREDICTED
+        value = None if np.isnan(self.value) else self.value
+        return reward, source, value, self.confidence, self.reason if reward is None else ""
+
+
+class HybridReward:
+    """A reward function for TRL's `GRPOTrainer`, which takes it as it is; see docs/training.md.
+
+    Rows of labelled queries are judged by their verifier against the reference that the ledger releases. The others get
+    the predictor's shaped value. None, an abstention, is returned where neither can tell. A failure is an abstention
+    with its reason, counted in `failures` and logged; none is raised into the trainer, and none leads to ground truth.
+
+    With several processes, rows are gathered and decided on in the first one, which alone writes to memory.
+
+    Args:
+        predictor: Warmed up; its memory grows and its ledger is used. It is left as it is.
+        labelled: Ids of the queries that may be judged; None takes those whose labels warmup released.
+        config: Settings.
+        budget: Holds over the whole ledger; a release that exceeds it is an abstention. None does not limit.
+        verifiers: Judge by domain; None makes the default ones.
+        on_alarm: Called when predicted and true reward part.
+
+    Attributes:
+        live: The predictor, and what labelled queries have said of it since training began.
+        monitor: Predicted and true reward on labelled queries over time.
+        failures: Counts by reason.
+        coefficient: lambda of the last call; NaN without debiasing.
+    """
+
+    def __init__(
+        self,
+        predictor: RewardPredictor,
+        *,
+        labelled: Iterable[str] | None = None,
+        config: HybridConfig | None = None,
+        budget: Budget | None = None,
+        verifiers: Verifiers | None = None,
+        on_alarm: Callable[[Alarm], None] | None = None,
+    ) -> None:
+        self.__name__ = "hybrid_reward"
+        self.config = config or HybridConfig()
+        self.memory = predictor.memory
+        self.live = LivePredictor(predictor, self.config.growth, self.config.shaping)
+        if labelled is None:
+            labelled = (label.query_id for label in self.memory.ledger.labels(WARMUP))
+        self.labelled = frozenset(labelled)
+        self.budget, self.verifiers = budget, verifiers or Verifiers()
+        self.monitor = RewardMonitor(self.config.monitor, on_alarm)
+        self.failures: Counter[str] = Counter()
+        self.coefficient = float("nan")
+        self._rows_seen = 0
+        self._queries: dict[str, Query] = {}
+        self._references: dict[str, str] = {}
+
+    def __call__(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        completion_ids: Sequence[Any] | None = None,  # noqa: ARG002  TRL passes it by name
+        *,
+        trainer_state: Any = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """Return one reward a completion, None where it abstains.
+
+        Args:
+            prompts: n texts or chats.
+            completions: n texts or lists of messages.
+            completion_ids: Not read.
+            trainer_state: Its `global_step` becomes the policy version of the rollouts.
+            log_extra: Told of source, predicted value, confidence and reason of each row.
+            log_metric: Told of shares, live rates, gap, threshold, failures and seconds.
+            **columns: Of the data set, n values each; `memreward.reward.rows.COLUMNS` are read.
+        """
+        started = time.monotonic()
+        step = int(getattr(trainer_state, "global_step", 0) or 0)
+        try:
+            rows = rows_of(prompts, completions, columns, step)
+        except Exception as error:  # the other processes wait for this one's rows
+            self._failed(error)
+            rows = [Row("", "", step, None, None, None, None, None)] * len(completions)
+        results, metrics = decide_together(rows, self._decide)
+        if log_extra is not None:
+            for position, name in enumerate(_LOGGED, start=1):
+                log_extra(f"memreward/{name}", [result[position] for result in results])
+        if log_metric is not None:
+            for name, value in {**metrics, "seconds": time.monotonic() - started}.items():
+                log_metric(f"memreward/{name}", value)
+        return [result[0] for result in results]
+
+    def save(self, folder: str | Path) -> None:
+        """Write predictor, window, monitor and counts to a folder; memory and its ledger stay where they are.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        target = Path(folder)
+        state = {
+            "live": self.live.save(target / _PREDICTOR),
+            "monitor": self.monitor.to_json(),
+            "failures": dict(self.failures),
+            "rows_seen": self._rows_seen,
+        }
+        try:
+            unfinished = target / f"{_STATE}.partial"
+            unfinished.write_text(json.dumps(state), encoding="utf-8")
+            unfinished.replace(target / _STATE)
+        except OSError as error:
+            raise StoreError(f"cannot write the reward's state to {target}: {error}; free space") from error
+
+    def restore(self, folder: str | Path) -> None:
+        """Read what `save` wrote, and go on from there.
+
+        Raises:
+            StoreError: the files are absent or damaged.
+        """
+        source = Path(folder)
+        try:
+            state = json.loads((source / _STATE).read_text(encoding="utf-8"))
+            self.live.restore(source / _PREDICTOR, state["live"])
+            self.monitor.restore(state["monitor"])
+            self.failures, self._rows_seen = Counter(state["failures"]), state["rows_seen"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"no state of a reward can be read from {source} ({error!r}); name a folder that `save` wrote"
+            ) from error
+
+    def _decide(self, rows: list[Row]) -> tuple[list[Any], dict[str, float]]:
+        """Results of all rows in the order of `_LOGGED`, the reward before them, and the metrics; never raises."""
+        try:
+            return self._decide_all(rows)
+        except Exception as error:  # an RL trainer must not die of its reward
+            reason = self._failed(error)
+            return [(None, ABSTAINED, None, 0.0, reason)] * len(rows), {"abstained": 1.0, "failures": 1.0}
+
+    def _decide_all(self, rows: list[Row]) -> tuple[list[Any], dict[str, float]]:
+        step = max((row.step for row in rows), default=0)
+        failures = self.failures.total()
+        self._guarded(self.live.begin)
+        decided, reasons = self._predicted(step, rows)
+        self._judge(decided, rows)
+        self._learn(step, decided)
+        results: list[Any] = [(None, ABSTAINED, None, 0.0, reasons.get(i, "")) for i in range(len(rows))]
+        for one, reward in zip(decided, self._rewards(decided), strict=True):
+            results[one.row] = one.result(reward)
+        metrics = self._metrics(step, [result[1] for result in results])
+        if self.live.refresh_due(step) and self._guarded(lambda: self.live.refresh(step)):
+            self.monitor.restart()
+        return results, metrics | {"failures": float(self.failures.total() - failures)}
+
+    def _predicted(self, step: int, rows: list[Row]) -> tuple[list[_Decided], dict[int, str]]:
+        """Rollouts with their blind predictions, and why the other rows have none."""
+        self._look_up({row.query_id for row in rows if isinstance(row.query_id, str)})
+        decided: list[_Decided] = []
+        reasons: dict[int, str] = {}
+        for index, row in enumerate(rows):
+            self._rows_seen += 1
+            try:
+                decided.append(_Decided(index, self._rollout(row)))
+            except Exception as error:  # one odd row must not cost the others their reward
+                reasons[index] = self._failed(error)
+        for one, score in zip(decided, self.live.score(step, [one.rollout for one in decided]), strict=True):
+            one.confidence, one.reason = score.confidence, score.reason
+            if score.value is not None:
+                one.value = score.value
+            elif not score.confidence:
+                self._noted(score.reason)
+        return decided, reasons
+
+    def _look_up(self, query_ids: set[str]) -> None:
+        unknown = sorted(query_ids - self._queries.keys())
+        if unknown:
+            self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
+
+    def _rollout(self, row: Row) -> Rollout:
+        if not isinstance(row.query_id, str):
+            raise DataError("a row names no query: give the data set a column 'query_id' of strings")
+        if row.query_id not in self._queries:
+            self._queries[row.query_id] = query_of(row)
+        return rollout_of(row, self._queries[row.query_id], self._rows_seen)
+
+    def _judge(self, decided: list[_Decided], rows: list[Row]) -> None:
+        """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
+        reachable = [one for one in decided if one.rollout.query.id in self.labelled]
+        try:
+            self.memory.add(_groups(decided if self.config.growth.grow else reachable, rows))
+            self._release({one.rollout.query.id for one in reachable})
+            for one in reachable:
+                one.labelled = one.rollout.query.id in self._references
+            self._verify([one for one in reachable if one.labelled])
+        except Exception as error:
+            reason = self._failed(error)
+            for one in reachable:  # no verdict without an entry in the ledger, and no prediction in its place
+                one.labelled, one.correct, one.reason = True, None, reason
+
+    def _release(self, query_ids: set[str]) -> None:
+        new = sorted(query_ids - self._references.keys())
+        if new:
+            self._references.update(self.memory.ledger.release_references(new, use=TRAINING, budget=self.budget))
+
+    def _verify(self, labelled: list[_Decided]) -> None:
+        claims = [Claim(one.rollout, self._references[one.rollout.query.id]) for one in labelled]
+        verdicts = self.verifiers.verify(claims)
+        by_domain: dict[Any, dict[str, dict[str, bool]]] = {}
+        for one, verdict in zip(labelled, verdicts, strict=True):
+            if verdict.correct is not None:
+                by_query = by_domain.setdefault(one.rollout.query.domain, {})
+                by_query.setdefault(one.rollout.query.id, {})[one.rollout.id] = verdict.correct
+        for domain, found in by_domain.items():
+            source = self.verifiers.of(domain).name
+            self.memory.ledger.judge_all(found, source=source, use=TRAINING, budget=self.budget)
+        for one, verdict in zip(labelled, verdicts, strict=True):
+            one.correct = verdict.correct
+            if verdict.correct is None:
+                one.reason = self._noted(f"cannot verify: {verdict.reason}")
+
+    def _learn(self, step: int, decided: list[_Decided]) -> None:
+        """Let monitor, calibration and threshold learn from labelled rollouts that were predicted blind."""
+        known = [one for one in decided if one.correct is not None and not np.isnan(one.value)]
+        queries = [one.rollout.query for one in known]
+        values, correct = [one.value for one in known], [bool(one.correct) for one in known]
+        rows = zip(queries, values, self.live.holds_right(values), correct, strict=True)
+        self.live.learn([BlindRow(step, q.id, q.domain, value, held, right) for q, value, held, right in rows])
+        self._guarded(lambda: self._watch(step, values, correct, [query.id for query in queries]))
+
+    def _watch(self, step: int, values: list[float], correct: list[bool], queries: list[str]) -> None:
+        raised = len(self.monitor.alarms)
+        try:
+            self.monitor.observe(step, values, correct, queries)
+        finally:  # the callback is the user's and may fail
+            for alarm in self.monitor.alarms[raised:]:
+                _LOGGER.warning("%s", alarm)
+
+    def _rewards(self, decided: list[_Decided]) -> list[float | None]:
+        group = np.unique([one.rollout.query.id for one in decided], return_inverse=True)[1]
+        shaped = self.live.shaped([one.value for one in decided], group)
+        true = np.array([np.nan if one.correct is None else float(one.correct) for one in decided])
+        labelled = np.array([one.labelled for one in decided], bool)
+        if self.config.debias.share is None:
+            rewards = np.where(labelled, true, shaped)
+        else:
+            rewards = self._debiased(true, shaped, labelled, group, self.config.debias.share)
+        return [None if np.isnan(reward) else float(reward) for reward in rewards]
+
+    def _debiased(self, true: Floats, shaped: Floats, labelled: Any, group: Any, share: float) -> Floats:
+        fixed = self.config.debias.coefficient
+        self.coefficient = self.live.coefficient() if fixed is None else fixed
+        known, guessed = advantages(true, group, 0.0), advantages(shaped, group, 0.0)
+        mixed = debiased_advantages(known, guessed, labelled, share=share, coefficient=self.coefficient)
+        # A labelled rollout without a verdict keeps its predicted part, so that its group's advantages sum to 0.
+        return np.where(~labelled & np.isnan(shaped), np.nan, mixed)
+
+    def _metrics(self, step: int, sources: list[str]) -> dict[str, float]:
+        count = Counter(sources)
+        found = {name: count[name] / max(len(sources), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
+        found["threshold"] = self.live.threshold
+        found["alarm"] = float(any(alarm.step == step for alarm in self.monitor.alarms))
+        found["lambda"] = self.coefficient
+        if self.monitor.history:
+            last = self.monitor.history[-1]
+            found |= {"gap": last.predicted - last.true} | ({} if last.rise is None else {"gap_rise": last.rise})
+        for domain, seen in self.live.window.live_rates(self.config.growth.rates_over).items():
+            found |= {f"{domain}/tpr": seen.tpr, f"{domain}/fpr": seen.fpr, f"{domain}/j": seen.j}
+        return {name: value for name, value in found.items() if not np.isnan(value)}
+
+    def _guarded(self, action: Callable[[], None]) -> bool:
+        """Whether an action that this step's rewards do not need went well; a failure is counted and logged."""
+        try:
+            action()
+        except Exception as error:
+            self._failed(error)
+            return False
+        return True
+
+    def _failed(self, error: Exception) -> str:
+        return self._noted(f"{type(error).__name__}: {error}", None if isinstance(error, MemRewardError) else error)
+
+    def _noted(self, reason: str, error: Exception | None = None) -> str:
+        """Count a failure, and log each kind once."""
+        if reason not in self.failures:
+            _LOGGER.warning("no reward: %s", reason, exc_info=error)
+        self.failures[reason] += 1
+        return reason
+
+
+def _groups(decided: Sequence[_Decided], rows: Sequence[Row]) -> list[Group]:
+    """The rollouts by query, with the references of the data set, sealed."""
+    by_query: dict[str, list[_Decided]] = {}
+    for one in decided:
+        by_query.setdefault(one.rollout.query.id, []).append(one)
+    return [
+        Group(
+            members[0].rollout.query,
+            tuple(one.rollout for one in members),
+            Truth(_reference([rows[one.row] for one in members])),
+        )
+        for members in by_query.values()
+    ]
+
+
+def _reference(rows: Sequence[Row]) -> str | None:
+    return next((row.reference for row in rows if isinstance(row.reference, str)), None)

@@ -1,0 +1,93 @@
+"""From what TRL hands to a reward function to plain rows, and from these to rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from memreward.parsing import parse_rollout
+from memreward.types import DataError, Query, Rollout, content_hash
+
+COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
+"""Columns of the data set that are read; docs/training.md says for what."""
+
+_VERSION = "step-"
+
+
+class Row(NamedTuple):
+    """One completion, in plain values that can be sent to another process.
+
+    Attributes:
+        text: The completion.
+        prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
+        step: Optimisation steps before it was sampled.
+        query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
+    """
+
+    text: str
+    prompt: str
+    step: int
+    query_id: Any
+    query: Any
+    domain: Any
+    dataset: Any
+    reference: Any
+
+
+def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
+    """Return one row a completion.
+
+    Args:
+        prompts: n texts or chats.
+        completions: n texts or lists of messages.
+        columns: Lists of n values by name; others than `COLUMNS` are not looked at.
+        step: Optimisation steps so far.
+    """
+    given = {name: columns[name] for name in COLUMNS if columns.get(name) is not None}
+    return [
+        Row(
+            text_of(completion),
+            text_of(prompts[i][-1:] if isinstance(prompts[i], list) else prompts[i]),
+            step,
+            *(given[name][i] if name in given else None for name in COLUMNS),
+        )
+        for i, completion in enumerate(completions)
+    ]
+
+
+def text_of(said: Any) -> str:
+    """Return a text as it is, of messages what they say, one after the other."""
+    if isinstance(said, str):
+        return said
+    if isinstance(said, Mapping):
+        return text_of(said.get("content") or said.get("text") or "")
+    return "".join(text_of(part) for part in said) if isinstance(said, Sequence) else ""
+
+
+def query_of(row: Row) -> Query:
+    """Return the query of a row that memory does not know.
+
+    Raises:
+        DataError: the row does not say enough.
+        UnknownDomainError: its domain is none of ours.
+    """
+    if not isinstance(row.domain, str):
+        raise DataError(
+            f"query {row.query_id!r} is not in memory and has no domain: add a column 'domain', or its group to memory"
+        )
+    return Query(row.query_id, str(row.query or row.prompt), row.domain, str(row.dataset or ""))  # type: ignore[arg-type]
+
+
+def rollout_of(row: Row, query: Query, number: int) -> Rollout:
+    """Parse a row; its id names query, step, text and, for equal texts, the `number` of the row in this training.
+
+    A step that is made again after an interruption, with other texts, makes other rollouts.
+    """
+    identity = f"{query.id}@{row.step}/{number}-{content_hash(row.text)[:12]}"
+    return parse_rollout(query, row.text, id=identity, policy_version=f"{_VERSION}{row.step}")
+
+
+def step_of(rollout: Rollout) -> int | None:
+    """Return the step at which training sampled a rollout; None for one from elsewhere."""
+    step = rollout.policy_version.removeprefix(_VERSION)
+    return int(step) if step != rollout.policy_version and step.isdecimal() else None

@@ -1,0 +1,90 @@
+"""Sums as questions, and a policy of strings that is as good or as sly as a test wants it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from memreward.parsing import parse_rollout
+from memreward.predict import PredictorConfig
+from memreward.types import Group, Query, Truth
+
+QUICK = PredictorConfig(hidden=16, epochs=4, folds=3)
+SIZE = 6
+
+
+@dataclass
+class State:
+    """What of TRL's trainer state is read."""
+
+    global_step: int = 0
+
+
+@dataclass
+class Sums:
+    """Questions `a plus b`, and rollouts of them."""
+
+    count: int = 40
+    seed: int = 0
+    asked: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        draw = random.Random(self.seed)
+        self.asked = [(draw.randint(10, 99), draw.randint(10, 99)) for _ in range(self.count)]
+
+    def query(self, number: int) -> Query:
+        a, b = self.asked[number]
+        return Query(f"q{number}", f"What is {a} plus {b}?", "math", "sums")
+
+    def text(self, number: int, *, off: int = 0) -> str:
+        a, b = self.asked[number]
+        return f"{a} + {b} = {a + b + off}\n#### {a + b + off}"
+
+    def sampled(self, number: int, draw: random.Random, accuracy: float, size: int = SIZE) -> list[str]:
+        """Rollouts that are right that often; wrong ones are wrong each in its own way."""
+        return [self.text(number, off=0 if draw.random() < accuracy else draw.randint(1, 9)) for _ in range(size)]
+
+    def right(self, number: int, text: str) -> bool:
+        return text == self.text(number)
+
+    def groups(self, accuracy: float = 0.6) -> list[Group]:
+        draw = random.Random(self.seed + 1)
+        groups = []
+        for number in range(self.count):
+            query, texts = self.query(number), self.sampled(number, draw, accuracy)
+            rollouts = tuple(parse_rollout(query, text, id=f"q{number}/{i}") for i, text in enumerate(texts))
+            correct = tuple(self.right(number, text) for text in texts)
+            groups.append(Group(query, rollouts, Truth(str(sum(self.asked[number])), correct)))
+        return groups
+
+
+@dataclass
+class Call:
+    """One call of a reward function: rows in, rewards and what was logged out."""
+
+    numbers: list[int]
+    texts: list[str]
+    rewards: list[float | None] = field(default_factory=list)
+    extra: dict[str, list[Any]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def of(self, reward: Callable[..., list[float | None]], sums: Sums, step: int = 0, **columns: Any) -> Call:
+        columns = {"query_id": [f"q{number}" for number in self.numbers], **columns}
+        self.rewards = reward(
+            prompts=[sums.query(number).text for number in self.numbers],
+            completions=self.texts,
+            completion_ids=[[1]] * len(self.texts),
+            trainer_state=State(step),
+            log_extra=self.extra.__setitem__,
+            log_metric=self.metrics.__setitem__,
+            **columns,
+        )
+        return self
+
+
+def sample_call(sums: Sums, numbers: list[int], seed: int, accuracy: float = 0.6, size: int = SIZE) -> Call:
+    draw = random.Random(seed)
+    texts = [text for number in numbers for text in sums.sampled(number, draw, accuracy, size)]
+    return Call([number for number in numbers for _ in range(size)], texts)
