@@ -319,7 +319,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, wall_seconds=20, memory_mb=512, places=2))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, wall_seconds=60, memory_mb=512, places=2))
     yield made
     made.close()
 

@@ -142,8 +142,8 @@ class CodeVerifier:
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
         verdict = read_report(tests.report, details)
-        if verdict.correct is False and solution.ended_by == "lost":
-            return replace(verdict, correct=None, reason="the sandbox broke down")
+        if verdict.correct is False and solution.ended_by in ("wall", "lost"):
+            return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
         if verdict.correct is False and verdict.reason.startswith("MemoryError"):
             return self._over_limit(f"it asked for more than {self.config.memory_mb} MB", dict(verdict.details))
         return verdict
