@@ -99,6 +99,8 @@ class HybridReward:
         monitor: Predicted and true reward on labelled queries over time.
         failures: Counts by reason.
         coefficient: lambda of the last call; NaN without debiasing.
+        stop_requested: Whether the monitor asks to end training; the same in all processes. The other attributes are
+            those of the first process.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class HybridReward:
         self.monitor = RewardMonitor(self.config.monitor, on_alarm)
         self.failures: Counter[str] = Counter()
         self.coefficient = float("nan")
+        self.stop_requested = False
         self._rows_seen = 0
         self._queries: dict[str, Query] = {}
         self._references: dict[str, str] = {}
@@ -155,7 +158,7 @@ class HybridReward:
         except Exception as error:  # the other processes wait for this one's rows
             self._failed(error)
             rows = [Row("", "", step, None, None, None, None, None)] * len(completions)
-        results, metrics = decide_together(rows, self._decide)
+        results, (metrics, self.stop_requested) = decide_together(rows, self._decide)
         if log_extra is not None:
             for position, name in enumerate(_LOGGED, start=1):
                 log_extra(f"memreward/{name}", [result[position] for result in results])
@@ -201,13 +204,15 @@ class HybridReward:
                 f"no state of a reward can be read from {source} ({error!r}); name a folder that `save` wrote"
             ) from error
 
-    def _decide(self, rows: list[Row]) -> tuple[list[Any], dict[str, float]]:
-        """Results of all rows in the order of `_LOGGED`, the reward before them, and the metrics; never raises."""
+    def _decide(self, rows: list[Row]) -> tuple[list[Any], tuple[dict[str, float], bool]]:
+        """Rewards and `_LOGGED` of all rows; metrics, and whether to stop, for all processes. Never raises."""
         try:
-            return self._decide_all(rows)
+            results, metrics = self._decide_all(rows)
         except Exception as error:  # an RL trainer must not die of its reward
             reason = self._failed(error)
-            return [(None, ABSTAINED, None, 0.0, reason)] * len(rows), {"abstained": 1.0, "failures": 1.0}
+            results = [(None, ABSTAINED, None, 0.0, reason)] * len(rows)
+            metrics = {"abstained": 1.0, "failures": 1.0}
+        return results, (metrics, self.monitor.stop_requested)
 
     def _decide_all(self, rows: list[Row]) -> tuple[list[Any], dict[str, float]]:
         step = max((row.step for row in rows), default=0)
