@@ -68,11 +68,9 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --out runs/prediction/labels --page --markdown $(PREDICTION)/labels.md
 	$(BIN)/memreward evaluate $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 0.2 --seeds 5 --memory-rollouts 4 \
 	  --predictors memreward,logistic,majority --out runs/prediction/memory --markdown $(PREDICTION)/memory.md
-	$(BIN)/memreward evaluate $(wildcard $(addprefix $(ROLLOUTS)/,$(addsuffix .jsonl.gz,$(ONE_POLICY)))) $(EXAMPLE) \
-	  --labels 0.2 --seeds 3 --predictors memreward,ablations --references memreward \
+	$(BIN)/memreward evaluate $(ROLLOUTS)/humaneval_codegen-16b.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 3 \
+	  --predictors memreward,ablations,paper --references memreward \
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
-	$(BIN)/memreward evaluate $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 2 \
-	  --predictors memreward,paper,logistic_embeddings,majority --out runs/prediction/paper --markdown $(PREDICTION)/paper.md
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
