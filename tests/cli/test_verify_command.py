@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from memreward.cli import app
 from memreward.data import read_groups
+from memreward.memory import LabelLedger
 from memreward.types import Claim, Verdict
 from memreward.verify import Verifiers
 
@@ -194,21 +195,15 @@ def test_an_interrupted_run_keeps_what_it_found(file: Path, tmp_path: Path, monk
 
 
 def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
-    lines = [line for line in records(160) if line["domain"] == "math"]
-    for line in lines[::2]:
-        line["rollouts"].append({"text": HANG})
+    lines = [line for line in records(20) if line["domain"] == "math"]
+    drawn = LabelLedger.detached(read_groups(write(tmp_path / "f.jsonl", lines))).choose(None, 0, by="references")
+    for line in lines:
+        if line["id"] in drawn[16:]:  # the second batch
+            line["rollouts"].append({"text": HANG})
     file = write(tmp_path / "f.jsonl", lines)
     command = [sys.executable, "-m", "memreward", "verify", str(file), "--memory", str(tmp_path / "m")]
-    command += [
-        "--out",
-        str(tmp_path / "out.jsonl"),
-        "--labels",
-        "1.0",
-        "--math-processes",
-        "1",
-        "--math-time-limit-s",
-        "0.5",
-    ]
+    command += ["--out", str(tmp_path / "out.jsonl"), "--labels", "1.0"]
+    command += ["--math-processes", "1", "--math-time-limit-s", "600"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ}
     )
@@ -218,11 +213,11 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not (tmp_path / "out.jsonl").exists()
-    assert entries(tmp_path / "m")
+    assert len({entry["query_id"] for entry in entries(tmp_path / "m")}) in (16, 20)
 
 
 def wait_for_verdicts(database: Path) -> bool:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if database.exists():
             connection = sqlite3.connect(database, timeout=60)
