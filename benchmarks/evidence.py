@@ -1,11 +1,12 @@
 """What each signal of the evidence knows on its own, and what it costs.
 
-    python benchmarks/evidence.py FOLDER [--files NAME ...] [--limit 400] [--json OUT]
+    python benchmarks/evidence.py FOLDER [--files NAME ...] [--limit 400] [--execute] [--json OUT]
 
 prints one row per signal: for each rollout file of the folder the group AUC and the AUC over all rollouts of the bare
 signal (below one half: it speaks against a rollout; "-": defined nowhere), then what logistic regressions on all
 signals and on the agreement share alone reach with 20 % of the queries for training, and the seconds that 1,024
-rollouts cost the first time and with warm caches. Thinking vectors are left out, as no encoder is loaded.
+rollouts cost the first time and with warm caches. Thinking vectors are left out, as no encoder is loaded. With
+--execute code is run in the sandbox; the runs are kept in the cache folder and are not in the seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from memreward.data import read_groups
+from memreward.features.behaviour import NAMESPACE, Behaviour, CodeRunner
+from memreward.features.cache import DiskVectorStore
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.predict.metrics import group_auc, roc_auc
 from memreward.types import Rollout
@@ -33,26 +36,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder of rollout files")
     parser.add_argument("--files", nargs="*", help="only files whose name starts so")
     parser.add_argument("--limit", type=int, help="first questions of each file only")
+    parser.add_argument("--execute", action="store_true", help="run code, and measure the signals of running too")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
     paths = sorted(p for p in options.folder.iterdir() if p.name.endswith((".jsonl", ".jsonl.gz", ".parquet")))
     if options.files:
         paths = [p for p in paths if p.name.startswith(tuple(options.files))]
-    reports = {path.name.partition(".jsonl")[0]: measure(path, options.limit) for path in paths}
+    reports = {
+        path.name.partition(".jsonl")[0]: measure(path, options.limit, execute=options.execute) for path in paths
+    }
     print_table(reports)
     if options.json:
         options.json.write_text(json.dumps(reports, indent=1) + "\n")
 
 
-def measure(path: Path, limit: int | None) -> dict[str, Any]:
+def measure(path: Path, limit: int | None, *, execute: bool) -> dict[str, Any]:
     """Evidence of one file against its labels."""
     groups = list(islice(read_groups(path, duplicates="auto"), limit))
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     verdicts = [verdict for group in groups for verdict in group.truth.correct]
     known = np.array([verdict is not None for verdict in verdicts])
     correct = np.array([bool(verdict) for verdict in verdicts])
-    first, evidence = timed(rollouts)
-    again, _ = timed(rollouts)
+    behaviours = CodeRunner(store=DiskVectorStore(NAMESPACE)).observe(rollouts) if execute else None
+    first, evidence = timed(rollouts, behaviours)
+    again, _ = timed(rollouts, behaviours)
     values = evidence.values.astype(np.float64)
     signals = {
         name: alone(column[known], correct[known], evidence.group[known])
@@ -68,9 +75,9 @@ def measure(path: Path, limit: int | None) -> dict[str, Any]:
     }
 
 
-def timed(rollouts: list[Rollout]) -> tuple[float, Evidence]:
+def timed(rollouts: list[Rollout], behaviours: list[Behaviour | None] | None) -> tuple[float, Evidence]:
     start = time.process_time()
-    evidence = compute_evidence(rollouts)
+    evidence = compute_evidence(rollouts, behaviours=behaviours)
     return time.process_time() - start, evidence
 
 

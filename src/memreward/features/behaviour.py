@@ -78,7 +78,8 @@ class CodeRunner:
     """
 
     def __init__(self, sandbox: Sandbox | None = None, store: VectorStore | None = None) -> None:
-        self.sandbox, self.store = sandbox or Sandbox(), store or DictVectorStore()
+        self.sandbox = sandbox or Sandbox()
+        self.store = DictVectorStore() if store is None else store  # an empty store counts as false
 
     def observe(
         self, rollouts: Sequence[Rollout], progress: Callable[[int, int], None] | None = None

@@ -147,7 +147,7 @@ def _literal_at(text: str) -> tuple[Any] | None:
     if text[:1] in "([{":
         ends += [match.end() for match in re.finditer(r"[)\]}]", text[:_LONGEST_CALL])]
     for end in sorted(set(ends), reverse=True)[-_ENDS_TRIED * 4 :]:
-        piece = text[:end].strip().rstrip(".")
+        piece = text[:end].strip().rstrip(".,;")
         if not piece:
             continue
         try:

@@ -106,6 +106,7 @@ def call_all(source: str, call_seconds: int, name: str, inputs: list[list[Any]],
             report.flush()
             os._exit(1)
         report.write(b'{"loaded": true}\n')
+        report.flush()
         for args in inputs:
             try:
                 reply = solution.call(name, args, {})

@@ -1,0 +1,218 @@
+"""Code evidence by execution: inputs, runs, and the signals made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memreward.features.behaviour import NAMESPACE, RETURNED, Behaviour, CodeRunner, normal_form
+from memreward.features.cache import DiskVectorStore
+from memreward.features.code_inputs import Example, code_inputs
+from memreward.features.evidence import Evidence, compute_evidence
+from memreward.features.featurizer import Featurizer
+from memreward.graph import schema
+from memreward.graph.build import structural_edges
+from memreward.graph.schema import GraphConfig
+from memreward.parsing import parse_rollout
+from memreward.sandbox import Execution, Limits, Sandbox
+from memreward.sandbox.inside.plain import encode
+from memreward.types import FloatArray, Query, Rollout
+
+DOUBLE = 'def double(n):\n    """Return twice n.\n    >>> double(2)\n    4\n    >>> double(-1)\n    -2\n    """\n'
+PLAIN = 'def double(n):\n    """Return twice n."""\n'
+SOLUTIONS = ["return n * 2", "return n + n", "return sum([n, n])", "return 4",
+             "return 4 if n == 2 else -2 if n == -1 else 0", "return 1 / 0", "return undefined", "while True: pass"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    made = Sandbox(places=2)
+    yield made
+    made.close()
+
+
+def rollouts_of(bodies: Sequence[str], prompt: str = DOUBLE, query_id: str = "q") -> list[Rollout]:
+    query = Query(query_id, prompt, "code")
+    return [parse_rollout(query, f"    {body}\n", id=f"{query_id}/{i}") for i, body in enumerate(bodies)]
+
+
+def column(evidence: Evidence, name: str) -> list[float]:
+    return [float(value) for value in evidence.values[:, evidence.names.index(name)]]
+
+
+@pytest.mark.parametrize(
+    ("text", "examples"),
+    [
+        ("    >>> f(1, [2])\n    [1, 2]\n", [Example((1, [2]), [1, 2], True)]),
+        ("    f('a') ➞ 'b'\n    f(\"x\") => True\n", [Example(("a",), "b", True), Example(("x",), True, True)]),
+        ("    f(3) == 4, f(5) = 6.\n", [Example((3,), 4, True), Example((5,), 6, True)]),
+        ("    f([1]) should return (1, 2).\n    f(2) returns None\n",
+         [Example(([1],), (1, 2), True), Example((2,), None, True)]),
+        ("    f(2) ==> true\n    f(0) -> -1\n", [Example((2,), True, True), Example((0,), -1, True)]),
+        ("    f(x) is what it is; f(7) is not told.\n", [Example((7,))]),
+    ],
+)  # fmt: skip
+def test_examples_of_a_docstring_are_read(text: str, examples: list[Example]) -> None:
+    found = code_inputs(f'def f(a, b=None):\n    """Do it.\n{text}    """\n')
+    assert found is not None
+    assert list(found.examples) == examples
+
+
+def test_assertions_of_a_prompt_are_read() -> None:
+    prompt = "Write a function.\nassert f((1, 2)) == (2,\n 1)\nassert f([]) == []\nassert f('x')\nassert not f(0)\n"
+    found = code_inputs(prompt)
+    assert found is not None
+    assert found.name == "f"
+    assert list(found.examples)[1:] == [
+        Example(([],), [], True),
+        Example(("x",), True, True),
+        Example((0,), False, True),
+    ]
+
+
+def test_generated_inputs_keep_the_types_and_are_the_same_everywhere() -> None:
+    found = code_inputs('def f(xs, k):\n    """\n    >>> f([3, 1, 2], "ab")\n    0\n    """\n')
+    assert found is not None
+    assert len(found.generated) >= 8
+    for xs, k in found.generated:
+        assert isinstance(k, str)
+        assert all(type(x) is int for x in xs)
+    code_inputs.cache_clear()
+    assert code_inputs('def f(xs, k):\n    """\n    >>> f([3, 1, 2], "ab")\n    0\n    """\n') == found
+
+
+def test_annotations_serve_where_there_are_no_examples() -> None:
+    found = code_inputs('def f(x: int, names: List[str]) -> bool:\n    """Say so."""\n')
+    assert found is not None
+    assert found.examples == ()
+    assert all(type(x) is int and all(type(name) is str for name in names) for x, names in found.generated)
+
+
+def test_a_prompt_that_names_no_function_gives_none() -> None:
+    assert code_inputs("Print the sum of two numbers.") is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        (1, True, True), (2, 2.0, True), (0.1 + 0.2, 0.3, True), ([1], (1,), False), ("1", 1, False), (None, 0, False),
+        ({1, 2}, {2, 1}, True), ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True), (float("nan"), float("nan"), True),
+        ([[]], [], False), (1.5, 1.50001, False), (b"a", "a", False), (10**30, 10**30 + 1, False),
+    ],
+)  # fmt: skip
+def test_normal_forms_follow_equality(a: Any, b: Any, equal: bool) -> None:
+    forms = [normal_form(encode(value, lambda kept: {"h": 0, "type": type(kept).__name__})) for value in (a, b)]
+    assert (forms[0] == forms[1]) is equal
+
+
+def test_equal_behaviour_is_agreement(sandbox: Sandbox) -> None:
+    rollouts = rollouts_of(SOLUTIONS)
+    evidence = compute_evidence(rollouts, behaviours=CodeRunner(sandbox).observe(rollouts))
+    cluster = evidence.cluster
+    assert len({cluster[0], cluster[1], cluster[2]}) == 1
+    assert len({*cluster[3:], cluster[0]}) == 6
+    assert column(evidence, "agreement_share")[:4] == pytest.approx([3 / 8, 3 / 8, 3 / 8, 1 / 8])
+    assert column(evidence, "run_agreement") == pytest.approx([3 / 8] * 3 + [1 / 8] * 2 + [0.0] * 3)
+    assert column(evidence, "run_examples") == [1.0, 1.0, 1.0, 0.5, 1.0, 0.0, 0.0, 0.0]
+    assert column(evidence, "run_loads") == [1.0] * 8
+    assert column(evidence, "run_returns")[0] == 1.0
+    assert column(evidence, "run_returns")[5] == 0.0
+    shared = column(evidence, "run_agreement_inputs")
+    assert shared[0] == shared[1] > shared[4] > 0.0
+    assert shared[5] == 0.0
+
+
+def test_without_execution_nothing_changes_and_syntax_decides() -> None:
+    rollouts = rollouts_of(SOLUTIONS)
+    evidence = compute_evidence(rollouts)
+    assert not [name for name in evidence.names if name.startswith("run_")]
+    assert len(set(evidence.cluster)) == 8
+    unknown = compute_evidence(rollouts, behaviours=[None] * 8)
+    assert (unknown.cluster == evidence.cluster).all()
+    assert all(math.isnan(value) for value in column(unknown, "run_agreement"))
+
+
+def test_inputs_that_most_solutions_raise_on_do_not_count(sandbox: Sandbox) -> None:
+    words = ["return len(n.split())", "return sum(1 for _ in n.split())", "return len(str(n).split())"]
+    rollouts = rollouts_of(words, 'def count(n):\n    """Count."""\n')
+    evidence = compute_evidence(rollouts, behaviours=CodeRunner(sandbox).observe(rollouts))
+    assert len(set(evidence.cluster)) == 1, "the third also counts numbers and lists, which are no input"
+
+
+def test_a_row_depends_on_its_own_query_only(sandbox: Sandbox) -> None:
+    first, second = rollouts_of(SOLUTIONS[:5]), rollouts_of(SOLUTIONS[2:7], PLAIN, "other")
+    runner = CodeRunner(sandbox)
+    mixed = [r for pair in zip(first, second, strict=True) for r in pair]
+    alone = compute_evidence(first, behaviours=runner.observe(first))
+    together = compute_evidence(mixed, behaviours=runner.observe(mixed))
+    np.testing.assert_array_equal(together.values[::2], alone.values)
+
+
+class CountingSandbox(Sandbox):
+    """A sandbox that counts what it runs."""
+
+    runs = 0
+
+    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
+        self.runs += 1
+        return super().call(source, name, inputs, limits)
+
+
+def test_no_program_runs_twice(tmp_path: Path) -> None:
+    sandbox = CountingSandbox(places=1)
+    rollouts = rollouts_of([SOLUTIONS[0], SOLUTIONS[0], SOLUTIONS[1]])
+    try:
+        first = CodeRunner(sandbox, DiskVectorStore(NAMESPACE, tmp_path)).observe(rollouts)
+        assert sandbox.runs == 2
+        again = CodeRunner(sandbox, DiskVectorStore(NAMESPACE, tmp_path)).observe([replace(rollouts[2], id="new")])
+        assert sandbox.runs == 2
+    finally:
+        sandbox.close()
+    assert first[2] is not None
+    assert again[0] is not None
+    np.testing.assert_array_equal(again[0].outcomes, first[2].outcomes)
+
+
+def test_other_domains_and_rollouts_without_code(sandbox: Sandbox) -> None:
+    query = Query("m", "What is 2 + 2?", "math")
+    mixed = [parse_rollout(query, "It is 4.", id="m/0"), *rollouts_of(["return n * 2"])]
+    nothing = parse_rollout(mixed[1].query, "I cannot.", id="q/none")
+    math_one, code_one, without = CodeRunner(sandbox).observe([*mixed, nothing])
+    assert math_one is None
+    assert code_one is not None
+    assert (code_one.outcomes[:, 0] == RETURNED).all()
+    assert without is not None
+    assert not without.loads
+    assert without.examples_met == 0.0
+
+
+class _Encoder:
+    name, dimension = "constant", 2
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        return np.tile(np.array([1.0, 0.0], dtype=np.float32), (len(texts), 1))
+
+
+class _Runner:
+    def __init__(self, behaviours: list[Behaviour | None]) -> None:
+        self._behaviours = behaviours
+
+    def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
+        return self._behaviours[: len(rollouts)]
+
+
+def test_edges_between_answers_follow_behaviour(sandbox: Sandbox) -> None:
+    rollouts = rollouts_of(["return n * 2", "return n + n", "return 4"])
+    behaviours = CodeRunner(sandbox).observe(rollouts)
+    features = Featurizer(_Encoder(), runner=_Runner(behaviours)).features(rollouts)
+    assert features.cluster[0] == features.cluster[1] != features.cluster[2]
+    assert "run_agreement" in features.evidence_names
+    assert features.evidence.shape == (3, len(features.evidence_names))
+    edges = structural_edges(features, GraphConfig())[schema.AGREES_WITH]
+    assert {tuple(pair) for pair in edges.T.tolist()} == {(0, 1), (1, 0)}
