@@ -27,7 +27,8 @@ from memreward.types import FloatArray, Query, Rollout
 DOUBLE = 'def double(n):\n    """Return twice n.\n    >>> double(2)\n    4\n    >>> double(-1)\n    -2\n    """\n'
 PLAIN = 'def double(n):\n    """Return twice n."""\n'
 SOLUTIONS = ["return n * 2", "return n + n", "return sum([n, n])", "return 4",
-             "return 4 if n == 2 else -2 if n == -1 else 0", "return 1 / 0", "return undefined", "while True: pass"]  # fmt: skip
+             "return 4 if n == 2 else -2 if n == -1 else 0", "return 1 / 0", "return undefined",
+             "while True: pass"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
