@@ -103,7 +103,7 @@ def test_earlier_rollouts_of_a_query_in_memory_count_in_its_agreement(predictor:
     past = [parse_rollout(query, "#### 42", id=f"past/{i}") for i in range(6)]
     predictor.memory.add([Group(query, tuple(past))])
     after = predictor.score(few)
-    assert before[0].value == pytest.approx(before[1].value)
+    assert before[0].value == pytest.approx(before[1].value, abs=0.01)
     assert after[0].value > after[1].value + 0.05
 
 

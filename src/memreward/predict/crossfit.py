@@ -22,7 +22,7 @@ from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent, pr
 from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
 from memreward.predict.folds import assign_folds, check_classes
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs
+from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs, text_dims
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
 from memreward.predict.subset import subset
@@ -66,15 +66,21 @@ class Part:
         memory: LabelledRollouts,
         scaler: EvidenceScaler,
         config: PredictorConfig,
+        edges: dict[Relation, Tensor] | None = None,
     ) -> Part:
-        """Join rollouts with what they hear from memory; `found` are (q, c) neighbours and cosines, nearest first."""
+        """Join rollouts with what they hear from memory.
+
+        `found` are (q, c) neighbours and cosines, nearest first; `edges` the structural ones, where they are known.
+        """
         neighbours, cosine = found
         near = neighbours[:, : config.graph.neighbours]
         propagated = torch.zeros(len(label), 0)
         if config.listens_to_labels:
             propagated = propagate(features, near, cosine[:, : config.graph.neighbours], memory)
         inputs = Inputs.of(features, scaler, propagated)
-        return cls(features, inputs, structural_edges(features, config.graph), label, neighbours, cosine)
+        if edges is None:
+            edges = structural_edges(features, config.graph)
+        return cls(features, inputs, edges, label, neighbours, cosine)
 
     def forward(
         self, network: RewardNetwork, label: Tensor, neighbours: Tensor, memory: list[Tensor] | None
@@ -228,15 +234,6 @@ def _held_out_loss(split: _Split, logits: Tensor, config: PredictorConfig) -> fl
     return float(reward_loss(logits, split.held.label, known, pairs, config.rank_weight))
 
 
-def text_dims(inputs: Inputs) -> dict[str, int]:
-    """Width of the text vectors of each node type."""
-    return {
-        schema.QUERY: inputs.query_vectors.shape[1],
-        schema.THINKING: inputs.thinking_vectors.shape[1],
-        schema.ANSWER: inputs.answer_vectors.shape[1],
-    }
-
-
 class _Training:
     """One member while it is trained."""
 
@@ -245,7 +242,7 @@ class _Training:
         self.train, self.held = split.train, split.held
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = RewardNetwork(config, text_dims(self.train.inputs), self.train.inputs.evidence.shape[1])
+            self.network = RewardNetwork(config, text_dims(self.train.features), self.train.inputs.evidence.shape[1])
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

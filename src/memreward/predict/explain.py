@@ -37,7 +37,7 @@ class Explanation:
         score: The score.
         neighbours: Labelled neighbours, nearest first.
         evidence: Name, value (None where undefined) and contribution to the logit of the linear part, mean over
-            members, strongest first.
+            members and over rollouts with an equivalent answer, which share one score; strongest first.
         network: Contribution of the graph network to the logit, mean over members.
     """
 
@@ -52,11 +52,12 @@ def explain(model: GraphPredictor, features: Features, row: int, score: Score) -
     found = model.scorer.neighbours(features)
     _, network = model.scorer.logits(features, found)
     allowed = model.scorer.blind_members(features)[:, row]
+    together = _scored_together(model, features, row)
     return Explanation(
         score,
         _neighbours(model, found, int(features.group[row])),
-        _contributions(model, features, row, found, allowed),
-        float(model.correction * network[allowed, row].mean()),
+        _contributions(model, features, row, together, found, allowed),
+        float(model.correction * network[allowed][:, together].mean()),
     )
 
 
@@ -78,8 +79,21 @@ def _neighbours(model: GraphPredictor, found: tuple[torch.Tensor, torch.Tensor],
     )
 
 
+def _scored_together(model: GraphPredictor, features: Features, row: int) -> torch.Tensor:
+    """The rollouts whose mean logit is that of `row`: those with an equivalent answer."""
+    cluster = torch.from_numpy(features.cluster)
+    if not model.config.graph.agreement or cluster[row] < 0:
+        return torch.tensor([row])
+    return (cluster == cluster[row]).nonzero().squeeze(1)
+
+
 def _contributions(
-    model: GraphPredictor, features: Features, row: int, found: tuple[torch.Tensor, torch.Tensor], allowed: torch.Tensor
+    model: GraphPredictor,
+    features: Features,
+    row: int,
+    together: torch.Tensor,
+    found: tuple[torch.Tensor, torch.Tensor],
+    allowed: torch.Tensor,
 ) -> tuple[tuple[str, float | None, float], ...]:
     scorer, names = model.scorer, list(features.evidence_names)
     columns = [*names, *(names[j] for j in scorer.scaler.missing.tolist()), *COLUMNS]
@@ -87,7 +101,7 @@ def _contributions(
     totals = dict.fromkeys(names, 0.0)
     used = [m for m, may in zip(scorer.members, allowed.tolist(), strict=True) if may]
     for member in used:
-        evidence = scorer.part(features, member, found).inputs.evidence[row]
+        evidence = scorer.part(features, member, found).inputs.evidence[together].mean(0)
         for name, part in zip(columns, (member.linear.weight * evidence).tolist(), strict=False):
             totals[name] = totals.get(name, 0.0) + part / len(used)
         for name, value in zip(COLUMNS, evidence[len(columns) - len(COLUMNS) :].tolist(), strict=False):

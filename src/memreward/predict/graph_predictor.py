@@ -21,7 +21,7 @@ from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Member, Progress, crossfit
 from memreward.predict.held_out import HeldOut, held_out_figures
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler
+from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scorer import FrozenMemory, Scorer
@@ -49,15 +49,7 @@ class Shape:
     @classmethod
     def of(cls, features: Features) -> Self:
         """Read the shape off `features`."""
-        outline = 0 if features.outline_vectors is None else features.outline_vectors.shape[1]
-        return cls(
-            features.evidence_names,
-            {
-                "query": features.query_vectors.shape[1],
-                "thinking": features.thinking_vectors.shape[1] + outline,
-                "answer": features.answer_vectors.shape[1],
-            },
-        )
+        return cls(features.evidence_names, text_dims(features))
 
     def check(self, features: Features) -> None:
         """Raise ConfigurationError unless `features` have this shape."""

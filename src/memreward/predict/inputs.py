@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memreward.graph import schema
 from memreward.types import Features, FloatArray
 
 CLIP = 5.0
@@ -89,3 +90,13 @@ class Inputs:
             torch.cat([scaler.apply(features.evidence), propagated], 1),
             torch.from_numpy(features.group),
         )
+
+
+def text_dims(features: Features) -> dict[str, int]:
+    """Width of the text vectors that `Inputs` gives to each node type."""
+    outline = 0 if features.outline_vectors is None else features.outline_vectors.shape[1]
+    return {
+        schema.QUERY: features.query_vectors.shape[1],
+        schema.THINKING: features.thinking_vectors.shape[1] + outline,
+        schema.ANSWER: features.answer_vectors.shape[1],
+    }

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from memreward.graph.build import structural_edges
 from memreward.graph.lance_index import neighbour_index
 from memreward.graph.propagate import LabelledRollouts
+from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import CrossFit, Member, Part
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler
@@ -97,9 +99,11 @@ class Scorer:
             (K, n) logits of the linear parts and (K, n) outputs of the networks.
         """
         known = found or self.neighbours(features)
+        # Memory's part differs by member, the batch's own edges do not.
+        edges = structural_edges(features, self.config.graph) if run_networks else {}
         linear, network = [], []
         for member, states in zip(self.members, self.memory.states, strict=True):
-            part = self.part(features, member, known)
+            part = self.part(features, member, known, edges)
             linear.append(member.linear(part.inputs.evidence))
             if not run_networks:
                 network.append(torch.zeros_like(linear[-1]))
@@ -108,11 +112,17 @@ class Scorer:
                 network.append(part.forward(member.network, part.label, part.neighbours, list(states))[0])
         return torch.stack(linear), torch.stack(network)
 
-    def part(self, features: Features, member: Member, found: tuple[Tensor, Tensor]) -> Part:
+    def part(
+        self,
+        features: Features,
+        member: Member,
+        found: tuple[Tensor, Tensor],
+        edges: dict[Relation, Tensor] | None = None,
+    ) -> Part:
         """Join new rollouts with what `member` hears from memory; `found` is the result of `neighbours`."""
         near = (found[0][member.fold], found[1][member.fold])
         unknown = torch.full((len(features),), UNKNOWN)
-        return Part.of(features, unknown, near, self.memory.labelled, self.scaler, self.config)
+        return Part.of(features, unknown, near, self.memory.labelled, self.scaler, self.config, edges)
 
     def blind_members(self, features: Features) -> Tensor:
         """(K, n) which members may score which rollouts: all, or only the blind one where the query is labelled."""
