@@ -36,7 +36,7 @@ class ShapingConfig:
     rule: str = "soft"
     threshold: float | None = None
     beta: float = 0.5
-    gate: float = 0.05
+    gate: float = 0.1
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:

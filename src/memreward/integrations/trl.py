@@ -1,0 +1,97 @@
+"""TRL: questions as a data set, and a callback that checkpoints the reward and heeds its monitor.
+
+`memreward.reward.HybridReward` is a reward function as TRL calls it, and needs nothing from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memreward.policy.prompts import load_template
+from memreward.reward.hybrid import HybridReward
+from memreward.types import ConfigurationError, Group, MissingExtraError
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+STATE_FOLDER = "memreward"
+"""Folder inside a checkpoint that holds the reward's state; `HybridReward.restore` reads it."""
+
+
+def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
+    """Return a `datasets.Dataset` with the columns "prompt" (a chat) and those that `HybridReward` reads.
+
+    Ground truth is left out: the ledger of the reward's memory has it, or nobody.
+
+    Args:
+        groups: Their queries are asked; rollouts are not looked at. A query that comes twice is asked once.
+        templates: Folder with prompt templates of one's own, see `memreward collect`; "" for the shipped ones.
+
+    Raises:
+        ConfigurationError: there is no query, or a template is broken.
+        MissingExtraError: datasets is not installed.
+    """
+    if find_spec("datasets") is None:
+        raise MissingExtraError("datasets", "train", "a data set of questions")
+    from datasets import Dataset
+
+    queries = {group.query.id: group.query for group in groups}
+    if not queries:
+        raise ConfigurationError("there is no question to train on: give groups with queries, e.g. memory.groups()")
+    return Dataset.from_list(
+        [
+            {
+                "prompt": load_template(query, templates).messages(query.text),
+                "query_id": query.id,
+                "query": query.text,
+                "domain": query.domain,
+                "dataset": query.dataset,
+            }
+            for query in queries.values()
+        ]
+    )
+
+
+def callback(reward: HybridReward) -> TrainerCallback:
+    """Return a callback for `GRPOTrainer(callbacks=[...])`.
+
+    It refuses a trainer that would undo debiasing, writes the reward's state into every checkpoint, under
+    `STATE_FOLDER`, and stops training where the reward's monitor asks for it.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+    """
+    if find_spec("transformers") is None:
+        raise MissingExtraError("transformers", "train", "training with TRL")
+    from transformers import TrainerCallback
+
+    class HybridRewardCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            check_arguments(args, reward)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            # The trainer does not join this flag over processes: it must be, and is, the same in all.
+            if reward.stop_requested:
+                control.should_training_stop = True
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            if state.is_world_process_zero:
+                reward.save(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FOLDER)
+
+    return HybridRewardCallback()
+
+
+def check_arguments(args: Any, reward: HybridReward) -> None:
+    """Refuse a `GRPOConfig` that this reward cannot be used with.
+
+    Raises:
+        ConfigurationError: debiased advantages would be standardised again.
+    """
+    if reward.config.debias.share is not None and args.scale_rewards != "none":
+        raise ConfigurationError(
+            f"scale_rewards={args.scale_rewards!r} standardises debiased advantages again, which biases them: "
+            'set GRPOConfig(scale_rewards="none")'
+        )

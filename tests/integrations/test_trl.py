@@ -1,0 +1,145 @@
+"""The example of docs/training.md against the installed TRL, with a tiny random model."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from memreward.data import write_groups
+from memreward.features.encoder import HashingEncoder
+from memreward.integrations.trl import callback, check_arguments, questions
+from memreward.memory import Budget, ExperienceMemory
+from memreward.parsing import parse_rollout
+from memreward.predict import PredictorConfig, RewardPredictor
+from memreward.reward import DebiasConfig, GrowthConfig, HybridConfig, HybridReward, MonitorConfig
+from memreward.reward.monitor import Alarm
+from memreward.types import ConfigurationError, Group, Query, Truth
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ON_A_CPU = (
+    'use_cpu=True, bf16=False, max_steps=2, save_steps=2, logging_steps=1, report_to="none", '
+    "gradient_checkpointing=False, per_device_train_batch_size=8, num_generations=4, max_completion_length=8"
+)
+REPORT = """
+import json
+logged = [entry for entry in trainer.state.log_history if "memreward/truth" in entry]
+print("REPORT", json.dumps([logged, memory.ledger.totals(), dict(reward.failures)]))
+"""
+
+
+def groups(count: int = 12) -> list[Group]:
+    draw = random.Random(0)
+    made = []
+    for number in range(count):
+        a, b = draw.randint(1, 9), draw.randint(1, 9)
+        query = Query(f"q{number}", f"What is {a} plus {b}?", "math", "sums")
+        correct = [draw.random() < 0.6 for _ in range(4)]
+        answers = [a + b if right else a + b + draw.randint(1, 5) for right in correct]
+        rollouts = tuple(parse_rollout(query, f"#### {x}", id=f"q{number}/{i}") for i, x in enumerate(answers))
+        made.append(Group(query, rollouts, Truth(str(a + b), tuple(correct))))
+    return made
+
+
+def adapted(folder: Path) -> str:
+    """The example with a model, a file and a length that fit this machine; each change must find its place."""
+    changes = {
+        '"runs/memory"': repr(str(folder / "memory")),
+        '"rollouts.jsonl"': repr(str(folder / "rollouts.jsonl")),
+        "budget=Budget(queries=0.2)": 'budget=Budget(queries=0.5), encoder="hashing"',
+        '"runs/policy", num_generations=8, max_completion_length=512': f"{str(folder / 'policy')!r}, {ON_A_CPU}",
+        '"Qwen/Qwen2.5-1.5B-Instruct"': repr(str(folder / "model")),
+        "GRPOTrainer(model": "trainer = GRPOTrainer(model",
+        ").train()": ")\ntrainer.train()",
+    }
+    script = EXAMPLE
+    for old, new in changes.items():
+        assert script.count(old) == 1, old
+        script = script.replace(old, new)
+    return script + REPORT
+
+
+def test_the_example_is_ten_lines() -> None:
+    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) == len(ast.parse(EXAMPLE).body) == 10
+
+
+@pytest.mark.timeout(580)
+def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
+    sys.path.append(str(ROOT / "tests" / "policy"))
+    from tiny_model import save_tiny_model, tiny_tokenizer
+
+    save_tiny_model(tmp_path / "model")
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = "<|end|>"  # Qwen2's own is not in this vocabulary
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_groups(tmp_path / "rollouts.jsonl", groups())
+    (tmp_path / "example.py").write_text(adapted(tmp_path), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "example.py")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=570,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    logged, ledger, failures = json.loads(done.stdout.partition("REPORT ")[2].splitlines()[0])
+    assert len(logged) == 2
+    for entry in logged:
+        shares = [entry[f"memreward/{source}"] for source in ("truth", "predicted", "abstained")]
+        assert sum(shares) == pytest.approx(1)
+        assert entry["memreward/seconds"] > 0
+        assert "rewards/hybrid_reward/mean" in entry
+    # What a random model says is not always mathematics; nothing else may have gone wrong.
+    assert all(reason.startswith("cannot verify") for reason in failures)
+    assert ledger["queries"] == 6
+    memory = ExperienceMemory.open(tmp_path / "memory", create=False)
+    assert memory.counts()["rollouts"] == 12 * 4 + 2 * 8
+    assert (tmp_path / "policy" / "checkpoint-2" / "memreward" / "reward.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> RewardPredictor:
+    memory = ExperienceMemory.in_memory()
+    memory.add(groups())
+    quick = PredictorConfig(hidden=16, epochs=1, folds=3)
+    return RewardPredictor.warmup(memory, budget=Budget(queries=0.5), config=quick, encoder=HashingEncoder())
+
+
+def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
+    data = questions([*groups(3), *groups(3)])
+    assert data["query_id"] == ["q0", "q1", "q2"]
+    assert set(data.column_names) == {"prompt", "query_id", "query", "domain", "dataset"}
+    assert data[0]["prompt"][-1] == {"role": "user", "content": data[0]["query"]}
+    with pytest.raises(ConfigurationError, match="no question"):
+        questions([])
+
+
+def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
+    config = HybridConfig(growth=GrowthConfig(grow=False), monitor=MonitorConfig(stop=True))
+    reward = HybridReward(predictor, config=config)
+    control = SimpleNamespace(should_training_stop=False)
+    reward(["?"], ["1"], query_id=["q0"])
+    callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
+    assert not control.should_training_stop
+    reward.monitor.alarms.append(Alarm(1, 0.9, 0.5, 0.4, 9.0))
+    reward(["?"], ["1"], query_id=["q0"])
+    callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
+    assert control.should_training_stop
+
+
+def test_debiased_advantages_are_not_standardised_again(predictor: RewardPredictor) -> None:
+    reward = HybridReward(predictor, config=HybridConfig(debias=DebiasConfig(share=0.5)))
+    check_arguments(SimpleNamespace(scale_rewards="none"), reward)
+    with pytest.raises(ConfigurationError, match="scale_rewards='group'"):
+        callback(reward).on_train_begin(SimpleNamespace(scale_rewards="group"), None, None)  # type: ignore[arg-type]
+    check_arguments(SimpleNamespace(scale_rewards="group"), HybridReward(predictor))

@@ -1,0 +1,102 @@
+"""Two real processes against one: groups are scored whole even where processes split them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sums import Call, Sums, sample_call
+
+from memreward.memory import ExperienceMemory
+
+SCRIPT = """
+import json, os, sys
+import torch.distributed as dist
+from sums import Call, Sums
+from memreward.features.encoder import HashingEncoder
+from memreward.memory import ExperienceMemory
+from memreward.predict import RewardPredictor
+from memreward.reward import HybridConfig, HybridReward, MonitorConfig
+from memreward.reward.monitor import Alarm
+
+folder, shares = sys.argv[1], json.loads(sys.argv[2])
+sums = Sums()
+memory = ExperienceMemory.open(folder + "/memory", create=False)
+reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory, encoder=HashingEncoder()),
+                      config=HybridConfig(monitor=MonitorConfig(stop=True)))
+if len(shares[0]) > 1:
+    dist.init_process_group("gloo")
+rank = dist.get_rank() if dist.is_initialized() else 0
+if rank == 0 and len(shares) == 1:
+    reward.monitor.alarms.append(Alarm(0, 0.9, 0.5, 0.4, 9.0))
+replies = []
+for step, parts in enumerate(shares):
+    numbers, texts = parts[rank]
+    columns = {} if numbers is not None else {"query_id": None}
+    call = Call(numbers or [0] * len(texts), texts).of(reward, sums, step, **columns)
+    call.metrics.pop("memreward/seconds")
+    replies.append([call.rewards, call.extra, call.metrics, reward.stop_requested])
+with open(f"{folder}/reply-{rank}.json", "w") as file:
+    json.dump(replies, file)
+if dist.is_initialized():
+    dist.destroy_process_group()
+"""
+
+
+def run(folder: Path, warm: Path, shares: list[list[tuple[list[int] | None, list[str]]]]) -> list[list[list[object]]]:
+    """Each step's rows by rank -> each rank's replies by step; processes are started as torchrun starts them."""
+    shutil.copytree(warm, folder)
+    (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
+    count = len(shares[0])
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, *launch, str(folder / "work.py"), str(folder), json.dumps(shares)],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"reply-{rank}.json").read_text(encoding="utf-8")) for rank in range(count)]
+
+
+@pytest.mark.timeout(580)
+def test_two_processes_give_each_row_what_one_gives(
+    tmp_path: Path, warm: Path, sums: Sums, labelled: list[int], unlabelled: list[int]
+) -> None:
+    numbers = [unlabelled[0], labelled[0], unlabelled[1]]
+    calls: list[Call] = [sample_call(sums, numbers, seed=seed) for seed in range(2)]
+    whole = [[(call.numbers, call.texts)] for call in calls]
+    cut = 8  # inside of the labelled group
+    split = [[(c.numbers[:cut], c.texts[:cut]), (c.numbers[cut:], c.texts[cut:])] for c in calls]
+    (alone,) = run(tmp_path / "one", warm, whole)
+    first, second = run(tmp_path / "two", warm, split)
+    for one, left, right in zip(alone, first, second, strict=True):
+        assert one[0] == left[0] + right[0]
+        assert None not in one[0]
+        for column, values in one[1].items():
+            assert values == left[1][column] + right[1][column]
+        assert one[2] == left[2] == right[2]
+        assert left[3] is right[3] is False
+        assert one[2]["memreward/truth"] == pytest.approx(1 / 3)
+    memories = [ExperienceMemory.open(tmp_path / name / "memory", create=False) for name in ("one", "two")]
+    ids = [sorted(r.id for r in memory.rollouts_of(memory.query_ids())) for memory in memories]
+    assert ids[0] == ids[1]
+    assert memories[0].ledger.totals() == memories[1].ledger.totals()
+
+
+@pytest.mark.timeout(580)
+def test_a_process_whose_rows_cannot_be_read_does_not_leave_the_other_waiting_and_both_hear_of_an_alarm(
+    tmp_path: Path, warm: Path, sums: Sums, unlabelled: list[int]
+) -> None:
+    call = sample_call(sums, unlabelled[:1], seed=0)
+    first, second = run(tmp_path / "two", warm, [[(call.numbers, call.texts), (None, ["a", "b"])]])
+    assert None not in first[0][0]
+    assert second[0][0] == [None, None]
+    assert first[0][3] is second[0][3] is True
