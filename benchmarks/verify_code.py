@@ -1,9 +1,9 @@
-"""Check the code verifier against labels and solutions that others made, and time it.
+"""Check the code verifier against the benchmarks' own solutions and mutated copies of them, and time it.
 
     python benchmarks/verify_code.py ../shared/data --out benchmarks/results/verifiers_code.md
 
-Prints, and with --out writes, one Markdown section: agreement with the labels of the rollout files and every
-disagreement; whether the benchmarks' own solutions pass and mutated copies of them fail; verdicts a second.
+Prints, and with --out writes, one page: whether the benchmarks' own solutions pass and mutated copies of them fail, and
+verdicts a second. Agreement with the labels of rollout files is measured by benchmarks/verifiers.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import ast
 import gzip
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,6 @@ from memreward.parsing import parse_rollout
 from memreward.types import Claim, Query, Verdict
 from memreward.verify.code import CodeVerifier
 
-ROLLOUTS = ("humaneval_codegen-16b", "humaneval_gpt-3.5-turbo")
 QUESTIONS = ("humanevalplus", "mbppplus")
 TRIVIAL = 400
 _FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -99,27 +99,6 @@ def mutant(code: str) -> str | None:
     return None
 
 
-def agreement(verifier: CodeVerifier, path: Path) -> Iterator[str]:
-    """Table row and list of disagreements of one labelled file."""
-    rows = []
-    for line in read_lines(path):
-        for number, rollout in enumerate(line["rollouts"]):
-            if rollout["correct"] is not None:
-                rows.append((claim_of(line, rollout["text"], f"{line['id']}:{number}"), rollout["correct"]))
-    started = time.perf_counter()
-    verdicts = verifier.verify([claim for claim, _ in rows])
-    seconds = time.perf_counter() - started
-    decided = [(v.correct, label) for v, (_, label) in zip(verdicts, rows, strict=True) if v.correct is not None]
-    agreed = sum(a == b for a, b in decided)
-    yield (
-        f"| {path.name.split('.jsonl')[0]} | {len(rows)} | {len(decided)} | {agreed / len(decided):.4f} "
-        f"| {agreed / len(rows):.4f} | {len(rows) / seconds:.0f} |"
-    )
-    for verdict, (claim, label) in zip(verdicts, rows, strict=True):
-        if verdict.correct is not label:
-            yield f"- {claim.rollout.id}: label {label}, verdict {verdict.correct} ({_short(verdict)})"
-
-
 def solutions(verifier: CodeVerifier, path: Path) -> Iterator[str]:
     """Table row, and the solutions that do not pass and mutants that do, of one set of questions."""
     lines = read_lines(path)
@@ -157,21 +136,21 @@ def _short(verdict: Verdict) -> str:
     return " ".join(verdict.reason.split())[:120]
 
 
-def section(data: Path) -> str:
-    """Return the whole section as Markdown."""
+def page(data: Path) -> str:
+    """Return the whole page as Markdown."""
     verifier = CodeVerifier()
     try:
-        labelled = [list(agreement(verifier, data / "rollouts" / f"{name}.jsonl.gz")) for name in ROLLOUTS]
         rate = speed(verifier, data / "questions" / f"{QUESTIONS[0]}.jsonl.gz")
         held = [list(solutions(verifier, data / "questions" / f"{name}.jsonl.gz")) for name in QUESTIONS]
     finally:
         verifier.close()
     parts = [
-        "## Code",
-        f"Contained by {verifier.sandbox.containment}, {verifier.sandbox.places} runs at once.",
-        "| file | labels | decided | agreement where decided | agreement, undecided counted as wrong | verdicts/s |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(rows[0] for rows in labelled),
-        "Disagreements:\n\n" + ("\n".join(row for rows in labelled for row in rows[1:]) or "none"),
+        "# The code verifier and the benchmarks' own solutions",
+        "    python benchmarks/verify_code.py FOLDER --out benchmarks/results/verifiers_code.md",
+        f"prints this page. Contained by {verifier.sandbox.containment}, {verifier.sandbox.places} runs at once on as "
+        f"many processors; {os.getloadavg()[1]:.0f} processes of others and ours wanted them in the last five minutes.",
+        "In a mutated copy the first place of the function that can be changed is changed: a comparison turned round, "
+        "another operator, a number plus one, a truth value, else None returned.",
         "| questions | solutions | pass | mutated copies | fail | cannot tell | pass | share that fails |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows[0] for rows in held),
         "\n".join(row for rows in held for row in rows[1:]),
@@ -185,7 +164,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with rollouts/ and questions/")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
-    text = section(arguments.data)
+    text = page(arguments.data)
     print(text)
     if arguments.out is not None:
         arguments.out.write_text(text, encoding="utf-8")

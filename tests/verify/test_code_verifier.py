@@ -178,6 +178,12 @@ def test_a_solution_that_sleeps_is_undecided(verifier: CodeVerifier) -> None:
     assert "out of time" in found.reason
 
 
+def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: CodeVerifier) -> None:
+    found = verdict(verifier, "import time\ndef f(x): time.sleep(600)", "assert f(1) == 1")
+    assert found.correct is None
+    assert "no answer within 12 s" in found.reason
+
+
 def test_it_is_a_verifier_also_asynchronously_and_after_a_journey(verifier: CodeVerifier) -> None:
     assert isinstance(verifier, Verifier)
     assert asyncio.run(verifier.verify_async([claim(BODY)]))[0].correct is True

@@ -16,9 +16,9 @@ landlock        where namespaces are forbidden (in most containers): files by La
 none            limits only. Never chosen, only asked for by name.
 ==============  =======================================================================================================
 
-Where neither of the first two can be had, `SandboxError` is raised and nothing is run. Limits: processor and wall time,
-memory, scratch space, processes, threads, open files, output (`Limits`). A run that reaches its end or a limit is killed
-with all its children. The environment of a run holds nothing of ours.
+Where neither of the first two can be had, `SandboxError` is raised and nothing is run. Limits: processor and wall
+time, memory, scratch space, processes, threads, open files, output (`Limits`). A run that reaches its end or a limit
+is killed with all its children. The environment of a run holds nothing of ours.
 
 What this does **not** protect against:
 

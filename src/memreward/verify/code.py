@@ -34,7 +34,7 @@ class CodeConfig:
         containment: How model-written code is contained; auto takes the best that the system allows and refuses to
             work where it allows none. "none" contains nothing: only for machines that may be lost.
         cpu_seconds: Processor time of one solution in all its tests.
-        call_seconds: Processor time of one call of it.
+        call_seconds: Processor time of one call of it; by the clock a call may take twelve times as long.
         wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
         limits_decide: Whether a solution that uses up its processor time or memory is wrong; else that cannot be told.
@@ -42,9 +42,9 @@ class CodeConfig:
     """
 
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
-    cpu_seconds: int = 100
-    call_seconds: int = 5
-    wall_seconds: float = 240.0
+    cpu_seconds: int = 150
+    call_seconds: int = 10
+    wall_seconds: float = 600.0
     memory_mb: int = 2048
     limits_decide: bool = True
     places: int = 0

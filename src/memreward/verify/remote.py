@@ -45,7 +45,7 @@ class RemoteConfig:
 
     url: str
     run_seconds: float = 60.0
-    call_seconds: int = 5
+    call_seconds: int = 10
     memory_mb: int = 2048
     parallel: int = 8
     tries: int = 3

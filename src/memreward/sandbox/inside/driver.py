@@ -23,7 +23,11 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     asked = json.load(sys.stdin)
     plain.send(ours, json.dumps([asked["solution"], asked["call_seconds"]]).encode("ascii"))
-    trial.decide(asked["tests"], asked["given"], asked["entry_point"], ours.detach(), 1, asked["mark"])
+    trial.decide(
+        *(asked["tests"], asked["given"], asked["entry_point"], ours.detach(), 1),
+        patience=trial.PATIENCE * asked["call_seconds"],
+        mark=asked["mark"],
+    )
 
 
 def _hold_solution(channel: socket.socket) -> None:

@@ -330,4 +330,5 @@ def _run(request: dict[str, Any]) -> None:
     elif job == "calls":
         solution.call_all(request["source"], seconds, request["name"], request["inputs"], _REPORT)
     elif job == "tests":
-        trial.decide(request["tests"], request["given"], request["entry_point"], _CHANNEL, _REPORT)
+        asked = request["tests"], request["given"], request["entry_point"]
+        trial.decide(*asked, _CHANNEL, _REPORT, patience=trial.PATIENCE * seconds)

@@ -20,6 +20,9 @@ from typing import Any
 from .foreign import module_named, run_in
 from .plain import Malformed, Opaque, decode, digest, encode, receive, send
 
+PATIENCE = 12
+"""How many times its processor time a call may take by the clock: the machine may be busy."""
+
 _LONGEST_REASON = 300
 
 
@@ -45,8 +48,9 @@ class Partner:
         load_failure: What it raised while it was loaded, None if nothing.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, patience: float) -> None:
         self._channel = socket.socket(fileno=descriptor)
+        self._channel.settimeout(patience)
         self.calls, self.gone, self.doubt = 0, False, ""
         self.load_failure: dict[str, Any] | None = None
         first = self._read()
@@ -108,7 +112,11 @@ class Partner:
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        answer = receive(self._channel)
+        try:
+            answer = receive(self._channel)
+        except TimeoutError:
+            self.doubt = f"the solution gave no answer within {self._channel.gettimeout():g} s"
+            raise _Doubt(self.doubt) from None
         if answer is None:
             self.gone = True
             raise _Gone
@@ -161,11 +169,23 @@ class _Remote(Opaque):
     __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = __index__ = _look_into
 
 
-def decide(tests: list[str], given: str, entry_point: str, channel: int, report: int, mark: str = "") -> None:
-    """Run the tests one after the other until one fails, and write what came of it, with `mark`, to `report`."""
+def decide(
+    tests: list[str], given: str, entry_point: str, channel: int, report: int, *, patience: float, mark: str = ""
+) -> None:
+    """Run the tests one after the other until one fails, and write what came of it to `report`.
+
+    Args:
+        tests: Python sources.
+        given: Definitions that stand beside them.
+        entry_point: The function that is tested, or "".
+        channel: Descriptor of the socket to the solution.
+        report: Descriptor to write to.
+        patience: Seconds to wait for an answer of the solution.
+        mark: Written with the outcome.
+    """
     calls = number = 0
     try:
-        partner = Partner(channel)
+        partner = Partner(channel, patience)
         verdict = _prepared(partner, tests, given, entry_point)
         if isinstance(verdict, Bench):
             bench, verdict = verdict, {"outcome": "passed", "reason": ""}
@@ -177,6 +197,8 @@ def decide(tests: list[str], given: str, entry_point: str, channel: int, report:
             verdict = _unknown("the tests never call the solution")
     except _Gone:
         verdict = _failed("the solution's process ended before its code was loaded")
+    except _Doubt as doubt:
+        verdict = _unknown(str(doubt))
     except Malformed as error:
         verdict = _failed(f"the solution's process sent no value: {error}")
     line = json.dumps({**verdict, "tests_run": number, "calls": calls, "mark": mark})
