@@ -22,7 +22,7 @@ from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
 from memreward.predict.subset import subset
-from memreward.types import ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
+from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
 
 QUICK = PredictorConfig(hidden=16, epochs=12, folds=3, patience=12)
 
@@ -339,6 +339,9 @@ def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synt
     np.testing.assert_allclose(tied, tied[first], atol=1e-6)
     assert np.abs(free - free[first]).max() > 0.01
     assert len(np.unique(tied.round(6))) > len(new.query_ids)
+    code = replace(new, domain=np.full(len(new.query_ids), DOMAINS.index("code")))
+    apart = GraphPredictor(QUICK).fit(known.features, known.correct).predict(code).value
+    assert np.abs(apart - apart[first]).max() > 0.01
 
 
 @pytest.mark.parametrize(

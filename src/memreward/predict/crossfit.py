@@ -25,7 +25,7 @@ from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs, text_dims
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
-from memreward.predict.subset import subset
+from memreward.predict.subset import settled_together, subset
 from memreward.types import Features, LabelError
 
 CANDIDATES = 3
@@ -159,8 +159,8 @@ def crossfit(
         base[member.split.held_rows] = member.held_offset
         residual[member.split.held_rows] = member.predict_held_out()
     if config.graph.agreement:
-        cluster = torch.from_numpy(features.cluster)
-        base, residual = mean_over_equivalent(base, cluster), mean_over_equivalent(residual, cluster)
+        together = torch.from_numpy(settled_together(features))
+        base, residual = mean_over_equivalent(base, together), mean_over_equivalent(residual, together)
     correction = 1.0
     if config.head == "residual" and config.evidence:
         correction = choose_correction(base, residual, label, torch.from_numpy(features.group))

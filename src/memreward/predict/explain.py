@@ -9,6 +9,7 @@ import torch
 
 from memreward.graph.propagate import COLUMNS
 from memreward.predict.graph_predictor import GraphPredictor
+from memreward.predict.subset import settled_together
 from memreward.types import Features, Score
 
 
@@ -81,7 +82,7 @@ def _neighbours(model: GraphPredictor, found: tuple[torch.Tensor, torch.Tensor],
 
 def _scored_together(model: GraphPredictor, features: Features, row: int) -> torch.Tensor:
     """The rollouts whose mean logit is that of `row`: those with an equivalent answer."""
-    cluster = torch.from_numpy(features.cluster)
+    cluster = torch.from_numpy(settled_together(features))
     if not model.config.graph.agreement or cluster[row] < 0:
         return torch.tensor([row])
     return (cluster == cluster[row]).nonzero().squeeze(1)

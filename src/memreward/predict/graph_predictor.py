@@ -25,7 +25,7 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scorer import FrozenMemory, Scorer
-from memreward.predict.subset import subset
+from memreward.predict.subset import settled_together, subset
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
 FORMAT = 2
@@ -127,7 +127,7 @@ class GraphPredictor:
         linear, network = self.scorer.logits(features, run_networks=self.correction > 0)
         logits = linear + self.correction * network
         if self.config.graph.agreement:
-            logits = mean_over_equivalent(logits, torch.from_numpy(features.cluster))
+            logits = mean_over_equivalent(logits, torch.from_numpy(settled_together(features)))
         allowed = self.scorer.blind_members(features)
         mean = (logits * allowed).sum(0) / allowed.sum(0)
         value = self.calibration.apply(mean.numpy())
