@@ -241,8 +241,18 @@ def test_children_die_with_their_program() -> None:
         alone = "import os\nalive = 0\nfor p in range(2, 400):\n    try: os.kill(p, 0); alive += p != os.getpid()\n"
         alone += "    except ProcessLookupError: pass\n    except PermissionError: alive += 1\nprint(alive)"
         assert made.run(alone).stdout == "0\n"
-        bomb = "import os\nn = 0\ntry:\n    while True: n += os.fork() > 0\nexcept OSError: pass\nprint(n, flush=True)"
-        made.run(bomb, limits=Limits(processes=4, cpu_seconds=1, wall_seconds=5))
+        bomb = """
+            import os, time
+            born = 0
+            try:
+                while born < 100:
+                    if os.fork() == 0: time.sleep(60)
+                    born += 1
+            except OSError:
+                print(born)
+        """
+        ran = made.run(textwrap.dedent(bomb), limits=Limits(processes=4, cpu_seconds=5, wall_seconds=30))
+        assert 1 <= int(ran.stdout) <= 6
         assert made.run(alone).stdout == "0\n"
     finally:
         made.close()

@@ -22,7 +22,7 @@ class Limits:
         wall_seconds: Time from start to end, however it is spent.
         memory_mb: Memory that a process may ask for beyond what the interpreter has at its start.
         scratch_mb: What may stand in the temporary folder, in all (one file, where the containment is not namespaces).
-        processes: Processes at once; 1 forbids starting any.
+        processes: Processes and threads at once, give or take two; 1 forbids starting processes and leaves 32 threads.
         open_files: Open files of a process.
         output_bytes: What is read of standard output, of standard error and of the results; more ends the run.
     """

@@ -27,7 +27,7 @@ from typing import Any
 from . import kernel, landlock, namespaces, plain, program, seccomp, solution, trial
 
 THREADS = 32
-"""Threads that a run may have beside its processes."""
+"""Threads of a run that may start no processes."""
 
 _CHUNK = 1 << 16
 _CHANNEL, _REPORT = 3, 4
@@ -309,7 +309,8 @@ def _limit(limits: dict[str, Any], walls: Walls) -> None:
     ):
         resource.setrlimit(kind, (most, most))
     if walls.containment == "namespaces":
-        most = limits["processes"] + THREADS
+        own = 2  # where only one user can be had, the keeper's two processes count too
+        most = own + (limits["processes"] if limits["processes"] > 1 else THREADS)
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
 
