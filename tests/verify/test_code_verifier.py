@@ -146,10 +146,12 @@ def test_programs_read_and_print(verifier: CodeVerifier) -> None:
     cases = json.dumps([{"input": "2\n3 4\n", "output": "7\n"}, {"input": "1\n5\n", "output": "5"}])
     good = "```python\nn = int(input())\nprint(sum(map(int, input().split())), '')\n```"
     wrong = "```python\nprint(7)\n```"
+    loops = "```python\nwhile True: pass\n```"
     exits = "```python\nprint(7 if int(input()) == 2 else 5)\nraise SystemExit(1)\n```"
-    verdicts = verifier.verify([claim(text, cases, prompt) for text in (good, wrong, exits)])
-    assert [found.correct for found in verdicts] == [True, False, False]
+    verdicts = verifier.verify([claim(text, cases, prompt) for text in (good, wrong, exits, loops)])
+    assert [found.correct for found in verdicts] == [True, False, False, False]
     assert verdicts[1].details["case"] == 1
+    assert "processor time" in verdicts[3].reason
 
 
 def test_output_is_compared_without_trailing_white_space() -> None:

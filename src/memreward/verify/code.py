@@ -34,7 +34,8 @@ class CodeConfig:
         containment: How model-written code is contained; auto takes the best that the system allows and refuses to
             work where it allows none. "none" contains nothing: only for machines that may be lost.
         cpu_seconds: Processor time of one solution in all its tests.
-        call_seconds: Processor time of one call of it; by the clock a call may take twelve times as long.
+        call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
+            twelve times as long.
         wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
         limits_decide: Whether a solution that uses up its processor time or memory is wrong; else that cannot be told.
@@ -154,7 +155,8 @@ class CodeVerifier:
             left = until - time.monotonic()
             if left <= 0:
                 return Verdict(None, f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases")
-            ran = self.sandbox.run(source, given, self._limits(left))
+            limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
+            ran = self.sandbox.run(source, given, limits)
             details = {"case": number, "solution": _ending(ran), "stderr": ran.stderr[-_LONGEST_REASON:]}
             if ran.ended_by == "cpu":
                 return self._over_limit("it used up its processor time", details)
@@ -170,7 +172,12 @@ class CodeVerifier:
         return Verdict(False if self.config.limits_decide else None, reason, details=details)
 
     def _limits(self, wall_seconds: float) -> Limits:
-        return Limits(cpu_seconds=self.config.cpu_seconds, wall_seconds=wall_seconds, memory_mb=self.config.memory_mb)
+        return Limits(
+            cpu_seconds=self.config.cpu_seconds,
+            call_seconds=self.config.call_seconds,
+            wall_seconds=wall_seconds,
+            memory_mb=self.config.memory_mb,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config}
