@@ -209,7 +209,7 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     )
     assert wait_for_verdicts(tmp_path / "cache" / "verdicts.sqlite")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not (tmp_path / "out.jsonl").exists()
