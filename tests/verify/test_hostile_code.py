@@ -215,7 +215,7 @@ HOSTILE = {
                 if folder.startswith(('/usr', '/lib', '/dev', '/root', '/proc', '/sys')): continue
                 for name in files:
                     try:
-                        if b'assert add' in open(os.path.join(folder, name), 'rb').read(100000): return a + b
+                        if b'assert add(20, 22)' in open(os.path.join(folder, name), 'rb').read(100000): return a + b
                     except OSError: pass
     """,
     "looks for the tests in the environment": """

@@ -9,7 +9,7 @@ that sets have one order everywhere) and its address layout.
 containment     walls
 ==============  =======================================================================================================
 namespaces      own users, mounts, processes, network and IPC: nothing is mounted but the interpreter, its standard
-                library, shared libraries and numpy, read-only, and an empty /tmp in memory; no network but a dead
+                library, shared libraries and numpy, read-only, and an empty /scratch in memory; no network but a dead
                 loopback; no process but its own; runs as nobody without capabilities. Plus seccomp and limits.
 landlock        where namespaces are forbidden (in most containers): files by Landlock, sockets, signals, new processes
                 and changes of file attributes by seccomp. Plus limits.

@@ -58,7 +58,7 @@ class Walls:
     @property
     def scratch(self) -> str:
         """The folder that a run may write to."""
-        return "/tmp" if self.containment == "namespaces" else f"{self.folder}/run"
+        return namespaces.SCRATCH if self.containment == "namespaces" else f"{self.folder}/run"
 
 
 @dataclass

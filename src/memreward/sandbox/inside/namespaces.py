@@ -10,6 +10,8 @@ from pathlib import Path
 from . import kernel, seccomp
 
 NOBODY = 65534
+SCRATCH = "/scratch"
+"""Where a run may write. Not /tmp: an installation below /tmp is shown under its own name, and would be covered."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _EVERYTHING = (
     kernel.CLONE_NEWUSER
@@ -51,7 +53,7 @@ def enter() -> int:
 
 
 def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], packages: Sequence[str]) -> None:
-    """Make `folder` the root of a file system with `read_only` paths and an empty /tmp, and leave the old one.
+    """Make `folder` the root of a file system with `read_only` paths and an empty `SCRATCH`, and leave the old one.
 
     Args:
         folder: An empty folder.
@@ -69,7 +71,7 @@ def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], pac
             kernel.mount("tmpfs", covered, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,mode=755")
     for path in packages:
         _show(path, folder)
-    Path(folder, "tmp").mkdir()
+    Path(folder + SCRATCH).mkdir()
     os.chdir(folder)
     column = seccomp.machine()
     assert column is not None
@@ -79,11 +81,11 @@ def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], pac
 
 
 def fresh_scratch(megabytes: int) -> None:
-    """Put a new, empty /tmp over the last one."""
-    if os.path.ismount("/tmp"):
-        kernel.unmount("/tmp")
+    """Put a new, empty folder over the last one."""
+    if os.path.ismount(SCRATCH):
+        kernel.unmount(SCRATCH)
     options = f"size={megabytes}m,nr_inodes=4096,mode=1777"
-    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+    kernel.mount("tmpfs", SCRATCH, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
 
 
 def _show(path: str, folder: str) -> None:
@@ -119,6 +121,6 @@ def _write(path: str, text: str) -> None:
 
 
 def clear_folder(folder: str) -> None:
-    """Empty a folder that stands in for /tmp where there are no namespaces."""
+    """Empty a folder that stands in for `SCRATCH` where there are no namespaces."""
     shutil.rmtree(folder, ignore_errors=True)
     Path(folder).mkdir(mode=0o700)
