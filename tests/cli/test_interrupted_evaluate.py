@@ -35,11 +35,6 @@ def rollouts(path: Path) -> Path:
     return path
 
 
-def heed_interrupts() -> None:
-    # A test run in the background of a shell ignores SIGINT, and its children would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
     while not happened():
@@ -62,7 +57,6 @@ def test_ctrl_c_is_one_clean_line_and_finished_cells_are_kept(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=heed_interrupts,
     )
     workers: list[psutil.Process] = []
 
