@@ -28,9 +28,10 @@ LEVELS = {
     "reward": 6,
     "policy": 6,
     "integrations": 7,
-    "experiments": 8,
-    "cli": 9,
-    "__main__": 10,
+    "training": 8,
+    "experiments": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 HEAVY = {
     "torch",

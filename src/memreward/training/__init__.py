@@ -1,0 +1,1 @@
+"""Training a policy with GRPO: settings, the trainer, checkpoints, the arms of an experiment."""

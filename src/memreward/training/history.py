@@ -1,0 +1,87 @@
+"""What a training logged: one JSON line a logged step, in a file that survives interruptions."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memreward.types import DataError
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+FILE = "history.jsonl"
+SECONDS = "seconds"
+"""Key of the time since training began or was resumed."""
+_OF_THE_WHOLE_RUN = "train_runtime"
+Row = dict[str, Any]
+
+
+def history(folder: str | Path) -> list[Row]:
+    """Return the logged rows of a training, oldest first; a last line that a kill cut short is left out.
+
+    Each has "step", "seconds" and what TRL and the reward logged: "reward", "kl", "memreward/predicted" and so on; None
+    where a value was not finite.
+
+    Args:
+        folder: Of the training; one that has logged nothing gives no rows.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}): delete the broken line") from error
+
+
+def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) -> TrainerCallback:
+    """Return a callback that appends each logged step to the folder's history, and tells `on_row`.
+
+    When training begins, rows of steps that the trainer has not made, or has lost, are dropped.
+    """
+    from transformers import TrainerCallback
+
+    path = Path(folder) / FILE
+
+    class Recorder(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        started = 0.0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            self.started = time.monotonic()
+            if state.is_world_process_zero:
+                _cut(path, state.global_step)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Row | None = None, **_: Any) -> None:  # noqa: ARG002
+            if not state.is_world_process_zero or logs is None or _OF_THE_WHOLE_RUN in logs:
+                return
+            row = {"step": state.global_step, **_finite(logs), SECONDS: round(time.monotonic() - self.started, 3)}
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            if on_row is not None:
+                on_row(row)
+
+    return Recorder()
+
+
+def _cut(path: Path, step: int) -> None:
+    """Keep the rows up to `step`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = [row for row in history(path.parent) if row["step"] <= step]
+    unfinished = path.with_name(f"{path.name}.partial")
+    unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _finite(logs: Row) -> Row:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in logs.items()
+    }

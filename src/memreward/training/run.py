@@ -1,0 +1,101 @@
+"""The one place that trains: from a model, a reward and questions to a TRL trainer that is ready to run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memreward.integrations.trl import callback
+from memreward.reward.hybrid import HybridReward
+from memreward.training.history import recorder
+from memreward.training.settings import GrpoSettings
+from memreward.types import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainerCallback
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+
+def make_trainer(
+    model: str | Path | PreTrainedModel,
+    tokenizer: Any,
+    reward: Callable[..., list[float | None]],
+    questions: Any,
+    settings: GrpoSettings,
+    folder: str | Path,
+    *,
+    callbacks: Iterable[TrainerCallback] = (),
+    rollouts: Callable[..., dict[str, Any]] | None = None,
+) -> GRPOTrainer:
+    """Return a trainer; its `train()` trains.
+
+    The trainer keeps `history` in the folder. Steps see whole groups, each query at most once a step, in an order that
+    settings and questions alone decide.
+
+    Args:
+        model: Folder, name on the hub, or a loaded model. A loaded one must remember where it was loaded from if
+            `settings.kl` is above 0, since the starting policy is loaded again.
+        tokenizer: Its tokenizer; None loads the model's.
+        reward: A reward function as TRL calls it. A `HybridReward` gets its callback.
+        questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
+            `memreward.integrations.trl.questions`.
+        settings: How to train.
+        folder: For checkpoints and history.
+        callbacks: Further ones; they are called after the reward's.
+        rollouts: TRL's `rollout_func`; None samples as TRL does.
+
+    Raises:
+        ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.
+        MissingExtraError: TRL is not installed.
+    """
+    try:
+        from transformers import PrinterCallback
+        from trl.trainer.grpo_trainer import GRPOTrainer
+    except ImportError as error:
+        raise MissingExtraError(error.name or "trl", "train", "training with GRPO") from error
+    args = settings.to_trl(folder)
+    if not isinstance(model, str | Path):
+        args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
+    of_reward = [callback(reward)] if isinstance(reward, HybridReward) else []
+    with warnings.catch_warnings():
+        # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
+        warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
+        trainer = GRPOTrainer(
+            str(model) if isinstance(model, Path) else model,
+            reward_funcs=reward,
+            args=args,
+            train_dataset=ordered(questions, settings),
+            processing_class=tokenizer,
+            callbacks=[recorder(folder), *of_reward, *callbacks],
+            peft_config=settings.lora.to_peft(),
+            rollout_func=rollouts,
+        )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def ordered(questions: Any, settings: GrpoSettings) -> Any:
+    """Return the questions of all steps, in order, as one long data set.
+
+    Every pass over the questions has an order of its own; what is left of a pass after its last whole step is left out.
+    A longer training begins with the order of a shorter one, and a resumed one goes on in it.
+
+    Raises:
+        ConfigurationError: there are fewer questions than a step takes.
+    """
+    size = settings.groups_per_step
+    steps_a_pass = len(questions) // size
+    if not steps_a_pass:
+        raise ConfigurationError(
+            f"{len(questions)} questions are fewer than the {size} of a step: lower groups_per_step, or name more"
+        )
+    passes = -(-settings.steps // steps_a_pass)
+    orders = [
+        np.random.default_rng([settings.seed, number]).permutation(len(questions))[: steps_a_pass * size]
+        for number in range(passes)
+    ]
+    return questions.select(np.concatenate(orders)[: settings.steps * size])

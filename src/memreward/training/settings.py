@@ -1,0 +1,222 @@
+"""Settings of a training with GRPO, and their translation into TRL's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from memreward.types import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    from trl.trainer.grpo_config import GRPOConfig
+
+LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters in place of training all weights.
+
+    Attributes:
+        rank: Rank of the adapters; 0 trains all weights.
+        alpha: Scale of the adapters; 0 takes twice the rank.
+        dropout: Dropout of the adapters, in [0, 1).
+        targets: Modules that get an adapter; none stands for all linear layers but the output's.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    rank: int = 0
+    alpha: int = 0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or self.alpha < 0:
+            raise ConfigurationError(f"lora rank={self.rank} and alpha={self.alpha} must be at least 0")
+        if not 0 <= self.dropout < 1:
+            raise ConfigurationError(f"lora dropout={self.dropout} must lie in [0, 1)")
+
+    def to_peft(self) -> Any:
+        """Return peft's configuration, or None where all weights are trained.
+
+        Raises:
+            MissingExtraError: peft is not installed.
+        """
+        if not self.rank:
+            return None
+        try:
+            from peft import LoraConfig as PeftLora
+        except ImportError as error:
+            raise MissingExtraError("peft", "train", "training low-rank adapters") from error
+        return PeftLora(
+            r=self.rank,
+            lora_alpha=self.alpha or 2 * self.rank,
+            lora_dropout=self.dropout,
+            target_modules=list(self.targets) or "all-linear",
+            task_type="CAUSAL_LM",
+        )
+
+
+@dataclass(frozen=True)
+class GrpoSettings:
+    """How a policy is trained. Defaults are the paper's (method.md, section 2) where it says them.
+
+    Attributes:
+        steps: Optimisation steps.
+        groups_per_step: Queries a step, over all devices.
+        rollouts: Rollouts a query, G >= 2.
+        max_new_tokens: Length limit of a rollout in tokens.
+        temperature: Divides the logits in sampling; above 0.
+        top_p: Share of the probability that sampling is confined to, in (0, 1].
+        learning_rate: Highest learning rate.
+        schedule: How the learning rate goes on after its warmup.
+        warmup_steps: Steps over which the learning rate rises from 0.
+        max_gradient_norm: Gradients are scaled down to this norm; 0 leaves them.
+        kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
+        loss: TRL's `loss_type`, how token losses are averaged.
+        scale_rewards: What a group's centred rewards are divided by: their own standard deviation, the batch's, or
+            nothing (which debiasing needs).
+        micro_batch: Rollouts a forward and backward pass on each device; 0 takes all of the step's at once.
+        gradient_checkpointing: Compute activations twice to keep fewer of them.
+        precision: Of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are trained are
+            float32; those below adapters are as computed.
+        device: "auto" takes CUDA where there is one.
+        vllm: Sample with vLLM, in the same process and on the same GPU.
+        vllm_memory: Share of the GPU's memory that vLLM takes, in (0, 1).
+        save_every: Steps between checkpoints; 0 writes none.
+        log_every: Steps between rows of the history.
+        seed: Of the order of the questions, of sampling and of new weights.
+        lora: Low-rank adapters.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    steps: int = 410
+    groups_per_step: int = 128
+    rollouts: int = 8
+    max_new_tokens: int = 1024
+    temperature: float = 1.0
+    top_p: float = 1.0
+    learning_rate: float = 1e-6
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: int = 0
+    max_gradient_norm: float = 1.0
+    kl: float = 0.001
+    loss: LossType = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    micro_batch: int = 0
+    gradient_checkpointing: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    vllm: bool = False
+    vllm_memory: float = 0.3
+    save_every: int = 20
+    log_every: int = 1
+    seed: int = 0
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("groups_per_step", 1), ("rollouts", 2), ("max_new_tokens", 1)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"{name}={getattr(self, name)} must be at least {least}")
+        for name in ("warmup_steps", "max_gradient_norm", "kl", "micro_batch", "save_every"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name}={getattr(self, name)} must be at least 0")
+        for name in ("temperature", "learning_rate", "log_every"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name}={getattr(self, name)} must be above 0")
+        if not 0 < self.top_p <= 1:
+            raise ConfigurationError(f"top_p={self.top_p} must be a share above 0 and at most 1")
+        if not 0 < self.vllm_memory < 1:
+            raise ConfigurationError(f"vllm_memory={self.vllm_memory} must lie in (0, 1)")
+        if self.save_every % self.log_every:
+            raise ConfigurationError(
+                f"save_every={self.save_every} must be a multiple of log_every={self.log_every}: a checkpoint holds "
+                "no half of a logged row"
+            )
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether CUDA is used."""
+        import torch
+
+        return self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
+
+    @property
+    def computes_in(self) -> str:
+        """Number format of computation: "float32" or "bfloat16"."""
+        if self.precision != "auto":
+            return self.precision
+        return "bfloat16" if self.on_cuda else "float32"
+
+    def to_trl(self, folder: str | Path) -> GRPOConfig:
+        """Return TRL's configuration of this training.
+
+        Args:
+            folder: Where checkpoints go.
+
+        Raises:
+            ConfigurationError: the step's rollouts cannot be cut into micro batches for all devices.
+            MissingExtraError: TRL is not installed.
+        """
+        try:
+            from trl.trainer.grpo_config import GRPOConfig
+        except ImportError as error:
+            raise MissingExtraError("trl", "train", "training with GRPO") from error
+        micro, accumulation = self._batches()
+        cuda, half = self.on_cuda, self.computes_in == "bfloat16"
+        return GRPOConfig(
+            output_dir=str(folder),
+            max_steps=self.steps,
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=accumulation,
+            num_generations=self.rollouts,
+            max_completion_length=self.max_new_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            learning_rate=self.learning_rate,
+            lr_scheduler_type="constant_with_warmup" if self.schedule == "constant" else self.schedule,
+            warmup_steps=self.warmup_steps,
+            max_grad_norm=self.max_gradient_norm,
+            beta=self.kl,
+            loss_type=self.loss,
+            scale_rewards=self.scale_rewards,
+            model_init_kwargs={"dtype": self.computes_in if self.lora.rank else "float32"},
+            **{_checkpointing(GRPOConfig): self.gradient_checkpointing},
+            bf16=half,
+            use_cpu=not cuda,
+            dataloader_pin_memory=cuda,
+            use_vllm=self.vllm,
+            vllm_gpu_memory_utilization=self.vllm_memory,
+            save_strategy="steps" if self.save_every else "no",
+            save_steps=self.save_every or self.steps,
+            logging_steps=self.log_every,
+            seed=self.seed,
+            # The order of the questions is ours (memreward.training.run), one epoch long.
+            shuffle_dataset=False,
+            report_to="none",
+            disable_tqdm=True,
+        )
+
+    def _batches(self) -> tuple[int, int]:
+        """Rollouts a pass and device, and passes a step."""
+        devices = int(os.environ.get("WORLD_SIZE", "1"))
+        rollouts = self.groups_per_step * self.rollouts
+        micro = self.micro_batch or rollouts // devices
+        if not micro or rollouts % (micro * devices):
+            raise ConfigurationError(
+                f"{self.groups_per_step} queries x {self.rollouts} rollouts cannot be cut into micro batches of "
+                f"{micro} on {devices} device(s): choose micro_batch so that it, times the devices, divides {rollouts}"
+            )
+        return micro, rollouts // (micro * devices)
+
+
+def _checkpointing(config: Any) -> str:
+    """What transformers calls gradient checkpointing: its name has changed."""
+    new = "activation_checkpointing"
+    return new if new in config.__dataclass_fields__ else "gradient_checkpointing"
