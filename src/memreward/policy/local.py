@@ -41,11 +41,13 @@ class Prompt:
         id: Names the group, and seeds it.
         tokens: The prompt, at least one token.
         shared: Number of leading tokens that other prompts have too; they are prefilled once for all.
+        rows: Which of the group's G rollouts to sample, each as it would be in the whole group; () for all.
     """
 
     id: str
     tokens: tuple[int, ...]
     shared: int = 0
+    rows: tuple[int, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -185,13 +187,20 @@ class LocalSampler:
         local: How to run it.
         model: An `AutoModelForCausalLM` already loaded; by default `config.model` is loaded.
         tokenizer: Its tokenizer; by default `config.model`'s.
+        stop_tokens: Tokens that end a rollout; by default those of the model's generation settings and the tokenizer.
 
     Raises:
         ConfigurationError: if the model cannot be loaded, or its cache cannot be repeated.
     """
 
     def __init__(
-        self, config: SamplingConfig, local: LocalConfig | None = None, *, model: Any = None, tokenizer: Any = None
+        self,
+        config: SamplingConfig,
+        local: LocalConfig | None = None,
+        *,
+        model: Any = None,
+        tokenizer: Any = None,
+        stop_tokens: Iterable[int] | None = None,
     ) -> None:
         self.config = config
         self.local = local or LocalConfig()
@@ -202,7 +211,7 @@ class LocalSampler:
         if model is None:
             model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, self.local.dtype))
         self.model = model.to(self.device).eval()
-        self.stop_tokens = _stop_tokens(self.model, self.tokenizer)
+        self.stop_tokens = _stop_tokens(self.model, self.tokenizer) if stop_tokens is None else frozenset(stop_tokens)
         self._preambles: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
@@ -216,7 +225,7 @@ class LocalSampler:
         alike: dict[str, list[tuple[int, ...]]] = {}
         for chat, prompt in zip(chats, tokens, strict=True):
             alike.setdefault(chat.template, []).append(prompt)
-        shared = {template: _common_prefix(prompts) for template, prompts in alike.items()}
+        shared = {template: common_prefix(prompts) for template, prompts in alike.items()}
         return [Prompt(chat.id, prompt, shared[chat.template]) for chat, prompt in zip(chats, tokens, strict=True)]
 
     def sample(self, prompts: Iterable[Prompt]) -> Generator[SampledGroup, None, None]:
@@ -238,7 +247,7 @@ class LocalSampler:
             batch, finished = self._step(batch)
             yield from finished
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what a forward pass leaves in a model that trains must be of use there
     def _prefill(self, prompts: Sequence[Prompt]) -> _Batch:
         by_preamble: dict[tuple[int, ...], list[Prompt]] = {}
         for prompt in prompts:
@@ -254,7 +263,7 @@ class LocalSampler:
 
     def _prefill_alike(self, preamble: tuple[int, ...], prompts: Sequence[Prompt]) -> _Batch:
         """Prompts that begin with `preamble`: its cache is reused, the rest is padded between the two."""
-        start, count, repeats = len(preamble), len(prompts), self.config.rollouts
+        start, count = len(preamble), len(prompts)
         rests = [prompt.tokens[start:] for prompt in prompts]
         width = max(map(len, rests))
         tokens = torch.zeros((count, width), dtype=torch.long)
@@ -267,8 +276,10 @@ class LocalSampler:
         position = (mask.cumsum(dim=1) - 1).clamp(min=0)
         past = [(k.expand(count, -1, -1, -1), v.expand(count, -1, -1, -1)) for k, v in self._preamble(preamble)]
         logits, layers = self._forward(tokens.to(self.device), mask, position[:, start:], past)
+        groups = [self._open(prompt) for prompt in prompts]
+        repeats = torch.tensor([len(group.rows) for group in groups], device=self.device)
         return _Batch(
-            [row for prompt in prompts for row in self._open(prompt).rows],
+            [row for group in groups for row in group.rows],
             [(k.repeat_interleave(repeats, dim=0), v.repeat_interleave(repeats, dim=0)) for k, v in layers],
             mask.repeat_interleave(repeats, dim=0),
             (position[:, -1] + 1).repeat_interleave(repeats, dim=0),
@@ -285,15 +296,15 @@ class LocalSampler:
         return self._preambles[preamble]
 
     def _open(self, prompt: Prompt) -> _OpenGroup:
-        """The group's rows, each with its own uniform number for every token it may sample."""
+        """The rows asked for, each with its own uniform number for every token it may sample."""
         shape = (self.config.rollouts, self.config.max_new_tokens)
         seed = int(content_hash(f"{self.config.seed} {prompt.id}")[:16], 16)
         uniforms = np.random.default_rng(seed).random(shape)
         group = _OpenGroup(prompt.id, len(prompt.tokens))
-        group.rows = [_Row(group, row) for row in uniforms]
+        group.rows = [_Row(group, uniforms[row]) for row in prompt.rows or range(self.config.rollouts)]
         return group
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _step(self, batch: _Batch) -> tuple[_Batch | None, list[SampledGroup]]:
         """Sample one token for every row, hand back what that finished, and compute the next logits."""
         config = self.config
@@ -391,7 +402,7 @@ def _chat_template(path: str) -> str | None:
         raise ConfigurationError(f"chat_template {path!r} cannot be read ({error}): name a Jinja file") from error
 
 
-def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
+def common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:
     """Number of leading tokens that all prompts have. The least and the greatest of them differ first."""
     least, greatest = min(prompts), max(prompts)
     return next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
