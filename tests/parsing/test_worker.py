@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from memreward.parsing.worker import Worker, WorkerPool
@@ -184,3 +185,27 @@ def test_an_exit_leaves_no_process_and_an_interrupt_does_not_reach_it(script: Pa
         start_new_session=True,
     )
     assert not alive(int(done.stdout))
+
+
+def test_a_worker_that_hangs_does_not_outlive_whoever_was_killed_for_long(script: Path) -> None:
+    program = (
+        "import os, sys, threading; from pathlib import Path; from memreward.parsing.worker import Worker\n"
+        "worker = Worker(Path(sys.argv[1])); print(worker.ask('a', 60).value['pid'], flush=True)\n"
+        "worker.ask('hang', 2)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(script)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 60
+    while running(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from memreward.types import MemRewardError
 
 START_LIMIT_S = 120.0
+_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Worker:
         Raises:
             MemRewardError: the process cannot start.
         """
-        line = json.dumps(question).encode() + b"\n"
+        line = json.dumps([question, limit]).encode() + b"\n"
         with self._lock:
             for _ in range(2):
                 try:
@@ -161,7 +163,16 @@ def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
     prepare()
     print("ready", file=replies, flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=replies, flush=True)
+        question, limit = json.loads(line)
+        _end_after(limit + _GRACE_S)
+        print(json.dumps(answer(question)), file=replies, flush=True)
+        _end_after(0)
+
+
+def _end_after(seconds: float) -> None:
+    """Have the system end this process, whatever it hangs in: the one who asks may have been killed meanwhile."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _started(script: Path) -> subprocess.Popen[bytes]:
