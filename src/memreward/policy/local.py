@@ -27,10 +27,12 @@ try:
     import torch
     from torch import Tensor
     from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+    from transformers.cache_utils import DynamicLayer
 except ImportError as error:
     raise MissingExtraError(error.name or "transformers", "llm", "sampling from a language model") from error
 
 _NUCLEUS_CANDIDATES = 256
+_ROOM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,28 @@ class _OpenGroup:
     rows: list[_Row] = field(default_factory=list)
 
 
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
+    """Keys and values of one layer with room behind them: a token is written there, and nothing before it copied."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.lazy_initialization(keys, values)
+        self.keys: Tensor = keys
+        self.values: Tensor = values
+        self._with_room: list[Tensor] = []
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        if not self._with_room or end > self._with_room[0].shape[-2]:
+            room = end - start + max(_ROOM, start // 4)
+            self._with_room = [torch.nn.functional.pad(old, (0, 0, 0, room)) for old in (self.keys, self.values)]
+        for whole, new in zip(self._with_room, (key_states, value_states), strict=True):
+            whole[:, :, start:end] = new
+        self.keys, self.values = (whole[:, :, :end] for whole in self._with_room)
+        return self.keys, self.values
+
+
 @dataclass
 class _Batch:
     """Rows under way. Columns of the cache that a row does not use are 0 in its mask.
@@ -83,7 +107,7 @@ class _Batch:
     """
 
     rows: list[_Row]
-    layers: list[tuple[Tensor, Tensor]]
+    layers: list[_Layer]
     mask: Tensor
     position: Tensor
     logits: Tensor
@@ -96,7 +120,7 @@ class _Batch:
         first = int(columns[0])
         return _Batch(
             [self.rows[i] for i in indices],
-            [(key[index, :, first:], value[index, :, first:]) for key, value in self.layers],
+            [_Layer(layer.keys[index, :, first:], layer.values[index, :, first:]) for layer in self.layers],
             mask[:, first:],
             self.position[index],
             self.logits[index],
@@ -108,11 +132,11 @@ class _Batch:
         return _Batch(
             self.rows + other.rows,
             [
-                (
-                    torch.cat([_widen(k, width), _widen(other_k, width)]),
-                    torch.cat([_widen(v, width), _widen(other_v, width)]),
+                _Layer(
+                    torch.cat([_widen(mine.keys, width), _widen(others.keys, width)]),
+                    torch.cat([_widen(mine.values, width), _widen(others.values, width)]),
                 )
-                for (k, v), (other_k, other_v) in zip(self.layers, other.layers, strict=True)
+                for mine, others in zip(self.layers, other.layers, strict=True)
             ],
             torch.cat([torch.nn.functional.pad(b.mask, (width - b.mask.shape[1], 0)) for b in (self, other)]),
             torch.cat([self.position, other.position]),
@@ -212,7 +236,7 @@ class LocalSampler:
             model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, self.local.dtype))
         self.model = model.to(self.device).eval()
         self.stop_tokens = _stop_tokens(self.model, self.tokenizer) if stop_tokens is None else frozenset(stop_tokens)
-        self._preambles: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
+        self._preambles: dict[tuple[int, ...], list[_Layer]] = {}
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
         """Put chats into tokens; what all chats of a template begin with is marked as shared.
@@ -274,19 +298,22 @@ class LocalSampler:
             mask[row, start + width - len(rest) :] = 1
         mask = mask.to(self.device)
         position = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        past = [(k.expand(count, -1, -1, -1), v.expand(count, -1, -1, -1)) for k, v in self._preamble(preamble)]
+        past = [
+            _Layer(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
+            for layer in self._preamble(preamble)
+        ]
         logits, layers = self._forward(tokens.to(self.device), mask, position[:, start:], past)
         groups = [self._open(prompt) for prompt in prompts]
         repeats = torch.tensor([len(group.rows) for group in groups], device=self.device)
         return _Batch(
             [row for group in groups for row in group.rows],
-            [(k.repeat_interleave(repeats, dim=0), v.repeat_interleave(repeats, dim=0)) for k, v in layers],
+            [_Layer(*(part.repeat_interleave(repeats, dim=0) for part in (one.keys, one.values))) for one in layers],
             mask.repeat_interleave(repeats, dim=0),
             (position[:, -1] + 1).repeat_interleave(repeats, dim=0),
             logits.repeat_interleave(repeats, dim=0),
         )
 
-    def _preamble(self, preamble: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
+    def _preamble(self, preamble: tuple[int, ...]) -> list[_Layer]:
         if not preamble:
             return []
         if preamble not in self._preambles:
@@ -350,10 +377,11 @@ class LocalSampler:
         return SampledGroup(group.id, tuple(samples), usage)
 
     def _forward(
-        self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Logits (rows, vocabulary) after the last token, and the keys and values of every layer."""
-        cache = DynamicCache(past) if past else DynamicCache()
+        self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[_Layer]
+    ) -> tuple[Tensor, list[_Layer]]:
+        """Logits (rows, vocabulary) after the last token, and every layer; those of `past` are written to."""
+        cache = DynamicCache()
+        cache.layers.extend(past)
         output = self.model(
             input_ids=tokens,
             attention_mask=mask,
@@ -362,17 +390,17 @@ class LocalSampler:
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1], _keys_and_values(getattr(output, "past_key_values", None), self.config.model)
+        return output.logits[:, -1], _layers(getattr(output, "past_key_values", None), self.config.model)
 
 
-def _keys_and_values(cache: Any, name: str) -> list[tuple[Tensor, Tensor]]:
+def _layers(cache: Any, name: str) -> list[_Layer]:
     layers = getattr(cache, "layers", [])
     if not layers or not all(isinstance(getattr(layer, "keys", None), Tensor) for layer in layers):
         raise ConfigurationError(
             f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
             "group: use a model with attention in all layers"
         )
-    return [(layer.keys, layer.values) for layer in layers]
+    return [layer if isinstance(layer, _Layer) else _Layer(layer.keys, layer.values) for layer in layers]
 
 
 def _device(name: str) -> torch.device:
