@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from memreward.data.unicode import escape_surrogates, restore_surrogates
 from memreward.memory import transfer
@@ -103,7 +104,10 @@ class ExperienceMemory:
         return self._tables.count("queries")
 
     def counts(self) -> dict[str, int]:
-        """Return the number of rows: queries, rollouts, references, verdicts (sealed ones included), ledger."""
+        """Return the number of rows: queries, rollouts, references, verdicts (sealed ones included), ledger.
+
+        Rollouts that `rewind` set aside count.
+        """
         return {name: self._tables.count(name) for name in ("queries", "rollouts", "references", "verdicts", "ledger")}
 
     def add(self, groups: Iterable[Group]) -> AddReport:
@@ -159,6 +163,27 @@ class ExperienceMemory:
     def add_vectors(self, hashes: Sequence[str], vectors: FloatArray, encoder_name: str) -> None:
         """Keep row i of `vectors` (n, d) under `hashes[i]`; a hash that is known keeps its first vector."""
         self.vector_store(encoder_name).put(hashes, vectors)
+
+    def position(self) -> int:
+        """Return a mark that lies behind everything that was added so far, and before everything that will be."""
+        return self._next_position()
+
+    def rewind(self, position: int) -> int:
+        """Set aside the rollouts that were added after `position`, as if they had not been.
+
+        They are not deleted, since the ledger's entries refer to them, but `groups` leaves them out until they are
+        added again; then they take a new place. The ledger itself forgets nothing, and a label that is released again
+        costs nothing again.
+
+        Args:
+            position: What `position()` returned once.
+
+        Returns:
+            The number of rollouts set aside.
+        """
+        self._last_position = max(self._last_position, position)
+        # A negative place marks a rollout as set aside.
+        return self._tables.update("rollouts", f"position > {position}", {"position": "-position"})
 
     def compact(self) -> None:
         """Join what many small writes left and bring the indexes up to date; a local memory does so by itself."""
@@ -250,8 +275,10 @@ class ExperienceMemory:
         return merged
 
     def _merge_rollouts(self, rows: list[_Row]) -> _Merged:
-        found = self._tables.scan("rollouts", ["id", "digest"], column="id", values=[row["id"] for row in rows])
-        digests = dict(zip(found["id"].to_pylist(), found["digest"].to_pylist(), strict=True))
+        identities = [row["id"] for row in rows]
+        found = self._tables.scan("rollouts", ["id", "digest", "position"], column="id", values=identities)
+        # What was set aside has no digest, so that it is written again.
+        digests = {row["id"]: row["digest"] if row["position"] >= 0 else "" for row in found.to_pylist()}
         changed = [row["id"] for row in rows if digests.get(row["id"], row["digest"]) != row["digest"]]
         merged = _Merged("rollouts", rollout_rows(self._tables.scan("rollouts", column="id", values=changed)))
         for row in rows:
@@ -269,10 +296,11 @@ class ExperienceMemory:
 
     def _rollout_rows(self, query_ids: Sequence[str] | None, recent: int | None) -> list[_Row]:
         if recent is None:
-            return rollout_rows(self._tables.scan("rollouts", column="query_id", values=query_ids))
+            return rollout_rows(_present(self._tables.scan("rollouts", column="query_id", values=query_ids)))
         if recent < 1:
             return []
-        places = self._tables.scan("rollouts", ["id", "query_id", "position"], column="query_id", values=query_ids)
+        columns = ["id", "query_id", "position"]
+        places = _present(self._tables.scan("rollouts", columns, column="query_id", values=query_ids))
         kept: dict[str, list[str]] = {}
         for row in places.sort_by([("position", "descending")]).to_pylist():
             newest = kept.setdefault(row["query_id"], [])
@@ -302,7 +330,8 @@ class _Merged:
 
     def put(self, row: _Row, old: _Row | None) -> None:
         if old is not None:
-            row["position"] = old["position"]
+            if old["position"] >= 0 or row["position"] < 0:
+                row["position"] = old["position"]
             if row == old:
                 return
         identity = row["id"]
@@ -325,6 +354,11 @@ def _group(row: _Row, rollouts: list[_Row]) -> Group:
         json.loads(row["provenance"]),
         tuple(json.loads(rollout["provenance"]) for rollout in rollouts),
     )
+
+
+def _present(rollouts: pa.Table) -> pa.Table:
+    """Leave out what was set aside."""
+    return rollouts.filter(pc.greater_equal(rollouts["position"], 0))
 
 
 def _vector_tables(tables: Tables) -> dict[str, str]:

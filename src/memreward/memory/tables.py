@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -113,6 +113,12 @@ class Tables:
         """Write the rows whose key is not known yet."""
         if rows.num_rows:
             self._write(name, lambda table: _merge(table, name).execute(rows))
+
+    def update(self, name: str, where: str, values: Mapping[str, str]) -> int:
+        """Set columns to SQL expressions in the rows where `where` holds; returns how many they are."""
+        results: list[Any] = []
+        self._write(name, lambda table: results.append(table.update(where=where, values_sql=dict(values))))
+        return int(results[-1].rows_updated)
 
     def count(self, name: str) -> int:
         """Return the number of rows."""

@@ -168,7 +168,9 @@ class HybridReward:
         return [result[0] for result in results]
 
     def save(self, folder: str | Path) -> None:
-        """Write predictor, window, monitor and counts to a folder; memory and its ledger stay where they are.
+        """Write predictor, window, monitor, counts and the memory's position to a folder.
+
+        Memory and its ledger stay where they are.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -179,6 +181,7 @@ class HybridReward:
             "monitor": self.monitor.to_json(),
             "failures": dict(self.failures),
             "rows_seen": self._rows_seen,
+            "memory": self.memory.position(),
         }
         try:
             unfinished = target / f"{_STATE}.partial"
@@ -188,7 +191,9 @@ class HybridReward:
             raise StoreError(f"cannot write the reward's state to {target}: {error}; free space") from error
 
     def restore(self, folder: str | Path) -> None:
-        """Read what `save` wrote, and go on from there.
+        """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
+
+        The ledger keeps the labels that were released since; releasing them again costs nothing.
 
         Raises:
             StoreError: the files are absent or damaged.
@@ -199,6 +204,8 @@ class HybridReward:
             self.live.restore(source / _PREDICTOR, state["live"])
             self.monitor.restore(state["monitor"])
             self.failures, self._rows_seen = Counter(state["failures"]), state["rows_seen"]
+            if "memory" in state:  # release 0.1 did not write it
+                self.memory.rewind(state["memory"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"no state of a reward can be read from {source} ({error!r}); name a folder that `save` wrote"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.integrations.trl import callback
+from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.hybrid import HybridReward
 from memreward.training.history import recorder
 from memreward.training.settings import GrpoSettings
@@ -46,7 +47,7 @@ def make_trainer(
         settings: How to train.
         folder: For checkpoints and history.
         callbacks: Further ones; they are called after the reward's.
-        rollouts: TRL's `rollout_func`; None samples as TRL does.
+        rollouts: TRL's `rollout_func`; None takes that of `settings.sampler`.
 
     Raises:
         ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.
@@ -60,6 +61,8 @@ def make_trainer(
     args = settings.to_trl(folder)
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
+    if rollouts is None and settings.sampler == "groups":
+        rollouts = GroupRollouts(settings.seed)
     of_reward = [callback(reward)] if isinstance(reward, HybridReward) else []
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.

@@ -85,7 +85,8 @@ class GrpoSettings:
         precision: Of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are trained are
             float32; those below adapters are as computed.
         device: "auto" takes CUDA where there is one.
-        vllm: Sample with vLLM, in the same process and on the same GPU.
+        sampler: What samples the rollouts: "groups" is this project's decoder, which prefills a prompt once for its
+            group; "trl" is TRL's own; "vllm" is vLLM in the same process and on the same GPU.
         vllm_memory: Share of the GPU's memory that vLLM takes, in (0, 1).
         save_every: Steps between checkpoints; 0 writes none.
         log_every: Steps between rows of the history.
@@ -113,7 +114,7 @@ class GrpoSettings:
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    vllm: bool = False
+    sampler: Literal["groups", "trl", "vllm"] = "groups"
     vllm_memory: float = 0.3
     save_every: int = 20
     log_every: int = 1
@@ -170,6 +171,7 @@ class GrpoSettings:
             raise MissingExtraError("trl", "train", "training with GRPO") from error
         micro, accumulation = self._batches()
         cuda, half = self.on_cuda, self.computes_in == "bfloat16"
+        checkpointing: dict[str, Any] = {_checkpointing(GRPOConfig): self.gradient_checkpointing}
         return GRPOConfig(
             output_dir=str(folder),
             max_steps=self.steps,
@@ -187,11 +189,11 @@ class GrpoSettings:
             loss_type=self.loss,
             scale_rewards=self.scale_rewards,
             model_init_kwargs={"dtype": self.computes_in if self.lora.rank else "float32"},
-            **{_checkpointing(GRPOConfig): self.gradient_checkpointing},
+            **checkpointing,
             bf16=half,
             use_cpu=not cuda,
             dataloader_pin_memory=cuda,
-            use_vllm=self.vllm,
+            use_vllm=self.sampler == "vllm",
             vllm_gpu_memory_utilization=self.vllm_memory,
             save_strategy="steps" if self.save_every else "no",
             save_steps=self.save_every or self.steps,

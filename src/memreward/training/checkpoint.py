@@ -1,0 +1,107 @@
+"""Checkpoints that are whole or do not count, so that a training which is killed at any moment can go on.
+
+The trainer writes weights, optimizer, schedule, random states and its own state; the reward writes what it has learned
+and where its memory stood. Only then is a checkpoint marked as whole. One without the mark was left by a kill, and is
+removed; older whole ones are removed only after a newer one has its mark.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memreward.integrations.trl import STATE_FOLDER
+from memreward.reward.hybrid import HybridReward
+from memreward.types import StoreError
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+_PREFIX = "checkpoint-"
+_START = "start"
+_MARK = "whole.json"
+
+
+def checkpoints(folder: str | Path) -> list[Path]:
+    """Return the whole checkpoints of a training, oldest first."""
+    return [path for path in _all(Path(folder)) if (path / _MARK).is_file()]
+
+
+def step_of_checkpoint(checkpoint: Path) -> int:
+    """Return the steps that were made before a checkpoint."""
+    return int(checkpoint.name.removeprefix(_PREFIX))
+
+
+def resume_from(folder: str | Path, reward: Any) -> Path | None:
+    """Bring a reward to the newest whole checkpoint; the trainer is brought there by `train(resume_from_checkpoint=)`.
+
+    Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
+
+    Args:
+        folder: Of the training.
+        reward: Has `save` and `restore`, or no state.
+
+    Returns:
+        The checkpoint; None where there is none, and training begins anew.
+
+    Raises:
+        StoreError: the reward's state cannot be read.
+    """
+    found = checkpoints(folder)
+    for path in _all(Path(folder)):
+        if path not in found:
+            shutil.rmtree(path)
+    start = Path(folder) / _START
+    if hasattr(reward, "restore"):
+        if found:
+            reward.restore(found[-1] / STATE_FOLDER)
+        elif (start / _MARK).is_file():
+            reward.restore(start / STATE_FOLDER)
+        else:
+            reward.save(start / STATE_FOLDER)
+            _mark(start)
+    return found[-1] if found else None
+
+
+def keeper(folder: str | Path, reward: Any, keep: int) -> TrainerCallback:
+    """Return a callback that marks checkpoints as whole and removes old ones; it must be the last one.
+
+    Args:
+        folder: Of the training.
+        reward: Saved with each checkpoint if it has `save`; a `HybridReward` has its own callback for that.
+        keep: Newest checkpoints to keep, at least 1.
+    """
+    from transformers import TrainerCallback
+
+    class Keeper(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            args.distributed_state.wait_for_everyone()  # each process writes its own random state
+            if not state.is_world_process_zero:
+                return
+            checkpoint = Path(folder) / f"{_PREFIX}{state.global_step}"
+            if hasattr(reward, "save") and not isinstance(reward, HybridReward):
+                reward.save(checkpoint / STATE_FOLDER)
+            _mark(checkpoint)
+            for old in checkpoints(folder)[:-keep]:
+                (old / _MARK).unlink()
+                shutil.rmtree(old)
+
+    return Keeper()
+
+
+def _mark(checkpoint: Path) -> None:
+    from memreward import __version__
+
+    try:
+        unfinished = checkpoint / f"{_MARK}.partial"
+        unfinished.write_text(json.dumps({"memreward": __version__}) + "\n", encoding="utf-8")
+        unfinished.replace(checkpoint / _MARK)
+    except OSError as error:
+        raise StoreError(f"cannot finish the checkpoint {checkpoint}: {error}; free space") from error
+
+
+def _all(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal()]
+    return sorted(found, key=step_of_checkpoint)
