@@ -27,8 +27,9 @@ class GroupRollouts:
     the other groups (but for rounding), even where processes split it. Two groups of one prompt in one step differ.
 
     TRL gets no log-probabilities, as from its own generation: it then takes the policy's from the training forward
-    pass, or where sampling and updates are apart computes them anew. The field "token_logprobs", which reward functions
-    get as a column, has those of the sampled tokens at temperature 1.
+    pass, or where sampling and updates are apart computes them anew. Reward functions get two columns: "token_logprobs"
+    of the sampled tokens, the stop token among them, at temperature 1 and without a nucleus, and "truncated", whether
+    the length limit ended a rollout. `HybridReward` makes evidence of both.
 
     Args:
         seed: Of the random numbers.
@@ -45,7 +46,7 @@ class GroupRollouts:
         self._calls = ("", 0)
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
-        """Return "prompt_ids", "completion_ids", "logprobs" (None) and "token_logprobs", a list of n lists each.
+        """Return "prompt_ids", "completion_ids", "token_logprobs" and "truncated", n each, and "logprobs" as None.
 
         Args:
             prompts: n texts or chats of this process, each as often in a row as it has rollouts here.
@@ -73,6 +74,7 @@ class GroupRollouts:
             "completion_ids": [list(sample.tokens) for sample in samples],
             "logprobs": None,
             "token_logprobs": [list(sample.token_logprobs or ()) for sample in samples],
+            "truncated": [bool(sample.truncated) for sample in samples],
         }
 
     def _groups(self, tokens: Sequence[tuple[int, ...]], trainer: Any) -> list[Prompt]:

@@ -11,6 +11,9 @@ from memreward.types import DataError, Query, Rollout, content_hash
 COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
 
+SAMPLED = ("token_logprobs", "truncated")
+"""Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
+
 _VERSION = "step-"
 
 
@@ -22,6 +25,7 @@ class Row(NamedTuple):
         prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
         step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
+        token_logprobs, truncated: The sampler's columns, see `memreward.types.Rollout`; None where there is none.
     """
 
     text: str
@@ -32,6 +36,8 @@ class Row(NamedTuple):
     domain: Any
     dataset: Any
     reference: Any
+    token_logprobs: Any = None
+    truncated: Any = None
 
 
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
@@ -40,16 +46,17 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
     Args:
         prompts: n texts or chats.
         completions: n texts or lists of messages.
-        columns: Lists of n values by name; others than `COLUMNS` are not looked at.
+        columns: Lists of n values by name; others than `COLUMNS` and `SAMPLED` are not looked at.
         step: Optimisation steps so far.
     """
-    given = {name: columns[name] for name in COLUMNS if columns.get(name) is not None}
+    names = (*COLUMNS, *SAMPLED)
+    given = {name: columns[name] for name in names if columns.get(name) is not None}
     return [
         Row(
             text_of(completion),
             text_of(prompts[i][-1:] if isinstance(prompts[i], list) else prompts[i]),
             step,
-            *(given[name][i] if name in given else None for name in COLUMNS),
+            *(given[name][i] if name in given else None for name in names),
         )
         for i, completion in enumerate(completions)
     ]
@@ -84,7 +91,14 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
     A step that is made again after an interruption, with other texts, makes other rollouts.
     """
     identity = f"{query.id}@{row.step}/{number}-{content_hash(row.text)[:12]}"
-    return parse_rollout(query, row.text, id=identity, policy_version=f"{_VERSION}{row.step}")
+    return parse_rollout(
+        query,
+        row.text,
+        id=identity,
+        policy_version=f"{_VERSION}{row.step}",
+        token_logprobs=row.token_logprobs,
+        truncated=row.truncated,
+    )
 
 
 def step_of(rollout: Rollout) -> int | None:
