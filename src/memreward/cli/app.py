@@ -13,6 +13,7 @@ from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
 from memreward.cli.questions import questions
 from memreward.cli.score import score
+from memreward.cli.train import train
 from memreward.cli.verify import verify
 from memreward.cli.warmup import warmup
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, ledger, evaluate, collect, questions, verify):
+for command in (warmup, score, inspect, ledger, evaluate, collect, questions, verify, train):
     app.command()(command)
 
 

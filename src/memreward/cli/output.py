@@ -87,10 +87,10 @@ class Output:
 
 
 class Steps:
-    """Called with what is done, how much of it, and of how much (0 if that is not known)."""
+    """Called with what is done, how much of it, of how much (0 if that is not known), and how it stands."""
 
-    def __call__(self, stage: str, done: int, total: int = 0) -> None:
-        """Show that `done` of `total` steps of `stage` are finished."""
+    def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
+        """Show that `done` of `total` steps of `stage` are finished, and what there is to say of them."""
         raise NotImplementedError
 
 
@@ -107,10 +107,11 @@ class _Bars(Steps):
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, stage: str, done: int, total: int = 0) -> None:
+    def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total or None)
-        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+        shown = f"{stage}, {standing}" if standing else stage
+        self._bars.update(self._tasks[stage], completed=done, total=total or None, description=shown)
 
 
 class _Lines(Steps):
@@ -119,7 +120,7 @@ class _Lines(Steps):
         self._shown = time.monotonic()
         self._begun: dict[str, tuple[float, int]] = {}
 
-    def __call__(self, stage: str, done: int, total: int = 0) -> None:
+    def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         now = time.monotonic()
         started, before = self._begun.setdefault(stage, (now, done))
         if now - self._shown < _SECONDS_BETWEEN_LINES:
@@ -128,7 +129,7 @@ class _Lines(Steps):
         of = f" of {total}" if total else ""
         rate = (done - before) / (now - started) if now > started else 0.0
         left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if total and rate else ""
-        self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}")
+        self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}{standing and f', {standing}'}")
 
 
 def plain(value: Any) -> Any:

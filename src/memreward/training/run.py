@@ -12,7 +12,7 @@ import numpy as np
 from memreward.integrations.trl import callback
 from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.hybrid import HybridReward
-from memreward.training.history import recorder
+from memreward.training.history import Row, recorder
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, MissingExtraError
 
@@ -31,6 +31,7 @@ def make_trainer(
     *,
     callbacks: Iterable[TrainerCallback] = (),
     rollouts: Callable[..., dict[str, Any]] | None = None,
+    on_row: Callable[[Row], None] | None = None,
 ) -> GRPOTrainer:
     """Return a trainer; its `train()` trains.
 
@@ -48,6 +49,7 @@ def make_trainer(
         folder: For checkpoints and history.
         callbacks: Further ones; they are called after the reward's.
         rollouts: TRL's `rollout_func`; None takes that of `settings.sampler`.
+        on_row: Told of each row of the history.
 
     Raises:
         ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.
@@ -73,7 +75,7 @@ def make_trainer(
             args=args,
             train_dataset=ordered(questions, settings),
             processing_class=tokenizer,
-            callbacks=[recorder(folder), *of_reward, *callbacks],
+            callbacks=[recorder(folder, on_row), *of_reward, *callbacks],
             peft_config=settings.lora.to_peft(),
             rollout_func=rollouts,
         )

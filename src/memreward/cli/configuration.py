@@ -1,0 +1,104 @@
+"""Configuration files: TOML tables that say the same as command-line options, checked against the same dataclasses."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from memreward.types import ConfigurationError
+
+Values = dict[tuple[str, ...], Any]
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: not a configuration file ({error}); give a TOML file") from error
+
+
+def read_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Read "shaping.gate=0.2" and the like; a value that is no TOML is taken as text.
+
+    Raises:
+        ConfigurationError: an assignment has no "=".
+    """
+    tables: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigurationError(f"{assignment!r} sets nothing: write KEY=VALUE, e.g. shaping.gate=0.2")
+        *above, name = key.strip().split(".")
+        table = tables
+        for part in above:
+            table = table.setdefault(part, {})
+        table[name] = _value_of(text.strip())
+    return tables
+
+
+def _value_of(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Values:
+    """Return the value of each path of field names, as `memreward.cli.options.Changes` holds them.
+
+    Args:
+        tables: Nested by field name.
+        config: The dataclass.
+        source: Names the tables in errors.
+
+    Raises:
+        ConfigurationError: a key is unknown (the nearest is named), or its value is of another kind.
+    """
+    return dict(_walk(tables, config, source, ()))
+
+
+def _walk(
+    table: Mapping[str, Any], config: type[Any], source: str, above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    hints = get_type_hints(config)
+    known = [item.name for item in fields(config)]
+    for key, value in table.items():
+        path = (*above, key)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}"
+            raise ConfigurationError(f"{source}: {'.'.join(path)!r} is unknown; {hint}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigurationError(f"{source}: {'.'.join(path)} is {value!r}; give a table [{'.'.join(path)}]")
+            yield from _walk(value, hints[key], source, path)
+        else:
+            yield path, _converted(value, hints[key], f"{source}: {'.'.join(path)}")
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
+    if get_origin(hint) is Literal:
+        if value in get_args(hint):
+            return value
+        raise ConfigurationError(f"{where} is {value!r}; use one of {', '.join(map(str, get_args(hint)))}")
+    if get_origin(hint) is tuple:
+        if isinstance(value, list):
+            return tuple(_converted(item, get_args(hint)[0], where) for item in value)
+        raise ConfigurationError(f"{where} is {value!r}; give a list, as [{value!r}]")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigurationError(f"{where} is {value!r}; give a value of type {hint.__name__}")
+    return value

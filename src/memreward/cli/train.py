@@ -1,0 +1,102 @@
+"""`memreward train`: a model, questions and a label budget in, a trained policy out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memreward.cli.common import AsJson
+from memreward.cli.configuration import read_assignments, read_tables, values_of
+from memreward.cli.errors import ends_well
+from memreward.cli.models import Models
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output, Steps
+from memreward.training.config import TrainConfig
+
+_REWARD = "reward"
+
+
+@ends_well("Run the same command again to go on from the newest checkpoint.")
+@options_from("settings", TrainConfig, panel="Training", names={"output": "out", "grpo": "", "verify": ""})
+def train(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="TOML file with the same settings; options overrule it.", metavar="FILE"),
+    ] = None,
+    *,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward", help="A setting of HybridConfig, e.g. shaping.gate=0.2; may be repeated.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    settings: Changes[TrainConfig],
+) -> None:
+    """Train a policy with GRPO on rewards for which only a share of the questions is labelled.
+
+    Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
+    [grpo]) and has an option of its own here (--steps 100). The table [reward] has those of the reward.
+
+    Ctrl-C finishes the step and writes a checkpoint. The same command goes on from the newest one, also after a kill.
+
+    Examples:
+      memreward train --config examples/training/qwen2.5-1.5b_one-gpu.toml --out runs/policy
+      memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions gsm8k:500 --out runs/policy --lora-rank 32
+      memreward train --config train.toml --arm labelled --out runs/labelled --steps 100 --reward monitor.stop=true
+    """
+    output = Output(as_json)
+    started = time.monotonic()
+    tables = read_tables(config) if config else {}
+    of_reward = _merged(tables.pop(_REWARD, {}), read_assignments(reward or []))
+    values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
+    made = Changes(TrainConfig, values).made()
+    _quiet()
+    with output.progress() as steps:
+        report = _trained(made, of_reward, str(config or "--reward"), output, steps)
+    report["seconds"] = round(time.monotonic() - started, 1)
+    shown = {name: value for name, value in report.items() if name != "ledger"}
+    output.table("Trained", ("", ""), [(name.replace("_", " "), value) for name, value in shown.items()])
+    output.result(report)
+
+
+def _trained(
+    config: TrainConfig, of_reward: dict[str, Any], source: str, output: Output, steps: Steps
+) -> dict[str, Any]:
+    from memreward.reward import HybridConfig
+    from memreward.training.session import train as run
+
+    base = HybridConfig.paper() if config.arm == "paper" else HybridConfig()
+    reward = Changes(HybridConfig, values_of(of_reward, HybridConfig, source)).made(base)
+
+    def show(row: dict[str, Any]) -> None:
+        mean = row.get("reward")
+        steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
+
+    encoder = replace(Models(), encoder=config.encoder).load_encoder(steps)
+    return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show, say=output.note)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
+
+
+def _quiet() -> None:
+    """Keep bars and notices of the libraries out of ours."""
+    import logging
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    # transformers 5 and TRL 1 call each other by names that transformers 6 will drop.
+    warnings.filterwarnings("ignore", category=FutureWarning)

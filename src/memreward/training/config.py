@@ -1,0 +1,73 @@
+"""What `memreward train` is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memreward.predict.config import PredictorConfig
+from memreward.training.settings import GrpoSettings
+from memreward.types import ConfigurationError
+from memreward.verify import VerifyConfig
+
+Arm = Literal["memreward", "paper", "oracle", "labelled", "majority", "majority+labels", "random", "format"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Which policy is trained on which questions, and what it is rewarded by.
+
+    Attributes:
+        model: Folder of a checkpoint, or its name on the hub.
+        output: Folder for memory, predictor, checkpoints, history and the trained policy.
+        questions: What to train on: benchmarks, files, and families of generated questions, each with ":COUNT" for a
+            sample of so many; none takes the questions of `experience`.
+        experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
+            questions first, and verifies them.
+        labels: Label budget in queries: a share up to 1, or a whole number above 1. The arm "oracle" labels all.
+        arm: What rewards: this project's reward; the paper's; ground truth for all questions; ground truth, on the
+            labelled questions alone; agreement inside the group; agreement, and ground truth where there is a label;
+            chance; the form of the answer.
+        encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
+        templates: Folder with prompt templates of one's own; "" for the shipped ones.
+        keep_checkpoints: Newest checkpoints to keep.
+        grpo: The training itself.
+        predictor: The predictor of the arm "memreward".
+        verify: The verifiers.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    model: str = ""
+    output: str = ""
+    questions: tuple[str, ...] = ()
+    experience: tuple[str, ...] = ()
+    labels: float = 0.2
+    arm: Arm = "memreward"
+    encoder: str = "all-MiniLM-L6-v2"
+    templates: str = ""
+    keep_checkpoints: int = 2
+    grpo: GrpoSettings = field(default_factory=GrpoSettings)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+
+    def __post_init__(self) -> None:
+        if not self.labels > 0 or (self.labels > 1 and self.labels != int(self.labels)):
+            raise ConfigurationError(f"labels={self.labels} must be a share in (0, 1], or a whole number above 1")
+        if self.keep_checkpoints < 1:
+            raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
+
+    def check_complete(self) -> None:
+        """Refuse a configuration that leaves out what has no default.
+
+        Raises:
+            ConfigurationError: model, output or questions are missing.
+        """
+        for name in ("model", "output"):
+            if not getattr(self, name):
+                raise ConfigurationError(f"{name} is missing: give --{name}, or {name} = ... in the configuration file")
+        if not (self.questions or self.experience):
+            raise ConfigurationError(
+                "there is nothing to train on: name --questions, or rollout files of the policy by --experience"
+            )

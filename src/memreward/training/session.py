@@ -1,0 +1,125 @@
+"""A training from its configuration to the trained policy, which goes on where an earlier one was interrupted."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from memreward.integrations.trl import questions
+from memreward.reward.hybrid import HybridConfig
+from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
+from memreward.training.config import TrainConfig
+from memreward.training.history import Row, history
+from memreward.training.interrupt import Interruption
+from memreward.training.prepare import Progress, prepare
+from memreward.training.run import make_trainer
+from memreward.types import ConfigurationError, Encoder, StoreError
+
+POLICY = "policy"
+"""Folder of the trained policy inside the output."""
+_RECORD = "config.json"
+_MAY_CHANGE = {"output", "keep_checkpoints", "grpo.steps", "grpo.save_every", "grpo.log_every", "grpo.device"}
+_NEWEST = 10
+_PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
+
+
+def train(
+    config: TrainConfig,
+    *,
+    reward: HybridConfig | None = None,
+    encoder: str | Encoder | None = None,
+    progress: Progress = lambda stage, done, of: None,  # noqa: ARG005
+    on_row: Callable[[Row], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+) -> dict[str, Any]:
+    """Train, or go on training, as configured.
+
+    Args:
+        config: What to train.
+        reward: Settings of the reward; None takes those of the arm.
+        encoder: In place of `config.encoder`.
+        progress: Told of a stage before training, what is done and of how much.
+        on_row: Told of each logged step.
+        say: Told that an interrupt is heeded.
+
+    Returns:
+        Output, steps, mean reward of the newest logged steps, labelled queries and ledger totals, as JSON values.
+
+    Raises:
+        ConfigurationError: the output was begun with other settings.
+        KeyboardInterrupt: somebody interrupted; a checkpoint was written.
+        MemRewardError: a question file, model, budget or setting cannot be used.
+    """
+    config.check_complete()
+    folder = Path(config.output)
+    args = config.grpo.to_trl(folder)
+    with args.main_process_first(local=False):
+        _record(folder, config, reward)
+        prepared = prepare(config, reward, encoder or config.encoder, progress)
+        checkpoint = resume_from(folder, prepared.reward)
+    done = 0 if checkpoint is None else step_of_checkpoint(checkpoint)
+    if done < config.grpo.steps:
+        interruption = Interruption()
+        trainer = make_trainer(
+            config.model,
+            None,
+            prepared.reward,
+            questions(prepared.groups, templates=config.templates),
+            config.grpo,
+            folder,
+            callbacks=[interruption.callback()],
+            on_row=on_row,
+        )
+        trainer.add_callback(keeper(folder, prepared.reward, config.keep_checkpoints))
+        with interruption.heeded(say):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if interruption.requested:
+            raise KeyboardInterrupt
+        trainer.save_model(str(folder / POLICY))
+    rows = [row["reward"] for row in history(folder)[-_NEWEST:] if row.get("reward") is not None]
+    return {
+        "output": folder,
+        "policy": folder / POLICY,
+        "steps": max(done, config.grpo.steps),
+        "reward": sum(rows) / len(rows) if rows else None,
+        "questions": len(prepared.groups),
+        "labelled_queries": len(prepared.labelled),
+        "alarms": len(prepared.reward.monitor.alarms),
+        "ledger": prepared.memory.ledger.totals(),
+    }
+
+
+def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None) -> None:
+    """Write what is asked for and the versions, or refuse to go on with what was begun differently."""
+    path = folder / _RECORD
+    settings = {**asdict(config), "reward": None if reward is None else asdict(reward)}
+    asked: dict[str, Any] = json.loads(json.dumps(settings))
+    if path.exists():
+        try:
+            begun = dict(_flat(json.loads(path.read_text(encoding="utf-8"))["settings"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{path} cannot be read ({error!r}): restore it, or choose another output") from error
+        for name, value in _flat(asked):
+            if name not in _MAY_CHANGE and begun.get(name, value) != value:
+                raise ConfigurationError(
+                    f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r}: go on as it was begun, or "
+                    "choose another output"
+                )
+    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.partial")
+    unfinished.write_text(json.dumps({"settings": asked, "versions": versions}, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
