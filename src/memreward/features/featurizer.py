@@ -68,10 +68,14 @@ class Featurizer:
     ) -> None:
         self.encoder, self.reader, self.runner = encoder, reader, runner
 
-    def features(self, rollouts: Sequence[Rollout]) -> Features:
+    def features(self, rollouts: Sequence[Rollout], weights: Sequence[float] | None = None) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
 
         Texts are the query's, the thinking's and the answer's. The result for a query depends on no other query.
+
+        Args:
+            rollouts: Any number.
+            weights: (n,) how much each counts in the evidence of its pool, see `compute_evidence`; None is 1 for all.
         """
         queries = {rollout.query.id: rollout.query for rollout in rollouts}
         thinking, answers, texts = self._encode(
@@ -79,7 +83,7 @@ class Featurizer:
         )
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
-        evidence = compute_evidence(rollouts, thinking, behaviours)
+        evidence = compute_evidence(rollouts, thinking, behaviours, weights)
         names, values, hidden = evidence.names, evidence.values, None
         if self.reader is not None:
             reading = self.reader.read(rollouts)

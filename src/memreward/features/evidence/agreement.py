@@ -14,17 +14,18 @@ def agreement_signals(pools: Pools) -> dict[str, Column]:
     return {
         "agreement_share": votes / pools.size,
         "agreement_relative": ratio(votes, top),
-        "agreement_plurality": np.where(top > 0, votes == top, np.nan),
+        "agreement_plurality": np.where(top > 0, np.isclose(votes, top), np.nan),
         "cluster_count": pools.total(_share_of_own_cluster(pools)),
         "cluster_entropy": _cluster_entropy(pools),
-        "pool_size_log": np.log(pools.size),
+        "pool_size_log": np.log(np.where(pools.size > 0, pools.size, 1.0)),
     }
 
 
 def weighted_votes(pools: Pools, weight: Column) -> Column:
     """(n,) share of the pool's weight that stands behind an equivalent answer; NaN where the pool has no weight.
 
-    A rollout whose weight is NaN has no vote; one without an answer votes for nothing, and has 0.
+    A rollout whose weight is NaN has no vote; one without an answer votes for nothing, and has 0. What a rollout counts
+    for its pool multiplies its weight.
     """
     return ratio(pools.cluster_total(weight), pools.total(weight))
 

@@ -39,6 +39,7 @@ def compute_evidence(
     rollouts: Sequence[Rollout],
     thinking_vectors: FloatArray | None = None,
     behaviours: Behaviours | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
@@ -50,9 +51,12 @@ def compute_evidence(
         thinking_vectors: (n, d) unit vectors of the thinkings; without them the semantic signals are NaN.
         behaviours: What each solution did when it was run, None for a rollout that was not. With them, equivalent
             answers of code are equal behaviour, and the signals of running are added; without, nothing is run.
+        weights: (n,) how much each rollout counts in what others of its pool are compared with, at least 0: 0 is as if
+            it were not there. Its own signals do not change. None is 1 for all.
 
     Raises:
-        ConfigurationError: if `thinking_vectors` or `behaviours` does not have one entry per rollout.
+        ConfigurationError: if `thinking_vectors`, `behaviours` or `weights` does not have one entry per rollout, or a
+            weight is negative or not finite.
     """
     if thinking_vectors is not None and len(thinking_vectors) != len(rollouts):
         raise ConfigurationError(
@@ -61,8 +65,11 @@ def compute_evidence(
         )
     if behaviours is not None and len(behaviours) != len(rollouts):
         raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts: pass one per rollout")
-    compared = None if behaviours is None else Comparison.of(rollouts, behaviours)
-    pools = Pools.of(rollouts, None if compared is None else compared.keys)
+    counted = np.ones(len(rollouts)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if counted.shape != (len(rollouts),) or not (np.isfinite(counted) & (counted >= 0)).all():
+        raise ConfigurationError(f"weights must be {len(rollouts)} finite numbers of at least 0, one per rollout")
+    compared = None if behaviours is None else Comparison.of(rollouts, behaviours, counted)
+    pools = Pools.of(rollouts, None if compared is None else compared.keys, counted)
     columns = (
         agreement_signals(pools)
         | text_signals(pools)

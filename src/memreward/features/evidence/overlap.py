@@ -16,7 +16,8 @@ from memreward.types import IntArray
 class Overlap:
     """Overlap of n rollouts with the others of their pools; each in [0, 1], NaN alone in the pool.
 
-    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little.
+    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little. Where rollouts
+    are weighted, m, f and the means over the others are.
 
     Attributes:
         precision: Mean over the others of the weighted share of this rollout's parts that they have too.
@@ -36,22 +37,23 @@ def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
     n = len(parts)
     owner = _owners(parts)
     part = _index_in_pool(pools.group[owner], _flat(parts))
-    frequency = np.bincount(part)[part].astype(np.float64)
-    weight = np.log((pools.size[owner] + 1) / frequency)
+    counted = pools.weight[owner]
+    frequency = bin_totals(part, counted)[part]
+    weight = np.log((pools.size[owner] + 1) / np.where(frequency > 0, frequency, 1.0))
     mass = _per_rollout(owner, weight, n)
     norm = np.sqrt(_per_rollout(owner, weight**2, n))
     filled = (mass > 0).astype(np.float64)
-    filled_others = pools.total(filled) - filled
+    filled_others = pools.total(filled) - filled * pools.weight
 
     def among_others(value: Column) -> Column:
         """(parts,) sum of `value` over the other rollouts of the pool that have the part."""
-        return bin_totals(part, value)[part] - value
+        return bin_totals(part, value * counted)[part] - value * counted
 
-    in_cluster = _frequency_in_cluster(pools.cluster[owner], part)
-    allies = np.maximum(pools.cluster_size, 1)
+    in_cluster = _frequency_in_cluster(pools.cluster[owner], part, counted)
+    allies = np.where(pools.cluster >= 0, pools.cluster_size, pools.weight)
     unit = weight / norm[owner]
     return Overlap(
-        precision=ratio(_per_rollout(owner, weight * (frequency - 1), n), mass * (pools.size - 1)),
+        precision=ratio(_per_rollout(owner, weight * (frequency - counted), n), mass * (pools.size - pools.weight)),
         recall=ratio(_per_rollout(owner, among_others(weight / mass[owner]), n), filled_others),
         cosine=ratio(_per_rollout(owner, unit * among_others(unit), n), filled_others),
         rival_precision=ratio(_per_rollout(owner, weight * (frequency - in_cluster), n), mass * (pools.size - allies)),
@@ -68,10 +70,11 @@ def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | 
     )
     part, item = index[: len(owner)], index[len(owner) :]
     n_indices = int(index.max(initial=-1)) + 1
-    having = np.bincount(part, minlength=n_indices)[item]
+    having = np.bincount(part, pools.weight[owner], n_indices)[item]
     itself = np.isin(asking * n_indices + item, owner * n_indices + part)
     out = np.full(len(items), np.nan)
-    out[asking] = ratio((having - itself).astype(np.float64), pools.size[asking] - 1)
+    own = pools.weight[asking]
+    out[asking] = ratio(having - itself * own, pools.size[asking] - own)
     return out
 
 
@@ -94,8 +97,8 @@ def _index_in_pool(group: IntArray, part: Parts) -> IntArray:
     return np.asarray(np.unique(group * n_parts + code, return_inverse=True)[1], dtype=np.int64)
 
 
-def _frequency_in_cluster(cluster: IntArray, part: IntArray) -> Column:
-    """(parts,) how many rollouts with an equivalent answer have the part; the rollout alone where it has no answer."""
+def _frequency_in_cluster(cluster: IntArray, part: IntArray, counted: Column) -> Column:
+    """(parts,) weight of those with an equivalent answer that have the part; the rollout's own without an answer."""
     n_parts = int(part.max(initial=-1)) + 1
     index = np.unique(cluster * n_parts + part, return_inverse=True)[1]
-    return np.where(cluster >= 0, np.bincount(index)[index], 1.0)
+    return np.where(cluster >= 0, bin_totals(index, counted)[index], counted)
