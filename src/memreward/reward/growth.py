@@ -4,7 +4,8 @@ The rule of retirement. Nothing is ever deleted: the ledger's entries refer to r
 What is retired is no longer read:
 
 - Agreement of a query is taken over its newest `PredictorConfig.recent` rollouts in memory, of these those that are at
-  most `max_age` steps old. Rollouts from before training count as sampled at step 0.
+  most `max_age` steps old, each with half the weight of one that is `half_life` steps younger. Rollouts from before
+  training count as sampled at step 0.
 - Calibration, threshold, lambda and rates are those of the newest `window` labelled rollouts, each predicted blind.
 - A refresh trains on the newest `keep` rollouts of each labelled query.
 """
@@ -20,7 +21,7 @@ from memreward.predict.graph_predictor import GraphPredictor
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor, label_array
 from memreward.reward.live import BEFORE_TRAINING, BlindRow
 from memreward.reward.rows import step_of
-from memreward.types import ConfigurationError, Label, LabelError, Rollout
+from memreward.types import ConfigurationError, Features, Label, LabelError, Rollout
 
 TRAINING = "training"
 """The ledger's name for ground truth that rewards labelled queries, and so measures, calibrates and refreshes the
@@ -35,6 +36,8 @@ class GrowthConfig:
         grow: Let the rollouts of unlabelled queries enter memory (those of labelled ones always do, since the ledger
             names them), and pool a query's rollouts with those that training sampled earlier.
         max_age: Steps after which a rollout leaves its query's pool; 0 is never.
+        half_life: Steps in which the weight of a rollout in the evidence of its pool (agreement and what else it is
+            compared with) halves; 0 weighs all alike. Its own signals do not change.
         recalibrate: Fit calibration and threshold anew at every step, on labelled rollouts predicted blind.
         window: Labelled rollouts, at most, that calibration, threshold and lambda are fitted on.
         fewest: Labelled queries below which the predictor's own calibration stands.
@@ -50,6 +53,7 @@ class GrowthConfig:
 
     grow: bool = True
     max_age: int = 0
+    half_life: float = 0.0
     recalibrate: bool = True
     window: int = 2048
     fewest: int = 20
@@ -63,7 +67,7 @@ class GrowthConfig:
         for name, least in (("window", 1), ("rates_over", 1), ("keep", 1), ("fewest", 2), ("refresh_after", 1)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be at least {least}")
-        for name in ("max_age", "refresh_every", "refresh_drop"):
+        for name in ("max_age", "half_life", "refresh_every", "refresh_drop"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be at least 0; 0 turns it off")
 
@@ -96,6 +100,14 @@ class FollowingPredictor(RewardPredictor):
         earlier = super().pool(rollouts)[len(rollouts) :]
         return [*rollouts, *(rollout for rollout in earlier if self._counts(rollout))]
 
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return what the network sees of `rollouts`, those of older policies weighing less in their pools."""
+        if not self.growth.half_life:
+            return super().features(rollouts)
+        sampled = np.array([step_of(rollout) or 0 for rollout in rollouts], np.float64)
+        newest = max(self.step, sampled.max(initial=0.0))
+        return self.featurizer.features(rollouts, 0.5 ** ((newest - sampled) / self.growth.half_life))
+
     def _counts(self, rollout: Rollout) -> bool:
         sampled = step_of(rollout)
         if not self.growth.grow:
@@ -110,7 +122,7 @@ class FollowingPredictor(RewardPredictor):
         rollouts, labels = self._labelled()
         if not rollouts:
             return []
-        values = self.model.predict(self.featurizer.features(rollouts)).value
+        values = self.model.predict(self.features(rollouts)).value
         known = zip(rollouts, values.tolist(), label_array(rollouts, labels).tolist(), strict=True)
         rows = [
             BlindRow(_step(r), r.query.id, r.query.domain, value, value >= self.threshold, verdict == 1)
@@ -129,7 +141,7 @@ class FollowingPredictor(RewardPredictor):
         if not rollouts:
             raise LabelError("memory holds no labelled rollout to train on: release or judge some")
         model = GraphPredictor(self.model.config, self.provenance.seed)
-        model.fit(self.featurizer.features(rollouts), label_array(rollouts, labels))
+        model.fit(self.features(rollouts), label_array(rollouts, labels))
         queries = len({rollout.query.id for rollout in rollouts})
         provenance = replace(self.provenance, labelled_queries=queries, labels=len(labels))
         made = RewardPredictor(self.memory, self.featurizer, model, provenance)

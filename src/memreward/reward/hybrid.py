@@ -17,14 +17,15 @@ from memreward.memory import Budget
 from memreward.predict.metrics import advantages
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor
 from memreward.reward.debias import DebiasConfig, Floats, debiased_advantages
-from memreward.reward.growth import TRAINING, GrowthConfig
+from memreward.reward.growth import GrowthConfig
 from memreward.reward.live import BlindRow
 from memreward.reward.live_predictor import LivePredictor
 from memreward.reward.monitor import Alarm, MonitorConfig, RewardMonitor
 from memreward.reward.ranks import decide_together
 from memreward.reward.rows import Row, query_of, rollout_of, rows_of
 from memreward.reward.shaping import ShapingConfig
-from memreward.types import Claim, DataError, Group, MemRewardError, Query, Rollout, StoreError, Truth
+from memreward.reward.truth import GroundTruth, groups_of
+from memreward.types import DataError, MemRewardError, Query, Rollout, StoreError
 from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class HybridReward:
         on_alarm: Called when predicted and true reward part.
 
     Attributes:
+        truth: Who is labelled, and judges it.
         live: The predictor, and what labelled queries have said of it since training began.
         monitor: Predicted and true reward on labelled queries over time.
         failures: Counts by reason.
@@ -119,15 +121,13 @@ class HybridReward:
         self.live = LivePredictor(predictor, self.config.growth, self.config.shaping)
         if labelled is None:
             labelled = (label.query_id for label in self.memory.ledger.labels(WARMUP))
-        self.labelled = frozenset(labelled)
-        self.budget, self.verifiers = budget, verifiers or Verifiers()
+        self.truth = GroundTruth(self.memory, labelled, budget=budget, verifiers=verifiers)
         self.monitor = RewardMonitor(self.config.monitor, on_alarm)
         self.failures: Counter[str] = Counter()
         self.coefficient = float("nan")
         self.stop_requested = False
         self._rows_seen = 0
         self._queries: dict[str, Query] = {}
-        self._references: dict[str, str] = {}
 
     def __call__(
         self,
@@ -269,37 +269,20 @@ class HybridReward:
 
     def _judge(self, decided: list[_Decided], rows: list[Row]) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
-        reachable = [one for one in decided if one.rollout.query.id in self.labelled]
+        reachable = [one for one in decided if one.rollout.query.id in self.truth.labelled]
+        entering = decided if self.config.growth.grow else reachable
         try:
-            self.memory.add(_groups(decided if self.config.growth.grow else reachable, rows))
-            self._release({one.rollout.query.id for one in reachable})
-            for one in reachable:
-                one.labelled = one.rollout.query.id in self._references
-            self._verify([one for one in reachable if one.labelled])
+            self.memory.add(groups_of([one.rollout for one in entering], [rows[one.row].reference for one in entering]))
+            judged = self.truth.judge([one.rollout for one in reachable])
         except Exception as error:
+            # No verdict without an entry in the ledger, and no prediction in its place.
             reason = self._failed(error)
-            for one in reachable:  # no verdict without an entry in the ledger, and no prediction in its place
+            for one in reachable:
                 one.labelled, one.correct, one.reason = True, None, reason
-
-    def _release(self, query_ids: set[str]) -> None:
-        new = sorted(query_ids - self._references.keys())
-        if new:
-            self._references.update(self.memory.ledger.release_references(new, use=TRAINING, budget=self.budget))
-
-    def _verify(self, labelled: list[_Decided]) -> None:
-        claims = [Claim(one.rollout, self._references[one.rollout.query.id]) for one in labelled]
-        verdicts = self.verifiers.verify(claims)
-        by_domain: dict[Any, dict[str, dict[str, bool]]] = {}
-        for one, verdict in zip(labelled, verdicts, strict=True):
-            if verdict.correct is not None:
-                by_query = by_domain.setdefault(one.rollout.query.domain, {})
-                by_query.setdefault(one.rollout.query.id, {})[one.rollout.id] = verdict.correct
-        for domain, found in by_domain.items():
-            source = self.verifiers.of(domain).name
-            self.memory.ledger.judge_all(found, source=source, use=TRAINING, budget=self.budget)
-        for one, verdict in zip(labelled, verdicts, strict=True):
-            one.correct = verdict.correct
-            if verdict.correct is None:
+            return
+        for one, verdict in zip(reachable, judged, strict=True):
+            one.labelled, one.correct = verdict.labelled, verdict.correct
+            if verdict.labelled and verdict.correct is None:
                 one.reason = self._noted(f"cannot verify: {verdict.reason}")
 
     def _learn(self, step: int, decided: list[_Decided]) -> None:
@@ -369,22 +352,3 @@ class HybridReward:
             _LOGGER.warning("no reward: %s", reason, exc_info=error)
         self.failures[reason] += 1
         return reason
-
-
-def _groups(decided: Sequence[_Decided], rows: Sequence[Row]) -> list[Group]:
-    """The rollouts by query, with the references of the data set, sealed."""
-    by_query: dict[str, list[_Decided]] = {}
-    for one in decided:
-        by_query.setdefault(one.rollout.query.id, []).append(one)
-    return [
-        Group(
-            members[0].rollout.query,
-            tuple(one.rollout for one in members),
-            Truth(_reference([rows[one.row] for one in members])),
-        )
-        for members in by_query.values()
-    ]
-
-
-def _reference(rows: Sequence[Row]) -> str | None:
-    return next((row.reference for row in rows if isinstance(row.reference, str)), None)
