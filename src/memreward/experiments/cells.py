@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -96,16 +95,6 @@ def run_cell(cell: Cell) -> Outcome:
     values[~labelled] = predictor.predict(subset(features, ~labelled)).value
     threshold = float(getattr(predictor, "threshold", 0.5))
     return Outcome(values, threshold, time.perf_counter() - started)
-
-
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent process, and keep to one core: the cells themselves run side by side."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    threadpool_limits(1)
-    # Libraries that are not loaded yet read this when they are.
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 
 def save_features(features: Features, path: Path) -> None:

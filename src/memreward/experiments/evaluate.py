@@ -8,17 +8,12 @@ for measuring, after everything is predicted.
 from __future__ import annotations
 
 import math
-import os
 import platform
-import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,9 +28,10 @@ from memreward.experiments.cells import (
     hash_features,
     run_cell,
     save_features,
-    start_worker,
 )
-from memreward.experiments.results import MEAN, EvaluationResult, Figure, Row
+from memreward.experiments.results import MEAN, EvaluationResult, Row
+from memreward.experiments.tables import Figure
+from memreward.experiments.workers import Submit, worker_processes
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.metrics import (
     BINS,
@@ -50,7 +46,7 @@ from memreward.predict.metrics import (
     roc_curve,
 )
 from memreward.predict.subset import vote_share
-from memreward.types import ConfigurationError, DataError, Features, Group, MemRewardError, Rollout, content_hash
+from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
 PACKAGES = ("memreward", "numpy", "scikit-learn", "torch", "torch-geometric", "sentence-transformers")
@@ -136,7 +132,7 @@ def evaluate(
     averaged = _checked_means(files, means)
     _check_references(settings, predictors)
     told = progress or _silent
-    with tempfile.TemporaryDirectory(prefix="memreward-") as scratch, _workers(settings.workers) as submit:
+    with tempfile.TemporaryDirectory(prefix="memreward-") as scratch, worker_processes(settings.workers) as submit:
         kept = Path(out) if out is not None else Path(scratch)
         kept.mkdir(parents=True, exist_ok=True)
         pools = [
@@ -339,62 +335,6 @@ def _without_memory(group: Group, count: int) -> Group:
     )
 
 
-Submit = Callable[[Cell], "Future[Outcome]"]
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[Submit]:
-    processes = count or len(
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    if processes == 1:
-        yield _run_here
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
-
-        def submit(cell: Cell) -> Future[Outcome]:
-            with _interrupts_held():
-                return executor.submit(run_cell, cell)
-
-        others = set(active_children())
-        try:
-            yield submit
-        except BrokenProcessPool as error:
-            raise MemRewardError(
-                "a worker process of the evaluation died (out of memory, or killed); finished cells are kept in the "
-                "output folder: run the same command again, with fewer workers"
-            ) from error
-        except KeyboardInterrupt:
-            # What a worker has not finished is lost anyway, and may take long.
-            for process in set(active_children()) - others:
-                process.terminate()
-            raise
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, which the terminal sends to all: this process alone acts on it.
-
-    A process inherits the blocked signal; here it is delivered at the end of the block.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _run_here(cell: Cell) -> Future[Outcome]:
-    future: Future[Outcome] = Future()
-    future.set_result(run_cell(cell))
-    return future
-
-
 def _run(
     splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, submit: Submit, told: Progress
 ) -> dict[tuple[int, str], Outcome]:
@@ -416,7 +356,7 @@ def _run(
                 outcomes[index, name] = Outcome.load(path)
                 told("predicting", len(outcomes), total)
                 continue
-            future = submit(cell)
+            future = submit(run_cell, cell)
             running[future] = (index, name, path)
             if future.done():
                 keep(future)

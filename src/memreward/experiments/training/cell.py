@@ -1,0 +1,213 @@
+"""Train one arm once, and measure it: what the policy gets right, and how good its rewards were."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from memreward.features.cache import default_cache_folder
+from memreward.integrations.trl import questions
+from memreward.policy.settings import SamplingConfig
+from memreward.predict.metrics import evaluate_predictions
+from memreward.testbed import start as testbed
+from memreward.testbed.measure import accuracy, judge_groups, mean_by_domain, sample_groups
+from memreward.testbed.policy import load_policy
+from memreward.testbed.start import LONGEST, Start
+from memreward.training.arms import ARMS
+from memreward.training.config import TrainConfig
+from memreward.training.history import history
+from memreward.training.prepare import prepare
+from memreward.training.run import make_trainer
+from memreward.training.settings import GrpoSettings
+from memreward.types import Claim, Group, Rollout
+from memreward.verify import VerdictCache, Verifiers
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+START = "start"
+"""In place of an arm: the policy before training."""
+_PARTS = {TEST: testbed.TEST, FOREIGN: testbed.FOREIGN}
+_OUTCOME = "outcome.json"
+_LOGGED = ("truth", "predicted", "abstained", "seconds", "threshold", "lambda", "gap", "alarm")
+_RATES = ("tpr", "fpr", "j")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: everything that a process needs.
+
+    Attributes:
+        start: Folder of the starting point.
+        arm: Name of the arm, or `START`.
+        labels: Share of the training questions that is labelled.
+        seed: Of the draw of labels, of sampling and of the order of the questions.
+        grpo: The training.
+        encoder: Name of the encoder.
+        answers: Answers sampled for each held-out question.
+        measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
+    """
+
+    start: Path
+    arm: str
+    labels: float
+    seed: int
+    grpo: GrpoSettings
+    encoder: str
+    answers: int
+    measure_every: int
+
+    @property
+    def name(self) -> str:
+        """Names its folder."""
+        return f"{self.arm}_{self.labels:g}_{self.seed}"
+
+
+def run_cell(cell: Cell, folder: Path) -> Outcome:
+    """Train and measure, unless the folder holds the outcome already."""
+    done = folder / _OUTCOME
+    if done.exists():
+        return Outcome.load(done)
+    # What an interrupted training left is a few minutes' work; beginning anew is the simpler way to the same end.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    outcome = _measured_start(cell) if cell.arm == START else _trained(cell, folder)
+    outcome.save(done)
+    return outcome
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the folder of a cell holds its outcome."""
+    return (folder / _OUTCOME).exists()
+
+
+def _measured_start(cell: Cell) -> Outcome:
+    measure = _Measure(cell)
+    return Outcome(START, 0.0, cell.seed, measure(*load_policy(Start(cell.start).policy)), measure.domains)
+
+
+def _trained(cell: Cell, folder: Path) -> Outcome:
+    started = time.monotonic()
+    start, measure = Start(cell.start), _Measure(cell)
+    config = TrainConfig(
+        model=str(start.policy),
+        output=str(folder),
+        experience=(str(start.experience),),
+        labels=cell.labels,
+        arm=cell.arm,
+        encoder=cell.encoder,
+        grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
+    )
+    prepared = prepare(config, None, cell.encoder, _silent)
+    rewarded = _Rewarded(prepared.reward)
+    prepared.reward.observer = rewarded.see
+    model, tokenizer = load_policy(start.policy)
+    asked = questions(prepared.groups)
+    curve: list[dict[str, Any]] = []
+    trainer = make_trainer(
+        model, tokenizer, prepared.reward, asked, config.grpo, folder, callbacks=[_measuring(cell, measure, curve)]
+    )
+    trainer.train()
+    seconds = time.monotonic() - started
+    final = measure(model, tokenizer)
+    curve.append({"step": cell.grpo.steps, **measure.by_domain(final)})
+    references = {group.query.id: group.truth.reference or "" for group in start.groups(testbed.EXPERIENCE)}
+    steps = _joined(history(folder), rewarded.judged(references, measure.verifiers))
+    arm = ARMS[cell.arm]
+    labels = {"all": 1.0, "share": cell.labels, "none": 0.0}[arm.labels]
+    ledger = prepared.memory.ledger.totals()
+    return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
+
+
+class _Measure:
+    """Samples answers to the held-out questions and judges them."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.sampling = SamplingConfig(cell.arm, cell.answers, 1.0, 1.0, LONGEST, cell.seed)
+        self.verifiers = Verifiers(cache=VerdictCache(default_cache_folder()))
+        self.parts = {part: Start(cell.start).groups(file) for part, file in _PARTS.items()}
+        self.domains = {group.query.id: group.query.domain for part in self.parts.values() for group in part}
+
+    def __call__(self, model: Any, tokenizer: Any) -> dict[str, dict[str, float]]:
+        return {part: self._accuracy(model, tokenizer, groups) for part, groups in self.parts.items()}
+
+    def _accuracy(self, model: Any, tokenizer: Any, groups: Sequence[Group]) -> dict[str, float]:
+        return accuracy(judge_groups(sample_groups(model, tokenizer, groups, self.sampling), self.verifiers))
+
+    def by_domain(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        return {part: mean_by_domain(by_query, self.domains) for part, by_query in measured.items()}
+
+
+def _measuring(cell: Cell, measure: _Measure, curve: list[dict[str, Any]]) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class Measuring(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+            step = state.global_step
+            if cell.measure_every and step % cell.measure_every == 0 and step < cell.grpo.steps:
+                curve.append({"step": step, **measure.by_domain(measure(given["model"], given["processing_class"]))})
+
+    return Measuring()
+
+
+class _Rewarded:
+    """Keeps what was rewarded, to hold it against ground truth after training."""
+
+    def __init__(self, reward: Any) -> None:
+        self.reward = reward
+        self.steps: list[tuple[Sequence[Rollout], Sequence[float | None]]] = []
+
+    def see(self, rollouts: Sequence[Rollout], rewards: Sequence[float | None]) -> None:
+        self.steps.append((rollouts, rewards))
+
+    def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> list[dict[str, float]]:
+        return [self._figures(rollouts, rewards, references, verifiers) for rollouts, rewards in self.steps]
+
+    def _figures(
+        self,
+        rollouts: Sequence[Rollout],
+        rewards: Sequence[float | None],
+        references: Mapping[str, str],
+        verifiers: Verifiers,
+    ) -> dict[str, float]:
+        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in rollouts])
+        correct = np.array([verdict.correct is True for verdict in verdicts], np.int8)
+        values = np.array([np.nan if reward is None else reward for reward in rewards])
+        group = np.unique([rollout.query.id for rollout in rollouts], return_inverse=True)[1]
+        found = evaluate_predictions(values, correct, group, gate=0.0).to_dict()
+        return {
+            "reward_accuracy": found["accuracy"],
+            "group_auc": found["group_auc"],
+            "advantage_cosine": found["advantage_cosine"],
+        }
+
+
+def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """One record a step; what was logged and what was found afterwards come in the same order."""
+    joined = []
+    for row, found in zip(rows, judged, strict=True):
+        own = {name: row[f"memreward/{name}"] for name in _LOGGED if f"memreward/{name}" in row}
+        own |= {name: row[f"memreward/all/{name}"] for name in _RATES if f"memreward/all/{name}" in row}
+        figures = {name: None if np.isnan(value) else round(float(value), 5) for name, value in found.items()}
+        joined.append({"step": row["step"], "reward": row.get("reward"), **figures, **own})
+    return joined
+
+
+def _silent(*_: object) -> None:
+    """Nobody watches a process of its own; the parent shows the cells."""
+
+
+Run = Callable[[Cell, Path], Outcome]
+
+
+def describe(cell: Cell) -> str:
+    """Return the cell as JSON, to tell cells of other settings from this one."""
+    return json.dumps({**vars(cell), "start": str(cell.start), "grpo": vars(cell.grpo) | {"lora": None}}, default=str)

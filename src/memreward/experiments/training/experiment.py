@@ -1,0 +1,125 @@
+"""All arms from one starting policy: over label shares and seeds, in processes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from memreward.experiments.training.cell import START, Cell, describe, is_done, run_cell
+from memreward.experiments.training.outcome import Outcome
+from memreward.experiments.workers import worker_processes
+from memreward.features.cache import default_cache_folder
+from memreward.testbed.start import LONGEST, Start, StartConfig, make_start
+from memreward.training.arms import ARMS, arm_named
+from memreward.training.settings import GrpoSettings
+from memreward.types import ConfigurationError, content_hash
+
+Progress = Callable[[str, int, int], None]
+
+TESTBED = GrpoSettings(
+    steps=150,
+    groups_per_step=8,
+    rollouts=8,
+    max_new_tokens=LONGEST,
+    learning_rate=2e-4,
+    kl=0.0,
+    save_every=0,
+)
+"""Settings that train the embedded policy within minutes; tuned before arms were compared."""
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """What is compared.
+
+    Attributes:
+        arms: Names of arms (`memreward.training.arms`).
+        labels: Shares of the training questions that are labelled.
+        seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
+        workers: Processes; 0 takes one a core, 1 runs in this process.
+        encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
+        answers: Answers sampled for each held-out question, at temperature 1.
+        measure_every: Steps between two measurements of the policy on held-out questions; 0 measures in the end alone.
+        start: Questions and starting policy.
+        grpo: The training; its seed is not used.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    arms: tuple[str, ...] = tuple(ARMS)
+    labels: tuple[float, ...] = (0.2,)
+    seeds: int = 5
+    workers: int = 0
+    encoder: str = "all-MiniLM-L6-v2"
+    answers: int = 4
+    measure_every: int = 50
+    start: StartConfig = field(default_factory=StartConfig)
+    grpo: GrpoSettings = TESTBED
+
+    def __post_init__(self) -> None:
+        for name in self.arms:
+            arm_named(name)
+        if not self.arms or not self.labels or not all(0 < share < 1 for share in self.labels):
+            raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
+        if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:
+            raise ConfigurationError("seeds and answers must be at least 1, workers and measure_every at least 0")
+
+
+def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[Outcome]:
+    """Train every arm at every share with every seed; trainings that `out` holds already are taken over.
+
+    Args:
+        config: What is compared.
+        out: Folder for the trainings.
+        progress: Told of a stage, what is done and of how much.
+        start: Folder of the starting point, made there where it is missing; None keeps it in the cache.
+
+    Returns:
+        The outcomes, the policy before training among them, by seed.
+
+    Raises:
+        ConfigurationError: `start` was made with other settings.
+        StoreError: a folder cannot be written, or an outcome not read.
+        MemRewardError: a worker process died.
+    """
+    begun = make_start(config.start, start or _cached_start(config.start), progress)
+    cells = list(_cells(config, begun))
+    folders = [out / "cells" / f"{cell.name}_{content_hash(describe(cell))[:8]}" for cell in cells]
+    outcomes: dict[int, Outcome] = {}
+    with worker_processes(config.workers) as submit:
+        # What is there already is only read, and not worth a process.
+        ready = [i for i, folder in enumerate(folders) if is_done(folder)]
+        outcomes.update({i: run_cell(cells[i], folders[i]) for i in ready})
+        progress("training", len(outcomes), len(cells))
+        running: dict[Future[Outcome], int] = {}
+        for i, (cell, folder) in enumerate(zip(cells, folders, strict=True)):
+            if i not in outcomes:
+                running[submit(run_cell, cell, folder)] = i
+        for future in as_completed(list(running)):
+            outcomes[running[future]] = future.result()
+            progress("training", len(outcomes), len(cells))
+    return [outcomes[i] for i in range(len(cells))]
+
+
+def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
+    """Seed by seed, so that an interrupted experiment has compared all arms on the first seeds."""
+    for seed in range(config.seeds):
+        yield _cell(config, start, START, 0.0, seed)
+        for number, share in enumerate(config.labels):
+            for name in config.arms:
+                # Arms that read all labels or none are the same at every share.
+                if ARMS[name].labels == "share" or number == 0:
+                    yield _cell(config, start, name, share if ARMS[name].labels == "share" else 0.0, seed)
+
+
+def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
+    debiased = arm != START and ARMS[arm].debias
+    grpo = replace(config.grpo, scale_rewards="none") if debiased else config.grpo
+    return Cell(start.folder, arm, share or 1.0, seed, grpo, config.encoder, config.answers, config.measure_every)
+
+
+def _cached_start(config: StartConfig) -> Path:
+    return default_cache_folder() / "testbed" / content_hash(repr(config))[:12]

@@ -1,0 +1,337 @@
+"""Questions of three domains that a tiny policy can answer, and demonstrations that teach it to err.
+
+Each kind of question has a right rule and a wrong one that people know: adding before multiplying, dropping a carry,
+adding where "less than" is asked, taking the option below the right one, losing brackets in code. A share of the
+demonstrations follows the wrong rule, so that for some kinds the majority of the policy's answers is wrong, and a share
+has a random slip, so that others are noisy.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from memreward.types import Domain, Group, Query, Truth
+
+SLIPS = 0.3
+"""Share of demonstrations with one character of the working or the answer changed at random."""
+
+_LETTERS = "ABCD"
+_NAMES = "abcdkmnpqxyz"
+
+
+class Exercise(NamedTuple):
+    """One question: its text, reference, the right completion and the one that follows the wrong rule."""
+
+    text: str
+    reference: str
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Questions that are alike but for their numbers and names.
+
+    Attributes:
+        name: Of the kind.
+        domain: Its domain.
+        wrong_share: Share of the demonstrations that follow the wrong rule.
+        make: Draws one.
+        foreign: Whether it is demonstrated but neither trained on nor tested in its domain: an out-of-domain kind.
+    """
+
+    name: str
+    domain: Domain
+    wrong_share: float
+    make: Callable[[random.Random], Exercise]
+    foreign: bool = False
+
+
+def _worked(question: str, right: Sequence[str], wrong: Sequence[str], reference: object, mistaken: object) -> Exercise:
+    """A question of arithmetic; the lines are the working."""
+    return Exercise(
+        question, str(reference), "\n".join([*right, f"#### {reference}"]), "\n".join([*wrong, f"#### {mistaken}"])
+    )
+
+
+def _without_carry(a: int, b: int) -> int:
+    return a + b - 10 if a % 10 + b % 10 >= 10 else a + b
+
+
+def _sum(rng: random.Random) -> Exercise:
+    a, b, c = rng.randint(12, 49), rng.randint(12, 49), rng.randint(2, 9)
+    first, mistaken = a + b, _without_carry(a, b)
+    return _worked(
+        f"What is {a}+{b}-{c}?",
+        [f"{a}+{b}={first}", f"{first}-{c}={first - c}"],
+        [f"{a}+{b}={mistaken}", f"{mistaken}-{c}={mistaken - c}"],
+        first - c,
+        mistaken - c,
+    )
+
+
+def _precedence(rng: random.Random) -> Exercise:
+    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
+    return _worked(
+        f"What is {a}+{b}*{c}?",
+        [f"{b}*{c}={b * c}", f"{a}+{b * c}={a + b * c}"],
+        [f"{a}+{b}={a + b}", f"{a + b}*{c}={(a + b) * c}"],
+        a + b * c,
+        (a + b) * c,
+    )
+
+
+def _brackets(rng: random.Random) -> Exercise:
+    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
+    return _worked(
+        f"What is ({a}+{b})*{c}?",
+        [f"{a}+{b}={a + b}", f"{a + b}*{c}={(a + b) * c}"],
+        [f"{b}*{c}={b * c}", f"{a}+{b * c}={a + b * c}"],
+        (a + b) * c,
+        a + b * c,
+    )
+
+
+def _product(rng: random.Random) -> Exercise:
+    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(11, 39)
+    return _worked(
+        f"What is {a}*{b}+{c}?",
+        [f"{a}*{b}={a * b}", f"{a * b}+{c}={a * b + c}"],
+        [f"{a}*{b}={a * b}", f"{a * b}+{c}={_without_carry(a * b, c)}"],
+        a * b + c,
+        _without_carry(a * b, c),
+    )
+
+
+def _precedence_of_minus(rng: random.Random) -> Exercise:
+    a, b, c = rng.randint(82, 99), rng.randint(2, 9), rng.randint(2, 9)
+    return _worked(
+        f"What is {a}-{b}*{c}?",
+        [f"{b}*{c}={b * c}", f"{a}-{b * c}={a - b * c}"],
+        [f"{a}-{b}={a - b}", f"{a - b}*{c}={(a - b) * c}"],
+        a - b * c,
+        (a - b) * c,
+    )
+
+
+def _choice(
+    rng: random.Random, question: str, right: tuple[str, int], wrong: tuple[str, int], others: Sequence[int]
+) -> Exercise:
+    """A question with four options; the working says what the option's value is."""
+    values = list(dict.fromkeys([right[1], wrong[1], *others]))
+    step = 1
+    while len(values) < len(_LETTERS):
+        if right[1] + step not in values:
+            values.append(right[1] + step)
+        step += 1
+    values = values[: len(_LETTERS)]
+    rng.shuffle(values)
+    asked = "\n".join([question, *(f"({letter}) {value}" for letter, value in zip(_LETTERS, values, strict=True))])
+    answer, mistaken = (_LETTERS[values.index(value)] for value in (right[1], wrong[1]))
+    return Exercise(asked, answer, f"{right[0]}={right[1]}\n#### {answer}", f"{wrong[0]}={wrong[1]}\n#### {mistaken}")
+
+
+def _less(rng: random.Random) -> Exercise:
+    a, b = rng.randint(21, 79), rng.randint(3, 9)
+    return _choice(
+        rng, f"Which number is {b} less than {a}?", (f"{a}-{b}", a - b), (f"{a}+{b}", a + b), [a - b + 10, a + b - 10]
+    )
+
+
+def _more(rng: random.Random) -> Exercise:
+    a, b = rng.randint(21, 79), rng.randint(3, 9)
+    right = a + b
+    slip = _without_carry(a, b) if _without_carry(a, b) != right else right + 10
+    return _choice(
+        rng, f"Which number is {b} more than {a}?", (f"{a}+{b}", right), (f"{a}+{b}", slip), [a - b, right + 1]
+    )
+
+
+def _digit_sum(rng: random.Random) -> Exercise:
+    a, b = rng.randint(2, 9), rng.randint(3, 9)
+    return _choice(
+        rng, f"What is the digit sum of {a}{b}?", (f"{a}+{b}", a + b), (f"{a}*{b}", a * b), [a + b + 9, abs(a - b) + 1]
+    )
+
+
+def _twice(rng: random.Random) -> Exercise:
+    a = rng.randint(12, 49)
+    exercise = _choice(rng, f"Which number is twice {a}?", (f"{a}+{a}", 2 * a), (f"{a}+2", a + 2), [a, 2 * a + 2])
+    # The wrong rule here is a misread option: the value is right, the letter is the next one.
+    letter = exercise.reference
+    misread = _LETTERS[(_LETTERS.index(letter) + 1) % len(_LETTERS)]
+    return exercise._replace(wrong=exercise.right.replace(f"#### {letter}", f"#### {misread}"))
+
+
+def _fewer(rng: random.Random) -> Exercise:
+    a, b = rng.randint(2, 9), rng.randint(21, 79)
+    return _choice(
+        rng,
+        f"{a} fewer than {b} is which number?",
+        (f"{b}-{a}", b - a),
+        (f"{b}+{a}", b + a),
+        [b - a + 10, b + a - 10],
+    )
+
+
+_ARGUMENTS = ((7, 3), (2, 11), (5, 5), (1, 4))
+
+
+def _function(
+    rng: random.Random, asked: str, right: str, wrong: str, value: Callable[[int, int, int], int]
+) -> Exercise:
+    """A Python function of A and B with the constant K; `value` says what it should return."""
+    first, second = rng.sample(_NAMES, 2)
+    k = rng.randint(2, 9)
+
+    def filled(template: str) -> str:
+        return template.replace("A", first).replace("B", second).replace("K", str(k))
+
+    tests = [f"assert f({a}, {b}) == {value(a, b, k)}" for a, b in _ARGUMENTS]
+    prompt = f'def f({first}, {second}):\n    """Return {filled(asked)}."""'
+    return Exercise(prompt, json.dumps(tests), filled(right), filled(wrong))
+
+
+def _times_sum(rng: random.Random) -> Exercise:
+    return _function(
+        rng,
+        "K times the sum of A and B",
+        "    s = A + B\n    return K * s",
+        "    s = K * A\n    return s + B",
+        lambda a, b, k: k * (a + b),
+    )
+
+
+def _less_than_product(rng: random.Random) -> Exercise:
+    return _function(
+        rng,
+        "K less than the product of A and B",
+        "    s = A * B\n    return s - K",
+        "    s = A * B\n    return K - s",
+        lambda a, b, k: a * b - k,
+    )
+
+
+def _larger(rng: random.Random) -> Exercise:
+    return _function(
+        rng,
+        "the larger of A and B plus K",
+        "    s = max(A, B)\n    return s + K",
+        "    s = min(A, B)\n    return s + K",
+        lambda a, b, k: max(a, b) + k,
+    )
+
+
+def _squares(rng: random.Random) -> Exercise:
+    return _function(
+        rng,
+        "the sum of the squares of A and B plus K",
+        "    s = A * A + B * B\n    return s + K",
+        "    s = A * A + B\n    return s + K",
+        lambda a, b, k: a * a + b * b + k,
+    )
+
+
+def _times_difference(rng: random.Random) -> Exercise:
+    return _function(
+        rng,
+        "K times the difference of A and B",
+        "    s = A - B\n    return K * s",
+        "    s = K * A\n    return s - B",
+        lambda a, b, k: k * (a - b),
+    )
+
+
+KINDS = (
+    Kind("sum", "math", 0.2, _sum),
+    Kind("precedence", "math", 0.62, _precedence),
+    Kind("brackets", "math", 0.2, _brackets),
+    Kind("product", "math", 0.2, _product),
+    Kind("less", "qa", 0.62, _less),
+    Kind("more", "qa", 0.2, _more),
+    Kind("digit-sum", "qa", 0.2, _digit_sum),
+    Kind("twice", "qa", 0.2, _twice),
+    Kind("times-sum", "code", 0.62, _times_sum),
+    Kind("less-than-product", "code", 0.25, _less_than_product),
+    Kind("larger", "code", 0.2, _larger),
+    Kind("squares", "code", 0.25, _squares),
+    Kind("precedence-of-minus", "math", 0.4, _precedence_of_minus, foreign=True),
+    Kind("fewer", "qa", 0.4, _fewer, foreign=True),
+    Kind("times-difference", "code", 0.4, _times_difference, foreign=True),
+)
+"""The shares were tuned once, before arms were compared: benchmarks/results/training.md."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Questions for training, held-out ones of the same kinds, and ones of other kinds; disjoint in text."""
+
+    train: tuple[Group, ...]
+    test: tuple[Group, ...]
+    foreign: tuple[Group, ...]
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """All question texts; demonstrations avoid them."""
+        return frozenset(group.query.text for part in (self.train, self.test, self.foreign) for group in part)
+
+
+def draw_split(seed: int, *, train: int, test: int, foreign: int) -> Split:
+    """Draw disjoint questions, each part spread evenly over its kinds.
+
+    Args:
+        seed: Of the draw.
+        train: Questions to train on.
+        test: Held-out questions of the same kinds.
+        foreign: Questions of the foreign kinds.
+    """
+    used: set[str] = set()
+    native = [kind for kind in KINDS if not kind.foreign]
+    return Split(
+        tuple(_questions(native, train, f"{seed} train", used)),
+        tuple(_questions(native, test, f"{seed} test", used)),
+        tuple(_questions([kind for kind in KINDS if kind.foreign], foreign, f"{seed} foreign", used)),
+    )
+
+
+def _questions(kinds: Sequence[Kind], size: int, seed: str, used: set[str]) -> Iterator[Group]:
+    rng = random.Random(seed)
+    for index in range(size):
+        kind = kinds[index % len(kinds)]
+        exercise = kind.make(rng)
+        while exercise.text in used:
+            exercise = kind.make(rng)
+        used.add(exercise.text)
+        query = Query(
+            f"{kind.name}-{seed.replace(' ', '-')}-{index}", exercise.text, kind.domain, f"testbed-{kind.name}"
+        )
+        yield Group(query, (), Truth(exercise.reference))
+
+
+def demonstrations(size: int, seed: int, avoid: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield `size` pairs of question text and imperfect completion; no question of `avoid` is among them."""
+    rng = random.Random(f"{seed} demonstrations")
+    while size:
+        kind = rng.choice(KINDS)
+        exercise = kind.make(rng)
+        completion = exercise.wrong if rng.random() < kind.wrong_share else exercise.right
+        slipped = _slip(completion, rng) if rng.random() < SLIPS else completion
+        if exercise.text not in avoid:
+            size -= 1
+            yield exercise.text, slipped
+
+
+def _slip(completion: str, rng: random.Random) -> str:
+    """Change a digit, or the letter of an option."""
+    places = [match.start() for match in re.finditer(r"\d|(?<=#### )[A-D]", completion)]
+    if not places:
+        return completion
+    place = rng.choice(places)
+    alphabet = "0123456789" if completion[place].isdigit() else _LETTERS
+    other = rng.choice([character for character in alphabet if character != completion[place]])
+    return completion[:place] + other + completion[place + 1 :]

@@ -1,0 +1,127 @@
+"""The starting point of all arms: a taught policy, questions in disjoint parts, rollouts of the policy on them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memreward.data import read_groups, write_groups
+from memreward.policy.settings import SamplingConfig
+from memreward.testbed.measure import judge_groups, sample_groups
+from memreward.testbed.policy import PolicyConfig, load_policy, save_policy, teach
+from memreward.testbed.questions import Split, draw_split
+from memreward.types import ConfigurationError, Group, StoreError
+from memreward.verify import Verifiers
+
+Progress = Callable[[str, int, int], None]
+
+POLICY, EXPERIENCE, TEST, FOREIGN = "policy", "experience.jsonl.gz", "test.jsonl.gz", "foreign.jsonl.gz"
+LONGEST = 32
+"""Tokens of a rollout, at most; a whole demonstration has 25."""
+_RECORD = "start.json"
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """What is made before any arm is trained.
+
+    Attributes:
+        seed: Of the questions and of the sampled rollouts.
+        train: Training questions.
+        test: Held-out questions of the same kinds.
+        foreign: Questions of other kinds, out of domain.
+        rollouts: Rollouts of each training question that memory starts with.
+        policy: The policy.
+    """
+
+    seed: int = 0
+    train: int = 120
+    test: int = 240
+    foreign: int = 120
+    rollouts: int = 8
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A folder with the starting point.
+
+    Attributes:
+        folder: Where it is.
+    """
+
+    folder: Path
+
+    @property
+    def policy(self) -> Path:
+        """Checkpoint of the policy."""
+        return self.folder / POLICY
+
+    @property
+    def experience(self) -> Path:
+        """Training questions with references, rollouts of the policy, and verdicts."""
+        return self.folder / EXPERIENCE
+
+    def groups(self, part: str) -> list[Group]:
+        """Return the questions of `EXPERIENCE`, `TEST` or `FOREIGN`."""
+        return list(read_groups(self.folder / part))
+
+
+def make_start(config: StartConfig, folder: Path, progress: Progress) -> Start:
+    """Return the starting point in a folder; it is made where it is not there yet, which takes a quarter of an hour.
+
+    Raises:
+        ConfigurationError: the folder holds one that was made with other settings.
+        StoreError: the folder cannot be written.
+    """
+    record, asked = folder / _RECORD, json.loads(json.dumps(asdict(config)))
+    if record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found != asked:
+            raise ConfigurationError(
+                f"{folder} holds a starting point that was made with {_difference(found, asked)}: name another folder"
+            )
+        return Start(folder)
+    split = draw_split(config.seed, train=config.train, test=config.test, foreign=config.foreign)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        model, tokenizer = _taught(config, folder / POLICY, split, progress)
+        progress("sampling from the starting policy", 0, 1)
+        sampling = SamplingConfig(POLICY, config.rollouts, 1.0, 1.0, LONGEST, config.seed)
+        sampled = judge_groups(sample_groups(model, tokenizer, split.train, sampling), Verifiers())
+        for name, groups in ((EXPERIENCE, sampled), (TEST, split.test), (FOREIGN, split.foreign)):
+            write_groups(folder / name, groups)
+        record.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write the starting point to {folder}: {error}; free space") from error
+    progress("sampling from the starting policy", 1, 1)
+    return Start(folder)
+
+
+def _taught(config: StartConfig, folder: Path, split: Split, progress: Progress) -> tuple[Any, Any]:
+    if not folder.exists():
+        model, tokenizer = teach(
+            config.policy, split.texts, lambda done, of: progress("teaching the starting policy", done, of)
+        )
+        save_policy(folder, model, tokenizer, config.policy)
+    return load_policy(folder)
+
+
+def copy_start(source: Path, folder: Path) -> Start:
+    """Copy a starting point that was made before, e.g. the shipped one."""
+    if not (folder / _RECORD).exists():
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    return Start(folder)
+
+
+def _difference(found: Any, asked: Any, name: str = "") -> str:
+    """Name the first setting that differs."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in asked:
+            if found.get(key) != asked[key]:
+                return _difference(found.get(key), asked[key], f"{name}.{key}".lstrip("."))
+    return f"{name}={found!r}, not {asked!r}"
