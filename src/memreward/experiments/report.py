@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
-from memreward.experiments.results import EvaluationResult, Row, Table
-from memreward.types import DataError, MissingExtraError
+from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
+from memreward.experiments.results import EvaluationResult, Row
+from memreward.types import DataError
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black or white stands for the first one.
 COLOURS = ("", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 STYLES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (5, 1.5)), (0, (5, 1.5)), (0, (5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DPI = 160
 SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class _Theme:
-    paper: str
-    ink: str
-    faint: str
-    line: str
-
-
-LIGHT = _Theme(paper="#fdfdfb", ink="#1c1e21", faint="#62676e", line="#dcdfe3")
-DARK = _Theme(paper="#15171a", ink="#e6e7e8", faint="#9aa0a7", line="#33373d")
+_CAPTION = (
+    "ROC curves (mean of the seeds), calibration, and area under the ROC curve inside a query with its 95 % bootstrap "
+    "interval over queries."
+)
 
 
 def write_picture(result: EvaluationResult, path: str | Path) -> None:
@@ -45,7 +31,7 @@ def write_picture(result: EvaluationResult, path: str | Path) -> None:
         MissingExtraError: without matplotlib.
         DataError: if the result has no rows.
     """
-    Path(path).write_bytes(_png(result, _files(result), LIGHT, titles=True))
+    Path(path).write_bytes(picture(*_drawing(result, _files(result), titles=True)))
 
 
 def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
@@ -55,15 +41,13 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
         MissingExtraError: without matplotlib.
         DataError: if the result has no rows.
     """
-    template = Template(resources.files(__package__).joinpath("report_template.html").read_text(encoding="utf-8"))
-    names = list(dict.fromkeys(row.file for row in result.rows))
-    page = template.substitute(
-        title=html.escape(title),
-        summary=html.escape(_summary(result)),
-        links=" ".join(f'<a href="#{_anchor(names, name)}">{html.escape(name)}</a>' for name in names),
-        sections="\n".join(_section(result, name, _anchor(names, name)) for name in names),
-        facts=_facts(result),
-        ledger=f"<details><summary>Label ledger</summary>{_html_table(result.ledger_table())}</details>",
+    page = html_page(
+        title,
+        _summary(result),
+        {name: _section(result, name) for name in dict.fromkeys(row.file for row in result.rows)},
+        _facts(result),
+        contents="Files",
+        details=html_folded("Label ledger", html_table(result.ledger_table())),
     )
     Path(path).write_text(page, encoding="utf-8")
 
@@ -83,15 +67,11 @@ def drawn_predictors(result: EvaluationResult) -> list[str]:
     return [name for name in best if name in chosen]
 
 
-def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme, *, titles: bool) -> bytes:
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "report", "the picture of an evaluation") from error
+def _drawing(result: EvaluationResult, files: Sequence[str], *, titles: bool) -> tuple[Draw, tuple[float, float]]:
+    """How to draw the panels of some files, and their size."""
     shown = drawn_predictors(result)
-    with rc_context(_style(theme)):
-        figure = Figure(figsize=(13.5, 4.1 * len(files) + 0.7), layout="constrained", facecolor=theme.paper)
+
+    def draw(figure: Any, theme: Theme) -> None:
         panels = figure.subplots(len(files), 3, squeeze=False, width_ratios=(1, 1, 1.25))
         for axes, file in zip(panels, files, strict=True):
             rows = [row for row in result.rows if row.file == file]
@@ -106,45 +86,23 @@ def _png(result: EvaluationResult, files: Sequence[str], theme: _Theme, *, title
                 axes[0].set_title(file, loc="left", fontweight="bold", pad=10)
         handles = panels[0][1].get_lines()[1:]
         figure.legend(handles=handles, labels=shown, loc="outside upper left", ncols=len(shown), frameon=False)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=DPI, facecolor=theme.paper)
-    return picture.getvalue()
+
+    return draw, (13.5, 4.1 * len(files) + 0.7)
 
 
-def _style(theme: _Theme) -> Any:
-    return {
-        "font.size": 10.5,
-        "axes.edgecolor": theme.faint,
-        "axes.facecolor": theme.paper,
-        "axes.labelcolor": theme.ink,
-        "axes.titlecolor": theme.ink,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": theme.line,
-        "grid.linewidth": 0.7,
-        "text.color": theme.ink,
-        "xtick.color": theme.faint,
-        "ytick.color": theme.faint,
-        "xtick.labelcolor": theme.ink,
-        "ytick.labelcolor": theme.ink,
-    }
-
-
-def _look(shown: Sequence[str], name: str, theme: _Theme) -> dict[str, Any]:
+def _look(shown: Sequence[str], name: str, theme: Theme) -> dict[str, Any]:
     place = shown.index(name)
     return {"color": COLOURS[place] or theme.ink, "linestyle": STYLES[place], "linewidth": 1.8}
 
 
-def _draw_roc(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+def _draw_roc(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
     axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.8)
     for row in _in_order(rows, shown):
         axes.plot(np.linspace(0, 1, len(row.roc)), row.roc, **_look(shown, row.predictor, theme))
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
 
 
-def _draw_calibration(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+def _draw_calibration(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
     axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.8)
     for row in _in_order(rows, shown):
         curve = {name: np.array(values) for name, values in row.reliability.items()}
@@ -156,7 +114,7 @@ def _draw_calibration(axes: Any, rows: Sequence[Row], shown: Sequence[str], them
     axes.set(xlabel="predicted probability", ylabel="share right", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
 
 
-def _draw_intervals(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+def _draw_intervals(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
     ranked = sorted(
         (row for row in rows if not math.isnan(row.figures["group_auc"].value)),
         key=lambda row: row.figures["group_auc"].value,
@@ -175,7 +133,7 @@ def _draw_intervals(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme:
     axes.set_xlabel(f"group AUC, 95 % interval, {_percent(rows[0].labels)} labelled" if rows else "group AUC")
 
 
-def _draw_label_curve(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: _Theme) -> None:
+def _draw_label_curve(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
     for name in shown:
         line = sorted((row for row in rows if row.predictor == name), key=lambda row: row.labels)
         share = [row.labels for row in line]
@@ -207,8 +165,8 @@ def _files(result: EvaluationResult) -> list[str]:
     return files
 
 
-def _section(result: EvaluationResult, file: str, anchor: str) -> str:
-    parts = [f'<h2 id="{anchor}">{html.escape(file)}</h2>']
+def _section(result: EvaluationResult, file: str) -> str:
+    parts = []
     if file in result.files:
         facts = result.files[file]
         rate = facts["right"] / max(facts["judged"], 1)
@@ -216,45 +174,12 @@ def _section(result: EvaluationResult, file: str, anchor: str) -> str:
             f'<p class="faint">{facts["queries"]} queries, {facts["rollouts"]} rollouts, {facts["judged"]} of them '
             f"with a trustworthy verdict, {rate:.0%} right.</p>"
         )
-        parts.append(_picture(result, file))
-    parts += [_html_table(table) for table in result.tables(file)]
-    differences = "".join(_html_table(table) for table in result.differences(file))
+        parts.append(html_picture(*_drawing(result, [file], titles=False), _CAPTION, subject=f"File: {file}."))
+    parts += [html_table(table) for table in result.tables(file)]
+    differences = "".join(html_table(table) for table in result.differences(file))
     if differences:
-        parts.append(f"<details open><summary>Paired differences</summary>{differences}</details>")
-    return f"<section>{''.join(parts)}</section>"
-
-
-def _picture(result: EvaluationResult, file: str) -> str:
-    pictures = (_png(result, [file], theme, titles=False) for theme in (LIGHT, DARK))
-    light, dark = (base64.b64encode(picture).decode("ascii") for picture in pictures)
-    caption = (
-        "ROC curves (mean of the seeds), calibration, and area under the ROC curve inside a query with its 95 % "
-        "bootstrap interval over queries."
-    )
-    return (
-        '<figure><div class="wide"><picture>'
-        f'<source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
-        f'<img alt="{html.escape(caption)} File: {html.escape(file)}." src="data:image/png;base64,{light}">'
-        "</picture></div>"
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _html_table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
-    lines = "".join(
-        "<tr>" + "".join(_html_cell(table, row, column) for column in range(len(table.columns))) + "</tr>"
-        for row in range(len(table.rows))
-    )
-    caption = f"<caption>{html.escape(table.title)}</caption>"
-    return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _html_cell(table: Table, row: int, column: int) -> str:
-    text = html.escape(table.rows[row][column])
-    if column == 0:
-        return f'<th scope="row">{text}</th>'
-    return f"<td><strong>{text}</strong></td>" if (row, column) in table.best else f"<td>{text}</td>"
+        parts.append(html_folded("Paired differences", differences, unfolded=True))
+    return "".join(parts)
 
 
 def _summary(result: EvaluationResult) -> str:
@@ -267,16 +192,10 @@ def _summary(result: EvaluationResult) -> str:
     )
 
 
-def _facts(result: EvaluationResult) -> str:
-    facts = {**result.config, **{f"version of {name}": version for name, version in result.versions.items()}}
-    shown = {name: ", ".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for name, v in facts.items()}
-    lines = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in shown.items()]
-    lines += [f"<dt>failed</dt><dd>{html.escape(failure)}</dd>" for failure in result.failures()]
-    return "".join(lines)
-
-
-def _anchor(names: Sequence[str], name: str) -> str:
-    return f"file-{names.index(name) + 1}"
+def _facts(result: EvaluationResult) -> dict[str, Any]:
+    versions = {f"version of {name}": version for name, version in result.versions.items()}
+    failures = result.failures()
+    return {**result.config, **versions, **({"failed": "; ".join(failures)} if failures else {})}
 
 
 def _percent(labels: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memreward.experiments.tables import ABSENT, Figure, Table, plain, share_text, signed, with_interval
 from memreward.predict.metrics import METRICS
 from memreward.types import DataError
 
@@ -29,15 +30,6 @@ HEADINGS: Mapping[str, str] = {
 SMALLER_IS_BETTER = frozenset({"ece", "brier"})
 NO_CONTEST = frozenset({"majority_of_n", "oracle_of_n", "coverage"})
 MEAN = "mean"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One metric: mean of the seeds and 95 % bootstrap interval over queries; NaN where it is not defined."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -81,33 +73,6 @@ class Row:
         parts["reliability"] = {k: tuple(map(_number, curve)) for k, curve in record["reliability"].items()}
         parts["seconds"] = tuple(record["seconds"])
         return cls(**parts)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A title, column headings and cells ready to print.
-
-    Attributes:
-        title: What the table shows.
-        columns: Headings; the first column names the line.
-        rows: Cells as text.
-        best: (row, column) of the best figure of each column that is a contest.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    best: frozenset[tuple[int, int]] = frozenset()
-
-    def markdown(self) -> str:
-        """Return a Markdown section with the table; numbers stand at the right and the best ones are bold."""
-        align = [":---", *["---:"] * (len(self.columns) - 1)]
-        cells = [
-            [f"**{cell}**" if (y, x) in self.best else cell for x, cell in enumerate(row)]
-            for y, row in enumerate(self.rows)
-        ]
-        lines = [self.columns, align, *cells]
-        return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 @dataclass(frozen=True)
@@ -172,7 +137,7 @@ class EvaluationResult:
         """Return what was released, for which use, one line a split."""
         lines = tuple(
             (
-                *(str(entry["file"]), str(entry["pool"]), _share(entry["labels"]), str(entry["seed"])),
+                *(str(entry["file"]), str(entry["pool"]), share_text(entry["labels"]), str(entry["seed"])),
                 *(str(entry[use][unit]) for use in ("warmup", "evaluation") for unit in ("queries", "judgements")),
             )
             for entry in self.ledger
@@ -183,7 +148,7 @@ class EvaluationResult:
     def failures(self) -> list[str]:
         """Return a line for every predictor that could not be fitted in some split."""
         return [
-            f"{row.predictor} on {row.file}, {_share(row.labels)} labelled, seed {seed}: {reason}"
+            f"{row.predictor} on {row.file}, {share_text(row.labels)} labelled, seed {seed}: {reason}"
             for row in self.rows
             for seed, reason in row.failures.items()
         ]
@@ -195,8 +160,8 @@ class EvaluationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; NaN is null."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        record: dict[str, Any] = plain(asdict(self))
+        return record
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
@@ -226,13 +191,6 @@ class EvaluationResult:
         return parts
 
 
-def signed(figure: Figure) -> str:
-    """Return a difference with its interval: "+.012 [-.003, .027]"."""
-    if math.isnan(figure.value):
-        return "–"
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
-
-
 def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
     lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
     return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines, frozenset(_best(rows)))
@@ -249,18 +207,12 @@ def _best(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
 
 def _cell(metric: str, figure: Figure) -> str:
     if math.isnan(figure.value):
-        return "–"
-    if metric == "group_auc":
-        return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
-    return f"{figure.value:.3f}"
+        return ABSENT
+    return with_interval(figure) if metric == "group_auc" else f"{figure.value:.3f}"
 
 
 def _title(file: str, pool: str, labels: float) -> str:
-    return ", ".join(part for part in (file, pool, f"{_share(labels)} labelled") if part)
-
-
-def _share(labels: float) -> str:
-    return f"{labels:.0%}" if labels <= 1 else f"{labels:.0f} queries"
+    return ", ".join(part for part in (file, pool, f"{share_text(labels)} labelled") if part)
 
 
 def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
@@ -269,11 +221,3 @@ def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

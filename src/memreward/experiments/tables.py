@@ -1,0 +1,78 @@
+"""Figures and tables of any experiment, ready to print, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ABSENT = "–"
+"""Stands for a figure that is not defined."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric: mean of the seeds and 95 % bootstrap interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column headings and cells ready to print.
+
+    Attributes:
+        title: What the table shows.
+        columns: Headings; the first column names the line.
+        rows: Cells as text.
+        best: (row, column) of the best figure of each column that is a contest.
+        texts: Columns after the first that hold words and stand at the left.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[tuple[int, int]] = frozenset()
+    texts: frozenset[int] = frozenset()
+
+    def markdown(self) -> str:
+        """Return a Markdown section with the table; numbers stand at the right and the best ones are bold."""
+        align = [":---" if x == 0 or x in self.texts else "---:" for x in range(len(self.columns))]
+        cells = [
+            [f"**{cell}**" if (y, x) in self.best else cell for x, cell in enumerate(row)]
+            for y, row in enumerate(self.rows)
+        ]
+        lines = [self.columns, align, *cells]
+        return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def with_interval(figure: Figure, digits: int = 3) -> str:
+    """Return a figure with its interval, "0.812 [0.790, 0.833]"; without one if it has none."""
+    if math.isnan(figure.value):
+        return ABSENT
+    value = f"{figure.value:.{digits}f}"
+    return value if math.isnan(figure.low) else f"{value} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+
+
+def signed(figure: Figure) -> str:
+    """Return a difference with its interval: "+0.012 [-0.003, +0.027]"."""
+    if math.isnan(figure.value):
+        return ABSENT
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def share_text(labels: float) -> str:
+    """Return a label budget in words: "20%", or "200 queries" above 1."""
+    return f"{labels:.0%}" if labels <= 1 else f"{labels:.0f} queries"
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can hold; what is not a number (NaN, infinity) is null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
