@@ -10,8 +10,10 @@ import pytest
 from sums import SIZE, Call, Sums, sample_call
 
 from memreward.memory import ExperienceMemory
+from memreward.parsing import parse_rollout
 from memreward.predict import RewardPredictor
 from memreward.reward import GrowthConfig, HybridConfig, HybridReward
+from memreward.reward.growth import FollowingPredictor
 from memreward.reward.live import BEFORE_TRAINING, BlindRow, LabelledWindow, rates
 from memreward.types import ConfigurationError, LabelError
 
@@ -153,3 +155,42 @@ def test_rates_and_the_window_in_closed_form() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         GrowthConfig(**wrong)
+
+
+def test_a_rollout_counts_half_as_much_for_each_half_life(
+    sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
+) -> None:
+    number = unlabelled[0]
+    query = sums.query(number)
+    old, new = (
+        parse_rollout(query, sums.text(number, off=off), id=str(off), policy_version=f"step-{step}")
+        for off, step in ((3, 90), (0, 100))
+    )
+
+    def share(half_life: float) -> list[float]:
+        following = FollowingPredictor.following(predictor, replace(STILL, half_life=half_life), step=100)
+        found = following.features([new, old])
+        return [float(x) for x in found.evidence[:, found.evidence_names.index("agreement_share")]]
+
+    assert share(0.0) == [0.5, 0.5]
+    assert share(10.0) == pytest.approx([1 / 1.5, 0.5 / 1.5])
+    assert share(5.0) == pytest.approx([1 / 1.25, 0.25 / 1.25])
+    before_training = replace(old, policy_version="")
+    following = FollowingPredictor.following(predictor, replace(STILL, half_life=100.0), step=100)
+    found = following.features([new, before_training])
+    assert found.evidence[0, found.evidence_names.index("agreement_share")] == pytest.approx(1 / 1.5)
+
+
+def test_the_past_fades_with_its_age(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
+    number = unlabelled[0]
+    tied = Call([number] * 4, [sums.text(number)] * 2 + [sums.text(number, off=3)] * 2)
+    past = Call([number] * SIZE, [sums.text(number, off=3)] * SIZE)
+
+    def lead(later: int) -> float:
+        reward = HybridReward(predictor, config=HybridConfig(growth=replace(STILL, half_life=10.0)))
+        values = Call(tied.numbers, tied.texts).of(reward, sums, step=100 + later).extra["memreward/value"]
+        return float(np.mean(values[2:]) - np.mean(values[:2]))
+
+    past.of(HybridReward(predictor, config=HybridConfig(growth=STILL)), sums, step=100)
+    fresh, stale = lead(1), lead(200)
+    assert fresh > stale + 0.02

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from memreward.features.behaviour import Behaviour
 from memreward.features.encoder import CachedEncoder
@@ -68,7 +69,7 @@ class Featurizer:
     ) -> None:
         self.encoder, self.reader, self.runner = encoder, reader, runner
 
-    def features(self, rollouts: Sequence[Rollout], weights: Sequence[float] | None = None) -> Features:
+    def features(self, rollouts: Sequence[Rollout], weights: ArrayLike | None = None) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
 
         Texts are the query's, the thinking's and the answer's. The result for a query depends on no other query.

@@ -21,7 +21,7 @@ from memreward.predict.crossfit import Progress
 from memreward.predict.explain import Explanation, explain
 from memreward.predict.graph_predictor import GraphPredictor, describe_saved
 from memreward.predict.held_out import HeldOut
-from memreward.types import Encoder, Label, LabelError, Prediction, Rollout, Score, StoreError
+from memreward.types import Encoder, Features, Label, LabelError, Prediction, Rollout, Score, StoreError
 
 WARMUP = "warmup"
 """The ledger's name for labels that train, calibrate and stop the predictor."""
@@ -138,7 +138,7 @@ class RewardPredictor:
         return [scores[i] for i in range(len(rollouts))]
 
     def _score_together(self, rollouts: Sequence[Rollout]) -> list[Score]:
-        prediction = self.model.predict(self.featurizer.features(self.pool(rollouts)))
+        prediction = self.model.predict(self.features(self.pool(rollouts)))
         return [_score(prediction, row) for row in range(len(rollouts))]
 
     def pool(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
@@ -147,6 +147,10 @@ class RewardPredictor:
         queries = list(dict.fromkeys(r.query.id for r in rollouts))
         earlier = self.memory.groups(queries, recent=self.model.config.recent)
         return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
+
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return what the network sees of `rollouts`."""
+        return self.featurizer.features(rollouts)
 
     def explain(self, rollout: Rollout, *, beside: Sequence[Rollout] = ()) -> Explanation:
         """Say what moved the score of one rollout: its neighbours in memory and its evidence.
@@ -159,7 +163,7 @@ class RewardPredictor:
         ids = [other.id for other in beside]
         together = list(beside) if rollout.id in ids else [rollout, *beside]
         row = ids.index(rollout.id) if rollout.id in ids else 0
-        features = self.featurizer.features(self.pool(together))
+        features = self.features(self.pool(together))
         return explain(self.model, features, row, _score(self.model.predict(features), row))
 
     def save(self, folder: str | Path) -> None:

@@ -17,7 +17,7 @@ def agreement_signals(pools: Pools) -> dict[str, Column]:
         "agreement_plurality": np.where(top > 0, np.isclose(votes, top), np.nan),
         "cluster_count": pools.total(_share_of_own_cluster(pools)),
         "cluster_entropy": _cluster_entropy(pools),
-        "pool_size_log": np.log(np.where(pools.size > 0, pools.size, 1.0)),
+        "pool_size_log": np.log(pools.size),
     }
 
 
@@ -37,5 +37,5 @@ def _share_of_own_cluster(pools: Pools) -> Column:
 def _cluster_entropy(pools: Pools) -> Column:
     """Entropy in nats of the answers given; NaN where the pool has none."""
     answered = pools.total((pools.cluster >= 0).astype(float))
-    surprise = -np.log(np.where(pools.cluster >= 0, ratio(pools.cluster_size, answered), 1.0))
+    surprise = -np.log(np.where(pools.cluster_size > 0, ratio(pools.cluster_size, answered), 1.0))
     return np.maximum(ratio(pools.total(surprise), answered), 0.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from memreward.features.evidence.agreement import agreement_signals
 from memreward.features.evidence.behaviour import Behaviours, Comparison, behaviour_signals
@@ -39,7 +40,7 @@ def compute_evidence(
     rollouts: Sequence[Rollout],
     thinking_vectors: FloatArray | None = None,
     behaviours: Behaviours | None = None,
-    weights: Sequence[float] | None = None,
+    weights: ArrayLike | None = None,
 ) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
@@ -56,7 +57,7 @@ def compute_evidence(
 
     Raises:
         ConfigurationError: if `thinking_vectors`, `behaviours` or `weights` does not have one entry per rollout, or a
-            weight is negative or not finite.
+            weight is negative or not finite, or those of a query's rollouts are all 0.
     """
     if thinking_vectors is not None and len(thinking_vectors) != len(rollouts):
         raise ConfigurationError(
@@ -70,6 +71,8 @@ def compute_evidence(
         raise ConfigurationError(f"weights must be {len(rollouts)} finite numbers of at least 0, one per rollout")
     compared = None if behaviours is None else Comparison.of(rollouts, behaviours, counted)
     pools = Pools.of(rollouts, None if compared is None else compared.keys, counted)
+    if not (pools.size > 0).all():
+        raise ConfigurationError("the weights of a query's rollouts are all 0: leave the query out, or weigh one")
     columns = (
         agreement_signals(pools)
         | text_signals(pools)
