@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from pathlib import Path
 
 import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from memreward.data import write_groups
 from memreward.parsing import parse_rollout
 from memreward.types import Group, Query, Truth
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
-
+MARKERS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -23,24 +24,50 @@ def sums(count: int = 12) -> list[Group]:
     draw = random.Random(0)
     made = []
     for number in range(count):
-        a, b = draw.randint(1, 9), draw.randint(1, 9)
+        a, b = draw.randint(1, 4), draw.randint(1, 4)
         query = Query(f"q{number}", f"{a}+{b}=?", "math", "sums")
         correct = [draw.random() < 0.6 for _ in range(4)]
-        answers = [a + b if right else a + b + draw.randint(1, 5) for right in correct]
+        answers = [a + b if right else a + b + draw.randint(1, 2) for right in correct]
         rollouts = tuple(parse_rollout(query, f"#### {x}", id=f"q{number}/{i}") for i, x in enumerate(answers))
         made.append(Group(query, rollouts, Truth(str(a + b), tuple(correct))))
     return made
 
 
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    """Digits and little else, so that what a random model says is often a number."""
+    vocabulary = {token: index for index, token in enumerate((*MARKERS, *"0123456789+=? #"))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=" "))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", unk_token=" ")
+    fast.add_special_tokens({"additional_special_tokens": list(MARKERS[1:])})
+    fast.chat_template = (
+        "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    return fast
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint folder of a random two-layer Qwen2."""
-    from tiny_model import tiny_model, tiny_tokenizer
-
     folder = tmp_path_factory.mktemp("model")
-    tiny_model().save_pretrained(folder)
-    tokenizer = tiny_tokenizer()
-    tokenizer.pad_token = "<|end|>"  # Qwen2's own is not in this vocabulary
+    tokenizer = small_tokenizer()
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=None,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -68,10 +68,11 @@ def _trained(
     config: TrainConfig, of_reward: dict[str, Any], source: str, output: Output, steps: Steps
 ) -> dict[str, Any]:
     from memreward.reward import HybridConfig
+    from memreward.training.arms import arm_named
     from memreward.training.session import train as run
 
-    base = HybridConfig.paper() if config.arm == "paper" else HybridConfig()
-    reward = Changes(HybridConfig, values_of(of_reward, HybridConfig, source)).made(base)
+    changes = Changes(HybridConfig, values_of(of_reward, HybridConfig, source))
+    reward = changes.made(arm_named(config.arm).hybrid) if of_reward else None
 
     def show(row: dict[str, Any]) -> None:
         mean = row.get("reward")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +14,10 @@ from memreward.features.evidence.behaviour import Comparison
 from memreward.features.evidence.pools import Pools
 from memreward.features.featurizer import RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
-from memreward.reward.hybrid import ABSTAINED, PREDICTED, TRUTH
+from memreward.reward.hybrid import ABSTAINED, PREDICTED, TRUTH, Observer
 from memreward.reward.ranks import decide_together
 from memreward.reward.rows import Row, query_of, rollout_of, rows_of
+from memreward.reward.state import reading_state, write_state
 from memreward.reward.truth import GroundTruth, groups_of
 from memreward.types import ConfigurationError, Query, Rollout, content_hash
 from memreward.verify import Verifiers
@@ -39,6 +41,10 @@ class BaselineReward:
         runner: Runs solutions, so that "majority" counts those as equal that do the same; None compares their text.
         seed: Of the rule "random".
 
+    Attributes:
+        truth: Who is labelled, and judges it.
+        observer: Told of each step's rollouts and rewards, if it is set.
+
     Raises:
         ConfigurationError: the rule is unknown.
     """
@@ -59,6 +65,7 @@ class BaselineReward:
         self.__name__ = f"{rule}_reward"
         self.memory, self.rule, self.runner, self.seed = memory, rule, runner, seed
         self.truth = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
+        self.observer: Observer | None = None
         self._queries: dict[str, Query] = {}
         self._rows_seen = 0
 
@@ -86,6 +93,24 @@ class BaselineReward:
                 log_metric(f"memreward/{name}", value)
         return rewards
 
+    def save(self, folder: str | Path) -> None:
+        """Write the count of rows, which names rollouts, and the memory's position to a folder.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        write_state(folder, {"rows_seen": self._rows_seen, "memory": self.memory.position()})
+
+    def restore(self, folder: str | Path) -> None:
+        """Read what `save` wrote, and go on from there; see `HybridReward.restore`.
+
+        Raises:
+            StoreError: the file is absent or damaged.
+        """
+        with reading_state(folder) as state:
+            self._rows_seen = state["rows_seen"]
+            self.memory.rewind(state["memory"])
+
     def _decide(self, rows: list[Row]) -> tuple[_Rewards, dict[str, float]]:
         rollouts = [self._rollout(row) for row in rows]
         labelled = [i for i, rollout in enumerate(rollouts) if rollout.query.id in self.truth.labelled]
@@ -94,6 +119,8 @@ class BaselineReward:
         others = [i for i in range(len(rows)) if i not in judged]
         ruled = dict(zip(others, self._ruled([rollouts[i] for i in others]), strict=True))
         rewards = [_paid(judged[i].correct) if i in judged else ruled[i] for i in range(len(rows))]
+        if self.observer is not None:
+            self.observer(rollouts, rewards)
         sources = Counter(
             ABSTAINED if reward is None else TRUTH if i in judged else PREDICTED for i, reward in enumerate(rewards)
         )

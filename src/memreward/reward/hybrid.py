@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,18 @@ from memreward.reward.monitor import Alarm, MonitorConfig, RewardMonitor
 from memreward.reward.ranks import decide_together
 from memreward.reward.rows import Row, query_of, rollout_of, rows_of
 from memreward.reward.shaping import ShapingConfig
+from memreward.reward.state import reading_state, write_state
 from memreward.reward.truth import GroundTruth, groups_of
-from memreward.types import DataError, MemRewardError, Query, Rollout, StoreError
+from memreward.types import DataError, MemRewardError, Query, Rollout
 from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
-_STATE = "reward.json"
 _PREDICTOR = "predictor"
 _LOGGED = ("source", "value", "confidence", "reason")
 TRUTH, PREDICTED, ABSTAINED = "truth", "predicted", "abstained"
 """Where a reward is from."""
+Observer = Callable[[Sequence[Rollout], Sequence[float | None]], None]
+"""Called with n rollouts and n rewards."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class HybridReward:
         live: The predictor, and what labelled queries have said of it since training began.
         monitor: Predicted and true reward on labelled queries over time.
         failures: Counts by reason.
+        observer: Told of each step's rollouts and rewards, if it is set; what it raises counts as a failure.
         coefficient: lambda of the last call; NaN without debiasing.
         stop_requested: Whether the monitor asks to end training; the same in all processes. The other attributes are
             those of the first process.
@@ -126,6 +129,7 @@ class HybridReward:
         self.failures: Counter[str] = Counter()
         self.coefficient = float("nan")
         self.stop_requested = False
+        self.observer: Observer | None = None
         self._rows_seen = 0
         self._queries: dict[str, Query] = {}
 
@@ -175,20 +179,14 @@ class HybridReward:
         Raises:
             StoreError: the folder cannot be written.
         """
-        target = Path(folder)
         state = {
-            "live": self.live.save(target / _PREDICTOR),
+            "live": self.live.save(Path(folder) / _PREDICTOR),
             "monitor": self.monitor.to_json(),
             "failures": dict(self.failures),
             "rows_seen": self._rows_seen,
             "memory": self.memory.position(),
         }
-        try:
-            unfinished = target / f"{_STATE}.partial"
-            unfinished.write_text(json.dumps(state), encoding="utf-8")
-            unfinished.replace(target / _STATE)
-        except OSError as error:
-            raise StoreError(f"cannot write the reward's state to {target}: {error}; free space") from error
+        write_state(folder, state)
 
     def restore(self, folder: str | Path) -> None:
         """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
@@ -198,18 +196,12 @@ class HybridReward:
         Raises:
             StoreError: the files are absent or damaged.
         """
-        source = Path(folder)
-        try:
-            state = json.loads((source / _STATE).read_text(encoding="utf-8"))
-            self.live.restore(source / _PREDICTOR, state["live"])
+        with reading_state(folder) as state:
+            self.live.restore(Path(folder) / _PREDICTOR, state["live"])
             self.monitor.restore(state["monitor"])
             self.failures, self._rows_seen = Counter(state["failures"]), state["rows_seen"]
             if "memory" in state:  # release 0.1 did not write it
                 self.memory.rewind(state["memory"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"no state of a reward can be read from {source} ({error!r}); name a folder that `save` wrote"
-            ) from error
 
     def _decide(self, rows: list[Row]) -> tuple[list[Any], tuple[dict[str, float], bool]]:
         """Rewards and `_LOGGED` of all rows; metrics, and whether to stop, for all processes. Never raises."""
@@ -231,6 +223,9 @@ class HybridReward:
         results: list[Any] = [(None, ABSTAINED, None, 0.0, reasons.get(i, "")) for i in range(len(rows))]
         for one, reward in zip(decided, self._rewards(decided), strict=True):
             results[one.row] = one.result(reward)
+        if self.observer is not None:
+            seen = [one.rollout for one in decided], [results[one.row][0] for one in decided]
+            self._guarded(partial(self.observer, *seen))
         metrics = self._metrics(step, [result[1] for result in results])
         if self.live.refresh_due(step) and self._guarded(lambda: self.live.refresh(step)):
             self.monitor.restart()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from memreward.predict.config import PredictorConfig
+from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 from memreward.verify import VerifyConfig
-
-Arm = Literal["memreward", "paper", "oracle", "labelled", "majority", "majority+labels", "random", "format"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +20,19 @@ class TrainConfig:
         output: Folder for memory, predictor, checkpoints, history and the trained policy.
         questions: What to train on: benchmarks, files, and families of generated questions, each with ":COUNT" for a
             sample of so many; none takes the questions of `experience`.
+        split: Split file that `memreward questions` wrote together with the question file: only its training questions
+            are asked; "" asks all.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
             questions first, and verifies them.
-        labels: Label budget in queries: a share up to 1, or a whole number above 1. The arm "oracle" labels all.
-        arm: What rewards: this project's reward; the paper's; ground truth for all questions; ground truth, on the
-            labelled questions alone; agreement inside the group; agreement, and ground truth where there is a label;
-            chance; the form of the answer.
+        labels: Label budget in queries: a share up to 1, or a whole number above 1. The arm "oracle" labels all,
+            those that need no label none.
+        arm: What rewards: "memreward", "paper", "oracle" (ground truth for all questions), "labelled" (ground truth on
+            the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
         encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
         templates: Folder with prompt templates of one's own; "" for the shipped ones.
         keep_checkpoints: Newest checkpoints to keep.
         grpo: The training itself.
-        predictor: The predictor of the arm "memreward".
+        predictor: The predictor, of arms that have one and no preset of their own.
         verify: The verifiers.
 
     Raises:
@@ -42,9 +42,10 @@ class TrainConfig:
     model: str = ""
     output: str = ""
     questions: tuple[str, ...] = ()
+    split: str = ""
     experience: tuple[str, ...] = ()
     labels: float = 0.2
-    arm: Arm = "memreward"
+    arm: str = "memreward"
     encoder: str = "all-MiniLM-L6-v2"
     templates: str = ""
     keep_checkpoints: int = 2
@@ -55,6 +56,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.labels > 0 or (self.labels > 1 and self.labels != int(self.labels)):
             raise ConfigurationError(f"labels={self.labels} must be a share in (0, 1], or a whole number above 1")
+        arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
 

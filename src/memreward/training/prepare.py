@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
+from memreward.data.splits import read_split
 from memreward.features.cache import default_cache_folder
 from memreward.memory import Budget, ExperienceMemory
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor
-from memreward.reward.hybrid import HybridConfig, HybridReward
+from memreward.reward.hybrid import HybridConfig
+from memreward.training.arms import Reward, arm_named, make_reward
 from memreward.training.config import TrainConfig
-from memreward.types import Claim, ConfigurationError, Encoder, Group, Truth
+from memreward.types import Claim, ConfigurationError, Encoder, Group, LabelError, Truth
 from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
@@ -32,77 +34,92 @@ class Prepared:
     Attributes:
         reward: The reward function.
         groups: The questions that are asked, without rollouts.
-        labelled: Ids of the labelled ones.
+        labelled: Ids of the labelled queries.
         memory: Its ledger has what was spent.
     """
 
-    reward: HybridReward
+    reward: Reward
     groups: Sequence[Group]
     labelled: frozenset[str]
     memory: ExperienceMemory
 
 
 def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Encoder, progress: Progress) -> Prepared:
-    """Fill the memory, spend the label budget, warm the predictor up, and make the reward.
+    """Fill the memory, draw the labelled questions, warm a predictor up if the arm has one, and make the reward.
 
     What an earlier call for the same output has done is not done again.
 
     Args:
         config: What to train.
-        reward: Settings of the reward; None takes those of the arm.
+        reward: Settings of the hybrid reward; None takes those of the arm.
         encoder: Of texts.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
-    folder = Path(config.output)
-    memory = ExperienceMemory.open(folder / "memory")
+    arm = arm_named(config.arm)
+    memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
     asked = _questions(config, given)
     memory.add(asked)
-    budget = _budget(config)
-    if given:
-        memory.add(given)
-    else:
-        memory.add(_first_rollouts(config, asked, memory, budget, verifiers))
-    predictor = _predictor(config, memory, budget, encoder, progress)
-    settings = reward or (HybridConfig.paper() if config.arm == "paper" else HybridConfig())
-    labelled = frozenset(label.query_id for label in memory.ledger.labels(WARMUP))
-    made = HybridReward(predictor, labelled=labelled, config=settings, budget=budget, verifiers=verifiers)
-    if config.arm == "labelled":
+    budget = arm.budget(config.labels)
+    drawn = memory.ledger.choose(budget, config.grpo.seed, among=[group.query.id for group in asked], by="references")
+    labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
+
+    def predictor() -> RewardPredictor:
+        names = {group.query.id for group in asked}
+        own = (group for group in given if group.query.id in names)
+        memory.add(own if given else _first_rollouts(config, asked, labelled, memory, budget, verifiers))
+        made = _predictor(config, arm.predictor_config(config.predictor), memory, budget, encoder, progress)
+        _refuse_other_labels(memory, labelled)
+        return made
+
+    made = make_reward(
+        arm,
+        memory,
+        labelled,
+        budget=budget,
+        verifiers=verifiers,
+        predictor=predictor,
+        hybrid=reward,
+        seed=config.grpo.seed,
+    )
+    if arm.only_labelled:
         asked = [group for group in asked if group.query.id in labelled]
     return Prepared(made, asked, labelled, memory)
 
 
 def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
-    if not config.questions:
-        return [without_rollouts(group) for group in experience]
-    found = [group for source in config.questions for group in load_questions(source, seed=config.grpo.seed)]
+    found = (
+        [without_rollouts(group) for group in experience]
+        if not config.questions
+        else [group for source in config.questions for group in load_questions(source, seed=config.grpo.seed)]
+    )
     if len({group.query.id for group in found}) < len(found):
         raise ConfigurationError("a question is asked twice: name each source of --questions once")
-    return found
-
-
-def _budget(config: TrainConfig) -> Budget:
-    if config.arm == "oracle":
-        return Budget(queries=1.0)
-    return Budget(queries=config.labels if config.labels <= 1 else int(config.labels))
+    if not config.split:
+        return found
+    train = set(read_split(config.split, found).train)
+    return [group for group in found if group.query.id in train]
 
 
 def _first_rollouts(
-    config: TrainConfig, asked: Sequence[Group], memory: ExperienceMemory, budget: Budget, verifiers: Verifiers
+    config: TrainConfig,
+    asked: Sequence[Group],
+    labelled: Collection[str],
+    memory: ExperienceMemory,
+    budget: Budget,
+    verifiers: Verifiers,
 ) -> list[Group]:
     """Sample rollouts of the labelled questions from the starting policy, with verdicts, sealed until warmup."""
-    folder, seed = Path(config.output), config.grpo.seed
-    chosen = memory.ledger.choose(budget, seed, among=[group.query.id for group in asked], by="references")
+    folder = Path(config.output)
     if not (folder / _EXPERIENCE).exists():
-        names = set(chosen)
-        write_groups(folder / _ASKED_FIRST, (group for group in asked if group.query.id in names))
+        write_groups(folder / _ASKED_FIRST, (group for group in asked if group.query.id in labelled))
         collect(_collecting(config, folder))
     groups = list(read_groups(folder / _EXPERIENCE))
-    references = memory.ledger.release_references(chosen, use=WARMUP, budget=budget)
+    references = memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
     claims = [Claim(rollout, references[group.query.id]) for group in groups for rollout in group.rollouts]
     correct = iter([verdict.correct for verdict in verifiers.verify(claims)])
     return [
@@ -123,11 +140,15 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
 
 
 def _predictor(
-    config: TrainConfig, memory: ExperienceMemory, budget: Budget, encoder: str | Encoder, progress: Progress
+    config: TrainConfig,
+    settings: PredictorConfig,
+    memory: ExperienceMemory,
+    budget: Budget,
+    encoder: str | Encoder,
+    progress: Progress,
 ) -> RewardPredictor:
     folder = Path(config.output) / "predictor"
     if not folder.exists():
-        settings = PredictorConfig.preset("paper") if config.arm == "paper" else config.predictor
         RewardPredictor.warmup(
             memory,
             budget=budget,
@@ -137,3 +158,13 @@ def _predictor(
             progress=lambda done, of: progress("training the predictor", done, of),
         ).save(folder)
     return RewardPredictor.load(folder, memory, encoder=encoder)
+
+
+def _refuse_other_labels(memory: ExperienceMemory, labelled: Collection[str]) -> None:
+    """Warmup draws among the questions whose rollouts have verdicts; those must be the ones that training may judge."""
+    others = {label.query_id for label in memory.ledger.labels(WARMUP)} - set(labelled)
+    if others:
+        raise LabelError(
+            f"warmup learned from {len(others)} questions that training may not judge, e.g. {min(others)!r}: some "
+            "questions have no judged rollout; leave them out, or judge their rollouts (memreward verify)"
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import questions
-from memreward.reward.hybrid import HybridConfig
+from memreward.reward.hybrid import HybridConfig, HybridReward
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
 from memreward.training.history import Row, history
@@ -89,7 +89,7 @@ def train(
         "reward": sum(rows) / len(rows) if rows else None,
         "questions": len(prepared.groups),
         "labelled_queries": len(prepared.labelled),
-        "alarms": len(prepared.reward.monitor.alarms),
+        "alarms": len(prepared.reward.monitor.alarms) if isinstance(prepared.reward, HybridReward) else 0,
         "ledger": prepared.memory.ledger.totals(),
     }
 
