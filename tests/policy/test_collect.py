@@ -132,6 +132,22 @@ def test_labels_compare_the_answer_with_the_reference(config: CollectConfig, sam
     assert verdicts["q3"] == [None, None, None]
 
 
+def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: LocalSampler, tmp_path: Path) -> None:
+    class Scripted(Interrupted):
+        def sample(self, prompts: Any) -> Any:
+            for prompt in prompts:
+                texts = ("    return 2 * x\n", "    return x\n")
+                yield SampledGroup(prompt.id, tuple(Sample(text, truncated=False) for text in texts))
+
+    question = {"id": "double", "dataset": "made/up", "domain": "code", "query": "def double(x):\n"}
+    question |= {"reference": json.dumps(["assert double(4) == 8"]), "rollouts": []}
+    (tmp_path / "code.jsonl").write_text(json.dumps(question) + "\n", encoding="utf-8")
+    asked = replace(config, questions=(str(tmp_path / "code.jsonl"),))
+    collect(asked, progress=False, sampler=Scripted(sampler, 0))
+    ((right, wrong),) = ([rollout["correct"] for rollout in record["rollouts"]] for record in records_of(asked))
+    assert (right, wrong) == (True, False)
+
+
 def test_an_interruption_repeats_and_loses_nothing(
     config: CollectConfig, sampler: LocalSampler, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memreward.data import load_questions, write_groups
-from memreward.parsing import equivalent, parse_rollout
+from memreward.parsing import parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
-from memreward.types import ConfigurationError, Group, Query, Rollout, Truth
+from memreward.types import Claim, ConfigurationError, Group, Query, Truth
+from memreward.verify import Verifiers
 
+_QUESTIONS_VERIFIED_TOGETHER = 32
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -80,8 +82,14 @@ class _Question:
     prompt: AnyPrompt
 
 
-def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[Any] | None = None) -> Path:
-    """Sample every question and write the rollout file.
+def collect(
+    config: CollectConfig,
+    *,
+    progress: bool = True,
+    sampler: Sampler[Any] | None = None,
+    verifiers: Verifiers | None = None,
+) -> Path:
+    """Sample every question, judge the rollouts of those that have a reference, and write the rollout file.
 
     Each finished group is synced to a journal, `<output>.journal`, before it counts as done. Running the same
     configuration again after an interruption, `kill -9` included, goes on from there; more questions may be asked
@@ -91,6 +99,7 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[An
         config: What to do.
         progress: Show groups, tokens/s and the time left, or a line every 30 s where there is no terminal.
         sampler: A sampler already made, of the model that `config` names; its `config` is replaced.
+        verifiers: Judge by domain; None makes the default ones. Where they cannot tell, a rollout has no label.
 
     Returns:
         The path of the file.
@@ -120,7 +129,7 @@ def collect(config: CollectConfig, *, progress: bool = True, sampler: Sampler[An
                 journal.append(_record(group, digests[group.id], config.logprob_decimals))
                 report(group.usage)
         records = {record["id"]: record for record in journal.records}
-        write_groups(output, (_group(question, records[question.query.id], config) for question in prompted))
+        write_groups(output, _groups(prompted, records, config, verifiers or Verifiers()))
     if records.keys() <= {question.query.id for question in prompted}:
         path.unlink()
     return output
@@ -206,8 +215,30 @@ def _rounded(logprobs: Sequence[float] | None, decimals: int) -> list[float] | N
     return None if logprobs is None else [round(logprob, decimals) + 0.0 for logprob in logprobs]
 
 
+def _groups(
+    prompted: Sequence[_Question], records: Mapping[str, dict[str, Any]], config: CollectConfig, verifiers: Verifiers
+) -> Iterator[Group]:
+    for begin in range(0, len(prompted), _QUESTIONS_VERIFIED_TOGETHER):
+        groups = [
+            _group(question, records[question.query.id], config)
+            for question in prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
+        ]
+        claims = [
+            Claim(rollout, group.truth.reference)
+            for group in groups
+            if group.truth.reference is not None
+            for rollout in group.rollouts
+        ]
+        found = zip(claims, verifiers.verify(claims), strict=True)
+        correct = {claim.rollout.id: verdict.correct for claim, verdict in found}
+        for group in groups:
+            yield replace(
+                group, truth=Truth(group.truth.reference, tuple(correct.get(rollout.id) for rollout in group.rollouts))
+            )
+
+
 def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
-    query, reference = question.query, question.truth.reference
+    query = question.query
     rollouts = tuple(
         parse_rollout(
             query,
@@ -226,16 +257,7 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
         "sampler": _settings(config),
         "usage": asdict(_usage(record)),
     }
-    return Group(query, rollouts, Truth(reference, tuple(_verdict(r, reference) for r in rollouts)), provenance)
-
-
-def _verdict(rollout: Rollout, reference: str | None) -> bool | None:
-    """Right or wrong where comparing answers decides it; code needs its tests run, and is left without a label."""
-    if reference is None or rollout.query.domain not in ("math", "qa"):
-        return None
-    if rollout.answer is None:
-        return False
-    return equivalent(rollout.answer, reference, rollout.query.domain, query_text=rollout.query.text)
+    return Group(query, rollouts, question.truth, provenance)
 
 
 class _Rate:
