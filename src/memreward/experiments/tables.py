@@ -61,7 +61,9 @@ def signed(figure: Figure) -> str:
     """Return a difference with its interval: "+0.012 [-0.003, +0.027]"."""
     if math.isnan(figure.value):
         return ABSENT
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+    # Adding 0 turns -0.0 into 0.0.
+    value, low, high = (round(end, 3) + 0.0 for end in (figure.value, figure.low, figure.high))
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def share_text(labels: float) -> str:
