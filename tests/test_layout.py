@@ -28,6 +28,7 @@ LEVELS = {
     "reward": 6,
     "policy": 6,
     "integrations": 7,
+    "testbed": 7,
     "training": 8,
     "experiments": 9,
     "cli": 10,

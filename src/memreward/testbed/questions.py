@@ -133,7 +133,7 @@ def _choice(
     rng.shuffle(values)
     asked = "\n".join([question, *(f"({letter}) {value}" for letter, value in zip(_LETTERS, values, strict=True))])
     answer, mistaken = (_LETTERS[values.index(value)] for value in (right[1], wrong[1]))
-    return Exercise(asked, answer, f"{right[0]}={right[1]}\n#### {answer}", f"{wrong[0]}={wrong[1]}\n#### {mistaken}")
+    return Exercise(asked, answer, f"{right[0]}= {right[1]}\n#### {answer}", f"{wrong[0]}= {wrong[1]}\n#### {mistaken}")
 
 
 def _less(rng: random.Random) -> Exercise:

@@ -116,7 +116,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
-    debiased = arm != START and ARMS[arm].debias
+    debiased = arm != START and ARMS[arm].debiased
     grpo = replace(config.grpo, scale_rewards="none") if debiased else config.grpo
     return Cell(start.folder, arm, share or 1.0, seed, grpo, config.encoder, config.answers, config.measure_every)
 
