@@ -1,0 +1,79 @@
+"""Configuration files say the same as options, and what they say wrongly is named with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memreward.cli.configuration import read_assignments, read_tables, values_of
+from memreward.cli.options import Changes
+from memreward.training.config import TrainConfig
+from memreward.types import ConfigurationError
+
+FILE = """
+model = "m"
+questions = ["a.jsonl", "gcd:5"]
+labels = 1
+
+[grpo]
+steps = 7
+learning_rate = 1
+
+[grpo.lora]
+rank = 4
+targets = ["q_proj"]
+
+[verify.math]
+time_limit_s = 2
+"""
+
+
+def made(tables: dict[str, Any]) -> TrainConfig:
+    config: TrainConfig = Changes(TrainConfig, values_of(tables, TrainConfig, "train.toml")).made()
+    return config
+
+
+def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text(FILE, encoding="utf-8")
+    config = made(read_tables(path))
+    assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), 1.0)
+    assert isinstance(config.labels, float)
+    assert (config.grpo.steps, config.grpo.learning_rate, config.grpo.kl) == (7, 1.0, TrainConfig().grpo.kl)
+    assert (config.grpo.lora.rank, config.grpo.lora.targets) == (4, ("q_proj",))
+    assert config.verify.math.time_limit_s == 2.0
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"modle": "m"}, r"train.toml: 'modle' is unknown; did you mean 'model'\?"),
+        ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
+        ({"grpo": {"lora": {"zzz": 1}}}, "'grpo.lora.zzz' is unknown; use one of rank, alpha"),
+        ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),
+        ({"grpo": {"steps": 2.5}}, "grpo.steps is 2.5; give a value of type int"),
+        ({"grpo": {"steps": True}}, "grpo.steps is True; give a value of type int"),
+        ({"grpo": {"sampler": "tlr"}}, "grpo.sampler is 'tlr'; use one of groups, trl, vllm"),
+        ({"questions": "gsm8k"}, r"questions is 'gsm8k'; give a list, as \['gsm8k'\]"),
+    ],
+)
+def test_what_is_wrong_is_named(tables: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        made(tables)
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("model = ", encoding="utf-8")
+    for bad in (path, tmp_path / "none.toml"):
+        with pytest.raises(ConfigurationError, match=f"{bad.name}: not a configuration file"):
+            read_tables(bad)
+
+
+def test_assignments_become_nested_values() -> None:
+    given = ["shaping.rule=threshold", "shaping.gate=0.2", "monitor.stop=true"]
+    assert read_assignments(given) == {"shaping": {"rule": "threshold", "gate": 0.2}, "monitor": {"stop": True}}
+    with pytest.raises(ConfigurationError, match="write KEY=VALUE"):
+        read_assignments(["shaping.gate"])

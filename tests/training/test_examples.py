@@ -1,0 +1,79 @@
+"""The example configurations, as far as a machine without a GPU can check them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memreward.cli.configuration import read_tables, values_of
+from memreward.cli.options import Changes
+from memreward.data import benchmarks
+from memreward.training.config import TrainConfig
+from memreward.training.history import history
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "training"
+EXAMPLES = sorted(FOLDER.glob("*.toml"))
+
+
+def read(path: Path) -> TrainConfig:
+    made: TrainConfig = Changes(TrainConfig, values_of(read_tables(path), TrainConfig, path.name)).made()
+    return made
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_the_papers_settings_and_trl_takes_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = read(path)
+    config.check_complete()
+    if "eight" in path.stem:
+        monkeypatch.setenv("WORLD_SIZE", "8")
+        config.grpo._batches()
+        monkeypatch.delenv("WORLD_SIZE")
+    grpo = config.grpo
+    args = replace(grpo, device="cpu", precision="bfloat16").to_trl(tmp_path)
+    assert (args.num_generations, args.generation_batch_size, args.max_steps, args.beta) == (8, 1024, 410, 0.001)
+    assert args.learning_rate == (1e-5 if grpo.lora.rank else 1e-6)
+    assert args.use_vllm
+    names = [source.partition(":")[0] for source in config.questions]
+    assert names == [name for name, known in benchmarks().items() if known.role == "in domain"]
+
+
+@pytest.mark.timeout(290)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "one-gpu" in path.stem], ids=lambda path: path.stem)
+def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
+    path: Path, tmp_path: Path, model: Path, experience: Path, templates: Path, environment: dict[str, str]
+) -> None:
+    text = path.read_text(encoding="utf-8")
+    start, end = text.index("questions = ["), text.index("]\n") + 2
+    own = tmp_path / "train.toml"
+    own.write_text(text[:start] + f"questions = [{json.dumps(str(experience))}]\n" + text[end:], encoding="utf-8")
+    fitting = (
+        f"--model {model} --out {tmp_path / 'run'} --templates {templates} --encoder hashing --steps 2 --sampler trl "
+        "--groups-per-step 2 --rollouts 4 --micro-batch 4 --max-new-tokens 2 --labels 0.5 --predictor-epochs 2 "
+        "--predictor-folds 2 --predictor-abstain-below 0.0"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "memreward", "train", "--config", str(own), *fitting.split(), "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert report["steps"] == len(history(tmp_path / "run")) == 2
+    # Rollouts of the labelled questions alone were sampled before training, by the starting policy itself.
+    assert (tmp_path / "run" / "experience.jsonl.gz").is_file()
+    assert report["labelled_queries"] == report["ledger"]["queries"] == 6
+    adapters = (tmp_path / "run" / "policy" / "adapter_config.json").is_file()
+    assert adapters == ("3b" in path.stem)

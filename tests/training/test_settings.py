@@ -1,0 +1,82 @@
+"""Settings of a training, TRL's configuration made from them, and the order of the questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from memreward.training.run import ordered
+from memreward.training.settings import GrpoSettings, LoraConfig
+from memreward.types import ConfigurationError
+
+SMALL = GrpoSettings(steps=5, groups_per_step=3, rollouts=4, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rollouts": 1}, "rollouts=1 must be at least 2"),
+        ({"steps": 0}, "steps=0 must be at least 1"),
+        ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
+        ({"top_p": 1.5}, "top_p=1.5"),
+        ({"kl": -1.0}, "kl=-1.0 must be at least 0"),
+        ({"save_every": 5, "log_every": 2}, "must be a multiple of log_every=2"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        replace(SMALL, **wrong)
+    with pytest.raises(ConfigurationError, match=r"dropout=1\.0"):
+        LoraConfig(dropout=1.0)
+
+
+@pytest.mark.parametrize(("micro", "passes"), [(0, 1), (12, 1), (4, 3), (3, 4)])
+def test_a_step_holds_whole_groups_in_as_many_passes_as_asked(micro: int, passes: int, tmp_path: Any) -> None:
+    args = replace(SMALL, micro_batch=micro).to_trl(tmp_path)
+    assert args.gradient_accumulation_steps == passes
+    assert args.generation_batch_size == 12
+    assert args.num_generations == 4
+
+
+def test_micro_batches_that_do_not_fit_are_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="divides 12"):
+        replace(SMALL, micro_batch=5).to_trl(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "16")
+    with pytest.raises(ConfigurationError, match=r"on 16 device\(s\)"):
+        SMALL.to_trl(tmp_path)
+
+
+def test_settings_reach_trl(tmp_path: Any) -> None:
+    settings = replace(SMALL, kl=0.01, learning_rate=3e-4, loss="dr_grpo", scale_rewards="none", seed=7, save_every=0)
+    args = settings.to_trl(tmp_path)
+    assert (args.beta, args.learning_rate, args.loss_type) == (0.01, 3e-4, "dr_grpo")
+    assert (args.scale_rewards, args.seed, args.max_steps) == ("none", 7, 5)
+    assert (args.save_strategy, args.use_cpu, args.bf16) == ("no", True, False)
+    assert LoraConfig().to_peft() is None
+    adapters = LoraConfig(rank=8, targets=("q_proj",)).to_peft()
+    assert (adapters.r, adapters.lora_alpha, adapters.target_modules) == (8, 16, {"q_proj"})
+
+
+def asked(settings: GrpoSettings, count: int = 7) -> list[int]:
+    found: list[int] = ordered(Dataset.from_dict({"number": list(range(count))}), settings)["number"]
+    return list(found)
+
+
+def test_each_step_asks_different_questions_and_each_pass_in_another_order() -> None:
+    numbers = asked(SMALL)
+    steps = [numbers[start : start + 3] for start in range(0, 15, 3)]
+    assert len(steps) == 5
+    assert all(len(set(step)) == 3 for step in steps)
+    # A pass over seven questions is two steps of three.
+    assert len(set(steps[0] + steps[1])) == len(set(steps[2] + steps[3])) == 6
+    assert steps[:2] != steps[2:4]
+
+
+def test_a_longer_training_begins_as_a_shorter_one_and_another_seed_does_not() -> None:
+    assert asked(replace(SMALL, steps=40))[:15] == asked(SMALL)
+    assert asked(replace(SMALL, seed=1)) != asked(SMALL)
+    with pytest.raises(ConfigurationError, match="2 questions are fewer than the 3 of a step"):
+        asked(SMALL, count=2)

@@ -1,0 +1,143 @@
+"""`memreward train` in real processes on a tiny random model: killed or interrupted and resumed, it ends the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from memreward.memory import ExperienceMemory
+from memreward.training.checkpoint import checkpoints
+from memreward.training.config import TrainConfig
+from memreward.training.history import history
+from memreward.training.session import train
+from memreward.types import ConfigurationError
+
+STEPS = 6
+OPTIONS = (
+    "--encoder hashing --labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
+    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 --predictor-epochs 4 --predictor-folds 3 "
+    "--reward growth.refresh_every=3 --reward shaping.gate=0.0"
+).split()
+NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
+Begin = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def begin(model: Path, experience: Path, templates: Path, environment: dict[str, str]) -> Begin:
+    """Starts a training in a folder."""
+
+    def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+        given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "memreward", "train", "--out", str(folder), *given, *OPTIONS, *options, "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err[-3000:]
+    report: dict[str, Any] = json.loads(out)
+    return report
+
+
+def steps_logged(folder: Path, steps: int, process: subprocess.Popen[str]) -> None:
+    """Wait until so many steps are in the history."""
+    while len(history(folder)) < steps:
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A training nobody disturbed, and its report."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return folder, finished(begin(folder))
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in NOT_REPEATED} for row in history(folder)]
+
+
+def same_end(folder: Path, report: dict[str, Any], other: tuple[Path, dict[str, Any]]) -> None:
+    """Rows, weights, memory and spent labels are the same."""
+    expected, said = other
+    assert rows(folder) == rows(expected)
+    weights, those = (load_file(home / "policy" / "model.safetensors") for home in (folder, expected))
+    assert all(torch.equal(weights[name], those[name]) for name in those)
+    assert report["ledger"] == said["ledger"]
+    memories = [ExperienceMemory.open(home / "memory", create=False).groups() for home in (folder, expected)]
+    assert memories[0] == memories[1]
+
+
+@pytest.mark.timeout(290)
+def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, dict[str, Any]], model: Path) -> None:
+    folder, report = uninterrupted
+    logged = history(folder)
+    assert [row["step"] for row in logged] == list(range(1, STEPS + 1))
+    assert all(sum(row[f"memreward/{s}"] for s in ("truth", "predicted", "abstained")) == 1 for row in logged)
+    assert report["steps"] == STEPS
+    assert report["labelled_queries"] == report["ledger"]["queries"] == 6
+    start, end = (load_file(home / "model.safetensors") for home in (model, folder / "policy"))
+    assert any(not torch.equal(start[name], end[name]) for name in end)
+    assert [path.name for path in checkpoints(folder)] == [f"checkpoint-{step}" for step in (2, 4, 6)]
+
+
+@pytest.mark.timeout(290)
+def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
+    begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """As if killed while checkpoint 4 was written; memory, ledger and history have all that came later."""
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], folder)
+    shutil.rmtree(folder / "policy")
+    for step in (4, 6):
+        (folder / f"checkpoint-{step}" / "whole.json").unlink()
+    same_end(folder, finished(begin(folder)), uninterrupted)
+
+
+@pytest.mark.timeout(290)
+def test_a_run_that_is_killed_then_interrupted_goes_on(
+    begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = begin(folder)
+    steps_logged(folder, 1, process)
+    process.kill()
+    process.communicate()
+    (folder / "history.jsonl").unlink()  # so that its next row is one of the next process
+    process = begin(folder)
+    steps_logged(folder, 1, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err[-3000:]
+    assert "Interrupted. Run the same command again" in err
+    made = len(history(folder))
+    assert 1 <= made < STEPS
+    assert checkpoints(folder)[-1].name == f"checkpoint-{made}"
+    same_end(folder, finished(begin(folder)), uninterrupted)
+
+
+def test_what_was_begun_is_not_continued_with_other_settings(
+    uninterrupted: tuple[Path, dict[str, Any]], model: Path, experience: Path
+) -> None:
+    folder = str(uninterrupted[0])
+    config = TrainConfig(str(model), folder, experience=(str(experience),), labels=0.25)
+    with pytest.raises(ConfigurationError, match=r"begun with .*=.*, now it is"):
+        train(config)
