@@ -15,7 +15,9 @@ from memreward.cli.errors import ends_well
 from memreward.cli.models import Models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
+from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
+from memreward.types import ConfigurationError
 
 _REWARD = "reward"
 
@@ -68,11 +70,14 @@ def _trained(
     config: TrainConfig, of_reward: dict[str, Any], source: str, output: Output, steps: Steps
 ) -> dict[str, Any]:
     from memreward.reward import HybridConfig
-    from memreward.training.arms import arm_named
+    from memreward.training.rewards import hybrid_config
     from memreward.training.session import train as run
 
+    arm = arm_named(config.arm)
+    if of_reward and arm.debiased and config.labels > 1:
+        raise ConfigurationError(f"labels={config.labels}: to change the reward of a debiased arm, give a share")
     changes = Changes(HybridConfig, values_of(of_reward, HybridConfig, source))
-    reward = changes.made(arm_named(config.arm).hybrid) if of_reward else None
+    reward = changes.made(hybrid_config(arm, min(config.labels, 1.0))) if of_reward else None
 
     def show(row: dict[str, Any]) -> None:
         mean = row.get("reward")
