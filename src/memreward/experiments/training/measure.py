@@ -24,6 +24,7 @@ from memreward.experiments.training.results import (
     OURS,
     PARTS,
     REWARD_HEADINGS,
+    START,
     ArmRow,
     Curve,
     TrainingResult,
@@ -34,7 +35,6 @@ from memreward.training.arms import ARMS
 from memreward.types import DOMAINS, DataError, content_hash
 
 RESAMPLES = 2000
-START = "start"
 _BEFORE = "the policy before training"
 
 Floats = NDArray[np.float64]

@@ -14,6 +14,8 @@ from memreward.experiments.training.outcome import FOREIGN, TEST
 from memreward.types import DOMAINS, DataError
 
 OURS, ORACLE, LABELLED = "memreward", "oracle", "labelled"
+START = "start"
+"""In place of an arm: the policy before training."""
 MEAN = "mean"
 """In place of a domain: the mean of the domains."""
 PARTS: Mapping[str, str] = {TEST: "in domain", FOREIGN: "out of domain"}
