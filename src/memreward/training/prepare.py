@@ -16,8 +16,9 @@ from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor
 from memreward.reward.hybrid import HybridConfig
-from memreward.training.arms import Reward, arm_named, make_reward
+from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
+from memreward.training.rewards import Reward, make_reward
 from memreward.types import Claim, ConfigurationError, Encoder, Group, LabelError, Truth
 from memreward.verify import VerdictCache, Verifiers
 
