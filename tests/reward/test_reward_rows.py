@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 import numpy as np
 from sums import Sums, sample_call
 
 from memreward.features.evidence import compute_evidence
+from memreward.features.reader import Reading
 from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward
 from memreward.reward.rows import rollout_of, rows_of, step_of
+from memreward.types import Rollout
 
 
 def test_log_probabilities_of_sampling_enter_memory_with_the_rollout(
@@ -32,3 +37,20 @@ def test_rows_without_the_samplers_columns_have_none(sums: Sums) -> None:
     rollout = rollout_of(row, sums.query(0), 1)
     assert rollout.token_logprobs is None
     assert rollout.truncated is None
+
+
+def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
+    call = sample_call(sums, unlabelled[:1], seed=3).of(HybridReward(predictor), sums)
+    assert "memreward/reader_seconds" not in call.metrics
+
+    class SlowReader:
+        def read(self, rollouts: Sequence[Rollout]) -> Reading:
+            time.sleep(0.02)
+            return Reading(
+                np.zeros((len(rollouts), 0), np.float32), np.zeros((len(rollouts), 0)), np.ones(len(rollouts)), ()
+            )
+
+    predictor.featurizer.reader = SlowReader()
+    for step in (1, 2):
+        call = sample_call(sums, unlabelled[:1], seed=3).of(HybridReward(predictor), sums, step=step)
+        assert 0.02 <= call.metrics["memreward/reader_seconds"] <= call.metrics["memreward/seconds"]

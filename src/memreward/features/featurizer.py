@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -59,6 +60,9 @@ class Featurizer:
         encoder: Gives the text vectors; wrapped so that each text of a call is encoded once.
         reader: A language model that reads rollouts, or None.
         runner: Runs the solutions of code rollouts in a sandbox, or None: then no code is run.
+
+    Attributes:
+        reader_seconds: Time that the reader has taken so far.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Featurizer:
         runner: RolloutRunner | None = None,
     ) -> None:
         self.encoder, self.reader, self.runner = encoder, reader, runner
+        self.reader_seconds = 0.0
 
     def features(self, rollouts: Sequence[Rollout], weights: ArrayLike | None = None) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
@@ -87,7 +92,9 @@ class Featurizer:
         evidence = compute_evidence(rollouts, thinking, behaviours, weights)
         names, values, hidden = evidence.names, evidence.values, None
         if self.reader is not None:
+            started = time.monotonic()
             reading = self.reader.read(rollouts)
+            self.reader_seconds += time.monotonic() - started
             names, hidden = (*names, *reading.names), reading.hidden
             values = np.concatenate([values, reading.values], axis=1)
         return Features(

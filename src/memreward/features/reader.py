@@ -111,6 +111,32 @@ class _Item:
     n_tokens: int
 
 
+@dataclass(frozen=True)
+class TokenSpans:
+    """A rollout's text in a tokenizer's tokens.
+
+    Attributes:
+        n_tokens: How many they are, without special ones.
+        answer: First token of the answer at its last place in the text, and the one after its last; None where it has
+            no place.
+    """
+
+    n_tokens: int
+    answer: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, tokenizer: Any, rollout: Rollout) -> Self:
+        """Put a rollout into tokens."""
+        text = replace_surrogates(rollout.text)
+        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = np.array(encoding["offset_mapping"]).reshape(-1, 2)
+        first = rollout.text.rfind(rollout.answer) if rollout.answer else -1
+        if first < 0 or rollout.answer is None:
+            return cls(len(offsets), None)
+        tokens = np.flatnonzero((offsets[:, 0] < first + len(rollout.answer)) & (offsets[:, 1] > first))
+        return cls(len(offsets), (int(tokens[0]), int(tokens[-1]) + 1) if len(tokens) else None)
+
+
 class Reader:
     """Reads rollouts with a causal language model, each text once.
 
@@ -167,7 +193,7 @@ class Reader:
             report(new)
         entries = [_Entry.from_row(known[key], self.hidden_size) for key in keys]
         values = [
-            _summarise(entry.logprobs, self._answer_tokens(rollout))
+            summarise(entry.logprobs, TokenSpans.of(self._tokenizer, rollout).answer)
             for entry, rollout in zip(entries, rollouts, strict=True)
         ]
         return Reading(
@@ -261,16 +287,6 @@ class Reader:
         ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return _Item(key, ids[: min(self.config.max_tokens, self._positions - n_prompt)], len(ids))
 
-    def _answer_tokens(self, rollout: Rollout) -> tuple[int, int] | None:
-        first = rollout.text.rfind(rollout.answer) if rollout.answer else -1
-        if first < 0 or rollout.answer is None:
-            return None
-        text, end = replace_surrogates(rollout.text), first + len(rollout.answer)
-        encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = np.array(encoding["offset_mapping"])
-        tokens = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > first))
-        return (int(tokens[0]), int(tokens[-1]) + 1) if len(tokens) else None
-
     def _prompt_ids(self, query_text: str) -> list[int]:
         query = replace_surrogates(query_text)
         if self.config.template is None and self._tokenizer.chat_template:
@@ -309,13 +325,7 @@ class Reader:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = self._load(AutoTokenizer)
-        if not tokenizer.is_fast:
-            raise ConfigurationError(
-                f"reader: the tokenizer of {self.config.model!r} tells no character positions (it is not a fast one), "
-                "so thinking and answer cannot be told apart; convert it with `tokenizers`"
-            )
-        return tokenizer
+        return fast_tokenizer(self._load(AutoTokenizer), self.config.model)
 
     @cached_property
     def _device(self) -> Any:
@@ -385,7 +395,22 @@ def _token_logprobs(logits: Any, targets: Any) -> Any:
     return logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
 
 
-def _summarise(logprobs: FloatArray, answer: tuple[int, int] | None) -> list[float]:
+def fast_tokenizer(tokenizer: Any, model: str) -> Any:
+    """Return `tokenizer` if it tells where in the text its tokens stand.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    if not tokenizer.is_fast:
+        raise ConfigurationError(
+            f"reader: the tokenizer of {model!r} tells no character positions (it is not a fast one), "
+            "so thinking and answer cannot be told apart; convert it with `tokenizers`"
+        )
+    return tokenizer
+
+
+def summarise(logprobs: FloatArray, answer: tuple[int, int] | None) -> list[float]:
+    """Return the values of `READER_NAMES` of (t,) log-probabilities, those of the answer's tokens told apart."""
     first, end = answer if answer and answer[1] <= len(logprobs) else (len(logprobs), len(logprobs))
     parts = (logprobs, logprobs[:first], logprobs[first:end])
     (mean, least), thinking, answered = [(p.mean(), p.min()) if len(p) else (np.nan, np.nan) for p in parts]
