@@ -156,6 +156,7 @@ class _Share:
             arm=arm,
             says=ARMS[arm].says if arm in ARMS else _BEFORE if arm == START else "",
             ablation=arm in ARMS and arm != OURS and not ARMS[arm].rule and ARMS[arm].preset == ARMS[OURS].preset,
+            tied=_tied(arm),
             labels=self.labels,
             accuracy=self._each(lambda part, domain: self._figure(self.accuracy[arm, part, domain])),
             of_oracle={part: self._of_oracle(arm, part) for part in PARTS},

@@ -36,6 +36,11 @@ _SMOOTHED_OVER = 15
 """Parts of a training that one running mean covers one of."""
 
 
+_NAMES_IN_A_LINE = 8
+_LEAST_HEIGHT = 0.1
+"""Of a panel of rewards, so that noise looks like noise."""
+
+
 @dataclass(frozen=True)
 class Drawing:
     """One picture.
@@ -103,7 +108,7 @@ def drawings(result: TrainingResult) -> list[Drawing]:
     if len(result.shares) > 1:
         caption = (
             f"Accuracy {PARTS[TEST]} and share of the gap closed, mean of the domains, over the share of the training "
-            "questions that is labelled; 95 % intervals."
+            "questions that is labelled; 95 % intervals. Ablations are in the table."
         )
         found.append(Drawing("labels", None, caption, (13.5, 5.2), partial(_draw_labels, result)))
     return found
@@ -269,6 +274,9 @@ def _draw_rewards(rows: Sequence[ArmRow], figure: Any, theme: Theme) -> None:
                 axes.plot(curve.steps, _smoothed(curve), label=row.arm, **_look(row).of(theme))
         axes.set_title(REWARD_HEADINGS[name], loc="left", fontweight="bold", fontsize=10.5)
         axes.margins(x=0.01)
+        low, high = axes.get_ylim()
+        missing = max(_LEAST_HEIGHT - (high - low), 0) / 2
+        axes.set_ylim(low - missing, high + missing)
     for axes in panels[-1]:
         axes.set_xlabel("step")
     _legend(figure, panels.flat)
@@ -276,11 +284,16 @@ def _draw_rewards(rows: Sequence[ArmRow], figure: Any, theme: Theme) -> None:
 
 def _draw_labels(result: TrainingResult, figure: Any, theme: Theme) -> None:
     accuracy, gap = figure.subplots(1, 2)
-    for arm in dict.fromkeys(row.arm for row in result.rows if row.arm != START):
-        rows = [row for row in result.rows if row.arm == arm]
-        _over_labels(accuracy, rows, [row.accuracy[TEST][MEAN] for row in rows], theme)
-        if arm not in _ENDS:
-            _over_labels(gap, rows, [row.gap_closed[TEST][MEAN] for row in rows], theme)
+    lines: dict[str, list[ArmRow]] = {}
+    for row in result.rows:
+        if row.arm != START and not row.ablation:
+            lines.setdefault(row.arm, []).append(row)
+    for place, rows in enumerate(lines.values()):
+        # Side by side, so that no interval hides another.
+        aside = 1.012 ** (place - len(lines) / 2)
+        _over_labels(accuracy, rows, [row.accuracy[TEST][MEAN] for row in rows], aside, theme)
+        if rows[0].tied and rows[0].arm != LABELLED:
+            _over_labels(gap, rows, [row.gap_closed[TEST][MEAN] for row in rows], aside, theme)
     for axes, name in ((accuracy, f"accuracy {PARTS[TEST]}"), (gap, "share of the gap closed")):
         axes.set_xscale("log")
         axes.set_xticks(result.shares, [share_text(share) for share in result.shares])
@@ -288,18 +301,17 @@ def _draw_labels(result: TrainingResult, figure: Any, theme: Theme) -> None:
         axes.set(xlabel="labelled training questions", ylabel=name)
     for height in (0, 1):
         gap.axhline(height, color=theme.faint, linewidth=1)
-    gap.set_ylim(*_gap_limits(row.gap_closed[TEST][MEAN] for row in result.rows))
+    drawn = [row for rows in lines.values() for row in rows if row.tied]
+    gap.set_ylim(*_gap_limits(row.gap_closed[TEST][MEAN] for row in drawn))
     _label_ends(accuracy, theme)
     _label_ends(gap, theme)
 
 
-def _over_labels(axes: Any, rows: Sequence[ArmRow], figures: Sequence[Figure], theme: Theme) -> None:
-    look, shares = _look(rows[0]), [row.labels for row in rows]
-    axes.plot(shares, [f.value for f in figures], marker=look.marker, label=rows[0].arm, **look.of(theme))
-    colour = look.of(theme)["color"]
-    axes.fill_between(
-        shares, [f.low for f in figures], [f.high for f in figures], color=colour, alpha=0.08, linewidth=0
-    )
+def _over_labels(axes: Any, rows: Sequence[ArmRow], figures: Sequence[Figure], aside: float, theme: Theme) -> None:
+    look, shares = _look(rows[0]), [row.labels * aside for row in rows]
+    values, low, high = (np.array([getattr(f, end) for f in figures]) for end in ("value", "low", "high"))
+    axes.plot(shares, values, marker=look.marker, label=rows[0].arm, **look.of(theme))
+    axes.vlines(shares, low, high, color=look.of(theme)["color"], linewidth=1.1, alpha=0.7)
 
 
 def _learning(
@@ -338,23 +350,19 @@ def _bars(axes: Any, rows: Sequence[ArmRow], theme: Theme) -> None:
         axes.barh(height, figure.value, height=0.62, color=colour, alpha=0.85 if ours_or_end else 0.45, linewidth=0)
         if row.arm not in _ENDS and not math.isnan(figure.low):
             axes.plot([figure.low, figure.high], [height, height], color=theme.ink, linewidth=1.4)
-        beyond = figure.value < low
-        end = max(figure.value, 0 if math.isnan(figure.high) else figure.high, 0)
-        text = f"◂ {figure.value:.2f}" if beyond else f"{figure.value:.2f}"
-        weight = "bold" if row.arm == OURS else "normal"
-        axes.annotate(
-            text, (min(end, high), height), (5, 0), textcoords="offset points", va="center", fontweight=weight
-        )
+        text = f"{'◂ ' if figure.value < low else ''}{figure.value:.2f}"
+        place = ("axes fraction", "data")
+        axes.annotate(text, (1.02, height), xycoords=place, va="center", fontweight=_weight(row.arm))
     _name_lines(axes, ranked)
     axes.set_xlim(low, high)
     axes.axvline(0, color=theme.faint, linewidth=1)
     axes.axvline(1, color=theme.faint, linewidth=1)
-    axes.set_xlabel(f"share of the gap from {LABELLED} to {ORACLE} closed, 95 % interval")
+    axes.set_xlabel("share of the gap closed, 95 % interval")
 
 
 def _gap_limits(figures: Iterable[Figure]) -> tuple[float, float]:
     ends = [end for figure in figures for end in (figure.value, figure.low, figure.high) if not math.isnan(end)]
-    return max(min(ends, default=0.0) - 0.05, _LEAST_GAP), min(max(1.2, max(ends, default=1.0) + 0.2), _MOST_GAP)
+    return max(min(ends, default=0.0) - 0.05, _LEAST_GAP), min(max([1.05, *(end + 0.05 for end in ends)]), _MOST_GAP)
 
 
 def _dots(axes: Any, lines: Sequence[tuple[ArmRow, Figure]], theme: Theme, form: str) -> None:
@@ -375,8 +383,12 @@ def _dots(axes: Any, lines: Sequence[tuple[ArmRow, Figure]], theme: Theme, form:
 def _name_lines(axes: Any, rows: Sequence[ArmRow]) -> None:
     axes.set_yticks(range(len(rows)), [row.arm for row in rows])
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-        label.set_fontweight("bold" if row.arm == OURS else "normal")
+        label.set_fontweight(_weight(row.arm))
     axes.grid(axis="y", visible=False)
+
+
+def _weight(arm: str) -> str:
+    return "bold" if arm == OURS else "normal"
 
 
 def _smoothed(curve: Curve) -> list[float]:
@@ -392,7 +404,9 @@ def _legend(figure: Any, panels: Iterable[Any]) -> None:
             handles.setdefault(name, line)
     order = sorted(handles, key=lambda name: list(_LOOKS).index(name) if name in _LOOKS else len(_LOOKS))
     shown = [handles[name] for name in order]
-    figure.legend(shown, order, loc="outside upper left", ncols=min(len(order), 8), frameon=False)
+    lines = math.ceil(len(order) / _NAMES_IN_A_LINE)
+    columns = math.ceil(len(order) / lines)
+    figure.legend(shown, order, loc="outside upper left", ncols=columns, frameon=False)
 
 
 def _label_ends(axes: Any, theme: Theme) -> None:
@@ -411,14 +425,13 @@ def _label_ends(axes: Any, theme: Theme) -> None:
         colour = line.get_color()
         axes.annotate(
             line.get_label(),
-            xy=(1, (end - low) / (high - low)),
-            xycoords="axes fraction",
+            xy=(line.get_xdata()[-1], end),
             xytext=(1.05, (place - low) / (high - low)),
             textcoords="axes fraction",
             va="center",
             color=colour if colour != theme.faint else theme.ink,
-            fontweight="bold" if line.get_label() == OURS else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 2, "shrinkB": 0},
+            fontweight=_weight(line.get_label()),
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 2, "relpos": (0, 0.5)},
         )
 
 

@@ -69,6 +69,7 @@ class ArmRow:
         arm: Its name.
         says: What it is, in a line.
         ablation: Whether it is ours with one part changed.
+        tied: Whether it is another training at another label share.
         labels: Label share of the table it stands in; arms that are not tied to a share stand in each.
         accuracy: By part and domain.
         of_oracle: By part: the mean of the domains as a share of Oracle's.
@@ -86,6 +87,7 @@ class ArmRow:
     arm: str
     says: str
     ablation: bool
+    tied: bool
     labels: float
     accuracy: Mapping[str, ByDomain]
     of_oracle: Mapping[str, Figure]
