@@ -215,8 +215,7 @@ class HybridReward:
 
     def _decide_all(self, rows: list[Row]) -> tuple[list[Any], dict[str, float]]:
         step = max((row.step for row in rows), default=0)
-        failures, featurizer = self.failures.total(), self.live.predictor.featurizer
-        read_before = featurizer.reader_seconds
+        failures, reader_seconds = self.failures.total(), self._reader_seconds()
         self._guarded(self.live.begin)
         decided, reasons = self._predicted(step, rows)
         self._judge(decided, rows)
@@ -230,9 +229,12 @@ class HybridReward:
         metrics = self._metrics(step, [result[1] for result in results])
         if self.live.refresh_due(step) and self._guarded(lambda: self.live.refresh(step)):
             self.monitor.restart()
-        if featurizer.reader is not None:
-            metrics["reader_seconds"] = featurizer.reader_seconds - read_before
+        if read := self._reader_seconds() - reader_seconds:
+            metrics["reader_seconds"] = read
         return results, metrics | {"failures": float(self.failures.total() - failures)}
+
+    def _reader_seconds(self) -> float:
+        return float(getattr(self.live.predictor.featurizer, "reader_seconds", 0.0))
 
     def _predicted(self, step: int, rows: list[Row]) -> tuple[list[_Decided], dict[int, str]]:
         """Rollouts with their blind predictions, and why the other rows have none."""
