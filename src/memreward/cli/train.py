@@ -59,16 +59,14 @@ def train(
     made = Changes(TrainConfig, values).made()
     _quiet()
     with output.progress() as steps:
-        report = _trained(made, of_reward, str(config or "--reward"), output, steps)
+        report = _trained(made, of_reward, str(config or "--reward"), steps)
     report["seconds"] = round(time.monotonic() - started, 1)
     shown = {name: value for name, value in report.items() if name != "ledger"}
     output.table("Trained", ("", ""), [(name.replace("_", " "), value) for name, value in shown.items()])
     output.result(report)
 
 
-def _trained(
-    config: TrainConfig, of_reward: dict[str, Any], source: str, output: Output, steps: Steps
-) -> dict[str, Any]:
+def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps) -> dict[str, Any]:
     from memreward.reward import HybridConfig
     from memreward.training.rewards import hybrid_config
     from memreward.training.session import train as run
@@ -84,7 +82,7 @@ def _trained(
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
     encoder = replace(Models(), encoder=config.encoder).load_encoder(steps)
-    return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show, say=output.note)
+    return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

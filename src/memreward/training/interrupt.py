@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+
+_NOTICE = b"\nFinishing this step and writing a checkpoint; interrupt again to stop at once.\n"
 
 
 class Interruption:
@@ -23,11 +27,8 @@ class Interruption:
         self.requested = False
 
     @contextmanager
-    def heeded(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Take interrupts in the main thread until the block ends.
-
-        Args:
-            say: Told once what will happen.
+    def heeded(self) -> Iterator[None]:
+        """Take interrupts in the main thread until the block ends; stderr is told what will happen.
 
         Raises:
             KeyboardInterrupt: in the block, at the second interrupt.
@@ -37,7 +38,7 @@ class Interruption:
             if self.requested:
                 raise KeyboardInterrupt
             self.requested = True
-            say("Finishing this step and writing a checkpoint; interrupt again to stop at once.")
+            os.write(2, _NOTICE)  # anything else may be in the middle of what it would do
 
         before = signal.signal(signal.SIGINT, note)
         try:

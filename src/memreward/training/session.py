@@ -16,7 +16,7 @@ from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoin
 from memreward.training.config import TrainConfig
 from memreward.training.history import Row, history
 from memreward.training.interrupt import Interruption
-from memreward.training.prepare import Progress, prepare
+from memreward.training.prepare import Prepared, Progress, prepare
 from memreward.training.run import make_trainer
 from memreward.types import ConfigurationError, Encoder, StoreError
 
@@ -35,7 +35,6 @@ def train(
     encoder: str | Encoder | None = None,
     progress: Progress = lambda stage, done, of: None,  # noqa: ARG005
     on_row: Callable[[Row], None] | None = None,
-    say: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -45,7 +44,6 @@ def train(
         encoder: In place of `config.encoder`.
         progress: Told of a stage before training, what is done and of how much.
         on_row: Told of each logged step.
-        say: Told that an interrupt is heeded.
 
     Returns:
         Output, steps, mean reward of the newest logged steps, labelled queries and ledger totals, as JSON values.
@@ -63,24 +61,8 @@ def train(
         prepared = prepare(config, reward, encoder or config.encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
     done = 0 if checkpoint is None else step_of_checkpoint(checkpoint)
-    if done < config.grpo.steps:
-        interruption = Interruption()
-        trainer = make_trainer(
-            config.model,
-            None,
-            prepared.reward,
-            questions(prepared.groups, templates=config.templates),
-            config.grpo,
-            folder,
-            callbacks=[interruption.callback()],
-            on_row=on_row,
-        )
-        trainer.add_callback(keeper(folder, prepared.reward, config.keep_checkpoints))
-        with interruption.heeded(say):
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if interruption.requested:
-            raise KeyboardInterrupt
-        trainer.save_model(str(folder / POLICY))
+    if done < config.grpo.steps or not (folder / POLICY).exists():
+        _run(config, prepared, checkpoint, on_row)
     rows = [row["reward"] for row in history(folder)[-_NEWEST:] if row.get("reward") is not None]
     return {
         "output": folder,
@@ -92,6 +74,31 @@ def train(
         "alarms": len(prepared.reward.monitor.alarms) if isinstance(prepared.reward, HybridReward) else 0,
         "ledger": prepared.memory.ledger.totals(),
     }
+
+
+def _run(
+    config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None
+) -> None:
+    """Train to the last step, and write the policy."""
+    folder, interruption = Path(config.output), Interruption()
+    trainer = make_trainer(
+        config.model,
+        None,
+        prepared.reward,
+        questions(prepared.groups, templates=config.templates),
+        config.grpo,
+        folder,
+        callbacks=[interruption.callback(), keeper(folder, prepared.reward, config.keep_checkpoints)],
+        on_row=on_row,
+    )
+    with interruption.heeded():
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if interruption.requested and trainer.state.global_step < config.grpo.steps:
+        raise KeyboardInterrupt
+    unfinished = folder / f"{POLICY}.partial"
+    trainer.save_model(str(unfinished))
+    if trainer.is_world_process_zero():
+        unfinished.replace(folder / POLICY)
 
 
 def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None) -> None:
