@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -98,13 +99,14 @@ def _run(
     unfinished = folder / f"{POLICY}.partial"
     trainer.save_model(str(unfinished))
     if trainer.is_world_process_zero():
+        shutil.rmtree(folder / POLICY, ignore_errors=True)  # of a shorter training that went on
         unfinished.replace(folder / POLICY)
 
 
 def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None) -> None:
     """Write what is asked for and the versions, or refuse to go on with what was begun differently."""
     path = folder / _RECORD
-    settings = {**asdict(config), "reward": None if reward is None else asdict(reward)}
+    settings = {**asdict(config), "reward": "the arm's" if reward is None else json.dumps(asdict(reward))}
     asked: dict[str, Any] = json.loads(json.dumps(settings))
     if path.exists():
         try:
