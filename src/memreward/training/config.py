@@ -29,6 +29,9 @@ class TrainConfig:
         arm: What rewards: "memreward", "paper", "oracle" (ground truth for all questions), "labelled" (ground truth on
             the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
         encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
+        reader: What reads the rollouts for the predictor: "policy" takes what the policy said of its own rollouts while
+            the sampler "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
+        execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
         templates: Folder with prompt templates of one's own; "" for the shipped ones.
         keep_checkpoints: Newest checkpoints to keep.
         grpo: The training itself.
@@ -47,6 +50,8 @@ class TrainConfig:
     labels: float = 0.2
     arm: str = "memreward"
     encoder: str = "all-MiniLM-L6-v2"
+    reader: str = ""
+    execute: bool = False
     templates: str = ""
     keep_checkpoints: int = 2
     grpo: GrpoSettings = field(default_factory=GrpoSettings)

@@ -10,6 +10,7 @@ from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.features.cache import default_cache_folder
+from memreward.features.featurizer import RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -24,6 +25,7 @@ from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
 
+_POLICY_READS = "policy"
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "labelled.jsonl"
 
@@ -68,12 +70,14 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     budget = arm.budget(config.labels)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=[group.query.id for group in asked], by="references")
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
+    runner = _runner(config)
 
     def predictor() -> RewardPredictor:
         names = {group.query.id for group in asked}
         own = (group for group in given if group.query.id in names)
         memory.add(own if given else _first_rollouts(config, asked, labelled, memory, budget, verifiers))
-        made = _predictor(config, arm.predictor_config(config.predictor), memory, budget, encoder, progress)
+        tools = _Tools(encoder, _reader(config), runner)
+        made = _predictor(config, arm.predictor_config(config.predictor), memory, budget, tools, progress)
         _refuse_other_labels(memory, labelled)
         return made
 
@@ -85,6 +89,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
         verifiers=verifiers,
         predictor=predictor,
         hybrid=reward,
+        runner=runner,
         seed=config.grpo.seed,
     )
     if arm.only_labelled:
@@ -140,25 +145,62 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
     )
 
 
+@dataclass(frozen=True)
+class _Tools:
+    """What turns rollouts into numbers."""
+
+    encoder: str | Encoder
+    reader: RolloutReader | None
+    runner: RolloutRunner | None
+
+
 def _predictor(
     config: TrainConfig,
     settings: PredictorConfig,
     memory: ExperienceMemory,
     budget: Budget,
-    encoder: str | Encoder,
+    tools: _Tools,
     progress: Progress,
 ) -> RewardPredictor:
     folder = Path(config.output) / "predictor"
     if not folder.exists():
-        RewardPredictor.warmup(
+        made = RewardPredictor.warmup(
             memory,
             budget=budget,
             seed=config.grpo.seed,
             config=settings,
-            encoder=encoder,
+            encoder=tools.encoder,
+            reader=tools.reader,
+            runner=tools.runner,
             progress=lambda done, of: progress("training the predictor", done, of),
-        ).save(folder)
-    return RewardPredictor.load(folder, memory, encoder=encoder)
+        )
+        unfinished = folder.with_name(f"{folder.name}.partial")
+        made.save(unfinished)
+        unfinished.replace(folder)
+    return RewardPredictor.load(folder, memory, encoder=tools.encoder, reader=tools.reader, runner=tools.runner)
+
+
+def _reader(config: TrainConfig) -> RolloutReader | None:
+    if not config.reader:
+        return None
+    from transformers import AutoTokenizer
+
+    from memreward.features.policy_reader import PolicyReader
+    from memreward.features.reader import Reader, ReaderConfig
+
+    if config.reader != _POLICY_READS:
+        return Reader(ReaderConfig(config.reader))
+    return PolicyReader(AutoTokenizer.from_pretrained(config.model), Reader(ReaderConfig(config.model)))
+
+
+def _runner(config: TrainConfig) -> RolloutRunner | None:
+    if not config.execute:
+        return None
+    from memreward.features.behaviour import NAMESPACE, CodeRunner
+    from memreward.features.cache import DiskVectorStore
+    from memreward.sandbox import Sandbox
+
+    return CodeRunner(Sandbox(), DiskVectorStore(NAMESPACE))
 
 
 def _refuse_other_labels(memory: ExperienceMemory, labelled: Collection[str]) -> None:
