@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,7 @@ from memreward.cli.common import AsJson, DuplicateTexts, Files, SkipBad, read_fi
 from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ExecuteCode, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
-from memreward.cli.output import Output
+from memreward.cli.output import Output, markdown_report
 from memreward.experiments.evaluate import EvaluationConfig
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.types import ConfigurationError
@@ -114,17 +112,11 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, markdown: Path 
         write_page(result, written[1])
         write_picture(result, written[2])
     if markdown is not None:
-        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-        command = f"    {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
-        parts = [
-            "# Predicted rewards",
-            command,
-            f"With {versions}.",
-            result.markdown(),
-            result.ledger_table().markdown(),
-        ]
+        page_text = markdown_report(
+            "Predicted rewards", result.versions, result.markdown(), result.ledger_table().markdown()
+        )
         markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text("\n\n".join(parts), encoding="utf-8")
+        markdown.write_text(page_text, encoding="utf-8")
         written.append(markdown)
     return written
 

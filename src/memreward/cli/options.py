@@ -115,18 +115,24 @@ class _Setting:
 
 
 def _settings(
-    config: type[Any], names: Mapping[str, str], above: tuple[str, ...] = (), prefix: str = ""
+    config: type[Any],
+    names: Mapping[str, str],
+    above: tuple[str, ...] = (),
+    prefix: str = "",
+    made: Any = MISSING,
 ) -> Iterator[_Setting]:
+    """Options of a dataclass; `made` holds their defaults where it is a field of another, which may have its own."""
     hints = get_type_hints(config)
     texts = attribute_texts(config)
     for item in fields(config):
         path = (*above, item.name)
+        default = _default(item) if made is MISSING else getattr(made, item.name)
         flag = names.get(".".join(path), "-".join(filter(None, (prefix, item.name)))).replace("_", "-")
         if is_dataclass(hints[item.name]):
-            yield from _settings(hints[item.name], names, path, flag)
+            yield from _settings(hints[item.name], names, path, flag, default)
             continue
         parameter = "_".join((config.__name__, *path))
-        yield _Setting(parameter, path, hints[item.name], _default(item), texts.get(item.name, ""), flag)
+        yield _Setting(parameter, path, hints[item.name], default, texts.get(item.name, ""), flag)
 
 
 def attribute_texts(config: type[Any]) -> dict[str, str]:

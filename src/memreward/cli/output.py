@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -130,6 +131,13 @@ class _Lines(Steps):
         rate = (done - before) / (now - started) if now > started else 0.0
         left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if total and rate else ""
         self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}{standing and f', {standing}'}")
+
+
+def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str:
+    """Return a Markdown page: the command that was given, the versions it ran with, and what it found."""
+    command = f"    {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+    with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return "\n\n".join([f"# {title}", command, f"With {with_versions}.", *parts])
 
 
 def plain(value: Any) -> Any:

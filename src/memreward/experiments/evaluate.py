@@ -8,12 +8,10 @@ for measuring, after everything is predicted.
 from __future__ import annotations
 
 import math
-import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +29,7 @@ from memreward.experiments.cells import (
 )
 from memreward.experiments.results import MEAN, EvaluationResult, Row
 from memreward.experiments.tables import Figure
+from memreward.experiments.versions import installed_versions
 from memreward.experiments.workers import Submit, worker_processes
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.metrics import (
@@ -148,7 +147,7 @@ def evaluate(
         rows += _mean_rows(name, [part for part in parts if part.file in members], settings)
     return EvaluationResult(
         config={**asdict(settings), "labels": list(settings.labels), "predictors": list(predictors)},
-        versions=_versions(),
+        versions=installed_versions(PACKAGES),
         files={pool.file: pool.facts() for pool in pools},
         ledger=tuple(split.ledger_entry() for split in splits),
         rows=tuple(rows),
@@ -449,13 +448,3 @@ def _checked_means(
                 f"mean {name!r} over {list(members)}: use files that are evaluated, {sorted(files)}"
             )
     return means
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found

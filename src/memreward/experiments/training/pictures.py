@@ -153,13 +153,30 @@ def write_page(result: TrainingResult, path: str | Path, *, title: str = "Traini
         pictures = "".join(_shown(drawing) for drawing in drawn if drawing.labels is None)
         sections["Over the label shares"] = pictures + html_table(result.label_curve())
     versions = {f"version of {name}": version for name, version in result.versions.items()}
-    page = html_page(title, METHOD, sections, {**_flat(result.config), **versions}, contents="Label shares")
+    page = html_page(
+        title,
+        _summary(result),
+        sections,
+        {"intervals": METHOD, **_flat(result.config), **versions},
+        contents="Label shares",
+    )
     Path(path).write_text(page, encoding="utf-8")
+
+
+def _summary(result: TrainingResult) -> str:
+    arms = {row.arm for row in result.rows} - {START}
+    seeds = {seed for row in result.rows for seed in row.seeds}
+    shares = ", ".join(map(share_text, result.shares))
+    return (
+        f"One policy, trained with {len(arms)} kinds of rewards from the same start: {shares} of the "
+        f"training questions labelled, {len(seeds)} seeds. Figures are of held-out questions. The share of the gap that "
+        "is closed says how far an arm gets from the labelled questions alone (0) to ground truth for all (1)."
+    )
 
 
 def _section(result: TrainingResult, labels: float, drawn: Sequence[Drawing]) -> str:
     first, *others = result.tables(labels)
-    said = "".join(f"<p>{html.escape(text)}</p>" for text in result.standing(labels))
+    said = f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in result.standing(labels))}</ul>"
     noted = "".join(f'<p class="faint">{html.escape(text)}</p>' for text in result.notes(labels))
     folded = "".join(html_folded(table.title, html_table(table)) for table in others)
     overview, *pictures = (_shown(drawing) for drawing in drawn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ class TrainingResult:
                 row.says,
                 with_interval(row.accuracy[TEST][MEAN]),
                 _closed(row, TEST),
-                _percent(row.of_oracle[TEST]),
+                _percent(replace(row.of_oracle[TEST], low=math.nan)),
                 with_interval(row.accuracy[FOREIGN][MEAN]),
                 _closed(row, FOREIGN),
             )
@@ -181,11 +181,15 @@ class TrainingResult:
         )
 
     def by_domain(self, labels: float, part: str) -> Table:
-        """Return accuracy in each domain of a part."""
+        """Return accuracy in each domain of a part, and its mean as a share of Oracle's."""
         rows, domains = self.at(labels), [*self.domains(labels, part), MEAN]
-        lines = tuple((row.arm, *(with_interval(row.accuracy[part][d]) for d in domains)) for row in rows)
+        lines = tuple(
+            (row.arm, *(with_interval(row.accuracy[part][d]) for d in domains), _percent(row.of_oracle[part]))
+            for row in rows
+        )
         best = _best(rows, {i: _accuracy_in(part, domain) for i, domain in enumerate(domains, start=1)})
-        return Table(f"{_labelled(labels)}: accuracy {PARTS[part]}", ("arm", *domains), lines, best)
+        columns = ("arm", *domains, "mean of Oracle's")
+        return Table(f"{_labelled(labels)}: accuracy {PARTS[part]}", columns, lines, best)
 
     def gap_by_domain(self, labels: float) -> Table:
         """Return the share of the gap that is closed, in each domain and out of domain."""
@@ -282,11 +286,11 @@ class TrainingResult:
         return Table("By label share: in domain, mean of the domains", columns, tuple(lines))
 
     def standing(self, labels: float) -> list[str]:
-        """Say, from the numbers, which arms ours does not beat; each item is a paragraph."""
+        """Say, from the numbers, which arms ours does not beat, in a few sentences."""
         rows = {row.arm: row for row in self.at(labels)}
         if OURS not in rows:
             return [f"{_labelled(labels)}: {OURS} was not trained, so nothing is compared with it."]
-        return [" ".join(_standing(self, rows, labels))]
+        return list(_standing(self, rows, labels))
 
     def notes(self, labels: float) -> list[str]:
         """Say what the figures rest on, and what is missing."""
@@ -323,7 +327,8 @@ class TrainingResult:
         parts = []
         for share in self.shares:
             first, *others = self.tables(share)
-            parts += [first.markdown(), *self.standing(share), *self.notes(share), shown.get(share, "")]
+            said = "\n".join(f"- {sentence}" for sentence in self.standing(share))
+            parts += [first.markdown(), said, *self.notes(share), shown.get(share, "")]
             parts += [table.markdown() for table in others]
         if len(self.shares) > 1:
             parts += [self.label_curve().markdown(), shown.get(None, "")]
@@ -353,10 +358,10 @@ def spread(figures: Sequence[float]) -> Spread:
 def _standing(result: TrainingResult, rows: Mapping[str, ArmRow], labels: float) -> Iterator[str]:
     others = [row for row in rows.values() if row.arm not in (OURS, ORACLE)]
     rivals = [row for row in others if not row.ablation]
-    yield f"{_labelled(labels)}, in the mean of the domains: {_against(rivals, TEST, 'every other arm')}."
+    yield f"In the mean of the domains: {_against(rivals, TEST, 'every other arm')}."
     ablations = [row for row in others if row.ablation]
     if ablations:
-        yield f"Against its own ablations: {_against(ablations, TEST, 'each')}."
+        yield f"Against its own ablations: {_against(ablations, TEST, 'each of them')}."
     if ORACLE in rows:
         yield f"Oracle minus {OURS} is {signed(_turned(rows[ORACLE].ours_ahead[TEST][MEAN]))}."
     yield f"Out of domain: {_against(others, FOREIGN, 'every other arm')}."
@@ -365,7 +370,7 @@ def _standing(result: TrainingResult, rows: Mapping[str, ArmRow], labels: float)
         for domain in result.domains(labels, TEST)
     }
     named = "; ".join(f"in {domain} {', '.join(arms)}" for domain, arms in unbeaten.items() if arms)
-    yield f"By domain it does not beat: {named}." if named else "That holds in every domain, ablations aside."
+    yield f"In single domains it does not beat {named}." if named else "It beats every other arm in each domain."
 
 
 def _against(rows: Sequence[ArmRow], part: str, all_of_them: str) -> str:
@@ -422,7 +427,7 @@ def _number(value: float, digits: int = 3) -> str:
 def _percent(figure: Figure) -> str:
     if math.isnan(figure.value):
         return ABSENT
-    if figure.low == figure.high:
+    if math.isnan(figure.low) or figure.low == figure.high:
         return f"{figure.value:.1%}"
     return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
 

@@ -1,0 +1,98 @@
+"""`memreward experiment`: the same policy trained with different rewards, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memreward.cli.common import AsJson
+from memreward.cli.errors import ends_well
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output, markdown_report
+from memreward.experiments.training.experiment import ExperimentConfig
+
+if TYPE_CHECKING:
+    from memreward.experiments.training.results import TrainingResult
+
+PACKAGES = ("memreward", "torch", "transformers", "trl", "torch-geometric", "numpy")
+
+
+@ends_well("Finished trainings are kept in --out: run the same command again to go on from there.")
+@options_from("settings", ExperimentConfig, panel="Experiment", names={"workers": "jobs", "grpo": ""})
+def experiment(
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished trainings.")] = Path(
+        "runs/experiment"
+    ),
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start",
+            help="Folder of the starting policy and questions; made there where it is missing.",
+            show_default="in the cache",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Also write a page and the pictures on it (extra: report).")
+    ] = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the tables, with the command, to this Markdown file; with --page, pictures in a folder "
+            "of its name beside it.",
+            metavar="FILE",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    settings: Changes[ExperimentConfig],
+) -> None:
+    """Train a small policy with every kind of reward, and tell how far each closes the gap to full ground truth.
+
+    All arms begin with the same policy. Figures are of held-out questions, with intervals over seeds and questions.
+
+    Examples:
+      memreward experiment --out runs/experiment --page
+      memreward experiment --arms oracle,labelled,memreward --labels 0.2,0.7 --seeds 3 --jobs 2
+      memreward experiment --steps 60 --seeds 1 --json
+    """
+    from memreward.experiments.training.experiment import run
+    from memreward.experiments.training.measure import measure
+    from memreward.experiments.versions import installed_versions
+
+    output = Output(as_json)
+    config = settings.made()
+    with output.progress() as steps:
+        outcomes = run(config, out, steps, start=start)
+    result = measure(outcomes, config=asdict(config), versions=installed_versions(PACKAGES))
+    for labels in result.shares:
+        for table in result.tables(labels):
+            output.table(table.title, table.columns, table.rows)
+        for said in [*result.standing(labels), *result.notes(labels)]:
+            output.note(said)
+    output.note(f"written: {', '.join(map(str, _written(result, out, page=page, markdown=markdown)))}")
+    output.result(result.to_dict())
+
+
+def _written(result: TrainingResult, out: Path, *, page: bool, markdown: Path | None) -> list[Path]:
+    """Write the result in every form that was asked for; return where."""
+    written = [out / "experiment.json"]
+    result.save(written[0])
+    links: dict[float | None, str] = {}
+    if page:
+        from memreward.experiments.training.pictures import picture_links, write_page, write_pictures
+
+        written.append(out / "experiment.html")
+        write_page(result, written[-1])
+        beside = out if markdown is None else markdown.with_suffix("")
+        written += write_pictures(result, beside)
+        links = picture_links(result, beside.name)
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        text = markdown_report("Training with hybrid rewards", result.versions, result.markdown(links))
+        markdown.write_text(text, encoding="utf-8")
+        written.append(markdown)
+    return written
