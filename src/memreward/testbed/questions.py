@@ -122,7 +122,7 @@ def _precedence_of_minus(rng: random.Random) -> Exercise:
 def _choice(
     rng: random.Random, question: str, right: tuple[str, int], wrong: tuple[str, int], others: Sequence[int]
 ) -> Exercise:
-    """A question with four options; the working says what the option's value is."""
+    """A question with four options. The answer is an option's text: so small a network looks up no letters."""
     values = list(dict.fromkeys([right[1], wrong[1], *others]))
     step = 1
     while len(values) < len(_LETTERS):
@@ -132,8 +132,10 @@ def _choice(
     values = values[: len(_LETTERS)]
     rng.shuffle(values)
     asked = "\n".join([question, *(f"({letter}) {value}" for letter, value in zip(_LETTERS, values, strict=True))])
-    answer, mistaken = (_LETTERS[values.index(value)] for value in (right[1], wrong[1]))
-    return Exercise(asked, answer, f"{right[0]}= {right[1]}\n#### {answer}", f"{wrong[0]}= {wrong[1]}\n#### {mistaken}")
+    answer = _LETTERS[values.index(right[1])]
+    return Exercise(
+        asked, answer, f"{right[0]}={right[1]}\n#### {right[1]}", f"{wrong[0]}={wrong[1]}\n#### {wrong[1]}"
+    )
 
 
 def _less(rng: random.Random) -> Exercise:
@@ -162,10 +164,8 @@ def _digit_sum(rng: random.Random) -> Exercise:
 def _twice(rng: random.Random) -> Exercise:
     a = rng.randint(12, 49)
     exercise = _choice(rng, f"Which number is twice {a}?", (f"{a}+{a}", 2 * a), (f"{a}+2", a + 2), [a, 2 * a + 2])
-    # The wrong rule here is a misread option: the value is right, the letter is the next one.
-    letter = exercise.reference
-    misread = _LETTERS[(_LETTERS.index(letter) + 1) % len(_LETTERS)]
-    return exercise._replace(wrong=exercise.right.replace(f"#### {letter}", f"#### {misread}"))
+    # The wrong rule here is a misread option: the value is right, the option taken is the one that looks like it.
+    return exercise._replace(wrong=f"{a}+{a}={2 * a}\n#### {2 * a + 2}")
 
 
 def _fewer(rng: random.Random) -> Exercise:
@@ -327,11 +327,10 @@ def demonstrations(size: int, seed: int, avoid: frozenset[str]) -> Iterator[tupl
 
 
 def _slip(completion: str, rng: random.Random) -> str:
-    """Change a digit, or the letter of an option."""
-    places = [match.start() for match in re.finditer(r"\d|(?<=#### )[A-D]", completion)]
+    """Change a digit."""
+    places = [match.start() for match in re.finditer(r"\d", completion)]
     if not places:
         return completion
     place = rng.choice(places)
-    alphabet = "0123456789" if completion[place].isdigit() else _LETTERS
-    other = rng.choice([character for character in alphabet if character != completion[place]])
+    other = rng.choice([digit for digit in "0123456789" if digit != completion[place]])
     return completion[:place] + other + completion[place + 1 :]

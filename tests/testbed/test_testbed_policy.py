@@ -1,0 +1,70 @@
+"""The embedded policy: taught the same from the same seed, written and read back, a starting point made once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from memreward.testbed.measure import accuracy, mean_by_domain
+from memreward.testbed.policy import PolicyConfig, build_tokenizer, load_policy, save_policy, teach
+from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, StartConfig, make_start
+from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
+
+TINY = PolicyConfig(width=16, layers=1, heads=2, steps=6, batch=4)
+START = StartConfig(train=12, test=12, foreign=3, rollouts=3, policy=TINY)
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+def test_teaching_is_repeatable_heeds_its_seed_and_survives_a_save(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    model, tokenizer = teach(TINY, frozenset(), lambda done, of: seen.append((done, of)))
+    assert seen == [(step, 6) for step in range(1, 7)]
+    ids = torch.tensor([tokenizer("What is 7+3*8?\n").input_ids])
+    save_policy(tmp_path / "policy", model, tokenizer, TINY)
+    read, _ = load_policy(tmp_path / "policy")
+    again, _ = teach(TINY, frozenset())
+    other, _ = teach(replace(TINY, seed=1), frozenset())
+    logits = [one(ids).logits for one in (model, read, again, other)]
+    assert torch.equal(logits[0], logits[1])
+    assert torch.equal(logits[0], logits[2])
+    assert not torch.allclose(logits[0], logits[3])
+
+
+def test_a_policy_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot read the policy"):
+        load_policy(tmp_path)
+
+
+def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) -> None:
+    start = make_start(START, tmp_path / "s", silent)
+    experience = start.groups(EXPERIENCE)
+    assert [len(experience), len(start.groups(TEST)), len(start.groups(FOREIGN))] == [12, 12, 3]
+    assert all(len(group.rollouts) == len(group.truth.correct) == 3 for group in experience)
+    assert not any(group.rollouts for group in start.groups(TEST))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
+    make_start(START, tmp_path / "s", silent)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
+    with pytest.raises(ConfigurationError, match=r"policy\.steps=6, not 7"):
+        make_start(replace(START, policy=replace(TINY, steps=7)), tmp_path / "s", silent)
+
+
+def test_accuracy_counts_what_cannot_be_told_as_not_right() -> None:
+    query = Query("q", "What is 1+1?", "math")
+    rollouts = tuple(Rollout(query, "2", "", "2", f"r{i}") for i in range(4))
+    group = Group(query, rollouts, Truth("2", (True, False, None, True)))
+    assert accuracy([group]) == {"q": 0.5}
+    assert mean_by_domain({"a": 1.0, "b": 0.0, "c": 0.5}, {"a": "math", "b": "math", "c": "qa"}) == {
+        "math": 0.5,
+        "qa": 0.5,
+    }
+
+
+def test_special_pieces_of_the_tokenizer_differ() -> None:
+    tokenizer = build_tokenizer()
+    assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}) == 4
