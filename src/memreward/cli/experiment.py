@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from memreward.experiments.training.results import TrainingResult
 
 PACKAGES = ("memreward", "torch", "transformers", "trl", "torch-geometric", "numpy")
+_LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.log_every", "grpo.lora")
+"""What an experiment decides itself."""
 
 
 @ends_well("Finished trainings are kept in --out: run the same command again to go on from there.")
-@options_from("settings", ExperimentConfig, panel="Experiment", names={"workers": "jobs", "grpo": ""})
+@options_from(
+    "settings",
+    ExperimentConfig,
+    panel="Experiment",
+    leave_out=_LEFT_OUT,
+    names={"workers": "jobs", "grpo": ""},
+)
 def experiment(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished trainings.")] = Path(

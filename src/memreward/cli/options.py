@@ -57,14 +57,14 @@ def options_from(
         parameter: Name of the command's parameter that the options replace.
         config: The dataclass.
         panel: Heading of the options in `--help`.
-        leave_out: Fields without an option.
+        leave_out: Fields without an option; one of a nested dataclass by its path, "graph.near".
         names: Option by field, where the field's own name is taken or unclear. For a nested dataclass, what stands in
             front of its options; "" for nothing.
 
     Raises:
         TypeError: when the command is made, if a field has a type that no option can hold.
     """
-    settings = [s for s in _settings(config, names or {}) if s.path[0] not in leave_out]
+    settings = [s for s in _settings(config, names or {}) if not _heads(s.path) & set(leave_out)]
 
     def wrap(command: Command) -> Command:
         hints = get_type_hints(command, include_extras=True)
@@ -87,6 +87,11 @@ def options_from(
         return with_options
 
     return wrap
+
+
+def _heads(path: tuple[str, ...]) -> set[str]:
+    """A field and all it stands in: ("graph", "near") -> "graph", "graph.near"."""
+    return {".".join(path[:count]) for count in range(1, len(path) + 1)}
 
 
 @dataclass(frozen=True)

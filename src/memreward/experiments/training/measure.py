@@ -260,23 +260,23 @@ def _ledger(runs: Sequence[Outcome]) -> dict[str, dict[str, float]]:
 
 
 def _learning_curves(runs: Sequence[Outcome]) -> dict[str, dict[str, Curve]]:
-    curves: dict[str, dict[str, Curve]] = {}
-    for part in PARTS:
-        domains = sorted({domain for run in runs for point in run.curve for domain in point.get(part, ())})
-        series = {
-            domain: [{p["step"]: p[part][domain] for p in run.curve if domain in p.get(part, ())} for run in runs]
-            for domain in domains
-        }
-        mean = [
-            {
-                p["step"]: math.fsum(p[part].values()) / len(domains)
-                for p in run.curve
-                if len(p.get(part, ())) == len(domains)
-            }
-            for run in runs
-        ]
-        curves[part] = {name: _curve(own) for name, own in {**series, MEAN: mean}.items() if domains}
-    return curves
+    return {part: _learning_curves_of([_points(run, part) for run in runs]) for part in PARTS}
+
+
+def _points(run: Outcome, part: str) -> dict[int, Mapping[str, float]]:
+    """Step -> accuracy by domain."""
+    return {point["step"]: point[part] for point in run.curve if point.get(part)}
+
+
+def _learning_curves_of(runs: Sequence[Mapping[int, Mapping[str, float]]]) -> dict[str, Curve]:
+    domains = sorted({domain for run in runs for point in run.values() for domain in point})
+    curves = {
+        domain: _curve([{step: point[domain] for step, point in run.items() if domain in point} for run in runs])
+        for domain in domains
+    }
+    whole = [{step: point for step, point in run.items() if len(point) == len(domains)} for run in runs]
+    mean = [{step: math.fsum(point.values()) / len(point) for step, point in run.items()} for run in whole]
+    return {**curves, MEAN: _curve(mean)} if domains else {}
 
 
 def _reward_curves(runs: Sequence[Outcome]) -> dict[str, Curve]:

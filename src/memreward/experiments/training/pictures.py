@@ -169,8 +169,8 @@ def _summary(result: TrainingResult) -> str:
     shares = ", ".join(map(share_text, result.shares))
     return (
         f"One policy, trained with {len(arms)} kinds of rewards from the same start: {shares} of the "
-        f"training questions labelled, {len(seeds)} seeds. Figures are of held-out questions. The share of the gap that "
-        "is closed says how far an arm gets from the labelled questions alone (0) to ground truth for all (1)."
+        f"training questions labelled, {len(seeds)} seeds. Figures are of held-out questions. The share of the gap "
+        "that is closed says how far an arm gets from the labelled questions alone (0) to ground truth for all (1)."
     )
 
 

@@ -1,0 +1,97 @@
+"""`memreward experiment` with trainings that are made up: what it asks for, prints and writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from memreward.cli.experiment import experiment
+from memreward.experiments.training import experiment as training
+from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+
+LEVELS = {"labelled": 0.25, "oracle": 0.75, "memreward": 0.5}
+
+
+def made_up(arm: str, labels: float, seed: int) -> Outcome:
+    accuracy = {part: {f"{part}-{i}": LEVELS[arm] for i in range(4)} for part in (TEST, FOREIGN)}
+    domains = {query: "math" for own in accuracy.values() for query in own}
+    curve = [{"step": 1, TEST: {"math": LEVELS[arm]}, FOREIGN: {"math": LEVELS[arm]}}]
+    return Outcome(arm, labels, seed, accuracy, domains, curve, [{"step": 1, "group_auc": LEVELS[arm]}])
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[training.ExperimentConfig]:
+    configs: list[training.ExperimentConfig] = []
+
+    def run(config, out, progress, *, start=None):
+        configs.append(config)
+        progress("training", 1, 1)
+        out.mkdir(parents=True, exist_ok=True)
+        return [made_up(arm, share, s) for arm in config.arms for share in config.labels for s in range(config.seeds)]
+
+    monkeypatch.setattr(training, "run", run)
+    return configs
+
+
+def call(*arguments: str | Path, code: int = 0) -> Result:
+    app = typer.Typer()
+    app.command()(experiment)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+SMALL = ("--arms", "labelled,oracle,memreward", "--seeds", "2")
+
+
+def test_options_change_the_testbed_settings_and_no_others(asked, tmp_path):
+    call(*SMALL, "--out", tmp_path, "--labels", "0.2", "--steps", "7", "--jobs", "2", "--start-test", "30")
+    (config,) = asked
+    assert (config.arms, config.seeds, config.labels) == (("labelled", "oracle", "memreward"), 2, (0.2,))
+    assert (config.grpo.steps, config.workers, config.start.test) == (7, 2, 30)
+    assert config.grpo.learning_rate == training.TESTBED.learning_rate
+
+
+def test_it_prints_tables_and_says_how_ours_stands(asked, tmp_path):
+    result = call(*SMALL, "--out", tmp_path)
+    assert "0.500 [0.500, 0.500]" in result.stdout
+    assert "gap closed" in result.stdout
+    assert "memreward is ahead of every other arm" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.json"]
+
+
+def test_json_is_all_of_stdout_and_what_is_written(asked, tmp_path):
+    result = call(*SMALL, "--out", tmp_path, "--json")
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
+    (ours,) = (row for row in printed["rows"] if row["arm"] == "memreward")
+    assert ours["gap_closed"]["test"]["mean"]["value"] == 0.5
+
+
+def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
+    page = tmp_path / "results" / "training.md"
+    call(*SMALL, "--out", tmp_path / "run", "--labels", "0.2,0.7", "--page", "--markdown", page)
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+\.png)\)", text)
+    assert "training/overview_20.png" in links
+    assert "training/labels.png" in links
+    assert all((page.parent / link).exists() for link in links)
+    assert "70% labelled: accuracy, mean of the domains" in text
+    assert (tmp_path / "run" / "experiment.html").exists()
+
+
+def test_an_arm_that_is_unknown_is_refused(asked, tmp_path):
+    result = call("--arms", "memreward,nonsense", "--out", tmp_path, code=1)
+    assert "'nonsense'" in result.stderr
+    assert not asked
+
+
+def test_what_an_experiment_decides_itself_is_no_option(asked):
+    said = call("--help").output
+    assert "--learning-rate" in said
+    assert not re.search(r"--(seed|save-every|log-every|lora-rank)\b", said)
