@@ -37,10 +37,22 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 def begin(model: Path, experience: Path, templates: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
-    def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
         return subprocess.Popen(
-            [sys.executable, "-m", "memreward", "train", "--out", str(folder), *given, *OPTIONS, *options, "--json"],
+            [
+                sys.executable,
+                *launcher,
+                "-m",
+                "memreward",
+                "train",
+                "--out",
+                str(folder),
+                *given,
+                *OPTIONS,
+                *options,
+                "--json",
+            ],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,3 +153,15 @@ def test_what_was_begun_is_not_continued_with_other_settings(
     config = TrainConfig(str(model), folder, experience=(str(experience),), labels=0.25)
     with pytest.raises(ConfigurationError, match=r"begun with .*=.*, now it is"):
         train(config)
+
+
+@pytest.mark.timeout(290)
+def test_two_processes_train_as_one(begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    report = finished(begin(folder, "--steps", "2", launcher=torchrun))
+    assert report["steps"] == 2
+    assert (checkpoints(folder)[-1] / "rng_state_1.pth").is_file()
+    for row, expected in zip(rows(folder), rows(uninterrupted[0])[:2], strict=True):
+        for name in ("reward", "grad_norm", "memreward/truth", "memreward/predicted", "memreward/threshold"):
+            assert row[name] == pytest.approx(expected[name], rel=1e-4), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,8 @@ def train(
     _quiet()
     with output.progress() as steps:
         report = _trained(made, of_reward, str(config or "--reward"), steps)
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes one reports
     report["seconds"] = round(time.monotonic() - started, 1)
     shown = {name: value for name, value in report.items() if name != "ledger"}
     output.table("Trained", ("", ""), [(name.replace("_", " "), value) for name, value in shown.items()])
