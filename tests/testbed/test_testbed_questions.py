@@ -44,10 +44,10 @@ def test_parts_are_disjoint_spread_over_kinds_and_repeatable() -> None:
     assert [len(part) for part in (split.train, split.test, split.foreign)] == [24, 48, 9]
     assert len(split.texts) == 24 + 48 + 9
     native, foreign = ({kind.name for kind in KINDS if kind.foreign is f} for f in (False, True))
-    counts = Counter(group.query.dataset.removeprefix("testbed-") for group in split.train)
+    counts = Counter(group.provenance["kind"] for group in split.train)
     assert set(counts) == native
     assert set(counts.values()) == {2}
-    assert {group.query.dataset.removeprefix("testbed-") for group in split.foreign} == foreign
+    assert {group.provenance["kind"] for group in split.foreign} == foreign
     assert draw_split(3, train=24, test=48, foreign=9) == split
     assert draw_split(4, train=24, test=48, foreign=9).texts != split.texts
 

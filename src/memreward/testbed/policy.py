@@ -53,8 +53,8 @@ class PolicyConfig:
     layers: int = 4
     heads: int = 4
     positions: int = 160
-    steps: int = 1200
-    batch: int = 96
+    steps: int = 2000
+    batch: int = 64
     learning_rate: float = 2e-3
     seed: int = 0
 

@@ -39,7 +39,7 @@ class StartConfig:
     """
 
     seed: int = 0
-    train: int = 120
+    train: int = 96
     test: int = 240
     foreign: int = 120
     rollouts: int = 8
