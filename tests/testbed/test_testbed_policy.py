@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from memreward.testbed.config import PolicyConfig, StartConfig
 from memreward.testbed.measure import accuracy, mean_by_domain
-from memreward.testbed.policy import PolicyConfig, build_tokenizer, load_policy, save_policy, teach
-from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, StartConfig, make_start
+from memreward.testbed.policy import build_tokenizer, load_policy, save_policy, teach
+from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, make_start
 from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
 
 TINY = PolicyConfig(width=16, layers=1, heads=2, steps=6, batch=4)

@@ -9,6 +9,7 @@ import typer
 from memreward import __version__
 from memreward.cli.collect import collect
 from memreward.cli.evaluate import evaluate
+from memreward.cli.experiment import experiment
 from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
 from memreward.cli.questions import questions
@@ -26,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, ledger, evaluate, collect, questions, verify, train):
+for command in (warmup, score, inspect, ledger, evaluate, collect, questions, verify, train, experiment):
     app.command()(command)
 
 

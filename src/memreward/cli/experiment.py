@@ -12,7 +12,7 @@ from memreward.cli.common import AsJson
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, markdown_report
-from memreward.experiments.training.experiment import ExperimentConfig
+from memreward.experiments.training.config import ExperimentConfig
 
 if TYPE_CHECKING:
     from memreward.experiments.training.results import TrainingResult

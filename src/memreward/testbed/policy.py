@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.testbed.config import PolicyConfig
 from memreward.testbed.questions import demonstrations
 from memreward.types import MissingExtraError, StoreError
 
@@ -32,31 +33,6 @@ _PIECES = r'\n\([A-D]\) |\n#### |\):\n    """Return| [-+*=] |\n    |\d| ?[A-Za-z
 _CHAT = f"{_START}{{{{ messages[-1]['content'] }}}}{{{{ '\\n' }}}}"
 _SEEN = 4000
 _IGNORED = -100
-
-
-@dataclass(frozen=True)
-class PolicyConfig:
-    """The network, and how demonstrations teach it.
-
-    Attributes:
-        width: Of a token's state.
-        layers: Of the transformer.
-        heads: Of attention.
-        positions: Longest text in tokens.
-        steps: Of supervised training.
-        batch: Demonstrations a step.
-        learning_rate: At its peak; it falls to zero along a cosine.
-        seed: Of weights and demonstrations.
-    """
-
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    positions: int = 160
-    steps: int = 2000
-    batch: int = 64
-    learning_rate: float = 2e-3
-    seed: int = 0
 
 
 def build_tokenizer() -> Any:

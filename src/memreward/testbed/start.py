@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from memreward.data import read_groups, write_groups
 from memreward.policy.settings import SamplingConfig
+from memreward.testbed.config import LONGEST, StartConfig
 from memreward.testbed.measure import judge_groups, sample_groups
-from memreward.testbed.policy import PolicyConfig, load_policy, save_policy, teach
+from memreward.testbed.policy import load_policy, save_policy, teach
 from memreward.testbed.questions import Split, draw_split
 from memreward.types import ConfigurationError, Group, StoreError
 from memreward.verify import Verifiers
@@ -20,30 +21,7 @@ from memreward.verify import Verifiers
 Progress = Callable[[str, int, int], None]
 
 POLICY, EXPERIENCE, TEST, FOREIGN = "policy", "experience.jsonl.gz", "test.jsonl.gz", "foreign.jsonl.gz"
-LONGEST = 32
-"""Tokens of a rollout, at most; a whole demonstration has 25."""
 _RECORD = "start.json"
-
-
-@dataclass(frozen=True)
-class StartConfig:
-    """What is made before any arm is trained.
-
-    Attributes:
-        seed: Of the questions and of the sampled rollouts.
-        train: Training questions.
-        test: Held-out questions of the same kinds.
-        foreign: Questions of other kinds, out of domain.
-        rollouts: Rollouts of each training question that memory starts with.
-        policy: The policy.
-    """
-
-    seed: int = 0
-    train: int = 96
-    test: int = 240
-    foreign: int = 120
-    rollouts: int = 8
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
 
 
 @dataclass(frozen=True)

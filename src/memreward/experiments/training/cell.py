@@ -18,16 +18,17 @@ from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
 from memreward.predict.metrics import evaluate_predictions
 from memreward.testbed import start as testbed
+from memreward.testbed.config import LONGEST
 from memreward.testbed.measure import accuracy, judge_groups, mean_by_domain, sample_groups
 from memreward.testbed.policy import load_policy
-from memreward.testbed.start import LONGEST, Start
+from memreward.testbed.start import Start
 from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
 from memreward.training.prepare import prepare
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
-from memreward.types import Claim, Group, Rollout
+from memreward.types import Claim, Rollout
 from memreward.verify import VerdictCache, Verifiers
 
 if TYPE_CHECKING:
@@ -131,16 +132,16 @@ class _Measure:
     """Samples answers to the held-out questions and judges them."""
 
     def __init__(self, cell: Cell) -> None:
-        self.sampling = SamplingConfig(cell.arm, cell.answers, 1.0, 1.0, LONGEST, cell.seed)
+        self.answers, self.seed = cell.answers, cell.seed
         self.verifiers = Verifiers(cache=VerdictCache(default_cache_folder()))
         self.parts = {part: Start(cell.start).groups(file) for part, file in _PARTS.items()}
         self.domains = {group.query.id: group.query.domain for part in self.parts.values() for group in part}
 
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, dict[str, float]]:
-        return {part: self._accuracy(model, tokenizer, groups) for part, groups in self.parts.items()}
-
-    def _accuracy(self, model: Any, tokenizer: Any, groups: Sequence[Group]) -> dict[str, float]:
-        return accuracy(judge_groups(sample_groups(model, tokenizer, groups, self.sampling), self.verifiers))
+    def __call__(self, model: Any, tokenizer: Any, answers: int = 0) -> dict[str, dict[str, float]]:
+        """Accuracy by part and query id, over as many answers as the cell asks for, or over `answers`."""
+        sampling = SamplingConfig("", answers or self.answers, 1.0, 1.0, LONGEST, self.seed)
+        sampled = {part: sample_groups(model, tokenizer, groups, sampling) for part, groups in self.parts.items()}
+        return {part: accuracy(judge_groups(groups, self.verifiers)) for part, groups in sampled.items()}
 
     def by_domain(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         return {part: mean_by_domain(by_query, self.domains) for part, by_query in measured.items()}
@@ -153,7 +154,9 @@ def _measuring(cell: Cell, measure: _Measure, curve: list[dict[str, Any]]) -> Tr
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
             step = state.global_step
             if cell.measure_every and step % cell.measure_every == 0 and step < cell.grpo.steps:
-                curve.append({"step": step, **measure.by_domain(measure(given["model"], given["processing_class"]))})
+                # One answer a question: a curve has many points, and training waits.
+                found = measure(given["model"], given["processing_class"], answers=1)
+                curve.append({"step": step, **measure.by_domain(found)})
 
     return Measuring()
 

@@ -4,68 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from memreward.experiments.training.cell import START, Cell, describe, is_done, run_cell
+from memreward.experiments.training.config import ExperimentConfig
 from memreward.experiments.training.outcome import Outcome
 from memreward.experiments.workers import worker_processes
 from memreward.features.cache import default_cache_folder
-from memreward.testbed.start import LONGEST, Start, StartConfig, make_start
-from memreward.training.arms import ARMS, arm_named
-from memreward.training.settings import GrpoSettings
-from memreward.types import ConfigurationError, content_hash
+from memreward.testbed.config import StartConfig
+from memreward.testbed.start import Start, make_start
+from memreward.training.arms import ARMS
+from memreward.types import content_hash
 
 Progress = Callable[[str, int, int], None]
-
-TESTBED = GrpoSettings(
-    steps=150,
-    groups_per_step=8,
-    rollouts=8,
-    max_new_tokens=LONGEST,
-    learning_rate=2e-4,
-    kl=0.0,
-    save_every=0,
-)
-"""Settings that train the embedded policy within minutes; tuned before arms were compared."""
-
-
-@dataclass(frozen=True)
-class ExperimentConfig:
-    """What is compared.
-
-    Attributes:
-        arms: Names of arms (`memreward.training.arms`).
-        labels: Shares of the training questions that are labelled.
-        seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
-        workers: Processes; 0 takes one a core, 1 runs in this process.
-        encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
-        answers: Answers sampled for each held-out question, at temperature 1.
-        measure_every: Steps between two measurements of the policy on held-out questions; 0 measures in the end alone.
-        start: Questions and starting policy.
-        grpo: The training; its seed is not used.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
-    """
-
-    arms: tuple[str, ...] = tuple(ARMS)
-    labels: tuple[float, ...] = (0.2,)
-    seeds: int = 5
-    workers: int = 0
-    encoder: str = "all-MiniLM-L6-v2"
-    answers: int = 4
-    measure_every: int = 50
-    start: StartConfig = field(default_factory=StartConfig)
-    grpo: GrpoSettings = TESTBED
-
-    def __post_init__(self) -> None:
-        for name in self.arms:
-            arm_named(name)
-        if not self.arms or not self.labels or not all(0 < share < 1 for share in self.labels):
-            raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
-        if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:
-            raise ConfigurationError("seeds and answers must be at least 1, workers and measure_every at least 0")
 
 
 def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[Outcome]:
