@@ -126,6 +126,36 @@ def test_a_part_without_a_default_is_made_of_its_options() -> None:
     assert "--outer-name" in CliRunner().invoke(app, [], env={"COLUMNS": "200"}).output
 
 
+@dataclass(frozen=True)
+class Wide:
+    """A part that begins otherwise than its class does.
+
+    Attributes:
+        inner: A part with a default of its own.
+        outer: Another.
+    """
+
+    inner: Inner = Inner(8)
+    outer: Outer = Outer("of its own", rate=0.75)
+
+
+def test_a_part_shows_and_takes_the_defaults_it_has_by_its_place() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    @options_from("settings", Wide, panel="Wide", leave_out=("outer.inner", "outer.on"))
+    def show(settings: Changes[Wide]) -> None:
+        made = settings.made()
+        typer.echo(json.dumps([made.inner.width, made.outer.name, made.outer.rate, made.outer.on]))
+
+    assert values("--outer-name", "n", app=app) == [8, "n", 0.75, True]
+    said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    assert "default: 8" in said
+    assert "default: 0.75" in said
+    assert "--outer-on" not in said
+    assert "--outer-inner-width" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
