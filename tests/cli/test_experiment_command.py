@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from memreward.cli.experiment import experiment
+from memreward.cli import app
 from memreward.experiments.training import experiment as training
+from memreward.experiments.training.config import TESTBED, ExperimentConfig
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 
 LEVELS = {"labelled": 0.25, "oracle": 0.75, "memreward": 0.5}
@@ -25,8 +25,8 @@ def made_up(arm: str, labels: float, seed: int) -> Outcome:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[training.ExperimentConfig]:
-    configs: list[training.ExperimentConfig] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[ExperimentConfig]:
+    configs: list[ExperimentConfig] = []
 
     def run(config, out, progress, *, start=None):
         configs.append(config)
@@ -39,9 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[training.ExperimentConfig]:
 
 
 def call(*arguments: str | Path, code: int = 0) -> Result:
-    app = typer.Typer()
-    app.command()(experiment)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, ["experiment", *map(str, arguments)])
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
@@ -54,7 +52,7 @@ def test_options_change_the_testbed_settings_and_no_others(asked, tmp_path):
     (config,) = asked
     assert (config.arms, config.seeds, config.labels) == (("labelled", "oracle", "memreward"), 2, (0.2,))
     assert (config.grpo.steps, config.workers, config.start.test) == (7, 2, 30)
-    assert config.grpo.learning_rate == training.TESTBED.learning_rate
+    assert config.grpo.learning_rate == TESTBED.learning_rate
 
 
 def test_it_prints_tables_and_says_how_ours_stands(asked, tmp_path):
