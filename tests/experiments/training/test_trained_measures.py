@@ -180,7 +180,7 @@ def test_what_ours_does_not_beat_is_named():
     assert "level with no-gate" in ablations
     assert "ahead of no-graph" in ablations
     assert "+0.100 [+0.100, +0.100]" in oracle
-    assert domains == "In single domains it does not beat in math majority+labels; in qa majority+labels."
+    assert domains == "In single domains it does not beat majority+labels in math; majority+labels in qa."
 
 
 def test_winning_everywhere_is_said_too():

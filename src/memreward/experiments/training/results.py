@@ -358,19 +358,23 @@ def spread(figures: Sequence[float]) -> Spread:
 def _standing(result: TrainingResult, rows: Mapping[str, ArmRow], labels: float) -> Iterator[str]:
     others = [row for row in rows.values() if row.arm not in (OURS, ORACLE)]
     rivals = [row for row in others if not row.ablation]
-    yield f"In the mean of the domains: {_against(rivals, TEST, 'every other arm')}."
+    yield f"In the mean of the domains: {_against(rivals, TEST, 'every other arm but Oracle')}."
     ablations = [row for row in others if row.ablation]
     if ablations:
         yield f"Against its own ablations: {_against(ablations, TEST, 'each of them')}."
     if ORACLE in rows:
         yield f"Oracle minus {OURS} is {signed(_turned(rows[ORACLE].ours_ahead[TEST][MEAN]))}."
-    yield f"Out of domain: {_against(others, FOREIGN, 'every other arm')}."
+    yield f"Out of domain: {_against(others, FOREIGN, 'every other arm but Oracle')}."
     unbeaten = {
         domain: [row.arm for row in rivals if not row.ours_ahead[TEST][domain].low > 0]
         for domain in result.domains(labels, TEST)
     }
-    named = "; ".join(f"in {domain} {', '.join(arms)}" for domain, arms in unbeaten.items() if arms)
-    yield f"In single domains it does not beat {named}." if named else "It beats every other arm in each domain."
+    named = "; ".join(f"{', '.join(arms)} in {domain}" for domain, arms in unbeaten.items() if arms)
+    yield (
+        f"In single domains it does not beat {named}."
+        if named
+        else "It beats every other arm but Oracle in each domain."
+    )
 
 
 def _against(rows: Sequence[ArmRow], part: str, all_of_them: str) -> str:
