@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
 DEMO := runs/demo
+TESTBED := examples/testbed
 ROLLOUTS ?= ../shared/data/rollouts
 COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
 comma := ,
@@ -21,20 +22,22 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-demo prediction: export MEMREWARD_CACHE := runs/cache
+demo prediction training: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction verifiers reader hub collect-example clean
+.PHONY: help demo test layout lint format bench prediction training verifiers reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts: a table and a picture
+demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then train three arms: tables and pictures
 	@rm -rf $(DEMO)
 	$(BIN)/memreward warmup $(EXAMPLE) --memory $(DEMO)/memory --labels 0.2 --seed 0
 	$(BIN)/memreward score $(EXAMPLE) --memory $(DEMO)/memory --out $(DEMO)/scored.jsonl
 	$(BIN)/memreward ledger --memory $(DEMO)/memory
 	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 1 --out $(DEMO)/evaluation --page
+	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
+	  --out $(DEMO)/training --page
 
 test: $(STAMP) layout ## run the tests (pytest), layout first
 	$(BIN)/pytest --ignore=tests/test_layout.py
@@ -71,6 +74,10 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	$(BIN)/memreward evaluate $(ROLLOUTS)/humaneval_codegen-16b.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 3 \
 	  --predictors memreward,ablations,paper --references memreward \
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
+
+training: $(STAMP) ## train every arm from one starting policy and write benchmarks/results/training.md (hours; resumes)
+	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.2,0.7 --seeds 5 --out runs/training \
+	  --page --markdown benchmarks/results/training.md
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""The example of docs/training.md against the installed TRL, with a tiny random model."""
+"""The example of the README against the installed TRL, with a tiny random model."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from memreward.reward.monitor import Alarm
 from memreward.types import ConfigurationError, Group, Query, Truth
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
+(EXAMPLE,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "GRPOTrainer" in block]
 ON_A_CPU = (
     'use_cpu=True, bf16=False, max_steps=2, save_steps=2, logging_steps=1, report_to="none", '
     "gradient_checkpointing=False, per_device_train_batch_size=8, num_generations=4, max_completion_length=8"

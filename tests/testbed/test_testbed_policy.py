@@ -11,9 +11,11 @@ import torch
 from memreward.testbed.config import PolicyConfig, StartConfig
 from memreward.testbed.measure import accuracy, mean_by_domain
 from memreward.testbed.policy import build_tokenizer, load_policy, save_policy, teach
+from memreward.testbed.questions import draw_split
 from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, make_start
 from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
 
+SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
 TINY = PolicyConfig(width=16, layers=1, heads=2, steps=6, batch=4)
 START = StartConfig(train=12, test=12, foreign=3, rollouts=3, policy=TINY)
 
@@ -53,6 +55,21 @@ def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) ->
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
     with pytest.raises(ConfigurationError, match=r"policy\.steps=6, not 7"):
         make_start(replace(START, policy=replace(TINY, steps=7)), tmp_path / "s", silent)
+
+
+def test_the_shipped_starting_point_is_that_of_the_defaults() -> None:
+    start = make_start(StartConfig(), SHIPPED, silent)
+    split = draw_split(0, train=96, test=240, foreign=120)
+    for part, drawn in ((EXPERIENCE, split.train), (TEST, split.test), (FOREIGN, split.foreign)):
+        assert [(g.query, g.truth.reference) for g in start.groups(part)] == [
+            (g.query, g.truth.reference) for g in drawn
+        ]
+    groups = start.groups(EXPERIENCE)
+    rates = accuracy(groups)
+    assert 0.35 < sum(rates.values()) / len(rates) < 0.55
+    model, tokenizer = load_policy(start.policy)
+    assert 8e5 < model.num_parameters() < 1.2e6
+    assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
 
 
 def test_accuracy_counts_what_cannot_be_told_as_not_right() -> None:

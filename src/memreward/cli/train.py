@@ -18,6 +18,7 @@ from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
+from memreward.training.quiet import quiet_libraries
 from memreward.types import ConfigurationError
 
 _REWARD = "reward"
@@ -58,7 +59,7 @@ def train(
     of_reward = _merged(tables.pop(_REWARD, {}), read_assignments(reward or []))
     values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
     made = Changes(TrainConfig, values).made()
-    _quiet()
+    quiet_libraries()
     with output.progress() as steps:
         report = _trained(made, of_reward, str(config or "--reward"), steps)
     if os.environ.get("RANK", "0") != "0":
@@ -94,16 +95,3 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         for key, value in above.items()
     }
     return {**below, **both}
-
-
-def _quiet() -> None:
-    """Keep bars and notices of the libraries out of ours."""
-    import logging
-    import warnings
-
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    # transformers 5 and TRL 1 call each other by names that transformers 6 will drop.
-    warnings.filterwarnings("ignore", category=FutureWarning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
 from memreward.training.prepare import prepare
+from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
 from memreward.types import Claim, Rollout
@@ -78,6 +79,7 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
     if done.exists():
         return Outcome.load(done)
     # What an interrupted training left is a few minutes' work; beginning anew is the simpler way to the same end.
+    quiet_libraries()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     outcome = _measured_start(cell) if cell.arm == START else _trained(cell, folder)
@@ -206,9 +208,6 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
 
 def _silent(*_: object) -> None:
     """Nobody watches a process of its own; the parent shows the cells."""
-
-
-Run = Callable[[Cell, Path], Outcome]
 
 
 def describe(cell: Cell) -> str:

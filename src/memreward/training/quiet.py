@@ -1,0 +1,16 @@
+"""Keep what libraries print out of our progress."""
+
+from __future__ import annotations
+
+
+def quiet_libraries() -> None:
+    """Turn off bars and notices of transformers and TRL in this process."""
+    import logging
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    # transformers 5 and TRL 1 call each other by names that transformers 6 will drop.
+    warnings.filterwarnings("ignore", category=FutureWarning)
