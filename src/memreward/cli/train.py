@@ -19,7 +19,6 @@ from memreward.cli.output import Output, Steps
 from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.quiet import quiet_libraries
-from memreward.types import ConfigurationError
 
 _REWARD = "reward"
 
@@ -72,17 +71,16 @@ def train(
 
 def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps) -> dict[str, Any]:
     from memreward.reward import HybridConfig
+    from memreward.training.history import mean_reward
     from memreward.training.rewards import hybrid_config
     from memreward.training.session import train as run
 
     arm = arm_named(config.arm)
-    if of_reward and arm.debiased and config.labels > 1:
-        raise ConfigurationError(f"labels={config.labels}: to change the reward of a debiased arm, give a share")
     changes = Changes(HybridConfig, values_of(of_reward, HybridConfig, source))
-    reward = changes.made(hybrid_config(arm, min(config.labels, 1.0))) if of_reward else None
+    reward = changes.made(hybrid_config(arm)) if of_reward else None
 
     def show(row: dict[str, Any]) -> None:
-        mean = row.get("reward")
+        mean = mean_reward(row)
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
     encoder = replace(Models(), encoder=config.encoder).load_encoder(steps)

@@ -130,6 +130,7 @@ class HybridReward:
         self.coefficient = float("nan")
         self.stop_requested = False
         self.observer: Observer | None = None
+        self._mean_reward = float("nan")
         self._rows_seen = 0
         self._queries: dict[str, Query] = {}
 
@@ -307,9 +308,9 @@ class HybridReward:
         shaped = self.live.shaped([one.value for one in decided], group)
         true = np.array([np.nan if one.correct is None else float(one.correct) for one in decided])
         labelled = np.array([one.labelled for one in decided], bool)
-        if self.config.debias.share is None:
-            rewards = np.where(labelled, true, shaped)
-        else:
+        rewards = np.where(labelled, true, shaped)
+        self._mean_reward = float(rewards[~np.isnan(rewards)].mean()) if not np.isnan(rewards).all() else float("nan")
+        if self.config.debias.share is not None:
             rewards = self._debiased(true, shaped, labelled, group, self.config.debias.share)
         return [None if np.isnan(reward) else float(reward) for reward in rewards]
 
@@ -326,7 +327,7 @@ class HybridReward:
         found = {name: count[name] / max(len(sources), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
         found["threshold"] = self.live.threshold
         found["alarm"] = float(any(alarm.step == step for alarm in self.monitor.alarms))
-        found["lambda"] = self.coefficient
+        found["lambda"], found["reward"] = self.coefficient, self._mean_reward
         if self.monitor.history:
             last = self.monitor.history[-1]
             found |= {"gap": last.predicted - last.true} | ({} if last.rise is None else {"gap_rise": last.rise})

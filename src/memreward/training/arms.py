@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from memreward.memory.ledger import Budget
 from memreward.predict.config import PredictorConfig
+from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
 PAPER = "paper"
@@ -53,25 +54,31 @@ class Arm:
         config = default if self.preset == "default" else PredictorConfig.preset(self.preset)
         return config.ablated(self.without) if self.without else config
 
+    def trained_with(self, grpo: GrpoSettings) -> GrpoSettings:
+        """Return the settings of the training: debiased advantages are standardised by the reward itself."""
+        return replace(grpo, scale_rewards="none") if self.debiased else grpo
+
+
+_OURS = Arm("memreward", "ground truth where labelled, our prediction elsewhere, debiased", debiased=True)
 
 ARMS = {
     arm.name: arm
     for arm in (
         Arm("oracle", "ground truth for all questions", labels="all", rule="nothing"),
         Arm("labelled", "training on the labelled share alone (R1-p)", only_labelled=True, rule="nothing"),
-        Arm("memreward", "ground truth where labelled, our prediction elsewhere"),
+        _OURS,
         Arm("paper", "the paper's network, threshold and frozen memory", preset=PAPER, frozen=True, gated=False),
         Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", rule="majority"),
         Arm("majority", "the group's majority", labels="none", rule="majority"),
         Arm("random", "chance", labels="none", rule="random"),
         Arm("format", "whether an answer can be read", labels="none", rule="format"),
-        Arm("no-graph", "ours without the graph", without="no_graph"),
-        Arm("no-growth", "ours with the memory of warmup", frozen=True),
-        Arm("no-gate", "ours without the gate for flat groups", gated=False),
-        Arm("debiased", "ours with debiased advantages", debiased=True),
+        replace(_OURS, name="no-graph", says="ours without the graph", without="no_graph"),
+        replace(_OURS, name="no-growth", says="ours with the memory of warmup", frozen=True),
+        replace(_OURS, name="no-gate", says="ours without the gate for flat groups", gated=False),
+        replace(_OURS, name="no-debiasing", says="ours with rewards as they are predicted", debiased=False),
     )
 }
-"""By name. Debiasing is an option and not part of "memreward": benchmarks/results/training.md says why."""
+"""By name."""
 
 
 def arm_named(name: str) -> Arm:

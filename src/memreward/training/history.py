@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,12 @@ def history(folder: str | Path) -> list[Row]:
         return [json.loads(line) for line in lines]
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}): delete the broken line") from error
+
+
+def mean_reward(row: Mapping[str, Any]) -> float | None:
+    """Return the mean reward of a logged row, that before debiasing where advantages are debiased; None without one."""
+    value = row.get("memreward/reward")
+    return row.get("reward") if value is None else value
 
 
 def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) -> TrainerCallback:

@@ -9,7 +9,6 @@ from memreward.features.featurizer import RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.reward_predictor import RewardPredictor
 from memreward.reward.baselines import BaselineReward
-from memreward.reward.debias import DebiasConfig
 from memreward.reward.growth import GrowthConfig
 from memreward.reward.hybrid import HybridConfig, HybridReward
 from memreward.training.arms import PAPER, Arm
@@ -18,16 +17,14 @@ from memreward.verify import Verifiers
 Reward = HybridReward | BaselineReward
 
 
-def hybrid_config(arm: Arm, share: float) -> HybridConfig:
-    """Return an arm's settings of the hybrid reward; `share` of the questions are labelled."""
+def hybrid_config(arm: Arm) -> HybridConfig:
+    """Return an arm's settings of the hybrid reward, but for debiasing, which needs to know the labelled share."""
     if arm.preset == PAPER:
         return HybridConfig.paper()
     config = HybridConfig()
     if arm.frozen:
         config = replace(config, growth=GrowthConfig.frozen())
-    if not arm.gated:
-        config = replace(config, shaping=replace(config.shaping, gate=0.0))
-    return replace(config, debias=DebiasConfig(share=share)) if arm.debiased else config
+    return config if arm.gated else replace(config, shaping=replace(config.shaping, gate=0.0))
 
 
 def make_reward(
@@ -60,5 +57,8 @@ def make_reward(
         return BaselineReward(
             memory, arm.rule, labelled=judged, budget=budget, verifiers=verifiers, runner=runner, seed=seed
         )
-    config = hybrid or hybrid_config(arm, len(labelled) / max(len(memory), 1))
+    config = hybrid or hybrid_config(arm)
+    if arm.debiased and config.debias.share is None:
+        share = len(labelled) / max(len(memory), 1)
+        config = replace(config, debias=replace(config.debias, share=share))
     return HybridReward(predictor(), labelled=labelled, config=config, budget=budget, verifiers=verifiers)

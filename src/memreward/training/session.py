@@ -6,16 +6,17 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import questions
 from memreward.reward.hybrid import HybridConfig, HybridReward
+from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
-from memreward.training.history import Row, history
+from memreward.training.history import Row, history, mean_reward
 from memreward.training.interrupt import Interruption
 from memreward.training.prepare import Prepared, Progress, prepare
 from memreward.training.run import make_trainer
@@ -55,6 +56,7 @@ def train(
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     config.check_complete()
+    config = replace(config, grpo=arm_named(config.arm).trained_with(config.grpo))
     folder = Path(config.output)
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):
@@ -64,7 +66,7 @@ def train(
     done = 0 if checkpoint is None else step_of_checkpoint(checkpoint)
     if done < config.grpo.steps or not (folder / POLICY).exists():
         _run(config, prepared, checkpoint, on_row)
-    rows = [row["reward"] for row in history(folder)[-_NEWEST:] if row.get("reward") is not None]
+    rows = [value for row in history(folder)[-_NEWEST:] if (value := mean_reward(row)) is not None]
     return {
         "output": folder,
         "policy": folder / POLICY,

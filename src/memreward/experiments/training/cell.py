@@ -24,7 +24,7 @@ from memreward.testbed.policy import load_policy
 from memreward.testbed.start import Start
 from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
-from memreward.training.history import history
+from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
 from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
@@ -188,8 +188,10 @@ class _Rewarded:
         values = np.array([np.nan if reward is None else reward for reward in rewards])
         group = np.unique([rollout.query.id for rollout in rollouts], return_inverse=True)[1]
         found = evaluate_predictions(values, correct, group, gate=0.0).to_dict()
+        # Debiased advantages are no statements about right and wrong.
+        stated = np.nanmin(values, initial=0.0) >= 0 and np.nanmax(values, initial=1.0) <= 1
         return {
-            "reward_accuracy": found["accuracy"],
+            "reward_accuracy": found["accuracy"] if stated else float("nan"),
             "group_auc": found["group_auc"],
             "advantage_cosine": found["advantage_cosine"],
         }
@@ -202,7 +204,7 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
         own = {name: row[f"memreward/{name}"] for name in _LOGGED if f"memreward/{name}" in row}
         own |= {name: row[f"memreward/all/{name}"] for name in _RATES if f"memreward/all/{name}" in row}
         figures = {name: None if np.isnan(value) else round(float(value), 5) for name, value in found.items()}
-        joined.append({"step": row["step"], "reward": row.get("reward"), **figures, **own})
+        joined.append({"step": row["step"], "reward": mean_reward(row), **figures, **own})
     return joined
 
 

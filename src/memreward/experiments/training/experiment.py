@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
-from dataclasses import replace
 from pathlib import Path
 
 from memreward.experiments.training.cell import START, Cell, describe, is_done, run_cell
@@ -68,8 +67,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
-    debiased = arm != START and ARMS[arm].debiased
-    grpo = replace(config.grpo, scale_rewards="none") if debiased else config.grpo
+    grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
     return Cell(start.folder, arm, share or 1.0, seed, grpo, config.encoder, config.answers, config.measure_every)
 
 

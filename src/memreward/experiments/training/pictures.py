@@ -90,7 +90,7 @@ _LOOKS = {
     "no-graph": _Look("#0072B2", _DASHED, "s"),
     "no-growth": _Look("#009E73", _DASHED, "D"),
     "no-gate": _Look("#CC79A7", _DASHED, "X"),
-    "debiased": _Look("#E69F00", _DASHED, "P"),
+    "no-debiasing": _Look("#E69F00", _DASHED, "P"),
 }
 _OTHER = _Look("faint")
 _ENDS = (ORACLE, LABELLED)
