@@ -1,0 +1,120 @@
+"""Experiments that train, on the shipped policy and few questions: what is read, repeated and taken over."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from memreward.experiments.training.config import TESTBED, ExperimentConfig
+from memreward.experiments.training.experiment import run
+from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from memreward.testbed.config import StartConfig
+from memreward.testbed.start import EXPERIENCE, POLICY, Start, make_start
+from memreward.types import ConfigurationError
+
+SHIPPED = Path(__file__).resolve().parents[3] / "examples" / "testbed"
+START = StartConfig(train=24, test=12, foreign=3, rollouts=4)
+CONFIG = ExperimentConfig(
+    arms=("oracle", "labelled", "memreward", "majority"),
+    labels=(0.5,),
+    seeds=1,
+    workers=1,
+    encoder="hashing",
+    answers=2,
+    measure_every=1,
+    start=START,
+    grpo=replace(TESTBED, steps=2, groups_per_step=4, rollouts=4),
+)
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMREWARD_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    folder = tmp_path_factory.mktemp("start")
+    shutil.copytree(SHIPPED / POLICY, folder / POLICY)
+    return make_start(START, folder, silent)
+
+
+@pytest.fixture(scope="module")
+def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MEMREWARD_CACHE", str(cache))
+        out = tmp_path_factory.mktemp("out")
+        return out, run(CONFIG, out, silent, start=start.folder)
+
+
+def test_every_arm_is_trained_and_measured_on_held_out_questions(
+    first: tuple[Path, list[Outcome]], start: Start
+) -> None:
+    _, outcomes = first
+    assert [outcome.arm for outcome in outcomes] == ["start", *CONFIG.arms]
+    trained_on = {group.query.id for group in start.groups(EXPERIENCE)}
+    for outcome in outcomes:
+        assert [len(outcome.accuracy[part]) for part in (TEST, FOREIGN)] == [12, 3]
+        assert not trained_on & {query for part in outcome.accuracy.values() for query in part}
+        assert set(outcome.domains.values()) == {"math", "qa", "code"}
+        if outcome.arm != "start":
+            assert [row["step"] for row in outcome.steps] == [1, 2]
+            assert [point["step"] for point in outcome.curve] == [1, 2]
+
+
+def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Outcome]]) -> None:
+    ledger = {outcome.arm: outcome.ledger for outcome in first[1]}
+    assert ledger["majority"]["queries"] == 0
+    assert 0 < ledger["oracle"]["queries"] <= 24
+    for arm in ("labelled", "memreward"):
+        assert 0 < ledger[arm]["queries"] <= 12
+    steps = {outcome.arm: outcome.steps for outcome in first[1]}
+    for row in steps["oracle"]:
+        assert row["truth"] + row["abstained"] == 1.0
+        assert row["reward_accuracy"] == 1.0
+    assert all(row["predicted"] == 1.0 for row in steps["majority"])
+    assert any(row["predicted"] > 0 for row in steps["memreward"])
+
+
+def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
+    first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path
+) -> None:
+    out, outcomes = first
+    copied = tmp_path / "out"
+    shutil.copytree(out, copied)
+    (again,) = (copied / "cells").glob("majority_*")
+    (again / "outcome.json").unlink()
+    (again / "history.jsonl").write_text(json.dumps({"step": 99}) + "\n")
+    kept = {path: path.stat().st_mtime_ns for path in copied.rglob("outcome.json")}
+    told: list[tuple[str, int, int]] = []
+    repeated = run(CONFIG, copied, lambda *said: told.append(said), start=start.folder)
+    assert told[0] == ("training", 4, 5)
+    assert told[-1] == ("training", 5, 5)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    # What is trained again, from the same seed, comes out the same.
+    assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
+
+
+def plain(outcome: Outcome) -> str:
+    untimed = [{name: value for name, value in row.items() if name != "seconds"} for row in outcome.steps]
+    return json.dumps(asdict(replace(outcome, seconds=0, steps=untimed)))
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="arm 'best' is unknown"):
+        replace(CONFIG, arms=("best",))
+    with pytest.raises(ConfigurationError, match="shares between 0 and 1"):
+        replace(CONFIG, labels=(1.0,))
