@@ -75,9 +75,9 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --predictors memreward,ablations,paper --references memreward \
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
 
-training: $(STAMP) ## train every arm from one starting policy and write benchmarks/results/training.md (hours; resumes)
+training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.2,0.7 --seeds 5 --out runs/training \
-	  --page --markdown benchmarks/results/training.md
+	  --page --markdown benchmarks/results/training/arms.md
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
