@@ -242,6 +242,7 @@ def reward(prompts, completion_ids, **_):
 trainer = trainer_of(folder, GroupRollouts(), reward=reward, per_device_train_batch_size=batch,
                      max_steps=1, num_generations=4)
 trainer.train()
+trainer.accelerator.end_training()
 (folder / f"rows-{trainer.accelerator.process_index}.json").write_text(json.dumps(rows))
 """
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from memreward.parsing import (
@@ -12,6 +17,7 @@ from memreward.parsing import (
     equivalent,
     parse_completion,
     parses,
+    syntax_tree,
 )
 
 PROMPT = (
@@ -138,3 +144,35 @@ def test_parses_and_defines() -> None:
     assert defines("total = lambda xs: sum(xs)", "total")
     assert not defines(WHOLE, "result")
     assert not defines("def total(", "total")
+
+
+class Knot:
+    """Garbage that only a collection ends, and whose end lets another thread run."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+@pytest.fixture
+def frequent_collections() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(200)
+    yield
+    gc.set_threshold(*usual)
+
+
+@pytest.mark.usefixtures("frequent_collections")
+def test_threads_build_trees_while_garbage_is_collected() -> None:
+    """CPython 3.11 and 3.12 end one of some hundred `ast.parse` in a SystemError here."""
+    source = f"x = [{'[1, 2, (3, 4, f(5 + 6))], ' * 60}]"
+
+    def build(_: int) -> int:
+        for _ in range(20):
+            Knot()
+        return len(syntax_tree(source).body[0].value.elts)  # type: ignore[attr-defined]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(build, range(400))) == {60}

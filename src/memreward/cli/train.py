@@ -73,6 +73,7 @@ def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps:
     from memreward.reward import HybridConfig
     from memreward.training.history import mean_reward
     from memreward.training.rewards import hybrid_config
+    from memreward.training.session import leave_group
     from memreward.training.session import train as run
 
     arm = arm_named(config.arm)
@@ -84,7 +85,10 @@ def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps:
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
     encoder = replace(Models(), encoder=config.encoder).load_encoder(steps)
-    return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show)
+    try:
+        return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show)
+    finally:
+        leave_group()
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

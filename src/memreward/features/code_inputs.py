@@ -11,8 +11,7 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
-from memreward.parsing import entry_point
-from memreward.parsing.python_code import parse_tree
+from memreward.parsing import entry_point, parse_tree, syntax_tree
 from memreward.types import content_hash
 
 MOST_EXAMPLES = 16
@@ -120,7 +119,7 @@ def _call_at(text: str, start: int) -> tuple[Args, int] | None:
         if text[end] != ")" or depth > 0:
             continue
         try:
-            call = ast.parse(text[start : end + 1].strip(), mode="eval").body
+            call = syntax_tree(text[start : end + 1].strip(), "eval").body
             if not isinstance(call, ast.Call) or call.keywords:
                 return None
             return tuple(ast.literal_eval(argument) for argument in call.args), end + 1
@@ -151,7 +150,8 @@ def _literal_at(text: str) -> tuple[Any] | None:
         if not piece:
             continue
         try:
-            return (ast.literal_eval({"true": "True", "false": "False"}.get(piece, piece)),)
+            tree = syntax_tree({"true": "True", "false": "False"}.get(piece, piece), "eval")
+            return (ast.literal_eval(tree),)
         except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
             continue
     return None

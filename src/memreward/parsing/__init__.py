@@ -3,7 +3,7 @@
 from memreward.parsing.arithmetic import arithmetic_statements, numbers
 from memreward.parsing.completion import Completion, parse_completion, parse_rollout
 from memreward.parsing.equivalence import answer_key, cluster_answers, equivalent
-from memreward.parsing.python_code import code_normal_form, defines, entry_point, parse_tree, parses
+from memreward.parsing.python_code import code_normal_form, defines, entry_point, parse_tree, parses, syntax_tree
 
 __all__ = [
     "Completion",
@@ -19,4 +19,5 @@ __all__ = [
     "parse_rollout",
     "parse_tree",
     "parses",
+    "syntax_tree",
 ]

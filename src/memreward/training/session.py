@@ -79,6 +79,17 @@ def train(
     }
 
 
+def leave_group() -> None:
+    """End the group of processes that `train` joins under torchrun, as the last act of the process.
+
+    Where it is left to the interpreter's end, threads of gloo may abort the process, and torchrun calls it failed.
+    """
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _run(
     config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None
 ) -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from memreward.parsing import entry_point, parses
+from memreward.parsing import entry_point, parses, syntax_tree
 from memreward.parsing.programs import given_definitions, solution_source
 from memreward.sandbox import Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, Verdict
@@ -246,7 +246,7 @@ def _names_in(tests: tuple[str, ...]) -> frozenset[str]:
     names: set[str] = set()
     for test in tests:
         try:
-            nodes = list(ast.walk(ast.parse(test)))
+            nodes = list(ast.walk(syntax_tree(test)))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         names |= {node.id for node in nodes if isinstance(node, ast.Name)}
