@@ -28,6 +28,7 @@ from memreward.features.encoder import (
     CachedEncoder,
     CallableEncoder,
     HashingEncoder,
+    NgramEncoder,
     SentenceEncoder,
     load_encoder,
     unit_rows,
@@ -327,10 +328,25 @@ def test_hashing_encoder() -> None:
     np.testing.assert_array_equal(np.float32(json.loads(printed)), HashingEncoder(4).encode(["a b c", "\ud800"]))
 
 
+def test_ngrams_tell_templates_apart_and_not_their_numbers() -> None:
+    less, again, more, empty = NgramEncoder().encode(
+        ["Which number is 8 less than 54?", "Which number is 31 less than 9?", "Which number is 8 more than 54?", ""]
+    )
+    assert less @ again == pytest.approx(1)
+    assert less @ more < 0.75
+    assert not empty.any()
+    code = (
+        "from memreward.features.encoder import *; print(load_encoder('ngrams-4').encode(['a b', '\\ud800']).tolist())"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    np.testing.assert_array_equal(np.float32(json.loads(printed)), NgramEncoder(4).encode(["a b", "\ud800"]))
+
+
+@pytest.mark.parametrize("kind", [HashingEncoder, NgramEncoder])
 @given(st.lists(st.text(alphabet=st.characters(), max_size=30), max_size=5))
 @settings(deadline=None, max_examples=50)
-def test_hashing_vectors_are_unit_or_zero(texts: list[str]) -> None:
-    norms = np.linalg.norm(HashingEncoder(8).encode(texts), axis=1)
+def test_hashed_vectors_are_unit_or_zero(kind: type[HashingEncoder | NgramEncoder], texts: list[str]) -> None:
+    norms = np.linalg.norm(kind(8).encode(texts), axis=1)
     assert np.all((np.abs(norms - 1) < 1e-5) | (norms == 0))
 
 

@@ -24,7 +24,7 @@ EncoderName = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help='Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.',
+        help='Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.',
         show_default=f"{DEFAULT_ENCODER}, or that of warmup",
         metavar="NAME",
     ),

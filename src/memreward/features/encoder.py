@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from itertools import pairwise
@@ -31,6 +31,8 @@ _TEXTS_PER_CHUNK = 1024
 _TEXTS_PER_COMMIT = 256
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"\w+|[^\w\s]")
+_DIGITS = re.compile(r"\d+")
+_RUN_LENGTHS = range(3, 7)
 
 
 class SentenceEncoder:
@@ -195,13 +197,52 @@ class HashingEncoder:
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`."""
-        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        for row, text in zip(vectors, texts, strict=True):
-            words = _WORD.findall(text.lower())
-            features = words + [f"{first} {second}" for first, second in pairwise(words)]
-            codes = np.array([zlib.crc32(f.encode("utf-8", "surrogatepass")) for f in features], dtype=np.int64)
-            np.add.at(row, (codes >> 1) % self._dimension, np.where(codes & 1, 1, -1))
-        return unit_rows(vectors)
+        words = [_WORD.findall(text.lower()) for text in texts]
+        pairs = [[f"{first} {second}" for first, second in pairwise(own)] for own in words]
+        return _hashed([[*own, *its_pairs] for own, its_pairs in zip(words, pairs, strict=True)], self._dimension)
+
+
+class NgramEncoder:
+    """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
+
+    Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
+    does for a sentence model. For questions and working that a generator or a small policy writes. Needs no torch and
+    is deterministic across processes and platforms. A run counts once; letters are lower-cased. "" is the zero vector.
+    """
+
+    def __init__(self, dimension: int = 512) -> None:
+        if dimension < 1:
+            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
+        self._dimension = dimension
+
+    @property
+    def name(self) -> str:
+        """`ngrams-` and the dimension."""
+        return f"ngrams-{self._dimension}"
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`."""
+        return _hashed([_runs_of(text) for text in texts], self._dimension)
+
+
+def _runs_of(text: str) -> set[str]:
+    """Runs of characters, the ends of the text marked."""
+    marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
+    return {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
+
+
+def _hashed(features: Sequence[Iterable[str]], dimension: int) -> FloatArray:
+    """Signed counts of each text's features in (n, d) hashed columns, as unit rows."""
+    vectors = np.zeros((len(features), dimension), dtype=np.float32)
+    for row, own in zip(vectors, features, strict=True):
+        codes = np.array([zlib.crc32(f.encode("utf-8", "surrogatepass")) for f in own], dtype=np.int64)
+        np.add.at(row, (codes >> 1) % dimension, np.where(codes & 1, 1, -1))
+    return unit_rows(vectors)
 
 
 class CachedEncoder:
@@ -268,15 +309,17 @@ def load_encoder(encoder: str | Encoder | Callable[[list[str]], Any]) -> Encoder
     """Return an encoder for a name, an encoder (as it is), or a function from texts to vectors.
 
     Args:
-        encoder: "hashing" or "hashing-D" for `HashingEncoder`, any other name or folder for `SentenceEncoder`. A
-            function is called once, to learn its dimension, and named after its module and qualified name.
+        encoder: "hashing" or "hashing-D" for `HashingEncoder`, "ngrams" or "ngrams-D" for `NgramEncoder`, any other
+            name or folder for `SentenceEncoder`. A function is called once, to learn its dimension, and named after
+            its module and qualified name.
 
     Raises:
         ConfigurationError: if it is none of these.
     """
     if isinstance(encoder, str):
-        if match := re.fullmatch(r"hashing(?:-(\d+))?", encoder):
-            return HashingEncoder(int(match[1] or 64))
+        if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", encoder):
+            hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
+            return hashing(int(match[2])) if match[2] else hashing()
         return SentenceEncoder(encoder)
     if isinstance(encoder, Encoder):
         return encoder

@@ -28,7 +28,7 @@ class TrainConfig:
             those that need no label none.
         arm: What rewards: "memreward", "paper", "oracle" (ground truth for all questions), "labelled" (ground truth on
             the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
-        encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
+        encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
         reader: What reads the rollouts for the predictor: "policy" takes what the policy said of its own rollouts while
             the sampler "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.

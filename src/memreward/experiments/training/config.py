@@ -30,7 +30,7 @@ class ExperimentConfig:
         labels: Shares of the training questions that are labelled.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
-        encoder: Name or folder of a sentence-transformers model, or "hashing" for word counts without any model.
+        encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
         answers: Answers sampled for each held-out question, at temperature 1.
         measure_every: Steps between two measurements of the policy on held-out questions, with one answer a question; 0
             measures in the end alone.
