@@ -19,10 +19,12 @@ from memreward.types import (
     Claim,
     ConfigurationError,
     Domain,
+    Group,
     Query,
     SandboxError,
     SchemaVersionError,
     StoreError,
+    Truth,
     Verdict,
     Verifier,
 )
@@ -90,6 +92,18 @@ def test_all_keep_the_protocol() -> None:
     assert isinstance(verifier_for("qa"), ChoiceVerifier)
     with pytest.raises(ConfigurationError, match="'other' has no verifier"):
         verifier_for("other")
+
+
+def test_groups_are_judged_in_their_order_and_not_without_a_reference() -> None:
+    def group(number: int, reference: str | None, *texts: str) -> Group:
+        query = Query(f"q{number}", "How much?", "math")
+        rollouts = tuple(parse_rollout(query, text, id=f"q{number}/{i}") for i, text in enumerate(texts))
+        return Group(query, rollouts, Truth(reference, (True,) * len(texts)))
+
+    given = [group(0, "3", "#### 3", "#### 4"), group(1, None, "#### 3"), group(2, "4", "#### 3", "#### 4", "#### 5")]
+    judged = Verifiers().judge(given)
+    assert [found.truth.correct for found in judged] == [(True, False), (None,), (False, True, False)]
+    assert [replace(found, truth=asked.truth) for found, asked in zip(judged, given, strict=True)] == given
 
 
 def test_mixed_domains_come_back_in_order_with_reasons() -> None:

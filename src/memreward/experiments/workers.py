@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 from memreward.types import MemRewardError
@@ -79,10 +80,20 @@ def _run_here(function: Callable[..., Any], *given: Any) -> Future[Any]:
 
 
 def start_worker() -> None:
-    """Leave Ctrl-C to the parent process, and keep to one core: the cells themselves run side by side."""
+    """Leave Ctrl-C to the parent process, and keep to one core: the cells themselves run side by side.
+
+    A worker ends with its parent, also where that was killed: a run begun again must not meet the old one's workers.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(1)
     # Libraries that are not loaded yet read this when they are.
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

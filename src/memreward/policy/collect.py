@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,7 +18,7 @@ from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
-from memreward.types import Claim, ConfigurationError, Group, Query, Truth
+from memreward.types import ConfigurationError, Group, Query, Truth
 from memreward.verify import Verifiers
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
@@ -223,18 +223,7 @@ def _groups(
             _group(question, records[question.query.id], config)
             for question in prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
         ]
-        claims = [
-            Claim(rollout, group.truth.reference)
-            for group in groups
-            if group.truth.reference is not None
-            for rollout in group.rollouts
-        ]
-        found = zip(claims, verifiers.verify(claims), strict=True)
-        correct = {claim.rollout.id: verdict.correct for claim, verdict in found}
-        for group in groups:
-            yield replace(
-                group, truth=Truth(group.truth.reference, tuple(correct.get(rollout.id) for rollout in group.rollouts))
-            )
+        yield from verifiers.judge(groups)
 
 
 def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:

@@ -309,7 +309,8 @@ class HybridReward:
         true = np.array([np.nan if one.correct is None else float(one.correct) for one in decided])
         labelled = np.array([one.labelled for one in decided], bool)
         rewards = np.where(labelled, true, shaped)
-        self._mean_reward = float(rewards[~np.isnan(rewards)].mean()) if not np.isnan(rewards).all() else float("nan")
+        given = rewards[~np.isnan(rewards)]
+        self._mean_reward = float(given.mean()) if len(given) else float("nan")
         if self.config.debias.share is not None:
             rewards = self._debiased(true, shaped, labelled, group, self.config.debias.share)
         return [None if np.isnan(reward) else float(reward) for reward in rewards]

@@ -1,4 +1,4 @@
-"""What a policy gets right: several sampled answers a question, judged by the verifiers."""
+"""What a policy says, several sampled answers a question, and how much of it is right."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from memreward.parsing import parse_rollout
 from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
-from memreward.types import Claim, Group, Rollout, Truth
-from memreward.verify import Verifiers
+from memreward.types import Group
 
 _GROUPS_PER_BATCH = 48
 
@@ -36,20 +35,19 @@ def sample_groups(model: Any, tokenizer: Any, groups: Sequence[Group], sampling:
     finally:
         model.train(training)
     return [
-        replace(group, rollouts=tuple(_rollout(group, i, s) for i, s in enumerate(sampled[group.query.id])))
-        for group in groups
-    ]
-
-
-def judge_groups(groups: Sequence[Group], verifiers: Verifiers) -> list[Group]:
-    """Return the groups with a verdict on every rollout, None where it cannot be told.
-
-    The ledger does not count these: they are for measuring, or sealed again at once.
-    """
-    references = [(group.truth.reference or "", rollout) for group in groups for rollout in group.rollouts]
-    verdicts = iter(verifiers.verify([Claim(rollout, reference) for reference, rollout in references]))
-    return [
-        replace(group, truth=Truth(group.truth.reference, tuple(next(verdicts).correct for _ in group.rollouts)))
+        replace(
+            group,
+            rollouts=tuple(
+                parse_rollout(
+                    group.query,
+                    sample.text,
+                    id=f"{group.query.id}/{index}",
+                    token_logprobs=sample.token_logprobs,
+                    truncated=sample.truncated,
+                )
+                for index, sample in enumerate(sampled[group.query.id])
+            ),
+        )
         for group in groups
     ]
 
@@ -65,8 +63,3 @@ def mean_by_domain(by_query: Mapping[str, float], domains: Mapping[str, str]) ->
     for query_id, share in by_query.items():
         members.setdefault(domains[query_id], []).append(share)
     return {domain: sum(shares) / len(shares) for domain, shares in sorted(members.items())}
-
-
-def _rollout(group: Group, index: int, sample: Any) -> Rollout:
-    parsed = parse_rollout(group.query, sample.text, id=f"{group.query.id}/{index}")
-    return replace(parsed, token_logprobs=sample.token_logprobs, truncated=sample.truncated)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from memreward.data import read_groups, write_groups
 from memreward.policy.settings import SamplingConfig
 from memreward.testbed.config import LONGEST, StartConfig
-from memreward.testbed.measure import judge_groups, sample_groups
+from memreward.testbed.measure import sample_groups
 from memreward.testbed.policy import load_policy, save_policy, teach
 from memreward.testbed.questions import Split, draw_split
 from memreward.types import ConfigurationError, Group, StoreError
@@ -48,6 +48,12 @@ class Start:
         """Return the questions of `EXPERIENCE`, `TEST` or `FOREIGN`."""
         return list(read_groups(self.folder / part))
 
+    def fingerprint(self) -> str:
+        """Return a hash of the policy, the questions and the rollouts."""
+        files = [*sorted(self.policy.iterdir()), *(self.folder / name for name in (EXPERIENCE, TEST, FOREIGN))]
+        held = ((path.name.encode(), sha256(path.read_bytes()).digest()) for path in files)
+        return sha256(b"".join(name + b"\0" + digest for name, digest in held)).hexdigest()
+
 
 def make_start(config: StartConfig, folder: Path, progress: Progress) -> Start:
     """Return the starting point in a folder; it is made where it is not there yet, which takes a quarter of an hour.
@@ -70,7 +76,7 @@ def make_start(config: StartConfig, folder: Path, progress: Progress) -> Start:
         model, tokenizer = _taught(config, folder / POLICY, split, progress)
         progress("sampling from the starting policy", 0, 1)
         sampling = SamplingConfig(POLICY, config.rollouts, 1.0, 1.0, LONGEST, config.seed)
-        sampled = judge_groups(sample_groups(model, tokenizer, split.train, sampling), Verifiers())
+        sampled = Verifiers().judge(sample_groups(model, tokenizer, split.train, sampling))
         for name, groups in ((EXPERIENCE, sampled), (TEST, split.test), (FOREIGN, split.foreign)):
             write_groups(folder / name, groups)
         record.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
@@ -87,13 +93,6 @@ def _taught(config: StartConfig, folder: Path, split: Split, progress: Progress)
         )
         save_policy(folder, model, tokenizer, config.policy)
     return load_policy(folder)
-
-
-def copy_start(source: Path, folder: Path) -> Start:
-    """Copy a starting point that was made before, e.g. the shipped one."""
-    if not (folder / _RECORD).exists():
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-    return Start(folder)
 
 
 def _difference(found: Any, asked: Any, name: str = "") -> str:

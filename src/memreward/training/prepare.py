@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from memreward.data import load_questions, read_groups, write_groups
@@ -20,7 +20,7 @@ from memreward.reward.hybrid import HybridConfig
 from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.rewards import Reward, make_reward
-from memreward.types import Claim, ConfigurationError, Encoder, Group, LabelError, Truth
+from memreward.types import ConfigurationError, Encoder, Group, LabelError
 from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
@@ -121,17 +121,11 @@ def _first_rollouts(
 ) -> list[Group]:
     """Sample rollouts of the labelled questions from the starting policy, with verdicts, sealed until warmup."""
     folder = Path(config.output)
+    memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
     if not (folder / _EXPERIENCE).exists():
         write_groups(folder / _ASKED_FIRST, (group for group in asked if group.query.id in labelled))
-        collect(_collecting(config, folder))
-    groups = list(read_groups(folder / _EXPERIENCE))
-    references = memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
-    claims = [Claim(rollout, references[group.query.id]) for group in groups for rollout in group.rollouts]
-    correct = iter([verdict.correct for verdict in verifiers.verify(claims)])
-    return [
-        replace(group, truth=Truth(group.truth.reference, tuple(next(correct) for _ in group.rollouts)))
-        for group in groups
-    ]
+        collect(_collecting(config, folder), verifiers=verifiers)
+    return list(read_groups(folder / _EXPERIENCE))
 
 
 def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:

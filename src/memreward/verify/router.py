@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from memreward.types import Claim, ConfigurationError, Domain, MemRewardError, Verdict, Verifier
+from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Truth, Verdict, Verifier
 from memreward.verify.cache import VerdictCache, verdict_key
 from memreward.verify.choice import ChoiceVerifier
 from memreward.verify.code import CodeConfig, CodeVerifier
@@ -95,6 +95,25 @@ class Verifiers:
     async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify_async`."""
         return await asyncio.to_thread(self.verify, claims)
+
+    def judge(self, groups: Sequence[Group]) -> list[Group]:
+        """Return the groups with a verdict on every rollout: None where it cannot be told, or there is no reference.
+
+        The ledger does not count these: they are for measuring, or sealed again at once.
+        """
+        claims = [
+            Claim(rollout, group.truth.reference)
+            for group in groups
+            if group.truth.reference is not None
+            for rollout in group.rollouts
+        ]
+        verdicts = iter(self.verify(claims))
+
+        def truth(group: Group) -> Truth:
+            given = group.truth.reference
+            return Truth(given, tuple(None if given is None else next(verdicts).correct for _ in group.rollouts))
+
+        return [replace(group, truth=truth(group)) for group in groups]
 
     def _of_domain(self, domain: Domain, claims: list[Claim]) -> list[Verdict]:
         try:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from memreward.experiments.training.cell import Cell, describe
 from memreward.experiments.training.config import TESTBED, ExperimentConfig
 from memreward.experiments.training.experiment import run
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import StartConfig
 from memreward.testbed.start import EXPERIENCE, POLICY, Start, make_start
+from memreward.training.arms import ARMS
 from memreward.types import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[3] / "examples" / "testbed"
@@ -106,6 +109,26 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # What is trained again, from the same seed, comes out the same.
     assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
+
+
+def test_trainings_that_would_end_differently_are_told_apart(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Cell(start.folder, "memreward", 0.5, 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
+    known = describe(cell)
+    elsewhere = tmp_path / "start"
+    shutil.copytree(start.folder, elsewhere)
+    assert describe(replace(cell, start=elsewhere)) == known
+    others = [
+        replace(cell, seed=1),
+        replace(cell, predictor=PredictorConfig(l2=(5.0,))),
+        replace(cell, grpo=replace(CONFIG.grpo, lora=replace(CONFIG.grpo.lora, rank=4))),
+    ]
+    assert len({known, *map(describe, others)}) == 4
+    (elsewhere / EXPERIENCE).write_bytes((elsewhere / EXPERIENCE).read_bytes() + b"\n")
+    assert describe(replace(cell, start=elsewhere)) != known
+    monkeypatch.setitem(ARMS, "memreward", replace(ARMS["memreward"], gated=False))
+    assert describe(cell) != known
 
 
 def plain(outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.cache import default_cache_folder
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
+from memreward.predict.config import PredictorConfig
 from memreward.predict.metrics import evaluate_predictions
 from memreward.testbed import start as testbed
 from memreward.testbed.config import LONGEST
-from memreward.testbed.measure import accuracy, judge_groups, mean_by_domain, sample_groups
+from memreward.testbed.measure import accuracy, mean_by_domain, sample_groups
 from memreward.testbed.policy import load_policy
 from memreward.testbed.start import Start
 from memreward.training.arms import ARMS
@@ -53,6 +54,7 @@ class Cell:
         labels: Share of the training questions that is labelled.
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
+        predictor: Of arms that have one and no preset of their own.
         encoder: Name of the encoder.
         answers: Answers sampled for each held-out question.
         measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
@@ -63,6 +65,7 @@ class Cell:
     labels: float
     seed: int
     grpo: GrpoSettings
+    predictor: PredictorConfig
     encoder: str
     answers: int
     measure_every: int
@@ -107,10 +110,11 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         labels=cell.labels,
         arm=cell.arm,
         encoder=cell.encoder,
+        predictor=cell.predictor,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
     )
     prepared = prepare(config, None, cell.encoder, _silent)
-    rewarded = _Rewarded(prepared.reward)
+    rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
     asked = questions(prepared.groups)
@@ -143,7 +147,7 @@ class _Measure:
         """Accuracy by part and query id, over as many answers as the cell asks for, or over `answers`."""
         sampling = SamplingConfig("", answers or self.answers, 1.0, 1.0, LONGEST, self.seed)
         sampled = {part: sample_groups(model, tokenizer, groups, sampling) for part, groups in self.parts.items()}
-        return {part: accuracy(judge_groups(groups, self.verifiers)) for part, groups in sampled.items()}
+        return {part: accuracy(self.verifiers.judge(groups)) for part, groups in sampled.items()}
 
     def by_domain(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         return {part: mean_by_domain(by_query, self.domains) for part, by_query in measured.items()}
@@ -166,8 +170,7 @@ def _measuring(cell: Cell, measure: _Measure, curve: list[dict[str, Any]]) -> Tr
 class _Rewarded:
     """Keeps what was rewarded, to hold it against ground truth after training."""
 
-    def __init__(self, reward: Any) -> None:
-        self.reward = reward
+    def __init__(self) -> None:
         self.steps: list[tuple[Sequence[Rollout], Sequence[float | None]]] = []
 
     def see(self, rollouts: Sequence[Rollout], rewards: Sequence[float | None]) -> None:
@@ -213,5 +216,11 @@ def _silent(*_: object) -> None:
 
 
 def describe(cell: Cell) -> str:
-    """Return the cell as JSON, to tell cells of other settings from this one."""
-    return json.dumps({**vars(cell), "start": str(cell.start), "grpo": vars(cell.grpo) | {"lora": None}}, default=str)
+    """Return what decides the outcome as JSON: the settings, those of the arm, and what the starting point holds.
+
+    Code is not among it. Whoever changes what an arm does begins a new output folder.
+    """
+    arm = None if cell.arm == START else asdict(ARMS[cell.arm])
+    settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
+    decides = {**settings, "grpo": asdict(cell.grpo), "predictor": cell.predictor.to_dict(), "arm": arm}
+    return json.dumps({**decides, "start": Start(cell.start).fingerprint()})

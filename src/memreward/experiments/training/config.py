@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import LONGEST, StartConfig
 from memreward.training.arms import ARMS, arm_named
 from memreward.training.settings import GrpoSettings
@@ -36,6 +37,7 @@ class ExperimentConfig:
             measures in the end alone.
         start: Questions and starting policy.
         grpo: The training; its seed is not used.
+        predictor: Of the arms that have one and no preset of their own.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -45,11 +47,12 @@ class ExperimentConfig:
     labels: tuple[float, ...] = (0.2,)
     seeds: int = 5
     workers: int = 0
-    encoder: str = "all-MiniLM-L6-v2"
+    encoder: str = "ngrams"
     answers: int = 4
     measure_every: int = 10
     start: StartConfig = field(default_factory=StartConfig)
     grpo: GrpoSettings = TESTBED
+    predictor: PredictorConfig = field(default_factory=lambda: PredictorConfig(l2=(3.0,)))
 
     def __post_init__(self) -> None:
         for name in self.arms:

@@ -68,7 +68,17 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
     grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
-    return Cell(start.folder, arm, share or 1.0, seed, grpo, config.encoder, config.answers, config.measure_every)
+    return Cell(
+        start.folder,
+        arm,
+        share or 1.0,
+        seed,
+        grpo,
+        config.predictor,
+        config.encoder,
+        config.answers,
+        config.measure_every,
+    )
 
 
 def _cached_start(config: StartConfig) -> Path:
