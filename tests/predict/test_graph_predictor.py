@@ -322,6 +322,25 @@ def test_low_confidence_is_an_abstention_with_its_reason(synthetic: Callable[...
     assert all(("below 0.7" in reason) == missing for reason, missing in zip(prediction.reasons, absent, strict=True))
 
 
+def test_a_query_that_is_like_no_labelled_one_is_an_abstention(synthetic: Callable[..., Any]) -> None:
+    known, new = synthetic(queries=20, seed=0), synthetic(queries=6, seed=1).features
+    new = replace(new, query_ids=tuple(f"new-{q}" for q in new.query_ids))
+    cosine = (new.query_vectors @ known.features.query_vectors.T).max(1)[new.group]
+    least = float(np.median(cosine))
+    plain = GraphPredictor(QUICK).fit(known.features, known.correct)
+    careful = GraphPredictor(replace(QUICK, least_similarity=least)).fit(known.features, known.correct)
+    found, expected = careful.predict(new), plain.predict(new)
+    absent = np.isnan(found.value)
+    assert 0 < absent.sum() < len(new)
+    assert np.array_equal(absent, cosine < least - 1e-6)
+    np.testing.assert_array_equal(found.value[~absent], expected.value[~absent])
+    assert all(("nearest labelled query" in r) == missing for r, missing in zip(found.reasons, absent, strict=True))
+    # A labelled query is not its own neighbour, and its member does not look at its fold.
+    own = careful.predict(known.features)
+    alone = known.features.query_vectors @ known.features.query_vectors.T - 2 * np.eye(20, dtype=np.float32)
+    assert np.isnan(own.value[(alone.max(1) < least)[known.features.group]]).all()
+
+
 def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     told: list[tuple[int, int]] = []
     known = synthetic(queries=20, seed=0)
@@ -352,6 +371,7 @@ def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synt
         ("hidden", 0),
         ("heads", 3),
         ("dropout", 1.0),
+        ("least_similarity", 1.5),
         ("folds", 1),
         ("l2", ()),
         ("l2", (0.0,)),

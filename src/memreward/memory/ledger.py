@@ -242,6 +242,7 @@ class LabelLedger:
         among: Sequence[str] | None = None,
         stratify: bool = True,
         by: Literal["verdicts", "references"] = "verdicts",
+        order: Sequence[str] | None = None,
     ) -> list[str]:
         """Draw the queries to label, uniformly at random, each dataset in proportion.
 
@@ -254,10 +255,14 @@ class LabelLedger:
             among: Query ids to draw from; None is all.
             stratify: False draws without regard to datasets.
             by: What is to be released: verdicts, or the references by which a verifier judges all rollouts.
+            order: Take queries in this order, as far as the budget goes, instead of drawing them.
         """
         datasets = self._backend.datasets()
         costs = {query_id: self._cost(query_id, truth, by) for query_id, truth in self._backend.truths().items()}
         candidates = datasets if among is None else dict.fromkeys(among)
+        if order is not None:
+            drawn = [query_id for query_id in dict.fromkeys(order) if query_id in candidates and costs.get(query_id)]
+            return drawn if budget is None else self._affordable(drawn, costs, budget)
         strata: dict[str, list[str]] = {}
         for query_id in candidates:
             if costs.get(query_id):

@@ -48,6 +48,8 @@ class PredictorConfig:
         weight_decay: Of AdamW.
         l2: Ridge penalty of the linear part; of several, its held-out folds choose one.
         abstain_below: Scores with less confidence than this are abstentions.
+        least_similarity: A query whose nearest labelled query has a smaller cosine is not spoken for by memory: its
+            scores are abstentions. -1 is never; what is near depends on the encoder.
         gate: A group whose predicted values spread (standard deviation) less than this gives no advantage.
         recent: Earlier rollouts of a query, at most, that its pool takes from memory.
     """
@@ -73,6 +75,7 @@ class PredictorConfig:
     weight_decay: float = 5e-2
     l2: tuple[float, ...] = (30.0,)
     abstain_below: float = 0.0
+    least_similarity: float = -1.0
     gate: float = 0.05
     recent: int = 32
 
@@ -88,8 +91,10 @@ class PredictorConfig:
             raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden % self.heads:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigurationError(f"dropout={self.dropout} must lie in [0, 1)")
+        if not 0 <= self.dropout < 1 or not -1 <= self.least_similarity <= 1:
+            raise ConfigurationError(
+                f"dropout={self.dropout} must lie in [0, 1), least_similarity={self.least_similarity} in [-1, 1]"
+            )
         if not self.l2 or min(self.l2) <= 0:
             raise ConfigurationError(f"l2={self.l2}: give at least one penalty above 0")
         if not 0 < self.mask_share <= 1:

@@ -124,7 +124,8 @@ class GraphPredictor:
         The confidence is the calibrated probability that the verdict is right, less the members' spread.
         """
         self.shape.check(features)
-        linear, network = self.scorer.logits(features, run_networks=self.correction > 0)
+        found = self.scorer.neighbours(features)
+        linear, network = self.scorer.logits(features, found, run_networks=self.correction > 0)
         logits = linear + self.correction * network
         if self.config.graph.agreement:
             logits = mean_over_equivalent(logits, torch.from_numpy(settled_together(features)))
@@ -135,10 +136,16 @@ class GraphPredictor:
         confidence = np.clip(np.maximum(value, 1 - value) - each.std(axis=0).filled(0.0), 0, 1)
         failed = ~np.isfinite(value)
         unsure = ~failed & (confidence < self.config.abstain_below)
+        nearest = self.scorer.nearest(features, found).numpy()
+        alone = ~failed & (nearest < self.config.least_similarity)
         reasons = np.where(failed, "the network's output is not a finite number", "").astype(object)
         reasons[unsure] = [f"confidence {c:.3f} is below {self.config.abstain_below:g}" for c in confidence[unsure]]
+        reasons[alone] = [
+            f"the nearest labelled query has cosine {c:.3f}, below {self.config.least_similarity:g}"
+            for c in nearest[alone]
+        ]
         return Prediction(
-            np.where(failed | unsure, np.nan, value).astype(np.float32),
+            np.where(failed | unsure | alone, np.nan, value).astype(np.float32),
             np.where(failed, 0.0, confidence).astype(np.float32),
             tuple(reasons.tolist()),
         )

@@ -74,6 +74,7 @@ class RewardPredictor:
         reader: RolloutReader | None = None,
         runner: RolloutRunner | None = None,
         progress: Progress | None = None,
+        queries: Sequence[str] | None = None,
     ) -> Self:
         """Draw labelled queries, release their labels through the ledger, and fit the network on them.
 
@@ -86,13 +87,14 @@ class RewardPredictor:
             reader: A language model that reads the rollouts.
             runner: Runs the solutions of code rollouts; None runs none.
             progress: Told of training steps done and in all.
+            queries: Label these, as far as the budget goes, instead of drawing; see `memreward.features.choosing`.
 
         Raises:
             LabelError: where the labels do not suffice.
             BudgetError: where the ledger already holds more than the budget.
         """
         settings = config or PredictorConfig()
-        chosen = memory.ledger.choose(budget, seed)
+        chosen = memory.ledger.choose(budget, seed, order=queries)
         labels = memory.ledger.release(chosen, use=WARMUP, budget=budget)
         cached = _cached(memory, encoder)
         featurizer = Featurizer(cached, reader, runner)

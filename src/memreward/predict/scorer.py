@@ -85,6 +85,17 @@ class Scorer:
         own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])
         return self._index.search(torch.from_numpy(features.query_vectors), self.config.graph.neighbours, own)
 
+    def nearest(self, features: Features, found: tuple[Tensor, Tensor]) -> Tensor:
+        """Return of n rollouts the (n,) cosine of their query to the nearest labelled one, -1 where there is none.
+
+        Args:
+            features: n rollouts.
+            found: Result of `neighbours`; only members that may score a rollout count.
+        """
+        cosine = found[1].masked_fill(found[0] < 0, -1.0).amax(2)
+        of_members = cosine[[member.fold for member in self.members]][:, features.group]
+        return of_members.masked_fill(~self.blind_members(features), -1.0).amax(0)
+
     def logits(
         self, features: Features, found: tuple[Tensor, Tensor] | None = None, *, run_networks: bool = True
     ) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memreward.features.choosing import ChoiceRule
 from memreward.predict.config import PredictorConfig
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
@@ -23,9 +24,11 @@ class TrainConfig:
         split: Split file that `memreward questions` wrote together with the question file: only its training questions
             are asked; "" asks all.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
-            questions first, and verifies them.
+            questions first, and verifies them (of all questions, where labels are not drawn at random).
         labels: Label budget in queries: a share up to 1, or a whole number above 1. The arm "oracle" labels all,
             those that need no label none.
+        choose: How questions are chosen for labels: "random" draws them; "contested" takes those of which the nearest
+            to half of the starting policy's rollouts agree; "spread" of these each next one unlike those before it.
         arm: What rewards: "memreward", "paper", "oracle" (ground truth for all questions), "labelled" (ground truth on
             the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
         encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
@@ -48,6 +51,7 @@ class TrainConfig:
     split: str = ""
     experience: tuple[str, ...] = ()
     labels: float = 0.2
+    choose: ChoiceRule = "random"
     arm: str = "memreward"
     encoder: str = "all-MiniLM-L6-v2"
     reader: str = ""

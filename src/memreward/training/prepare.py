@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.features.cache import default_cache_folder
+from memreward.features.choosing import contested_order, spread_order
+from memreward.features.encoder import load_encoder
 from memreward.features.featurizer import RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.policy.collect import CollectConfig, collect
@@ -20,14 +22,14 @@ from memreward.reward.hybrid import HybridConfig
 from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.rewards import Reward, make_reward
-from memreward.types import ConfigurationError, Encoder, Group, LabelError
+from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
 from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
 
 _POLICY_READS = "policy"
 _EXPERIENCE = "experience.jsonl.gz"
-_ASKED_FIRST = "labelled.jsonl"
+_ASKED_FIRST = "asked_first.jsonl"
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,38 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     arm = arm_named(config.arm)
+    if arm.debiased and config.choose != "random":
+        raise ConfigurationError(
+            f"arm {arm.name!r} is debiased, which holds for labels drawn at random only: choose random, or take an arm "
+            "without debiasing"
+        )
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
     asked = _questions(config, given)
     memory.add(asked)
-    budget = arm.budget(config.labels)
-    drawn = memory.ledger.choose(budget, config.grpo.seed, among=[group.query.id for group in asked], by="references")
+    names = {group.query.id for group in asked}
+    own = [group for group in given if group.query.id in names]
+    budget, order = arm.budget(config.labels), None
+    if config.choose != "random":
+        own = own or _sampled(config, asked)
+        order = _order(config, own, encoder)
+    drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     runner = _runner(config)
 
     def predictor() -> RewardPredictor:
-        names = {group.query.id for group in asked}
-        own = (group for group in given if group.query.id in names)
-        memory.add(own if given else _first_rollouts(config, asked, labelled, memory, budget, verifiers))
+        asked_of = {group.query.id: group for group in asked}
+        if given:
+            memory.add(own)
+        else:
+            memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
+            sampled = own or _sampled(config, [asked_of[query_id] for query_id in drawn])
+            known = [replace(g, truth=asked_of[g.query.id].truth) if g.query.id in labelled else g for g in sampled]
+            memory.add(verifiers.judge(known))
         tools = _Tools(encoder, _reader(config), runner)
-        made = _predictor(config, arm.predictor_config(config.predictor), memory, budget, tools, progress)
+        settings = arm.predictor_config(config.predictor)
+        made = _predictor(config, settings, memory, budget, tools, progress, None if order is None else drawn)
         _refuse_other_labels(memory, labelled)
         return made
 
@@ -111,20 +129,19 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
     return [group for group in found if group.query.id in train]
 
 
-def _first_rollouts(
-    config: TrainConfig,
-    asked: Sequence[Group],
-    labelled: Collection[str],
-    memory: ExperienceMemory,
-    budget: Budget,
-    verifiers: Verifiers,
-) -> list[Group]:
-    """Sample rollouts of the labelled questions from the starting policy, with verdicts, sealed until warmup."""
+def _order(config: TrainConfig, groups: Sequence[Group], encoder: str | Encoder) -> list[str]:
+    """In which order questions are labelled, as far as the budget goes."""
+    if config.choose == "contested":
+        return contested_order(groups, config.grpo.seed)
+    return spread_order(groups, load_encoder(encoder), config.grpo.seed)
+
+
+def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
+    """Sample rollouts of the starting policy, without a look at any reference."""
     folder = Path(config.output)
-    memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
     if not (folder / _EXPERIENCE).exists():
-        write_groups(folder / _ASKED_FIRST, (group for group in asked if group.query.id in labelled))
-        collect(_collecting(config, folder), verifiers=verifiers)
+        write_groups(folder / _ASKED_FIRST, (replace(group, truth=Truth()) for group in asked))
+        collect(_collecting(config, folder))
     return list(read_groups(folder / _EXPERIENCE))
 
 
@@ -155,6 +172,7 @@ def _predictor(
     budget: Budget,
     tools: _Tools,
     progress: Progress,
+    queries: Sequence[str] | None,
 ) -> RewardPredictor:
     folder = Path(config.output) / "predictor"
     if not folder.exists():
@@ -166,6 +184,7 @@ def _predictor(
             encoder=tools.encoder,
             reader=tools.reader,
             runner=tools.runner,
+            queries=queries,
             progress=lambda done, of: progress("training the predictor", done, of),
         )
         unfinished = folder.with_name(f"{folder.name}.partial")

@@ -114,7 +114,7 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Cell(start.folder, "memreward", 0.5, 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
+    cell = Cell(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
     known = describe(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)

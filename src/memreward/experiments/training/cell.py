@@ -14,6 +14,7 @@ import numpy as np
 
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.cache import default_cache_folder
+from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
 from memreward.predict.config import PredictorConfig
@@ -52,6 +53,7 @@ class Cell:
         start: Folder of the starting point.
         arm: Name of the arm, or `START`.
         labels: Share of the training questions that is labelled.
+        choose: How these are chosen.
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
         predictor: Of arms that have one and no preset of their own.
@@ -63,6 +65,7 @@ class Cell:
     start: Path
     arm: str
     labels: float
+    choose: ChoiceRule
     seed: int
     grpo: GrpoSettings
     predictor: PredictorConfig
@@ -108,6 +111,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         output=str(folder),
         experience=(str(start.experience),),
         labels=cell.labels,
+        choose=cell.choose,
         arm=cell.arm,
         encoder=cell.encoder,
         predictor=cell.predictor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memreward.features.choosing import ChoiceRule
 from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import LONGEST, StartConfig
 from memreward.training.arms import ARMS, arm_named
@@ -29,6 +30,7 @@ class ExperimentConfig:
     Attributes:
         arms: Names of arms (`memreward.training.arms`).
         labels: Shares of the training questions that are labelled.
+        choose: How these are chosen, see `memreward.training.config.TrainConfig`.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
         encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
@@ -45,6 +47,7 @@ class ExperimentConfig:
 
     arms: tuple[str, ...] = tuple(ARMS)
     labels: tuple[float, ...] = (0.2,)
+    choose: ChoiceRule = "random"
     seeds: int = 5
     workers: int = 0
     encoder: str = "ngrams"

@@ -72,6 +72,7 @@ def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: 
         start.folder,
         arm,
         share or 1.0,
+        config.choose,
         seed,
         grpo,
         config.predictor,
