@@ -76,7 +76,7 @@ def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps:
     from memreward.training.session import leave_group
     from memreward.training.session import train as run
 
-    arm = arm_named(config.arm)
+    arm = arm_named(config.arm, config.choose)
     changes = Changes(HybridConfig, values_of(of_reward, HybridConfig, source))
     reward = changes.made(hybrid_config(arm)) if of_reward else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from memreward.features.choosing import ChoiceRule
 from memreward.memory.ledger import Budget
 from memreward.predict.config import PredictorConfig
 from memreward.training.settings import GrpoSettings
@@ -29,7 +30,7 @@ class Arm:
         without: Its ablation; "" is none.
         frozen: Leave memory and predictor as warmup made them.
         gated: Give flat groups no advantage.
-        debiased: Debias advantages with the labelled share.
+        debiased: Debias advantages with the labelled share, where labels are drawn at random.
     """
 
     name: str
@@ -81,12 +82,12 @@ ARMS = {
 """By name."""
 
 
-def arm_named(name: str) -> Arm:
-    """Return an arm.
+def arm_named(name: str, choose: ChoiceRule = "random") -> Arm:
+    """Return an arm, without debiasing where labels are not drawn at random: its expectation holds for these alone.
 
     Raises:
         ConfigurationError: there is none of that name.
     """
     if name not in ARMS:
         raise ConfigurationError(f"arm {name!r} is unknown; use one of {', '.join(ARMS)}")
-    return ARMS[name]
+    return ARMS[name] if choose == "random" else replace(ARMS[name], debiased=False)

@@ -63,12 +63,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     Raises:
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
-    arm = arm_named(config.arm)
-    if arm.debiased and config.choose != "random":
-        raise ConfigurationError(
-            f"arm {arm.name!r} is debiased, which holds for labels drawn at random only: choose random, or take an arm "
-            "without debiasing"
-        )
+    arm = arm_named(config.arm, config.choose)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]

@@ -56,7 +56,7 @@ def train(
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     config.check_complete()
-    config = replace(config, grpo=arm_named(config.arm).trained_with(config.grpo))
+    config = replace(config, grpo=arm_named(config.arm, config.choose).trained_with(config.grpo))
     folder = Path(config.output)
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):

@@ -24,7 +24,7 @@ from memreward.testbed.config import LONGEST
 from memreward.testbed.measure import accuracy, mean_by_domain, sample_groups
 from memreward.testbed.policy import load_policy
 from memreward.testbed.start import Start
-from memreward.training.arms import ARMS
+from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
@@ -132,7 +132,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
     curve.append({"step": cell.grpo.steps, **measure.by_domain(final)})
     references = {group.query.id: group.truth.reference or "" for group in start.groups(testbed.EXPERIENCE)}
     steps = _joined(history(folder), rewarded.judged(references, measure.verifiers))
-    arm = ARMS[cell.arm]
+    arm = arm_named(cell.arm, cell.choose)
     labels = {"all": 1.0, "share": cell.labels, "none": 0.0}[arm.labels]
     ledger = prepared.memory.ledger.totals()
     return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
@@ -224,7 +224,7 @@ def describe(cell: Cell) -> str:
 
     Code is not among it. Whoever changes what an arm does begins a new output folder.
     """
-    arm = None if cell.arm == START else asdict(ARMS[cell.arm])
+    arm = None if cell.arm == START else asdict(arm_named(cell.arm, cell.choose))
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
     decides = {**settings, "grpo": asdict(cell.grpo), "predictor": cell.predictor.to_dict(), "arm": arm}
     return json.dumps({**decides, "start": Start(cell.start).fingerprint()})

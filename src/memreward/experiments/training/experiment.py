@@ -13,7 +13,7 @@ from memreward.experiments.workers import worker_processes
 from memreward.features.cache import default_cache_folder
 from memreward.testbed.config import StartConfig
 from memreward.testbed.start import Start, make_start
-from memreward.training.arms import ARMS
+from memreward.training.arms import ARMS, arm_named
 from memreward.types import content_hash
 
 Progress = Callable[[str, int, int], None]
@@ -67,7 +67,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
-    grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
+    grpo = config.grpo if arm == START else arm_named(arm, config.choose).trained_with(config.grpo)
     return Cell(
         start.folder,
         arm,

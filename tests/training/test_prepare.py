@@ -1,0 +1,110 @@
+"""What training starts from: which questions are labelled, and that only their labels are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import sums
+from memreward.data import read_groups, write_groups
+from memreward.features.choosing import contested_order, spread_order
+from memreward.features.encoder import NgramEncoder
+from memreward.predict.config import PredictorConfig
+from memreward.reward.hybrid import HybridReward
+from memreward.training.arms import arm_named
+from memreward.training.config import TrainConfig
+from memreward.training.prepare import Prepared, prepare
+from memreward.training.settings import GrpoSettings
+from memreward.types import Truth
+
+QUICK = PredictorConfig(epochs=3, folds=3)
+GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups")
+
+
+@pytest.fixture(autouse=True)
+def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
+
+
+def prepared(config: TrainConfig) -> Prepared:
+    return prepare(config, None, "hashing", lambda *_: None)
+
+
+@pytest.mark.parametrize("arm", ["labelled", "memreward", "majority+labels"])
+@pytest.mark.parametrize("choose", ["contested", "spread"])
+def test_labels_go_to_the_questions_that_the_rule_names(
+    arm: str, choose: str, experience: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, predictor=QUICK, grpo=GRPO)
+    made = prepare(replace(config, arm=arm, choose=choose), None, "ngrams", lambda *_: None)  # type: ignore[arg-type]
+    groups = sums()
+    by_rule = contested_order(groups, 0) if choose == "contested" else spread_order(groups, NgramEncoder(), 0)
+    assert made.labelled == set(by_rule[:6])
+    assert made.memory.ledger.totals()["queries"] <= 6
+    if isinstance(made.reward, HybridReward):
+        assert made.reward.config.debias.share is None
+        assert made.memory.ledger.totals()["queries"] == 6
+
+
+def test_debiasing_is_for_labels_drawn_at_random() -> None:
+    assert arm_named("memreward").debiased
+    assert not arm_named("memreward", "spread").debiased
+    assert arm_named("memreward", "spread").trained_with(GRPO) == GRPO
+
+
+def questions_only(folder: Path) -> tuple[str, ...]:
+    asked = [replace(group, rollouts=(), truth=Truth(group.truth.reference)) for group in sums()]
+    write_groups(folder / "questions.jsonl", asked)
+    return (str(folder / "questions.jsonl"),)
+
+
+@pytest.mark.parametrize("choose", ["random", "spread"])
+def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
+    choose: str, model: Path, templates: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        str(model),
+        str(tmp_path / "run"),
+        questions=questions_only(tmp_path),
+        templates=str(templates),
+        labels=0.5,
+        choose=choose,  # type: ignore[arg-type]
+        predictor=QUICK,
+        grpo=replace(GRPO, rollouts=32),
+    )
+    made = prepared(config)
+    assert isinstance(made.reward, HybridReward)
+    judged = {label.query_id for label in made.memory.ledger.labels("warmup")}
+    assert judged == made.labelled
+    assert len(judged) == 6
+    for group in made.memory.groups():
+        assert len(group.rollouts) == (32 if choose == "spread" or group.query.id in judged else 0)
+
+
+@pytest.mark.parametrize("choose", ["random", "contested"])
+def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
+    choose: str, model: Path, templates: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        str(model),
+        str(tmp_path / "run"),
+        questions=questions_only(tmp_path),
+        templates=str(templates),
+        labels=0.5,
+        arm="majority+labels",
+        choose=choose,  # type: ignore[arg-type]
+        grpo=GRPO,
+    )
+    made = prepared(config)
+    assert len(made.labelled) == 6
+    sampled = tmp_path / "run" / "experience.jsonl.gz"
+    if choose == "random":
+        assert not sampled.exists()  # this arm has no predictor to warm up
+        return
+    groups = list(read_groups(sampled))
+    assert len(groups) == 12
+    assert all(group.truth.reference is None and set(group.truth.correct) <= {None} for group in groups)
+    assert made.labelled == set(contested_order(groups, 0)[:6])
+    assert prepared(config).labelled == made.labelled  # resumed, nothing is sampled or chosen anew
