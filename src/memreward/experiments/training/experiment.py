@@ -67,12 +67,13 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
-    grpo = config.grpo if arm == START else arm_named(arm, config.choose).trained_with(config.grpo)
+    choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
+    grpo = config.grpo if arm == START else arm_named(arm, choose).trained_with(config.grpo)
     return Cell(
         start.folder,
         arm,
         share or 1.0,
-        config.choose,
+        choose,
         seed,
         grpo,
         config.predictor,
