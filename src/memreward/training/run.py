@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.integrations.trl import callback
+from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.hybrid import HybridReward
 from memreward.training.history import Row, recorder
@@ -69,7 +70,8 @@ def make_trainer(
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-        trainer = GRPOTrainer(
+        kind = prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer
+        trainer: GRPOTrainer = kind(
             str(model) if isinstance(model, Path) else model,
             reward_funcs=reward,
             args=args,

@@ -81,6 +81,8 @@ class GrpoSettings:
         scale_rewards: What a group's centred rewards are divided by: their own standard deviation, the batch's, or
             nothing (which debiasing needs).
         micro_batch: Rollouts a forward and backward pass on each device; 0 takes all of the step's at once.
+        share_prompts: Read each prompt of a micro batch once in the training pass, not once for each of its rollouts:
+            `memreward.integrations.trl_prompts`. Pays where prompts are long beside completions, and on a CPU.
         gradient_checkpointing: Compute activations twice to keep fewer of them.
         precision: Of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are trained are
             float32; those below adapters are as computed.
@@ -111,6 +113,7 @@ class GrpoSettings:
     loss: LossType = "dapo"
     scale_rewards: Literal["group", "batch", "none"] = "group"
     micro_batch: int = 0
+    share_prompts: bool = False
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

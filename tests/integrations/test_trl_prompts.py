@@ -1,0 +1,99 @@
+"""A prompt that is read once for its group: the same log-probabilities, entropies and gradients as TRL's own pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_trl_rollouts import TEXTS, lengths, tokenizer
+from tiny_model import tiny_model
+
+from memreward.integrations.trl_prompts import prompt_sharing_trainer
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+
+
+def trainer_of(folder: Path, *, peft_config: Any = None, **settings: Any) -> Any:
+    from datasets import Dataset
+    from trl import GRPOConfig
+
+    plain = {"use_cpu": True, "bf16": False, "report_to": "none", "per_device_train_batch_size": 8}
+    return prompt_sharing_trainer()(
+        model=tiny_model(),
+        reward_funcs=lengths,
+        args=GRPOConfig(str(folder), num_generations=4, max_completion_length=12, **plain, **settings),
+        train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in TEXTS]),
+        processing_class=tokenizer(),
+        peft_config=peft_config,
+    )
+
+
+def batch(prompts: int = 3, each: int = 4, prompt: int = 9, completion: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    """Groups with prompts of different lengths, padded left, and completions of different lengths, padded right."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, 90, (prompts, 1, prompt), generator=generator).expand(-1, each, -1)
+    answers = torch.randint(4, 90, (prompts, each, completion), generator=generator)
+    mask = torch.ones(prompts, each, prompt + completion, dtype=torch.long)
+    for number in range(prompts):
+        mask[number, :, : 2 * number] = 0
+        mask[number, number % each, prompt + 3 :] = 0
+    tokens = torch.cat([ids, answers], 2) * mask
+    order = torch.randperm(prompts * each, generator=generator)  # TRL shuffles the rows of a step
+    return tokens.flatten(0, 1)[order], mask.flatten(0, 1)[order]
+
+
+def passes(trainer: Any, kind: Any, tokens: torch.Tensor, mask: torch.Tensor) -> tuple[Any, Any, list[Any]]:
+    """Log-probabilities, entropies and gradients by the pass of a class."""
+    trainer.model.zero_grad()
+    logps, entropies, _ = kind._get_per_token_logps_and_entropies(
+        trainer, trainer.model, tokens, mask, 7, compute_entropy=True
+    )
+    kept = mask[:, -7:].bool()
+    weight = torch.linspace(-1, 1, int(kept.sum()))
+    (logps[kept] * weight).sum().backward()
+    gradients = [p.grad.clone() for p in trainer.model.parameters() if p.grad is not None]
+    return logps.detach()[kept], entropies.detach()[kept], gradients
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_figures_and_the_gradient_are_those_of_trl(tmp_path: Path, adapters: bool, temperature: float) -> None:
+    from peft import LoraConfig
+    from trl import GRPOTrainer
+
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    trainer = trainer_of(tmp_path, peft_config=lora if adapters else None, temperature=temperature)
+    trainer.model.eval()
+    tokens, mask = batch()
+    seen: list[int] = []
+    trainer.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
+    logps, entropies, gradients = passes(trainer, type(trainer), tokens, mask)
+    assert sum(seen) == 3 * 8 + 12 * 8  # each prompt once, but for its last token
+    seen.clear()
+    theirs = passes(trainer, GRPOTrainer, tokens, mask)
+    assert sum(seen) == 12 * 16
+    torch.testing.assert_close(logps, theirs[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(entropies, theirs[1], rtol=1e-4, atol=1e-5)
+    assert len(gradients) == len(theirs[2]) > 0
+    for ours, other in zip(gradients, theirs[2], strict=True):
+        torch.testing.assert_close(ours, other, rtol=1e-3, atol=1e-4)
+
+
+def test_prompts_that_differ_are_left_to_trl(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path)
+    tokens, mask = batch(prompts=4, each=1)
+    seen: list[int] = []
+    trainer.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
+    with torch.no_grad():
+        trainer._get_per_token_logps_and_entropies(trainer.model, tokens, mask, 7)
+    assert seen == [4 * 16]
+
+
+def test_it_trains(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, max_steps=2, learning_rate=1e-2, save_strategy="no", disable_tqdm=True)
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    trainer.train()
+    assert trainer.state.global_step == 2
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
