@@ -22,10 +22,10 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-demo prediction training: export MEMREWARD_CACHE := runs/cache
+demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction training verifiers reader hub collect-example clean
+.PHONY: help demo test layout lint format bench prediction training real-llm verifiers reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,10 @@ reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the 
 	@test -n "$(READER)" || { echo "name the checkpoint folder of a causal language model: make reader READER=FOLDER" >&2; exit 1; }
 	$(BIN)/python benchmarks/reader.py $(READER) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --questions 60
 	$(BIN)/python benchmarks/reader.py $(READER) $(EXAMPLE) --questions 0
+
+real-llm: $(STAMP) ## train a real language model (MODEL=FOLDER) with three kinds of reward (hours on a CPU; resumes)
+	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make real-llm MODEL=FOLDER" >&2; exit 1; }
+	$(BIN)/python benchmarks/real_llm.py $(MODEL) --markdown benchmarks/results/real-llm.md
 
 collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make collect-example MODEL=FOLDER" >&2; exit 1; }

@@ -80,9 +80,16 @@ def test_gsm_symbolic_texts_are_whole_and_share_few_wordings() -> None:
     items = reasoning_gym.create_dataset("gsm_symbolic", seed=0, size=20)
     assert all(query.text.endswith("Give the result as your final answer. Do not include units.") for query, _ in drawn)
     assert len(items[0]["question"]) > 100
-    skeletons = Counter(int(query.id.rpartition("-")[2]) % FAMILIES["gsm_symbolic"].wordings for query, _ in drawn)
-    assert len(skeletons) <= 30
-    assert max(skeletons.values()) >= 3
+    skeletons = Counter(int(query.id.rpartition("-")[2]) % 30 for query, _ in drawn)
+    assert set(skeletons) == set(range(16))
+    assert min(skeletons.values()) >= 3
+
+
+def test_two_step_questions_are_those_wordings_of_gsm_symbolic() -> None:
+    texts = {query.id.removeprefix("rg-gsm_symbolic-0-"): query.text for query, _ in questions("gsm_symbolic", 90)}
+    drawn = {query.id.removeprefix("rg-two_step-0-"): query.text for query, _ in questions("two_step", 18)}
+    assert {int(index) % 30 for index in drawn} == {1, 2, 3, 8, 14, 15}
+    assert drawn.items() <= texts.items()
 
 
 def test_unknown_family_and_too_many_questions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from memreward.parsing import parse_rollout
 from memreward.policy.local import LocalSampler
-from memreward.policy.sampler import Chat
+from memreward.policy.sampler import Chat, Sample
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import Group
 
@@ -34,6 +34,11 @@ def sample_groups(model: Any, tokenizer: Any, groups: Sequence[Group], sampling:
         sampled = {done.id: done.samples for done in sampler.sample(sampler.prompts(chats))}
     finally:
         model.train(training)
+    return groups_of_samples(groups, sampled)
+
+
+def groups_of_samples(groups: Sequence[Group], sampled: Mapping[str, Sequence[Sample]]) -> list[Group]:
+    """Return the questions with what was sampled for them, by query id, as rollouts."""
     return [
         replace(
             group,
