@@ -3,8 +3,8 @@
     python benchmarks/real_llm.py MODEL --out runs/real-llm --markdown benchmarks/results/real-llm.md
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
-numbers; 4 groups of 8 rollouts a step. Hours on two cores. Stop it at any time: the same command goes on from the newest
-checkpoint. In the end it samples answers to the held-out questions from the checkpoints, and writes table and picture.
+numbers; 4 groups of 8 rollouts a step. Hours on two cores. Stop it at any time: the same command goes on from the
+newest checkpoint. In the end it samples answers to the held-out questions from the checkpoints, and writes table and picture.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def measure_all(out: Path, options: argparse.Namespace) -> dict[str, dict[str, d
     """Accuracy by query id, by step, by arm; what was measured before is read again."""
     kept = out / "measured.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    held_out = load_questions(f"{FAMILY}:{HELD_OUT}", seed=options.seed + 1)
+    trained_on = {group.query.text for group in load_questions(f"{FAMILY}:{TRAIN}", seed=options.seed)}
+    others = load_questions(f"{FAMILY}:{2 * HELD_OUT}", seed=options.seed + 1)
+    held_out = [group for group in others if group.query.text not in trained_on][:HELD_OUT]
     wanted = {("start", 0): Path(options.model)}
     for arm in options.arms.split(","):
         for checkpoint in checkpoints(out / arm):
