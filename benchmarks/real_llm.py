@@ -4,7 +4,8 @@
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
 numbers; 4 groups of 8 rollouts a step. Hours on two cores. Stop it at any time: the same command goes on from the
-newest checkpoint. In the end it samples answers to the held-out questions from the checkpoints, and writes table and picture.
+newest checkpoint. In the end it samples answers to the held-out questions from the checkpoints, and writes table and
+picture.
 """
 
 from __future__ import annotations
