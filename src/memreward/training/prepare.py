@@ -74,7 +74,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     budget, order = arm.budget(config.labels), None
     if config.choose != "random":
         own = own or _sampled(config, asked)
-        order = _order(config, own, encoder)
+        order = _order(config, own, encoder, budget)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     runner = _runner(config)
@@ -124,11 +124,11 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
     return [group for group in found if group.query.id in train]
 
 
-def _order(config: TrainConfig, groups: Sequence[Group], encoder: str | Encoder) -> list[str]:
+def _order(config: TrainConfig, groups: Sequence[Group], encoder: str | Encoder, budget: Budget) -> list[str]:
     """In which order questions are labelled, as far as the budget goes."""
     if config.choose == "contested":
         return contested_order(groups, config.grpo.seed)
-    return spread_order(groups, load_encoder(encoder), config.grpo.seed)
+    return spread_order(groups, load_encoder(encoder), config.grpo.seed, budget.limits(len(groups), 0)[0])
 
 
 def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
