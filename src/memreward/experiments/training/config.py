@@ -30,7 +30,7 @@ class ExperimentConfig:
     Attributes:
         arms: Names of arms (`memreward.training.arms`).
         labels: Shares of the training questions that are labelled.
-        choose: How these are chosen, see `memreward.training.config.TrainConfig`.
+        choose: How these are chosen: drawn at random, contested ones, or contested ones that are unlike each other.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
         encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
