@@ -78,6 +78,8 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.2,0.7 --seeds 5 --out runs/training \
 	  --page --markdown benchmarks/results/training/arms.md
+	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.1,0.2 --choose spread --seeds 5 --out runs/training \
+	  --arms oracle,labelled,memreward,majority+labels,paper --page --markdown benchmarks/results/training/chosen.md
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }

@@ -60,7 +60,7 @@ class Arm:
         return replace(grpo, scale_rewards="none") if self.debiased else grpo
 
 
-_OURS = Arm("memreward", "ground truth where labelled, our prediction elsewhere, debiased", debiased=True)
+_OURS = Arm("memreward", "ground truth where labelled, our prediction elsewhere", debiased=True)
 
 ARMS = {
     arm.name: arm

@@ -224,7 +224,7 @@ def describe(cell: Cell) -> str:
 
     Code is not among it. Whoever changes what an arm does begins a new output folder.
     """
-    arm = None if cell.arm == START else asdict(arm_named(cell.arm, cell.choose))
+    arm = {} if cell.arm == START else asdict(arm_named(cell.arm, cell.choose)) | {"says": ""}
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
     decides = {**settings, "grpo": asdict(cell.grpo), "predictor": cell.predictor.to_dict(), "arm": arm}
     return json.dumps({**decides, "start": Start(cell.start).fingerprint()})
