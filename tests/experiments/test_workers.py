@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from memreward.experiments.workers import worker_processes
+
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
@@ -24,9 +26,9 @@ def work(folder, number):
     time.sleep(600)
 
 if __name__ == "__main__":
-    with worker_processes(2) as submit:
+    with worker_processes(2) as workers:
         for number in range(2):
-            submit(work, sys.argv[1], number)
+            workers.submit(work, sys.argv[1], number)
         time.sleep(600)
 """
 
@@ -65,3 +67,42 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, how: signal.Si
         parent.wait()
         for pid in filter(alive, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+BUSY = """
+import os, signal, sys, threading, time
+from memreward.experiments.workers import worker_processes
+
+def interrupt():
+    time.sleep(float(sys.argv[1]))
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    try:
+        with worker_processes(2) as workers:
+            threading.Thread(target=interrupt, daemon=True).start()
+            while True:
+                for number in range(40):
+                    workers.submit(abs, -number)
+                assert sorted(future.result() for future in workers.completed()) == list(range(40))
+    except KeyboardInterrupt:
+        print("ended")
+"""
+
+
+@pytest.mark.parametrize("after", [0.05, 2.0, 2.5, 3.0])
+def test_ctrl_c_at_any_moment_leaves_no_lock_behind(tmp_path: Path, after: float) -> None:
+    """An interrupt inside of `concurrent.futures` can leave a future locked, and its executor never ends."""
+    script = tmp_path / "busy.py"
+    script.write_text(BUSY, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script), str(after)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr[-2000:]
+
+
+def test_without_processes_work_is_done_one_by_one() -> None:
+    seen: list[int] = []
+    with worker_processes(1) as workers:
+        futures = [workers.submit(seen.append, number) for number in range(3)]
+        for count, future in enumerate(workers.completed(), start=1):
+            assert future is futures[count - 1]
+            assert len(seen) == count

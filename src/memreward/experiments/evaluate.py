@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ from memreward.experiments.cells import (
 from memreward.experiments.results import MEAN, EvaluationResult, Row
 from memreward.experiments.tables import Figure
 from memreward.experiments.versions import installed_versions
-from memreward.experiments.workers import Submit, worker_processes
+from memreward.experiments.workers import Workers, worker_processes
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.metrics import (
     BINS,
@@ -131,7 +131,7 @@ def evaluate(
     averaged = _checked_means(files, means)
     _check_references(settings, predictors)
     told = progress or _silent
-    with tempfile.TemporaryDirectory(prefix="memreward-") as scratch, worker_processes(settings.workers) as submit:
+    with tempfile.TemporaryDirectory(prefix="memreward-") as scratch, worker_processes(settings.workers) as workers:
         kept = Path(out) if out is not None else Path(scratch)
         kept.mkdir(parents=True, exist_ok=True)
         pools = [
@@ -140,7 +140,7 @@ def evaluate(
         splits = [
             _Split.draw(pool, share, seed) for pool in pools for share in settings.labels for seed in _seeds(settings)
         ]
-        outcomes = _run(splits, predictors, kept, submit, told)
+        outcomes = _run(splits, predictors, kept, workers, told)
     parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
     rows = [row for part in parts for row in part.rows(settings)]
     for name, members in averaged.items():
@@ -335,17 +335,11 @@ def _without_memory(group: Group, count: int) -> Group:
 
 
 def _run(
-    splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, submit: Submit, told: Progress
+    splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, workers: Workers, told: Progress
 ) -> dict[tuple[int, str], Outcome]:
     outcomes: dict[tuple[int, str], Outcome] = {}
     running: dict[Future[Outcome], tuple[int, str, Path]] = {}
     total = len(splits) * len(predictors)
-
-    def keep(future: Future[Outcome]) -> None:
-        index, name, path = running.pop(future)
-        outcomes[index, name] = future.result()
-        outcomes[index, name].save(path)
-        told("predicting", len(outcomes), total)
 
     for index, split in enumerate(splits):
         for name, factory in predictors.items():
@@ -355,12 +349,12 @@ def _run(
                 outcomes[index, name] = Outcome.load(path)
                 told("predicting", len(outcomes), total)
                 continue
-            future = submit(run_cell, cell)
-            running[future] = (index, name, path)
-            if future.done():
-                keep(future)
-    for future in as_completed(list(running)):
-        keep(future)
+            running[workers.submit(run_cell, cell)] = (index, name, path)
+    for future in workers.completed():
+        index, name, path = running[future]
+        outcomes[index, name] = future.result()
+        outcomes[index, name].save(path)
+        told("predicting", len(outcomes), total)
     return outcomes
 
 

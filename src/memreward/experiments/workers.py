@@ -5,22 +5,79 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
+from queue import SimpleQueue
 from typing import Any
 
 from memreward.types import MemRewardError
 
-Submit = Callable[..., "Future[Any]"]
-"""Called with a function and its arguments."""
+
+class Workers:
+    """Runs functions in processes, and hands over what they return.
+
+    Ctrl-C in the main thread raises KeyboardInterrupt as ever, but not in the middle of `concurrent.futures`: there it
+    can leave a lock behind that the executor's own thread then waits for, for ever.
+    """
+
+    def __init__(self, executor: ProcessPoolExecutor | None) -> None:
+        self._executor = executor
+        self._ended: SimpleQueue[Future[Any] | None] = SimpleQueue()
+        self._here: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._open = 0
+        self._inside = self._interrupted = False
+
+    def submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Run a function in a process; what it is given and returns must pickle. Without any, `completed` runs it."""
+        if self._executor is None:
+            future: Future[Any] = Future()
+            self._here.append((future, partial(function, *given)))
+            return future
+        with self._undisturbed(), _interrupts_held():
+            future = self._executor.submit(function, *given)
+            future.add_done_callback(self._ended.put)
+        self._open += 1
+        return future
+
+    def completed(self) -> Iterator[Future[Any]]:
+        """Yield the submitted futures as they end, each once."""
+        while self._here:
+            future, work = self._here.popleft()
+            future.set_result(work())
+            yield future
+        while self._open:
+            with self._undisturbed():
+                found = self._ended.get()
+            if found is not None:
+                self._open -= 1
+                yield found
+
+    def interrupt(self, signum: int, frame: Any) -> None:
+        """Handle SIGINT: at once, or as soon as `concurrent.futures` is left."""
+        if not self._inside:
+            signal.default_int_handler(signum, frame)
+        self._interrupted = True
+        self._ended.put(None)  # wakes who waits; this queue may be used in a signal handler
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 @contextmanager
-def worker_processes(count: int) -> Iterator[Submit]:
-    """Yield what runs a function in one of `count` processes; what it is given and returns must pickle.
+def worker_processes(count: int) -> Iterator[Workers]:
+    """Yield what runs functions in `count` processes.
 
     Args:
         count: Processes; 0 takes one a core, 1 runs in this process.
@@ -32,17 +89,13 @@ def worker_processes(count: int) -> Iterator[Submit]:
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     )
     if processes == 1:
-        yield _run_here
+        yield Workers(None)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
-
-        def submit(function: Callable[..., Any], *given: Any) -> Future[Any]:
-            with _interrupts_held():
-                return executor.submit(function, *given)
-
-        others = set(active_children())
+        workers, others = Workers(executor), set(active_children())
         try:
-            yield submit
+            with _handling_interrupts(workers):
+                yield workers
         except BrokenProcessPool as error:
             raise MemRewardError(
                 "a worker process of the experiment died (out of memory, or killed); finished parts are kept in the "
@@ -55,6 +108,20 @@ def worker_processes(count: int) -> Iterator[Submit]:
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _handling_interrupts(workers: Workers) -> Iterator[None]:
+    """Let `workers` handle SIGINT, if this is the main thread and nobody else does."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, workers.interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 @contextmanager
@@ -71,12 +138,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _run_here(function: Callable[..., Any], *given: Any) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(function(*given))
-    return future
 
 
 def start_worker() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from pathlib import Path
 
 from memreward.experiments.training.cell import START, Cell, describe, is_done, run_cell
@@ -40,7 +40,7 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
     cells = list(_cells(config, begun))
     folders = [out / "cells" / f"{cell.name}_{content_hash(describe(cell))[:8]}" for cell in cells]
     outcomes: dict[int, Outcome] = {}
-    with worker_processes(config.workers) as submit:
+    with worker_processes(config.workers) as workers:
         # What is there already is only read, and not worth a process.
         ready = [i for i, folder in enumerate(folders) if is_done(folder)]
         outcomes.update({i: run_cell(cells[i], folders[i]) for i in ready})
@@ -48,8 +48,8 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
         running: dict[Future[Outcome], int] = {}
         for i, (cell, folder) in enumerate(zip(cells, folders, strict=True)):
             if i not in outcomes:
-                running[submit(run_cell, cell, folder)] = i
-        for future in as_completed(list(running)):
+                running[workers.submit(run_cell, cell, folder)] = i
+        for future in workers.completed():
             outcomes[running[future]] = future.result()
             progress("training", len(outcomes), len(cells))
     return [outcomes[i] for i in range(len(cells))]
