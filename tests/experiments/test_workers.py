@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
 import pytest
 
-from memreward.experiments.workers import worker_processes
+from memreward.experiments.workers import Workers, handling_interrupts, worker_processes
 
 SCRIPT = """
 import os, sys, time
@@ -97,6 +98,25 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_behind(tmp_path: Path, after: float
     script.write_text(BUSY, encoding="utf-8")
     done = subprocess.run([sys.executable, str(script), str(after)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr[-2000:]
+
+
+def test_an_interrupt_in_the_middle_of_the_executor_waits_until_it_is_left() -> None:
+    reached: list[str] = []
+
+    class Executor:
+        def submit(self, *_: object) -> Future[int]:
+            reached.append("entered")
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            reached.append("left")
+            return Future()
+
+    workers = Workers(Executor())  # type: ignore[arg-type]
+    with handling_interrupts(workers):
+        with pytest.raises(KeyboardInterrupt):
+            workers.submit(abs, 1)
+        assert reached == ["entered", "left"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_without_processes_work_is_done_one_by_one() -> None:

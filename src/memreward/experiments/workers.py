@@ -94,7 +94,7 @@ def worker_processes(count: int) -> Iterator[Workers]:
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
         workers, others = Workers(executor), set(active_children())
         try:
-            with _handling_interrupts(workers):
+            with handling_interrupts(workers):
                 yield workers
         except BrokenProcessPool as error:
             raise MemRewardError(
@@ -111,7 +111,7 @@ def worker_processes(count: int) -> Iterator[Workers]:
 
 
 @contextmanager
-def _handling_interrupts(workers: Workers) -> Iterator[None]:
+def handling_interrupts(workers: Workers) -> Iterator[None]:
     """Let `workers` handle SIGINT, if this is the main thread and nobody else does."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
