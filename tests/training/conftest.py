@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 import pytest
 import torch
+from additions import sums
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from memreward.data import write_groups
-from memreward.parsing import parse_rollout
-from memreward.types import Group, Query, Truth
 
 MARKERS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def sums(count: int = 12) -> list[Group]:
-    """Questions with four judged answers each."""
-    draw = random.Random(0)
-    made = []
-    for number in range(count):
-        a, b = draw.randint(1, 4), draw.randint(1, 4)
-        query = Query(f"q{number}", f"{a}+{b}=?", "math", "sums")
-        correct = [draw.random() < 0.6 for _ in range(4)]
-        answers = [a + b if right else a + b + draw.randint(1, 2) for right in correct]
-        rollouts = tuple(parse_rollout(query, f"#### {x}", id=f"q{number}/{i}") for i, x in enumerate(answers))
-        made.append(Group(query, rollouts, Truth(str(a + b), tuple(correct))))
-    return made
 
 
 def small_tokenizer() -> PreTrainedTokenizerFast:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from additions import sums
 
-from conftest import sums
 from memreward.data import read_groups, write_groups
 from memreward.features.choosing import contested_order, spread_order
 from memreward.features.encoder import NgramEncoder
