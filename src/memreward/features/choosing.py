@@ -50,8 +50,9 @@ def spread_order(groups: Sequence[Group], encoder: Encoder, seed: int, count: in
         seed: Decides between equals.
         count: Queries to choose in this way; the rest follows by openness. None chooses all so.
     """
-    order = _shuffled_by(-_openness(groups), seed)
-    openness = _openness(groups)[order]
+    unordered = _openness(groups)
+    order = _shuffled_by(-unordered, seed)
+    openness = unordered[order]
     vectors: FloatArray = encoder.encode([groups[i].query.text for i in order])
     covered = np.zeros(len(order))
     taken: list[int] = []

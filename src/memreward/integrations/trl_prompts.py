@@ -36,7 +36,8 @@ def prompt_sharing_trainer() -> type[Any]:
             **others: Any,
         ) -> Any:
             read = None
-            if (batch_size or len(input_ids)) >= len(input_ids) and not any(others.values()):
+            text_alone = all(value is None or value is False for value in others.values())
+            if (batch_size or len(input_ids)) >= len(input_ids) and text_alone:
                 read = self._read_prompts(model, input_ids, attention_mask, logits_to_keep)
             if read is not None:
                 tokens = input_ids[:, -logits_to_keep - 1 :]

@@ -72,7 +72,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     names = {group.query.id for group in asked}
     own = [group for group in given if group.query.id in names]
     budget, order = arm.budget(config.labels), None
-    if config.choose != "random":
+    if config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked)
         order = _order(config, own, encoder, budget)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
