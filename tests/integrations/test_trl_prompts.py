@@ -30,14 +30,20 @@ def trainer_of(folder: Path, *, peft_config: Any = None, **settings: Any) -> Any
     )
 
 
-def batch(prompts: int = 3, each: int = 4, prompt: int = 9, completion: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
-    """Groups with prompts of different lengths, padded left, and completions of different lengths, padded right."""
+def batch(
+    prompts: int = 3, each: int = 4, prompt: int = 9, completion: int = 7, preamble: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Groups with prompts of different lengths, padded left, and completions of different lengths, padded right.
+
+    All prompts begin with the same `preamble` tokens.
+    """
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(4, 90, (prompts, 1, prompt), generator=generator).expand(-1, each, -1)
+    ids = torch.randint(4, 90, (prompts, 1, prompt), generator=generator).repeat(1, each, 1)
     answers = torch.randint(4, 90, (prompts, each, completion), generator=generator)
     mask = torch.ones(prompts, each, prompt + completion, dtype=torch.long)
     for number in range(prompts):
         mask[number, :, : 2 * number] = 0
+        ids[number, :, 2 * number : 2 * number + preamble] = torch.arange(10, 10 + preamble)
         mask[number, number % each, prompt + 3 :] = 0
     tokens = torch.cat([ids, answers], 2) * mask
     order = torch.randperm(prompts * each, generator=generator)  # TRL shuffles the rows of a step
@@ -57,20 +63,31 @@ def passes(trainer: Any, kind: Any, tokens: torch.Tensor, mask: torch.Tensor) ->
     return logps.detach()[kept], entropies.detach()[kept], gradients
 
 
-@pytest.mark.parametrize("adapters", [False, True])
-@pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_the_figures_and_the_gradient_are_those_of_trl(tmp_path: Path, adapters: bool, temperature: float) -> None:
+@pytest.mark.parametrize(
+    ("adapters", "temperature", "preamble", "read"),
+    [
+        # Each prompt once but for its last token, and the completions after that one: eight long ones, and the rest.
+        (False, 1.0, 0, 3 * 8 + 12 * 8),
+        (True, 0.7, 0, 3 * 8 + 12 * 8),
+        # What all prompts begin with once, then up to as many tokens of each as the longest has left.
+        (True, 1.0, 3, 3 + 3 * 5 + 12 * 8),
+        (False, 0.7, 4, 4 + 3 * 4 + 12 * 8),
+    ],
+)
+def test_the_figures_and_the_gradient_are_those_of_trl(
+    tmp_path: Path, adapters: bool, temperature: float, preamble: int, read: int
+) -> None:
     from peft import LoraConfig
     from trl import GRPOTrainer
 
     lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     trainer = trainer_of(tmp_path, peft_config=lora if adapters else None, temperature=temperature)
     trainer.model.eval()
-    tokens, mask = batch()
+    tokens, mask = batch(preamble=preamble)
     seen: list[int] = []
     trainer.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
     logps, entropies, gradients = passes(trainer, type(trainer), tokens, mask)
-    assert sum(seen) == 3 * 8 + 12 * 8  # each prompt once, but for its last token
+    assert sum(seen) == read
     seen.clear()
     theirs = passes(trainer, GRPOTrainer, tokens, mask)
     assert sum(seen) == 12 * 16
@@ -78,7 +95,18 @@ def test_the_figures_and_the_gradient_are_those_of_trl(tmp_path: Path, adapters:
     torch.testing.assert_close(entropies, theirs[1], rtol=1e-4, atol=1e-5)
     assert len(gradients) == len(theirs[2]) > 0
     for ours, other in zip(gradients, theirs[2], strict=True):
-        torch.testing.assert_close(ours, other, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(ours, other, rtol=0, atol=1e-4 * float(other.abs().max()))
+
+
+def test_short_completions_are_not_read_at_the_length_of_long_ones(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path)
+    tokens, mask = batch()
+    mask[torch.randperm(12)[:5], 9 + 2 :] = 0  # five of twelve, two tokens each
+    seen: list[int] = []
+    trainer.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
+    with torch.no_grad():
+        trainer._get_per_token_logps_and_entropies(trainer.model, tokens * mask, mask, 7)
+    assert sum(seen) == 3 * 8 + 8 * 8 + 4 * 3
 
 
 def test_prompts_that_differ_are_left_to_trl(tmp_path: Path) -> None:

@@ -1,16 +1,35 @@
 """TRL: read the prompt of a group once in the training pass, not once for each of its rollouts.
 
 TRL's forward pass reads prompt and completion of every rollout, so eight rollouts of a group pay for the same prompt
-eight times, there and back. Here each distinct prompt of a micro-batch is read once, its keys and values are handed to
-all of its completions, and the gradient flows back through them. Log-probabilities, entropies and gradients are TRL's
-but for rounding. It pays where prompts are long beside completions, and on a CPU, where TRL also takes the output
-layer over every token of the prompt.
+eight times, there and back, and all rollouts for the padding of the longest. Here what all prompts of a micro-batch
+begin with (a few-shot preamble) is read once, then the rest of each distinct prompt once; their keys and values are
+handed to all of their completions, which are read in parts of similar length. The gradient flows back through all of
+it. Log-probabilities, entropies and gradients are TRL's but for rounding. It pays where prompts are long beside
+completions, and on a CPU, where TRL also takes the output layer over every token of the prompt.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ROWS = 8
+"""Completions that are read together."""
+
+
+class _Read(NamedTuple):
+    """Distinct prompts, but for their last tokens.
+
+    Shapes: keys and values in `cache` (prompts, heads, columns, size), mask (prompts, columns), owner (rows,): which of
+    the prompts is a row's.
+    """
+
+    cache: Any
+    mask: Tensor
+    owner: Tensor
 
 
 @cache
@@ -21,10 +40,12 @@ def prompt_sharing_trainer() -> type[Any]:
     inputs that are not text, mixture-of-experts losses, or a model whose cache keeps only a window.
     """
     import torch
-    from transformers.cache_utils import DynamicLayer
+    from transformers.cache_utils import DynamicCache, DynamicLayer
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    class PromptSharingTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
+    class PromptSharingTrainer(GRPOTrainer):
+        _keeps_all = True
+
         def _get_per_token_logps_and_entropies(
             self,
             model: Any,
@@ -40,40 +61,113 @@ def prompt_sharing_trainer() -> type[Any]:
             if (batch_size or len(input_ids)) >= len(input_ids) and text_alone:
                 read = self._read_prompts(model, input_ids, attention_mask, logits_to_keep)
             if read is not None:
-                tokens = input_ids[:, -logits_to_keep - 1 :]
-                return self._of_completions(model, read, tokens, attention_mask, compute_entropy)
+                tokens, mask = (part[:, -logits_to_keep - 1 :] for part in (input_ids, attention_mask))
+                return self._of_completions(model, read, tokens, mask, compute_entropy)
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **others
             )
 
-        def _read_prompts(self, model: Any, input_ids: Any, attention_mask: Any, completion: int) -> Any:
-            """Keys and values of each row's prompt but for its last token; None leaves the pass to TRL."""
+        def _read_prompts(self, model: Any, input_ids: Any, attention_mask: Any, completion: int) -> _Read | None:
+            """Read each prompt; None leaves the pass to TRL."""
             shared = input_ids.shape[1] - completion - 1
-            checkpointing = getattr(self.model, "is_gradient_checkpointing", False)
-            if shared < 1 or checkpointing or self.accelerator.num_processes > 1:
+            checkpointing = getattr(self.model, "is_activation_checkpointing", False)
+            if shared < 1 or checkpointing or self.accelerator.num_processes > 1 or not self._keeps_all:
                 return None
             prompts = torch.stack([input_ids[:, :shared], attention_mask[:, :shared]], 1)
             distinct, owner = torch.unique(prompts, dim=0, return_inverse=True)
             if len(distinct) == len(input_ids):
                 return None
             ids, mask = distinct.unbind(1)
-            with self.accelerator.autocast():
-                read = model(input_ids=ids, attention_mask=mask, use_cache=True, logits_to_keep=1).past_key_values
-            if not all(type(layer) is DynamicLayer for layer in read.layers):
-                return None
-            read.batch_select_indices(owner)
-            return read
+            known = None
+            if preamble := _preamble(ids, mask):
+                first = mask[0].argmax()
+                ones = mask.new_ones(len(ids), preamble)
+                known = self._read(model, ids[:1, first : first + preamble], ones[:1], None)
+                known.batch_repeat_interleave(len(ids))
+                ids, mask = _without(preamble, ids, mask)
+                mask = torch.cat([ones, mask], 1)
+            read = self._read(model, ids, mask, known)
+            self._keeps_all = all(type(layer) is DynamicLayer for layer in read.layers)
+            return _Read(read, mask, owner) if self._keeps_all else None
 
-        def _of_completions(self, model: Any, read: Any, tokens: Any, mask: Any, compute_entropy: bool) -> Any:
+        def _read(self, model: Any, ids: Any, mask: Any, known: Any) -> Any:
+            """Keys and values of `ids`, after those that are `known`."""
+            # A position by its number: a slice would have the whole output layer copied for every row.
+            last = torch.tensor([ids.shape[1] - 1], device=ids.device)
+            position = _positions(mask)[:, -ids.shape[1] :]
+            with self.accelerator.autocast():
+                return model(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    position_ids=position,
+                    past_key_values=known,
+                    use_cache=True,
+                    logits_to_keep=last,
+                ).past_key_values
+
+        def _of_completions(self, model: Any, read: _Read, tokens: Any, mask: Any, compute_entropy: bool) -> Any:
             """Log-probabilities and entropies of all tokens but the first, which is the prompt's last one."""
-            length = tokens.shape[1]
-            labels = tokens.masked_fill(mask[:, -length:] == 0, -100)
+            lengths = mask.sum(1)
+            order = lengths.argsort(descending=True)
+            parts = []
+            for rows in order.split(_ROWS):
+                length = max(2, int(lengths[rows[0]]))
+                part = self._of_rows(model, read, rows, tokens[rows, :length], mask[rows, :length], compute_entropy)
+                parts.append([_wider(value, tokens.shape[1] - 1) for value in part])
+            back = order.argsort()
+            logps, *entropies = (torch.cat(values)[back] for values in zip(*parts, strict=True))
+            return logps, entropies[0] if entropies else None, None
+
+        def _of_rows(
+            self, model: Any, read: _Read, rows: Any, tokens: Any, mask: Any, compute_entropy: bool
+        ) -> list[Any]:
+            """Of some rows: log-probabilities and, where asked for, entropies."""
+            owner, length = read.owner[rows], tokens.shape[1]
+            known = DynamicCache()
+            for number, layer in enumerate(read.cache.layers):
+                known.update(layer.keys[owner], layer.values[owner], number)
+            whole = torch.cat([read.mask[owner], mask], 1)
+            labels = tokens.masked_fill(mask == 0, -100)
             labels[:, 0] = -100
             with self.accelerator.autocast():
                 found = model(
-                    input_ids=tokens, attention_mask=mask, past_key_values=read, labels=labels, fused_lm_head=True
+                    input_ids=tokens,
+                    attention_mask=whole,
+                    position_ids=_positions(whole)[:, -length:],
+                    past_key_values=known,
+                    labels=labels,
+                    fused_lm_head=True,
                 )
-            entropy = found.entropy[:, 1 - length :] if compute_entropy else None
-            return found.log_probs[:, 1 - length :], entropy, None
+            values = [found.log_probs, found.entropy] if compute_entropy else [found.log_probs]
+            return [value[:, 1 - length :] for value in values]
 
     return PromptSharingTrainer
+
+
+def _preamble(ids: Tensor, mask: Tensor) -> int:
+    """Number of leading tokens that all prompts have, 0 for a single prompt; padding is on the left."""
+    if len(ids) < 2:
+        return 0
+    lengths = mask.sum(1)
+    columns = (ids.shape[1] - lengths)[:, None] + ids.new_ones(int(lengths.min())).cumsum(0) - 1
+    begun = ids.gather(1, columns)
+    return int((begun == begun[0]).all(0).cumprod(0).sum())
+
+
+def _without(preamble: int, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Prompts without their first tokens, padded on the left."""
+    rest = mask.sum(1) - preamble
+    width = max(1, int(rest.max()))
+    place = mask.new_ones(len(mask), width).cumsum(1)
+    return ids[:, -width:], (place > width - rest[:, None]).to(mask.dtype)
+
+
+def _positions(mask: Tensor) -> Tensor:
+    return (mask.cumsum(1) - 1).clamp(min=0)
+
+
+def _wider(values: Tensor, width: int) -> Tensor:
+    """Zeros to the right."""
+    from torch.nn.functional import pad
+
+    return pad(values, (0, width - values.shape[1]))

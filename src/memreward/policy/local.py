@@ -388,7 +388,8 @@ class LocalSampler:
             position_ids=position,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            # The last position by its number: a slice would have the whole output layer copied for every row.
+            logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
         )
         return output.logits[:, -1], _layers(getattr(output, "past_key_values", None), self.config.model)
 
