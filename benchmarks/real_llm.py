@@ -123,7 +123,8 @@ def measure_all(out: Path, options: argparse.Namespace) -> dict[str, dict[str, d
 
 
 def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
-    sampler = LocalSampler(SamplingConfig(str(policy), ANSWERS, TEMPERATURE, 1.0, LENGTH, 0), LocalConfig(dtype="bfloat16"))
+    sampling = SamplingConfig(str(policy), ANSWERS, TEMPERATURE, 1.0, LENGTH, 0)
+    sampler = LocalSampler(sampling, LocalConfig(dtype="bfloat16"))
     chats = []
     for group in questions:
         template = load_template(group.query)
@@ -148,8 +149,9 @@ def describe(measured: Mapping[str, Mapping[str, Mapping[str, float]]], out: Pat
         f"    make real-llm MODEL=FOLDER    # {Path(options.model).name}",
         "",
         f"GRPO with low-rank adapters, {options.steps} steps of 4 groups x 8 rollouts, {TRAIN} two-step word problems, "
-        f"a fifth of them labelled; accuracy on {HELD_OUT} held-out ones, {ANSWERS} answers each at temperature {TEMPERATURE}, "
-        f"seed {options.seed}. Intervals are a bootstrap over questions alone: one training an arm.",
+        "a fifth of them labelled, which are chosen by what they tell; accuracy on "
+        f"{HELD_OUT} held-out ones, {ANSWERS} answers each at temperature {TEMPERATURE}, seed {options.seed}. Intervals "
+        "are a bootstrap over questions alone: one training an arm.",
         "",
         "| arm | step | accuracy held-out | seconds a step |",
         "|---|---|---|---|",

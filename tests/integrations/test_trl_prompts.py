@@ -15,13 +15,13 @@ from memreward.integrations.trl_prompts import prompt_sharing_trainer
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 
-def trainer_of(folder: Path, *, peft_config: Any = None, **settings: Any) -> Any:
+def trainer_of(folder: Path, *, peft_config: Any = None, model: Any = None, **settings: Any) -> Any:
     from datasets import Dataset
     from trl import GRPOConfig
 
     plain = {"use_cpu": True, "bf16": False, "report_to": "none", "per_device_train_batch_size": 8}
     return prompt_sharing_trainer()(
-        model=tiny_model(),
+        model=model or tiny_model(),
         reward_funcs=lengths,
         args=GRPOConfig(str(folder), num_generations=4, max_completion_length=12, **plain, **settings),
         train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in TEXTS]),
@@ -117,6 +117,22 @@ def test_prompts_that_differ_are_left_to_trl(tmp_path: Path) -> None:
     with torch.no_grad():
         trainer._get_per_token_logps_and_entropies(trainer.model, tokens, mask, 7)
     assert seen == [4 * 16]
+
+
+def test_a_model_that_keeps_only_a_window_is_left_to_trl_and_not_tried_again(tmp_path: Path) -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = MistralConfig(vocab_size=len(tokenizer()), num_key_value_heads=2, sliding_window=4, **small)
+    trainer = trainer_of(tmp_path, model=MistralForCausalLM(config))
+    tokens, mask = batch()
+    seen: list[int] = []
+    trainer.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
+    with torch.no_grad():
+        found, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, tokens, mask, 7)
+        again, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, tokens, mask, 7)
+    assert seen == [3 * 8, 12 * 16, 12 * 16]
+    assert torch.equal(found, again)
 
 
 def test_it_trains(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ROWS = 8
 """Completions that are read together."""
+_KEEPS_A_WINDOW = "_memreward_keeps_a_window"
+"""Set on models whose prompts were read in vain."""
 
 
 class _Read(NamedTuple):
@@ -39,13 +41,9 @@ def prompt_sharing_trainer() -> type[Any]:
     It falls back to TRL's pass where a prompt cannot be shared: in several processes, with gradient checkpointing,
     inputs that are not text, mixture-of-experts losses, or a model whose cache keeps only a window.
     """
-    import torch
-    from transformers.cache_utils import DynamicCache, DynamicLayer
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    class PromptSharingTrainer(GRPOTrainer):
-        _keeps_all = True
-
+    class PromptSharingTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
         def _get_per_token_logps_and_entropies(
             self,
             model: Any,
@@ -56,92 +54,120 @@ def prompt_sharing_trainer() -> type[Any]:
             compute_entropy: bool = False,
             **others: Any,
         ) -> Any:
-            read = None
-            text_alone = all(value is None or value is False for value in others.values())
-            if (batch_size or len(input_ids)) >= len(input_ids) and text_alone:
-                read = self._read_prompts(model, input_ids, attention_mask, logits_to_keep)
-            if read is not None:
-                tokens, mask = (part[:, -logits_to_keep - 1 :] for part in (input_ids, attention_mask))
-                return self._of_completions(model, read, tokens, mask, compute_entropy)
+            shareable = (
+                (batch_size or len(input_ids)) >= len(input_ids)
+                and all(value is None or value is False for value in others.values())
+                and self.accelerator.num_processes == 1
+                and not getattr(self.model, "is_activation_checkpointing", False)
+            )
+            if shareable:
+                with self.accelerator.autocast():
+                    found = _shared_pass(model, input_ids, attention_mask, logits_to_keep, compute_entropy)
+                if found is not None:
+                    return found
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **others
             )
 
-        def _read_prompts(self, model: Any, input_ids: Any, attention_mask: Any, completion: int) -> _Read | None:
-            """Read each prompt; None leaves the pass to TRL."""
-            shared = input_ids.shape[1] - completion - 1
-            checkpointing = getattr(self.model, "is_activation_checkpointing", False)
-            if shared < 1 or checkpointing or self.accelerator.num_processes > 1 or not self._keeps_all:
-                return None
-            prompts = torch.stack([input_ids[:, :shared], attention_mask[:, :shared]], 1)
-            distinct, owner = torch.unique(prompts, dim=0, return_inverse=True)
-            if len(distinct) == len(input_ids):
-                return None
-            ids, mask = distinct.unbind(1)
-            known = None
-            if preamble := _preamble(ids, mask):
-                first = mask[0].argmax()
-                ones = mask.new_ones(len(ids), preamble)
-                known = self._read(model, ids[:1, first : first + preamble], ones[:1], None)
-                known.batch_repeat_interleave(len(ids))
-                ids, mask = _without(preamble, ids, mask)
-                mask = torch.cat([ones, mask], 1)
-            read = self._read(model, ids, mask, known)
-            self._keeps_all = all(type(layer) is DynamicLayer for layer in read.layers)
-            return _Read(read, mask, owner) if self._keeps_all else None
-
-        def _read(self, model: Any, ids: Any, mask: Any, known: Any) -> Any:
-            """Keys and values of `ids`, after those that are `known`."""
-            # A position by its number: a slice would have the whole output layer copied for every row.
-            last = torch.tensor([ids.shape[1] - 1], device=ids.device)
-            position = _positions(mask)[:, -ids.shape[1] :]
-            with self.accelerator.autocast():
-                return model(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    position_ids=position,
-                    past_key_values=known,
-                    use_cache=True,
-                    logits_to_keep=last,
-                ).past_key_values
-
-        def _of_completions(self, model: Any, read: _Read, tokens: Any, mask: Any, compute_entropy: bool) -> Any:
-            """Log-probabilities and entropies of all tokens but the first, which is the prompt's last one."""
-            lengths = mask.sum(1)
-            order = lengths.argsort(descending=True)
-            parts = []
-            for rows in order.split(_ROWS):
-                length = max(2, int(lengths[rows[0]]))
-                part = self._of_rows(model, read, rows, tokens[rows, :length], mask[rows, :length], compute_entropy)
-                parts.append([_wider(value, tokens.shape[1] - 1) for value in part])
-            back = order.argsort()
-            logps, *entropies = (torch.cat(values)[back] for values in zip(*parts, strict=True))
-            return logps, entropies[0] if entropies else None, None
-
-        def _of_rows(
-            self, model: Any, read: _Read, rows: Any, tokens: Any, mask: Any, compute_entropy: bool
-        ) -> list[Any]:
-            """Of some rows: log-probabilities and, where asked for, entropies."""
-            owner, length = read.owner[rows], tokens.shape[1]
-            known = DynamicCache()
-            for number, layer in enumerate(read.cache.layers):
-                known.update(layer.keys[owner], layer.values[owner], number)
-            whole = torch.cat([read.mask[owner], mask], 1)
-            labels = tokens.masked_fill(mask == 0, -100)
-            labels[:, 0] = -100
-            with self.accelerator.autocast():
-                found = model(
-                    input_ids=tokens,
-                    attention_mask=whole,
-                    position_ids=_positions(whole)[:, -length:],
-                    past_key_values=known,
-                    labels=labels,
-                    fused_lm_head=True,
-                )
-            values = [found.log_probs, found.entropy] if compute_entropy else [found.log_probs]
-            return [value[:, 1 - length :] for value in values]
-
     return PromptSharingTrainer
+
+
+def _shared_pass(model: Any, tokens: Tensor, mask: Tensor, completion: int, compute_entropy: bool) -> Any:
+    """Log-probabilities and entropies of the last `completion` tokens, and no loss; None where nothing can be shared.
+
+    Args:
+        model: With TRL's fused output layer.
+        tokens: (rows, columns); prompts are padded on the left, completions on the right.
+        mask: (rows, columns).
+        completion: Number of columns of the completions.
+        compute_entropy: Entropies are None without it.
+    """
+    prompt = tokens.shape[1] - completion - 1  # the last token of a prompt is read with the completion it predicts
+    read = _read_prompts(model, tokens[:, :prompt], mask[:, :prompt]) if prompt > 0 else None
+    if read is None:
+        return None
+    return _of_completions(model, read, tokens[:, prompt:], mask[:, prompt:], compute_entropy)
+
+
+def _read_prompts(model: Any, tokens: Tensor, mask: Tensor) -> _Read | None:
+    """Read each distinct prompt; None where all differ, or the model does not keep all keys and values."""
+    import torch
+    from transformers.cache_utils import DynamicLayer
+
+    distinct, owner = torch.unique(torch.stack([tokens, mask], 1), dim=0, return_inverse=True)
+    if len(distinct) == len(tokens) or _KEEPS_A_WINDOW in model.__dict__:
+        return None
+    ids, mask = distinct.unbind(1)
+    known = None
+    if preamble := _preamble(ids, mask):
+        first = int(mask[0].argmax())
+        ones = mask.new_ones(len(ids), preamble)
+        known = _read(model, ids[:1, first : first + preamble], ones[:1], None)
+        known.batch_repeat_interleave(len(ids))
+        ids, mask = _without(preamble, ids, mask)
+        mask = torch.cat([ones, mask], 1)
+    read = _read(model, ids, mask, known)
+    if not all(type(layer) is DynamicLayer for layer in read.layers):
+        setattr(model, _KEEPS_A_WINDOW, True)
+        return None
+    return _Read(read, mask, owner)
+
+
+def _read(model: Any, ids: Tensor, mask: Tensor, known: Any) -> Any:
+    """Keys and values of `ids`, after those that are `known`."""
+    import torch
+
+    return model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=_positions(mask)[:, -ids.shape[1] :],
+        past_key_values=known,
+        use_cache=True,
+        # A position by its number: a slice would have the whole output layer copied for every row.
+        logits_to_keep=torch.tensor([ids.shape[1] - 1], device=ids.device),
+    ).past_key_values
+
+
+def _of_completions(model: Any, read: _Read, tokens: Tensor, mask: Tensor, compute_entropy: bool) -> Any:
+    """Log-probabilities and entropies of all tokens but the first, which is the prompt's last one."""
+    import torch
+
+    lengths = mask.sum(1)
+    order = lengths.argsort(descending=True)
+    parts = []
+    for rows in torch.split(order, _ROWS):
+        length = max(2, int(lengths[rows[0]]))
+        part = _of_rows(model, read, rows, tokens[rows, :length], mask[rows, :length], compute_entropy)
+        parts.append([_wider(value, tokens.shape[1] - 1) for value in part])
+    back = order.argsort()
+    logps, *entropies = (torch.cat(values)[back] for values in zip(*parts, strict=True))
+    return logps, entropies[0] if entropies else None, None
+
+
+def _of_rows(
+    model: Any, read: _Read, rows: Tensor, tokens: Tensor, mask: Tensor, compute_entropy: bool
+) -> list[Tensor]:
+    """Of some rows: log-probabilities and, where asked for, entropies."""
+    import torch
+    from transformers.cache_utils import DynamicCache
+
+    owner, length = read.owner[rows], tokens.shape[1]
+    known = DynamicCache()
+    for number, layer in enumerate(read.cache.layers):
+        known.update(layer.keys[owner], layer.values[owner], number)
+    whole = torch.cat([read.mask[owner], mask], 1)
+    labels = tokens.masked_fill(mask == 0, -100)
+    labels[:, 0] = -100
+    found = model(
+        input_ids=tokens,
+        attention_mask=whole,
+        position_ids=_positions(whole)[:, -length:],
+        past_key_values=known,
+        labels=labels,
+        fused_lm_head=True,
+    )
+    values = [found.log_probs, found.entropy] if compute_entropy else [found.log_probs]
+    return [value[:, 1 - length :] for value in values]
 
 
 def _preamble(ids: Tensor, mask: Tensor) -> int:
