@@ -150,8 +150,8 @@ def describe(measured: Mapping[str, Mapping[str, Mapping[str, float]]], out: Pat
         "",
         f"GRPO with low-rank adapters, {options.steps} steps of 4 groups x 8 rollouts, {TRAIN} two-step word problems, "
         "a fifth of them labelled, which are chosen by what they tell; accuracy on "
-        f"{HELD_OUT} held-out ones, {ANSWERS} answers each at temperature {TEMPERATURE}, seed {options.seed}. Intervals "
-        "are a bootstrap over questions alone: one training an arm.",
+        f"{HELD_OUT} held-out ones, {ANSWERS} answers each at temperature {TEMPERATURE}, seed {options.seed}. "
+        "Intervals are a bootstrap over questions alone: one training an arm.",
         "",
         "| arm | step | accuracy held-out | seconds a step |",
         "|---|---|---|---|",
