@@ -126,6 +126,8 @@ class Rollout:
         policy_version: Step or name of the policy that sampled it; "" if unknown.
         token_logprobs: Log-probability of each sampled token under the policy that sampled it, if known.
         truncated: True if the sampler stopped at its length limit; None if unknown.
+        states: (2, h) float32, what a layer of the policy that sampled it put out for the last token it read, and the
+            mean over all it read of this rollout; None if unknown. It is no part of memory or of files.
     """
 
     query: Query
@@ -136,6 +138,7 @@ class Rollout:
     policy_version: str = ""
     token_logprobs: tuple[float, ...] | None = None
     truncated: bool | None = None
+    states: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 
 from tiny_model import save_tiny_model, tiny_model, tiny_tokenizer
 
-from memreward.features.cache import DictVectorStore
+from memreward.features.cache import DictVectorStore, DiskVectorStore
 from memreward.features.encoder import HashingEncoder
 from memreward.features.featurizer import Featurizer
 from memreward.features.policy_reader import PolicyReader
@@ -32,14 +32,24 @@ def spelled(text: str) -> list[int]:
     return tiny_tokenizer()(text, add_special_tokens=False)["input_ids"]
 
 
-def sampled(model: Any) -> list[Rollout]:
+def sampled(model: Any, state_layer: int | None = None) -> list[Rollout]:
     """Rollouts of a tiny policy that its tokenizer spells as it did, with an "answer" somewhere in the text."""
     config = SamplingConfig("tiny", rollouts=12, temperature=1.3, top_p=1.0, max_new_tokens=24)
-    sampler = LocalSampler(config, model=model, tokenizer=tiny_tokenizer())
+    sampler = LocalSampler(config, model=model, tokenizer=tiny_tokenizer(), state_layer=state_layer)
     prompts = [Prompt(query.id, tuple(tiny_tokenizer()(query.text)["input_ids"])) for query in QUESTIONS]
     groups = {group.id: group.samples for group in sampler.sample(prompts)}
     return [
-        Rollout(query, s.text, s.text, s.text[3:5] or None, f"{query.id}/{i}", "step-1", s.token_logprobs, s.truncated)
+        Rollout(
+            query,
+            s.text,
+            s.text,
+            s.text[3:5] or None,
+            f"{query.id}/{i}",
+            "step-1",
+            s.token_logprobs,
+            s.truncated,
+            s.states,
+        )
         for query in QUESTIONS
         for i, s in enumerate(groups[query.id])
         if s.text and s.text.isprintable() and spelled(s.text) == list(s.tokens[: None if s.truncated else -1])
@@ -65,6 +75,37 @@ def test_readings_equal_those_of_a_reader_over_the_same_weights(rollouts: list[R
     np.testing.assert_allclose(own.values, other.values, atol=1e-4)
     assert own.names == other.names == READER_NAMES
     assert np.isfinite(own.values).any(axis=0).all()
+
+
+def test_states_equal_those_of_a_reader_over_the_same_weights(tmp_path: Path) -> None:
+    """The stop token is read by neither; a rollout that the limit ended lacks its last token here."""
+    settings = ReaderConfig(str(save_tiny_model(tmp_path)), template="{query}", pooling="both")
+    reader = Reader(settings, DictVectorStore())
+    ended = [r for r in sampled(tiny_model(), state_layer=reader.layer) if not r.truncated]
+    own = PolicyReader(tiny_tokenizer(), states=DictVectorStore(), width=reader.hidden_size).read(ended)
+    assert own.hidden.shape == (len(ended), 64)
+    assert len(ended) > 3
+    np.testing.assert_allclose(own.hidden, reader.read(ended).hidden, atol=1e-4)
+
+
+def test_states_are_kept_for_the_next_time_and_read_by_the_other_where_nobody_brought_them(tmp_path: Path) -> None:
+    settings = ReaderConfig(str(save_tiny_model(tmp_path)), template="{query}", pooling="both")
+    reader = Reader(settings, DictVectorStore())
+    brought = sampled(tiny_model(), state_layer=reader.layer)
+    from_memory = [replace(rollout, states=None) for rollout in brought]
+    store = DiskVectorStore("states", tmp_path)
+
+    def read(rollouts: list[Rollout], other: Any = None) -> Any:
+        return PolicyReader(tiny_tokenizer(), other, states=store, width=reader.hidden_size).read(rollouts)
+
+    first = brought[::2]
+    seen = read(first).hidden
+    assert np.abs(seen).max(axis=1).all()
+    np.testing.assert_array_equal(read(from_memory[::2]).hidden, seen)  # another process, after an interruption
+    assert not read(from_memory[1::2]).hidden.any()
+    mixed = read(from_memory, reader).hidden
+    np.testing.assert_array_equal(mixed[::2], seen)
+    np.testing.assert_allclose(mixed[1::2], reader.read(brought[1::2]).hidden)
 
 
 def test_rollouts_of_an_older_policy_keep_their_reading(rollouts: list[Rollout], reader: Reader) -> None:

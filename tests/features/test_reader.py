@@ -95,11 +95,12 @@ def plain_reading(folder: Path, item: Rollout, layer: int, pooling: str, prompt:
     values = [logprobs.mean(), logprobs.min(), np.mean(logprobs < -3)]
     for part in (thinking, answer):
         values += [part.mean(), part.min()] if len(part) else [np.nan, np.nan]
-    return np.array(values, np.float32), states[-1] if pooling == "last" else states.mean(0)
+    pooled = {"last": states[-1], "mean": states.mean(0), "both": np.concatenate([states[-1], states.mean(0)])}
+    return np.array(values, np.float32), pooled[pooling]
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
-@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "both"])
 def test_equals_a_plain_forward_pass(tmp_path: Path, rollouts: list[Rollout], kind: str, pooling: str) -> None:
     folder = make_model(tmp_path, kind)
     config = ReaderConfig(str(folder), layer=3, pooling=pooling, batch_size=3, tokens_per_forward=20)

@@ -9,6 +9,7 @@ import pytest
 from additions import sums
 
 from memreward.data import read_groups, write_groups
+from memreward.features.cache import DiskVectorStore
 from memreward.features.choosing import contested_order, spread_order
 from memreward.features.encoder import NgramEncoder
 from memreward.predict.config import PredictorConfig
@@ -16,6 +17,7 @@ from memreward.reward.hybrid import HybridReward
 from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.prepare import Prepared, prepare
+from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
 from memreward.types import Truth
 
@@ -81,6 +83,33 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     assert len(judged) == 6
     for group in made.memory.groups():
         assert len(group.rollouts) == (32 if choose == "spread" or group.query.id in judged else 0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
+    model: Path, templates: Path, experience: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        str(model),
+        str(tmp_path / "run"),
+        experience=(str(experience),),
+        templates=str(templates),
+        labels=0.5,
+        encoder="hashing",
+        reader="policy",
+        predictor=replace(QUICK, read_states=True),
+        grpo=replace(GRPO, steps=2, groups_per_step=3, max_new_tokens=6, kl=0.0, learning_rate=1e-3),
+    )
+    rows: list[dict[str, float]] = []
+    train(config, on_row=rows.append)
+    kept = DiskVectorStore("states", tmp_path / "run" / "states")
+    assert len(kept) == 2 * 3 * 4  # of every rollout, at its own step
+    assert all("memreward/reader_seconds" in row for row in rows)
+    made = prepared(config).reward
+    assert isinstance(made, HybridReward)
+    read = made.live.predictor.featurizer.features(made.memory.groups()[0].rollouts)
+    assert read.hidden is not None
+    assert read.hidden.any(axis=1).all()
 
 
 @pytest.mark.parametrize("choose", ["random", "contested"])

@@ -58,7 +58,7 @@ def prompt_sharing_trainer() -> type[Any]:
                 (batch_size or len(input_ids)) >= len(input_ids)
                 and all(value is None or value is False for value in others.values())
                 and self.accelerator.num_processes == 1
-                and not getattr(self.model, "is_activation_checkpointing", False)
+                and not _checkpoints(self.model)
             )
             if shareable:
                 with self.accelerator.autocast():
@@ -70,6 +70,12 @@ def prompt_sharing_trainer() -> type[Any]:
             )
 
     return PromptSharingTrainer
+
+
+def _checkpoints(model: Any) -> bool:
+    """Whether activations are computed twice; transformers has changed the name."""
+    names = ("is_activation_checkpointing", "is_gradient_checkpointing")
+    return bool(next((getattr(model, name) for name in names if hasattr(type(model), name)), False))
 
 
 def _shared_pass(model: Any, tokens: Tensor, mask: Tensor, completion: int, compute_entropy: bool) -> Any:

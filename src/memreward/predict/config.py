@@ -38,6 +38,7 @@ class PredictorConfig:
         homogeneous: One set of weights for all relations.
         evidence: Feed evidence to the linear part and to the nodes.
         text: Feed text embeddings to the nodes.
+        read_states: Feed a reader's hidden states to the thinking nodes, where there are any.
         labels: Feed labels of memory to its answer nodes.
         mask_share: Share of the training queries whose labels are hidden and predicted in each step.
         rank_weight: Weight of the in-group ranking loss beside binary cross-entropy.
@@ -65,6 +66,7 @@ class PredictorConfig:
     homogeneous: bool = False
     evidence: bool = True
     text: bool = True
+    read_states: bool = False
     labels: bool = True
     mask_share: float = 0.5
     rank_weight: float = 0.5

@@ -77,7 +77,7 @@ class Part:
         propagated = torch.zeros(len(label), 0)
         if config.listens_to_labels:
             propagated = propagate(features, near, cosine[:, : config.graph.neighbours], memory)
-        inputs = Inputs.of(features, scaler, propagated)
+        inputs = Inputs.of(features, scaler, propagated, read_states=config.read_states)
         if edges is None:
             edges = structural_edges(features, config.graph)
         return cls(features, inputs, edges, label, neighbours, cosine)
@@ -242,7 +242,8 @@ class _Training:
         self.train, self.held = split.train, split.held
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = RewardNetwork(config, text_dims(self.train.features), self.train.inputs.evidence.shape[1])
+            dims = text_dims(self.train.features, config.read_states)
+            self.network = RewardNetwork(config, dims, self.train.inputs.evidence.shape[1])
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -47,13 +47,13 @@ class Shape:
     text_dims: dict[str, int]
 
     @classmethod
-    def of(cls, features: Features) -> Self:
+    def of(cls, features: Features, config: PredictorConfig) -> Self:
         """Read the shape off `features`."""
-        return cls(features.evidence_names, text_dims(features))
+        return cls(features.evidence_names, text_dims(features, config.read_states))
 
-    def check(self, features: Features) -> None:
+    def check(self, features: Features, config: PredictorConfig) -> None:
         """Raise ConfigurationError unless `features` have this shape."""
-        other = Shape.of(features)
+        other = Shape.of(features, config)
         if other != self:
             changed = sorted(set(self.evidence_names) ^ set(other.evidence_names)) or [f"{other.text_dims}"]
             raise ConfigurationError(
@@ -105,7 +105,7 @@ class GraphPredictor:
         verdicts = labels[rows]
         label = torch.from_numpy(np.where(verdicts < 0, UNKNOWN, verdicts).astype(np.int64))
         fitted = crossfit(known, label, self.config, self.seed, self._progress)
-        self.shape = Shape.of(features)
+        self.shape = Shape.of(features, self.config)
         self.correction, self.best_step = fitted.correction, fitted.best_step
         self.calibration = fit_calibration(fitted.held_out.numpy(), verdicts, known.group)
         values = self.calibration.apply(fitted.held_out.numpy()).astype(np.float32)
@@ -123,7 +123,7 @@ class GraphPredictor:
 
         The confidence is the calibrated probability that the verdict is right, less the members' spread.
         """
-        self.shape.check(features)
+        self.shape.check(features, self.config)
         found = self.scorer.neighbours(features)
         linear, network = self.scorer.logits(features, found, run_networks=self.correction > 0)
         logits = linear + self.correction * network

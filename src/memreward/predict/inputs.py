@@ -65,7 +65,7 @@ class Inputs:
 
     Attributes:
         query_vectors: (q, d).
-        thinking_vectors: (n, d), outline vectors appended where there are any.
+        thinking_vectors: (n, t), see `thinking_blocks`.
         answer_vectors: (n, d).
         evidence: (n, e) standardised, with what was propagated from memory's labels appended.
         group: (n,) index of each rollout's query.
@@ -78,25 +78,35 @@ class Inputs:
     group: Tensor
 
     @classmethod
-    def of(cls, features: Features, scaler: EvidenceScaler, propagated: Tensor) -> Self:
+    def of(cls, features: Features, scaler: EvidenceScaler, propagated: Tensor, *, read_states: bool) -> Self:
         """Join the parts of `features` that nodes are made of; `propagated` is (n, c) with any c."""
-        thinking = [features.thinking_vectors]
-        if features.outline_vectors is not None:
-            thinking.append(features.outline_vectors)
         return cls(
             torch.from_numpy(features.query_vectors),
-            torch.from_numpy(np.concatenate(thinking, axis=1)),
+            torch.from_numpy(np.concatenate(thinking_blocks(features, read_states), axis=1)),
             torch.from_numpy(features.answer_vectors),
             torch.cat([scaler.apply(features.evidence), propagated], 1),
             torch.from_numpy(features.group),
         )
 
 
-def text_dims(features: Features) -> dict[str, int]:
+def thinking_blocks(features: Features, read_states: bool) -> list[FloatArray]:
+    """(n, ...) vectors of the thinking, of its outline if there is one, and a reader's states if they are asked for.
+
+    States are scaled to length 1, as vectors of text are.
+    """
+    blocks = [features.thinking_vectors]
+    if features.outline_vectors is not None:
+        blocks.append(features.outline_vectors)
+    if read_states and features.hidden is not None:
+        length = np.linalg.norm(features.hidden, axis=1, keepdims=True)
+        blocks.append(features.hidden / np.maximum(length, np.finfo(np.float32).tiny))
+    return blocks
+
+
+def text_dims(features: Features, read_states: bool) -> dict[str, int]:
     """Width of the text vectors that `Inputs` gives to each node type."""
-    outline = 0 if features.outline_vectors is None else features.outline_vectors.shape[1]
     return {
         schema.QUERY: features.query_vectors.shape[1],
-        schema.THINKING: features.thinking_vectors.shape[1] + outline,
+        schema.THINKING: sum(block.shape[1] for block in thinking_blocks(features, read_states)),
         schema.ANSWER: features.answer_vectors.shape[1],
     }

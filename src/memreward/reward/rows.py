@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from memreward.parsing import parse_rollout
 from memreward.types import DataError, Query, Rollout, content_hash
@@ -11,7 +14,7 @@ from memreward.types import DataError, Query, Rollout, content_hash
 COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
 
-SAMPLED = ("token_logprobs", "truncated")
+SAMPLED = ("token_logprobs", "truncated", "states")
 """Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
 
 _VERSION = "step-"
@@ -25,7 +28,7 @@ class Row(NamedTuple):
         prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
         step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
-        token_logprobs, truncated: The sampler's columns, see `memreward.types.Rollout`; None where there is none.
+        token_logprobs, truncated, states: The sampler's columns, see `memreward.types.Rollout`; None where none.
     """
 
     text: str
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     reference: Any
     token_logprobs: Any = None
     truncated: Any = None
+    states: Any = None
 
 
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
@@ -91,7 +95,7 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
     A step that is made again after an interruption, with other texts, makes other rollouts.
     """
     identity = f"{query.id}@{row.step}/{number}-{content_hash(row.text)[:12]}"
-    return parse_rollout(
+    rollout = parse_rollout(
         query,
         row.text,
         id=identity,
@@ -99,6 +103,7 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
         token_logprobs=row.token_logprobs,
         truncated=row.truncated,
     )
+    return rollout if row.states is None else replace(rollout, states=np.asarray(row.states, np.float32))
 
 
 def step_of(rollout: Rollout) -> int | None:

@@ -11,6 +11,9 @@ from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 from memreward.verify import VerifyConfig
 
+POLICY_READS = "policy"
+"""In place of a reader's name: the policy itself."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -33,7 +36,8 @@ class TrainConfig:
             the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
         encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
         reader: What reads the rollouts for the predictor: "policy" takes what the policy said of its own rollouts while
-            the sampler "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
+            the sampler "groups" sampled them, at no cost, and with `predictor.read_states` the hidden states of its
+            middle layer as well; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
         templates: Folder with prompt templates of one's own; "" for the shipped ones.
         keep_checkpoints: Newest checkpoints to keep.
@@ -68,6 +72,11 @@ class TrainConfig:
         arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the sampler hands the policy's hidden states to the predictor's reader."""
+        return self.reader == POLICY_READS and self.predictor.read_states and self.grpo.sampler == "groups"
 
     def check_complete(self) -> None:
         """Refuse a configuration that leaves out what has no default.

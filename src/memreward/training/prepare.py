@@ -9,7 +9,7 @@ from pathlib import Path
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
-from memreward.features.cache import default_cache_folder
+from memreward.features.cache import DiskVectorStore, default_cache_folder
 from memreward.features.choosing import contested_order, spread_order
 from memreward.features.encoder import load_encoder
 from memreward.features.featurizer import RolloutReader, RolloutRunner
@@ -20,16 +20,16 @@ from memreward.predict.config import PredictorConfig
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor
 from memreward.reward.hybrid import HybridConfig
 from memreward.training.arms import arm_named
-from memreward.training.config import TrainConfig
+from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Reward, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
 from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
 
-_POLICY_READS = "policy"
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
+_STATES = "states"
 
 
 @dataclass(frozen=True)
@@ -196,16 +196,20 @@ def _reader(config: TrainConfig) -> RolloutReader | None:
     from memreward.features.policy_reader import PolicyReader
     from memreward.features.reader import Reader, ReaderConfig
 
-    if config.reader != _POLICY_READS:
+    if config.reader != POLICY_READS:
         return Reader(ReaderConfig(config.reader))
-    return PolicyReader(AutoTokenizer.from_pretrained(config.model), Reader(ReaderConfig(config.model)))
+    tokenizer = AutoTokenizer.from_pretrained(config.model)
+    other = Reader(ReaderConfig(config.model, pooling="both"))
+    if not config.predictor.read_states:
+        return PolicyReader(tokenizer, other)
+    states = DiskVectorStore(_STATES, Path(config.output) / _STATES)
+    return PolicyReader(tokenizer, other, states=states, width=other.hidden_size)
 
 
 def _runner(config: TrainConfig) -> RolloutRunner | None:
     if not config.execute:
         return None
     from memreward.features.behaviour import NAMESPACE, CodeRunner
-    from memreward.features.cache import DiskVectorStore
     from memreward.sandbox import Sandbox
 
     return CodeRunner(Sandbox(), DiskVectorStore(NAMESPACE))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import questions
+from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.hybrid import HybridConfig, HybridReward
 from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
@@ -103,6 +104,7 @@ def _run(
         config.grpo,
         folder,
         callbacks=[interruption.callback(), keeper(folder, prepared.reward, config.keep_checkpoints)],
+        rollouts=GroupRollouts(config.grpo.seed, states=True) if config.keeps_states else None,
         on_row=on_row,
     )
     with interruption.heeded():
