@@ -6,6 +6,7 @@ Vectors are synthetic: time and memory depend on sizes only. Ratios are what cou
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import tempfile
@@ -13,16 +14,22 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from memreward.features.cache import DiskVectorStore
 from memreward.features.encoder import CachedEncoder, load_encoder
 from memreward.graph.propagate import LabelledRollouts
+from memreward.integrations.trl_prompts import prompt_sharing_trainer
+from memreward.policy.local import LocalSampler, Prompt
+from memreward.policy.settings import SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, crossfit
 from memreward.predict.inputs import UNKNOWN
@@ -198,6 +205,81 @@ def bench_encoder(texts: int) -> list[tuple[str, str]]:
     ]
 
 
+def small_policy() -> Qwen2ForCausalLM:
+    """A random model of ten million parameters: large enough that its layers, not Python, take the time."""
+    config = Qwen2Config(
+        vocab_size=8_000,
+        hidden_size=256,
+        intermediate_size=1_024,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=None,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+def prompts_and_completions(length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four prompts, eight rollouts each: a preamble of 180 tokens, 60 of one's own, then completions."""
+    generator = torch.Generator().manual_seed(0)
+    preamble = torch.randint(4, 8_000, (1, 1, 180), generator=generator).expand(4, GROUP, -1)
+    asked = torch.randint(4, 8_000, (4, 1, 60), generator=generator).expand(-1, GROUP, -1)
+    said = torch.randint(4, 8_000, (4, GROUP, length), generator=generator)
+    tokens = torch.cat([preamble, asked, said], 2).flatten(0, 1)
+    mask = torch.ones_like(tokens)
+    for row in range(len(tokens)):
+        mask[row, 240 + length // 2 + row * (length // 2) // len(tokens) :] = 0
+    return tokens * mask, mask
+
+
+def bench_states(length: int) -> list[tuple[str, str]]:
+    """Compare sampling with and without the policy's hidden states."""
+    model, tokenizer = small_policy(), SimpleNamespace(eos_token_id=0, decode=lambda *_, **__: "")
+    tokens, _ = prompts_and_completions(length)
+    prompts = [Prompt(str(i), tuple(row[:240].tolist()), 180) for i, row in enumerate(tokens[::GROUP])]
+
+    def sample(layer: int | None) -> None:
+        config = SamplingConfig("", rollouts=GROUP, temperature=1.0, top_p=1.0, max_new_tokens=length)
+        list(LocalSampler(config, model=model, tokenizer=tokenizer, state_layer=layer).sample(prompts))
+
+    plain, with_states = (seconds(lambda layer=layer: sample(layer)) for layer in (None, 4))
+    return [
+        (f"sample 4 x {GROUP} rollouts of {length} tokens", f"{plain:.2f} s"),
+        ("ratio with the policy's hidden states / without", f"{with_states / plain:.2f}"),
+    ]
+
+
+def bench_prompts(length: int) -> list[tuple[str, str]]:
+    """Compare TRL's training pass, there and back, with the one that shares prompts."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = small_policy()
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    tokens, mask = prompts_and_completions(length)
+    accelerator = SimpleNamespace(num_processes=1, autocast=contextlib.nullcontext)
+    trainer = SimpleNamespace(model=model, accelerator=accelerator)
+
+    def there_and_back(read: Callable[..., Any]) -> None:
+        model.zero_grad()
+        read(tokens, mask).sum().backward()
+
+    def theirs(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        labels = tokens.masked_fill(mask == 0, -100)
+        return model(input_ids=tokens, attention_mask=mask, labels=labels, fused_lm_head=True).log_probs[:, -length:]
+
+    def ours(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        own = prompt_sharing_trainer()._get_per_token_logps_and_entropies
+        return own(trainer, model, tokens, mask, length, compute_entropy=True)[0]
+
+    slow, fast = (seconds(lambda read=read: there_and_back(read)) for read in (theirs, ours))
+    return [
+        (f"training pass of 4 x {GROUP} rollouts, {length} tokens after prompts of 240", f"{slow:.2f} s"),
+        ("ratio every prompt for itself / shared", f"{slow / fast:.1f}"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="also write the table as Markdown")
@@ -217,8 +299,10 @@ def main() -> None:
         lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 1_000 // scale),
         lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 10_000 // scale),
         lambda: bench_warmup(1_000 // scale),
+        lambda: bench_states(64 // scale),
+        lambda: bench_prompts(64 // scale),
     ]
-    for stage in track(stages, "rebuilding, warming up, encoding"):
+    for stage in track(stages, "rebuilding, warming up, encoding, sampling, training"):
         if options.out:
             options.out.write_text(markdown(rows))
         rows += stage()
