@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from memreward.cli import app
+from memreward.data import read_groups
+from memreward.features.choosing import contested_order, spread_order
+from memreward.features.encoder import HashingEncoder
+from memreward.memory import ExperienceMemory
+from memreward.types import Group
 
 QUICK = ("--encoder", "hashing", "--epochs", "3", "--folds", "2", "--hidden", "8")
 
@@ -47,6 +53,10 @@ def run(*arguments: str | Path, code: int = 0) -> Any:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
     assert result.exit_code == code, (result.output, result.exception)
     return result
+
+
+def spread(groups: list[Group], seed: int) -> list[str]:
+    return spread_order(groups, HashingEncoder(), seed)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +99,23 @@ def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, t
         assert [f"{figures[part][key]:.3f}" for key in ("auc", "group_auc", "accuracy", "ece")] == [
             cell.strip() for cell in line.split("│")[5:-1]
         ]
+
+
+@pytest.mark.parametrize(("rule", "order"), [("contested", contested_order), ("spread", spread)])
+def test_warmup_labels_the_queries_that_the_rule_names(
+    rule: str, order: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    records = sums(10, 34)
+    for record in records[::3]:  # nothing is known of these: they cannot be labelled, however open they are
+        for rollout in record["rollouts"]:
+            del rollout["correct"]
+    known = write(tmp_path / "known.jsonl", records)
+    options = ("--memory", tmp_path / "memory", "--labels", "0.25", "--choose", rule, "--seed", "4")
+    report = json.loads(run("warmup", known, *options, *QUICK, "--json").stdout)
+    groups = [group for group in read_groups(known) if set(group.truth.correct) != {None}]
+    ledger = ExperienceMemory.open(tmp_path / "memory").ledger
+    assert report["labelled_queries"] == 6  # a share is of all queries with any truth, references too
+    assert {label.query_id for label in ledger.labels("warmup")} == set(order(groups, 4)[:6])
 
 
 def test_warmup_again_adds_nothing_and_spends_nothing(folder: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from memreward.predict.config import PredictorConfig
 from memreward.types import Group
 
 if TYPE_CHECKING:
-    from memreward.memory import Budget
+    from memreward.memory import Budget, ExperienceMemory
     from memreward.predict.held_out import HeldOut
 
 OTHER_NAMES = {"labels": "label-inputs", "evidence": "evidence-inputs", "text": "text-inputs"}
@@ -54,6 +54,13 @@ def warmup(
     judgements: Annotated[
         int | None, typer.Option(help="Label budget in judged rollouts, in place of --labels.", min=1)
     ] = None,
+    choose: Annotated[
+        Literal["random", "contested", "spread"],
+        typer.Option(
+            help="Which queries are labelled: drawn, those whose answers disagree most, or of these each next unlike "
+            "those before."
+        ),
+    ] = "random",
     seed: Annotated[int, typer.Option(help="Decides which queries are labelled, the folds and the weights.")] = 0,
     preset: Annotated[
         Literal["default", "paper"], typer.Option(help="Settings to start from; options below change them.")
@@ -74,8 +81,10 @@ def warmup(
     Examples:
       memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 0.2
       memreward warmup --memory runs/memory --labels 200 --seed 1 --preset paper
+      memreward warmup --memory runs/memory --labels 0.1 --choose spread --encoder ngrams
       memreward warmup a.jsonl b.parquet --memory runs/memory --no-graph-similarity
     """
+    from memreward.features.choosing import label_order
     from memreward.memory import ExperienceMemory
     from memreward.predict.reward_predictor import RewardPredictor
 
@@ -90,12 +99,15 @@ def warmup(
         store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
         added = store.add(counted(groups, steps, "adding queries"))
+        vectors = models.load_encoder(steps)
+        asked = [] if choose == "random" else labelable(store)
         made = RewardPredictor.warmup(
             store,
             budget=budget,
             seed=seed,
             config=config,
-            encoder=models.load_encoder(steps),
+            encoder=vectors,
+            queries=label_order(choose, asked, lambda: vectors, seed, budget.limits(store.counts()["queries"], 0)[0]),
             reader=models.load_reader(steps),
             runner=runner,
             progress=partial(steps, "training steps"),
@@ -135,6 +147,12 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
             for name, metrics in (("memreward", part.metrics), ("majority vote", part.majority))
         ],
     )
+
+
+def labelable(memory: ExperienceMemory) -> list[Group]:
+    """Return the groups of memory that have something to release."""
+    without = set(memory.ledger.ineligible())
+    return [group for group in memory.groups() if group.query.id not in without]
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:

@@ -8,7 +8,7 @@ queries that are like its own: `spread` therefore takes each next query far from
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,23 @@ _LEAST_OPEN = 0.05
 
 _TIE = 1e-3
 """Lets openness decide between queries that are covered alike."""
+
+
+def label_order(
+    rule: ChoiceRule, groups: Sequence[Group], encoder: Callable[[], Encoder], seed: int, count: int | None
+) -> list[str] | None:
+    """Return in which order queries are labelled by a rule; None where they are drawn.
+
+    Args:
+        rule: How.
+        groups: Queries with their rollouts; labels are not looked at.
+        encoder: Loads the encoder, if the rule has use for one.
+        seed: Decides between equals.
+        count: Queries that the budget reaches, if known.
+    """
+    if rule == "random":
+        return None
+    return contested_order(groups, seed) if rule == "contested" else spread_order(groups, encoder(), seed, count)
 
 
 def contested_order(groups: Sequence[Group], seed: int) -> list[str]:

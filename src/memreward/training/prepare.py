@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.features.cache import DiskVectorStore, default_cache_folder
-from memreward.features.choosing import contested_order, spread_order
+from memreward.features.choosing import label_order
 from memreward.features.encoder import load_encoder
 from memreward.features.featurizer import RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
@@ -74,7 +75,8 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     budget, order = arm.budget(config.labels), None
     if config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked)
-        order = _order(config, own, encoder, budget)
+        reach = budget.limits(len(own), 0)[0]
+        order = label_order(config.choose, own, partial(load_encoder, encoder), config.grpo.seed, reach)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     runner = _runner(config)
@@ -122,13 +124,6 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
         return found
     train = set(read_split(config.split, found).train)
     return [group for group in found if group.query.id in train]
-
-
-def _order(config: TrainConfig, groups: Sequence[Group], encoder: str | Encoder, budget: Budget) -> list[str]:
-    """In which order questions are labelled, as far as the budget goes."""
-    if config.choose == "contested":
-        return contested_order(groups, config.grpo.seed)
-    return spread_order(groups, load_encoder(encoder), config.grpo.seed, budget.limits(len(groups), 0)[0])
 
 
 def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
