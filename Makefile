@@ -16,6 +16,9 @@ FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(C
 MIXED := gsm8k_gpt3 commonsenseqa_re2
 ONE_POLICY = $(filter-out $(MIXED),$(FILES))
 PREDICTION := benchmarks/results/prediction
+TRAINING := benchmarks/results/training
+EXPERIMENT = $(BIN)/memreward experiment --start $(TESTBED) --seeds 5 --out runs/training --page
+ARMS := oracle,labelled,memreward,majority+labels,paper
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
@@ -25,10 +28,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction training real-llm verifiers reader hub collect-example clean
+.PHONY: help demo test layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then train three arms: tables and pictures
 	@rm -rf $(DEMO)
@@ -76,10 +79,16 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.2,0.7 --seeds 5 --out runs/training \
-	  --page --markdown benchmarks/results/training/arms.md
-	$(BIN)/memreward experiment --start $(TESTBED) --labels 0.1,0.2 --choose spread --seeds 5 --out runs/training \
-	  --arms oracle,labelled,memreward,majority+labels,paper --page --markdown benchmarks/results/training/chosen.md
+	$(EXPERIMENT) --labels 0.2,0.7 --arms $(ARMS) --markdown $(TRAINING)/arms.md
+	$(EXPERIMENT) --labels 0.1,0.2 --arms $(ARMS) --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
+	  --markdown $(TRAINING)/ablations.md
+	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing,majority,random,format \
+	  --markdown $(TRAINING)/no-labels.md
+
+recorded-training: $(STAMP) ## unpack the trainings on record, which `make training` then takes over: its tables in minutes
+	mkdir -p runs/training
+	$(BIN)/python -m tarfile -e $(TRAINING)/outcomes.tar.xz runs/training
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
@@ -92,7 +101,7 @@ reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the 
 
 real-llm: $(STAMP) ## train a real language model (MODEL=FOLDER) with three kinds of reward (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make real-llm MODEL=FOLDER" >&2; exit 1; }
-	$(BIN)/python benchmarks/real_llm.py $(MODEL) --markdown benchmarks/results/real-llm.md
+	$(BIN)/python benchmarks/real_llm.py $(MODEL) --results benchmarks/results/real-llm
 
 collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make collect-example MODEL=FOLDER" >&2; exit 1; }

@@ -1,11 +1,12 @@
 """Train a real language model with three kinds of reward: ground truth for all, for a fifth, and ours for the rest.
 
-    python benchmarks/real_llm.py MODEL --out runs/real-llm --markdown benchmarks/results/real-llm.md
+    python benchmarks/real_llm.py MODEL --out runs/real-llm --results benchmarks/results/real-llm
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
 numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose spread`). Hours on two cores. Stop it
 at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
-questions from the checkpoints, and writes table and picture.
+questions from the checkpoints. What an arm came to is one JSON file among the results, and an arm that has one is not
+trained again: delete the file for that. Table and picture are made of these files.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.testbed.measure import accuracy, groups_of_samples
+from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
@@ -33,40 +35,76 @@ from memreward.training.settings import GrpoSettings, LoraConfig
 from memreward.types import Group
 from memreward.verify import Verifiers
 
-ARMS = ("memreward", "oracle", "labelled")
+ARMS = ("memreward", "labelled", "oracle")
 FAMILY = "two_step"
 TRAIN, HELD_OUT, ANSWERS, LENGTH, TEMPERATURE = 64, 48, 4, 64, 0.8
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj")
-RESAMPLES = 2000
+RESAMPLES, SMOOTH = 2000, 8
+START, OURS = "start", "memreward"
+COLOURS = {"oracle": ("#222222", "-"), "labelled": ("#222222", "--"), OURS: ("#d55e00", "-")}
+LOGGED = (
+    *("step", "step_time", "reward", "completions/mean_length", "completions/clipped_ratio"),
+    *(f"memreward/{name}" for name in ("reward", "truth", "predicted", "abstained", "gap", "threshold", "seconds")),
+    *(f"memreward/all/{name}" for name in ("tpr", "fpr", "j")),
+)
 
 
 def main() -> None:
     options = parse_options()
-    out = Path(options.out)
+    results = Path(options.results)
+    results.mkdir(parents=True, exist_ok=True)
+    held_out = held_out_questions(options.seed)
+    if not (results / f"{START}.json").exists():
+        keep(results, START, {"0": measure(Path(options.model), held_out)}, [])
     for arm in options.arms.split(","):
+        if (results / f"{arm}.json").exists():
+            continue
         config = settings(options, arm)
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
         train(config, on_row=lambda row, begun=begun: show(row, options.steps, begun))
-    measured = measure_all(out, options)
-    report = describe(measured, out, options)
+        keep(results, arm, measure_all(Path(config.output), options.every, held_out), history(config.output))
+    found = {
+        arm: json.loads(path.read_text(encoding="utf-8"))
+        for arm in (START, *ARMS)
+        if (path := results / f"{arm}.json").exists()
+    }
+    report = describe(found, options)
     print(report)
-    if options.markdown:
-        target = Path(options.markdown)
-        draw(measured, target.with_suffix(".png"))
-        target.write_text(report, encoding="utf-8")
+    draw(found, results.with_suffix(".png"))
+    results.with_suffix(".md").write_text(report, encoding="utf-8")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="checkpoint folder of Qwen2.5-Coder-0.5B-Instruct, or of another instruct model")
     parser.add_argument("--out", default="runs/real-llm", help="folder for the trainings")
+    parser.add_argument(
+        "--results",
+        default="runs/real-llm/results",
+        help="folder for what they come to; table and picture lie beside it",
+    )
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=20, help="steps between two measured checkpoints")
-    parser.add_argument("--markdown", help="write the table here, and the picture beside it")
     return parser.parse_args()
+
+
+def held_out_questions(seed: int) -> list[Group]:
+    trained_on = {group.query.text for group in load_questions(f"{FAMILY}:{TRAIN}", seed=seed)}
+    others = load_questions(f"{FAMILY}:{2 * HELD_OUT}", seed=seed + 1)
+    return [group for group in others if group.query.text not in trained_on][:HELD_OUT]
+
+
+def keep(
+    results: Path, arm: str, accuracy: Mapping[str, Mapping[str, float]], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write accuracy by query id and step, and what was logged of each step."""
+    steps = [{name: row[name] for name in LOGGED if name in row} for row in rows]
+    unfinished = results / f"{arm}.partial"
+    unfinished.write_text(json.dumps({"accuracy": accuracy, "steps": steps}) + "\n", encoding="utf-8")
+    unfinished.replace(results / f"{arm}.json")
 
 
 def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
@@ -102,24 +140,17 @@ def show(row: Mapping[str, Any], steps: int, begun: float) -> None:
     print(f"  step {row['step']} of {steps}, reward {reward:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def measure_all(out: Path, options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """Accuracy by query id, by step, by arm; what was measured before is read again."""
-    kept = out / "measured.json"
+def measure_all(folder: Path, every: int, held_out: Sequence[Group]) -> dict[str, dict[str, float]]:
+    """Accuracy by query id, by step of a checkpoint; what was measured before is read again."""
+    kept = folder / "measured.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    trained_on = {group.query.text for group in load_questions(f"{FAMILY}:{TRAIN}", seed=options.seed)}
-    others = load_questions(f"{FAMILY}:{2 * HELD_OUT}", seed=options.seed + 1)
-    held_out = [group for group in others if group.query.text not in trained_on][:HELD_OUT]
-    wanted = {("start", 0): Path(options.model)}
-    for arm in options.arms.split(","):
-        for checkpoint in checkpoints(out / arm):
-            if (step := step_of_checkpoint(checkpoint)) % options.every == 0:
-                wanted[arm, step] = checkpoint
-    for (arm, step), policy in wanted.items():
-        if str(step) not in found.setdefault(arm, {}):
-            print(f"measuring {arm} at step {step}", flush=True)
-            found[arm][str(step)] = measure(policy, held_out)
+    for checkpoint in checkpoints(folder):
+        step = step_of_checkpoint(checkpoint)
+        if step % every == 0 and str(step) not in found:
+            print(f"measuring step {step}", flush=True)
+            found[str(step)] = measure(checkpoint, held_out)
             kept.write_text(json.dumps(found), encoding="utf-8")
-    return found
+    return dict(found)
 
 
 def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
@@ -141,8 +172,7 @@ def interval(by_query: Mapping[str, float]) -> tuple[float, float, float]:
     return float(values.mean()), float(low), float(high)
 
 
-def describe(measured: Mapping[str, Mapping[str, Mapping[str, float]]], out: Path, options: argparse.Namespace) -> str:
-    start = measured["start"]["0"]
+def describe(found: Mapping[str, Mapping[str, Any]], options: argparse.Namespace) -> str:
     lines = [
         "# A real language model",
         "",
@@ -153,33 +183,71 @@ def describe(measured: Mapping[str, Mapping[str, Mapping[str, float]]], out: Pat
         f"{HELD_OUT} held-out ones, {ANSWERS} answers each at temperature {TEMPERATURE}, seed {options.seed}. "
         "Intervals are a bootstrap over questions alone: one training an arm.",
         "",
-        "| arm | step | accuracy held-out | seconds a step |",
-        "|---|---|---|---|",
-        "| start | 0 | {:.3f} [{:.3f}, {:.3f}] | |".format(*interval(start)),
+        "| arm | what rewards | step | accuracy held-out | minus the start | seconds a step |",
+        "|---|---|---|---|---|---|",
     ]
-    for arm in options.arms.split(","):
-        rows = history(out / arm)
-        seconds = f"{np.median([row['step_time'] for row in rows if 'step_time' in row]):.0f}" if rows else ""
-        for step in sorted(map(int, measured.get(arm, {}))):
-            figures = "{:.3f} [{:.3f}, {:.3f}]".format(*interval(measured[arm][str(step)]))
-            lines.append(f"| {arm} | {step} | {figures} | {seconds} |")
-    return "\n".join([*lines, "", f"![Accuracy over training]({Path(options.markdown or 'real-llm').stem}.png)", ""])
+    start = found[START]["accuracy"]["0"]
+    for arm, one in found.items():
+        says = "the policy before training" if arm == START else ARM_SETTINGS[arm].says
+        seconds = f"{np.median([row['step_time'] for row in one['steps']]):.0f}" if one["steps"] else ""
+        for step, right in one["accuracy"].items():
+            gain = {name: value - start[name] for name, value in right.items()}
+            apart = "" if arm == START else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*interval(gain))
+            figures = "{:.3f} [{:.3f}, {:.3f}]".format(*interval(right))
+            lines.append(f"| {arm} | {says} | {step} | {figures} | {apart} | {seconds} |")
+    lines += ["", *differences(found)]
+    name = Path(options.results).name
+    return "\n".join([*lines, "", f"![Accuracy on held-out questions, and rewards over training]({name}.png)", ""])
 
 
-def draw(measured: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> None:
+def differences(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what ours is ahead of, and how good its rewards were."""
+    if OURS not in found:
+        return []
+    last = {arm: list(one["accuracy"].values())[-1] for arm, one in found.items()}
+    said = [
+        "- memreward minus {}: {:+.3f} [{:+.3f}, {:+.3f}].".format(
+            arm, *interval({name: value - last[arm][name] for name, value in last[OURS].items()})
+        )
+        for arm in ARMS
+        if arm in found and arm != OURS
+    ]
+    rows = found[OURS]["steps"]
+    final = rows[-1]
+    return [
+        *said,
+        f"- memreward's rewards: {np.mean([row['memreward/predicted'] for row in rows]):.2f} predicted, "
+        f"{np.mean([row['memreward/abstained'] for row in rows]):.2f} abstained; on labelled "
+        "questions, predicted blind, TPR "
+        f"{final['memreward/all/tpr']:.2f}, FPR {final['memreward/all/fpr']:.2f} (the newest of the last step), "
+        f"{np.median([row['memreward/seconds'] for row in rows]):.1f} s a step for all of it.",
+    ]
+
+
+def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    start = interval(measured["start"]["0"])
-    for number, arm in enumerate(name for name in measured if name != "start"):
-        steps = sorted(map(int, measured[arm]))
-        points = [start, *(interval(measured[arm][str(step)]) for step in steps)]
-        at = np.array([0, *steps]) + 0.4 * (number - 1)
-        mean, low, high = np.array(points).T
-        axes.errorbar(at, mean, np.abs([mean - low, high - mean]), label=arm, marker="o", capsize=3)
-    axes.set(xlabel="steps", ylabel="accuracy on held-out questions", ylim=(0, 1))
-    axes.legend(frameon=False)
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    held_out, training = figure.subplots(1, 2)
+    start = interval(found[START]["accuracy"]["0"])
+    for number, arm in enumerate(arm for arm in ARMS if arm in found):
+        right, rows = found[arm]["accuracy"], found[arm]["steps"]
+        mean, low, high = np.array([start, *map(interval, right.values())]).T
+        at = np.array([0, *map(int, right)]) + 0.5 * (number - 1)
+        colour, line = COLOURS[arm]
+        held_out.errorbar(
+            at, mean, np.abs([mean - low, high - mean]), label=arm, color=colour, linestyle=line, marker="o", capsize=3
+        )
+        rewards = np.array([row["memreward/reward"] if arm == OURS else row["reward"] for row in rows])
+        running = np.convolve(rewards, np.ones(SMOOTH) / SMOOTH, "valid")
+        training.plot(np.arange(len(running)) + SMOOTH, running, color=colour, linestyle=line, label=arm)
+    held_out.set(xlabel="step", ylabel="accuracy on held-out questions, 95 % interval")
+    training.set(xlabel="step", ylabel=f"mean reward of the last {SMOOTH} steps, of whatever questions were rewarded")
+    for axes in (held_out, training):
+        axes.set_ylim(0, 1)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    held_out.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
 
 
