@@ -242,7 +242,7 @@ def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         running = np.convolve(rewards, np.ones(SMOOTH) / SMOOTH, "valid")
         training.plot(np.arange(len(running)) + SMOOTH, running, color=colour, linestyle=line, label=arm)
     held_out.set(xlabel="step", ylabel="accuracy on held-out questions, 95 % interval")
-    training.set(xlabel="step", ylabel=f"mean reward of the last {SMOOTH} steps, of whatever questions were rewarded")
+    training.set(xlabel="step", ylabel=f"mean reward of the last {SMOOTH} steps")
     for axes in (held_out, training):
         axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)

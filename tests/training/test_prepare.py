@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from additions import sums
@@ -62,20 +63,19 @@ def questions_only(folder: Path) -> tuple[str, ...]:
     return (str(folder / "questions.jsonl"),)
 
 
+def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -> TrainConfig:
+    """Train `model` in a folder of its own."""
+    return TrainConfig(
+        str(model), str(folder / "run"), templates=str(templates), labels=0.5, **{"grpo": GRPO, **settings}
+    )
+
+
 @pytest.mark.parametrize("choose", ["random", "spread"])
 def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(
-        str(model),
-        str(tmp_path / "run"),
-        questions=questions_only(tmp_path),
-        templates=str(templates),
-        labels=0.5,
-        choose=choose,  # type: ignore[arg-type]
-        predictor=QUICK,
-        grpo=replace(GRPO, rollouts=32),
-    )
+    asked, more = questions_only(tmp_path), replace(GRPO, rollouts=32)
+    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, predictor=QUICK, grpo=more)
     made = prepared(config)
     assert isinstance(made.reward, HybridReward)
     judged = {label.query_id for label in made.memory.ledger.labels("warmup")}
@@ -89,12 +89,11 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
 def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
     model: Path, templates: Path, experience: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(
-        str(model),
-        str(tmp_path / "run"),
+    config = half_labelled(
+        model,
+        templates,
+        tmp_path,
         experience=(str(experience),),
-        templates=str(templates),
-        labels=0.5,
         encoder="hashing",
         reader="policy",
         predictor=replace(QUICK, read_states=True),
@@ -116,16 +115,8 @@ def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
 def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(
-        str(model),
-        str(tmp_path / "run"),
-        questions=questions_only(tmp_path),
-        templates=str(templates),
-        labels=0.5,
-        arm="majority+labels",
-        choose=choose,  # type: ignore[arg-type]
-        grpo=GRPO,
-    )
+    asked = questions_only(tmp_path)
+    config = half_labelled(model, templates, tmp_path, questions=asked, arm="majority+labels", choose=choose)
     made = prepared(config)
     assert len(made.labelled) == 6
     sampled = tmp_path / "run" / "experience.jsonl.gz"
