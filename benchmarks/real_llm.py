@@ -30,6 +30,7 @@ from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
+from memreward.training.quiet import quiet_libraries
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings, LoraConfig
 from memreward.types import Group
@@ -51,6 +52,7 @@ LOGGED = (
 
 def main() -> None:
     options = parse_options()
+    quiet_libraries()
     results = Path(options.results)
     results.mkdir(parents=True, exist_ok=True)
     held_out = held_out_questions(options.seed)
