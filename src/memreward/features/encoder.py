@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -173,76 +173,76 @@ class CallableEncoder:
         return unit_rows(vectors)
 
 
-class HashingEncoder:
+class _Hashed:
+    """An encoder whose vectors count hashed features of a text. Needs no torch; the same in every process.
+
+    Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+    """
+
+    _kind: ClassVar[str]
+
+    def __init__(self, dimension: int) -> None:
+        if dimension < 1:
+            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
+        self._dimension = dimension
+
+    @property
+    def name(self) -> str:
+        """Kind and dimension."""
+        return f"{self._kind}-{self._dimension}"
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`."""
+        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            codes = [zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in self._features(text)]
+            hashed = np.array(codes, dtype=np.int64)
+            np.add.at(row, (hashed >> 1) % self._dimension, np.where(hashed & 1, 1, -1))
+        return unit_rows(vectors)
+
+    def _features(self, text: str) -> Iterable[str]:
+        raise NotImplementedError
+
+
+class HashingEncoder(_Hashed):
     """Signed feature hashing of words and word pairs: which words a text has, nothing of what they mean.
 
     For tests, smoke runs and machines without torch. Deterministic across processes and platforms. "" and text
-    without any word is the zero vector. Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+    without any word is the zero vector.
     """
 
+    _kind = "hashing"
+
     def __init__(self, dimension: int = 64) -> None:
-        if dimension < 1:
-            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
-        self._dimension = dimension
+        super().__init__(dimension)
 
-    @property
-    def name(self) -> str:
-        """`hashing-` and the dimension."""
-        return f"hashing-{self._dimension}"
-
-    @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        return self._dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`."""
-        words = [_WORD.findall(text.lower()) for text in texts]
-        pairs = [[f"{first} {second}" for first, second in pairwise(own)] for own in words]
-        return _hashed([[*own, *its_pairs] for own, its_pairs in zip(words, pairs, strict=True)], self._dimension)
+    def _features(self, text: str) -> Iterable[str]:
+        words = _WORD.findall(text.lower())
+        return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
 
 
-class NgramEncoder:
+class NgramEncoder(_Hashed):
     """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
 
     Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
-    does for a sentence model. For questions and working that a generator or a small policy writes. Needs no torch and
-    is deterministic across processes and platforms. A run counts once; letters are lower-cased. "" is the zero vector.
+    does for a sentence model. For questions and working that a generator or a small policy writes. Deterministic across
+    processes and platforms. A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero
+    vector.
     """
 
+    _kind = "ngrams"
+
     def __init__(self, dimension: int = 512) -> None:
-        if dimension < 1:
-            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
-        self._dimension = dimension
+        super().__init__(dimension)
 
-    @property
-    def name(self) -> str:
-        """`ngrams-` and the dimension."""
-        return f"ngrams-{self._dimension}"
-
-    @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        return self._dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`."""
-        return _hashed([_runs_of(text) for text in texts], self._dimension)
-
-
-def _runs_of(text: str) -> set[str]:
-    """Runs of characters, the ends of the text marked."""
-    marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
-    return {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
-
-
-def _hashed(features: Sequence[Iterable[str]], dimension: int) -> FloatArray:
-    """Signed counts of each text's features in (n, d) hashed columns, as unit rows."""
-    vectors = np.zeros((len(features), dimension), dtype=np.float32)
-    for row, own in zip(vectors, features, strict=True):
-        codes = np.array([zlib.crc32(f.encode("utf-8", "surrogatepass")) for f in own], dtype=np.int64)
-        np.add.at(row, (codes >> 1) % dimension, np.where(codes & 1, 1, -1))
-    return unit_rows(vectors)
+    def _features(self, text: str) -> Iterable[str]:
+        marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
+        return {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
 
 
 class CachedEncoder:
