@@ -79,10 +79,12 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(EXPERIMENT) --labels 0.2,0.7 --arms $(ARMS) --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) --labels 0.1,0.2 --arms $(ARMS) --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS) --markdown $(TRAINING)/arms.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS) --choose spread --markdown $(TRAINING)/chosen.md
 	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
 	  --markdown $(TRAINING)/ablations.md
+	$(EXPERIMENT) --labels 0.1,0.2 --arms oracle,labelled,memreward --choose spread --markdown $(TRAINING)/fewer.md
+	$(EXPERIMENT) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
 	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing,majority,random,format \
 	  --markdown $(TRAINING)/no-labels.md
 
