@@ -39,7 +39,7 @@ demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then trai
 	$(BIN)/memreward score $(EXAMPLE) --memory $(DEMO)/memory --out $(DEMO)/scored.jsonl
 	$(BIN)/memreward ledger --memory $(DEMO)/memory
 	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 1 --out $(DEMO)/evaluation --page
-	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
+	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --choose spread --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
 test: $(STAMP) layout ## run the tests (pytest), layout first

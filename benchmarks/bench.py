@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import os
 import platform
 import tempfile
@@ -253,6 +254,7 @@ def bench_states(length: int) -> list[tuple[str, str]]:
 
 def bench_prompts(length: int) -> list[tuple[str, str]]:
     """Compare TRL's training pass, there and back, with the one that shares prompts."""
+    from trl.trainer.grpo_trainer import GRPOTrainer
     from trl.trainer.utils import add_fused_lm_head
 
     model = small_policy()
@@ -261,19 +263,13 @@ def bench_prompts(length: int) -> list[tuple[str, str]]:
     accelerator = SimpleNamespace(num_processes=1, autocast=contextlib.nullcontext)
     trainer = SimpleNamespace(model=model, accelerator=accelerator)
 
-    def there_and_back(read: Callable[..., Any]) -> None:
+    def there_and_back(kind: type[Any]) -> None:
         model.zero_grad()
-        read(tokens, mask).sum().backward()
+        read = inspect.unwrap(kind._get_per_token_logps_and_entropies)  # without TRL's profiling
+        read(trainer, model, tokens, mask, length, compute_entropy=True)[0].sum().backward()
 
-    def theirs(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        labels = tokens.masked_fill(mask == 0, -100)
-        return model(input_ids=tokens, attention_mask=mask, labels=labels, fused_lm_head=True).log_probs[:, -length:]
-
-    def ours(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        own = prompt_sharing_trainer()._get_per_token_logps_and_entropies
-        return own(trainer, model, tokens, mask, length, compute_entropy=True)[0]
-
-    slow, fast = (seconds(lambda read=read: there_and_back(read)) for read in (theirs, ours))
+    kinds = GRPOTrainer, prompt_sharing_trainer()
+    slow, fast = (seconds(lambda kind=kind: there_and_back(kind)) for kind in kinds)
     return [
         (f"training pass of 4 x {GROUP} rollouts, {length} tokens after prompts of 240", f"{slow:.2f} s"),
         ("ratio every prompt for itself / shared", f"{slow / fast:.1f}"),

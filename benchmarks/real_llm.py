@@ -12,6 +12,7 @@ trained again: delete the file for that. Table and picture are made of these fil
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -55,9 +56,11 @@ def main() -> None:
     quiet_libraries()
     results = Path(options.results)
     results.mkdir(parents=True, exist_ok=True)
+    of = identity(options)
+    refuse_others(results, of)
     held_out = held_out_questions(options.seed)
     if not (results / f"{START}.json").exists():
-        keep(results, START, {"0": measure(Path(options.model), held_out)}, [])
+        keep(results, START, of, {"0": measure(Path(options.model), held_out)}, [])
     for arm in options.arms.split(","):
         if (results / f"{arm}.json").exists():
             continue
@@ -65,7 +68,7 @@ def main() -> None:
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
         train(config, on_row=lambda row, begun=begun: show(row, options.steps, begun))
-        keep(results, arm, measure_all(Path(config.output), options.every, held_out), history(config.output))
+        keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
         arm: json.loads(path.read_text(encoding="utf-8"))
         for arm in (START, *ARMS)
@@ -99,13 +102,35 @@ def held_out_questions(seed: int) -> list[Group]:
     return [group for group in others if group.query.text not in trained_on][:HELD_OUT]
 
 
+def identity(options: argparse.Namespace) -> dict[str, Any]:
+    """What decides the results beside the arm: the weights and the settings."""
+    files = sorted(Path(options.model).glob("*.safetensors"))
+    if not files:
+        raise SystemExit(f"{options.model} holds no *.safetensors: name the folder of a checkpoint")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as weights:
+            digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return {"weights": digest.hexdigest()[:12], "steps": options.steps, "seed": options.seed, "every": options.every}
+
+
+def refuse_others(results: Path, of: Mapping[str, Any]) -> None:
+    for path in results.glob("*.json"):
+        if (there := json.loads(path.read_text(encoding="utf-8"))["of"]) != of:
+            raise SystemExit(f"{path} is of {there}, not of {dict(of)}: delete it, or choose other --results")
+
+
 def keep(
-    results: Path, arm: str, accuracy: Mapping[str, Mapping[str, float]], rows: Sequence[Mapping[str, Any]]
+    results: Path,
+    arm: str,
+    of: Mapping[str, Any],
+    accuracy: Mapping[str, Mapping[str, float]],
+    rows: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write accuracy by query id and step, and what was logged of each step."""
+    """Write what it is of, accuracy by query id and step, and what was logged of each step."""
     steps = [{name: row[name] for name in LOGGED if name in row} for row in rows]
     unfinished = results / f"{arm}.partial"
-    unfinished.write_text(json.dumps({"accuracy": accuracy, "steps": steps}) + "\n", encoding="utf-8")
+    unfinished.write_text(json.dumps({"of": of, "accuracy": accuracy, "steps": steps}) + "\n", encoding="utf-8")
     unfinished.replace(results / f"{arm}.json")
 
 

@@ -136,6 +136,7 @@ def test_hidden_states_reach_the_reward_where_they_are_asked_for(tmp_path: Path)
 
     trainer = trainer_of(tmp_path, GroupRollouts(states=True), reward=reward, learning_rate=0.0)
     trainer.train()
+    assert len(seen) == 2
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     for prompts, completions, states in seen:
         for prompt, ids, known in zip(prompts, completions, states, strict=True):

@@ -180,18 +180,22 @@ def _preamble(ids: Tensor, mask: Tensor) -> int:
     """Number of leading tokens that all prompts have, 0 for a single prompt; padding is on the left."""
     if len(ids) < 2:
         return 0
+    import torch
+
     lengths = mask.sum(1)
-    columns = (ids.shape[1] - lengths)[:, None] + ids.new_ones(int(lengths.min())).cumsum(0) - 1
+    columns = (ids.shape[1] - lengths)[:, None] + torch.arange(int(lengths.min()), device=ids.device)
     begun = ids.gather(1, columns)
     return int((begun == begun[0]).all(0).cumprod(0).sum())
 
 
 def _without(preamble: int, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Prompts without their first tokens, padded on the left."""
+    import torch
+
     rest = mask.sum(1) - preamble
     width = max(1, int(rest.max()))
-    place = mask.new_ones(len(mask), width).cumsum(1)
-    return ids[:, -width:], (place > width - rest[:, None]).to(mask.dtype)
+    place = torch.arange(width, device=mask.device)
+    return ids[:, -width:], (place >= width - rest[:, None]).to(mask.dtype)
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memreward.features.encoder import unit_rows
 from memreward.graph import schema
 from memreward.types import Features, FloatArray
 
@@ -65,7 +66,8 @@ class Inputs:
 
     Attributes:
         query_vectors: (q, d).
-        thinking_vectors: (n, t), see `thinking_blocks`.
+        thinking_vectors: (n, t), those of the outline appended where there are any, and where they are asked for a
+            reader's states, scaled to length one.
         answer_vectors: (n, d).
         evidence: (n, e) standardised, with what was propagated from memory's labels appended.
         group: (n,) index of each rollout's query.
@@ -80,33 +82,28 @@ class Inputs:
     @classmethod
     def of(cls, features: Features, scaler: EvidenceScaler, propagated: Tensor, *, read_states: bool) -> Self:
         """Join the parts of `features` that nodes are made of; `propagated` is (n, c) with any c."""
+        thinking = _thinking_blocks(features, read_states)
+        if read_states and features.hidden is not None:
+            thinking[-1] = unit_rows(thinking[-1])  # as long as vectors of text
         return cls(
             torch.from_numpy(features.query_vectors),
-            torch.from_numpy(np.concatenate(thinking_blocks(features, read_states), axis=1)),
+            torch.from_numpy(np.concatenate(thinking, axis=1)),
             torch.from_numpy(features.answer_vectors),
             torch.cat([scaler.apply(features.evidence), propagated], 1),
             torch.from_numpy(features.group),
         )
 
 
-def thinking_blocks(features: Features, read_states: bool) -> list[FloatArray]:
-    """(n, ...) vectors of the thinking, of its outline if there is one, and a reader's states if they are asked for.
-
-    States are scaled to length 1, as vectors of text are.
-    """
-    blocks = [features.thinking_vectors]
-    if features.outline_vectors is not None:
-        blocks.append(features.outline_vectors)
-    if read_states and features.hidden is not None:
-        length = np.linalg.norm(features.hidden, axis=1, keepdims=True)
-        blocks.append(features.hidden / np.maximum(length, np.finfo(np.float32).tiny))
-    return blocks
+def _thinking_blocks(features: Features, read_states: bool) -> list[FloatArray]:
+    """(n, ...) vectors of the thinking, of its outline if there is one, and a reader's states if they are asked for."""
+    states = features.hidden if read_states else None
+    return [block for block in (features.thinking_vectors, features.outline_vectors, states) if block is not None]
 
 
 def text_dims(features: Features, read_states: bool) -> dict[str, int]:
     """Width of the text vectors that `Inputs` gives to each node type."""
     return {
         schema.QUERY: features.query_vectors.shape[1],
-        schema.THINKING: sum(block.shape[1] for block in thinking_blocks(features, read_states)),
+        schema.THINKING: sum(block.shape[1] for block in _thinking_blocks(features, read_states)),
         schema.ANSWER: features.answer_vectors.shape[1],
     }

@@ -194,9 +194,9 @@ def _reader(config: TrainConfig) -> RolloutReader | None:
     if config.reader != POLICY_READS:
         return Reader(ReaderConfig(config.reader))
     tokenizer = AutoTokenizer.from_pretrained(config.model)
-    other = Reader(ReaderConfig(config.model, pooling="both"))
     if not config.predictor.read_states:
-        return PolicyReader(tokenizer, other)
+        return PolicyReader(tokenizer, Reader(ReaderConfig(config.model)))
+    other = Reader(ReaderConfig(config.model, pooling="both"))
     states = DiskVectorStore(_STATES, Path(config.output) / _STATES)
     return PolicyReader(tokenizer, other, states=states, width=other.hidden_size)
 
