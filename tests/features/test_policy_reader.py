@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ from memreward.features.cache import DictVectorStore, DiskVectorStore
 from memreward.features.encoder import HashingEncoder
 from memreward.features.featurizer import Featurizer
 from memreward.features.policy_reader import PolicyReader
-from memreward.features.reader import READER_NAMES, Reader, ReaderConfig
+from memreward.features.reader import Reader, ReaderConfig
+from memreward.features.readings import READER_NAMES
 from memreward.policy.local import LocalSampler, Prompt
+from memreward.policy.prompts import chat_of, load_template
+from memreward.policy.sampler import Chat
 from memreward.policy.settings import SamplingConfig
 from memreward.types import ConfigurationError, Query, Rollout
 
@@ -32,11 +37,17 @@ def spelled(text: str) -> list[int]:
     return tiny_tokenizer()(text, add_special_tokens=False)["input_ids"]
 
 
-def sampled(model: Any, state_layer: int | None = None) -> list[Rollout]:
-    """Rollouts of a tiny policy that its tokenizer spells as it did, with an "answer" somewhere in the text."""
+def sampled(model: Any, state_layer: int | None = None, templates: str = "") -> list[Rollout]:
+    """Rollouts of a tiny policy that its tokenizer spells as it did, with an "answer" somewhere in the text.
+
+    They answer the bare question, or where there is a folder of templates the chat made with these.
+    """
     config = SamplingConfig("tiny", rollouts=12, temperature=1.3, top_p=1.0, max_new_tokens=24)
     sampler = LocalSampler(config, model=model, tokenizer=tiny_tokenizer(), state_layer=state_layer)
     prompts = [Prompt(query.id, tuple(tiny_tokenizer()(query.text)["input_ids"])) for query in QUESTIONS]
+    if templates:
+        chats = [load_template(query, templates).messages(query.text) for query in QUESTIONS]
+        prompts = sampler.prompts([Chat(q.id, "math", chat) for q, chat in zip(QUESTIONS, chats, strict=True)])
     groups = {group.id: group.samples for group in sampler.sample(prompts)}
     return [
         Rollout(
@@ -86,6 +97,56 @@ def test_states_equal_those_of_a_reader_over_the_same_weights(tmp_path: Path) ->
     assert own.hidden.shape == (len(ended), 64)
     assert len(ended) > 3
     np.testing.assert_allclose(own.hidden, reader.read(ended).hidden, atol=1e-4)
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> str:
+    shots = [{"question": "What is 20 plus 3?", "answer": "#### 23"}]
+    (tmp_path / "math.json").write_text(json.dumps({"system": "Count.", "shots": shots}), encoding="utf-8")
+    return str(tmp_path)
+
+
+def test_rollouts_of_a_chat_are_read_in_it(tmp_path: Path, templates: str) -> None:
+    """What sampling saw, under system message and worked example; the store tells it from the bare question."""
+    settings = ReaderConfig(str(save_tiny_model(tmp_path / "policy")), pooling="both")
+    store = DictVectorStore()
+    bare = Reader(settings, store)
+    reader = Reader(settings, store, chat=partial(chat_of, folder=templates))
+    ended = [r for r in sampled(tiny_model(), bare.layer, templates) if not r.truncated]
+    assert len(ended) > 3
+    elsewhere = bare.read(ended)
+    own = PolicyReader(tiny_tokenizer(), states=DictVectorStore(), width=reader.hidden_size).read(ended)
+    from_file = pickle.loads(pickle.dumps(reader)).read(ended)
+    again = reader.read(ended)
+    for read in (from_file, again):
+        np.testing.assert_allclose(read.values, own.values, atol=1e-4)
+        np.testing.assert_allclose(read.hidden, own.hidden, atol=1e-4)
+    assert np.abs(elsewhere.hidden - own.hidden).max() > 0.1
+    assert np.nanmax(np.abs(elsewhere.values - own.values)) > 0.1
+    assert bare.name != reader.name  # which is where each keeps what it read, unless told otherwise
+
+
+def test_a_changed_template_is_read_anew(tmp_path: Path, templates: str) -> None:
+    settings = ReaderConfig(str(save_tiny_model(tmp_path / "policy")))
+    reader = Reader(settings, DictVectorStore(), chat=partial(chat_of, folder=templates))
+    rollout = Rollout(QUESTIONS[0], "#### 0", "#### 0", "0", "r")
+    before = reader.read([rollout]).values
+    (Path(templates) / "math.json").write_text('{"system": "", "shots": []}', encoding="utf-8")
+    after = reader.read([rollout]).values
+    assert np.abs(before - after).max() > 1e-3
+    np.testing.assert_array_equal(after, Reader(settings, DictVectorStore()).read([rollout]).values)
+
+
+def test_a_chat_that_cannot_be_put_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path)
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        Reader(ReaderConfig(str(folder), template="{query}"), DictVectorStore(), chat=chat_of)
+    tiny_tokenizer(chat=False).save_pretrained(folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(ConfigurationError, match="no chat template"):
+        Reader(ReaderConfig(str(folder)), DictVectorStore(), chat=chat_of).read(
+            [Rollout(QUESTIONS[0], "0", "0", "0", "r")]
+        )
 
 
 def test_states_are_kept_for_the_next_time_and_read_by_the_other_where_nobody_brought_them(tmp_path: Path) -> None:

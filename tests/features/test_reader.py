@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from memreward.features.cache import DictVectorStore, DiskVectorStore
-from memreward.features.reader import READER_NAMES, Reader, ReaderConfig
+from memreward.features.reader import Reader, ReaderConfig
+from memreward.features.readings import READER_NAMES
 from memreward.types import ConfigurationError, FloatArray, Query, Rollout
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,8 @@ from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreErr
 
 if TYPE_CHECKING:
     from memreward.features.behaviour import Behaviour, CodeRunner
-    from memreward.features.reader import Reader, Reading
+    from memreward.features.reader import Reader
+    from memreward.features.readings import Reading
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _RECORD = "warmup.json"

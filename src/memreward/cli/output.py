@@ -96,11 +96,11 @@ class Steps:
 
 
 class _RateColumn(ProgressColumn):
-    """Steps a second."""
+    """How fast it goes."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "")
+        return Text(_rate(speed) if speed else "")
 
 
 class _Bars(Steps):
@@ -129,8 +129,13 @@ class _Lines(Steps):
         self._shown = now
         of = f" of {total}" if total else ""
         rate = (done - before) / (now - started) if now > started else 0.0
-        left = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if total and rate else ""
+        left = f", {_rate(rate)}, {(total - done) / rate:.0f} s left" if total and rate else ""
         self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}{standing and f', {standing}'}")
+
+
+def _rate(a_second: float) -> str:
+    """Say how many steps a second take, or how long each takes where that is more than a second."""
+    return f"{a_second:.1f}/s" if a_second >= 1 else f"{1 / a_second:.1f} s each"
 
 
 def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str:

@@ -65,19 +65,21 @@ class DiskVectorStore:
     Args:
         namespace: Name of the encoder or reader; vectors of different namespaces never meet.
         folder: Holds `vectors.sqlite`; made if absent. None is `default_cache_folder()`.
+        only_copy: Whether nothing can make the vectors again; no error then advises to delete the file.
 
     Raises:
         StoreError: if the file cannot be made, read or written.
         SchemaVersionError: if a newer release of memreward made it.
     """
 
-    def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
+    def __init__(self, namespace: str, folder: str | Path | None = None, *, only_copy: bool = False) -> None:
         self.namespace = namespace
+        self._remedy, self._elsewhere = _ways_out(folder is None, only_copy)
         self.path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot make the cache folder {self.path.parent}: {error}; {_REMEDY}") from error
+            raise StoreError(f"cannot make the cache folder {self.path.parent}: {error}; {self._remedy}") from error
         with self._connection() as connection:
             self._create_tables(connection)
 
@@ -115,14 +117,14 @@ class DiskVectorStore:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 yield connection
         except sqlite3.Error as error:
-            raise StoreError(f"cannot use the vector cache {self.path}: {error}; {_REMEDY}") from error
+            raise StoreError(f"cannot use the vector cache {self.path}: {error}; {self._remedy}") from error
 
     def _create_tables(self, connection: sqlite3.Connection) -> None:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version > _SCHEMA_VERSION:
             raise SchemaVersionError(
                 f"the vector cache {self.path} has schema version {version}, this release reads {_SCHEMA_VERSION}: "
-                "update memreward, or set MEMREWARD_CACHE to another folder"
+                f"update memreward{self._elsewhere}"
             )
         if version == _SCHEMA_VERSION:
             return
@@ -136,7 +138,12 @@ class DiskVectorStore:
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
-_REMEDY = "free some space, delete the file (it only saves time), or set MEMREWARD_CACHE to another local folder"
+def _ways_out(shared: bool, only_copy: bool) -> tuple[str, str]:
+    """What helps where a store cannot be used, and where else than here it may lie."""
+    if only_copy:
+        return "free some space, or restore the file: nothing can make its vectors again", ""
+    elsewhere = ", or set MEMREWARD_CACHE to another local folder" if shared else ", or name another local folder"
+    return f"free some space, delete the file (it only saves time){elsewhere}", elsewhere
 
 
 def default_cache_folder() -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from memreward.features.cache import VectorStore
 from memreward.features.featurizer import RolloutReader
-from memreward.features.reader import READER_NAMES, Reading, TokenSpans, fast_tokenizer, summarise
+from memreward.features.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, summarise
 from memreward.types import FloatArray, Rollout, content_hash
 
 _READINGS_KEPT = 100_000
@@ -22,7 +22,8 @@ class PolicyReader:
 
     They are those of the policy that sampled a rollout, at temperature 1: a rollout of an earlier step keeps the
     reading of its step, in memory too. Rollouts that bring none, such as those of a file, are read by `other`: a
-    `Reader` over the weights of the starting policy gives columns of the same meaning.
+    `Reader` over the weights of the starting policy, told the chat that the policy is asked in, gives columns of the
+    same meaning.
 
     Where the text is not put into as many tokens as were sampled (a model may spell a text in other tokens than its
     tokenizer), all tokens count as thinking.

@@ -19,25 +19,19 @@ import numpy as np
 
 from memreward.features.cache import DiskVectorStore, VectorStore, model_fingerprint
 from memreward.features.encoder import replace_surrogates
+from memreward.features.key_values import cache_argument, cache_of
+from memreward.features.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, middle_layer, summarise
 from memreward.types import (
     ConfigurationError,
     FloatArray,
     MissingExtraError,
+    Query,
     Rollout,
     content_hash,
 )
 
-READER_NAMES = (
-    "reader_logprob_mean",
-    "reader_logprob_min",
-    "reader_unlikely_share",
-    "reader_thinking_logprob_mean",
-    "reader_thinking_logprob_min",
-    "reader_answer_logprob_mean",
-    "reader_answer_logprob_min",
-)
-UNLIKELY = -3.0
-"""A token with a log-probability below this counts into `reader_unlikely_share`."""
+Messages = list[dict[str, str]]
+"""A chat, each message with "role" and "content"."""
 
 _PLAIN_TEMPLATE = "{query}\n"
 
@@ -51,7 +45,7 @@ class ReaderConfig:
         layer: Whose output is the hidden state, 0 (the embeddings) to the number of layers; None is `middle_layer`.
         pooling: The hidden state is the last token's, the mean over the rollout's tokens, or both, one after the other.
         template: The prompt with `{query}` in it. None is the model's chat template with the query as the user's
-            message where the model has one, else the query and a line break.
+            message where the model has one, else the query and a line break; where a `Reader` is told the chat, that.
         max_tokens: Tokens of a rollout that are read, from its start; `Reading.coverage` tells what share that was.
         batch_size: Rollouts of one query read side by side.
         tokens_per_forward: Tokens in one forward pass; 512 need about 0.7 GB for a vocabulary of 150,000. A GPU is
@@ -83,57 +77,12 @@ class ReaderConfig:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a reader saw in n rollouts.
-
-    Attributes:
-        values: (n, s) float32, columns `names`; NaN where undefined. Log-probabilities are natural and at most 0. The
-            answer's tokens are those of the last place where `Rollout.answer` stands in `Rollout.text`, the thinking's
-            are all tokens before; without such a place, or where it was not read, all tokens are thinking.
-        hidden: (n, h) float32; zeros for an empty rollout.
-        coverage: (n,) share of each rollout's tokens that was read; 1 unless it is longer than `max_tokens`.
-        names: s names, always `READER_NAMES`.
-    """
-
-    values: FloatArray
-    hidden: FloatArray
-    coverage: FloatArray
-    names: tuple[str, ...] = READER_NAMES
-
-
-@dataclass(frozen=True)
 class _Item:
     """A rollout in tokens: `ids` are the first of `n_tokens`, as many as are read."""
 
     key: str
     ids: list[int]
     n_tokens: int
-
-
-@dataclass(frozen=True)
-class TokenSpans:
-    """A rollout's text in a tokenizer's tokens.
-
-    Attributes:
-        n_tokens: How many they are, without special ones.
-        answer: First token of the answer at its last place in the text, and the one after its last; None where it has
-            no place.
-    """
-
-    n_tokens: int
-    answer: tuple[int, int] | None
-
-    @classmethod
-    def of(cls, tokenizer: Any, rollout: Rollout) -> Self:
-        """Put a rollout into tokens."""
-        text = replace_surrogates(rollout.text)
-        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = np.array(encoding["offset_mapping"]).reshape(-1, 2)
-        first = rollout.text.rfind(rollout.answer) if rollout.answer else -1
-        if first < 0 or rollout.answer is None:
-            return cls(len(offsets), None)
-        tokens = np.flatnonzero((offsets[:, 0] < first + len(rollout.answer)) & (offsets[:, 1] > first))
-        return cls(len(offsets), (int(tokens[0]), int(tokens[-1]) + 1) if len(tokens) else None)
 
 
 class Reader:
@@ -148,16 +97,30 @@ class Reader:
     Args:
         config: Model and settings.
         store: Where readings are kept; None is a `DiskVectorStore` named `Reader.name` in the default cache folder.
+        chat: Gives the chat in which a query was asked, system message and worked examples included, so that rollouts
+            are read under the prompt that they were sampled with. None is the bare query, see `ReaderConfig.template`.
+            A reader is as picklable as this is.
 
     Raises:
         MissingExtraError: if transformers is not installed.
-        ConfigurationError: if the model is not on this machine, has no such layer, or its tokenizer gives no offsets.
+        ConfigurationError: if the model is not on this machine, has no such layer, or its tokenizer gives no offsets;
+            if both a template and a chat are given.
     """
 
-    def __init__(self, config: ReaderConfig, store: VectorStore | None = None) -> None:
+    def __init__(
+        self,
+        config: ReaderConfig,
+        store: VectorStore | None = None,
+        *,
+        chat: Callable[[Query], Messages] | None = None,
+    ) -> None:
         if find_spec("transformers") is None or find_spec("torch") is None:
             raise MissingExtraError("transformers", "llm", "reading rollouts with a language model")
-        self.config = config
+        if chat is not None and config.template is not None:
+            raise ConfigurationError(
+                f"reader: the template {config.template!r} and a chat both say what the prompt is: give one of them"
+            )
+        self.config, self.chat = config, chat
         self.layer = self._resolve_layer()
         self._store: VectorStore = store if store is not None else DiskVectorStore(self.name)
 
@@ -167,6 +130,8 @@ class Reader:
         folder, c = Path(self.config.model), self.config
         model = f"{folder.name}-{model_fingerprint(folder)}" if folder.is_dir() else c.model
         template = "auto" if c.template is None else content_hash(c.template)[:12]
+        if self.chat is not None:
+            template = "chat"
         return f"reader/{model}/layer={self.layer}-{c.pooling}/{c.dtype}/max={c.max_tokens}/template={template}"
 
     @property
@@ -180,8 +145,12 @@ class Reader:
         Args:
             rollouts: n rollouts of any queries, in any order.
             progress: Called with the number of rollouts finished since its last call, known and repeated ones included.
+
+        Raises:
+            ConfigurationError: if the model gives no finite number, or has no chat template to put a chat into tokens.
         """
-        keys = [_reading_key(rollout) for rollout in rollouts]
+        asked = {query: self._asked(query) for query in dict.fromkeys(rollout.query for rollout in rollouts)}
+        keys = [content_hash(json.dumps([asked[rollout.query], rollout.text])) for rollout in rollouts]
         known = self._store.get(list(dict.fromkeys(keys)))
         report = _ProgressByKey(keys, progress)
         report(known)
@@ -202,11 +171,11 @@ class Reader:
         )
 
     def _read_missing(self, missing: dict[str, Rollout]) -> Iterator[dict[str, FloatArray]]:
-        by_query: dict[str, dict[str, Rollout]] = {}
+        by_prompt: dict[str, dict[str, Rollout]] = {}
         for key, rollout in missing.items():
-            by_query.setdefault(rollout.query.text, {})[key] = rollout
-        for query_text, group in by_query.items():
-            prompt = self._prompt_ids(query_text)
+            by_prompt.setdefault(json.dumps(self._asked(rollout.query)), {})[key] = rollout
+        for asked, group in by_prompt.items():
+            prompt = self._prompt_ids(json.loads(asked))
             items = [self._tokenize(key, rollout, len(prompt)) for key, rollout in group.items()]
             if empty := {item.key: _Entry.empty(self.hidden_size).to_row() for item in items if not item.ids}:
                 yield empty
@@ -234,8 +203,8 @@ class Reader:
         with torch.inference_mode():
             for start in range(0, len(prompt), self.config.tokens_per_forward):
                 ids = torch.tensor([prompt[start : start + self.config.tokens_per_forward]], device=self._device)
-                out = self._model(input_ids=ids, past_key_values=cache, use_cache=True)
-                cache, last = out.past_key_values, out.logits[:, -1:].float()
+                out = self._model(input_ids=ids, **{cache_argument(): cache}, use_cache=True)
+                cache, last = cache_of(out), out.logits[:, -1:].float()
         return cache, last
 
     def _forward_rows(self, rows: list[list[int]], prefix: Any) -> tuple[FloatArray, FloatArray]:
@@ -262,7 +231,7 @@ class Reader:
                 stop = min(width, start + max(1, self.config.tokens_per_forward // n_active))
                 out = self._model(
                     input_ids=ids[:n_active, start:stop],
-                    past_key_values=cache,
+                    **{cache_argument(): cache},
                     use_cache=True,
                     output_hidden_states=True,
                 )
@@ -289,22 +258,32 @@ class Reader:
         ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return _Item(key, ids[: min(self.config.max_tokens, self._positions - n_prompt)], len(ids))
 
-    def _prompt_ids(self, query_text: str) -> list[int]:
-        query = replace_surrogates(query_text)
-        if self.config.template is None and self._tokenizer.chat_template:
-            message = [{"role": "user", "content": query}]
-            prompt = self._tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-            ids = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    def _asked(self, query: Query) -> str | Messages:
+        """What a rollout of `query` answers: its text, or the chat it ends."""
+        return query.text if self.chat is None else self.chat(query)
+
+    def _prompt_ids(self, asked: str | Messages) -> list[int]:
+        if isinstance(asked, list) or (self.config.template is None and self._tokenizer.chat_template):
+            ids = self._chat_ids([{"role": "user", "content": asked}] if isinstance(asked, str) else asked)
         else:
             template = self.config.template or _PLAIN_TEMPLATE
-            ids = self._tokenizer(template.replace("{query}", query))["input_ids"]
+            ids = self._tokenizer(template.replace("{query}", replace_surrogates(asked)))["input_ids"]
         if not ids:
             raise ConfigurationError(
-                f"reader: the template {self.config.template!r} gives no token for the query {query_text[:40]!r}; "
+                f"reader: the template {self.config.template!r} gives no token for the query {str(asked)[:40]!r}; "
                 "put some text around {query}"
             )
         # the end of an overlong prompt is what the rollout follows; half the positions stay for the rollout
         return list(ids[-max(1, self._positions // 2) :])
+
+    def _chat_ids(self, messages: Messages) -> list[int]:
+        if not self._tokenizer.chat_template:
+            raise ConfigurationError(
+                f"reader: the tokenizer of {self.config.model!r} has no chat template, so the chat of a rollout cannot "
+                "be put into tokens; leave `chat` out, or name a model that has one"
+            )
+        prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return list(self._tokenizer(replace_surrogates(prompt), add_special_tokens=False)["input_ids"])
 
     def _resolve_layer(self) -> int:
         n_layers = int(self._text_config.num_hidden_layers)
@@ -388,38 +367,6 @@ class _ProgressByKey:
             self._callback(count)
 
 
-def _reading_key(rollout: Rollout) -> str:
-    return content_hash(json.dumps([rollout.query.text, rollout.text]))
-
-
 def _token_logprobs(logits: Any, targets: Any) -> Any:
     logits = logits.float()
     return logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
-
-
-def middle_layer(layers: int) -> int:
-    """Return the layer two thirds of the way up: 16 of 24, the best of a 0.5B model on GSM8K (method, section 4 h)."""
-    return 2 * layers // 3
-
-
-def fast_tokenizer(tokenizer: Any, model: str) -> Any:
-    """Return `tokenizer` if it tells where in the text its tokens stand.
-
-    Raises:
-        ConfigurationError: it does not.
-    """
-    if not tokenizer.is_fast:
-        raise ConfigurationError(
-            f"reader: the tokenizer of {model!r} tells no character positions (it is not a fast one), "
-            "so thinking and answer cannot be told apart; convert it with `tokenizers`"
-        )
-    return tokenizer
-
-
-def summarise(logprobs: FloatArray, answer: tuple[int, int] | None) -> list[float]:
-    """Return the values of `READER_NAMES` of (t,) log-probabilities, those of the answer's tokens told apart."""
-    first, end = answer if answer and answer[1] <= len(logprobs) else (len(logprobs), len(logprobs))
-    parts = (logprobs, logprobs[:first], logprobs[first:end])
-    (mean, least), thinking, answered = [(p.mean(), p.min()) if len(p) else (np.nan, np.nan) for p in parts]
-    unlikely = (logprobs < UNLIKELY).mean() if len(logprobs) else np.nan
-    return [float(value) for value in (mean, least, unlikely, *thinking, *answered)]

@@ -13,6 +13,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from memreward.features.key_values import cache_argument, cache_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -123,15 +125,16 @@ def _read(model: Any, ids: Tensor, mask: Tensor, known: Any) -> Any:
     """Keys and values of `ids`, after those that are `known`."""
     import torch
 
-    return model(
+    output = model(
         input_ids=ids,
         attention_mask=mask,
         position_ids=_positions(mask)[:, -ids.shape[1] :],
-        past_key_values=known,
+        **{cache_argument(): known},
         use_cache=True,
         # A position by its number: a slice would have the whole output layer copied for every row.
         logits_to_keep=torch.tensor([ids.shape[1] - 1], device=ids.device),
-    ).past_key_values
+    )
+    return cache_of(output)
 
 
 def _of_completions(model: Any, read: _Read, tokens: Tensor, mask: Tensor, compute_entropy: bool) -> Any:
@@ -168,7 +171,7 @@ def _of_rows(
         input_ids=tokens,
         attention_mask=whole,
         position_ids=_positions(whole)[:, -length:],
-        past_key_values=known,
+        **{cache_argument(): known},
         labels=labels,
         fused_lm_head=True,
     )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.features.key_values import cache_argument, cache_of
 from memreward.policy.prompts import render
 from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -238,6 +239,8 @@ class LocalSampler:
         self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
         if model is None:
             model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, self.local.dtype))
+        if getattr(model, "_is_stateful", False):
+            raise _no_key_values(config.model)
         self.model = model.to(self.device).eval()
         self.stop_tokens = _stop_tokens(self.model, self.tokenizer) if stop_tokens is None else frozenset(stop_tokens)
         self.state_layer = state_layer
@@ -405,13 +408,13 @@ class LocalSampler:
             input_ids=tokens,
             attention_mask=mask,
             position_ids=position,
-            past_key_values=cache,
+            **{cache_argument(): cache},
             use_cache=True,
             # The last position by its number: a slice would have the whole output layer copied for every row.
             logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
             output_hidden_states=self.state_layer is not None,
         )
-        layers = _layers(getattr(output, "past_key_values", None), self.config.model)
+        layers = _layers(cache_of(output), self.config.model)
         states = None if self.state_layer is None else output.hidden_states[self.state_layer][:, -1].float()
         return output.logits[:, -1], layers, states
 
@@ -426,11 +429,15 @@ def _keep_states(rows: Sequence[_Row], states: FloatArray) -> None:
 def _layers(cache: Any, name: str) -> list[_Layer]:
     layers = getattr(cache, "layers", [])
     if not layers or not all(isinstance(getattr(layer, "keys", None), Tensor) for layer in layers):
-        raise ConfigurationError(
-            f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
-            "group: use a model with attention in all layers"
-        )
+        raise _no_key_values(name)
     return [layer if isinstance(layer, _Layer) else _Layer(layer.keys, layer.values) for layer in layers]
+
+
+def _no_key_values(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
+        "group: use a model with attention in all layers"
+    )
 
 
 def _device(name: str) -> torch.device:

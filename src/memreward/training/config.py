@@ -46,7 +46,7 @@ class TrainConfig:
         verify: The verifiers.
 
     Raises:
-        ConfigurationError: if a value is out of its range.
+        ConfigurationError: if a value is out of its range, or the policy is to read what another sampler sampled.
     """
 
     model: str = ""
@@ -72,11 +72,19 @@ class TrainConfig:
         arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
+        if self.reader == POLICY_READS and self.grpo.sampler != "groups":
+            raise ConfigurationError(
+                f"reader={POLICY_READS!r} with sampler={self.grpo.sampler!r}: only the sampler 'groups' hands on what "
+                "the policy said of its rollouts, and a copy of the starting policy would read them in its place; take "
+                "that sampler, or name the starting policy as the reader if that is meant"
+            )
 
     @property
     def keeps_states(self) -> bool:
-        """Whether the sampler hands the policy's hidden states to the predictor's reader."""
-        return self.reader == POLICY_READS and self.predictor.read_states and self.grpo.sampler == "groups"
+        """Whether the sampler hands the policy's hidden states to a predictor that reads them."""
+        arm = arm_named(self.arm)
+        reads = not arm.rule and arm.predictor_config(self.predictor).read_states
+        return reads and self.reader == POLICY_READS and self.grpo.sampler == "groups"
 
     def check_complete(self) -> None:
         """Refuse a configuration that leaves out what has no default.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from memreward.features.encoder import load_encoder
 from memreward.features.featurizer import RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.policy.collect import CollectConfig, collect
+from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor
@@ -50,7 +51,14 @@ class Prepared:
     memory: ExperienceMemory
 
 
-def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Encoder, progress: Progress) -> Prepared:
+def prepare(
+    config: TrainConfig,
+    reward: HybridConfig | None,
+    encoder: str | Encoder,
+    progress: Progress,
+    *,
+    choose_by: str | Encoder | None = None,
+) -> Prepared:
     """Fill the memory, draw the labelled questions, warm a predictor up if the arm has one, and make the reward.
 
     What an earlier call for the same output has done is not done again.
@@ -58,7 +66,8 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     Args:
         config: What to train.
         reward: Settings of the hybrid reward; None takes those of the arm.
-        encoder: Of texts.
+        encoder: Of the texts that the predictor reads.
+        choose_by: Encoder by which questions are alike when labels are chosen; None takes `encoder`.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
@@ -76,7 +85,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
     if config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked)
         reach = budget.limits(len(own), 0)[0]
-        order = label_order(config.choose, own, partial(load_encoder, encoder), config.grpo.seed, reach)
+        order = label_order(config.choose, own, partial(load_encoder, choose_by or encoder), config.grpo.seed, reach)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     runner = _runner(config)
@@ -85,6 +94,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
         asked_of = {group.query.id: group for group in asked}
         if given:
             memory.add(own)
+            _refuse_unjudged(memory, drawn)
         else:
             memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
             sampled = own or _sampled(config, [asked_of[query_id] for query_id in drawn])
@@ -92,9 +102,7 @@ def prepare(config: TrainConfig, reward: HybridConfig | None, encoder: str | Enc
             memory.add(verifiers.judge(known))
         tools = _Tools(encoder, _reader(config), runner)
         settings = arm.predictor_config(config.predictor)
-        made = _predictor(config, settings, memory, budget, tools, progress, None if order is None else drawn)
-        _refuse_other_labels(memory, labelled)
-        return made
+        return _predictor(config, settings, memory, budget, tools, progress, drawn)
 
     made = make_reward(
         arm,
@@ -162,7 +170,7 @@ def _predictor(
     budget: Budget,
     tools: _Tools,
     progress: Progress,
-    queries: Sequence[str] | None,
+    queries: Sequence[str],
 ) -> RewardPredictor:
     folder = Path(config.output) / "predictor"
     if not folder.exists():
@@ -194,10 +202,12 @@ def _reader(config: TrainConfig) -> RolloutReader | None:
     if config.reader != POLICY_READS:
         return Reader(ReaderConfig(config.reader))
     tokenizer = AutoTokenizer.from_pretrained(config.model)
-    if not config.predictor.read_states:
-        return PolicyReader(tokenizer, Reader(ReaderConfig(config.model)))
-    other = Reader(ReaderConfig(config.model, pooling="both"))
-    states = DiskVectorStore(_STATES, Path(config.output) / _STATES)
+    # What training samples with is what rollouts of a file are read under.
+    chat = partial(chat_of, folder=config.templates)
+    if not config.keeps_states:
+        return PolicyReader(tokenizer, Reader(ReaderConfig(config.model), chat=chat))
+    other = Reader(ReaderConfig(config.model, pooling="both"), chat=chat)
+    states = DiskVectorStore(_STATES, Path(config.output) / _STATES, only_copy=True)
     return PolicyReader(tokenizer, other, states=states, width=other.hidden_size)
 
 
@@ -210,11 +220,11 @@ def _runner(config: TrainConfig) -> RolloutRunner | None:
     return CodeRunner(Sandbox(), DiskVectorStore(NAMESPACE))
 
 
-def _refuse_other_labels(memory: ExperienceMemory, labelled: Collection[str]) -> None:
-    """Warmup draws among the questions whose rollouts have verdicts; those must be the ones that training may judge."""
-    others = {label.query_id for label in memory.ledger.labels(WARMUP)} - set(labelled)
-    if others:
+def _refuse_unjudged(memory: ExperienceMemory, drawn: Sequence[str]) -> None:
+    """Warmup is to learn from the very questions that training may judge."""
+    if unjudged := memory.ledger.ineligible(drawn):
         raise LabelError(
-            f"warmup learned from {len(others)} questions that training may not judge, e.g. {min(others)!r}: some "
-            "questions have no judged rollout; leave them out, or judge their rollouts (memreward verify)"
+            f"{len(unjudged)} of the {len(drawn)} questions drawn for labels have no judged rollout to warm up on, "
+            f"e.g. {min(unjudged)!r}: leave them out of the questions, or judge their rollouts (memreward verify); no "
+            "label was read yet"
         )
