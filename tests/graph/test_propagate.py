@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from memreward.graph import propagate as module
-from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent, propagate
+from memreward.graph.propagate import ANYWHERE, NEARBY, Kernel, LabelledRollouts, mean_over_equivalent, propagate
 from memreward.types import Features
 
 
@@ -36,12 +36,13 @@ def log_odds(share: float) -> float:
     return float(np.log((share + 0.05) / (1.05 - share)))
 
 
-def test_it_is_the_kernel_s_closed_form() -> None:
+@pytest.mark.parametrize("kernel", [ANYWHERE, NEARBY])
+def test_it_is_the_kernel_s_closed_form(kernel: Kernel) -> None:
     memory_group, label = [0, 0, 0, 1, 2, 2], [1, 0, 2, 1, 0, 0]
     outline, new_outline = unit(6, 0), unit(3, 1)
     memory = LabelledRollouts.of(features_of(memory_group, outline), torch.tensor(label))
     neighbours, cosine = torch.tensor([[2, 0], [1, -1]]), torch.tensor([[0.9, 0.6], [0.8, 0.0]])
-    found = propagate(features_of([0, 0, 1], new_outline), neighbours, cosine, memory)
+    found = propagate(features_of([0, 0, 1], new_outline), neighbours, cosine, memory, kernel)
     for row, query in enumerate([0, 0, 1]):
         around, alike, hits, alike_hits = 0.0, 0.0, 0.0, 0.0
         for slot in range(2):
@@ -49,11 +50,11 @@ def test_it_is_the_kernel_s_closed_form() -> None:
                 if memory_group[j] != int(neighbours[query, slot]) or label[j] == 2:
                     continue
                 weight = np.exp((float(cosine[query, slot]) - 1) / module.QUERY_WIDTH)
-                like = weight * np.exp((float(new_outline[row] @ outline[j]) - 1) / module.OUTLINE_WIDTH)
+                like = weight * np.exp((float(new_outline[row] @ outline[j]) - 1) / kernel.width)
                 around, hits = around + weight, hits + weight * label[j]
                 alike, alike_hits = alike + like, alike_hits + like * label[j]
-        share = (hits + module.SHRINK * 0.5) / (around + module.SHRINK)
-        alike_share = (alike_hits + module.SHRINK * share) / (alike + module.SHRINK)
+        share = (hits + kernel.shrink * 0.5) / (around + kernel.shrink)
+        alike_share = (alike_hits + kernel.shrink * share) / (alike + kernel.shrink)
         expected = [log_odds(share), log_odds(alike_share) - log_odds(share)]
         assert found[row].tolist() == pytest.approx(expected, abs=2e-3)
 
@@ -72,6 +73,19 @@ def test_reasoning_that_was_right_before_is_preferred() -> None:
     like = propagate(new, torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.9]]), memory)[:, 1]
     assert like[0] > 1
     assert like[1] < -1
+
+
+def test_nearby_says_nothing_of_what_is_far_where_anywhere_does() -> None:
+    right, wrong = np.eye(5)[0], np.eye(5)[1]
+    memory = LabelledRollouts.of(features_of([0, 0], np.stack([right, wrong])), torch.tensor([1, 0]))
+    new = features_of([0, 0], np.stack([right, wrong]))
+
+    def said(cosine: float, kernel: Kernel) -> float:
+        return float(propagate(new, torch.tensor([[0]]), torch.tensor([[cosine]]), memory, kernel)[:, 1].abs().max())
+
+    assert said(1.0, NEARBY) > 0.5
+    assert said(0.4, NEARBY) < 0.02
+    assert said(0.4, ANYWHERE) > 0.5
 
 
 def test_unknown_labels_are_not_kept() -> None:

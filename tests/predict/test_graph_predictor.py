@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from memreward.graph.propagate import LabelledRollouts
+from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, choose_correction, crossfit
 from memreward.predict.explain import explain
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.inputs import UNKNOWN
+from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
-from memreward.predict.subset import subset
+from memreward.predict.subset import settled_together, subset
 from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
 
 QUICK = PredictorConfig(hidden=16, epochs=12, folds=3, patience=12)
@@ -125,6 +127,69 @@ def test_new_rollouts_never_reach_memory_or_each_other_s_queries(fitted: Fitted)
         rows = np.flatnonzero(fitted.new.group == query)
         alone = fitted.network_logits(fitted.scorer, subset(fitted.new, rows))
         assert torch.allclose(together[:, rows], alone, atol=1e-5)
+
+
+def test_what_memory_has_no_part_in_is_built_once_for_all_members(
+    synthetic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States are scaled, evidence is standardised and edges are drawn once a batch, to the bit as for each member."""
+    known, new = synthetic(queries=20, seed=0), synthetic(queries=9, seed=1).features
+    generator = np.random.default_rng(0)
+
+    def with_states(features: Features) -> Features:
+        return replace(features, hidden=generator.normal(size=(len(features), 6)).astype(np.float32))
+
+    config = replace(QUICK, read_states=True)
+    model = GraphPredictor(config).fit(with_states(known.features), known.correct)
+    scorer, batch = model.scorer, with_states(new)
+    found = scorer.neighbours(batch)
+    linear, network = [], []
+    for member, states in zip(scorer.members, scorer.memory.states, strict=True):
+        part = scorer.part(batch, member, found)
+        linear.append(member.linear(part.inputs.evidence))
+        with torch.no_grad():
+            network.append(part.forward(member.network, part.label, part.neighbours, list(states))[0])
+    calls = Counter[str]()
+    for name in ("memreward.predict.inputs.unit_rows", "memreward.predict.crossfit.structural_edges"):
+        monkeypatch.setattr(name, counted(calls, name))
+    standardise = EvidenceScaler.apply
+    monkeypatch.setattr(EvidenceScaler, "apply", lambda *given: calls.update(["evidence"]) or standardise(*given))
+    together = scorer.logits(batch, found)
+    assert set(calls.values()) == {1}
+    assert len(calls) == 3
+    assert torch.equal(together[0], torch.stack(linear))
+    assert torch.equal(together[1], torch.stack(network))
+    assert torch.equal(scorer.logits(batch, found, run_networks=False)[0], together[0])
+
+
+def counted(calls: Counter[str], name: str) -> Callable[..., Any]:
+    """The function of this name; `calls` says how often it was called."""
+    module, _, function = name.rpartition(".")
+    inner = getattr(import_module(module), function)
+
+    def counting(*given: Any) -> Any:
+        calls.update([name])
+        return inner(*given)
+
+    return counting
+
+
+def test_a_labelled_query_is_scored_by_the_one_member_that_is_blind_to_it(synthetic: Callable[..., Any]) -> None:
+    """The others learned from its labels: a mean over all members would leak them."""
+    known, new = synthetic(queries=30, seed=0), synthetic(queries=9, seed=1).features
+    model = GraphPredictor(QUICK).fit(known.features, known.correct)
+    model.correction = 1.0
+    scorer, group = model.scorer, torch.from_numpy(known.features.group)
+    linear, network = scorer.logits(known.features)
+    logits = mean_over_equivalent(linear + network, torch.from_numpy(settled_together(known.features)))
+    blind = torch.stack([logits[int(scorer.memory.folds[query]), row] for row, query in enumerate(group.tolist())])
+    assert [member.fold for member in scorer.members] == [0, 1, 2]
+    assert scorer.memory.query_ids == known.features.query_ids
+    value = model.predict(known.features).value
+    np.testing.assert_array_equal(value, model.calibration.apply(blind.numpy()).astype(np.float32))
+    assert np.abs(value - model.calibration.apply(logits.mean(0).numpy())).max() > 0.01
+    unlabelled = replace(new, query_ids=tuple(f"new-{name}" for name in new.query_ids))
+    assert scorer.blind_members(unlabelled).all()
 
 
 def test_order_of_rollouts_does_not_matter(fitted: Fitted) -> None:
@@ -446,3 +511,46 @@ def test_what_explains_a_score_adds_up_to_it(synthetic: Callable[..., Any]) -> N
         why = explain(model, new, row, Score(float(values[row]), 1.0))
         logit = sum(contribution for _, _, contribution in why.evidence) + bias + why.network
         assert model.calibration.apply(logit) == pytest.approx(values[row], abs=1e-5)
+
+
+def kinds(each: int, first: int, misleading: tuple[int, ...], count: int = 12) -> tuple[Features, np.ndarray]:
+    """Questions of kinds; those of one kind are alike, and one of two ways to reason is right in each.
+
+    Most rollouts reason the first way. It is the right one but in the `misleading` kinds.
+    """
+    queries, size = count * each, 6
+    kind = np.repeat(np.arange(count), each)[np.repeat(np.arange(queries), size)]
+    group = np.repeat(np.arange(queries), size)
+    second = np.tile([0, 0, 0, 0, 1, 1], queries)
+    ones = np.ones((len(group), 1), np.float32)
+    return Features(
+        rollout_ids=tuple(f"r{first + i}" for i in range(len(group))),
+        query_ids=tuple(f"q{first + i}" for i in range(queries)),
+        group=group,
+        domain=np.zeros(queries, np.int64),
+        query_vectors=np.eye(count, dtype=np.float32)[np.repeat(np.arange(count), each)],
+        thinking_vectors=ones,
+        answer_vectors=ones,
+        cluster=group * 2 + second,
+        evidence=np.where(second, 1 / 3, 2 / 3).astype(np.float32)[:, None],
+        evidence_names=("agreement_share",),
+        outline_vectors=np.eye(2, dtype=np.float32)[second],
+    ), (second == np.isin(kind, misleading)).astype(np.int8)
+
+
+def test_one_label_of_a_kind_that_misleads_is_taken_at_its_word_with_trust() -> None:
+    """No held-out fold holds a question's like; a weight that is fitted from nothing then learns from unlike ones."""
+    misleading = (2, 5, 8)
+    features, correct = kinds(1, 0, misleading)
+    new, truth = kinds(2, 1000, misleading)
+    wrong_way = np.isin(np.repeat(np.arange(12), 2)[new.group], misleading)
+    apart = {}
+    for trust in (0.0, 3.0):
+        made = GraphPredictor(PredictorConfig(network="none", folds=3, l2=(3.0,), trust=trust))
+        made.fit(features, correct)
+        value = made.predict(new).value
+        apart[trust] = [
+            value[kind & (truth == 1)].mean() - value[kind & (truth == 0)].mean() for kind in (wrong_way, ~wrong_way)
+        ]
+    assert min(apart[3.0]) > 0.3
+    assert min(apart[0.0]) < 0

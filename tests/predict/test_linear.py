@@ -57,3 +57,15 @@ def test_ranking_term_learns_what_orders_a_group_and_not_what_tells_groups_apart
     plain = LinearModel.fit(columns, group, label, l2=1.0, rank_weight=0.0).weight
     ranked = LinearModel.fit(columns, group, label, l2=1.0, rank_weight=20.0).weight
     assert ranked[1] / ranked[0] > plain[1] / plain[0]
+
+
+def test_a_prior_is_what_a_great_penalty_leaves_and_nothing_where_there_is_none() -> None:
+    evidence, group, label = data()
+    prior = torch.tensor([0.0, 2.0, 0.0, -1.0, 0.5])
+    kept = LinearModel.fit(evidence, group, label, l2=1e6, rank_weight=0.5, prior=prior).weight
+    assert kept.numpy() == pytest.approx(prior.numpy(), abs=1e-3)
+    shifted = LinearModel.fit(evidence, group, label, l2=10.0, rank_weight=0.0, prior=prior).weight
+    # In closed form: the gradient of the loss at w equals l2 (prior - w).
+    logits = evidence @ shifted + LinearModel.fit(evidence, group, label, l2=10.0, rank_weight=0.0, prior=prior).bias
+    gradient = evidence.T @ (torch.sigmoid(logits) - label)
+    assert gradient.numpy() == pytest.approx((10.0 * (prior - shifted)).numpy(), abs=2e-3)

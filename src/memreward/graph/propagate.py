@@ -2,11 +2,15 @@
 
 A learned attention needs more labels than a small budget has; a kernel needs none. For rollout i of query q,
 
-    w_ij = exp((cos(q, q_j) - 1) / QUERY_WIDTH) * exp((cos(o_i, o_j) - 1) / OUTLINE_WIDTH)
+    w_ij = exp((cos(q, q_j) - 1) / QUERY_WIDTH) * exp((cos(o_i, o_j) - 1) / width)
 
 over labelled rollouts j (outline o_j, label y_j) of q's k nearest labelled queries. The right share under w says what
 became of like reasoning; the same without the second factor says how hard such questions are for the policy. This is
 label propagation (Zhu and Ghahramani 2002) cut to one step, from memory to new nodes and never back.
+
+Two kernels: `ANYWHERE` hears the nearest labelled queries however far they are, and its columns must be weighed by what
+held-out labels say of them; `NEARBY` says nothing (0) where nothing is near, so that what it says can be taken at its
+word, as the log-odds that it is (`PredictorConfig.trust`).
 """
 
 from __future__ import annotations
@@ -19,12 +23,29 @@ from torch import Tensor
 from memreward.types import Features
 
 QUERY_WIDTH = 0.1
-OUTLINE_WIDTH = 0.1
-"""Kernel widths."""
-SHRINK = 1e-3
-"""Weight of the neighbourhood's right share (and of 1/2 for the neighbourhood itself) beside the labelled rollouts."""
+"""Kernel width of queries."""
 
 COLUMNS = ("memory_right_share", "memory_right_share_of_like_reasoning")
+LIKE_REASONING = -1
+"""Place of the second among the columns of evidence, of which these are the last."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How labels are weighed.
+
+    Attributes:
+        width: Of outlines.
+        shrink: Weight of the neighbourhood's right share (and of 1/2 for the neighbourhood itself) beside the labelled
+            rollouts.
+    """
+
+    width: float
+    shrink: float
+
+
+ANYWHERE = Kernel(width=0.1, shrink=1e-3)
+NEARBY = Kernel(width=0.2, shrink=0.3)
 
 
 @dataclass(frozen=True)
@@ -56,7 +77,13 @@ class LabelledRollouts:
         return self.start.nbytes + self.outline.nbytes + self.right.nbytes
 
 
-def propagate(features: Features, neighbours: Tensor, cosine: Tensor, memory: LabelledRollouts) -> Tensor:
+def propagate(
+    features: Features,
+    neighbours: Tensor,
+    cosine: Tensor,
+    memory: LabelledRollouts,
+    kernel: Kernel = ANYWHERE,
+) -> Tensor:
     """Carry labels from memory to a batch.
 
     Args:
@@ -64,6 +91,7 @@ def propagate(features: Features, neighbours: Tensor, cosine: Tensor, memory: La
         neighbours: (q, k) memory queries, -1 for none.
         cosine: (q, k) their cosines.
         memory: What is labelled.
+        kernel: How labels are weighed.
 
     Returns:
         (n, 2) log-odds, see `COLUMNS`: of the neighbourhood's right share, and by how much the share among rollouts
@@ -75,12 +103,12 @@ def propagate(features: Features, neighbours: Tensor, cosine: Tensor, memory: La
     right = memory.right[other].float()
     weight = ((cosine[group[rollout], slot] - 1) / QUERY_WIDTH).exp()
     likeness = (outline[rollout] * memory.outline[other].float()).sum(1)
-    alike = weight * ((likeness - 1) / OUTLINE_WIDTH).exp()
+    alike = weight * ((likeness - 1) / kernel.width).exp()
 
     def share(weights: Tensor, prior: Tensor | float) -> Tensor:
         total = torch.zeros(len(group)).index_add(0, rollout, weights)
         hits = torch.zeros(len(group)).index_add(0, rollout, weights * right)
-        return (hits + SHRINK * prior) / (total + SHRINK)
+        return (hits + kernel.shrink * prior) / (total + kernel.shrink)
 
     around = share(weight, 0.5)
     return torch.stack([_log_odds(around), _log_odds(share(alike, around)) - _log_odds(around)], 1)

@@ -47,6 +47,9 @@ class PredictorConfig:
         patience: Steps without a better held-out fold before training stops.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
+        trust: Weight at which the labels of like reasoning (`memreward.graph.propagate`) count before any weight is
+            fitted: 1 takes them at their word, 0 fits their weight from nothing. For few labels on questions that
+            resemble each other, where held-out folds seldom hold a question's like, and hence say little of it.
         l2: Ridge penalty of the linear part; of several, its held-out folds choose one.
         abstain_below: Scores with less confidence than this are abstentions.
         least_similarity: A query whose nearest labelled query has a smaller cosine is not spoken for by memory: its
@@ -75,6 +78,7 @@ class PredictorConfig:
     patience: int = 20
     learning_rate: float = 2e-3
     weight_decay: float = 5e-2
+    trust: float = 0.0
     l2: tuple[float, ...] = (30.0,)
     abstain_below: float = 0.0
     least_similarity: float = -1.0
@@ -99,6 +103,8 @@ class PredictorConfig:
             )
         if not self.l2 or min(self.l2) <= 0:
             raise ConfigurationError(f"l2={self.l2}: give at least one penalty above 0")
+        if not self.trust >= 0:
+            raise ConfigurationError(f"trust={self.trust} must be at least 0")
         if not 0 < self.mask_share <= 1:
             raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1]")
 

@@ -18,7 +18,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from memreward.graph import schema
 from memreward.graph.build import similarity_edges, structural_edges
 from memreward.graph.neighbours import NeighbourIndex
-from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent, propagate
+from memreward.graph.propagate import (
+    ANYWHERE,
+    LIKE_REASONING,
+    NEARBY,
+    LabelledRollouts,
+    mean_over_equivalent,
+    propagate,
+)
 from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
 from memreward.predict.folds import assign_folds, check_classes
@@ -38,6 +45,24 @@ EVALUATE_EVERY = 4
 
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What some queries are without memory, hence the same for every member.
+
+    Attributes:
+        inputs, edges: Tensors of the rollouts, and their structural edges.
+    """
+
+    inputs: Inputs
+    edges: dict[Relation, Tensor]
+
+    @classmethod
+    def of(cls, features: Features, scaler: EvidenceScaler, config: PredictorConfig, *, edges: bool = True) -> Alone:
+        """Build it; without `edges` no network can be run."""
+        inputs = Inputs.of(features, scaler, read_states=config.read_states)
+        return cls(inputs, structural_edges(features, config.graph) if edges else {})
 
 
 @dataclass(frozen=True)
@@ -66,21 +91,20 @@ class Part:
         memory: LabelledRollouts,
         scaler: EvidenceScaler,
         config: PredictorConfig,
-        edges: dict[Relation, Tensor] | None = None,
+        alone: Alone | None = None,
     ) -> Part:
         """Join rollouts with what they hear from memory.
 
-        `found` are (q, c) neighbours and cosines, nearest first; `edges` the structural ones, where they are known.
+        `found` are (q, c) neighbours and cosines, nearest first; `alone` what they are without it, where that is known.
         """
         neighbours, cosine = found
         near = neighbours[:, : config.graph.neighbours]
         propagated = torch.zeros(len(label), 0)
         if config.listens_to_labels:
-            propagated = propagate(features, near, cosine[:, : config.graph.neighbours], memory)
-        inputs = Inputs.of(features, scaler, propagated, read_states=config.read_states)
-        if edges is None:
-            edges = structural_edges(features, config.graph)
-        return cls(features, inputs, edges, label, neighbours, cosine)
+            kernel = NEARBY if config.trust else ANYWHERE
+            propagated = propagate(features, near, cosine[:, : config.graph.neighbours], memory, kernel)
+        alone = alone or Alone.of(features, scaler, config)
+        return cls(features, alone.inputs.hearing(propagated), alone.edges, label, neighbours, cosine)
 
     def forward(
         self, network: RewardNetwork, label: Tensor, neighbours: Tensor, memory: list[Tensor] | None
@@ -218,8 +242,13 @@ def _fit_one(part: Part, l2: float, config: PredictorConfig) -> LinearModel:
     penalty = torch.ones(inputs.evidence.shape[1])
     if MAJORITY in part.features.evidence_names:
         penalty[part.features.evidence_names.index(MAJORITY)] = MAJORITY_PENALTY
+    prior = torch.zeros_like(penalty)
+    if config.trust and config.listens_to_labels:
+        prior[LIKE_REASONING] = config.trust
     weight = config.rank_weight
-    return LinearModel.fit(inputs.evidence, inputs.group, part.label, l2=l2, rank_weight=weight, penalty=penalty)
+    return LinearModel.fit(
+        inputs.evidence, inputs.group, part.label, l2=l2, rank_weight=weight, penalty=penalty, prior=prior
+    )
 
 
 def _constant(split: _Split, config: PredictorConfig) -> LinearModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -69,7 +69,7 @@ class Inputs:
         thinking_vectors: (n, t), those of the outline appended where there are any, and where they are asked for a
             reader's states, scaled to length one.
         answer_vectors: (n, d).
-        evidence: (n, e) standardised, with what was propagated from memory's labels appended.
+        evidence: (n, e) standardised, with what was propagated from memory's labels appended by `hearing`.
         group: (n,) index of each rollout's query.
     """
 
@@ -80,8 +80,8 @@ class Inputs:
     group: Tensor
 
     @classmethod
-    def of(cls, features: Features, scaler: EvidenceScaler, propagated: Tensor, *, read_states: bool) -> Self:
-        """Join the parts of `features` that nodes are made of; `propagated` is (n, c) with any c."""
+    def of(cls, features: Features, scaler: EvidenceScaler, *, read_states: bool) -> Self:
+        """Join the parts of `features` that nodes are made of, without memory."""
         thinking = _thinking_blocks(features, read_states)
         if read_states and features.hidden is not None:
             thinking[-1] = unit_rows(thinking[-1])  # as long as vectors of text
@@ -89,9 +89,13 @@ class Inputs:
             torch.from_numpy(features.query_vectors),
             torch.from_numpy(np.concatenate(thinking, axis=1)),
             torch.from_numpy(features.answer_vectors),
-            torch.cat([scaler.apply(features.evidence), propagated], 1),
+            scaler.apply(features.evidence),
             torch.from_numpy(features.group),
         )
+
+    def hearing(self, propagated: Tensor) -> Self:
+        """Return these inputs with (n, c) columns, any c, that came from memory's labels."""
+        return replace(self, evidence=torch.cat([self.evidence, propagated], 1))
 
 
 def _thinking_blocks(features: Features, read_states: bool) -> list[FloatArray]:

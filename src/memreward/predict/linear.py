@@ -35,7 +35,7 @@ def reward_loss(logits: Tensor, label: Tensor, known: Tensor, pairs: Tensor, ran
 
 
 class LinearModel:
-    """A convex model: w minimises `reward_loss` + l2 sum_j penalty_j w_j^2 / (2 n); the intercept is free.
+    """A convex model: w minimises `reward_loss` + l2 sum_j penalty_j (w_j - prior_j)^2 / (2 n); the intercept is free.
 
     Attributes:
         weight: (e,).
@@ -55,14 +55,17 @@ class LinearModel:
         l2: float,
         rank_weight: float,
         penalty: Tensor | None = None,
+        prior: Tensor | None = None,
     ) -> LinearModel:
         """Fit on (n, e) standardised evidence and (n,) labels, 1 right, 0 wrong, others unknown.
 
         `penalty` (e,) scales the ridge penalty by column; a column with 0 is what the model falls back to as l2 grows.
+        `prior` (e,) is what the penalty draws the weights to; None is 0.
         """
         known = (label == 0) | (label == 1)
         pairs = ranking_pairs(group, label)
-        weight = torch.zeros(evidence.shape[1], dtype=torch.float64, requires_grad=True)
+        expected = torch.zeros(evidence.shape[1]) if prior is None else prior
+        weight = expected.double().clone().requires_grad_()
         bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
         columns = evidence.double()
         scale = torch.ones(evidence.shape[1]) if penalty is None else penalty
@@ -71,7 +74,7 @@ class LinearModel:
         def closure() -> Tensor:
             optimizer.zero_grad()
             loss = reward_loss(columns @ weight + bias, label, known, pairs, rank_weight)
-            loss = loss + l2 * (scale * weight.square()).sum() / (2 * known.sum())
+            loss = loss + l2 * (scale * (weight - expected).square()).sum() / (2 * known.sum())
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memreward.graph.build import structural_edges
 from memreward.graph.lance_index import neighbour_index
 from memreward.graph.propagate import LabelledRollouts
-from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
-from memreward.predict.crossfit import CrossFit, Member, Part
+from memreward.predict.crossfit import Alone, CrossFit, Member, Part
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.types import Features
 
@@ -69,10 +67,10 @@ class Scorer:
         vectors, labelled = torch.from_numpy(features.query_vectors), LabelledRollouts.of(features, label)
         own = torch.arange(len(features.query_ids))
         rows, cosine = neighbour_index(vectors, fit.folds, config.folds).search(vectors, config.graph.neighbours, own)
-        states = []
+        alone, states = Alone.of(features, fit.scaler, config), []
         for member in fit.members:
             found = (rows[member.fold], cosine[member.fold])
-            part = Part.of(features, label, found, labelled, fit.scaler, config)
+            part = Part.of(features, label, found, labelled, fit.scaler, config, alone)
             with torch.no_grad():
                 _, kept = part.forward(member.network, label, part.neighbours, None)
             outside = (fit.folds != member.fold).unsqueeze(1)
@@ -110,11 +108,10 @@ class Scorer:
             (K, n) logits of the linear parts and (K, n) outputs of the networks.
         """
         known = found or self.neighbours(features)
-        # Memory's part differs by member, the batch's own edges do not.
-        edges = structural_edges(features, self.config.graph) if run_networks else {}
+        alone = Alone.of(features, self.scaler, self.config, edges=run_networks)
         linear, network = [], []
         for member, states in zip(self.members, self.memory.states, strict=True):
-            part = self.part(features, member, known, edges)
+            part = self.part(features, member, known, alone)
             linear.append(member.linear(part.inputs.evidence))
             if not run_networks:
                 network.append(torch.zeros_like(linear[-1]))
@@ -128,12 +125,12 @@ class Scorer:
         features: Features,
         member: Member,
         found: tuple[Tensor, Tensor],
-        edges: dict[Relation, Tensor] | None = None,
+        alone: Alone | None = None,
     ) -> Part:
         """Join new rollouts with what `member` hears from memory; `found` is the result of `neighbours`."""
         near = (found[0][member.fold], found[1][member.fold])
         unknown = torch.full((len(features),), UNKNOWN)
-        return Part.of(features, unknown, near, self.memory.labelled, self.scaler, self.config, edges)
+        return Part.of(features, unknown, near, self.memory.labelled, self.scaler, self.config, alone)
 
     def blind_members(self, features: Features) -> Tensor:
         """(K, n) which members may score which rollouts: all, or only the blind one where the query is labelled."""
