@@ -80,7 +80,9 @@ def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
     assert "training/labels.png" in links
     assert all((page.parent / link).exists() for link in links)
     assert "70% labelled: accuracy, mean of the domains" in text
-    assert (tmp_path / "run" / "experiment.html").exists()
+    assert "grpo.learning_rate = 0.0002\n" in text
+    assert "    choose = random\n    seeds = 2\n" in text
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"training.json", "training.html"}
 
 
 def test_an_arm_that_is_unknown_is_refused(asked, tmp_path):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from memreward.parsing import cluster_answers
+from memreward.predict.metrics import roc_auc
 from memreward.testbed.config import PolicyConfig, StartConfig
 from memreward.testbed.measure import accuracy, mean_by_domain
 from memreward.testbed.policy import build_tokenizer, load_policy, save_policy, teach
@@ -53,23 +56,54 @@ def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) ->
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
     make_start(START, tmp_path / "s", silent)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
+    other = replace(START, policy=replace(TINY, steps=7))
     with pytest.raises(ConfigurationError, match=r"policy\.steps=6, not 7"):
-        make_start(replace(START, policy=replace(TINY, steps=7)), tmp_path / "s", silent)
+        make_start(other, tmp_path / "s", silent)
+
+
+def test_a_starting_point_that_was_left_half_made_is_not_finished_with_other_settings(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(stage: str, done: int, of: int) -> None:
+        if stage.startswith("sampling"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        make_start(START, tmp_path, kill)
+    with pytest.raises(ConfigurationError, match=r"seed=0, not 1"):
+        make_start(replace(START, seed=1), tmp_path, silent)
+    taught = (tmp_path / "policy" / "model.safetensors").stat().st_mtime_ns
+    start = make_start(START, tmp_path, silent)
+    assert (tmp_path / "policy" / "model.safetensors").stat().st_mtime_ns == taught
+    assert len(start.groups(EXPERIENCE)) == 12
 
 
 def test_the_shipped_starting_point_is_that_of_the_defaults() -> None:
     start = make_start(StartConfig(), SHIPPED, silent)
     split = draw_split(0, train=96, test=240, foreign=120)
-    for part, drawn in ((EXPERIENCE, split.train), (TEST, split.test), (FOREIGN, split.foreign)):
-        assert [(g.query, g.truth.reference) for g in start.groups(part)] == [
-            (g.query, g.truth.reference) for g in drawn
-        ]
+    parts = ((EXPERIENCE, split.train, 96), (TEST, split.test, 235), (FOREIGN, split.foreign, 120))
+    for part, drawn, count in parts:
+        shipped = [(g.query, g.truth.reference) for g in start.groups(part)]
+        # Five that asked what a training question asks were taken out; they are drawn otherwise now.
+        assert len(shipped) == count
+        assert shipped == [pair for g in drawn if (pair := (g.query, g.truth.reference)) in shipped]
     groups = start.groups(EXPERIENCE)
     rates = accuracy(groups)
     assert 0.35 < sum(rates.values()) / len(rates) < 0.55
+    votes = [_votes(group) for group in groups]
+    right = [c is True for group in groups for c in group.truth.correct]
+    assert 0.80 < roc_auc(np.concatenate(votes), np.array(right, np.int8)) < 0.95
+    wrong = [group.truth.correct[int(np.argmax(vote))] is not True for group, vote in zip(groups, votes, strict=True)]
+    assert sum(wrong) / len(wrong) >= 0.1
     model, tokenizer = load_policy(start.policy)
     assert 8e5 < model.num_parameters() < 1.2e6
     assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
+
+
+def _votes(group: Group) -> list[float]:
+    members = cluster_answers([rollout.answer for rollout in group.rollouts], group.query.domain)
+    return [members.count(member) / len(members) if member >= 0 else 0.0 for member in members]
 
 
 def test_accuracy_counts_what_cannot_be_told_as_not_right() -> None:

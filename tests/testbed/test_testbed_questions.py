@@ -10,8 +10,8 @@ import pytest
 
 from memreward.parsing import parse_rollout
 from memreward.testbed.policy import build_tokenizer, prompt_of
-from memreward.testbed.questions import KINDS, Kind, demonstrations, draw_split
-from memreward.types import Claim, Query
+from memreward.testbed.questions import KINDS, Kind, asked, demonstrations, draw_split
+from memreward.types import Claim, ConfigurationError, Query
 from memreward.verify import Verifiers
 
 DRAWS = 6
@@ -50,6 +50,23 @@ def test_parts_are_disjoint_spread_over_kinds_and_repeatable() -> None:
     assert {group.provenance["kind"] for group in split.foreign} == foreign
     assert draw_split(3, train=24, test=48, foreign=9) == split
     assert draw_split(4, train=24, test=48, foreign=9).texts != split.texts
+
+
+def test_no_held_out_question_is_a_training_question_with_its_options_in_another_order() -> None:
+    drawn_again = 0
+    for seed in range(4):
+        split = draw_split(seed, train=96, test=240, foreign=120)
+        trained_on = {asked(group.query.text) for group in split.train}
+        assert not trained_on & {asked(group.query.text) for group in split.test}
+        assert len(split.texts) == 96 + 240 + 120
+        alone = draw_split(seed, train=1, test=240, foreign=1)
+        drawn_again += sum(asked(group.query.text) in trained_on for group in alone.test)
+    assert drawn_again > 0
+
+
+def test_more_questions_than_a_kind_has_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'precedence' run out"):
+        draw_split(0, train=12, test=6200, foreign=3)
 
 
 def test_demonstrations_avoid_questions_and_follow_the_wrong_rule_as_often_as_said() -> None:

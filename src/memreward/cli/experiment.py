@@ -87,13 +87,15 @@ def experiment(
 
 def _written(result: TrainingResult, out: Path, *, page: bool, markdown: Path | None) -> list[Path]:
     """Write the result in every form that was asked for; return where."""
-    written = [out / "experiment.json"]
+    # Experiments that share a folder of trainings keep a result each.
+    name = "experiment" if markdown is None else markdown.stem
+    written = [out / f"{name}.json"]
     result.save(written[0])
     links: dict[float | None, str] = {}
     if page:
         from memreward.experiments.training.pictures import picture_links, write_page, write_pictures
 
-        written.append(out / "experiment.html")
+        written.append(out / f"{name}.html")
         write_page(result, written[-1])
         beside = out if markdown is None else markdown.with_suffix("")
         written += write_pictures(result, beside)

@@ -11,17 +11,18 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from memreward.types import Domain, Group, Query, Truth
+from memreward.types import ConfigurationError, Domain, Group, Query, Truth
 
 SLIPS = 0.4
 """Share of demonstrations with one character of the working or the answer changed at random."""
 
 _LETTERS = "ABCD"
 _NAMES = "abcdkmnpqxyz"
+_TRIES = 10_000
 
 
 class Exercise(NamedTuple):
@@ -267,7 +268,10 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Split:
-    """Questions for training, held-out ones of the same kinds, and ones of other kinds; disjoint in text."""
+    """Questions for training, held-out ones of the same kinds, and ones of other kinds.
+
+    Nothing that is asked in one part is asked in another, be it with the options in another order.
+    """
 
     train: tuple[Group, ...]
     test: tuple[Group, ...]
@@ -287,28 +291,49 @@ def draw_split(seed: int, *, train: int, test: int, foreign: int) -> Split:
         train: Questions to train on.
         test: Held-out questions of the same kinds.
         foreign: Questions of the foreign kinds.
+
+    Raises:
+        ConfigurationError: a kind has not so many questions.
     """
-    used: set[str] = set()
-    native = [kind for kind in KINDS if not kind.foreign]
+    native, others = ([kind for kind in KINDS if kind.foreign is foreign_kind] for foreign_kind in (False, True))
+    to_train = tuple(_questions(native, train, f"{seed} train", frozenset()))
+    seen = frozenset(asked(group.query.text) for group in to_train)
     return Split(
-        tuple(_questions(native, train, f"{seed} train", used)),
-        tuple(_questions(native, test, f"{seed} test", used)),
-        tuple(_questions([kind for kind in KINDS if kind.foreign], foreign, f"{seed} foreign", used)),
+        to_train,
+        tuple(_questions(native, test, f"{seed} test", seen)),
+        tuple(_questions(others, foreign, f"{seed} foreign", frozenset())),
     )
 
 
-def _questions(kinds: Sequence[Kind], size: int, seed: str, used: set[str]) -> Iterator[Group]:
-    rng = random.Random(seed)
+def asked(text: str) -> str:
+    """Return a question without its options."""
+    return text.split("\n(", 1)[0]
+
+
+def _questions(kinds: Sequence[Kind], size: int, seed: str, seen: frozenset[str]) -> Iterator[Group]:
+    """Draw questions whose texts differ; none asks what is in `seen`."""
+    rng, used = random.Random(seed), set[str]()
     for index in range(size):
         kind = kinds[index % len(kinds)]
-        exercise = kind.make(rng)
-        while exercise.text in used:
-            exercise = kind.make(rng)
+        exercise = _draw(kind, rng, used, frozenset())
+        if asked(exercise.text) in seen:
+            # From a stream of its own, so that one question more or less to train on leaves the others as they are.
+            exercise = _draw(kind, random.Random(f"{seed} {index}"), used, seen)
         used.add(exercise.text)
         identity = f"{kind.name}-{seed.replace(' ', '-')}-{index}"
         # One data set a domain: whoever draws labels does not know which kinds there are.
         query = Query(identity, exercise.text, kind.domain, f"testbed-{kind.domain}")
         yield Group(query, (), Truth(exercise.reference), {"kind": kind.name})
+
+
+def _draw(kind: Kind, rng: random.Random, used: Collection[str], seen: Collection[str]) -> Exercise:
+    for _ in range(_TRIES):
+        exercise = kind.make(rng)
+        if exercise.text not in used and asked(exercise.text) not in seen:
+            return exercise
+    raise ConfigurationError(
+        f"questions of kind {kind.name!r} run out after {len(used)} of all kinds: ask for fewer to train on or test with"
+    )
 
 
 def demonstrations(size: int, seed: int, avoid: frozenset[str]) -> Iterator[tuple[str, str]]:

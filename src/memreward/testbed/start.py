@@ -60,30 +60,39 @@ def make_start(config: StartConfig, folder: Path, progress: Progress) -> Start:
 
     Raises:
         ConfigurationError: the folder holds one that was made with other settings.
-        StoreError: the folder cannot be written.
+        StoreError: the folder cannot be written, or its record not read.
     """
-    record, asked = folder / _RECORD, json.loads(json.dumps(asdict(config)))
-    if record.exists():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        if found != asked:
+    record, begun = folder / _RECORD, folder / f"{_RECORD}.partial"
+    asked = json.loads(json.dumps(asdict(config)))
+    for path in (record, begun):
+        if path.exists() and (found := _recorded(path)) != asked:
             raise ConfigurationError(
                 f"{folder} holds a starting point that was made with {_difference(found, asked)}: name another folder"
             )
+    if record.exists():
         return Start(folder)
     split = draw_split(config.seed, train=config.train, test=config.test, foreign=config.foreign)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        begun.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
         model, tokenizer = _taught(config, folder / POLICY, split, progress)
         progress("sampling from the starting policy", 0, 1)
         sampling = SamplingConfig(POLICY, config.rollouts, 1.0, 1.0, LONGEST, config.seed)
         sampled = Verifiers().judge(sample_groups(model, tokenizer, split.train, sampling))
         for name, groups in ((EXPERIENCE, sampled), (TEST, split.test), (FOREIGN, split.foreign)):
             write_groups(folder / name, groups)
-        record.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+        begun.replace(record)
     except OSError as error:
         raise StoreError(f"cannot write the starting point to {folder}: {error}; free space") from error
     progress("sampling from the starting policy", 1, 1)
     return Start(folder)
+
+
+def _recorded(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path} cannot be read ({error}): delete its folder, and all is made again") from error
 
 
 def _taught(config: StartConfig, folder: Path, split: Split, progress: Progress) -> tuple[Any, Any]:

@@ -13,6 +13,9 @@ from memreward.types import ConfigurationError
 
 PAPER = "paper"
 """Preset of the paper."""
+NO_DEBIASING = "no-debiasing"
+SENTENCE_MODEL = "all-MiniLM-L6-v2"
+"""What the paper reads texts with (method.md, section 2)."""
 Rule = Literal["nothing", "majority", "format", "random"]
 
 
@@ -27,6 +30,7 @@ class Arm:
         only_labelled: Train on the labelled questions alone.
         rule: What rewards unlabelled questions in place of a predictor; "" is the predictor.
         preset: Preset of the predictor.
+        encoder: Name of the encoder that its predictor reads with in an experiment; "" is the experiment's.
         without: Its ablation; "" is none.
         frozen: Leave memory and predictor as warmup made them.
         gated: Give flat groups no advantage.
@@ -39,16 +43,15 @@ class Arm:
     only_labelled: bool = False
     rule: Rule | Literal[""] = ""
     preset: str = "default"
+    encoder: str = ""
     without: str = ""
     frozen: bool = False
     gated: bool = True
     debiased: bool = False
 
     def budget(self, labels: float) -> Budget:
-        """Return what the arm may label, given the experiment's budget: a share up to 1, or a number of queries."""
-        if self.labels == "all":
-            return Budget(queries=1.0)
-        return Budget(queries=labels if labels <= 1 else int(labels))
+        """Return what the arm may label, given the experiment's budget; see `Budget.of`."""
+        return Budget.of(1.0 if self.labels == "all" else labels)
 
     def predictor_config(self, default: PredictorConfig) -> PredictorConfig:
         """Return the predictor's settings; `default` is that of the preset "default"."""
@@ -61,6 +64,14 @@ class Arm:
 
 
 _OURS = Arm("memreward", "ground truth where labelled, our prediction elsewhere", debiased=True)
+_PAPER = Arm(
+    "paper",
+    "the paper's network, sentence model, threshold and frozen memory",
+    preset=PAPER,
+    encoder=SENTENCE_MODEL,
+    frozen=True,
+    gated=False,
+)
 
 ARMS = {
     arm.name: arm
@@ -68,15 +79,16 @@ ARMS = {
         Arm("oracle", "ground truth for all questions", labels="all", rule="nothing"),
         Arm("labelled", "training on the labelled share alone (R1-p)", only_labelled=True, rule="nothing"),
         _OURS,
-        Arm("paper", "the paper's network, threshold and frozen memory", preset=PAPER, frozen=True, gated=False),
+        _PAPER,
+        replace(_PAPER, name="paper-ngrams", says="the paper's, reading with the encoder of ours", encoder=""),
         Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", rule="majority"),
         Arm("majority", "the group's majority", labels="none", rule="majority"),
         Arm("random", "chance", labels="none", rule="random"),
         Arm("format", "whether an answer can be read", labels="none", rule="format"),
         replace(_OURS, name="no-graph", says="ours without the graph", without="no_graph"),
-        replace(_OURS, name="no-growth", says="ours with the memory of warmup", frozen=True),
+        replace(_OURS, name="no-growth", says="ours with memory, calibration and network of warmup", frozen=True),
         replace(_OURS, name="no-gate", says="ours without the gate for flat groups", gated=False),
-        replace(_OURS, name="no-debiasing", says="ours with rewards as they are predicted", debiased=False),
+        replace(_OURS, name=NO_DEBIASING, says="ours with rewards as they are predicted", debiased=False),
     )
 }
 """By name."""

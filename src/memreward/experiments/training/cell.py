@@ -19,6 +19,7 @@ from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.metrics import evaluate_predictions
+from memreward.reward.truth import SPENT
 from memreward.testbed import start as testbed
 from memreward.testbed.config import LONGEST
 from memreward.testbed.measure import accuracy, mean_by_domain, sample_groups
@@ -41,7 +42,7 @@ START = "start"
 """In place of an arm: the policy before training."""
 _PARTS = {TEST: testbed.TEST, FOREIGN: testbed.FOREIGN}
 _OUTCOME = "outcome.json"
-_LOGGED = ("truth", "predicted", "abstained", "seconds", "threshold", "lambda", "gap", "alarm")
+_LOGGED = ("truth", "predicted", "abstained", "seconds", "threshold", "lambda", "gap", "alarm", *SPENT)
 _RATES = ("tpr", "fpr", "j")
 
 
@@ -57,7 +58,7 @@ class Cell:
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
         predictor: Of arms that have one and no preset of their own.
-        encoder: Name of the encoder.
+        encoder: Name of the encoder, by which labels are chosen; predictors read with it where the arm names no other.
         answers: Answers sampled for each held-out question.
         measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
     """
@@ -105,7 +106,7 @@ def _measured_start(cell: Cell) -> Outcome:
 
 def _trained(cell: Cell, folder: Path) -> Outcome:
     started = time.monotonic()
-    start, measure = Start(cell.start), _Measure(cell)
+    start, measure, arm = Start(cell.start), _Measure(cell), arm_named(cell.arm, cell.choose)
     config = TrainConfig(
         model=str(start.policy),
         output=str(folder),
@@ -115,9 +116,9 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         arm=cell.arm,
         encoder=cell.encoder,
         predictor=cell.predictor,
-        grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
+        grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, cell.encoder, _silent)
+    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, choose_by=cell.encoder)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -132,7 +133,6 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
     curve.append({"step": cell.grpo.steps, **measure.by_domain(final)})
     references = {group.query.id: group.truth.reference or "" for group in start.groups(testbed.EXPERIENCE)}
     steps = _joined(history(folder), rewarded.judged(references, measure.verifiers))
-    arm = arm_named(cell.arm, cell.choose)
     labels = {"all": 1.0, "share": cell.labels, "none": 0.0}[arm.labels]
     ledger = prepared.memory.ledger.totals()
     return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
@@ -175,32 +175,35 @@ class _Rewarded:
     """Keeps what was rewarded, to hold it against ground truth after training."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[Sequence[Rollout], Sequence[float | None]]] = []
+        self.steps: list[_Step] = []
 
-    def see(self, rollouts: Sequence[Rollout], rewards: Sequence[float | None]) -> None:
-        self.steps.append((rollouts, rewards))
+    def see(self, rollouts: Sequence[Rollout], rewards: Sequence[float | None], stated: Sequence[float | None]) -> None:
+        self.steps.append(_Step(rollouts, rewards, stated))
 
     def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> list[dict[str, float]]:
-        return [self._figures(rollouts, rewards, references, verifiers) for rollouts, rewards in self.steps]
+        return [step.judged(references, verifiers) for step in self.steps]
 
-    def _figures(
-        self,
-        rollouts: Sequence[Rollout],
-        rewards: Sequence[float | None],
-        references: Mapping[str, str],
-        verifiers: Verifiers,
-    ) -> dict[str, float]:
-        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in rollouts])
+
+@dataclass(frozen=True)
+class _Step:
+    """Rollouts of one step, what they were paid, and what that was before debiasing, which says right or wrong."""
+
+    rollouts: Sequence[Rollout]
+    rewards: Sequence[float | None]
+    stated: Sequence[float | None]
+
+    def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> dict[str, float]:
+        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in self.rollouts])
         correct = np.array([verdict.correct is True for verdict in verdicts], np.int8)
-        values = np.array([np.nan if reward is None else reward for reward in rewards])
-        group = np.unique([rollout.query.id for rollout in rollouts], return_inverse=True)[1]
-        found = evaluate_predictions(values, correct, group, gate=0.0).to_dict()
-        # Debiased advantages are no statements about right and wrong.
-        stated = np.nanmin(values, initial=0.0) >= 0 and np.nanmax(values, initial=1.0) <= 1
+        group = np.unique([rollout.query.id for rollout in self.rollouts], return_inverse=True)[1]
+        paid, stated = (
+            evaluate_predictions(np.array(values, np.float64), correct, group, gate=0.0).to_dict()
+            for values in (self.rewards, self.stated)
+        )
         return {
-            "reward_accuracy": found["accuracy"] if stated else float("nan"),
-            "group_auc": found["group_auc"],
-            "advantage_cosine": found["advantage_cosine"],
+            "reward_accuracy": stated["accuracy"],
+            "group_auc": paid["group_auc"],
+            "advantage_cosine": paid["advantage_cosine"],
         }
 
 
@@ -222,9 +225,15 @@ def _silent(*_: object) -> None:
 def describe(cell: Cell) -> str:
     """Return what decides the outcome as JSON: the settings, those of the arm, and what the starting point holds.
 
-    Code is not among it. Whoever changes what an arm does begins a new output folder.
+    Code is not among it. Whoever changes what an arm does begins a new output folder. What is false, zero or empty is
+    left out, so that a setting that is new, and off, leaves what was trained before valid.
     """
     arm = {} if cell.arm == START else asdict(arm_named(cell.arm, cell.choose)) | {"says": ""}
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
     decides = {**settings, "grpo": asdict(cell.grpo), "predictor": cell.predictor.to_dict(), "arm": arm}
-    return json.dumps({**decides, "start": Start(cell.start).fingerprint()})
+    return json.dumps(_said({**decides, "start": Start(cell.start).fingerprint()}))
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    each = {name: _said(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
+    return {name: value for name, value in each.items() if value}

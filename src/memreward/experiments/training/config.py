@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from memreward.features.choosing import ChoiceRule
 from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import LONGEST, StartConfig
-from memreward.training.arms import ARMS, arm_named
+from memreward.training.arms import ARMS, NO_DEBIASING, arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
@@ -28,7 +28,8 @@ class ExperimentConfig:
     """What is compared.
 
     Attributes:
-        arms: Names of arms (`memreward.training.arms`).
+        arms: Names of arms (`memreward.training.arms`). Where labels are chosen, no-debiasing would be memreward again,
+            and is left out.
         labels: Shares of the training questions that are labelled.
         choose: How these are chosen: drawn at random, contested ones, or contested ones that are unlike each other.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
@@ -55,7 +56,7 @@ class ExperimentConfig:
     measure_every: int = 10
     start: StartConfig = field(default_factory=StartConfig)
     grpo: GrpoSettings = TESTBED
-    predictor: PredictorConfig = field(default_factory=lambda: PredictorConfig(l2=(3.0,)))
+    predictor: PredictorConfig = field(default_factory=lambda: PredictorConfig(l2=(3.0,), trust=3.0))
 
     def __post_init__(self) -> None:
         for name in self.arms:
@@ -64,3 +65,8 @@ class ExperimentConfig:
             raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
         if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:
             raise ConfigurationError("seeds and answers must be at least 1, workers and measure_every at least 0")
+
+    @property
+    def different_arms(self) -> tuple[str, ...]:
+        """The arms, without those that train as another one does."""
+        return tuple(name for name in self.arms if self.choose == "random" or name != NO_DEBIASING)

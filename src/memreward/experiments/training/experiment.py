@@ -60,7 +60,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
     for seed in range(config.seeds):
         yield _cell(config, start, START, 0.0, seed)
         for number, share in enumerate(config.labels):
-            for name in config.arms:
+            for name in config.different_arms:
                 # Arms that read all labels or none are the same at every share.
                 if ARMS[name].labels == "share" or number == 0:
                     yield _cell(config, start, name, share if ARMS[name].labels == "share" else 0.0, seed)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
-from memreward.experiments.tables import Figure, share_text
+from memreward.experiments.tables import Figure, flat, share_text
 from memreward.experiments.training.outcome import TEST
 from memreward.experiments.training.results import (
     LABELLED,
+    LEDGER_HEADINGS,
     MEAN,
     METHOD,
     ORACLE,
@@ -29,7 +30,8 @@ from memreward.experiments.training.results import (
     TrainingResult,
 )
 
-_SHOWN_REWARDS = ("group_auc", "advantage_cosine", "reward_accuracy", "j")
+_SHOWN_REWARDS = ("group_auc", "advantage_cosine", "reward_accuracy", "abstained", "tpr", "fpr", "j", "judgements")
+_HEADINGS = {**REWARD_HEADINGS, **LEDGER_HEADINGS}
 _LEAST_GAP, _MOST_GAP = -0.75, 1.75
 """Ends of the axis of gaps closed; what lies beyond is drawn as an arrow."""
 _SMOOTHED_OVER = 15
@@ -83,6 +85,7 @@ _LOOKS = {
     ORACLE: _Look("", marker="^", width=2.0),
     LABELLED: _Look("", _DASHED, "v", 2.0),
     "paper": _Look("#0072B2", marker="s"),
+    "paper-ngrams": _Look("#0072B2", _DOTTED, "s"),
     "majority+labels": _Look("#009E73", marker="D"),
     "majority": _Look("#56B4E9", marker="P"),
     "format": _Look("#CC79A7", marker="X"),
@@ -157,7 +160,7 @@ def write_page(result: TrainingResult, path: str | Path, *, title: str = "Traini
         title,
         _summary(result),
         sections,
-        {"intervals": METHOD, **_flat(result.config), **versions},
+        {"intervals": METHOD, **flat(result.config), **versions},
         contents="Label shares",
     )
     Path(path).write_text(page, encoding="utf-8")
@@ -185,13 +188,6 @@ def _section(result: TrainingResult, labels: float, drawn: Sequence[Drawing]) ->
 
 def _shown(drawing: Drawing) -> str:
     return html_picture(drawing.draw, drawing.size, drawing.caption)
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
-    return found
 
 
 Part = tuple[str, str, tuple[float, float], Draw]
@@ -227,8 +223,11 @@ def _of_share(result: TrainingResult, labels: float) -> list[Part]:
         found.append(("ablations", caption, (13.5, 4.6), partial(_draw_ablations, kept, ablations, start)))
     predicting = [row for row in rows if row.rewarding and row.arm not in _ENDS]
     if predicting:
-        caption = f"{said}: the rewards against ground truth over training, running mean, mean of the seeds."
-        found.append(("reward", caption, (13.5, 7.2), partial(_draw_rewards, predicting)))
+        caption = (
+            f"{said}: the rewards over training, mean of the seeds: against ground truth, as the labelled questions "
+            "show it live, and what the ledger has counted so far. Running means, but for the ledger."
+        )
+        found.append(("reward", caption, (17.5, 7.2), partial(_draw_rewards, predicting)))
     return found
 
 
@@ -283,17 +282,19 @@ def _draw_ablations(rows: Sequence[ArmRow], ablations: Sequence[ArmRow], start: 
 
 
 def _draw_rewards(rows: Sequence[ArmRow], figure: Any, theme: Theme) -> None:
-    panels = figure.subplots(2, 2, sharex=True)
+    panels = figure.subplots(2, 4, sharex=True)
     for axes, name in zip(panels.flat, _SHOWN_REWARDS, strict=True):
         for row in rows:
             curve = row.rewarding.get(name)
             if curve is not None:
-                axes.plot(curve.steps, _smoothed(curve), label=row.arm, **_look(row).of(theme))
-        axes.set_title(REWARD_HEADINGS[name], loc="left", fontweight="bold", fontsize=10.5)
+                values = curve.mean if name in LEDGER_HEADINGS else _smoothed(curve)
+                axes.plot(curve.steps, values, label=row.arm, **_look(row).of(theme))
+        axes.set_title(_HEADINGS[name], loc="left", fontweight="bold", fontsize=10.5)
         axes.margins(x=0.01)
         low, high = axes.get_ylim()
         missing = max(_LEAST_HEIGHT - (high - low), 0) / 2
-        axes.set_ylim(low - missing, high + missing)
+        # No rate is negative: a line at 0 lies at the foot of its panel.
+        axes.set_ylim(max(low - missing, -0.03 * (high - low + 2 * missing)), high + missing)
     for axes in panels[-1]:
         axes.set_xlabel("step")
     _legend(figure, panels.flat)

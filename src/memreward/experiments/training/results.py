@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memreward.experiments.tables import ABSENT, Figure, Table, plain, share_text, signed, with_interval
+from memreward.experiments.tables import ABSENT, Figure, Table, flat, plain, share_text, signed, with_interval
 from memreward.experiments.training.outcome import FOREIGN, TEST
 from memreward.types import DOMAINS, DataError
 
@@ -31,10 +31,12 @@ REWARD_HEADINGS: Mapping[str, str] = {
     "abstained": "abstained",
 }
 """Figures of a reward in training, each a mean over the steps that have it."""
+LEDGER_HEADINGS: Mapping[str, str] = {"judgements": "judgements in the ledger"}
+"""What grows over training, and has no mean worth a table."""
 
 METHOD = (
-    "Intervals: 95 %, bootstrap over seeds and, within each domain, over held-out questions; every arm meets the same "
-    "resamples, so differences are paired. Gap closed is (arm - labelled) / (oracle - labelled), a ratio of means over "
+    "Intervals: 95 %, bootstrap over seeds, widened as Student's t asks for so few, and, within each domain, over held-out "
+    "questions; every arm meets the same resamples, so differences are paired. Gap closed is (arm - labelled) / (oracle - labelled), a ratio of means over "
     "each resample; resamples without a gap are left out."
 )
 """How the intervals are made."""
@@ -80,7 +82,7 @@ class ArmRow:
         reward: By name (`REWARD_HEADINGS`): mean over training.
         ledger: By use: "queries" and "judgements", mean of the seeds.
         learning: By part and domain: accuracy over training.
-        rewarding: By name (`REWARD_HEADINGS`): the same of the reward.
+        rewarding: By name (`REWARD_HEADINGS`, `LEDGER_HEADINGS`): the same of the reward.
         seconds: Time of a training.
     """
 
@@ -332,7 +334,9 @@ class TrainingResult:
             parts += [table.markdown() for table in others]
         if len(self.shares) > 1:
             parts += [self.label_curve().markdown(), shown.get(None, "")]
-        return "\n\n".join(part.strip() for part in [*parts, METHOD] if part) + "\n"
+        settings = "\n".join(f"    {name} = {value}" for name, value in flat(self.config).items())
+        parts += [METHOD, f"Settings:\n\n{settings}" if settings else ""]
+        return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; NaN is null."""
@@ -379,12 +383,14 @@ def _standing(result: TrainingResult, rows: Mapping[str, ArmRow], labels: float)
 
 def _against(rows: Sequence[ArmRow], part: str, all_of_them: str) -> str:
     """Name the arms that ours loses to and those it is level with, with intervals."""
-    ahead = {row.arm: row.ours_ahead[part][MEAN] for row in rows}
+    found = {row.arm: row.ours_ahead[part][MEAN] for row in rows}
+    ahead = {arm: figure for arm, figure in found.items() if not math.isnan(figure.value)}
+    apart = [arm for arm in found if arm not in ahead]
+    said = [f"there is no seed to compare {', '.join(apart)} by"] if apart else []
     lost = [f"{arm} ({signed(figure)})" for arm, figure in ahead.items() if figure.high < 0]
     level = [f"{arm} ({signed(figure)})" for arm, figure in ahead.items() if figure.low <= 0 <= figure.high]
-    if not lost and not level:
+    if not lost and not level and not apart:
         return f"{OURS} is ahead of {all_of_them}" if ahead else "there is nothing to compare with"
-    said = []
     if lost:
         said.append(f"{OURS} loses to {', '.join(lost)}")
     if level:
