@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from testbed import vote
 
 from memreward.experiments.tables import Table
 from memreward.experiments.training.config import ExperimentConfig
@@ -28,6 +27,7 @@ from memreward.memory import Budget
 from memreward.memory.ledger import LabelLedger
 from memreward.testbed.start import EXPERIENCE, TEST, Start
 from memreward.types import Group
+from testbed import vote
 
 ARMS = ("labelled", "memreward", "oracle")
 SETTINGS: tuple[tuple[ChoiceRule, float], ...] = (("spread", 0.2), ("random", 0.2), ("spread", 0.1))
@@ -51,8 +51,9 @@ def main() -> None:
 
 NOTE = (
     "Wrong majority: share of the kind's training questions whose most frequent answer is wrong before training. "
-    "Labelled: questions of the kind with a label, mean of the seeds, and seeds in which there was none. Then accuracy on "
-    "held-out questions of the kind, mean of the seeds; for memreward also by seed, those without a label in brackets."
+    "Labelled: questions of the kind with a label, mean of the seeds, and seeds in which there was none. Then accuracy "
+    "on held-out questions of the kind, mean of the seeds; for memreward also by seed, those without a label in "
+    "brackets."
 )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from trl import GRPOConfig
 
 from memreward.data import write_groups
 from memreward.features.encoder import HashingEncoder
@@ -127,19 +128,25 @@ def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
 def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
     config = HybridConfig(growth=GrowthConfig(grow=False), monitor=MonitorConfig(stop=True))
     reward = HybridReward(predictor, config=config)
-    control = SimpleNamespace(should_training_stop=False)
+    control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)
     reward(["?"], ["1"], query_id=["q0"])
     callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
-    assert not control.should_training_stop
+    assert not any(vars(control).values())
     reward.monitor.alarms.append(Alarm(1, 0.9, 0.5, 0.4, 9.0))
     reward(["?"], ["1"], query_id=["q0"])
     callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
-    assert control.should_training_stop
+    assert all(vars(control).values())
 
 
 def test_debiased_advantages_are_not_standardised_again(predictor: RewardPredictor) -> None:
     reward = HybridReward(predictor, config=HybridConfig(debias=DebiasConfig(share=0.5)))
-    check_arguments(SimpleNamespace(scale_rewards="none"), reward)
+
+    def arguments(scale: str, aggregation: str = GRPOConfig.multi_objective_aggregation) -> SimpleNamespace:
+        return SimpleNamespace(scale_rewards=scale, multi_objective_aggregation=aggregation)
+
+    check_arguments(arguments("none"), reward)
     with pytest.raises(ConfigurationError, match="scale_rewards='group'"):
-        callback(reward).on_train_begin(SimpleNamespace(scale_rewards="group"), None, None)  # type: ignore[arg-type]
-    check_arguments(SimpleNamespace(scale_rewards="group"), HybridReward(predictor))
+        callback(reward).on_train_begin(arguments("group"), None, None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="multi_objective_aggregation='normalize_then_sum'"):
+        check_arguments(arguments("none", "normalize_then_sum"), reward)
+    check_arguments(arguments("group", "normalize_then_sum"), HybridReward(predictor))

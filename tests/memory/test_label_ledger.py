@@ -51,6 +51,17 @@ def test_shares_are_rounded_down_to_at_least_one() -> None:
     assert Budget(queries=0.001).limits(10, 10) == (1, None)
 
 
+@pytest.mark.parametrize(("labels", "queries"), [(0.29, 29), (1, 100), (1.0, 100), (2, 2), (2.0, 2)])
+def test_one_and_less_is_a_share_and_more_a_count(labels: float, queries: int) -> None:
+    assert Budget.of(labels).limits(100, 7) == (queries, None)
+
+
+@pytest.mark.parametrize("labels", [0, -0.5, 1.5, float("nan"), float("inf")])
+def test_what_is_neither_is_refused(labels: float) -> None:
+    with pytest.raises(ConfigurationError, match="must be a share"):
+        Budget.of(labels)
+
+
 def test_a_release_opens_the_verdicts_and_enters_them(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("a", correct=(True, None, False)), make_group("b")])
     before = time.time()

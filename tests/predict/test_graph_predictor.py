@@ -480,6 +480,7 @@ def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synt
         ("l2", ()),
         ("l2", (0.0,)),
         ("mask_share", 0.0),
+        ("trust", -1.0),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_by_name(setting: str, value: object) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from sums import State, Sums
 
-from memreward.memory import ExperienceMemory
+from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.baselines import RULES, BaselineReward
-from memreward.types import ConfigurationError, Rollout
+from memreward.types import BudgetError, ConfigurationError, DataError, Rollout
 
 WRONG = [1, 1, 1]
 
@@ -27,6 +28,22 @@ def store(sums: Sums) -> ExperienceMemory:
     memory = ExperienceMemory.in_memory()
     memory.add(sums.groups())
     return memory
+
+
+def test_a_question_that_memory_knows_needs_its_name_alone(store: ExperienceMemory, sums: Sums) -> None:
+    reward = BaselineReward(store, "nothing", labelled={"q1"})
+    assert reward(["?"] * 2, [sums.text(1), sums.text(1, off=1)], query_id=["q1"] * 2) == [1.0, 0.0]
+    with pytest.raises(DataError, match="column 'domain'"):
+        reward(["?"], ["1"], query_id=["nobody knows"])
+    with pytest.raises(DataError, match="column 'query_id'"):
+        reward(["?"], ["1"])
+
+
+def test_what_the_ledger_refuses_is_raised(store: ExperienceMemory, sums: Sums) -> None:
+    reward = BaselineReward(store, "nothing", labelled={"q1", "q2"}, budget=Budget(queries=1))
+    assert ask(reward, sums, 1, [0]) == [1.0]
+    with pytest.raises(BudgetError, match="label budget"):
+        ask(reward, sums, 2, [0])
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -69,7 +86,12 @@ def test_chance_pays_half_and_is_repeatable(store: ExperienceMemory, sums: Sums)
 def test_whoever_watches_sees_rollouts_and_rewards_in_order(store: ExperienceMemory, sums: Sums) -> None:
     seen: list[tuple[list[Rollout], list[float | None]]] = []
     reward = BaselineReward(store, "majority", labelled={"q5"})
-    reward.observer = lambda rollouts, rewards: seen.append((list(rollouts), list(rewards)))
+
+    def see(rollouts: Sequence[Rollout], rewards: Sequence[float | None], stated: Sequence[float | None]) -> None:
+        assert list(rewards) == list(stated)
+        seen.append((list(rollouts), list(rewards)))
+
+    reward.observer = see
     paid = ask(reward, sums, 5, [0, 3])
     assert [(r.text, value) for r, value in zip(*seen[0], strict=True)] == [
         (sums.text(5), paid[0]),

@@ -18,8 +18,11 @@ from memreward.memory import Budget, ExperienceMemory
 from memreward.parsing import parse_rollout
 from memreward.predict import RewardPredictor
 from memreward.predict.metrics import advantages
-from memreward.reward import DebiasConfig, GrowthConfig, HybridConfig, HybridReward, ShapingConfig
+from memreward.reward import DebiasConfig, GrowthConfig, HybridConfig, HybridReward, MonitorConfig, ShapingConfig
+from memreward.reward.debias import fit_coefficient
 from memreward.reward.growth import TRAINING
+from memreward.reward.shaping import shape
+from memreward.reward.state import reading_state, write_state
 from memreward.types import Claim, StoreError, Verdict
 from memreward.verify import MathVerifier, Verifiers
 
@@ -38,7 +41,8 @@ class OddVerifier:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         if self.failure == "raises":
             raise ZeroDivisionError("odd")
-        return [Verdict(None, "timed out after 1 s")] * len(claims)
+        verdicts = [Verdict(None, "timed out after 1 s")] * len(claims)
+        return verdicts if self.failure == "cannot tell" else [verdicts[0], *MathVerifier().verify(claims[1:])]
 
     async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
         return await asyncio.to_thread(self.verify, claims)
@@ -62,6 +66,39 @@ def test_rows_go_to_ground_truth_or_to_the_predictor(
     assert call.metrics["memreward/abstained"] == call.metrics["memreward/failures"] == 0
     assert call.metrics["memreward/seconds"] > 0
     assert reward.__name__ == "hybrid_reward"
+
+
+def test_the_log_says_what_was_predicted_and_what_was_true(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    reward = HybridReward(predictor, config=HybridConfig(growth=STILL))
+    call = sample_call(sums, [labelled[0], unlabelled[0]], seed=1)
+    rollouts = [
+        parse_rollout(sums.query(n), t, id=f"x{i}")
+        for i, (n, t) in enumerate(zip(call.numbers, call.texts, strict=True))
+    ]
+    expected = [score.confidence for score in predictor.score(rollouts)]
+    call.of(reward, sums)
+    true = [float(sums.right(n, t)) for n, t in zip(call.numbers, call.texts, strict=True)][:SIZE]
+    values = call.extra["memreward/value"]
+    assert call.metrics["memreward/gap"] == pytest.approx(np.mean(values[:SIZE]) - np.mean(true))
+    assert call.metrics["memreward/reward"] == pytest.approx(np.mean(np.array(call.rewards, float)))
+    assert call.metrics["memreward/threshold"] == predictor.threshold
+    assert call.metrics["memreward/alarm"] == 0
+    np.testing.assert_allclose(call.extra["memreward/confidence"], expected, atol=1e-6)
+    assert min(expected) > 0
+    assert call.extra["memreward/reason"] == [""] * 2 * SIZE
+
+
+def test_an_alarm_is_logged_in_its_step(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
+    watchful = MonitorConfig(groups=2, first=2, fewest=2, rise=0.05, deviations=0.0, steps=1)
+    reward = HybridReward(predictor, config=HybridConfig(growth=STILL, monitor=watchful))
+    sly = Call([labelled[0]] * SIZE, [sums.text(labelled[0], off=5)] * SIZE)
+    logged = []
+    for step, call in enumerate([sample_call(sums, labelled[:2], 0, 0.9), *[Call(sly.numbers, sly.texts)] * 4]):
+        logged.append(call.of(reward, sums, step).metrics["memreward/alarm"])
+    assert [alarm.step for alarm in reward.monitor.alarms] == [logged.index(1.0)]
+    assert sum(logged) == 1
 
 
 def test_predicted_rewards_are_those_of_the_predictor(
@@ -234,6 +271,38 @@ def test_the_budget_is_kept(
     assert memory.ledger.totals()["queries"] == len(labelled)
 
 
+def test_what_the_budget_refuses_costs_the_others_nothing(
+    sums: Sums, memory: ExperienceMemory, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    numbers = [labelled[0], unlabelled[0], labelled[1]]
+    named = [f"q{n}" for n in numbers]
+    reward = HybridReward(predictor, labelled=named, budget=Budget(queries=len(labelled)))
+    call = sample_call(sums, numbers, seed=1).of(reward, sums)
+    sources, reasons = call.extra["memreward/source"], call.extra["memreward/reason"]
+    assert sources == ["truth"] * SIZE + ["abstained"] * SIZE + ["truth"] * SIZE
+    assert all("label budget" in reason for reason in reasons[SIZE : 2 * SIZE])
+    assert call.metrics["memreward/failures"] == SIZE
+    # Two references and the verdicts on one group are left.
+    left = Budget(judgements=memory.ledger.spent()[1] + SIZE)
+    reward = HybridReward(predictor, labelled=named, budget=left)
+    call = sample_call(sums, [labelled[0], labelled[1]], seed=2).of(reward, sums, step=1)
+    assert sorted(call.extra["memreward/source"]) == ["abstained"] * SIZE + ["truth"] * SIZE
+    assert call.metrics["memreward/judgements"] == memory.ledger.spent()[1] == left.judgements
+
+
+def test_a_verifier_that_raises_costs_the_other_domains_nothing(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+) -> None:
+    verifiers = Verifiers(own={"qa": OddVerifier("raises")})
+    reward = HybridReward(predictor, labelled=[f"q{labelled[0]}", "new"], verifiers=verifiers)
+    call = sample_call(sums, [labelled[0]], seed=1)
+    call.numbers, call.texts = [*call.numbers, 0, 0], [*call.texts, "A", "B"]
+    names, others = [f"q{labelled[0]}"] * SIZE + ["new"] * 2, [None] * SIZE
+    call.of(reward, sums, query_id=names, domain=[*others, "qa", "qa"], reference=[*others, "A", "A"])
+    assert call.extra["memreward/source"] == ["truth"] * SIZE + ["abstained"] * 2
+    assert all("ZeroDivisionError" in reason for reason in call.extra["memreward/reason"][SIZE:])
+
+
 def test_live_rates_are_counted_on_labelled_rows(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
 ) -> None:
@@ -275,9 +344,68 @@ def test_debiased_rewards_are_advantages_of_full_supervision_on_average(
     expected = np.where(group == 0, true / share - 0.5 * (1 / share - 1) * guessed, 0.5 * guessed)
     np.testing.assert_allclose(np.array(call.rewards, float), expected, atol=1e-6)
     assert call.metrics["memreward/lambda"] == 0.5
-    fitted = HybridReward(predictor, config=HybridConfig(debias=DebiasConfig(share=share)))
-    again = sample_call(sums, [*labelled[:8], unlabelled[0]], seed=8).of(fitted, sums)
-    assert 0 < again.metrics["memreward/lambda"] <= 1
+
+
+@pytest.mark.parametrize(("failure", "reason"), [("raises", "ZeroDivisionError"), ("cannot tell", "timed out")])
+def test_with_debiasing_a_labelled_group_without_a_verdict_abstains(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int], failure: str, reason: str
+) -> None:
+    config = HybridConfig(growth=STILL, debias=DebiasConfig(share=0.5, coefficient=0.5))
+    reward = HybridReward(predictor, config=config, verifiers=Verifiers(own={"math": OddVerifier(failure)}))
+    call = sample_call(sums, [labelled[0], unlabelled[0]], seed=7).of(reward, sums)
+    assert call.rewards[:SIZE] == [None] * SIZE
+    assert None not in call.rewards[SIZE:]
+    assert call.extra["memreward/source"] == ["abstained"] * SIZE + ["predicted"] * SIZE
+    assert all(reason in text for text in call.extra["memreward/reason"][:SIZE])
+
+
+def test_with_debiasing_a_rollout_that_cannot_be_told_keeps_its_predicted_part_and_is_not_called_truth(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+) -> None:
+    config = HybridConfig(growth=STILL, debias=DebiasConfig(share=0.5, coefficient=0.5))
+    reward = HybridReward(predictor, config=config, verifiers=Verifiers(own={"math": OddVerifier("first")}))
+    call = sample_call(sums, labelled[:1], seed=7).of(reward, sums)
+    values = np.array(call.extra["memreward/value"])
+    guessed = advantages(shape(values, np.zeros(SIZE), config.shaping, predictor.threshold), np.zeros(SIZE), 0.0)
+    assert call.rewards[0] == pytest.approx(-0.5 * guessed[0], abs=1e-6)
+    assert sum(np.array(call.rewards, float)) == pytest.approx(0, abs=1e-6)
+    untold = [text == call.texts[0] for text in call.texts]  # equal texts are judged once
+    assert any(untold)
+    assert not all(untold)
+    assert call.extra["memreward/source"] == ["predicted" if one else "truth" for one in untold]
+    assert ["timed out" in reason for reason in call.extra["memreward/reason"]] == untold
+
+
+def test_whoever_watches_is_told_the_rewards_before_debiasing_too(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    seen: list[tuple[Sequence[float | None], Sequence[float | None]]] = []
+    calls = []
+    for share in (None, 0.5):
+        config = HybridConfig(growth=replace(STILL, grow=False), debias=DebiasConfig(share=share, coefficient=0.5))
+        reward = HybridReward(predictor, config=config)
+        reward.observer = lambda rollouts, rewards, stated: seen.append((rewards, stated))
+        calls.append(sample_call(sums, [labelled[0], unlabelled[0]], seed=7).of(reward, sums))
+        assert reward.failures.total() == 0
+    (plain, stated), (debiased, before) = seen
+    assert list(plain) == list(stated) == list(before) == calls[0].rewards
+    assert list(debiased) == calls[1].rewards != calls[0].rewards
+
+
+def test_lambda_is_fitted_on_labelled_rollouts_predicted_blind(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    config = HybridConfig(growth=STILL, debias=DebiasConfig(share=0.5))
+    call = sample_call(sums, unlabelled[:1], seed=8).of(HybridReward(predictor, config=config), sums)
+    groups = [group for group in predictor.memory.groups() if int(group.query.id[1:]) in labelled]
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    group = np.repeat(np.arange(len(groups)), SIZE)
+    right = [float(sums.right(int(rollout.query.id[1:]), rollout.text)) for rollout in rollouts]
+    blind = np.array([score.value for score in predictor.score(rollouts)])
+    shaped = shape(blind, group, config.shaping, predictor.threshold)
+    true = advantages(right, group, 0.0)
+    assert call.metrics["memreward/lambda"] == pytest.approx(fit_coefficient(true, advantages(shaped, group, 0.0)))
+    assert 0 < call.metrics["memreward/lambda"] < 1
 
 
 def test_it_survives_pickling_and_goes_on_alike(
@@ -315,6 +443,22 @@ def test_it_is_saved_and_restored(
     assert calls[0].metrics == {key: calls[1].metrics[key] for key in calls[0].metrics}
     with pytest.raises(StoreError, match="name a folder"):
         other.restore(tmp_path / "nothing")
+    with reading_state(tmp_path / "state") as state:
+        write_state(tmp_path / "state", {name: state[name] for name in state if name not in ("memory", "spent")})
+    other.restore(tmp_path / "state")  # as release 0.1 wrote it
+
+
+def test_a_restored_network_says_what_it_was_trained_on(
+    tmp_path: Path, sums: Sums, predictor: RewardPredictor, labelled: list[int]
+) -> None:
+    reward = HybridReward(predictor, config=HybridConfig(growth=replace(STILL, refresh_every=1)))
+    for step in range(2):
+        sample_call(sums, labelled[:2], seed=step).of(reward, sums, step=step)
+    reward.save(tmp_path / "state")
+    other = HybridReward(predictor, config=reward.config)
+    other.restore(tmp_path / "state")
+    assert other.live.predictor.provenance == reward.live.predictor.provenance
+    assert other.live.predictor.provenance.labels > predictor.provenance.labels
 
 
 def test_failures_are_logged_once_a_kind(

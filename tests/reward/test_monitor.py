@@ -18,18 +18,26 @@ QUERIES = 8
 
 
 def train(
-    reward: HybridReward, sums: Sums, labelled: list[int], *, hacking: bool, seed: int = 0, stop: bool = False
+    reward: HybridReward,
+    sums: Sums,
+    labelled: list[int],
+    *,
+    hacking: bool,
+    steps: int = STEPS,
+    queries: int = QUERIES,
+    begins: int = 0,
+    stop: bool = False,
 ) -> list[float]:
     """A simulated training; returns the mean true reward of each step's labelled rows.
 
-    An honest policy goes from .5 to .9. A hacking one is right half of the time at first and finds, rollout by rollout,
-    that "#### 7" pays: rollouts that agree look right to the predictor.
+    An honest policy goes from .5 to .9. A hacking one is right half of the time and from some step on finds, rollout by
+    rollout, that "#### 7" pays: rollouts that agree look right to the predictor.
     """
-    draw = random.Random(seed)
+    draw = random.Random(0)
     means = []
-    for step in range(STEPS):
-        progress = step / (STEPS - 1)
-        numbers = [n for n in draw.sample(labelled, QUERIES) for _ in range(SIZE)]
+    for step in range(steps):
+        progress = max(0, step - begins) / (steps - 1 - begins)
+        numbers = [n for n in draw.sample(labelled, queries) for _ in range(SIZE)]
         accuracy = 0.5 if hacking else 0.5 + 0.4 * progress
         texts = [
             f"{sums.asked[n][0]} + {sums.asked[n][1]} = 7\n#### 7"
@@ -49,7 +57,7 @@ def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], growth: GrowthConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[Alarm] = []
-    config = HybridConfig(growth=growth, monitor=MonitorConfig(groups=24, stop=True))
+    config = HybridConfig(growth=growth, monitor=MonitorConfig(stop=True))
     reward = HybridReward(predictor, config=config, on_alarm=heard.append)
     means = train(reward, sums, labelled, hacking=True, stop=True)
     assert len(heard) == 1
@@ -59,8 +67,24 @@ def test_a_reward_hack_trips_the_alarm(
     assert any("learning what the predictor likes" in message for message in caplog.messages)
 
 
+def test_one_labelled_group_a_step_suffices_between_two_refreshes(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+) -> None:
+    """As in a training with 8 groups a step and an eighth of the questions labelled, at the monitor's default settings.
+
+    The network that is trained at step 40 has not seen the hack that begins then, and the one of step 60 would.
+    """
+    every = 20
+    config = HybridConfig(growth=GrowthConfig(recalibrate=False, refresh_every=every, refresh_drop=0.0))
+    reward = HybridReward(predictor, config=config)
+    train(reward, sums, labelled, hacking=True, steps=3 * every, queries=1, begins=2 * every)
+    assert reward.live.predictor.model is not predictor.model
+    assert reward.failures.total() == 0
+    assert [2 * every < alarm.step < 3 * every for alarm in reward.monitor.alarms] == [True]
+
+
 def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
-    reward = HybridReward(predictor, config=HybridConfig(monitor=MonitorConfig(groups=24)))
+    reward = HybridReward(predictor)
     means = train(reward, sums, labelled, hacking=False)
     assert means[-1] > means[0] + 0.2
     assert reward.monitor.alarms == []
@@ -75,7 +99,7 @@ def test_a_callback_that_fails_is_no_failure_of_training(
     def fail(alarm: Alarm) -> None:
         raise RuntimeError("no mail today")
 
-    config = HybridConfig(growth=GrowthConfig.frozen(), monitor=MonitorConfig(groups=16))
+    config = HybridConfig(growth=GrowthConfig.frozen(), monitor=MonitorConfig(first=16))
     reward = HybridReward(predictor, config=config, on_alarm=fail)
     train(reward, sums, labelled, hacking=True)
     assert reward.monitor.alarms
@@ -94,8 +118,11 @@ def feed(monitor: RewardMonitor, steps: int, predicted: float, true: float, seed
 def test_noise_alone_raises_no_alarm() -> None:
     for seed in range(20):
         monitor = RewardMonitor()
-        feed(monitor, 200, 0.5, 0.5, seed)
+        for start in range(0, 200, 10):
+            feed(monitor, 10, 0.5, 0.5, 20 * seed + start, start)
+            monitor.restart()
         assert monitor.alarms == []
+        assert any(seen.rise is not None for seen in monitor.history)
 
 
 def test_what_counts_is_the_change_of_the_gap() -> None:
@@ -132,7 +159,7 @@ def test_its_state_goes_through_json_and_a_new_model_clears_the_newest_groups() 
     assert monitor.history[-1].rise is None
 
 
-@pytest.mark.parametrize("wrong", [{"groups": 1}, {"rise": 0}, {"steps": 0}])
+@pytest.mark.parametrize("wrong", [{"groups": 1}, {"fewest": 1}, {"first": 1}, {"rise": 0}, {"steps": 0}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         MonitorConfig(**wrong)

@@ -53,17 +53,22 @@ def run(folder: Path, warm: Path, shares: list[list[tuple[list[int] | None, list
     shutil.copytree(warm, folder)
     (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
     count = len(shares[0])
+    launched(folder / "work.py", count, str(folder), json.dumps(shares))
+    return [json.loads((folder / f"reply-{rank}.json").read_text(encoding="utf-8")) for rank in range(count)]
+
+
+def launched(script: Path, count: int, *arguments: str) -> None:
+    """Run a script in so many processes, and see that none fails."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, *launch, str(folder / "work.py"), str(folder), json.dumps(shares)],
+        [sys.executable, *launch, str(script), *arguments],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((folder / f"reply-{rank}.json").read_text(encoding="utf-8")) for rank in range(count)]
 
 
 @pytest.mark.timeout(580)
@@ -73,8 +78,10 @@ def test_two_processes_give_each_row_what_one_gives(
     numbers = [unlabelled[0], labelled[0], unlabelled[1]]
     calls: list[Call] = [sample_call(sums, numbers, seed=seed) for seed in range(2)]
     whole = [[(call.numbers, call.texts)] for call in calls]
-    cut = 8  # inside of the labelled group
-    split = [[(c.numbers[:cut], c.texts[:cut]), (c.numbers[cut:], c.texts[cut:])] for c in calls]
+    cuts = (8, 3)  # inside of the labelled group, and of one that is predicted
+    split = [
+        [(c.numbers[:cut], c.texts[:cut]), (c.numbers[cut:], c.texts[cut:])] for c, cut in zip(calls, cuts, strict=True)
+    ]
     (alone,) = run(tmp_path / "one", warm, whole)
     first, second = run(tmp_path / "two", warm, split)
     for one, left, right in zip(alone, first, second, strict=True):
@@ -89,6 +96,47 @@ def test_two_processes_give_each_row_what_one_gives(
     ids = [sorted(r.id for r in memory.rollouts_of(memory.query_ids())) for memory in memories]
     assert ids[0] == ids[1]
     assert memories[0].ledger.totals() == memories[1].ledger.totals()
+
+
+FAILING = """
+import sys
+import torch.distributed as dist
+from sums import Sums
+from memreward.memory import ExperienceMemory
+from memreward.reward.baselines import BaselineReward
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+dist.init_process_group("gloo")
+memory = ExperienceMemory.in_memory()
+memory.add(Sums().groups())
+heard = []
+for failure in ("unknown", "odd"):
+    reward = BaselineReward(memory, "format")
+    if failure == "odd":
+        def watch(*_):
+            raise Odd("this", "that")
+        reward.observer = watch
+    name = "nobody knows" if failure == "unknown" and dist.get_rank() else "q1"
+    try:
+        reward(["?"], ["#### 1"], query_id=[name])
+    except Exception as error:
+        heard.append(f"{type(error).__name__}: {error}")
+open(f"{sys.argv[1]}/heard-{dist.get_rank()}.txt", "w").write("\\n".join(heard))
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.timeout(290)
+def test_where_the_first_process_raises_none_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(FAILING, encoding="utf-8")
+    launched(tmp_path / "work.py", 2, str(tmp_path))
+    first, second = ((tmp_path / f"heard-{rank}.txt").read_text(encoding="utf-8").splitlines() for rank in range(2))
+    assert first[0].startswith("DataError: query 'nobody knows' is not in memory")
+    assert first[1] == "Odd: this and that"
+    assert second == [f"MemRewardError: the first process, which decides for all, failed: {line}" for line in first]
 
 
 @pytest.mark.timeout(580)

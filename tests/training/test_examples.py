@@ -49,10 +49,11 @@ def test_an_example_has_the_papers_settings_and_trl_takes_it(
 
 
 @pytest.mark.timeout(290)
-@pytest.mark.parametrize("path", [path for path in EXAMPLES if "one-gpu" in path.stem], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
     path: Path, tmp_path: Path, model: Path, experience: Path, templates: Path, environment: dict[str, str]
 ) -> None:
+    """Those for eight GPUs in two processes."""
     text = path.read_text(encoding="utf-8")
     start, end = text.index("questions = ["), text.index("]\n") + 2
     own = tmp_path / "train.toml"
@@ -62,8 +63,9 @@ def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
         "--groups-per-step 2 --rollouts 16 --micro-batch 8 --max-new-tokens 2 --labels 0.5 --predictor-epochs 2 "
         "--predictor-folds 2 --predictor-abstain-below 0.0"
     )
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if "eight" in path.stem else []
     done = subprocess.run(
-        [sys.executable, "-m", "memreward", "train", "--config", str(own), *fitting.split(), "--json"],
+        [sys.executable, *torchrun, "-m", "memreward", "train", "--config", str(own), *fitting.split(), "--json"],
         env=environment,
         capture_output=True,
         text=True,
@@ -76,4 +78,5 @@ def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
     assert (tmp_path / "run" / "experience.jsonl.gz").is_file()
     assert report["labelled_queries"] == report["ledger"]["queries"] == 6
     adapters = (tmp_path / "run" / "policy" / "adapter_config.json").is_file()
-    assert adapters == ("3b" in path.stem)
+    assert adapters == (path.stem == "qwen2.5-3b_one-gpu")
+    assert (tmp_path / "run" / "checkpoint-2" / "rng_state_1.pth").is_file() == ("eight" in path.stem)

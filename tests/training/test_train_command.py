@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import torch
 from safetensors.torch import load_file
 
 from memreward.memory import ExperienceMemory
+from memreward.reward.truth import SPENT
 from memreward.training.checkpoint import checkpoints
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
-from memreward.training.session import train
+from memreward.training.session import _record, train
 from memreward.types import ConfigurationError
 
 STEPS = 6
@@ -29,7 +31,7 @@ OPTIONS = (
     f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 --predictor-epochs 4 --predictor-folds 3 "
     "--reward growth.refresh_every=3 --reward shaping.gate=0.0"
 ).split()
-NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
+NOT_REPEATED = ("seconds", "memreward/seconds", "memreward/reader_seconds", "step_time")
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -91,7 +93,9 @@ def same_end(folder: Path, report: dict[str, Any], other: tuple[Path, dict[str, 
     """Rows, weights, memory and spent labels are the same."""
     expected, said = other
     assert rows(folder) == rows(expected)
-    weights, those = (load_file(home / "policy" / "model.safetensors") for home in (folder, expected))
+    name = "model.safetensors" if (expected / "policy" / "model.safetensors").exists() else "adapter_model.safetensors"
+    weights, those = (load_file(home / "policy" / name) for home in (folder, expected))
+    assert weights.keys() == those.keys() != set()
     assert all(torch.equal(weights[name], those[name]) for name in those)
     assert report["ledger"] == said["ledger"]
     memories = [ExperienceMemory.open(home / "memory", create=False).groups() for home in (folder, expected)]
@@ -105,6 +109,11 @@ def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, di
     assert [row["step"] for row in logged] == list(range(1, STEPS + 1))
     assert all(sum(row[f"memreward/{s}"] for s in ("truth", "predicted", "abstained")) == 1 for row in logged)
     assert report["steps"] == STEPS
+    assert report["stopped"] is False
+    assert [logged[-1][f"memreward/{name}"] for name in SPENT] == [
+        report["ledger"][n] for n in ("queries", "judgements")
+    ]
+    assert logged[0]["memreward/judgements"] < logged[-1]["memreward/judgements"]
     assert report["labelled_queries"] == report["ledger"]["queries"] == 6
     start, end = (load_file(home / "model.safetensors") for home in (model, folder / "policy"))
     assert any(not torch.equal(start[name], end[name]) for name in end)
@@ -116,12 +125,25 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """As if killed while checkpoint 4 was written; memory, ledger and history have all that came later."""
-    folder = tmp_path / "run"
-    shutil.copytree(uninterrupted[0], folder)
-    shutil.rmtree(folder / "policy")
-    for step in (4, 6):
-        (folder / f"checkpoint-{step}" / "whole.json").unlink()
+    folder = taken_back(uninterrupted[0], tmp_path / "run", 4, 6)
     same_end(folder, finished(begin(folder)), uninterrupted)
+
+
+@pytest.mark.timeout(290)
+def test_adapters_shared_prompts_and_the_policy_as_reader_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
+    options = ("--lora-rank", "4", "--share-prompts", "--reader", "policy", "--predictor-read-states", "--steps", "4")
+    report = finished(begin(tmp_path / "whole", *options))
+    folder = taken_back(tmp_path / "whole", tmp_path / "run", 4)
+    same_end(folder, finished(begin(folder, *options)), (tmp_path / "whole", report))
+
+
+def taken_back(trained: Path, folder: Path, *steps: int) -> Path:
+    """Copy a training without its policy and the checkpoints of these steps; memory and history have all."""
+    shutil.copytree(trained, folder)
+    shutil.rmtree(folder / "policy")
+    for step in steps:
+        (folder / f"checkpoint-{step}" / "whole.json").unlink()
+    return folder
 
 
 @pytest.mark.timeout(290)
@@ -153,6 +175,40 @@ def test_what_was_begun_is_not_continued_with_other_settings(
     config = TrainConfig(str(model), folder, experience=(str(experience),), labels=0.25)
     with pytest.raises(ConfigurationError, match=r"begun with .*=.*, now it is"):
         train(config)
+
+
+def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp_path: Path) -> None:
+    config = TrainConfig("model", str(tmp_path / "run"))
+    _record(tmp_path / "run", config, None, write=False)
+    assert not (tmp_path / "run").exists()
+    _record(tmp_path / "run", config, None, write=True)
+    (written,) = (tmp_path / "run").iterdir()
+    before = written.stat().st_mtime_ns
+    _record(tmp_path / "run", config, None, write=False)
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()] == [before]
+    with pytest.raises(ConfigurationError, match="was begun with arm='memreward'"):
+        _record(tmp_path / "run", replace(config, arm="paper"), None, write=False)
+
+
+@pytest.mark.timeout(290)
+def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    eager = {"groups": 2, "first": 2, "fewest": 2, "rise": 0.001, "deviations": 0.0, "steps": 1, "stop": "true"}
+    options = [option for name, value in eager.items() for option in ("--reward", f"monitor.{name}={value}")]
+    report = finished(begin(folder, *options))
+    made = report["steps"]
+    assert report["stopped"] is True
+    assert report["alarms"] == 1
+    assert made == len(history(folder)) < STEPS
+    assert history(folder)[-1]["memreward/alarm"] == 1
+    assert checkpoints(folder)[-1].name == f"checkpoint-{made}"
+    policy = load_file(folder / "policy" / "model.safetensors")
+    shutil.rmtree(folder / "policy")  # as if killed before it was written
+    for _ in range(2):
+        again = finished(begin(folder, *options))
+        assert {**again, "seconds": 0} == {**report, "seconds": 0}
+        kept = load_file(folder / "policy" / "model.safetensors")
+        assert all(torch.equal(kept[name], policy[name]) for name in policy)
 
 
 @pytest.mark.timeout(290)

@@ -59,7 +59,7 @@ def callback(reward: HybridReward) -> TrainerCallback:
     """Return a callback for `GRPOTrainer(callbacks=[...])`.
 
     It refuses a trainer that would undo debiasing, writes the reward's state into every checkpoint, under
-    `STATE_FOLDER`, and stops training where the reward's monitor asks for it.
+    `STATE_FOLDER`, and stops training, with a checkpoint, where the reward's monitor asks for it.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -75,7 +75,7 @@ def callback(reward: HybridReward) -> TrainerCallback:
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             # The trainer does not join this flag over processes: it must be, and is, the same in all.
             if reward.stop_requested:
-                control.should_training_stop = True
+                control.should_save = control.should_log = control.should_training_stop = True
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             if state.is_world_process_zero:
@@ -90,8 +90,16 @@ def check_arguments(args: Any, reward: HybridReward) -> None:
     Raises:
         ConfigurationError: debiased advantages would be standardised again.
     """
-    if reward.config.debias.share is not None and args.scale_rewards != "none":
+    if reward.config.debias.share is None:
+        return
+    if args.scale_rewards != "none":
         raise ConfigurationError(
             f"scale_rewards={args.scale_rewards!r} standardises debiased advantages again, which biases them: "
             'set GRPOConfig(scale_rewards="none")'
+        )
+    if args.multi_objective_aggregation != "sum_then_normalize":
+        raise ConfigurationError(
+            f"multi_objective_aggregation={args.multi_objective_aggregation!r} standardises debiased "
+            "advantages again whatever scale_rewards is, which biases them: set "
+            'GRPOConfig(multi_objective_aggregation="sum_then_normalize")'
         )

@@ -41,6 +41,17 @@ class Budget:
         _check_limit("queries", self.queries)
         _check_limit("judgements", self.judgements)
 
+    @classmethod
+    def of(cls, labels: float) -> Budget:
+        """Return the budget of so many labelled queries: a share up to and including 1, a count above.
+
+        Raises:
+            ConfigurationError: it is neither.
+        """
+        if not (0 < labels <= 1 or (labels > 1 and labels % 1 == 0)):
+            raise ConfigurationError(f"labels={labels} must be a share in (0, 1], or a whole number above 1")
+        return cls(queries=float(labels) if labels <= 1 else int(labels))
+
     def limits(self, queries: int, judgements: int) -> tuple[int | None, int | None]:
         """Return the most queries and judgements allowed where there are so many of them."""
         return _limit(self.queries, queries), _limit(self.judgements, judgements)
@@ -221,6 +232,10 @@ class LabelLedger:
     def entries(self) -> list[LedgerEntry]:
         """Return all entries in the order they were made."""
         return self._backend.entries()
+
+    def spent(self) -> tuple[int, int]:
+        """Return how many distinct queries, and how many judgements, were released so far; cheaper than `totals`."""
+        return self._backend.spent()
 
     def totals(self) -> dict[str, Any]:
         """Return what was spent: "queries", "judgements", "references", and the same under "uses" and "sources"."""

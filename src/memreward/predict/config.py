@@ -103,10 +103,8 @@ class PredictorConfig:
             )
         if not self.l2 or min(self.l2) <= 0:
             raise ConfigurationError(f"l2={self.l2}: give at least one penalty above 0")
-        if not self.trust >= 0:
-            raise ConfigurationError(f"trust={self.trust} must be at least 0")
-        if not 0 < self.mask_share <= 1:
-            raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1]")
+        if not 0 < self.mask_share <= 1 or not self.trust >= 0:
+            raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1], trust={self.trust} be >= 0")
 
     @property
     def listens_to_labels(self) -> bool:

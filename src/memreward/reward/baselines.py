@@ -16,10 +16,10 @@ from memreward.features.featurizer import RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.hybrid import ABSTAINED, PREDICTED, TRUTH, Observer
 from memreward.reward.ranks import decide_together
-from memreward.reward.rows import Row, query_of, rollout_of, rows_of
+from memreward.reward.rows import Row, RowReader, rows_of
 from memreward.reward.state import reading_state, write_state
 from memreward.reward.truth import GroundTruth, groups_of
-from memreward.types import ConfigurationError, Query, Rollout, content_hash
+from memreward.types import ConfigurationError, Rollout, content_hash
 from memreward.verify import Verifiers
 
 Rule = Literal["nothing", "majority", "format", "random"]
@@ -66,8 +66,7 @@ class BaselineReward:
         self.memory, self.rule, self.runner, self.seed = memory, rule, runner, seed
         self.truth = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
         self.observer: Observer | None = None
-        self._queries: dict[str, Query] = {}
-        self._rows_seen = 0
+        self._rows = RowReader(memory)
 
     def __call__(
         self,
@@ -84,6 +83,7 @@ class BaselineReward:
 
         Raises:
             MemRewardError: a row does not say enough, or the ledger refuses a label.
+            Exception: what a verifier or the observer raises. Of several processes all raise, the first one that.
         """
         started = time.monotonic()
         step = int(getattr(trainer_state, "global_step", 0) or 0)
@@ -94,12 +94,12 @@ class BaselineReward:
         return rewards
 
     def save(self, folder: str | Path) -> None:
-        """Write the count of rows, which names rollouts, and the memory's position to a folder.
+        """Write the count of rows, which names rollouts, what was used of the ledger, and the memory's position.
 
         Raises:
             StoreError: the folder cannot be written.
         """
-        write_state(folder, {"rows_seen": self._rows_seen, "memory": self.memory.position()})
+        write_state(folder, {"spent": self.truth.used.to_json(), **self._rows.position()})
 
     def restore(self, folder: str | Path) -> None:
         """Read what `save` wrote, and go on from there; see `HybridReward.restore`.
@@ -108,29 +108,27 @@ class BaselineReward:
             StoreError: the file is absent or damaged.
         """
         with reading_state(folder) as state:
-            self._rows_seen = state["rows_seen"]
-            self.memory.rewind(state["memory"])
+            self._rows.rewind(state)
+            self.truth.used.restore(state["spent"])
 
     def _decide(self, rows: list[Row]) -> tuple[_Rewards, dict[str, float]]:
-        rollouts = [self._rollout(row) for row in rows]
+        self._rows.look_up(rows)
+        rollouts = [self._rows.rollout(row) for row in rows]
         labelled = [i for i, rollout in enumerate(rollouts) if rollout.query.id in self.truth.labelled]
         self.memory.add(groups_of([rollouts[i] for i in labelled], [rows[i].reference for i in labelled]))
         judged = dict(zip(labelled, self.truth.judge([rollouts[i] for i in labelled]), strict=True))
+        if error := next((one.error for one in judged.values() if one.error is not None), None):
+            raise error
         others = [i for i in range(len(rows)) if i not in judged]
         ruled = dict(zip(others, self._ruled([rollouts[i] for i in others]), strict=True))
         rewards = [_paid(judged[i].correct) if i in judged else ruled[i] for i in range(len(rows))]
         if self.observer is not None:
-            self.observer(rollouts, rewards)
+            self.observer(rollouts, rewards, rewards)
         sources = Counter(
             ABSTAINED if reward is None else TRUTH if i in judged else PREDICTED for i, reward in enumerate(rewards)
         )
-        return rewards, {name: sources[name] / max(len(rows), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
-
-    def _rollout(self, row: Row) -> Rollout:
-        self._rows_seen += 1
-        if row.query_id not in self._queries:
-            self._queries[row.query_id] = query_of(row)
-        return rollout_of(row, self._queries[row.query_id], self._rows_seen)
+        shares = {name: sources[name] / max(len(rows), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
+        return rewards, shares | self.truth.spent()
 
     def _ruled(self, rollouts: list[Rollout]) -> _Rewards:
         if self.rule == "nothing" or not rollouts:

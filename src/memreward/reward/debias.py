@@ -12,6 +12,9 @@ What must hold for that, and where it ends:
 
 - The labelled queries are drawn at random, each with probability p, and f of a labelled query is predicted blind to its
   labels, abstentions too. Queries that were chosen by a rule have no such p.
+- f should be one function. Here a labelled query's f is that of the one cross-fitted member blind to it, an unlabelled
+  one's the mean of all members, and live calibration is fitted on labelled rollouts, those of the present step among
+  them. What remains of the difference is the bias lambda (1 - p) (A(f of the mean) - A(f of the blind member)).
 - lambda may not depend on the labels that it weighs. Fitted on the same labelled queries it does, a little: the bias is
   of the order of one over their number.
 - The trainer must leave the advantages as they are. Standardising the combined rewards of a group divides by a spread

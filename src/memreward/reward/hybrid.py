@@ -22,11 +22,11 @@ from memreward.reward.live import BlindRow
 from memreward.reward.live_predictor import LivePredictor
 from memreward.reward.monitor import Alarm, MonitorConfig, RewardMonitor
 from memreward.reward.ranks import decide_together
-from memreward.reward.rows import Row, query_of, rollout_of, rows_of
+from memreward.reward.rows import Row, RowReader, rows_of
 from memreward.reward.shaping import ShapingConfig
 from memreward.reward.state import reading_state, write_state
 from memreward.reward.truth import GroundTruth, groups_of
-from memreward.types import DataError, MemRewardError, Query, Rollout
+from memreward.types import MemRewardError, Rollout
 from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,8 +34,9 @@ _PREDICTOR = "predictor"
 _LOGGED = ("source", "value", "confidence", "reason")
 TRUTH, PREDICTED, ABSTAINED = "truth", "predicted", "abstained"
 """Where a reward is from."""
-Observer = Callable[[Sequence[Rollout], Sequence[float | None]], None]
-"""Called with n rollouts and n rewards."""
+Observer = Callable[[Sequence[Rollout], Sequence[float | None], Sequence[float | None]], None]
+"""Called with n rollouts, n rewards, and n rewards before debiasing, which are the same without it."""
+_Rewards = list[float | None]
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ class _Decided:
 
     def result(self, reward: float | None) -> tuple[float | None, str, float | None, float, str]:
         """Reward, source, value, confidence, reason."""
-        source = ABSTAINED if reward is None else TRUTH if self.labelled else PREDICTED
+        source = ABSTAINED if reward is None else PREDICTED if self.correct is None else TRUTH
         value = None if np.isnan(self.value) else self.value
-        return reward, source, value, self.confidence, self.reason if reward is None else ""
+        silent = reward is None or (self.labelled and self.correct is None)
+        return reward, source, value, self.confidence, self.reason if silent else ""
 
 
 class HybridReward:
@@ -131,8 +133,7 @@ class HybridReward:
         self.stop_requested = False
         self.observer: Observer | None = None
         self._mean_reward = float("nan")
-        self._rows_seen = 0
-        self._queries: dict[str, Query] = {}
+        self._rows = RowReader(self.memory)
 
     def __call__(
         self,
@@ -153,7 +154,7 @@ class HybridReward:
             completion_ids: Not read.
             trainer_state: Its `global_step` becomes the policy version of the rollouts.
             log_extra: Told of source, predicted value, confidence and reason of each row.
-            log_metric: Told of shares, live rates, gap, threshold, failures and seconds.
+            log_metric: Told of shares, live rates, gap, threshold, labels spent, failures and seconds.
             **columns: Of the data set, n values each; `memreward.reward.rows.COLUMNS` are read.
         """
         started = time.monotonic()
@@ -175,7 +176,7 @@ class HybridReward:
     def save(self, folder: str | Path) -> None:
         """Write predictor, window, monitor, counts and the memory's position to a folder.
 
-        Memory and its ledger stay where they are.
+        Memory and its ledger stay where they are; what was used of the ledger is one of the counts.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -184,8 +185,8 @@ class HybridReward:
             "live": self.live.save(Path(folder) / _PREDICTOR),
             "monitor": self.monitor.to_json(),
             "failures": dict(self.failures),
-            "rows_seen": self._rows_seen,
-            "memory": self.memory.position(),
+            "spent": self.truth.used.to_json(),
+            **self._rows.position(),
         }
         write_state(folder, state)
 
@@ -200,9 +201,12 @@ class HybridReward:
         with reading_state(folder) as state:
             self.live.restore(Path(folder) / _PREDICTOR, state["live"])
             self.monitor.restore(state["monitor"])
-            self.failures, self._rows_seen = Counter(state["failures"]), state["rows_seen"]
-            if "memory" in state:  # release 0.1 did not write it
-                self.memory.rewind(state["memory"])
+            self.stop_requested = self.monitor.stop_requested
+            self.failures = Counter(state["failures"])
+            # Release 0.1 wrote neither the memory's position nor what was used of the ledger.
+            self._rows.rewind({"memory": self.memory.position(), **state})
+            if "spent" in state:
+                self.truth.used.restore(state["spent"])
 
     def _decide(self, rows: list[Row]) -> tuple[list[Any], tuple[dict[str, float], bool]]:
         """Rewards and `_LOGGED` of all rows; metrics, and whether to stop, for all processes. Never raises."""
@@ -222,11 +226,11 @@ class HybridReward:
         self._judge(decided, rows)
         self._learn(step, decided)
         results: list[Any] = [(None, ABSTAINED, None, 0.0, reasons.get(i, "")) for i in range(len(rows))]
-        for one, reward in zip(decided, self._rewards(decided), strict=True):
+        rewards, stated = self._rewards(decided)
+        for one, reward in zip(decided, rewards, strict=True):
             results[one.row] = one.result(reward)
         if self.observer is not None:
-            seen = [one.rollout for one in decided], [results[one.row][0] for one in decided]
-            self._guarded(partial(self.observer, *seen))
+            self._guarded(partial(self.observer, [one.rollout for one in decided], rewards, stated))
         metrics = self._metrics(step, [result[1] for result in results])
         if self.live.refresh_due(step) and self._guarded(lambda: self.live.refresh(step)):
             self.monitor.restart()
@@ -239,13 +243,12 @@ class HybridReward:
 
     def _predicted(self, step: int, rows: list[Row]) -> tuple[list[_Decided], dict[int, str]]:
         """Rollouts with their blind predictions, and why the other rows have none."""
-        self._look_up({row.query_id for row in rows if isinstance(row.query_id, str)})
+        self._rows.look_up(rows)
         decided: list[_Decided] = []
         reasons: dict[int, str] = {}
         for index, row in enumerate(rows):
-            self._rows_seen += 1
             try:
-                decided.append(_Decided(index, self._rollout(row)))
+                decided.append(_Decided(index, self._rows.rollout(row)))
             except Exception as error:  # one odd row must not cost the others their reward
                 reasons[index] = self._failed(error)
         for one, score in zip(decided, self.live.score(step, [one.rollout for one in decided]), strict=True):
@@ -255,18 +258,6 @@ class HybridReward:
             elif not score.confidence:
                 self._noted(score.reason)
         return decided, reasons
-
-    def _look_up(self, query_ids: set[str]) -> None:
-        unknown = sorted(query_ids - self._queries.keys())
-        if unknown:
-            self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
-
-    def _rollout(self, row: Row) -> Rollout:
-        if not isinstance(row.query_id, str):
-            raise DataError("a row names no query: give the data set a column 'query_id' of strings")
-        if row.query_id not in self._queries:
-            self._queries[row.query_id] = query_of(row)
-        return rollout_of(row, self._queries[row.query_id], self._rows_seen)
 
     def _judge(self, decided: list[_Decided], rows: list[Row]) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
@@ -283,7 +274,9 @@ class HybridReward:
             return
         for one, verdict in zip(reachable, judged, strict=True):
             one.labelled, one.correct = verdict.labelled, verdict.correct
-            if verdict.labelled and verdict.correct is None:
+            if verdict.error is not None:
+                one.reason = self._failed(verdict.error)
+            elif verdict.labelled and verdict.correct is None:
                 one.reason = self._noted(f"cannot verify: {verdict.reason}")
 
     def _learn(self, step: int, decided: list[_Decided]) -> None:
@@ -303,25 +296,28 @@ class HybridReward:
             for alarm in self.monitor.alarms[raised:]:
                 _LOGGER.warning("%s", alarm)
 
-    def _rewards(self, decided: list[_Decided]) -> list[float | None]:
+    def _rewards(self, decided: list[_Decided]) -> tuple[_Rewards, _Rewards]:
+        """What is paid, and what it was before debiasing."""
         group = np.unique([one.rollout.query.id for one in decided], return_inverse=True)[1]
         shaped = self.live.shaped([one.value for one in decided], group)
         true = np.array([np.nan if one.correct is None else float(one.correct) for one in decided])
         labelled = np.array([one.labelled for one in decided], bool)
-        rewards = np.where(labelled, true, shaped)
-        given = rewards[~np.isnan(rewards)]
+        stated = np.where(labelled, true, shaped)
+        given = stated[~np.isnan(stated)]
         self._mean_reward = float(given.mean()) if len(given) else float("nan")
-        if self.config.debias.share is not None:
-            rewards = self._debiased(true, shaped, labelled, group, self.config.debias.share)
-        return [None if np.isnan(reward) else float(reward) for reward in rewards]
+        share = self.config.debias.share
+        rewards = stated if share is None else self._debiased(true, shaped, labelled, group, share)
+        return _plain(rewards), _plain(stated)
 
     def _debiased(self, true: Floats, shaped: Floats, labelled: Any, group: Any, share: float) -> Floats:
         fixed = self.config.debias.coefficient
         self.coefficient = self.live.coefficient() if fixed is None else fixed
         known, guessed = advantages(true, group, 0.0), advantages(shaped, group, 0.0)
         mixed = debiased_advantages(known, guessed, labelled, share=share, coefficient=self.coefficient)
-        # A labelled rollout without a verdict keeps its predicted part, so that its group's advantages sum to 0.
-        return np.where(~labelled & np.isnan(shaped), np.nan, mixed)
+        # A labelled rollout without a verdict keeps its predicted part, so that its group's advantages sum to 0. A
+        # labelled group without any has no advantage to put in the place of the predicted one.
+        unjudged = labelled & (np.bincount(group, ~np.isnan(true))[group] == 0)
+        return np.where(unjudged | (np.isnan(true) & np.isnan(shaped)), np.nan, mixed)
 
     def _metrics(self, step: int, sources: list[str]) -> dict[str, float]:
         count = Counter(sources)
@@ -334,6 +330,7 @@ class HybridReward:
             found |= {"gap": last.predicted - last.true} | ({} if last.rise is None else {"gap_rise": last.rise})
         for domain, seen in self.live.window.live_rates(self.config.growth.rates_over).items():
             found |= {f"{domain}/tpr": seen.tpr, f"{domain}/fpr": seen.fpr, f"{domain}/j": seen.j}
+        self._guarded(lambda: found.update(self.truth.spent()))
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
     def _guarded(self, action: Callable[[], None]) -> bool:
@@ -354,3 +351,7 @@ class HybridReward:
             _LOGGER.warning("no reward: %s", reason, exc_info=error)
         self.failures[reason] += 1
         return reason
+
+
+def _plain(rewards: Floats) -> _Rewards:
+    return [None if np.isnan(reward) else float(reward) for reward in rewards]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memreward.predict.calibration import Calibration, logit
-from memreward.predict.graph_predictor import GraphPredictor
+from memreward.predict.graph_predictor import GraphPredictor, describe_saved
 from memreward.predict.metrics import advantages
-from memreward.predict.reward_predictor import RewardPredictor
+from memreward.predict.reward_predictor import Provenance, RewardPredictor
 from memreward.reward.debias import Floats, fit_coefficient
 from memreward.reward.growth import FollowingPredictor, GrowthConfig
 from memreward.reward.live import BlindRow, LabelledWindow, rates
@@ -123,11 +123,11 @@ class LivePredictor:
 
         Raises:
             StoreError: the folder holds no network.
-            KeyError, TypeError: `state` is none.
+            KeyError, TypeError: `state` is none, or the folder says not how its network came to be.
         """
         old = self.predictor
-        model = GraphPredictor.load(folder)
-        loaded = RewardPredictor(old.memory, old.featurizer, model, old.provenance)
+        provenance = Provenance(**describe_saved(folder)["provenance"])
+        loaded = RewardPredictor(old.memory, old.featurizer, GraphPredictor.load(folder), provenance)
         self.predictor = FollowingPredictor.following(loaded, self.growth, old.step)
         self.window.restore(state["window"])
         calibration, j = state["calibration"], state["j_of_training"]

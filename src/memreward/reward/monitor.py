@@ -23,7 +23,9 @@ class MonitorConfig:
     """When the alarm is raised. Honest trainings of tests/reward/test_monitor.py stay below half of these bounds.
 
     Attributes:
-        groups: Labelled groups that a mean is taken over, the first ones of training and the newest ones.
+        groups: Newest labelled groups, at most, that a mean is taken over.
+        first: Labelled groups that say what the gap was when training began.
+        fewest: Newest groups below which nothing is said: there are few after a refresh, and where few are labelled.
         rise: Rise of the gap, in reward, that is an alarm.
         deviations: Standard errors that the rise must exceed too.
         steps: Steps in a row on which both must hold.
@@ -34,14 +36,19 @@ class MonitorConfig:
     """
 
     groups: int = 48
+    first: int = 24
+    fewest: int = 16
     rise: float = 0.15
     deviations: float = 4.0
     steps: int = 2
     stop: bool = False
 
     def __post_init__(self) -> None:
-        if self.groups < 2 or self.steps < 1:
-            raise ConfigurationError(f"groups={self.groups} must be at least 2, and steps={self.steps} at least 1")
+        if not (2 <= self.fewest <= self.groups and self.first >= 2 and self.steps >= 1):
+            raise ConfigurationError(
+                f"fewest={self.fewest} must lie between 2 and groups={self.groups}, first={self.first} be at least 2, "
+                f"and steps={self.steps} at least 1"
+            )
         if not (0 < self.rise < 1 and self.deviations >= 0):
             raise ConfigurationError(
                 f"rise={self.rise} must lie in (0, 1), and deviations={self.deviations} be at least 0"
@@ -137,7 +144,7 @@ class RewardMonitor:
             (np.bincount(query, values) / size).tolist(), (np.bincount(query, truth) / size).tolist(), strict=True
         )
         for pair in pairs:
-            (self._first if len(self._first) < self.config.groups else self._newest).append(pair)
+            (self._first if len(self._first) < self.config.first else self._newest).append(pair)
         rise = self._rise()
         seen = Observation(
             step, len(size), float(values.mean()), float(truth.mean()), None if rise is None else rise[0]
@@ -172,11 +179,11 @@ class RewardMonitor:
 
     def _rise(self) -> tuple[float, float] | None:
         """By how much the gap has risen, in reward and in standard errors."""
-        if len(self._newest) < self.config.groups:
+        if len(self._newest) < self.config.fewest:
             return None
         first, newest = (np.array(pairs) @ [1.0, -1.0] for pairs in (self._first, list(self._newest)))
         rise = float(newest.mean() - first.mean())
-        error = float(np.sqrt((first.var(ddof=1) + newest.var(ddof=1)) / self.config.groups))
+        error = float(np.sqrt(first.var(ddof=1) / len(first) + newest.var(ddof=1) / len(newest)))
         return rise, rise / max(error, 1e-9)
 
     def _raise(self, step: int, rise: float, deviations: float) -> Alarm:

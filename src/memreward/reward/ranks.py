@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from memreward.types import MemRewardError
+
 
 def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[list[Any], Any]]) -> tuple[list[Any], Any]:
     """Gather the rows of all processes, decide on them in the first one, and return what concerns the caller.
@@ -14,13 +16,14 @@ def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[lis
     Args:
         rows: Of this process, in plain values (they are sent).
         decide: Called in the first process alone with the rows of all, in the order of their ranks. Returns one result
-            a row, and something for everybody; both are sent. It must not raise, or the others wait in vain.
+            a row, and something for everybody; both are sent.
 
     Returns:
         The results of this process's rows, and what is for everybody.
 
     Raises:
         RuntimeError: the processes have lost each other. Training cannot go on then.
+        MemRewardError: `decide` raised in the first process, which raises that itself. None waits for it in vain.
     """
     import torch.distributed as dist
 
@@ -28,10 +31,18 @@ def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[lis
         return decide(list(rows))
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, list(rows))
-    answer: list[Any] = [None]
+    answer: list[Any] = [None, ""]
+    failure: Exception | None = None
     if dist.get_rank() == 0:
-        answer = [decide([row for part in gathered for row in part])]
+        try:
+            answer[0] = decide([row for part in gathered for row in part])
+        except Exception as error:
+            failure, answer[1] = error, f"{type(error).__name__}: {error}"
     dist.broadcast_object_list(answer, src=0)
+    if failure is not None:
+        raise failure
+    if answer[1]:
+        raise MemRewardError(f"the first process, which decides for all, failed: {answer[1]}")
     results, common = answer[0]
     start = sum(len(part) for part in gathered[: dist.get_rank()])
     return results[start : start + len(rows)], common

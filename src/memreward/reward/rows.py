@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memreward.memory import ExperienceMemory
 from memreward.parsing import parse_rollout
 from memreward.types import DataError, Query, Rollout, content_hash
 
@@ -42,6 +43,55 @@ class Row(NamedTuple):
     token_logprobs: Any = None
     truncated: Any = None
     states: Any = None
+
+
+class RowReader:
+    """Makes rollouts of a training's rows: it knows their queries, and numbers them.
+
+    Args:
+        memory: Knows queries; it goes back together with the numbers.
+    """
+
+    def __init__(self, memory: ExperienceMemory) -> None:
+        self.memory = memory
+        self._queries: dict[str, Query] = {}
+        self._seen = 0
+
+    def look_up(self, rows: Sequence[Row]) -> None:
+        """Find the rows' queries in memory, so that `rollout` knows them.
+
+        Raises:
+            StoreError: memory cannot be read.
+        """
+        unknown = sorted({row.query_id for row in rows if isinstance(row.query_id, str)} - self._queries.keys())
+        if unknown:
+            self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
+
+    def rollout(self, row: Row) -> Rollout:
+        """Return the next row's rollout; every row counts, also one that cannot be read.
+
+        Raises:
+            DataError: the row does not say enough.
+        """
+        self._seen += 1
+        if not isinstance(row.query_id, str):
+            raise DataError("a row names no query: give the data set a column 'query_id' of strings")
+        if row.query_id not in self._queries:
+            self._queries[row.query_id] = query_of(row)
+        return rollout_of(row, self._queries[row.query_id], self._seen)
+
+    def position(self) -> dict[str, Any]:
+        """Return the count of rows and the memory's position, as JSON values."""
+        return {"rows_seen": self._seen, "memory": self.memory.position()}
+
+    def rewind(self, state: Mapping[str, Any]) -> None:
+        """Go back to a `position`: memory sets aside the rollouts that it got since.
+
+        Raises:
+            KeyError: `state` is none.
+        """
+        self._seen = state["rows_seen"]
+        self.memory.rewind(state["memory"])
 
 
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:

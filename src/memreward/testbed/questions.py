@@ -331,9 +331,7 @@ def _draw(kind: Kind, rng: random.Random, used: Collection[str], seen: Collectio
         exercise = kind.make(rng)
         if exercise.text not in used and asked(exercise.text) not in seen:
             return exercise
-    raise ConfigurationError(
-        f"questions of kind {kind.name!r} run out after {len(used)} of all kinds: ask for fewer to train on or test with"
-    )
+    raise ConfigurationError(f"questions of kind {kind.name!r} run out after {len(used)} of all kinds: ask for fewer")
 
 
 def demonstrations(size: int, seed: int, avoid: frozenset[str]) -> Iterator[tuple[str, str]]:

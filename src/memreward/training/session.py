@@ -49,7 +49,9 @@ def train(
         on_row: Told of each logged step.
 
     Returns:
-        Output, steps, mean reward of the newest logged steps, labelled queries and ledger totals, as JSON values.
+        Output, steps that were made, whether the monitor stopped it before the last one, mean reward of the newest
+        logged steps, labelled queries and ledger totals, as JSON values. What the monitor stopped is finished: another
+        call trains no more and returns the same.
 
     Raises:
         ConfigurationError: the output was begun with other settings.
@@ -61,17 +63,20 @@ def train(
     folder = Path(config.output)
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):
-        _record(folder, config, reward)
+        _record(folder, config, reward, write=args.process_index == 0)
         prepared = prepare(config, reward, encoder or config.encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
-    done = 0 if checkpoint is None else step_of_checkpoint(checkpoint)
+    done, asked = 0 if checkpoint is None else step_of_checkpoint(checkpoint), config.grpo.steps
+    if _stopped(prepared):
+        config = replace(config, grpo=replace(config.grpo, steps=done))
     if done < config.grpo.steps or not (folder / POLICY).exists():
-        _run(config, prepared, checkpoint, on_row)
+        done = _run(config, prepared, checkpoint, on_row)
     rows = [value for row in history(folder)[-_NEWEST:] if (value := mean_reward(row)) is not None]
     return {
         "output": folder,
         "policy": folder / POLICY,
-        "steps": max(done, config.grpo.steps),
+        "steps": done,
+        "stopped": _stopped(prepared) and done < asked,
         "reward": sum(rows) / len(rows) if rows else None,
         "questions": len(prepared.groups),
         "labelled_queries": len(prepared.labelled),
@@ -91,10 +96,8 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def _run(
-    config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None
-) -> None:
-    """Train to the last step, and write the policy."""
+def _run(config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None) -> int:
+    """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
     trainer = make_trainer(
         config.model,
@@ -116,10 +119,19 @@ def _run(
     if trainer.is_world_process_zero():
         shutil.rmtree(folder / POLICY, ignore_errors=True)  # of a shorter training that went on
         unfinished.replace(folder / POLICY)
+    return int(trainer.state.global_step)
 
 
-def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None) -> None:
-    """Write what is asked for and the versions, or refuse to go on with what was begun differently."""
+def _stopped(prepared: Prepared) -> bool:
+    """Whether the monitor has asked to end training."""
+    return isinstance(prepared.reward, HybridReward) and prepared.reward.stop_requested
+
+
+def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None, *, write: bool) -> None:
+    """Refuse to go on with what was begun differently, and `write` what is asked for and the versions.
+
+    Of several processes one writes: the first, before the others compare.
+    """
     path = folder / _RECORD
     settings = {**asdict(config), "reward": "the arm's" if reward is None else json.dumps(asdict(reward))}
     asked: dict[str, Any] = json.loads(json.dumps(settings))
@@ -134,6 +146,8 @@ def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None) -> N
                     f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r}: go on as it was begun, or "
                     "choose another output"
                 )
+    if not write:
+        return
     versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.partial")

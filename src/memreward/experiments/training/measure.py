@@ -1,9 +1,10 @@
 """From the outcomes of trainings to figures with intervals.
 
 The bootstrap resamples seeds, and held-out queries within their domain. All seeds answer the same queries, so a
-resample crosses one draw of seeds with one of queries (the pigeonhole bootstrap of Owen, 2007). A bootstrap of few seeds
-alone is too narrow (of five, a 95 % interval covers 83 %), so what a resample's seeds differ by from the sample's is
-widened to the width of Student's interval. Every arm meets the same resamples: differences and ratios of arms are paired.
+resample crosses one draw of seeds with one of queries (the pigeonhole bootstrap of Owen, 2007). A bootstrap of few
+seeds alone is too narrow (of five, a 95 % interval covers 83 %), so what a resample's seeds differ by from the sample's
+is widened to the width of Student's interval. Every arm meets the same resamples: differences and ratios of arms are
+paired.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ LEDGER_HEADINGS: Mapping[str, str] = {"judgements": "judgements in the ledger"}
 """What grows over training, and has no mean worth a table."""
 
 METHOD = (
-    "Intervals: 95 %, bootstrap over seeds, widened as Student's t asks for so few, and, within each domain, over held-out "
-    "questions; every arm meets the same resamples, so differences are paired. Gap closed is (arm - labelled) / (oracle - labelled), a ratio of means over "
-    "each resample; resamples without a gap are left out."
+    "Intervals: 95 %, bootstrap over seeds, widened as Student's t asks for so few, and, within each domain, over "
+    "held-out questions; every arm meets the same resamples, so differences are paired. Gap closed is (arm - labelled) "
+    "/ (oracle - labelled), a ratio of means over each resample; resamples without a gap are left out."
 )
 """How the intervals are made."""
 

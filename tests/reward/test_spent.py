@@ -1,0 +1,74 @@
+"""What a training has used of the ledger: the ledger's totals, and where training goes back, what they were then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sums import Call, Sums, sample_call
+
+from memreward.memory import ExperienceMemory
+from memreward.predict import RewardPredictor
+from memreward.reward import GrowthConfig, HybridConfig, HybridReward
+from memreward.reward.baselines import BaselineReward
+from memreward.reward.truth import SPENT
+
+STILL = HybridConfig(growth=GrowthConfig(recalibrate=False, refresh_every=0, refresh_drop=0.0))
+STEPS = 4
+
+
+@pytest.fixture(params=["hybrid", "nothing"])
+def make(request: pytest.FixtureRequest, predictor: RewardPredictor, labelled: list[int]) -> Any:
+    """Makes the reward anew, as another process would."""
+    queries = [f"q{number}" for number in labelled]
+
+    def made() -> HybridReward | BaselineReward:
+        if request.param == "hybrid":
+            return HybridReward(predictor, labelled=queries, config=STILL)
+        return BaselineReward(predictor.memory, request.param, labelled=queries)
+
+    return made
+
+
+def step(reward: Any, sums: Sums, labelled: list[int], number: int) -> tuple[float, ...]:
+    """Totals logged by a step with one query of the step before and one that is new."""
+    call: Call = sample_call(sums, labelled[number : number + 2], seed=number).of(reward, sums, number)
+    return tuple(call.metrics[f"memreward/{name}"] for name in SPENT)
+
+
+def test_they_are_the_ledgers_where_nobody_interrupts(
+    sums: Sums, memory: ExperienceMemory, labelled: list[int], make: Any
+) -> None:
+    reward = make()
+    for number in range(STEPS):
+        before = memory.ledger.spent()
+        assert step(reward, sums, labelled, number) == memory.ledger.spent() > before
+
+
+def test_what_was_judged_before_training_counts_once(
+    sums: Sums, memory: ExperienceMemory, labelled: list[int], make: Any
+) -> None:
+    for number in range(2):
+        step(make(), sums, labelled, number)
+    before, reward = memory.ledger.spent(), make()
+    assert step(reward, sums, labelled, 0) == before  # the same texts in the same step: the same rollouts
+    assert step(reward, sums, labelled, 2) == memory.ledger.spent() > before
+
+
+def test_a_training_that_goes_back_logs_what_it_logged(
+    tmp_path: Path, sums: Sums, memory: ExperienceMemory, labelled: list[int], make: Any
+) -> None:
+    reward = make()
+    reward.save(tmp_path / "0")  # before its first step
+    logged = []
+    for number in range(STEPS):
+        logged.append(step(reward, sums, labelled, number))
+        reward.save(tmp_path / f"{number + 1}")
+    spent = memory.ledger.spent()
+    assert logged[-1] == spent
+    for back in (0, 2):
+        for again in (make(), reward):  # in another process, and in the same
+            again.restore(tmp_path / f"{back}")
+            assert [step(again, sums, labelled, number) for number in range(back, STEPS)] == logged[back:]
+    assert memory.ledger.spent() == spent
