@@ -26,11 +26,13 @@ from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.predict.metrics import interval as percentile_interval
+from memreward.predict.metrics import resample_queries
 from memreward.testbed.measure import accuracy, groups_of_samples
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
-from memreward.training.history import history
+from memreward.training.history import history, mean_reward
 from memreward.training.quiet import quiet_libraries
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings, LoraConfig
@@ -93,7 +95,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=20, help="steps between two measured checkpoints")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not 0 < options.every <= options.steps:
+        parser.error(f"--every {options.every} must lie between 1 and --steps {options.steps}")
+    return options
 
 
 def held_out_questions(seed: int) -> list[Group]:
@@ -163,8 +168,9 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
 
 
 def show(row: Mapping[str, Any], steps: int, begun: float) -> None:
-    reward = row.get("memreward/reward", row.get("reward"))
-    print(f"  step {row['step']} of {steps}, reward {reward:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
+    reward, taken = mean_reward(row), time.monotonic() - begun
+    said = "no reward" if reward is None else f"reward {reward:.3f}"
+    print(f"  step {row['step']} of {steps}, {said}, {taken:.0f} s", flush=True)
 
 
 def measure_all(folder: Path, every: int, held_out: Sequence[Group]) -> dict[str, dict[str, float]]:
@@ -191,12 +197,17 @@ def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
     return accuracy(Verifiers().judge(groups_of_samples(questions, samples)))
 
 
-def interval(by_query: Mapping[str, float]) -> tuple[float, float, float]:
-    """Mean over questions, and its 95 % bootstrap interval."""
-    values = np.array(list(by_query.values()))
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(values[drawn].mean(1), (0.025, 0.975))
-    return float(values.mean()), float(low), float(high)
+def resampled(by_query: Mapping[str, float]) -> np.ndarray:
+    """(1 + B,) mean over questions, the plain one first; every arm meets the same resamples."""
+    values = np.array([by_query[name] for name in sorted(by_query)])
+    weights = resample_queries(len(values), RESAMPLES)
+    return np.concatenate([[values.mean()], weights @ values / len(values)])
+
+
+def interval(figures: np.ndarray) -> tuple[float, float, float]:
+    """The plain figure, and its 95 % bootstrap interval."""
+    found = percentile_interval(figures[1:])
+    return float(figures[0]), found.low, found.high
 
 
 def describe(found: Mapping[str, Mapping[str, Any]], options: argparse.Namespace) -> str:
@@ -213,13 +224,13 @@ def describe(found: Mapping[str, Mapping[str, Any]], options: argparse.Namespace
         "| arm | what rewards | step | accuracy held-out | minus the start | seconds a step |",
         "|---|---|---|---|---|---|",
     ]
-    start = found[START]["accuracy"]["0"]
+    start = resampled(found[START]["accuracy"]["0"])
     for arm, one in found.items():
         says = "the policy before training" if arm == START else ARM_SETTINGS[arm].says
         seconds = f"{np.median([row['step_time'] for row in one['steps']]):.0f}" if one["steps"] else ""
-        for step, right in one["accuracy"].items():
-            gain = {name: value - start[name] for name, value in right.items()}
-            apart = "" if arm == START else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*interval(gain))
+        for step, by_query in one["accuracy"].items():
+            right = resampled(by_query)
+            apart = "" if arm == START else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*interval(right - start))
             figures = "{:.3f} [{:.3f}, {:.3f}]".format(*interval(right))
             lines.append(f"| {arm} | {says} | {step} | {figures} | {apart} | {seconds} |")
     lines += ["", *differences(found)]
@@ -228,27 +239,47 @@ def describe(found: Mapping[str, Mapping[str, Any]], options: argparse.Namespace
 
 
 def differences(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say what ours is ahead of, and how good its rewards were."""
-    if OURS not in found:
+    """Say how the arms stand to each other in the end, and how good the rewards of ours were."""
+    last = {arm: resampled(list(one["accuracy"].values())[-1]) for arm, one in found.items() if one["accuracy"]}
+    if OURS not in last:
         return []
-    last = {arm: list(one["accuracy"].values())[-1] for arm, one in found.items()}
     said = [
-        "- memreward minus {}: {:+.3f} [{:+.3f}, {:+.3f}].".format(
-            arm, *interval({name: value - last[arm][name] for name, value in last[OURS].items()})
-        )
-        for arm in ARMS
-        if arm in found and arm != OURS
+        f"- {first} minus {second}: {{:+.3f}} [{{:+.3f}}, {{:+.3f}}].".format(*interval(last[first] - last[second]))
+        for first, second in ((OURS, "labelled"), (OURS, "oracle"), ("oracle", "labelled"))
+        if first in last and second in last
     ]
-    rows = found[OURS]["steps"]
-    final = rows[-1]
-    return [
-        *said,
-        f"- memreward's rewards: {np.mean([row['memreward/predicted'] for row in rows]):.2f} predicted, "
-        f"{np.mean([row['memreward/abstained'] for row in rows]):.2f} abstained; on labelled "
-        "questions, predicted blind, TPR "
-        f"{final['memreward/all/tpr']:.2f}, FPR {final['memreward/all/fpr']:.2f} (the newest of the last step), "
-        f"{np.median([row['memreward/seconds'] for row in rows]):.1f} s a step for all of it.",
+    if "oracle" in last and "labelled" in last:
+        said.append(gap_closed(last))
+    return [*said, rewards_of(found[OURS]["steps"])]
+
+
+def gap_closed(last: Mapping[str, np.ndarray]) -> str:
+    """The share of the gap that ours closes, if there is a gap."""
+    gap = last["oracle"] - last["labelled"]
+    if interval(gap)[1] <= 0:
+        return "- Share of the gap closed: cannot be told, since the interval of the gap itself reaches 0."
+    closed = (last[OURS] - last["labelled"]) / np.where(gap > 0, gap, np.nan)
+    return "- Share of the gap from labelled to oracle that memreward closes: {:.2f} [{:.2f}, {:.2f}].".format(
+        *interval(closed)
+    )
+
+
+def rewards_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How good the rewards of ours were; a step without a figure counts for nothing."""
+
+    def mean(name: str) -> float:
+        return float(np.mean([row[name] for row in rows if row.get(name) is not None] or [np.nan]))
+
+    rates = [
+        row for row in rows if row.get("memreward/all/tpr") is not None and row.get("memreward/all/fpr") is not None
     ]
+    newest = (rates or [{"memreward/all/tpr": np.nan, "memreward/all/fpr": np.nan}])[-1]
+    return (
+        f"- memreward's rewards: {mean('memreward/predicted'):.2f} predicted, {mean('memreward/abstained'):.2f} "
+        f"abstained; on labelled questions, predicted blind, TPR {newest['memreward/all/tpr']:.2f}, "
+    rates = [row for row in rows if None not in (row.get("memreward/all/tpr"), row.get("memreward/all/fpr"))]
+        "for all of it."
+    )
 
 
 def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -256,18 +287,20 @@ def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     held_out, training = figure.subplots(1, 2)
-    start = interval(found[START]["accuracy"]["0"])
+    start = interval(resampled(found[START]["accuracy"]["0"]))
     for number, arm in enumerate(arm for arm in ARMS if arm in found):
         right, rows = found[arm]["accuracy"], found[arm]["steps"]
-        mean, low, high = np.array([start, *map(interval, right.values())]).T
+        mean, low, high = np.array([start, *(interval(resampled(one)) for one in right.values())]).T
         at = np.array([0, *map(int, right)]) + 0.5 * (number - 1)
         colour, line = COLOURS[arm]
         held_out.errorbar(
             at, mean, np.abs([mean - low, high - mean]), label=arm, color=colour, linestyle=line, marker="o", capsize=3
         )
-        rewards = np.array([row["memreward/reward"] if arm == OURS else row["reward"] for row in rows])
-        running = np.convolve(rewards, np.ones(SMOOTH) / SMOOTH, "valid")
-        training.plot(np.arange(len(running)) + SMOOTH, running, color=colour, linestyle=line, label=arm)
+        rewards = [(row["step"], value) for row in rows if (value := mean_reward(row)) is not None]
+        steps, values = np.array(rewards).reshape(-1, 2).T
+        if len(values) >= SMOOTH:
+            running = np.convolve(values, np.ones(SMOOTH) / SMOOTH, "valid")
+            training.plot(steps[SMOOTH - 1 :], running, color=colour, linestyle=line, label=arm)
     held_out.set(xlabel="step", ylabel="accuracy on held-out questions, 95 % interval")
     training.set(xlabel="step", ylabel=f"mean reward of the last {SMOOTH} steps")
     for axes in (held_out, training):

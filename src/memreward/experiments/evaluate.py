@@ -188,7 +188,7 @@ class _Split:
 
     @classmethod
     def draw(cls, pool: _Pool, share: float, seed: int) -> _Split:
-        budget = Budget(queries=share if share <= 1 else int(share))
+        budget = Budget.of(share)
         ledger = LabelLedger.detached(pool.groups)
         chosen = ledger.choose(budget, seed)
         released = ledger.release(chosen, use="warmup", budget=budget)

@@ -32,6 +32,7 @@ class Arm:
         preset: Preset of the predictor.
         encoder: Name of the encoder that its predictor reads with in an experiment; "" is the experiment's.
         without: Its ablation; "" is none.
+        trusting: Take labels of like reasoning at the weight of `PredictorConfig.trust`; False fits it from nothing.
         frozen: Leave memory and predictor as warmup made them.
         gated: Give flat groups no advantage.
         debiased: Debias advantages with the labelled share, where labels are drawn at random.
@@ -45,6 +46,7 @@ class Arm:
     preset: str = "default"
     encoder: str = ""
     without: str = ""
+    trusting: bool = True
     frozen: bool = False
     gated: bool = True
     debiased: bool = False
@@ -56,7 +58,13 @@ class Arm:
     def predictor_config(self, default: PredictorConfig) -> PredictorConfig:
         """Return the predictor's settings; `default` is that of the preset "default"."""
         config = default if self.preset == "default" else PredictorConfig.preset(self.preset)
-        return config.ablated(self.without) if self.without else config
+        config = config.ablated(self.without) if self.without else config
+        return config if self.trusting else replace(config, trust=0.0)
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether its predictor is one of the configured settings, not of a preset of its own."""
+        return not self.rule and self.preset == "default"
 
     def trained_with(self, grpo: GrpoSettings) -> GrpoSettings:
         """Return the settings of the training: debiased advantages are standardised by the reward itself."""
@@ -86,6 +94,7 @@ ARMS = {
         Arm("random", "chance", labels="none", rule="random"),
         Arm("format", "whether an answer can be read", labels="none", rule="format"),
         replace(_OURS, name="no-graph", says="ours without the graph", without="no_graph"),
+        replace(_OURS, name="no-trust", says="ours, the weight of like reasoning's labels fitted", trusting=False),
         replace(_OURS, name="no-growth", says="ours with memory, calibration and network of warmup", frozen=True),
         replace(_OURS, name="no-gate", says="ours without the gate for flat groups", gated=False),
         replace(_OURS, name=NO_DEBIASING, says="ours with rewards as they are predicted", debiased=False),

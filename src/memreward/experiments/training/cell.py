@@ -228,10 +228,19 @@ def describe(cell: Cell) -> str:
     Code is not among it. Whoever changes what an arm does begins a new output folder. What is false, zero or empty is
     left out, so that a setting that is new, and off, leaves what was trained before valid.
     """
-    arm = {} if cell.arm == START else asdict(arm_named(cell.arm, cell.choose)) | {"says": ""}
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
-    decides = {**settings, "grpo": asdict(cell.grpo), "predictor": cell.predictor.to_dict(), "arm": arm}
+    decides = {**settings, "grpo": asdict(cell.grpo), **_of_arm(cell)}
     return json.dumps(_said({**decides, "start": Start(cell.start).fingerprint()}))
+
+
+def _of_arm(cell: Cell) -> dict[str, Any]:
+    """What the arm is, and those settings that it heeds; others do not decide its outcome."""
+    if cell.arm == START:
+        return {"arm": "", "predictor": "", "encoder": ""}
+    arm = arm_named(cell.arm, cell.choose)
+    encoded = cell.encoder if cell.choose != "random" or not (arm.rule or arm.encoder) else ""
+    predictor = cell.predictor.to_dict() if arm.has_settings else ""
+    return {"arm": {**asdict(arm), "says": ""}, "predictor": predictor, "encoder": encoded}
 
 
 def _said(settings: Mapping[str, Any]) -> dict[str, Any]:

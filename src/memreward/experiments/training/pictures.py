@@ -91,6 +91,7 @@ _LOOKS = {
     "format": _Look("#CC79A7", marker="X"),
     "random": _Look("faint", _DOTTED, "x"),
     "no-graph": _Look("#0072B2", _DASHED, "s"),
+    "no-trust": _Look("#D55E00", _DASHED, "o"),
     "no-growth": _Look("#009E73", _DASHED, "D"),
     "no-gate": _Look("#CC79A7", _DASHED, "X"),
     "no-debiasing": _Look("#E69F00", _DASHED, "P"),
