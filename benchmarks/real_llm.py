@@ -270,15 +270,13 @@ def rewards_of(rows: Sequence[Mapping[str, Any]]) -> str:
     def mean(name: str) -> float:
         return float(np.mean([row[name] for row in rows if row.get(name) is not None] or [np.nan]))
 
-    rates = [
-        row for row in rows if row.get("memreward/all/tpr") is not None and row.get("memreward/all/fpr") is not None
-    ]
+    rates = [row for row in rows if None not in (row.get("memreward/all/tpr"), row.get("memreward/all/fpr"))]
     newest = (rates or [{"memreward/all/tpr": np.nan, "memreward/all/fpr": np.nan}])[-1]
     return (
         f"- memreward's rewards: {mean('memreward/predicted'):.2f} predicted, {mean('memreward/abstained'):.2f} "
         f"abstained; on labelled questions, predicted blind, TPR {newest['memreward/all/tpr']:.2f}, "
-    rates = [row for row in rows if None not in (row.get("memreward/all/tpr"), row.get("memreward/all/fpr"))]
-        "for all of it."
+        f"FPR {newest['memreward/all/fpr']:.2f} (the newest of the last step), {mean('memreward/seconds'):.1f} s a "
+        "step for all of it."
     )
 
 
