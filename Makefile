@@ -18,7 +18,9 @@ ONE_POLICY = $(filter-out $(MIXED),$(FILES))
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 EXPERIMENT = $(BIN)/memreward experiment --start $(TESTBED) --seeds 5 --out runs/training --page
-ARMS := oracle,labelled,memreward,majority+labels,paper
+ARMS := oracle,labelled,memreward,no-trust,majority+labels,paper-ngrams
+# Measured before the weight of like reasoning was set.
+UNTRUSTING := --predictor-trust 0
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
@@ -79,14 +81,14 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS) --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS) --choose spread --markdown $(TRAINING)/chosen.md
-	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),no-graph --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),majority,random,format --markdown $(TRAINING)/arms.md
+	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
 	  --markdown $(TRAINING)/ablations.md
-	$(EXPERIMENT) --labels 0.1,0.2 --arms oracle,labelled,memreward --choose spread --markdown $(TRAINING)/fewer.md
-	$(EXPERIMENT) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
-	$(EXPERIMENT) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing,majority,random,format \
-	  --markdown $(TRAINING)/no-labels.md
+	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing --markdown $(TRAINING)/debiasing.md
+	$(EXPERIMENT) $(UNTRUSTING) --labels 0.1,0.2 --arms oracle,labelled,memreward --choose spread --markdown $(TRAINING)/fewer.md
+	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
+	$(BIN)/python benchmarks/kinds.py $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
 
 recorded-training: $(STAMP) ## unpack the trainings on record, which `make training` then takes over: its tables in minutes
 	mkdir -p runs/training

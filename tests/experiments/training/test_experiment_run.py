@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from memreward.experiments.training.cell import Cell, describe
 from memreward.experiments.training.config import TESTBED, ExperimentConfig
 from memreward.experiments.training.experiment import run
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from memreward.features.choosing import ChoiceRule
 from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import StartConfig
 from memreward.testbed.start import EXPERIENCE, POLICY, Start, make_start
@@ -109,6 +111,33 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # What is trained again, from the same seed, comes out the same.
     assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
+
+
+@pytest.mark.timeout(280)
+def test_processes_side_by_side_come_to_the_same(
+    first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path
+) -> None:
+    arms = ("labelled", "majority")
+    beside = run(replace(CONFIG, arms=arms, workers=2), tmp_path, silent, start=start.folder)
+    alone = {outcome.arm: outcome for outcome in first[1]}
+    assert [outcome.arm for outcome in beside] == ["start", *arms]
+    assert [plain(outcome) for outcome in beside] == [plain(alone[outcome.arm]) for outcome in beside]
+
+
+def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
+    def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
+        cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
+        return describe(replace(cell, **changed))
+
+    other = PredictorConfig(l2=(5.0,))
+    for arm in ("oracle", "majority", "paper"):
+        assert told(arm, predictor=other) == told(arm)
+    for arm in ("memreward", "no-trust"):
+        assert told(arm, predictor=other) != told(arm)
+    assert told("labelled", encoder="ngrams") == told("labelled")
+    assert told("labelled", "spread", encoder="ngrams") != told("labelled", "spread")
+    assert told("paper", encoder="ngrams") == told("paper")
+    assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
 
 
 def test_trainings_that_would_end_differently_are_told_apart(
