@@ -88,7 +88,10 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing --markdown $(TRAINING)/debiasing.md
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.1,0.2 --arms oracle,labelled,memreward --choose spread --markdown $(TRAINING)/fewer.md
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
+	$(BIN)/memreward experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
+	  --page --labels 0.2 --choose spread --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
 	$(BIN)/python benchmarks/kinds.py $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
+	$(BIN)/python benchmarks/trust.py $(TESTBED) --markdown $(TRAINING)/trust.md
 
 recorded-training: $(STAMP) ## unpack the trainings on record, which `make training` then takes over: its tables in minutes
 	mkdir -p runs/training

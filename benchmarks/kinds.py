@@ -29,7 +29,8 @@ from memreward.testbed.start import EXPERIENCE, TEST, Start
 from memreward.types import Group
 from testbed import vote
 
-ARMS = ("labelled", "memreward", "oracle")
+ARMS = ("labelled", "no-trust", "memreward", "oracle")
+BY_SEED = ("no-trust", "memreward")
 SETTINGS: tuple[tuple[ChoiceRule, float], ...] = (("spread", 0.2), ("random", 0.2), ("spread", 0.1))
 
 
@@ -52,8 +53,7 @@ def main() -> None:
 NOTE = (
     "Wrong majority: share of the kind's training questions whose most frequent answer is wrong before training. "
     "Labelled: questions of the kind with a label, mean of the seeds, and seeds in which there was none. Then accuracy "
-    "on held-out questions of the kind, mean of the seeds; for memreward also by seed, those without a label in "
-    "brackets."
+    "on held-out questions of the kind, mean of the seeds; for two arms by seed too, those without a label in brackets."
 )
 
 
@@ -79,15 +79,17 @@ def table(start: Start, trainings: Path, seeds: int, choose: ChoiceRule, share: 
     lines = []
     for kind in dict.fromkeys(kinds.values()):
         of = {arm: list(accuracies(outcomes, arm, kinds, kind)) for arm in ("start", *ARMS)}
-        shown = (f"{value:.2f}" for value in of["memreward"])
-        seed_by_seed = " ".join(
-            text if count else f"({text})" for text, count in zip(shown, labels[kind].by_seed, strict=True)
-        )
+        seeds_of = (seed_by_seed(of[arm], labels[kind]) for arm in BY_SEED)
         means = (f"{np.mean(of[arm]):.2f}" for arm in ("start", *ARMS))
-        lines.append((kind, f"{wrong[kind]:.2f}", str(labels[kind]), *means, seed_by_seed))
+        lines.append((kind, f"{wrong[kind]:.2f}", str(labels[kind]), *means, *seeds_of))
     how = {"random": "drawn at random", "spread": "chosen by `spread`", "contested": "chosen by `contested`"}[choose]
-    columns = ("kind", "wrong majority", "labelled", "start", *ARMS, "memreward by seed")
+    columns = ("kind", "wrong majority", "labelled", "start", *ARMS, *(f"{arm} by seed" for arm in BY_SEED))
     return Table(f"{share:.0%} labelled, {how}", columns, tuple(lines))
+
+
+def seed_by_seed(values: Sequence[float], labels: Labels) -> str:
+    shown = (f"{value:.2f}" for value in values)
+    return " ".join(text if count else f"({text})" for text, count in zip(shown, labels.by_seed, strict=True))
 
 
 def only_taken_over(stage: str, done: int, of: int) -> None:
