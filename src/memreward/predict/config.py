@@ -97,14 +97,17 @@ class PredictorConfig:
             raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden % self.heads:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
-        if not 0 <= self.dropout < 1 or not -1 <= self.least_similarity <= 1:
-            raise ConfigurationError(
-                f"dropout={self.dropout} must lie in [0, 1), least_similarity={self.least_similarity} in [-1, 1]"
-            )
         if not self.l2 or min(self.l2) <= 0:
             raise ConfigurationError(f"l2={self.l2}: give at least one penalty above 0")
-        if not 0 < self.mask_share <= 1 or not self.trust >= 0:
-            raise ConfigurationError(f"mask_share={self.mask_share} must lie in (0, 1], trust={self.trust} be >= 0")
+        ranges = {
+            "dropout": (0 <= self.dropout < 1, "lie in [0, 1)"),
+            "least_similarity": (-1 <= self.least_similarity <= 1, "lie in [-1, 1]"),
+            "mask_share": (0 < self.mask_share <= 1, "lie in (0, 1]"),
+            "trust": (self.trust >= 0, "be at least 0"),
+        }
+        for name, (inside, must) in ranges.items():
+            if not inside:
+                raise ConfigurationError(f"{name}={getattr(self, name)} must {must}")
 
     @property
     def listens_to_labels(self) -> bool:
