@@ -86,7 +86,7 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
 	  --markdown $(TRAINING)/ablations.md
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing --markdown $(TRAINING)/debiasing.md
-	$(EXPERIMENT) --labels 0.1,0.2 --arms oracle,labelled,memreward,no-trust --choose spread --markdown $(TRAINING)/fewer.md
+	$(EXPERIMENT) --labels 0.1,0.2 --arms oracle,labelled,memreward,no-trust,majority+labels --choose spread --markdown $(TRAINING)/fewer.md
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
 	$(BIN)/memreward experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
 	  --page --labels 0.2 --choose spread --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
