@@ -81,7 +81,7 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),no-graph --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper,no-graph --choose spread --markdown $(TRAINING)/chosen.md
 	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),majority,random,format --markdown $(TRAINING)/arms.md
 	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
 	  --markdown $(TRAINING)/ablations.md
