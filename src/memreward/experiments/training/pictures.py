@@ -294,8 +294,11 @@ def _draw_rewards(rows: Sequence[ArmRow], figure: Any, theme: Theme) -> None:
         axes.margins(x=0.01)
         low, high = axes.get_ylim()
         missing = max(_LEAST_HEIGHT - (high - low), 0) / 2
-        # No rate is negative: a line at 0 lies at the foot of its panel.
-        axes.set_ylim(max(low - missing, -0.03 * (high - low + 2 * missing)), high + missing)
+        foot = low - missing
+        if min((min(line.get_ydata()) for line in axes.get_lines()), default=-1.0) >= 0:
+            # What is never negative has its 0 at the foot of the panel.
+            foot = max(foot, -0.03 * (high - low + 2 * missing))
+        axes.set_ylim(foot, high + missing)
     for axes in panels[-1]:
         axes.set_xlabel("step")
     _legend(figure, panels.flat)
