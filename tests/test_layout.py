@@ -23,6 +23,7 @@ LEVELS = {
     "data": 2,
     "features": 2,
     "memory": 3,
+    "answers": 4,
     "graph": 4,
     "predict": 5,
     "reward": 6,

@@ -12,7 +12,7 @@ from memreward.experiments.results import EvaluationResult
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.baselines import BASELINES
 from memreward.predict.metrics import evaluate_predictions
-from memreward.predict.subset import rows_of_queries, vote_share
+from memreward.features.subset import rows_of_queries, vote_share
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
 
 SMALL = EvaluationConfig(labels=(0.4,), seeds=2, resamples=50, workers=1)

@@ -23,7 +23,7 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
-from memreward.predict.subset import settled_together, subset
+from memreward.features.subset import settled_together, subset
 from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
 
 QUICK = PredictorConfig(hidden=16, epochs=12, folds=3, patience=12)

@@ -16,7 +16,7 @@ from memreward.predict.config import PredictorConfig
 from memreward.predict.graph_predictor import GraphPredictor
 from memreward.predict.held_out import HeldOut, held_out_figures
 from memreward.predict.metrics import evaluate_predictions
-from memreward.predict.subset import subset, vote_share
+from memreward.features.subset import subset, vote_share
 
 QUICK = PredictorConfig(hidden=16, epochs=8, folds=3, patience=8)
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import memreward
-from memreward.predict.subset import rows_of_queries, subset
+from memreward.features.subset import rows_of_queries, subset
 from memreward.types import Features, LabelError, Predictor
 
 PredictorFactory = Callable[[int], Predictor]

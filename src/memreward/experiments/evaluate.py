@@ -44,7 +44,7 @@ from memreward.predict.metrics import (
     resample_queries,
     roc_curve,
 )
-from memreward.predict.subset import vote_share
+from memreward.features.subset import vote_share
 from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)

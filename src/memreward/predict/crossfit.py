@@ -32,7 +32,7 @@ from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs, text_dims
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
-from memreward.predict.subset import settled_together, subset
+from memreward.features.subset import settled_together, subset
 from memreward.types import Features, LabelError
 
 CANDIDATES = 3

@@ -9,7 +9,7 @@ import torch
 
 from memreward.graph.propagate import COLUMNS
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.subset import settled_together
+from memreward.features.subset import settled_together
 from memreward.types import Features, Score
 
 

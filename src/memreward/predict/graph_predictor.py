@@ -25,7 +25,7 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scorer import FrozenMemory, Scorer
-from memreward.predict.subset import settled_together, subset
+from memreward.features.subset import settled_together, subset
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
 FORMAT = 2

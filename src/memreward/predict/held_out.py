@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from memreward.predict.baselines import MajorityVote
 from memreward.predict.metrics import Metrics, evaluate_predictions
-from memreward.predict.subset import vote_share
+from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray
 
 ALL_DOMAINS = "all"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memreward.predict.folds import assign_folds, check_classes
-from memreward.predict.subset import rows_of_queries, subset, vote_share
+from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.types import Features, LabelError
 
 

@@ -1,0 +1,27 @@
+"""The answer model: right is a property of an answer, not of a rollout.
+
+A question's rollouts are merged into its distinct answers (`table`). Each answer gets a probability of being right
+from a conditional logit (`likelihood`) whose weights start at what other sources taught (`prior`), move with the few
+labels there are (`posterior`), and are averaged with majority vote (`model`). What a trainer is paid is the expected
+advantage under these probabilities (`advantage`), and what it leaves uncertain says what to label next (`choose`).
+numpy and scipy only.
+"""
+
+from __future__ import annotations
+
+from memreward.answers.advantage import advantage_variance, expected_advantages
+from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.answers.prior import RewardPrior, SourceCard, fit_prior
+from memreward.answers.table import AnswerTable, Scaling
+
+__all__ = [
+    "AnswerConfig",
+    "AnswerModel",
+    "AnswerTable",
+    "RewardPrior",
+    "Scaling",
+    "SourceCard",
+    "advantage_variance",
+    "expected_advantages",
+    "fit_prior",
+]

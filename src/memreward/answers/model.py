@@ -1,0 +1,224 @@
+"""Two experts and their weights: majority vote as it stands, and the prior's model moved by the labels there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.likelihood import question_log_likelihood
+from memreward.answers.posterior import Gaussian, Observed
+from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior
+from memreward.answers.table import (
+    SEVERAL_RIGHT,
+    AnswerTable,
+    Bools,
+    Floats,
+    Scaling,
+    evidence_columns,
+)
+from memreward.features.subset import subset
+from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction
+
+_CERTAIN = 0.95
+"""Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
+
+START_ODDS = {"math": 0.4, "qa": 0.0, "code": 1.4, "other": 0.0}
+"""Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
+does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
+
+_FADED = 1e-3
+_LARGEST_ODDS = 30.0
+
+
+@dataclass(frozen=True)
+class AnswerConfig:
+    """Settings of the answer model. Chosen by leaving sources out: benchmarks/results/prediction.md.
+
+    Attributes:
+        temper: Power of the experts' likelihood on labelled questions by which their weights move; 1 is Bayes' rule,
+            0 keeps both at one half. Bayes' rule is too sure of itself: neither expert is the truth.
+        scaling_weight: Rollouts that the prior's own scaling of the signals counts as, beside those at hand.
+        half_life: Steps of training after which an observation counts half, since the policy moves; 0 is never.
+    """
+
+    temper: float = 0.15
+    scaling_weight: float = 50.0
+    half_life: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("temper", "scaling_weight", "half_life"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ConfigurationError(f"{name}={getattr(self, name)} must be a number of at least 0")
+
+
+class AnswerBeliefs(NamedTuple):
+    """What the model holds of n rollouts.
+
+    Attributes:
+        right: (n,) probability that the rollout's answer is right; 0 without an answer.
+        vote: (n,) share of the pool that gives an equivalent answer; 0 without an answer.
+        answer: (n,) number of the answer within the call.
+        group: (n,) query, an index into the features' ids.
+        several: (n,) whether several answers of the query may be right.
+    """
+
+    right: Floats
+    vote: Floats
+    answer: IntArray
+    group: IntArray
+    several: Bools
+
+
+@dataclass
+class _Domain:
+    """What is believed in one domain: where it began, where it stands, what moved it."""
+
+    prior: DomainPrior
+    scaling: Scaling
+    posterior: Gaussian
+    log_odds: float
+    seen: list[tuple[int, Observed]] = field(default_factory=list)
+
+    @property
+    def trust(self) -> float:
+        """Weight of the model; what is left is majority vote's."""
+        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
+
+
+class AnswerModel:
+    """Probability that each answer is right. A domain that the prior does not know is majority vote exactly.
+
+    Args:
+        prior: Where the weights begin; None is the shipped one.
+        config: Settings.
+
+    Attributes:
+        name: "memreward".
+        prior: Where the weights began.
+        config: Settings.
+        threshold: One half: values are probabilities.
+    """
+
+    name = "memreward"
+    threshold = 0.5
+
+    def __init__(self, prior: RewardPrior | None = None, config: AnswerConfig | None = None) -> None:
+        self.prior = RewardPrior.load(DEFAULT) if prior is None else prior
+        self.config = config or AnswerConfig()
+        self._domains: dict[str, _Domain] = {}
+        self._step = 0
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
+        """Begin anew: scale the signals by all rollouts given, and learn from those that are labelled.
+
+        Args:
+            features: n rollouts, labelled or not.
+            labels: (n,) 1 right, 0 wrong, -1 unknown; there may be none.
+        """
+        self._domains, self._step = {}, 0
+        for domain, rows in _by_domain(features):
+            if domain in self.prior.domains:
+                self._domains[domain] = self._begun(domain, subset(features, rows))
+        return self.observe(features, labels)
+
+    def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
+        """Learn from labelled rollouts of the present policy; older observations fade by `half_life`.
+
+        The experts' weights move by how well each said what the labels say before it was told.
+
+        Args:
+            features: n rollouts; all of a query that are given form its pool.
+            labels: (n,) 1 right, 0 wrong, -1 unknown.
+            step: Of training.
+        """
+        given = np.asarray(labels)
+        elapsed, self._step = max(step - self._step, 0), max(step, self._step)
+        for domain, state in self._domains.items():
+            start = START_ODDS[domain]
+            state.log_odds = start + (state.log_odds - start) * self._faded(elapsed)
+        for domain, rows in _by_domain(features):
+            if domain not in self.prior.domains or not (given[rows] >= 0).any():
+                continue
+            part = subset(features, rows)
+            if domain not in self._domains:
+                self._domains[domain] = self._begun(domain, part)
+            state = self._domains[domain]
+            table = self._table(domain, state, part)
+            verdicts = table.verdicts(given[rows])
+            judged = np.unique(table.question[verdicts >= 0])
+            known = np.isin(table.question, judged)
+            told = Observed.whole(table.only(judged), verdicts[known])
+            state.log_odds += self._evidence(state.posterior.probabilities(told.table), told)
+            state.seen.append((self._step, told))
+        self._refit()
+        return self
+
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        """Return what the model holds of n rollouts; all of a query that are given form its pool."""
+        n = len(features)
+        right, vote, several = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
+        pairs = np.stack([features.group, features.cluster], axis=1)
+        answer = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        size = np.bincount(features.group, minlength=len(features.query_ids))[features.group]
+        given = features.cluster >= 0
+        vote[given] = (np.bincount(answer)[answer] / np.maximum(size, 1))[given]
+        for domain, rows in _by_domain(features):
+            several[rows] = domain in SEVERAL_RIGHT
+            right[rows] = vote[rows]
+            if domain in self.prior.domains:
+                part = subset(features, rows)
+                state = self._domains.get(domain) or self._begun(domain, part)
+                table = self._table(domain, state, part)
+                model = state.posterior.probabilities(table)[table.answer]
+                right[rows] = state.trust * model + (1 - state.trust) * vote[rows]
+        return AnswerBeliefs(right, vote, answer, features.group, several)
+
+    def predict(self, features: Features) -> Prediction:
+        """Return the probability of being right for n rollouts; confidence is |2 p - 1|, nothing abstains."""
+        right = self.beliefs(features).right
+        confidence = np.abs(2 * right - 1).astype(np.float32)
+        return Prediction(right.astype(np.float32), confidence, ("",) * len(features))
+
+    def trust(self) -> dict[str, float]:
+        """Domain -> weight of the model beside majority vote, for the domains met so far."""
+        return {domain: state.trust for domain, state in self._domains.items()}
+
+    def _begun(self, domain: str, features: Features) -> _Domain:
+        prior = self.prior.domains[domain]
+        own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
+        scaling = own.blended(prior.scaling, self.config.scaling_weight)
+        return _Domain(prior, scaling, prior.weights, START_ODDS[domain])
+
+    def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
+        return AnswerTable.of(features, domain, state.prior.signals, state.scaling)
+
+    def _evidence(self, right: Floats, told: Observed) -> float:
+        """Tempered log-likelihood of the model less that of majority vote, on what was told."""
+        vote = np.where(told.table.mute, 0.0, _CERTAIN * told.table.share)
+        model = question_log_likelihood(told.table, right, told.verdicts)
+        return self.config.temper * float((model - question_log_likelihood(told.table, vote, told.verdicts)).sum())
+
+    def _faded(self, steps: float) -> float:
+        return 0.5 ** (steps / self.config.half_life) if self.config.half_life else 1.0
+
+    def _refit(self) -> None:
+        for state in self._domains.values():
+            weighed = [(self._faded(self._step - step), step, told) for step, told in state.seen]
+            state.seen = [(step, told) for weight, step, told in weighed if weight > _FADED]
+            observed = [
+                replace(told, counts=np.full(len(told.table.query_ids), weight))
+                for weight, _, told in weighed
+                if weight > _FADED
+            ]
+            state.posterior = (
+                state.prior.weights.given(observed, state.posterior.mean) if observed else state.prior.weights
+            )
+
+
+def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
+    """Domains and the rows of their rollouts."""
+    of_row = features.domain[features.group]
+    return [(DOMAINS[d], np.flatnonzero(of_row == d)) for d in np.unique(of_row)]

@@ -1,0 +1,100 @@
+"""A Gaussian over the weights, moved by judgements: mode by Newton's method, covariance by Laplace's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.likelihood import right_probabilities, slope
+from memreward.answers.table import AnswerTable, Floats
+
+DRAWS = 64
+"""Antithetic draws that probabilities are averaged over."""
+
+_STEPS = 50
+_CONVERGED = 1e-8
+_ENOUGH = 1e-4
+_JITTER = 1e-9
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Judged answers: a table, its (C,) verdicts (1 right, 0 wrong, -1 not judged), how much each question counts."""
+
+    table: AnswerTable
+    verdicts: NDArray[np.int8]
+    counts: Floats
+
+    @classmethod
+    def whole(cls, table: AnswerTable, verdicts: NDArray[np.int8]) -> Self:
+        """Every question counts once."""
+        return cls(table, verdicts, np.ones(len(table.query_ids)))
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(mean, covariance) over p weights."""
+
+    mean: Floats
+    covariance: Floats
+
+    @classmethod
+    def diagonal(cls, mean: Floats, variance: Floats) -> Self:
+        """Independent weights."""
+        return cls(mean, np.diag(variance))
+
+    def given(self, observed: Sequence[Observed], start: Floats | None = None) -> Gaussian:
+        """Return the Laplace approximation of the posterior: its mode, and the inverse of its expected information.
+
+        Args:
+            observed: What was judged.
+            start: Where the search begins; None is the mean. What is found does not depend on it beyond rounding.
+        """
+        precision = np.linalg.inv(self.covariance)
+        weights: Floats = self.mean if start is None else start
+        value, gradient, information = self._slope(observed, weights, precision)
+        for _ in range(_STEPS):
+            step: Floats = np.asarray(np.linalg.solve(information, gradient), np.float64)
+            gain = float(gradient @ step)
+            if gain < _CONVERGED:
+                break
+            length = 1.0
+            while True:
+                moved: Floats = np.asarray(weights + length * step, np.float64)
+                found = self._slope(observed, moved, precision)
+                if found[0] >= value + _ENOUGH * length * gain or length < _ENOUGH:
+                    break
+                length /= 2
+            weights = moved
+            value, gradient, information = found
+        covariance = np.linalg.inv(information)
+        return Gaussian(weights, (covariance + covariance.T) / 2)
+
+    def _slope(self, observed: Sequence[Observed], weights: Floats, precision: Floats) -> tuple[float, Floats, Floats]:
+        away = weights - self.mean
+        value, gradient, information = -0.5 * float(away @ precision @ away), -precision @ away, precision.copy()
+        for one in observed:
+            found = slope(one.table, weights, one.verdicts, one.counts)
+            value, gradient = value + found.value, gradient + found.gradient
+            information += found.information
+        return value, gradient, information
+
+    def probabilities(self, table: AnswerTable) -> Floats:
+        """(C,) probability that each answer is right, averaged over the weights; the same draws at every call."""
+        if not len(table):
+            return np.zeros(0)
+        root = np.linalg.cholesky(self.covariance + _JITTER * np.eye(len(self.mean)))
+        weights = self.mean[:, None] + root @ _draws(len(self.mean))
+        return np.asarray(right_probabilities(table, table.design @ weights).mean(axis=1), np.float64)
+
+
+@lru_cache(maxsize=16)
+def _draws(size: int) -> Floats:
+    """(size, DRAWS) standard normal draws, each with its opposite."""
+    half = np.random.default_rng(0).standard_normal((size, DRAWS // 2))
+    return np.concatenate([half, -half], axis=1)

@@ -1,0 +1,417 @@
+"""What other sources taught: a hierarchical prior over the weights, kept as what each source says by itself.
+
+    w_s ~ N(mu_d, diag(tau_d^2)),    mu_d ~ N(mu_0, BETWEEN^2),    mu_0 ~ N(ln share counts 1, all else 0; BASE^2)
+
+for the weights of source s in domain d; a column that two domains share has one mu_0. Each source is summarised by
+itself, as the quadratic that its log-likelihood is near its mode, and EM runs on these summaries. So a prior can be had
+without some sources, or with more of them, in a fraction of a second and without anybody's rollouts: one that shares
+questions with what is measured must not enter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.likelihood import slope
+from memreward.answers.posterior import Gaussian, Observed
+from memreward.answers.table import (
+    QUESTION,
+    SHARE,
+    AnswerTable,
+    Floats,
+    Scaling,
+    columns_of,
+    evidence_columns,
+    signals_of,
+)
+from memreward.types import DOMAINS, ConfigurationError, Features, Query, StoreError, content_hash
+
+VERSION = 1
+DEFAULT = "default"
+"""Name of the prior that is shipped."""
+
+BETWEEN, BASE, PULL, ROUNDS = 0.15, 0.5, 2.0, 8
+"""Deviation of a domain's weights about what domains share, of these about 0, observations that draw each weight's
+spread to the median spread, and rounds of EM. As the prototype has them; leaving sources out they hardly matter."""
+
+_WIDE, _WIDE_BASE = 1.0, 2.0
+_SPREAD, _SPREAD_OF_SHARE = 0.3, 2.0
+_LEAST, _MOST = 1e-3, 10.0
+_MARK = 15
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """What a source of a prior is.
+
+    Attributes:
+        name: Names it.
+        policy: Who sampled the rollouts.
+        licence: Under which they may be used.
+        questions: How many were judged.
+        rollouts: How many they have.
+        right: Share of the judged rollouts that are right.
+    """
+
+    name: str
+    policy: str = ""
+    licence: str = ""
+    questions: int = 0
+    rollouts: int = 0
+    right: float = 0.0
+
+
+@dataclass(frozen=True)
+class SourceFactor:
+    """One source in one domain: exp(-w.precision.w / 2 + pull.w), its likelihood of the weights near its mode.
+
+    Attributes:
+        card: What it is.
+        domain: One of `DOMAINS`.
+        signals: Signals behind its columns.
+        scaling: Of these signals in the source.
+        marks: Hashes of its questions' ids and texts.
+        precision: (p, p).
+        pull: (p,).
+    """
+
+    card: SourceCard
+    domain: str
+    signals: tuple[str, ...]
+    scaling: Scaling
+    marks: NDArray[np.uint64]
+    precision: Floats
+    pull: Floats
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """A source to fit a prior on: the rollouts of one domain with their labels.
+
+    Attributes:
+        card: What it is.
+        domain: One of `DOMAINS`.
+        signals: That are read.
+        scaling: Of the signals over its rollouts.
+        table: Its answers.
+        verdicts: (C,) 1 right, 0 wrong, -1 not judged.
+        marks: Hashes of its questions' ids and texts.
+    """
+
+    card: SourceCard
+    domain: str
+    signals: tuple[str, ...]
+    scaling: Scaling
+    table: AnswerTable
+    verdicts: NDArray[np.int8]
+    marks: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, card: SourceCard, features: Features, labels: NDArray[np.int8], queries: Iterable[Query]) -> Self:
+        """Make a source of the rollouts of one domain; (n,) labels are 1 right, 0 wrong, -1 unknown.
+
+        Raises:
+            ConfigurationError: if the features hold no query, or queries of two domains.
+        """
+        if len(set(features.domain.tolist())) != 1:
+            raise ConfigurationError(f"source {card.name}: its queries must be of one domain")
+        domain = DOMAINS[features.domain[0]]
+        signals = signals_of(domain, features.evidence_names)
+        names = (*signals, "query_length_log")
+        scaling = Scaling.of(names, evidence_columns(features, names))
+        table = AnswerTable.of(features, domain, signals, scaling)
+        known = np.asarray(labels) >= 0
+        counted = replace(
+            card,
+            questions=len(np.unique(features.group[known])),
+            rollouts=int(known.sum()),
+            right=round(float(np.mean(np.asarray(labels)[known] == 1)), 4) if known.any() else 0.0,
+        )
+        return cls(counted, domain, signals, scaling, table, table.verdicts(labels), marks_of(queries))
+
+
+def marks_of(queries: Iterable[Query]) -> NDArray[np.uint64]:
+    """Return hashes by which a question is known again: of its id, and of the letters and digits of its text."""
+    found = {
+        int(content_hash(text)[:_MARK], 16)
+        for query in queries
+        for text in (query.id, "".join(c for c in query.text.lower() if c.isalnum()))
+    }
+    return np.array(sorted(found), np.uint64)
+
+
+@dataclass(frozen=True)
+class DomainPrior:
+    """The prior of one domain.
+
+    Attributes:
+        signals: That it reads.
+        weights: Of the columns of `columns_of(signals)`, for a source that was never seen.
+        scaling: Of the signals, over all sources.
+        sources: Names of those it was learned from.
+    """
+
+    signals: tuple[str, ...]
+    weights: Gaussian
+    scaling: Scaling
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RewardPrior:
+    """A prior over what signals mean, by domain.
+
+    Attributes:
+        name: Names it.
+        factors: Its sources.
+    """
+
+    name: str = "none"
+    factors: tuple[SourceFactor, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def domains(self) -> Mapping[str, DomainPrior]:
+        """Domain -> prior, for the domains it has sources of."""
+        return _estimated(self.factors)
+
+    def without(self, queries: Iterable[Query]) -> RewardPrior:
+        """Return the prior of those sources that share no question, by id or text, with `queries`."""
+        marks = marks_of(queries)
+        kept = tuple(each for each in self.factors if not np.isin(each.marks, marks).any())
+        return self if len(kept) == len(self.factors) else RewardPrior(f"{self.name} (sources left out)", kept)
+
+    @classmethod
+    def load(cls, name: str | Path) -> RewardPrior:
+        """Read a prior: "default" is the one that is shipped, "none" has no source, else a file of `save`.
+
+        Raises:
+            StoreError: if there is no such file, or it is damaged, or of a newer release.
+        """
+        if name == "none":
+            return cls()
+        path = Path(str(files("memreward.answers") / "default.safetensors")) if name == DEFAULT else Path(name)
+        return _read(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the prior to a safetensors file; one that is there is replaced whole.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        _write(self, Path(path))
+
+
+def fit_prior(sources: Sequence[LabelledSource], name: str, beside: Sequence[SourceFactor] = ()) -> RewardPrior:
+    """Fit a prior on labelled sources, and on the factors of others.
+
+    Raises:
+        ConfigurationError: if there is no source with a judged answer, or two have one name in one domain.
+    """
+    usable = [each for each in sources if (each.verdicts >= 0).any()]
+    if not usable and not beside:
+        raise ConfigurationError(
+            "a prior needs at least one source with judged rollouts: label some, or name more files"
+        )
+    named = [(s.card.name, s.domain) for s in usable] + [(f.card.name, f.domain) for f in beside]
+    if len(set(named)) < len(named):
+        raise ConfigurationError(f"two sources of one domain have one name among {', '.join(n for n, _ in named)}")
+    return RewardPrior(name, (*map(_factor, usable), *beside))
+
+
+def _factor(source: LabelledSource) -> SourceFactor:
+    """Summarise a source by itself: no other source has a say in it, so leaving one out leaves nothing of it behind."""
+    columns = _Columns.of([(source.domain, source.signals)])
+    level = _Level.start(columns)
+    start = Gaussian.diagonal(level.base, level.spread[source.domain])
+    weights = start.given([Observed.whole(source.table, source.verdicts)]).mean
+    found = slope(source.table, weights, source.verdicts, np.ones(len(source.table.query_ids)))
+    precision = found.information.astype(np.float32).astype(np.float64)
+    pull = (found.information @ weights + found.gradient).astype(np.float32).astype(np.float64)
+    return SourceFactor(source.card, source.domain, source.signals, source.scaling, source.marks, precision, pull)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """All columns of all domains, each name once."""
+
+    names: tuple[str, ...]
+    domains: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sources: Sequence[tuple[str, tuple[str, ...]]]) -> Self:
+        names = dict.fromkeys(name for _, signals in sources for name in columns_of(signals))
+        return cls(tuple(names), tuple(dict.fromkeys(domain for domain, _ in sources)))
+
+    def places(self, signals: tuple[str, ...]) -> NDArray[np.int64]:
+        place = {name: i for i, name in enumerate(self.names)}
+        return np.array([place[name] for name in columns_of(signals)], np.int64)
+
+    def filled(self, plain: float, **special: float) -> Floats:
+        values = np.full(len(self.names), plain)
+        for name, value in special.items():
+            values[self.names.index(name)] = value
+        return values
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Estimates of EM: of each domain mean and spread (variance) of its sources' weights, over all columns."""
+
+    base: Floats
+    mean: Mapping[str, Floats]
+    spread: Mapping[str, Floats]
+    doubt: Mapping[str, Floats]
+
+    @classmethod
+    def start(cls, columns: _Columns) -> Self:
+        base = columns.filled(0.0, log_share=1.0)
+        spread = columns.filled(_SPREAD, log_share=_SPREAD_OF_SHARE)
+        return cls(
+            base,
+            dict.fromkeys(columns.domains, base),
+            dict.fromkeys(columns.domains, spread),
+            dict.fromkeys(columns.domains, np.zeros(len(base))),
+        )
+
+    def learned(self, factors: Sequence[SourceFactor], columns: _Columns) -> _Level:
+        """One round: the sources' weights given the level, then the level given them."""
+        own = [(each.domain, columns.places(each.signals), *self._weights(each, columns)) for each in factors]
+        wide = dict.fromkeys((*SHARE, QUESTION[0]), _WIDE**2)
+        between = columns.filled(BETWEEN**2, **wide)
+        beyond = columns.filled(BASE**2, **dict.fromkeys((*SHARE, QUESTION[0]), _WIDE_BASE**2) | {"log_share": 1.0})
+        start = columns.filled(0.0, log_share=1.0)
+        sums, counts = ({d: np.zeros(len(start)) for d in columns.domains} for _ in range(2))
+        for domain, at, mean, _ in own:
+            sums[domain][at] += mean
+            counts[domain][at] += 1
+        means, base = dict(self.mean), self.base
+        for _ in range(5):
+            for domain in columns.domains:
+                tau = self.spread[domain]
+                means[domain] = (sums[domain] / tau + base / between) / (counts[domain] / tau + 1 / between)
+            seen = {d: (counts[d] > 0) / between for d in columns.domains}
+            total = sum(seen.values())
+            base = (sum(means[d] * seen[d] for d in columns.domains) + start / beyond) / (total + 1 / beyond)
+        spread, doubt = {}, {}
+        for domain in columns.domains:
+            square = np.zeros(len(start))
+            for one, at, mean, variance in own:
+                if one == domain:
+                    square[at] += (mean - means[domain][at]) ** 2 + variance
+            seen_here = counts[domain] > 0
+            middle = float(np.median(square[seen_here] / counts[domain][seen_here]))
+            fresh = np.clip((square + PULL * middle) / (counts[domain] + PULL), _LEAST, _MOST)
+            spread[domain] = np.where(seen_here, fresh, self.spread[domain])
+            doubt[domain] = 1 / (counts[domain] / spread[domain] + 1 / between)
+        return _Level(base, means, spread, doubt)
+
+    def _weights(self, factor: SourceFactor, columns: _Columns) -> tuple[Floats, Floats]:
+        at = columns.places(factor.signals)
+        tau = self.spread[factor.domain][at]
+        covariance = np.linalg.inv(factor.precision + np.diag(1 / tau))
+        mean = covariance @ (factor.pull + self.mean[factor.domain][at] / tau)
+        return mean, np.diag(covariance)
+
+
+def _estimated(factors: Sequence[SourceFactor]) -> Mapping[str, DomainPrior]:
+    if not factors:
+        return {}
+    columns = _Columns.of([(each.domain, each.signals) for each in factors])
+    level = _Level.start(columns)
+    for _ in range(ROUNDS):
+        level = level.learned(factors, columns)
+    return {domain: _domain_prior(domain, factors, columns, level) for domain in columns.domains}
+
+
+def _domain_prior(domain: str, factors: Sequence[SourceFactor], columns: _Columns, level: _Level) -> DomainPrior:
+    mine = [each for each in factors if each.domain == domain]
+    signals = tuple(dict.fromkeys(name for each in mine for name in each.signals))
+    at = columns.places(signals)
+    variance = level.spread[domain][at] + level.doubt[domain][at]
+    weights = Gaussian.diagonal(level.mean[domain][at], variance)
+    return DomainPrior(signals, weights, _pooled(mine, signals), tuple(each.card.name for each in mine))
+
+
+def _pooled(factors: Sequence[SourceFactor], signals: tuple[str, ...]) -> Scaling:
+    """Scaling of a typical source: means and deviations averaged over the sources in which a signal varies."""
+    names = (*signals, "query_length_log")
+    mean, deviation, seen = (np.zeros(len(names)) for _ in range(3))
+    for each in factors:
+        place = {name: i for i, name in enumerate(each.scaling.names)}
+        for j, name in enumerate(names):
+            if name in place and each.scaling.deviation[place[name]] > 0:
+                mean[j] += each.scaling.mean[place[name]]
+                deviation[j] += each.scaling.deviation[place[name]]
+                seen[j] += 1
+    count = np.maximum(seen, 1)
+    return Scaling(names, mean / count, deviation / count, float(sum(each.scaling.count for each in factors)))
+
+
+def _write(prior: RewardPrior, path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[Any]] = {}
+    records = []
+    for i, each in enumerate(prior.factors):
+        upper = np.triu_indices(len(each.pull))
+        tensors |= {
+            f"{i}.precision": each.precision[upper].astype(np.float32),
+            f"{i}.pull": each.pull.astype(np.float32),
+            f"{i}.mean": each.scaling.mean.astype(np.float64),
+            f"{i}.deviation": each.scaling.deviation.astype(np.float64),
+            f"{i}.marks": each.marks.astype(np.int64),
+        }
+        records.append(
+            {"card": asdict(each.card), "domain": each.domain, "signals": each.signals, "count": each.scaling.count}
+        )
+    header = json.dumps({"version": VERSION, "name": prior.name, "sources": records})
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, unfinished, {"memreward.prior": header})
+        unfinished.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}") from error
+
+
+def _read(path: Path) -> RewardPrior:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            header = json.loads((file.metadata() or {})["memreward.prior"])
+            if header["version"] > VERSION:
+                raise StoreError(f"{path} was written by a newer release of memreward: upgrade, or fit a prior anew")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+        factors = tuple(_factor_of(record, tensors, i) for i, record in enumerate(header["sources"]))
+        return RewardPrior(header["name"], factors)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreError(
+            f"{path} is no prior that can be read ({type(error).__name__}: {error}); use default, none, or a file "
+            "that `memreward prior fit` wrote"
+        ) from error
+
+
+def _factor_of(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], i: int) -> SourceFactor:
+    signals = tuple(record["signals"])
+    pull = tensors[f"{i}.pull"].astype(np.float64)
+    size = len(columns_of(signals))
+    upper = np.zeros((size, size))
+    upper[np.triu_indices(size)] = tensors[f"{i}.precision"]
+    precision = upper + np.triu(upper, 1).T
+    names = (*signals, "query_length_log")
+    mean, deviation = tensors[f"{i}.mean"], tensors[f"{i}.deviation"]
+    if not (len(pull) == size and len(mean) == len(deviation) == len(names) and record["domain"] in DOMAINS):
+        raise ValueError(f"source {i} has parts of different sizes")
+    scaling = Scaling(names, mean, deviation, float(record["count"]))
+    marks = tensors[f"{i}.marks"].astype(np.uint64)
+    return SourceFactor(SourceCard(**record["card"]), record["domain"], signals, scaling, marks, precision, pull)

@@ -1,0 +1,239 @@
+"""From the evidence of rollouts to the distinct answers of their questions: the table that the model is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memreward.types import DOMAINS, ConfigurationError, Features, IntArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SEVERAL_RIGHT = frozenset({"code"})
+"""Domains in which several distinct answers of one question may be right."""
+
+SHARE = ("log_share", "plurality", "share")
+"""What votes say of an answer, on their own scale: ln of its share of the pool, whether none has more, the share."""
+
+QUESTION = ("intercept", "answers_log", "top_share", "query_length")
+"""What a question says of "none of these": 1, ln of its distinct answers, its largest share, its length."""
+
+POOLED = "pool:"
+"""Prefix of the columns that hold the mean of a signal over a question's pool."""
+
+CLIP = 4.0
+"""Standardised signals are cut off at this many deviations."""
+
+_OF_NUMBERS = ("number_", "arithmetic_", "answer_")
+_OF_CODE = ("code_", "run_")
+_NOT_OF_AN_ANSWER = frozenset(
+    {
+        "agreement_share",
+        "agreement_relative",
+        "agreement_plurality",
+        "cluster_count",
+        "cluster_entropy",
+        "pool_size_log",
+        "query_length_log",
+        "thinking_cosine",
+        "thinking_cosine_cluster",
+    }
+)
+
+
+def signals_of(domain: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the signals, of those named, that the model reads in a domain.
+
+    Votes have columns of their own (`SHARE`), numbers mean nothing in multiple choice and code, and only code has a
+    syntax and a behaviour.
+    """
+    prefixes = {"math": _OF_CODE, "other": _OF_CODE, "qa": (*_OF_CODE, *_OF_NUMBERS), "code": _OF_NUMBERS}[domain]
+    return tuple(name for name in names if name not in _NOT_OF_AN_ANSWER and not name.startswith(prefixes))
+
+
+def columns_of(signals: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the model's columns for these signals: an answer's, then those of "none of these"."""
+    return (*SHARE, *signals, *QUESTION, *(POOLED + name for name in signals))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and deviation of each signal over rollouts, without any label.
+
+    Attributes:
+        names: s signals, the query's length among them.
+        mean: (s,) means; 0 where a signal was never defined.
+        deviation: (s,) deviations; 0 where a signal never varied, which then says nothing.
+        count: Rollouts that they were taken over.
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    deviation: Floats
+    count: float
+
+    @classmethod
+    def of(cls, names: Sequence[str], values: ArrayLike) -> Self:
+        """Measure (n, s) values; NaN counts as nothing."""
+        given = np.asarray(values, np.float64).reshape(-1, len(names))
+        known = np.isfinite(given)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.where(known, given, 0.0).sum(0) / count
+        deviation = np.sqrt(np.where(known, (given - mean) ** 2, 0.0).sum(0) / count)
+        # A constant in float32 misses its own mean by a rounding error.
+        flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1.0)
+        return cls(tuple(names), mean, np.where(flat, 0.0, deviation), float(len(given)))
+
+    def blended(self, other: Scaling, weight: float) -> Scaling:
+        """Mix with the scaling of other sources, which counts as `weight` rollouts; signals must be the same."""
+        if self.names != other.names:
+            raise ConfigurationError(f"scalings of other signals: {sorted(set(self.names) ^ set(other.names))}")
+        own, total = self.count, self.count + weight
+        if not total:
+            return other
+        mean = (own * self.mean + weight * other.mean) / total
+        square = own * (self.deviation**2 + (self.mean - mean) ** 2)
+        square += weight * (other.deviation**2 + (other.mean - mean) ** 2)
+        deviation = np.where((self.deviation > 0) | (own == 0), np.sqrt(square / total), 0.0)
+        return Scaling(self.names, mean, np.where(other.deviation > 0, deviation, 0.0), total)
+
+    def apply(self, values: Floats) -> Floats:
+        """Return (n, s) standardised values: undefined ones are 0, all are cut off at `CLIP`."""
+        scale = np.divide(1.0, self.deviation, out=np.zeros_like(self.deviation), where=self.deviation > 0)
+        return np.clip(np.nan_to_num((values - self.mean) * scale), -CLIP, CLIP)
+
+
+@dataclass(frozen=True)
+class AnswerTable:
+    """The C distinct answers of G questions of one domain, given by n rollouts.
+
+    Rollouts without an answer form one class a question that cannot be right. Answers of one question stand together,
+    in the order of their class. `columns` are those of `columns_of`; the score of "none of these" is 0, so its columns
+    stand with a minus in the row of every answer, and an answer's score is one product.
+
+    Attributes:
+        domain: One of `DOMAINS`.
+        query_ids: G ids.
+        answer: (n,) each rollout's answer.
+        question: (C,) each answer's question.
+        start: (G,) first answer of each question.
+        votes: (C,) rollouts that give it.
+        share: (C,) the same over the question's rollouts.
+        mute: (C,) whether it is the class of those without an answer.
+        design: (C, p) columns.
+    """
+
+    domain: str
+    query_ids: tuple[str, ...]
+    answer: IntArray
+    question: IntArray
+    start: IntArray
+    votes: Floats
+    share: Floats
+    mute: Bools
+    design: Floats
+
+    @property
+    def several(self) -> bool:
+        """Whether several answers of one question may be right."""
+        return self.domain in SEVERAL_RIGHT
+
+    @property
+    def rollout_question(self) -> IntArray:
+        """(n,) each rollout's question."""
+        return self.question[self.answer]
+
+    def __len__(self) -> int:
+        return len(self.question)
+
+    @classmethod
+    def of(cls, features: Features, domain: str, signals: Sequence[str], scaling: Scaling) -> Self:
+        """Merge the rollouts of `features`, all of one domain, into answers.
+
+        Raises:
+            ConfigurationError: if a signal is not among the features', or a query is of another domain.
+        """
+        if not (features.domain == DOMAINS.index(domain)).all():
+            raise ConfigurationError(f"a table of {domain} cannot hold queries of another domain")
+        values = scaling.apply(evidence_columns(features, scaling.names))
+        questions = len(features.query_ids)
+        answer, question = _classes(features)
+        votes = np.bincount(answer, minlength=len(question)).astype(np.float64)
+        size = np.bincount(features.group, minlength=questions).astype(np.float64)
+        share = votes / size[question]
+        mute = np.zeros(len(question), np.bool_)
+        mute[answer] = features.cluster < 0
+        start = np.searchsorted(question, np.arange(questions))
+        top = np.maximum.reduceat(share, start) if questions else share
+        column = [scaling.names.index(name) for name in signals]
+        length = values[:, scaling.names.index("query_length_log")]
+        of_answer = _means(values[:, column], answer, votes)
+        of_question = _means(np.column_stack([length, values[:, column]]), features.group, size)
+        distinct = np.bincount(question, minlength=questions)
+        plain = [np.log(share), share >= top[question] - 1e-9, share]
+        none = np.column_stack([np.ones(questions), np.log(np.maximum(distinct, 1)), top, of_question])
+        design = np.column_stack([*plain, of_answer, -none[question]]) if len(question) else np.zeros((0, 0))
+        return cls(domain, features.query_ids, answer, question, start, votes, share, mute, design)
+
+    def verdicts(self, labels: ArrayLike) -> NDArray[np.int8]:
+        """(C,) 1 right, 0 wrong, -1 not judged, from the (n,) labels of its rollouts: most of those judged decide."""
+        given = np.asarray(labels)
+        right = np.bincount(self.answer, given == 1, len(self))
+        wrong = np.bincount(self.answer, given == 0, len(self))
+        return np.where(right > wrong, 1, np.where(right + wrong > 0, 0, -1)).astype(np.int8)
+
+    def only(self, questions: ArrayLike) -> AnswerTable:
+        """Return the table of some questions, by index, in the table's order; their rollouts are left out."""
+        keep = np.zeros(len(self.query_ids), np.bool_)
+        keep[np.asarray(questions, np.int64)] = True
+        rows = keep[self.question]
+        question = (np.cumsum(keep) - 1)[self.question[rows]]
+        return AnswerTable(
+            self.domain,
+            tuple(name for name, kept in zip(self.query_ids, keep, strict=True) if kept),
+            np.zeros(0, np.int64),
+            question,
+            np.searchsorted(question, np.arange(int(keep.sum()))),
+            self.votes[rows],
+            self.share[rows],
+            self.mute[rows],
+            self.design[rows],
+        )
+
+
+def evidence_columns(features: Features, names: Sequence[str]) -> Floats:
+    """Return (n, s) evidence of these names as float64.
+
+    Raises:
+        ConfigurationError: if one is not among the features'.
+    """
+    missing = sorted(set(names) - set(features.evidence_names))
+    if missing:
+        raise ConfigurationError(
+            f"the prior reads signals that this evidence does not have: {', '.join(missing)}; use the prior of this "
+            "release, or fit one anew (memreward prior fit)"
+        )
+    place = {name: i for i, name in enumerate(features.evidence_names)}
+    return features.evidence[:, [place[name] for name in names]].astype(np.float64)
+
+
+def _classes(features: Features) -> tuple[IntArray, IntArray]:
+    """(n,) answer of each rollout, and (C,) question of each answer, both in the order of (question, class)."""
+    pairs = np.stack([features.group, features.cluster], axis=1)
+    distinct, answer = np.unique(pairs, axis=0, return_inverse=True)
+    return answer.reshape(-1).astype(np.int64), distinct[:, 0].astype(np.int64)
+
+
+def _means(values: Floats, bins: IntArray, count: Floats) -> Floats:
+    """(bins, s) mean of the rows of `values` in each bin."""
+    order = np.argsort(bins, kind="stable")
+    if not len(order):
+        return np.zeros((len(count), values.shape[1]))
+    first = np.searchsorted(bins[order], np.arange(len(count)))
+    sums: Floats = np.add.reduceat(values[order], first, axis=0)
+    return sums / count[:, None]

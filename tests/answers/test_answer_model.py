@@ -1,0 +1,138 @@
+"""The model as predictor: invariances, what no label means, what labels move, domains without a prior."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sampled_answers, source_of, table_of
+
+from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior
+from memreward.answers.choose import proposals
+from memreward.features.subset import subset, vote_share
+from memreward.predict.metrics import group_auc
+
+UNKNOWN = -1
+
+
+@pytest.fixture(scope="module")
+def prior() -> RewardPrior:
+    rng = np.random.default_rng(7)
+    sources = [source_of(f"s{i}", known_weights(rng, 0.2), 200 + i, 150) for i in range(5)]
+    coded = [source_of(f"c{i}", known_weights(rng, 0.2), 300 + i, 100, "code") for i in range(3)]
+    return fit_prior([*sources, *coded], "toy")
+
+
+def target(domain: str = "math", questions: int = 80, seed: int = 500, **special: float):
+    """Features and labels (n,) of a source the prior has not seen."""
+    rng = np.random.default_rng(seed)
+    features = features_of(
+        sampled_answers(rng, questions), rng.normal(size=(questions * 8, 4)), domain=domain, prefix="t"
+    )
+    weights = known_weights(rng, 0.0)
+    for name, value in special.items():
+        weights[COLUMNS.index(name)] = value
+    table = table_of(features, domain)
+    return features, drawn_verdicts(rng, table, weights)[table.answer]
+
+
+def nothing(features) -> np.ndarray:
+    return np.full(len(features), UNKNOWN, np.int8)
+
+
+@pytest.mark.parametrize("domain", ["math", "code"])
+def test_equivalent_answers_have_one_value_to_the_last_bit(prior: RewardPrior, domain: str) -> None:
+    features, labels = target(domain)
+    right = AnswerModel(prior).fit(features, labels).beliefs(features).right
+    for cluster in np.unique(features.cluster):
+        assert len(set(right[features.cluster == cluster])) == 1
+
+
+@pytest.mark.parametrize("domain", ["math", "code"])
+def test_order_of_rollouts_and_groups_does_not_matter(prior: RewardPrior, domain: str) -> None:
+    features, labels = target(domain)
+    told = np.where(features.group < 10, labels, UNKNOWN).astype(np.int8)
+    order = np.random.default_rng(0).permutation(len(features))
+    shuffled = subset(features, order)
+    one = AnswerModel(prior).fit(features, told).beliefs(features)
+    other = AnswerModel(prior).fit(shuffled, told[order]).beliefs(shuffled)
+    assert other.right == pytest.approx(one.right[order], abs=1e-9)
+    assert other.vote == pytest.approx(one.vote[order])
+
+
+def test_a_question_is_judged_by_itself(prior: RewardPrior) -> None:
+    features, labels = target()
+    model = AnswerModel(prior).fit(features, np.where(features.group < 10, labels, UNKNOWN).astype(np.int8))
+    rows = np.flatnonzero((features.group == 30) | (features.group == 31))
+    alone = model.beliefs(subset(features, rows))
+    assert alone.right == pytest.approx(model.beliefs(features).right[rows], abs=1e-12)
+
+
+def test_without_a_prior_it_is_majority_vote_exactly() -> None:
+    features, labels = target()
+    for told in (nothing(features), labels):
+        found = AnswerModel(RewardPrior()).fit(features, told).predict(features)
+        assert found.value == pytest.approx(vote_share(features))
+    other = features_of(sampled_answers(np.random.default_rng(1), 5), domain="other")
+    assert AnswerModel(RewardPrior()).fit(other, nothing(other)).predict(other).value == pytest.approx(
+        vote_share(other)
+    )
+
+
+def test_without_a_label_it_is_the_weighted_mean_of_prior_and_vote(prior: RewardPrior) -> None:
+    features, _ = target()
+    model = AnswerModel(prior).fit(features, nothing(features))
+    beliefs, trust = model.beliefs(features), model.trust()["math"]
+    table = model._table("math", model._domains["math"], features)
+    alone = prior.domains["math"].weights.probabilities(table)[table.answer]
+    assert beliefs.right == pytest.approx(trust * alone + (1 - trust) * beliefs.vote)
+
+
+def test_what_the_prior_knows_beats_majority_vote_before_any_label(prior: RewardPrior) -> None:
+    features, labels = target(questions=300)
+    value = AnswerModel(prior).fit(features, nothing(features)).predict(features).value
+    assert group_auc(value, labels, features.group) > group_auc(vote_share(features), labels, features.group) + 0.02
+
+
+def test_labels_correct_a_prior_that_is_wrong_here(prior: RewardPrior) -> None:
+    features, labels = target(questions=300, word_recall=-1.5)
+    held = features.group >= 100
+    told = np.where(held, UNKNOWN, labels).astype(np.int8)
+
+    def quality(given: np.ndarray) -> float:
+        value = AnswerModel(prior).fit(features, given).predict(features).value
+        return group_auc(value[held], labels[held], features.group[held])
+
+    assert quality(told) > quality(nothing(features)) + 0.05
+
+
+def test_the_better_expert_gains_weight(prior: RewardPrior) -> None:
+    features, labels = target(questions=200)
+    model = AnswerModel(prior).fit(features, nothing(features))
+    before = model.trust()["math"]
+    assert model.observe(features, labels).trust()["math"] > before
+    votes = np.where(vote_share(features) >= 0.5, 1, 0).astype(np.int8)
+    follower = AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, votes)
+    assert follower.trust()["math"] < AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, labels).trust()["math"]
+
+
+def test_old_observations_fade(prior: RewardPrior) -> None:
+    old, old_labels = target(questions=100, word_recall=-2.0)
+    new, new_labels = target(questions=100, seed=501, word_recall=2.0)
+
+    def weight(half_life: float) -> float:
+        model = AnswerModel(prior, AnswerConfig(half_life=half_life)).fit(old, old_labels)
+        model.observe(new, new_labels, step=40)
+        return float(model._domains["math"].posterior.mean[COLUMNS.index("word_recall")])
+
+    assert weight(4.0) > weight(0.0) + 0.2
+
+
+def test_proposals_prefer_what_is_open_and_leave_out_what_is_labelled(prior: RewardPrior) -> None:
+    features = features_of([[0] * 8, [0, 0, 0, 0, 1, 1, 1, 2], [0] * 7 + [1], [-1] * 8], np.zeros((32, 4)))
+    model = AnswerModel(prior).fit(features, nothing(features))
+    found = proposals(model, features)
+    assert found[0].query_id == "q1"
+    assert found[0].answers == 3
+    assert {each.query_id for each in found[-2:]} == {"q0", "q3"}
+    assert [each.variance for each in found[-2:]] == [0.0, 0.0]
+    assert [each.query_id for each in proposals(model, features, 1, labelled=["q1"])] == ["q2"]
