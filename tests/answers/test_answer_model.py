@@ -10,6 +10,7 @@ from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior
 from memreward.answers.choose import proposals
 from memreward.features.subset import subset, vote_share
 from memreward.predict.metrics import group_auc
+from memreward.types import StoreError
 
 UNKNOWN = -1
 
@@ -136,3 +137,31 @@ def test_proposals_prefer_what_is_open_and_leave_out_what_is_labelled(prior: Rew
     assert {each.query_id for each in found[-2:]} == {"q0", "q3"}
     assert [each.variance for each in found[-2:]] == [0.0, 0.0]
     assert [each.query_id for each in proposals(model, features, 1, labelled=["q1"])] == ["q2"]
+
+
+def test_saved_and_read_it_believes_and_learns_the_same(prior: RewardPrior, tmp_path) -> None:
+    features, labels = target()
+    told = np.where(features.group < 20, labels, UNKNOWN).astype(np.int8)
+    model = AnswerModel(prior, AnswerConfig(half_life=10.0)).fit(features, told)
+    model.save(tmp_path / "predictor.safetensors", {"seed": 3})
+    read, about = AnswerModel.load(tmp_path / "predictor.safetensors")
+    assert about == {"seed": 3}
+    assert read.config == model.config
+    assert (read.beliefs(features).right == model.beliefs(features).right).all()
+    later = np.where(features.group >= 60, labels, UNKNOWN).astype(np.int8)
+    assert (
+        read.observe(features, later, 5).beliefs(features).right
+        == model.observe(features, later, 5).beliefs(features).right
+    ).all()
+
+
+def test_a_damaged_or_foreign_file_is_named(prior: RewardPrior, tmp_path) -> None:
+    path = tmp_path / "predictor.safetensors"
+    prior.save(path)
+    with pytest.raises(StoreError, match="is a prior, not a predictor"):
+        AnswerModel.load(path)
+    features, labels = target(questions=5)
+    AnswerModel(prior).fit(features, labels).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match=r"predictor\.safetensors"):
+        AnswerModel.load(path)

@@ -9,10 +9,10 @@ import pytest
 from memreward.experiments.cells import Outcome, describe, load_features, save_features
 from memreward.experiments.evaluate import EvaluationConfig, evaluate
 from memreward.experiments.results import EvaluationResult
+from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.baselines import BASELINES
 from memreward.predict.metrics import evaluate_predictions
-from memreward.features.subset import rows_of_queries, vote_share
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
 
 SMALL = EvaluationConfig(labels=(0.4,), seeds=2, resamples=50, workers=1)

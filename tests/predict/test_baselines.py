@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.predict.baselines import BASELINES, CrossFitted, SpreadingScorer
 from memreward.predict.calibration import logit
 from memreward.predict.metrics import evaluate_predictions, group_auc, roc_auc
-from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.types import LabelError, Predictor
 
 LEARNED = [name for name in BASELINES if name not in ("majority", "majority_calibrated", "format", "random")]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from memreward.features.subset import settled_together, subset
 from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, choose_correction, crossfit
@@ -23,7 +24,6 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
-from memreward.features.subset import settled_together, subset
 from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
 
 QUICK = PredictorConfig(hidden=16, epochs=12, folds=3, patience=12)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memreward.features.subset import subset, vote_share
 from memreward.predict.config import PredictorConfig
 from memreward.predict.graph_predictor import GraphPredictor
 from memreward.predict.held_out import HeldOut, held_out_figures
 from memreward.predict.metrics import evaluate_predictions
-from memreward.features.subset import subset, vote_share
 
 QUICK = PredictorConfig(hidden=16, epochs=8, folds=3, patience=8)
 

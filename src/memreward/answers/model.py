@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.files import Arrays, read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import question_log_likelihood
 from memreward.answers.posterior import Gaussian, Observed
-from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior
+from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior, packed, unpacked
 from memreward.answers.table import (
     SEVERAL_RIGHT,
     AnswerTable,
@@ -29,6 +32,9 @@ START_ODDS = {"math": 0.4, "qa": 0.0, "code": 1.4, "other": 0.0}
 """Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
 does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
 
+VERSION = 1
+_KIND = "predictor"
+_REMEDY = "run warmup with this folder"
 _FADED = 1e-3
 _LARGEST_ODDS = 30.0
 
@@ -186,6 +192,60 @@ class AnswerModel:
         """Domain -> weight of the model beside majority vote, for the domains met so far."""
         return {domain: state.trust for domain, state in self._domains.items()}
 
+    def save(self, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write prior, scaling, observations and weights to one safetensors file, in place of what may be there.
+
+        Args:
+            path: The file.
+            about: JSON values to keep beside them.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        header, arrays = packed(self.prior)
+        arrays = {f"prior.{name}": value for name, value in arrays.items()}
+        domains = {}
+        for domain, state in self._domains.items():
+            arrays |= {
+                f"{domain}.mean": state.scaling.mean,
+                f"{domain}.deviation": state.scaling.deviation,
+                f"{domain}.weights": state.posterior.mean,
+                f"{domain}.covariance": state.posterior.covariance,
+            }
+            for i, (_, told) in enumerate(state.seen):
+                table = told.table
+                parts: dict[str, NDArray[Any]] = {
+                    "question": table.question,
+                    "votes": table.votes,
+                    "share": table.share,
+                    "design": table.design,
+                }
+                parts |= {"mute": table.mute.astype(np.int8), "verdicts": told.verdicts, "counts": told.counts}
+                arrays |= {f"{domain}.{i}.{name}": value for name, value in parts.items()}
+            seen = [[step, list(told.table.query_ids)] for step, told in state.seen]
+            domains[domain] = {"count": state.scaling.count, "log_odds": state.log_odds, "seen": seen}
+        record = {"prior": header, "config": asdict(self.config), "step": self._step, "domains": domains}
+        write_arrays(Path(path), _KIND, VERSION, {**record, "about": dict(about or {})}, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> tuple[Self, dict[str, Any]]:
+        """Read what `save` wrote: the model, and what was kept beside it.
+
+        Raises:
+            StoreError: if the file is absent, damaged, or of another kind.
+            SchemaVersionError: if a newer release wrote it.
+        """
+        header, arrays = read_arrays(Path(path), _KIND, VERSION, _REMEDY)
+        try:
+            of_prior = {name.removeprefix("prior."): a for name, a in arrays.items() if name.startswith("prior.")}
+            made = cls(unpacked(header["prior"], of_prior), AnswerConfig(**header["config"]))
+            made._step = int(header["step"])
+            for domain, record in header["domains"].items():
+                made._domains[domain] = _restored(domain, made.prior.domains[domain], record, arrays)
+            return made, header["about"]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise unreadable(Path(path), _KIND, _REMEDY, error) from error
+
     def _begun(self, domain: str, features: Features) -> _Domain:
         prior = self.prior.domains[domain]
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
@@ -222,3 +282,29 @@ def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
     """Domains and the rows of their rollouts."""
     of_row = features.domain[features.group]
     return [(DOMAINS[d], np.flatnonzero(of_row == d)) for d in np.unique(of_row)]
+
+
+def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays: Arrays) -> _Domain:
+    names = prior.scaling.names
+    scaling = Scaling(names, arrays[f"{domain}.mean"], arrays[f"{domain}.deviation"], float(record["count"]))
+    posterior = Gaussian(arrays[f"{domain}.weights"], arrays[f"{domain}.covariance"])
+    seen = []
+    for i, (step, query_ids) in enumerate(record["seen"]):
+        part = {
+            name: arrays[f"{domain}.{i}.{name}"]
+            for name in ("question", "votes", "share", "mute", "design", "verdicts", "counts")
+        }
+        start = np.searchsorted(part["question"], np.arange(len(query_ids)))
+        table = AnswerTable(
+            domain,
+            tuple(query_ids),
+            np.zeros(0, np.int64),
+            part["question"],
+            start,
+            part["votes"],
+            part["share"],
+            part["mute"].astype(np.bool_),
+            part["design"],
+        )
+        seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), seen)

@@ -55,7 +55,7 @@ class Gaussian:
             observed: What was judged.
             start: Where the search begins; None is the mean. What is found does not depend on it beyond rounding.
         """
-        precision = np.linalg.inv(self.covariance)
+        precision: Floats = np.asarray(np.linalg.inv(self.covariance), np.float64)
         weights: Floats = self.mean if start is None else start
         value, gradient, information = self._slope(observed, weights, precision)
         for _ in range(_STEPS):
@@ -72,7 +72,7 @@ class Gaussian:
                 length /= 2
             weights = moved
             value, gradient, information = found
-        covariance = np.linalg.inv(information)
+        covariance = np.asarray(np.linalg.inv(information), np.float64)
         return Gaussian(weights, (covariance + covariance.T) / 2)
 
     def _slope(self, observed: Sequence[Observed], weights: Floats, precision: Floats) -> tuple[float, Floats, Floats]:

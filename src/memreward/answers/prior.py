@@ -10,7 +10,6 @@ questions with what is measured must not enter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -21,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import slope
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.table import (
@@ -33,7 +33,7 @@ from memreward.answers.table import (
     evidence_columns,
     signals_of,
 )
-from memreward.types import DOMAINS, ConfigurationError, Features, Query, StoreError, content_hash
+from memreward.types import DOMAINS, ConfigurationError, Features, Query, content_hash
 
 VERSION = 1
 DEFAULT = "default"
@@ -43,6 +43,8 @@ BETWEEN, BASE, PULL, ROUNDS = 0.15, 0.5, 2.0, 8
 """Deviation of a domain's weights about what domains share, of these about 0, observations that draw each weight's
 spread to the median spread, and rounds of EM. As the prototype has them; leaving sources out they hardly matter."""
 
+_KIND = "prior"
+_REMEDY = "use default, none, or a file that `memreward prior fit` wrote"
 _WIDE, _WIDE_BASE = 1.0, 2.0
 _SPREAD, _SPREAD_OF_SHARE = 0.3, 2.0
 _LEAST, _MOST = 1e-3, 10.0
@@ -199,15 +201,19 @@ class RewardPrior:
         if name == "none":
             return cls()
         path = Path(str(files("memreward.answers") / "default.safetensors")) if name == DEFAULT else Path(name)
-        return _read(path)
+        header, arrays = read_arrays(path, _KIND, VERSION, _REMEDY)
+        try:
+            return unpacked(header, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(path, _KIND, _REMEDY, error) from error
 
     def save(self, path: str | Path) -> None:
-        """Write the prior to a safetensors file; one that is there is replaced whole.
+        """Write the prior to a safetensors file, in the place of one that may be there.
 
         Raises:
             StoreError: if it cannot be written.
         """
-        _write(self, Path(path))
+        write_arrays(Path(path), _KIND, VERSION, *packed(self))
 
 
 def fit_prior(sources: Sequence[LabelledSource], name: str, beside: Sequence[SourceFactor] = ()) -> RewardPrior:
@@ -356,62 +362,45 @@ def _pooled(factors: Sequence[SourceFactor], signals: tuple[str, ...]) -> Scalin
     return Scaling(names, mean / count, deviation / count, float(sum(each.scaling.count for each in factors)))
 
 
-def _write(prior: RewardPrior, path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    tensors: dict[str, NDArray[Any]] = {}
-    records = []
+def packed(prior: RewardPrior) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a prior as JSON values and arrays, to be undone by `unpacked`."""
+    arrays: dict[str, NDArray[Any]] = {}
     for i, each in enumerate(prior.factors):
-        upper = np.triu_indices(len(each.pull))
-        tensors |= {
-            f"{i}.precision": each.precision[upper].astype(np.float32),
+        arrays |= {
+            f"{i}.precision": each.precision[np.triu_indices(len(each.pull))].astype(np.float32),
             f"{i}.pull": each.pull.astype(np.float32),
-            f"{i}.mean": each.scaling.mean.astype(np.float64),
-            f"{i}.deviation": each.scaling.deviation.astype(np.float64),
+            f"{i}.mean": each.scaling.mean,
+            f"{i}.deviation": each.scaling.deviation,
             f"{i}.marks": each.marks.astype(np.int64),
         }
-        records.append(
-            {"card": asdict(each.card), "domain": each.domain, "signals": each.signals, "count": each.scaling.count}
-        )
-    header = json.dumps({"version": VERSION, "name": prior.name, "sources": records})
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, unfinished, {"memreward.prior": header})
-        unfinished.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
+    records = [
+        {"card": asdict(f.card), "domain": f.domain, "signals": f.signals, "count": f.scaling.count}
+        for f in prior.factors
+    ]
+    return {"name": prior.name, "sources": records}, arrays
 
 
-def _read(path: Path) -> RewardPrior:
-    from safetensors import SafetensorError, safe_open
+def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RewardPrior:
+    """Undo `packed`.
 
-    try:
-        with safe_open(path, "numpy") as file:
-            header = json.loads((file.metadata() or {})["memreward.prior"])
-            if header["version"] > VERSION:
-                raise StoreError(f"{path} was written by a newer release of memreward: upgrade, or fit a prior anew")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
-        factors = tuple(_factor_of(record, tensors, i) for i, record in enumerate(header["sources"]))
-        return RewardPrior(header["name"], factors)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreError(
-            f"{path} is no prior that can be read ({type(error).__name__}: {error}); use default, none, or a file "
-            "that `memreward prior fit` wrote"
-        ) from error
+    Raises:
+        KeyError, TypeError, ValueError: the parts do not fit each other.
+    """
+    factors = tuple(_factor_of(record, arrays, str(i)) for i, record in enumerate(header["sources"]))
+    return RewardPrior(header["name"], factors)
 
 
-def _factor_of(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], i: int) -> SourceFactor:
+def _factor_of(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], i: str) -> SourceFactor:
     signals = tuple(record["signals"])
-    pull = tensors[f"{i}.pull"].astype(np.float64)
+    pull = arrays[f"{i}.pull"].astype(np.float64)
     size = len(columns_of(signals))
     upper = np.zeros((size, size))
-    upper[np.triu_indices(size)] = tensors[f"{i}.precision"]
+    upper[np.triu_indices(size)] = arrays[f"{i}.precision"]
     precision = upper + np.triu(upper, 1).T
     names = (*signals, "query_length_log")
-    mean, deviation = tensors[f"{i}.mean"], tensors[f"{i}.deviation"]
+    mean, deviation = arrays[f"{i}.mean"], arrays[f"{i}.deviation"]
     if not (len(pull) == size and len(mean) == len(deviation) == len(names) and record["domain"] in DOMAINS):
-        raise ValueError(f"source {i} has parts of different sizes")
+        raise ValueError(f"the parts of source {i} are of different sizes")
     scaling = Scaling(names, mean, deviation, float(record["count"]))
-    marks = tensors[f"{i}.marks"].astype(np.uint64)
+    marks = arrays[f"{i}.marks"].astype(np.uint64)
     return SourceFactor(SourceCard(**record["card"]), record["domain"], signals, scaling, marks, precision, pull)

@@ -31,6 +31,7 @@ from memreward.experiments.results import MEAN, EvaluationResult, Row
 from memreward.experiments.tables import Figure
 from memreward.experiments.versions import installed_versions
 from memreward.experiments.workers import Workers, worker_processes
+from memreward.features.subset import vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.metrics import (
     BINS,
@@ -44,7 +45,6 @@ from memreward.predict.metrics import (
     resample_queries,
     roc_curve,
 )
-from memreward.features.subset import vote_share
 from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)

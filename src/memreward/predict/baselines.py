@@ -29,10 +29,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.features.subset import subset, vote_share
 from memreward.predict.calibration import Calibration, best_threshold, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
-from memreward.features.subset import subset, vote_share
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
 Floats = NDArray[np.float64]

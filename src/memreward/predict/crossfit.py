@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from memreward.features.subset import settled_together, subset
 from memreward.graph import schema
 from memreward.graph.build import similarity_edges, structural_edges
 from memreward.graph.neighbours import NeighbourIndex
@@ -32,7 +33,6 @@ from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs, text_dims
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
-from memreward.features.subset import settled_together, subset
 from memreward.types import Features, LabelError
 
 CANDIDATES = 3

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from memreward.features.subset import settled_together
 from memreward.graph.propagate import COLUMNS
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.features.subset import settled_together
 from memreward.types import Features, Score
 
 

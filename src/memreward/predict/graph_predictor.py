@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from memreward.features.subset import settled_together, subset
 from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
@@ -25,7 +26,6 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scorer import FrozenMemory, Scorer
-from memreward.features.subset import settled_together, subset
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
 FORMAT = 2

@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.features.subset import vote_share
 from memreward.predict.baselines import MajorityVote
 from memreward.predict.metrics import Metrics, evaluate_predictions
-from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray
 
 ALL_DOMAINS = "all"
