@@ -235,11 +235,14 @@ class Score:
         value: Probability in [0, 1] that the rollout is right; None is an abstention.
         confidence: In [0, 1]; 0 for a failure.
         reason: Why there is no value; "" where there is one.
+        advantage: Expected advantage within the rollouts of the query that were scored together, as a trainer would
+            standardise it; 0 where there is no value.
     """
 
     value: float | None
     confidence: float
     reason: str = ""
+    advantage: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -10,20 +10,23 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.advantage import expected_advantages
 from memreward.answers.files import Arrays, read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import question_log_likelihood
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior, packed, unpacked
 from memreward.answers.table import (
     SEVERAL_RIGHT,
+    SHARE,
     AnswerTable,
     Bools,
     Floats,
     Scaling,
+    columns_of,
     evidence_columns,
 )
 from memreward.features.subset import subset
-from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction
+from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query
 
 _CERTAIN = 0.95
 """Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
@@ -60,6 +63,31 @@ class AnswerConfig:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be a number of at least 0")
 
 
+@dataclass(frozen=True)
+class AnswerModels:
+    """Makes answer models that start at one prior, for an evaluation over many files.
+
+    Attributes:
+        prior: Where the weights begin.
+        config: Settings.
+    """
+
+    prior: RewardPrior
+    config: AnswerConfig = field(default_factory=AnswerConfig)
+
+    def __call__(self, seed: int) -> AnswerModel:  # noqa: ARG002  nothing is drawn
+        """Make one."""
+        return AnswerModel(self.prior, self.config)
+
+    def blind_to(self, queries: Sequence[Query]) -> AnswerModels:
+        """Return the same without the sources of the prior that share a question with `queries`."""
+        return AnswerModels(self.prior.without(queries), self.config)
+
+    def describe(self) -> str:
+        """Name what decides the outcome: settings, and a hash of the prior's numbers."""
+        return f"AnswerModels({self.config!r}, {self.prior.digest()})"
+
+
 class AnswerBeliefs(NamedTuple):
     """What the model holds of n rollouts.
 
@@ -76,6 +104,25 @@ class AnswerBeliefs(NamedTuple):
     answer: IntArray
     group: IntArray
     several: Bools
+
+    def first(self, count: int) -> AnswerBeliefs:
+        """Return what is held of the first rollouts; the others were their pool."""
+        n = slice(count)
+        return AnswerBeliefs(self.right[n], self.vote[n], self.answer[n], self.group[n], self.several[n])
+
+    def advantages(self, among: IntArray | None = None) -> Floats:
+        """(n,) expected advantages of these rollouts alone, whatever pool the probabilities are from.
+
+        Args:
+            among: (n,) group of each rollout; None takes all of a query as one group.
+        """
+        group = self.group if among is None else among
+        expected = np.zeros(len(self.right))
+        for several in (False, True):
+            rows = self.several == several
+            if rows.any():
+                expected[rows] = expected_advantages(group[rows], self.answer[rows], self.right[rows], several=several)
+        return expected
 
 
 @dataclass
@@ -192,6 +239,29 @@ class AnswerModel:
         """Domain -> weight of the model beside majority vote, for the domains met so far."""
         return {domain: state.trust for domain, state in self._domains.items()}
 
+    def contributions(self, features: Features, query: int) -> dict[int, tuple[tuple[str, float], ...]]:
+        """Say what speaks for each answer of a query: row of its first rollout -> columns with their contributions.
+
+        A contribution is weight times value, less the mean over the query's answers; the strongest come first. Empty
+        in a domain without a prior.
+        """
+        rows = np.flatnonzero(features.group == query)
+        domain = DOMAINS[features.domain[query]]
+        if domain not in self.prior.domains:
+            return {}
+        part = subset(features, rows)
+        state = self._domains.get(domain) or self._begun(domain, part)
+        table = self._table(domain, state, part)
+        names = columns_of(state.prior.signals)[: len(SHARE) + len(state.prior.signals)]
+        moved = table.design[:, : len(names)] * state.posterior.mean[: len(names)]
+        moved -= moved.mean(axis=0)
+        return {
+            int(rows[np.flatnonzero(table.answer == answer)[0]]): tuple(
+                (names[j], float(moved[answer, j])) for j in np.argsort(-np.abs(moved[answer]))
+            )
+            for answer in range(len(table))
+        }
+
     def save(self, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
         """Write prior, scaling, observations and weights to one safetensors file, in place of what may be there.
 
@@ -276,6 +346,34 @@ class AnswerModel:
             state.posterior = (
                 state.prior.weights.given(observed, state.posterior.mean) if observed else state.prior.weights
             )
+
+
+def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> Floats:
+    """(n,) expected advantages under any predictor that gives each rollout a probability of being right.
+
+    An answer's probability is the mean of its rollouts'; where at most one answer can be right and they sum to more
+    than 1, they are divided by their sum. An abstention (NaN) is 0, and so is every rollout that is not among `rows`.
+
+    Args:
+        features: n rollouts.
+        values: (n,) probabilities.
+        rows: Mask or indices of the rollouts that form the groups.
+    """
+    expected = np.zeros(len(features))
+    index = np.arange(len(features))[rows]
+    given = np.clip(np.nan_to_num(np.asarray(values, np.float64)[index]), 0.0, 1.0)
+    group = features.group[index]
+    answer = np.unique(np.stack([group, features.cluster[index]], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    votes = np.bincount(answer)
+    mean = np.bincount(answer, given) / np.maximum(votes, 1)
+    total = np.bincount(group, given / votes[answer], len(features.query_ids)) if len(index) else np.zeros(1)
+    domain = features.domain[group]
+    for several in (False, True):
+        mine = np.isin(domain, [i for i, name in enumerate(DOMAINS) if (name in SEVERAL_RIGHT) == several])
+        right = mean[answer] if several else mean[answer] / np.maximum(total[group], 1.0)
+        if mine.any():
+            expected[index[mine]] = expected_advantages(group[mine], answer[mine], right[mine], several=several)
+    return expected
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:

@@ -191,6 +191,11 @@ class RewardPrior:
         kept = tuple(each for each in self.factors if not np.isin(each.marks, marks).any())
         return self if len(kept) == len(self.factors) else RewardPrior(f"{self.name} (sources left out)", kept)
 
+    def digest(self) -> str:
+        """Hash of all its numbers."""
+        _, arrays = packed(self)
+        return content_hash("".join(f"{name}{value.tobytes().hex()}" for name, value in arrays.items()))[:16]
+
     @classmethod
     def load(cls, name: str | Path) -> RewardPrior:
         """Read a prior: "default" is the one that is shipped, "none" has no source, else a file of `save`.

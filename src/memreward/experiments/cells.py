@@ -82,17 +82,17 @@ class Outcome:
 
 
 def run_cell(cell: Cell) -> Outcome:
-    """Fit on the labelled queries, predict the others; too few labels are an outcome, every other error is raised."""
+    """Fit on all queries and some labels, predict the others; too few labels are an outcome, every other error raises."""
     features = load_features(cell.features)
-    labelled = rows_of_queries(features, cell.labelled)
+    unlabelled = ~rows_of_queries(features, cell.labelled)
     started = time.perf_counter()
     values = np.full(len(features), np.nan, np.float32)
     predictor = cell.predictor(cell.seed)
     try:
-        predictor.fit(subset(features, labelled), cell.labels[labelled])
+        predictor.fit(features, cell.labels)
     except LabelError as error:
         return Outcome(values, 0.5, time.perf_counter() - started, str(error))
-    values[~labelled] = predictor.predict(subset(features, ~labelled)).value
+    values[unlabelled] = predictor.predict(subset(features, unlabelled)).value
     threshold = float(getattr(predictor, "threshold", 0.5))
     return Outcome(values, threshold, time.perf_counter() - started)
 
@@ -142,6 +142,8 @@ def describe(factory: Any) -> str:
     if isinstance(factory, functools.partial):
         settings = [*map(describe, factory.args), *(f"{key}={describe(v)}" for key, v in factory.keywords.items())]
         return f"{describe(factory.func)}({', '.join(settings)})"
+    if hasattr(factory, "describe"):
+        return str(factory.describe())
     if hasattr(factory, "__qualname__"):
         return f"{factory.__module__}.{factory.__qualname__}"
     return repr(factory)
@@ -151,5 +153,6 @@ def describe(factory: Any) -> str:
 def code_hash() -> str:
     """SHA-256 of the source of everything that predicts, so that a changed predictor is run again."""
     package = Path(memreward.__file__).parent
-    sources = [package / "types.py", *sorted(package.glob("predict/*.py")), *sorted(package.glob("graph/*.py"))]
+    rooms = ("answers", "predict", "graph")
+    sources = [package / "types.py", *(path for room in rooms for path in sorted(package.glob(f"{room}/*.py")))]
     return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

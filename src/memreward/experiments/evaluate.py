@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.model import advantages_of_values
 from memreward.experiments.cells import (
     Cell,
     Outcome,
@@ -35,7 +36,6 @@ from memreward.features.subset import vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.predict.metrics import (
     BINS,
-    GATE,
     METRICS,
     QueryTable,
     bootstrap,
@@ -68,13 +68,12 @@ class EvaluationConfig:
     """Settings of an evaluation.
 
     Attributes:
-        labels: Shares of the queries that are labelled; a number above 1 is a count of queries.
+        labels: Shares of the queries that are labelled; 0, and a number above 1, is a count of queries.
         seeds: Splits for each share; also the seeds of the predictors.
         memory_rollouts: Rollouts of each query that memory already holds, unlabelled. They are pooled with the others
             but not measured, and everything is repeated without them for comparison.
         references: Predictors that the others are compared with.
         resamples: Bootstrap resamples of the queries.
-        gate: Spread below which a group's predicted advantages are zero.
         bins: Bins of the calibration error.
         workers: Processes; 0 takes one a core, 1 runs in this process.
     """
@@ -84,13 +83,12 @@ class EvaluationConfig:
     memory_rollouts: int = 0
     references: tuple[str, ...] = ("majority",)
     resamples: int = 1000
-    gate: float = GATE
     bins: int = BINS
     workers: int = 0
 
     def __post_init__(self) -> None:
-        if not self.labels or min(self.labels) <= 0:
-            raise ConfigurationError(f"labels={self.labels}: give shares in (0, 1] or counts of queries, e.g. 0.2")
+        if not self.labels or min(self.labels) < 0:
+            raise ConfigurationError(f"labels={self.labels}: give shares in (0, 1] or counts of queries, e.g. 0,5,0.2")
         if self.seeds < 1 or self.memory_rollouts < 0 or self.workers < 0:
             raise ConfigurationError("seeds must be at least 1, memory_rollouts and workers at least 0")
         if self.resamples < 1 or self.bins < 1:
@@ -111,7 +109,9 @@ def evaluate(
 
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
-        predictors: Name -> factory from a seed; with several workers each must pickle.
+        predictors: Name -> factory from a seed; with several workers each must pickle. One that has a method
+            `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
+            leaves out the sources that share questions with what is measured.
         featurizer: Called once a file (twice with `memory_rollouts`).
         config: Settings.
         out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
@@ -188,10 +188,10 @@ class _Split:
 
     @classmethod
     def draw(cls, pool: _Pool, share: float, seed: int) -> _Split:
-        budget = Budget.of(share)
         ledger = LabelLedger.detached(pool.groups)
-        chosen = ledger.choose(budget, seed)
-        released = ledger.release(chosen, use="warmup", budget=budget)
+        budget = Budget.of(share) if share else None
+        chosen = ledger.choose(budget, seed) if budget else []
+        released = ledger.release(chosen, use="warmup", budget=budget) if budget else []
         held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
         if not held_out:
             raise ConfigurationError(
@@ -209,6 +209,7 @@ class _Split:
         return cls(pool, share, seed, frozenset(chosen), labels, truth, _spent(ledger), _spent(measured))
 
     def cell(self, predictor: PredictorFactory) -> Cell:
+        predictor = _blind(predictor, self.pool.groups)
         key = cell_key(self.pool.hash, self.labels, predictor, self.seed)
         return Cell(self.pool.stored, self.labels, self.labelled, predictor, self.seed, key)
 
@@ -392,7 +393,7 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
             outcome.threshold,
             queries=len(split.pool.features.query_ids),
             vote_share=vote_share(split.pool.features),
-            gate=settings.gate,
+            expected=advantages_of_values(split.pool.features, outcome.values, split.truth >= 0),
             bins=settings.bins,
         )
         for split, outcome in zip(splits, outcomes, strict=True)
@@ -412,6 +413,12 @@ def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
 def _spent(ledger: LabelLedger) -> dict[str, int]:
     totals = ledger.totals()
     return {unit: int(totals[unit]) for unit in ("queries", "judgements")}
+
+
+def _blind(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFactory:
+    """The factory without what it knows of these questions, if it knows anything of questions."""
+    blind_to = getattr(predictor, "blind_to", None)
+    return predictor if blind_to is None else blind_to([group.query for group in groups])
 
 
 def _silent(*_: object) -> None:

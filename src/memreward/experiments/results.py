@@ -23,8 +23,7 @@ HEADINGS: Mapping[str, str] = {
     "best_of_n": "best of n",
     "majority_of_n": "majority",
     "oracle_of_n": "oracle",
-    "advantage_cosine": "cosine",
-    "gated_cosine": "gated cosine",
+    "advantage_cosine": "advantage cosine",
     "coverage": "coverage",
 }
 SMALLER_IS_BETTER = frozenset({"ece", "brier"})
@@ -118,7 +117,7 @@ class EvaluationResult:
 
     def differences(self, file: str | None = None) -> list[Table]:
         """Return the paired differences to each reference, with their intervals, in the figures that rank."""
-        shown = ("auc", "group_auc", "accuracy", "best_of_n", "advantage_cosine", "gated_cosine")
+        shown = ("auc", "group_auc", "accuracy", "best_of_n", "ece", "advantage_cosine")
         return [
             Table(
                 f"{_title(*key)}: difference to {reference}",

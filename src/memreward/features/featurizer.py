@@ -57,7 +57,7 @@ class Featurizer:
     """Turns rollouts into numbers.
 
     Args:
-        encoder: Gives the text vectors; wrapped so that each text of a call is encoded once.
+        encoder: Gives the text vectors; None gives none, which is all that the answer model and majority vote need.
         reader: A language model that reads rollouts, or None.
         runner: Runs the solutions of code rollouts in a sandbox, or None: then no code is run.
 
@@ -67,7 +67,7 @@ class Featurizer:
 
     def __init__(
         self,
-        encoder: Encoder | CachedEncoder,
+        encoder: Encoder | CachedEncoder | None = None,
         reader: RolloutReader | None = None,
         runner: RolloutRunner | None = None,
     ) -> None:
@@ -77,7 +77,8 @@ class Featurizer:
     def features(self, rollouts: Sequence[Rollout], weights: ArrayLike | None = None) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
 
-        Texts are the query's, the thinking's and the answer's. The result for a query depends on no other query.
+        Texts are the query's, the thinking's and the answer's; without an encoder their vectors have no columns. The
+        result for a query depends on no other query.
 
         Args:
             rollouts: Any number.
@@ -89,7 +90,7 @@ class Featurizer:
         )
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
-        evidence = compute_evidence(rollouts, thinking, behaviours, weights)
+        evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
         names, values, hidden = evidence.names, evidence.values, None
         if self.reader is not None:
             started = time.monotonic()
@@ -108,11 +109,13 @@ class Featurizer:
             cluster=evidence.cluster,
             evidence=values,
             evidence_names=names,
-            outline_vectors=outline_vectors(rollouts),
+            outline_vectors=None if self.encoder is None else outline_vectors(rollouts),
             hidden=hidden,
         )
 
     def _encode(self, *parts: list[str]) -> list[FloatArray]:
+        if self.encoder is None:
+            return [np.zeros((len(part), 0), np.float32) for part in parts]
         together = [text for part in parts for text in part]
         distinct = list(dict.fromkeys(together))
         row = {text: i for i, text in enumerate(distinct)}

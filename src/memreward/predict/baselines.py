@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.features.subset import subset, vote_share
-from memreward.predict.calibration import Calibration, best_threshold, fit_calibration, logit
+from memreward.predict.calibration import Calibration, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
@@ -145,28 +145,35 @@ class CrossFitted:
 
 
 class MajorityVote:
-    """Share of the query's pool that gives an equivalent answer, as it is; works without any label.
+    """Share of the query's pool that gives an equivalent answer, as it is; learns nothing.
 
-    Attributes:
-        name: "majority".
-        threshold: One half, or after `fit` with both classes the share that separates the labelled rollouts best.
+    Args:
+        hard: 1 for the most frequent answer, 0 for all others, as label-free training rewards it; of several that are
+            equally frequent, each gets an equal part.
     """
 
-    name = "majority"
+    threshold = 0.5
 
-    def __init__(self) -> None:
-        self.threshold = 0.5
+    def __init__(self, *, hard: bool = False) -> None:
+        self.name, self._hard = "majority_hard" if hard else "majority", hard
 
-    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
-        """Choose the threshold where there are labels of both classes; the share itself learns nothing."""
-        known = labels >= 0
-        if {0, 1} <= set(labels.tolist()):
-            self.threshold = best_threshold(vote_share(features)[known], labels[known])
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
+        """Learn nothing."""
         return self
 
     def predict(self, features: Features) -> Prediction:
         """Return the shares."""
-        return as_prediction(vote_share(features).astype(np.float64), "")
+        share = vote_share(features).astype(np.float64)
+        return as_prediction(_hardened(share, features) if self._hard else share, "")
+
+
+def _hardened(share: Floats, features: Features) -> Floats:
+    top = np.zeros(len(features.query_ids))
+    np.maximum.at(top, features.group, share)
+    is_top = (share > 0) & (share >= top[features.group] - 1e-9)
+    pairs = np.unique(np.stack([features.group, features.cluster], axis=1)[is_top], axis=0)
+    tied = np.bincount(pairs[:, 0], minlength=len(top))
+    return np.where(is_top, 1.0 / np.maximum(tied, 1)[features.group], 0.0)
 
 
 def as_prediction(probabilities: Floats, reason: str) -> Prediction:
@@ -414,6 +421,10 @@ def _majority(seed: int) -> Predictor:  # noqa: ARG001 - a factory takes a seed
     return MajorityVote()
 
 
+def _majority_hard(seed: int) -> Predictor:  # noqa: ARG001 - a factory takes a seed
+    return MajorityVote(hard=True)
+
+
 def _majority_calibrated(seed: int) -> Predictor:
     return CrossFitted("majority_calibrated", VoteScorer, seed=seed)
 
@@ -457,6 +468,7 @@ def _random(seed: int) -> Predictor:
 BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
     {
         "majority": _majority,
+        "majority_hard": _majority_hard,
         "majority_calibrated": _majority_calibrated,
         "logistic_embeddings": _logistic_embeddings,
         "logistic_evidence": _logistic_evidence,

@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.model import advantages_of_values
 from memreward.features.subset import vote_share
-from memreward.predict.baselines import MajorityVote
 from memreward.predict.metrics import Metrics, evaluate_predictions
 from memreward.types import DOMAINS, Features, FloatArray
 
@@ -32,7 +32,7 @@ class HeldOut:
         queries: Labelled queries.
         rollouts: Labelled rollouts.
         metrics: Of the predictor's calibrated values at its threshold.
-        majority: Of the share of the query's pool that agrees, at the threshold best on these labels.
+        majority: Of the share of the query's pool that agrees, as it stands.
     """
 
     domain: str
@@ -63,7 +63,8 @@ def held_out_figures(
         values: (n,) calibrated values, each by a model that is blind to the rollout's query.
         threshold: The predictor's.
     """
-    share, line = vote_share(features), MajorityVote().fit(features, labels).threshold
+    share = vote_share(features)
+    expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))
 
     def measured(name: str, rows: NDArray[np.bool_]) -> HeldOut:
         truth, group, votes = labels[rows], features.group[rows], share[rows]
@@ -71,8 +72,8 @@ def held_out_figures(
             name,
             len(np.unique(group[truth >= 0])),
             int((truth >= 0).sum()),
-            evaluate_predictions(values[rows], truth, group, threshold, vote_share=votes),
-            evaluate_predictions(votes, truth, group, line, vote_share=votes),
+            evaluate_predictions(values[rows], truth, group, threshold, vote_share=votes, expected=expected[rows]),
+            evaluate_predictions(votes, truth, group, vote_share=votes, expected=voted[rows]),
         )
 
     return tuple(measured(name, rows) for name, rows in _domains(features))

@@ -23,7 +23,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-GATE = 0.05
 BINS = 10
 FLAT = 1e-9
 
@@ -42,8 +41,7 @@ class Metrics:
         best_of_n: Accuracy of the query's rollout with the highest value, ties averaged.
         majority_of_n: The same for the largest class of equivalent answers; NaN without vote shares.
         oracle_of_n: Share of queries with a right rollout: the best that any choice can reach.
-        advantage_cosine: Cosine of predicted and true advantages, centred, not standardised (see `advantages`).
-        gated_cosine: Cosine of predicted and true advantages as GRPO standardises them, after the gate.
+        advantage_cosine: Cosine of expected advantages and the true ones as GRPO standardises them.
         coverage: Share of rollouts with a value.
     """
 
@@ -57,7 +55,6 @@ class Metrics:
     majority_of_n: float
     oracle_of_n: float
     advantage_cosine: float
-    gated_cosine: float
     coverage: float
 
     def to_dict(self) -> dict[str, float]:
@@ -109,17 +106,19 @@ def best_of_n(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
     return _table(values, correct, group).metrics().best_of_n
 
 
-def advantage_cosine(values: ArrayLike, correct: ArrayLike, group: ArrayLike, gate: float | None = None) -> float:
-    """Cosine of the vectors of all predicted and all true advantages, flattened over all groups.
+def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
+    """Cosine of the vectors of all expected and all true advantages, flattened over all groups.
 
-    With `gate=None` both are centred within the group and not standardised. With a gate the predicted ones are
-    `advantages(values, group, gate)`, the true ones GRPO's own: `advantages(correct, group, 0)`.
-    The true advantages of a group whose rollouts are all right or all wrong are zero, but what a predictor claims
-    there still counts against it, in its own length. Abstained rollouts have advantage 0. The cosine is 0 if every
-    predicted advantage is 0, and NaN if every true one is.
+    The true ones are GRPO's own: `advantages(correct, group, 0)`. Those of a group whose rollouts are all right or all
+    wrong are zero, but what a predictor expects there still counts against it, in its own length. The cosine is 0 if
+    every expected advantage is 0, and NaN if every true one is.
+
+    Args:
+        expected: (n,) what a trainer that only centres is paid (`memreward.answers.expected_advantages`); NaN is 0.
+        correct: (n,) 1 right, 0 wrong, -1 unknown.
+        group: (n,) query of each rollout.
     """
-    metrics = _table(values, correct, group, gate=GATE if gate is None else gate).metrics()
-    return metrics.advantage_cosine if gate is None else metrics.gated_cosine
+    return _table(expected, correct, group).metrics().advantage_cosine
 
 
 def advantages(values: ArrayLike, group: ArrayLike, gate: float | None = None) -> Floats:
@@ -158,7 +157,7 @@ def evaluate_predictions(
     threshold: float = 0.5,
     *,
     vote_share: ArrayLike | None = None,
-    gate: float = GATE,
+    expected: ArrayLike | None = None,
     bins: int = BINS,
 ) -> Metrics:
     """Compute every metric at once.
@@ -169,13 +168,14 @@ def evaluate_predictions(
         group: (n,) query of each rollout.
         threshold: The predictor's cross-fitted threshold, for accuracy and F1.
         vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
-        gate: Standard deviation of a group below which its predicted advantages are 0.
+        expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
         bins: Equal-width bins of the calibration error.
 
     Raises:
         DataError: if the arrays differ in length or a label is none of 1, 0, -1.
     """
-    return _table(values, correct, group, threshold=threshold, vote_share=vote_share, gate=gate, bins=bins).metrics()
+    table = _table(values, correct, group, threshold=threshold, vote_share=vote_share, expected=expected, bins=bins)
+    return table.metrics()
 
 
 @dataclass(frozen=True)
@@ -244,17 +244,17 @@ class QueryTable:
         *,
         queries: int,
         vote_share: ArrayLike | None = None,
-        gate: float = GATE,
+        expected: ArrayLike | None = None,
         bins: int = BINS,
     ) -> Self:
         """Sum up; `group` indexes 0 .. `queries` - 1, other arguments as in `evaluate_predictions`."""
-        rows = _Rows.of(values, correct, group, keep_abstained=True, vote_share=vote_share)
+        rows = _Rows.of(values, correct, group, keep_abstained=True, vote_share=vote_share, expected=expected)
         covered = rows.only(~np.isnan(rows.values))
         sums = {
             **_classification_sums(covered, threshold, queries),
             **_calibration_sums(covered, queries, bins),
             **_choice_sums(rows, queries),
-            **_advantage_sums(rows, queries, gate),
+            **_advantage_sums(rows, queries),
         }
         order = np.argsort(covered.values, kind="stable")
         ordered = covered.values[order]
@@ -281,8 +281,6 @@ class QueryTable:
         """
         counts = np.asarray(weights, np.float64)
         total = {name: counts @ column for name, column in self.sums.items()}
-        truth = total["true_squared"]
-        standardised_truth = total["true_standardised_squared"]
         return {
             "auc": self._pooled_auc(counts),
             "group_auc": _ratio(total["group_auc"], total["mixed"]),
@@ -293,8 +291,7 @@ class QueryTable:
             "best_of_n": _ratio(total["best"], total["queries"]),
             "majority_of_n": _ratio(total["majority"], total["queries"]),
             "oracle_of_n": _ratio(total["oracle"], total["queries"]),
-            "advantage_cosine": _cosine(total["centred_dot"], total["centred_squared"], truth),
-            "gated_cosine": _cosine(total["gated_dot"], total["gated_squared"], standardised_truth),
+            "advantage_cosine": _cosine(total["dot"], total["expected_squared"], total["true_squared"]),
             "coverage": _ratio(total["covered"], total["rollouts"]),
         }
 
@@ -377,6 +374,7 @@ class _Rows:
     positive: Bools
     group: Ints
     vote_share: Floats | None = None
+    expected: Floats | None = None
 
     @classmethod
     def of(
@@ -387,21 +385,24 @@ class _Rows:
         *,
         keep_abstained: bool = False,
         vote_share: ArrayLike | None = None,
+        expected: ArrayLike | None = None,
     ) -> _Rows:
         scores, labels = np.asarray(values, np.float64), np.asarray(correct, np.int64)
         query = np.zeros(len(labels), np.int64) if group is None else np.asarray(group, np.int64)
-        share = None if vote_share is None else np.asarray(vote_share, np.float64)
-        lengths = {len(scores), len(labels), len(query), *(() if share is None else (len(share),))}
+        share, claimed = (None if a is None else np.asarray(a, np.float64) for a in (vote_share, expected))
+        lengths = {len(scores), len(labels), len(query), *(len(a) for a in (share, claimed) if a is not None)}
         if len(lengths) > 1:
-            raise DataError(f"values, correct, group and vote_share have lengths {sorted(lengths)}: give one a rollout")
+            raise DataError(
+                f"values, correct, group, vote_share and expected have lengths {sorted(lengths)}: give one a rollout"
+            )
         if not np.isin(labels, (-1, 0, 1)).all():
             raise DataError(f"labels are 1 right, 0 wrong and -1 unknown, not {sorted(set(labels.tolist()))}")
         kept = (labels >= 0) & (keep_abstained | ~np.isnan(scores))
-        return cls(scores, labels == 1, query, share).only(kept)
+        return cls(scores, labels == 1, query, share, claimed).only(kept)
 
     def only(self, rows: Bools) -> _Rows:
-        share = None if self.vote_share is None else self.vote_share[rows]
-        return _Rows(self.values[rows], self.positive[rows], self.group[rows], share)
+        share, claimed = (None if a is None else a[rows] for a in (self.vote_share, self.expected))
+        return _Rows(self.values[rows], self.positive[rows], self.group[rows], share, claimed)
 
 
 def _table(
@@ -411,13 +412,13 @@ def _table(
     *,
     threshold: float = 0.5,
     vote_share: ArrayLike | None = None,
-    gate: float = GATE,
+    expected: ArrayLike | None = None,
     bins: int = BINS,
 ) -> QueryTable:
     labels = np.asarray(group if group is not None else np.zeros(np.shape(values), np.int64))
     names, query = np.unique(labels, return_inverse=True)
     return QueryTable.of(
-        values, correct, query, threshold, queries=len(names), vote_share=vote_share, gate=gate, bins=bins
+        values, correct, query, threshold, queries=len(names), vote_share=vote_share, expected=expected, bins=bins
     )
 
 
@@ -508,16 +509,8 @@ def _top_accuracy(rows: _Rows, scores: Floats, queries: int) -> Floats:
     return _sum(rows.group, is_top & rows.positive, queries) / np.maximum(picked, 1)
 
 
-def _advantage_sums(rows: _Rows, queries: int, gate: float) -> dict[str, Floats]:
-    truth = rows.positive.astype(np.float64)
-    centred, true_centred = advantages(rows.values, rows.group), advantages(truth, rows.group)
-    gated, true_gated = advantages(rows.values, rows.group, gate), advantages(truth, rows.group, 0.0)
-    products = {
-        "centred_dot": centred * true_centred,
-        "centred_squared": centred**2,
-        "true_squared": true_centred**2,
-        "gated_dot": gated * true_gated,
-        "gated_squared": gated**2,
-        "true_standardised_squared": true_gated**2,
-    }
+def _advantage_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
+    true = advantages(rows.positive.astype(np.float64), rows.group, 0.0)
+    expected = advantages(rows.values, rows.group) if rows.expected is None else np.nan_to_num(rows.expected)
+    products = {"dot": expected * true, "expected_squared": expected**2, "true_squared": true**2}
     return {name: _sum(rows.group, product, queries) for name, product in products.items()}

@@ -1,0 +1,70 @@
+"""Why an answer is held to be right: its rivals, and what speaks for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memreward.answers.model import AnswerModel
+from memreward.types import Features, Rollout, Score
+
+
+@dataclass(frozen=True)
+class AnswerShown:
+    """One distinct answer of a question.
+
+    Attributes:
+        text: As one of its rollouts wrote it; None for the rollouts without an answer.
+        votes: Rollouts of the pool that give it.
+        right: Probability that it is right.
+        vote_share: What majority vote gives it.
+        reasons: Column and contribution to its score, against the mean of the question's answers; strongest first.
+    """
+
+    text: str | None
+    votes: int
+    right: float
+    vote_share: float
+    reasons: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a rollout was scored as it was.
+
+    Attributes:
+        score: The score.
+        answers: The distinct answers of its question, the most probable first.
+        own: Index of the rollout's answer among them.
+        trust: Weight of the model beside majority vote in this domain; 0 where there is no prior.
+    """
+
+    score: Score
+    answers: tuple[AnswerShown, ...]
+    own: int
+    trust: float
+
+
+def explain(model: AnswerModel, features: Features, rollouts: Sequence[Rollout], row: int, score: Score) -> Explanation:
+    """Explain the score of rollout `row` of n rollouts, whose features are given, by the answers of its question."""
+    beliefs = model.beliefs(features)
+    mine = np.flatnonzero(features.group == features.group[row])
+    distinct = list(dict.fromkeys(beliefs.answer[mine].tolist()))
+    first = {answer: int(mine[beliefs.answer[mine] == answer][0]) for answer in distinct}
+    contributions = model.contributions(features, int(features.group[row]))
+    shown = [
+        AnswerShown(
+            rollouts[first[answer]].answer,
+            int((beliefs.answer[mine] == answer).sum()),
+            float(beliefs.right[first[answer]]),
+            float(beliefs.vote[first[answer]]),
+            contributions.get(first[answer], ()),
+        )
+        for answer in distinct
+    ]
+    order = sorted(range(len(shown)), key=lambda i: (-shown[i].right, -shown[i].votes, i))
+    own = order.index(distinct.index(int(beliefs.answer[row])))
+    domain = rollouts[row].query.domain
+    return Explanation(score, tuple(shown[i] for i in order), own, model.trust().get(domain, 0.0))

@@ -1,0 +1,64 @@
+"""Files of labelled rollouts, and memories with labels, as sources of a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from memreward.answers.prior import LabelledSource, SourceCard
+from memreward.features.subset import subset
+from memreward.memory.ledger import LabelLedger
+from memreward.types import DOMAINS, Features, Group, Label, Rollout
+
+USE = "prior"
+"""The ledger's name for labels that a prior learns from."""
+
+FEWEST = 10
+"""Judged questions of a domain that a source needs to say anything."""
+
+
+class Evidence(Protocol):
+    """What turns rollouts into features; `memreward.features.featurizer.Featurizer` does."""
+
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return the features, rollouts in the order given."""
+        ...
+
+
+def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[LabelledSource]:
+    """Return one source for each domain of a labelled file with at least `FEWEST` judged questions.
+
+    Its labels are released through a ledger of its own, for use `USE`; policy and licence are the file's words.
+    """
+    kept = [group for group in groups if group.rollouts]
+    return judged_sources(name, kept, LabelLedger.detached(kept).release(use=USE), featurizer)
+
+
+def judged_sources(
+    name: str, groups: Sequence[Group], labels: Iterable[Label], featurizer: Evidence
+) -> list[LabelledSource]:
+    """Return one source for each domain of groups whose labels were released already."""
+    verdict = {label.rollout_id: label.correct for label in labels}
+    known = [group for group in groups if any(r.id in verdict for r in group.rollouts)]
+    if not known:
+        return []
+    features = featurizer.features([rollout for group in known for rollout in group.rollouts])
+    told = np.array([{True: 1, False: 0, None: -1}[verdict.get(i)] for i in features.rollout_ids], np.int8)
+    found = []
+    for domain in np.unique(features.domain).tolist():
+        own = [group for group in known if group.query.domain == DOMAINS[domain]]
+        if len(own) >= FEWEST:
+            rows = features.domain[features.group] == domain
+            card = SourceCard(name, policy=_word(own, "model"), licence=_word(own, "license"))
+            queries = [group.query for group in own]
+            found.append(LabelledSource.of(card, subset(features, rows), told[rows], queries))
+    return found
+
+
+def _word(groups: Sequence[Group], key: str) -> str:
+    """What the lines, or their rollouts, say under a key; "several" where they differ."""
+    said = {str(g.provenance[key]) for g in groups if g.provenance.get(key)}
+    said |= {str(p[key]) for g in groups for p in g.rollout_provenance if p.get(key)}
+    return said.pop() if len(said) == 1 else "several" if said else ""
