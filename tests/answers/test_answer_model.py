@@ -139,6 +139,16 @@ def test_proposals_prefer_what_is_open_and_leave_out_what_is_labelled(prior: Rew
     assert [each.query_id for each in proposals(model, features, 1, labelled=["q1"])] == ["q2"]
 
 
+@pytest.mark.parametrize("domain", ["math", "code"])
+def test_judging_one_answer_tells_no_more_than_judging_all_and_the_same_where_there_are_no_others(
+    prior: RewardPrior, domain: str
+) -> None:
+    features = features_of([[0, 0, 0, 1, 1, 2, 2, 3], [0] * 5 + [-1] * 3], np.zeros((16, 4)), domain=domain)
+    found = {each.query_id: each for each in proposals(AnswerModel(prior).fit(features, nothing(features)), features)}
+    assert 0 < found["q0"].cheap < found["q0"].variance
+    assert found["q1"].cheap == pytest.approx(found["q1"].variance)
+
+
 def test_saved_and_read_it_believes_and_learns_the_same(prior: RewardPrior, tmp_path) -> None:
     features, labels = target()
     told = np.where(features.group < 20, labels, UNKNOWN).astype(np.int8)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memreward.answers.advantage import advantage_variance
-from memreward.answers.model import AnswerModel
+from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.answers.table import Floats
 from memreward.types import Features
 
@@ -27,12 +27,14 @@ class Proposal(NamedTuple):
     Attributes:
         query_id: Which.
         variance: What its label is expected to change, in squared advantages summed over its rollouts.
+        cheap: What judging only its most probable answer, right or wrong, is expected to change of that.
         top: Probability of its most probable answer.
         answers: Distinct answers it has.
     """
 
     query_id: str
     variance: float
+    cheap: float
     top: float
     answers: int
 
@@ -65,11 +67,28 @@ def proposals(
     beliefs, variance = model.beliefs(features), advantage_variances(model, features)
     top = np.zeros(len(features.query_ids))
     np.maximum.at(top, beliefs.group, beliefs.right)
+    cheap = _told_by_judging_the_top(beliefs, top)
     given = np.unique(np.stack([features.group, features.cluster], 1)[features.cluster >= 0], axis=0)
     answers = np.bincount(given[:, 0], minlength=len(top))
     done = set(labelled)
     order = sorted(range(len(top)), key=lambda q: (-round(float(variance[q]), 9), features.query_ids[q]))
     waiting = [q for q in order if features.query_ids[q] not in done]
     return [
-        Proposal(features.query_ids[q], float(variance[q]), float(top[q]), int(answers[q])) for q in waiting[:count]
+        Proposal(features.query_ids[q], float(variance[q]), float(cheap[q]), float(top[q]), int(answers[q]))
+        for q in waiting[:count]
     ]
+
+
+def _told_by_judging_the_top(beliefs: AnswerBeliefs, top: Floats) -> Floats:
+    """(q,) variance of E[A | whether the most probable answer is right], summed over the query's rollouts."""
+    first = np.full(len(top), np.iinfo(np.int64).max)
+    is_top = beliefs.right >= top[beliefs.group]
+    np.minimum.at(first, beliefs.group[is_top], beliefs.answer[is_top])
+    asked = beliefs.answer == first[beliefs.group]
+    chance = top[beliefs.group]
+    rest = np.where(beliefs.several, beliefs.right, beliefs.right / np.maximum(1 - chance, 1e-12))
+    if_right = beliefs._replace(right=np.where(asked, 1.0, np.where(beliefs.several, beliefs.right, 0.0)))
+    if_wrong = beliefs._replace(right=np.where(asked, 0.0, np.minimum(rest, 1.0)))
+    now, yes, no = (each.advantages() for each in (beliefs, if_right, if_wrong))
+    told = np.bincount(beliefs.group, chance * yes**2 + (1 - chance) * no**2 - now**2, len(top))
+    return np.maximum(told, 0.0)

@@ -33,7 +33,8 @@ def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list
     Its labels are released through a ledger of its own, for use `USE`; policy and licence are the file's words.
     """
     kept = [group for group in groups if group.rollouts]
-    return judged_sources(name, kept, LabelLedger.detached(kept).release(use=USE), featurizer)
+    ledger = LabelLedger.detached(kept)
+    return judged_sources(name, kept, ledger.release(ledger.choose(None, 0), use=USE), featurizer)
 
 
 def judged_sources(

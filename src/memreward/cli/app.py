@@ -12,6 +12,8 @@ from memreward.cli.evaluate import evaluate
 from memreward.cli.experiment import experiment
 from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
+from memreward.cli.prior import app as prior
+from memreward.cli.propose import propose
 from memreward.cli.questions import questions
 from memreward.cli.score import score
 from memreward.cli.train import train
@@ -27,8 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, ledger, evaluate, collect, questions, verify, train, experiment):
+for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, train, experiment):
     app.command()(command)
+app.add_typer(prior, name="prior")
 
 
 def _say_version(wanted: bool) -> None:

@@ -87,9 +87,7 @@ def predictor_folder(memory: str, folder: Path | None) -> Path:
     return Path(memory) / "predictor"
 
 
-def load_predictor(
-    memory: str, folder: Path | None, encoder: str | None, reader: str | None, steps: Steps
-) -> RewardPredictor:
+def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: Steps) -> RewardPredictor:
     """Load the predictor of a memory that must exist: a mistyped path makes no empty one.
 
     Raises:
@@ -101,11 +99,10 @@ def load_predictor(
 
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)
-    models = chosen_models(encoder, reader, recorded_models(source))
+    models = chosen_models(None, reader, recorded_models(source))
     return RewardPredictor.load(
         source,
         store,
-        encoder=models.load_encoder(steps),
         reader=models.load_reader(steps),
         runner=models.load_runner(steps),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import AsJson, DuplicateTexts, Files, SkipBad, read_files
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ExecuteCode, ReaderName, chosen_models
+from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, markdown_report
 from memreward.experiments.evaluate import EvaluationConfig
@@ -21,6 +22,8 @@ from memreward.types import ConfigurationError
 if TYPE_CHECKING:
     from memreward.experiments.cells import PredictorFactory
     from memreward.experiments.results import EvaluationResult
+    from memreward.features.encoder import CachedEncoder
+    from memreward.types import Encoder, Predictor
 
 OURS = "memreward"
 PAPER = "paper"
@@ -34,13 +37,8 @@ def evaluate(
     predictors: Annotated[
         str,
         typer.Option(help="Which to compare, with commas between: names, and baselines, ablations or all for many."),
-    ] = f"{OURS},baselines",
-    ablations: Annotated[
-        bool, typer.Option("--ablations", help="Add the predictor without each of its parts, and the paper's.")
-    ] = False,
-    preset: Annotated[
-        Literal["default", "paper"], typer.Option(help="Settings of memreward and of its ablations.")
-    ] = "default",
+    ] = f"{OURS},majority,majority_hard",
+    prior: PriorName = DEFAULT_PRIOR,
     encoder: EncoderName = None,
     reader: ReaderName = None,
     execute: ExecuteCode = None,
@@ -65,23 +63,22 @@ def evaluate(
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
 ) -> None:
-    """Label a share of the queries, predict the rest with every predictor, and compare.
+    """Label some of the queries, predict the rest with every predictor, and compare.
 
-    Splits are by query id. All labels that are used stand in the ledger it prints.
+    Splits are by query id. All labels that are used stand in the ledger it prints. For each file, sources of the prior
+    that share a question with it are left out.
 
     Examples:
-      memreward evaluate rollouts.jsonl --labels 0.2 --seeds 5
-      memreward evaluate a.jsonl b.jsonl --labels 0.05,0.1,0.2,0.5 --out runs/evaluation --page
-      memreward evaluate rollouts.jsonl --predictors memreward,majority --memory-rollouts 4 --json
+      memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
+      memreward evaluate a.jsonl b.jsonl --predictors memreward,baselines --out runs/evaluation --page
+      memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.experiments.evaluate import evaluate as run_evaluation
-    from memreward.features.cache import DiskVectorStore
-    from memreward.features.encoder import CachedEncoder
     from memreward.features.featurizer import Featurizer
 
     output = Output(as_json)
     config = settings.made()
-    chosen = chosen_predictors(predictors, PredictorConfig.preset(preset), ablations=ablations)
+    chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
     models = chosen_models(encoder, reader, execute=execute)
     named = {
@@ -89,9 +86,8 @@ def evaluate(
         for name, file in file_names(files).items()
     }
     with output.progress() as steps:
-        plain = models.load_encoder(steps)
-        cached = CachedEncoder(plain, DiskVectorStore(plain.name))
-        featurizer = Featurizer(cached, models.load_reader(steps), models.load_runner(steps))
+        vectors = _cached(models.load_encoder(steps)) if reads_text(chosen) else None
+        featurizer = Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     for table in [*result.tables(), *result.differences(), result.ledger_table()]:
         output.table(table.title, table.columns, table.rows)
@@ -133,28 +129,50 @@ def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:
     return {name: files.split(",") for name, _, files in (text.partition("=") for text in texts)} or None
 
 
-def chosen_predictors(text: str, config: PredictorConfig, *, ablations: bool) -> dict[str, PredictorFactory]:
+def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     """Return factories for the names in `text`, in its order; "baselines", "ablations" and "all" stand for many.
+
+    Ablations are those of the paper's network.
 
     Raises:
         ConfigurationError: a name is unknown.
+        StoreError: the prior cannot be read.
     """
+    from memreward.answers.model import AnswerModels
+    from memreward.answers.prior import RewardPrior
     from memreward.predict.baselines import BASELINES
-    from memreward.predict.graph_predictor import GraphPredictor
 
-    def ours(settings: PredictorConfig, name: str) -> PredictorFactory:
-        return partial(GraphPredictor, settings, name=name)
-
-    reduced = {name: ours(config.ablated(name), name) for name in ABLATIONS}
-    reduced[PAPER] = ours(PredictorConfig.preset(PAPER), PAPER)
-    known: dict[str, PredictorFactory] = {OURS: ours(config, OURS), **BASELINES, **reduced}
-    many = {"baselines": BASELINES, "ablations": reduced, "all": known}
+    paper = PredictorConfig.preset(PAPER)
+    networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
+    networks |= {name: partial(_network, paper.ablated(name), name) for name in ABLATIONS}
+    known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
+    many = {"baselines": BASELINES, "ablations": networks, "all": known}
     chosen: dict[str, PredictorFactory] = {}
-    for name in [*text.split(","), *(["ablations"] if ablations else [])]:
+    for name in text.split(","):
         if name not in many and name not in known:
             raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
         chosen |= many[name] if name in many else {name: known[name]}
     return chosen
+
+
+def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
+    """Whether one of the predictors reads text vectors."""
+    from memreward.predict.baselines import READ_TEXT
+
+    return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)
+
+
+def _network(settings: PredictorConfig, name: str, seed: int) -> Predictor:
+    from memreward.predict.graph_predictor import GraphPredictor
+
+    return GraphPredictor(settings, seed, name)
+
+
+def _cached(encoder: Encoder) -> CachedEncoder:
+    from memreward.features.cache import DiskVectorStore
+    from memreward.features.encoder import CachedEncoder
+
+    return CachedEncoder(encoder, DiskVectorStore(encoder.name))
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

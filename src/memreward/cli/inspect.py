@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +10,14 @@ import typer
 
 from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ReaderName
+from memreward.cli.models import ReaderName
 from memreward.cli.output import Output
+from memreward.experiments.tables import plain
 from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:
+    from memreward.answers.explain import Explanation
     from memreward.memory import ExperienceMemory
-    from memreward.predict.explain import Explanation
 
 _TEXT_SHOWN = 100
 
@@ -32,12 +32,11 @@ def inspect(
         typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself"),
     ] = None,
     predictor: PredictorFolder = None,
-    encoder: EncoderName = None,
     reader: ReaderName = None,
-    top: Annotated[int, typer.Option(help="How many neighbours and signals to show.", min=1)] = 10,
+    top: Annotated[int, typer.Option(help="How many answers, and reasons of each, to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show one rollout's score, the neighbours in memory it listened to, and the evidence that moved it.
+    """Show one rollout's score, the answers of its question with their probabilities, and what speaks for each.
 
     Examples:
       memreward inspect q17/3 --memory runs/memory
@@ -45,25 +44,17 @@ def inspect(
     """
     output = Output(as_json)
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, encoder, reader, steps)
+        made = load_predictor(memory, predictor, reader, steps)
         rollout, group = _found(rollout_id, file, made.memory, output)
         explanation = made.explain(rollout, beside=group.rollouts)
-    texts = {
-        group.query.id: group.query.text for group in made.memory.groups([n.query_id for n in explanation.neighbours])
-    }
-    _print(output, rollout, explanation, texts, top)
-    neighbours = [asdict(n) | {"text": texts[n.query_id]} for n in explanation.neighbours]
-    evidence = [{"name": n, "value": value, "contribution": moved} for n, value, moved in explanation.evidence]
+    _print(output, rollout, explanation, top)
     output.result(
         {
             "rollout_id": rollout.id,
             "query_id": rollout.query.id,
             "query": rollout.query.text,
             "answer": rollout.answer,
-            **asdict(explanation.score),
-            "neighbours": neighbours,
-            "evidence": evidence,
-            "network": explanation.network,
+            **plain(asdict(explanation)),
         }
     )
 
@@ -81,7 +72,7 @@ def _found(rollout_id: str, file: Path | None, memory: ExperienceMemory, output:
     )
 
 
-def _print(output: Output, rollout: Rollout, explanation: Explanation, texts: Mapping[str, str], top: int) -> None:
+def _print(output: Output, rollout: Rollout, explanation: Explanation, top: int) -> None:
     score = explanation.score
     output.table(
         f"Rollout {rollout.id}",
@@ -90,20 +81,22 @@ def _print(output: Output, rollout: Rollout, explanation: Explanation, texts: Ma
             ("question", _short(rollout.query.text)),
             ("answer", rollout.answer),
             ("value", score.value),
-            ("confidence", score.confidence),
-            *([("reason", score.reason)] if score.reason else []),
+            ("expected advantage", score.advantage),
+            ("weight of the model beside majority vote", explanation.trust),
         ],
     )
     output.table(
-        "Labelled neighbours in memory",
-        ("query", "cosine", "weight", "right", "text"),
-        (
-            (n.query_id, n.cosine, n.weight, n.right_share, _short(texts[n.query_id]))
-            for n in explanation.neighbours[:top]
-        ),
+        "Answers of the question",
+        ("answer", "rollouts", "probability", "vote"),
+        [
+            (f"{_short(a.text or '(none)')}{' <' if i == explanation.own else ''}", a.votes, a.right, a.vote_share)
+            for i, a in enumerate(explanation.answers[:top])
+        ],
     )
-    moved = [*explanation.evidence[:top], ("(graph network)", None, explanation.network)]
-    output.table("What moved the score (in log-odds)", ("signal", "value", "contribution"), moved)
+    own = explanation.answers[explanation.own]
+    output.table(
+        "What speaks for its answer, against the others (log-odds)", ("signal", "contribution"), own.reasons[:top]
+    )
 
 
 def _short(text: str) -> str:

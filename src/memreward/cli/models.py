@@ -30,6 +30,15 @@ EncoderName = Annotated[
         metavar="NAME",
     ),
 ]
+PriorName = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        help='What other sources taught the model: "default", "none" (majority vote alone), or a file of '
+        "memreward prior fit.",
+        metavar="NAME",
+    ),
+]
 ReaderName = Annotated[
     str | None,
     typer.Option(

@@ -22,7 +22,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.models import EncoderName, ReaderName
+from memreward.cli.models import ReaderName
 from memreward.cli.output import Output, Steps, plain
 from memreward.types import Group
 
@@ -39,7 +39,6 @@ def score(
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go, one JSON object a rollout.")],
     predictor: PredictorFolder = None,
-    encoder: EncoderName = None,
     reader: ReaderName = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
@@ -48,7 +47,7 @@ def score(
     """Give every rollout a predicted reward in [0, 1] with a confidence, or abstain and say why.
 
     Labels in the files are not read. Each line of the output holds query_id, rollout_id, value (null is an abstention),
-    confidence and reason.
+    confidence, reason, and the expected advantage within the question's rollouts in the file.
 
     Examples:
       memreward score new.jsonl --memory runs/memory --out scored.jsonl
@@ -57,7 +56,7 @@ def score(
     output = Output(as_json)
     tally = _Tally()
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, encoder, reader, steps)
+        made = load_predictor(memory, predictor, reader, steps)
         groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates)
         _write_lines(out, _lines(made, groups, tally, steps))
     output.table(

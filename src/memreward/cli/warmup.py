@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from memreward.answers.model import AnswerConfig
+from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AsJson,
     DuplicateTexts,
@@ -21,22 +23,19 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ExecuteCode, ReaderName, chosen_models, write_record
+from memreward.cli.models import ExecuteCode, PriorName, ReaderName, chosen_models, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.experiments.results import HEADINGS
-from memreward.predict.config import PredictorConfig
 from memreward.types import Group
 
 if TYPE_CHECKING:
-    from memreward.memory import Budget, ExperienceMemory
+    from memreward.memory import Budget
     from memreward.predict.held_out import HeldOut
-
-OTHER_NAMES = {"labels": "label-inputs", "evidence": "evidence-inputs", "text": "text-inputs"}
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
-@options_from("settings", PredictorConfig, panel="Predictor (defaults of --preset default)", names=OTHER_NAMES)
+@options_from("settings", AnswerConfig, panel="Answer model", leave_out=("half_life",))
 def warmup(
     files: Annotated[
         list[Path] | None,
@@ -55,62 +54,54 @@ def warmup(
         int | None, typer.Option(help="Label budget in judged rollouts, in place of --labels.", min=1)
     ] = None,
     choose: Annotated[
-        Literal["random", "contested", "spread"],
+        Literal["advantage", "random"],
         typer.Option(
-            help="Which queries are labelled: drawn, those whose answers disagree most, or of these each next unlike "
-            "those before."
+            help="Which queries are labelled: those whose advantages are most uncertain, in rounds, or drawn ones."
         ),
-    ] = "random",
-    seed: Annotated[int, typer.Option(help="Decides which queries are labelled, the folds and the weights.")] = 0,
-    preset: Annotated[
-        Literal["default", "paper"], typer.Option(help="Settings to start from; options below change them.")
-    ] = "default",
-    encoder: EncoderName = None,
+    ] = "advantage",
+    seed: Annotated[int, typer.Option(help="Decides which queries are labelled where they are drawn.")] = 0,
+    prior: PriorName = DEFAULT_PRIOR,
     reader: ReaderName = None,
     execute: ExecuteCode = None,
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     as_json: AsJson = False,
-    settings: Changes[PredictorConfig],
+    settings: Changes[AnswerConfig],
 ) -> None:
-    """Add rollouts to memory, spend the label budget, and train the predictor on what it buys.
+    """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
     Labels are taken from the files for the labelled share only, and every one is entered in the ledger.
 
     Examples:
       memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 0.2
-      memreward warmup --memory runs/memory --labels 200 --seed 1 --preset paper
-      memreward warmup --memory runs/memory --labels 0.1 --choose spread --encoder ngrams
-      memreward warmup a.jsonl b.parquet --memory runs/memory --no-graph-similarity
+      memreward warmup --memory runs/memory --labels 200 --choose random --seed 1
+      memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
-    from memreward.features.choosing import label_order
     from memreward.memory import ExperienceMemory
     from memreward.predict.reward_predictor import RewardPredictor
 
     output = Output(as_json)
-    config = settings.made(PredictorConfig.preset(preset))
+    config = settings.made()
     budget = budget_from(labels, judgements)
     folder = predictor_folder(memory, predictor)
-    models = chosen_models(encoder, reader, execute=execute)
+    models = chosen_models(None, reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
         runner = models.load_runner(steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
         added = store.add(counted(groups, steps, "adding queries"))
-        vectors = models.load_encoder(steps)
-        asked = [] if choose == "random" else labelable(store)
         made = RewardPredictor.warmup(
             store,
             budget=budget,
             seed=seed,
+            prior=prior,
             config=config,
-            encoder=vectors,
-            queries=label_order(choose, asked, lambda: vectors, seed, budget.limits(store.counts()["queries"], 0)[0]),
+            choose=choose,
             reader=models.load_reader(steps),
             runner=runner,
-            progress=partial(steps, "training steps"),
+            progress=partial(steps, "learning"),
         )
     spent = store.ledger.totals()
     models = replace(models, execute="off" if runner is None else "on")  # auto must not change its mind when scoring
@@ -123,7 +114,9 @@ def warmup(
         "labelled_queries": made.provenance.labelled_queries,
         "labels": made.provenance.labels,
         "seed": seed,
-        "threshold": made.threshold,
+        "prior": made.provenance.prior,
+        "sources_left_out": made.provenance.left_out,
+        "trust": made.model.trust(),
         "held_out": [figures.to_dict() for figures in made.held_out],
         "seconds": round(time.monotonic() - started, 1),
         "ledger": spent,
@@ -133,10 +126,13 @@ def warmup(
 
 
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut]) -> None:
-    shown = ("labelled_queries", "labels", "threshold", "seconds", "predictor")
+    shown = ("labelled_queries", "labels", "prior", "sources_left_out", "seconds", "predictor")
     counts = [(f"{name} in memory", report["memory"][name]) for name in ("queries", "rollouts")]
     output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
-    measures = ("auc", "group_auc", "accuracy", "ece")
+    if not report["labels"]:
+        output.note("No label was used, so nothing was checked: the prior and majority vote decide.")
+        return
+    measures = ("auc", "group_auc", "accuracy", "ece", "advantage_cosine")
     output.table(
         "On the labelled rollouts, each predicted blind to its label",
         ("domain", "queries", "rollouts", "predictor", *(HEADINGS[name] for name in measures)),
@@ -147,12 +143,6 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
             for name, metrics in (("memreward", part.metrics), ("majority vote", part.majority))
         ],
     )
-
-
-def labelable(memory: ExperienceMemory) -> list[Group]:
-    """Return the groups of memory that have something to release."""
-    without = set(memory.ledger.ineligible())
-    return [group for group in memory.groups() if group.query.id not in without]
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:

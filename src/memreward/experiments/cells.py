@@ -82,7 +82,7 @@ class Outcome:
 
 
 def run_cell(cell: Cell) -> Outcome:
-    """Fit on all queries and some labels, predict the others; too few labels are an outcome, every other error raises."""
+    """Fit on all queries and some labels, predict the others; too few labels are an outcome, other errors raise."""
     features = load_features(cell.features)
     unlabelled = ~rows_of_queries(features, cell.labelled)
     started = time.perf_counter()

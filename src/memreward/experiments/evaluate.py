@@ -78,7 +78,7 @@ class EvaluationConfig:
         workers: Processes; 0 takes one a core, 1 runs in this process.
     """
 
-    labels: tuple[float, ...] = (0.2,)
+    labels: tuple[float, ...] = (0.0, 5.0, 20.0, 50.0)
     seeds: int = 5
     memory_rollouts: int = 0
     references: tuple[str, ...] = ("majority",)

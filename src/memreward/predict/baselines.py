@@ -465,6 +465,9 @@ def _random(seed: int) -> Predictor:
     return CrossFitted("random", partial(RandomScorer, seed), seed=seed)
 
 
+READ_TEXT = frozenset({"logistic_embeddings", "logistic", "mlp", "neighbours", "label_spreading"})
+"""Baselines that read text vectors, and hence need an encoder."""
+
 BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
     {
         "majority": _majority,

@@ -274,7 +274,8 @@ def _spend(
         model.fit(features, label_array(rollouts, labels))
         more = proposals(model, features, (round_ + 1) * count // ROUNDS - len(taken), taken)
         taken += [each.query_id for each in more]
-        labels = ledger.release(ledger.choose(budget, seed, order=taken)[: len(taken)], use=WARMUP, budget=budget)
+        chosen = ledger.choose(budget, seed, among=taken, order=taken)
+        labels = ledger.release(chosen, use=WARMUP, budget=budget)
         progress(round_ + 1, ROUNDS + 1)
     return labels
 

@@ -1,0 +1,147 @@
+"""`memreward prior`: fit a prior on labelled sources, and show what one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, read_files
+from memreward.cli.errors import ends_well
+from memreward.cli.evaluate import file_names
+from memreward.cli.models import ExecuteCode, chosen_models
+from memreward.cli.output import Output
+from memreward.types import ConfigurationError
+
+if TYPE_CHECKING:
+    from memreward.answers.prior import LabelledSource, RewardPrior
+
+app = typer.Typer(
+    no_args_is_help=True, help="What other sources taught the model: fit a prior on labelled files, show one."
+)
+
+
+@app.command()
+@ends_well("No file was written: run the same command again.")
+def fit(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Labelled rollout files, each a source.", metavar="FILES")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the prior goes (.safetensors).")],
+    memory: Annotated[
+        list[str] | None,
+        typer.Option("--memory", "-m", help="An experience memory whose labels are a source too; may be repeated."),
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(help="A prior whose sources are taken over: default, or a file.", show_default="none"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the prior.", show_default="that of the file")] = None,
+    execute: ExecuteCode = None,
+    skip_bad: SkipBad = False,
+    duplicates: DuplicateTexts = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Learn from labelled sources what signals mean, for models that will have few labels.
+
+    All labels of the files are used. Of a memory only what its ledger released. A source keeps hashes of its questions,
+    so that it is left out wherever one of them is measured.
+
+    Examples:
+      memreward prior fit a.jsonl.gz b.jsonl.gz --out runs/prior.safetensors
+      memreward prior fit --memory runs/old --beside default --out runs/prior.safetensors
+    """
+    from memreward.answers.prior import RewardPrior, fit_prior
+    from memreward.answers.sources import judged_sources, sources_of
+    from memreward.features.featurizer import Featurizer
+    from memreward.memory import ExperienceMemory
+
+    output = Output(as_json)
+    kept = RewardPrior.load(beside).factors if beside else ()
+    with output.progress() as steps:
+        featurizer = Featurizer(None, None, chosen_models(None, None, execute=execute).load_runner(steps))
+        sources: list[LabelledSource] = []
+        named = file_names(files or [])
+        for i, (short, file) in enumerate(named.items()):
+            groups = read_files([file], output, skip_bad=skip_bad, duplicates=duplicates)
+            sources += sources_of(short, groups, featurizer)
+            steps("reading sources", i + 1, len(named))
+        for uri in memory or []:
+            store = ExperienceMemory.open(uri, create=False)
+            labels = store.ledger.labels()
+            groups = list(store.groups(sorted({label.query_id for label in labels})))
+            sources += judged_sources(Path(uri).name, groups, labels, featurizer)
+        made = fit_prior(sources, name or out.name.split(".")[0], kept)
+    made.save(out)
+    _tell(output, made)
+    output.note(f"written: {out}")
+
+
+@app.command()
+@ends_well("Nothing was changed: run the same command again.")
+def show(
+    name: Annotated[
+        str, typer.Argument(help='"default", or a file of memreward prior fit.', metavar="NAME")
+    ] = "default",
+    *,
+    top: Annotated[int, typer.Option(help="How many weights a domain to show.", min=1)] = 15,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also draw the weights (.png; extra: report).", metavar="FILE")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the sources of a prior, and the weights that stand out most from their spread.
+
+    Examples:
+      memreward prior show
+      memreward prior show runs/prior.safetensors --top 30 --picture prior.png
+    """
+    from memreward.answers.prior import RewardPrior
+
+    output = Output(as_json)
+    prior = RewardPrior.load(name)
+    _tell(output, prior, top)
+    if picture is not None:
+        from memreward.experiments.prior_picture import draw_prior
+
+        draw_prior(prior, picture, top)
+        output.note(f"written: {picture}")
+
+
+def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
+    if not prior.factors and top:
+        raise ConfigurationError("the prior none has no source and no weight: majority vote decides alone")
+    cards = [(f.domain, f.card) for f in prior.factors]
+    output.table(
+        f"Sources of {prior.name}",
+        ("domain", "source", "policy", "licence", "questions", "rollouts", "right"),
+        [(d, c.name, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
+    )
+    weights = {domain: strongest(prior, domain) for domain in prior.domains}
+    for domain, rows in weights.items() if top else ():
+        output.table(f"Weights in {domain}", ("column", "mean", "deviation"), rows[:top])
+    columns = ("column", "mean", "deviation")
+    output.result(
+        {
+            "name": prior.name,
+            "sources": [{"domain": domain, **asdict(card)} for domain, card in cards],
+            "weights": {d: [dict(zip(columns, row, strict=True)) for row in rows] for d, rows in weights.items()},
+        }
+    )
+
+
+def strongest(prior: RewardPrior, domain: str) -> Sequence[tuple[str, float, float]]:
+    """Return column, mean and deviation of each weight, those that stand out most from their spread first."""
+    import numpy as np
+
+    from memreward.answers.table import columns_of
+
+    one = prior.domains[domain]
+    deviation = np.sqrt(np.diag(one.weights.covariance))
+    order = np.argsort(-np.abs(one.weights.mean) / deviation)
+    names = columns_of(one.signals)
+    return [(names[j], float(one.weights.mean[j]), float(deviation[j])) for j in order]

@@ -1,0 +1,57 @@
+"""`memreward propose`: which questions to label next, and what that is expected to change."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor
+from memreward.cli.errors import ends_well
+from memreward.cli.models import ReaderName
+from memreward.cli.output import Output
+
+_TEXT_SHOWN = 70
+
+
+@ends_well("Nothing was changed: run the same command again.")
+def propose(
+    *,
+    memory: MemoryUri,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many questions.", min=1)] = 10,
+    predictor: PredictorFolder = None,
+    reader: ReaderName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the questions of memory whose label is expected to change most, and ask for no label.
+
+    "Change" is the variance of the question's advantages, summed over its rollouts: what a whole answer to it tells.
+    "Cheap" is what judging only the most probable answer, right or wrong, tells of that.
+
+    Examples:
+      memreward propose --memory runs/memory
+      memreward propose --memory runs/memory --count 30 --json
+    """
+    from memreward.answers.choose import proposals
+
+    output = Output(as_json)
+    with output.progress() as steps:
+        made = load_predictor(memory, predictor, reader, steps)
+        groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
+        labelled = {label.query_id for label in made.memory.ledger.labels()}
+        asked = [group for key, group in groups.items() if key not in labelled]
+        features = made.features([rollout for group in asked for rollout in group.rollouts])
+        found = proposals(made.model, features, count) if asked else []
+    output.table(
+        "Questions to label next",
+        ("question", "change", "cheap", "top answer", "answers", "text"),
+        [(p.query_id, p.variance, p.cheap, p.top, p.answers, _short(groups[p.query_id].query.text)) for p in found],
+    )
+    if not found:
+        output.note("Every question of memory has a label: there is nothing to propose.")
+    output.result({"proposals": [p._asdict() for p in found]})
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _TEXT_SHOWN else f"{text[: _TEXT_SHOWN - 1]}…"
