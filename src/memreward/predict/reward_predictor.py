@@ -22,7 +22,7 @@ from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.folds import assign_folds
 from memreward.predict.held_out import HeldOut, held_out_figures
-from memreward.types import Features, Label, LabelError, Rollout, Score, StoreError
+from memreward.types import PROGRAMMING_ERRORS, Features, Group, Label, LabelError, Rollout, Score, StoreError
 
 WARMUP = "warmup"
 """The ledger's name for labels that the predictor learns from before training."""
@@ -145,25 +145,41 @@ class RewardPredictor:
         """Value from which a rollout is held to be right: one half, since values are probabilities."""
         return self.model.threshold
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Score]:
+    def score(self, rollouts: Iterable[Rollout]) -> list[Score]:
         """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
 
         The advantage is the expected one among the rollouts of the query that are given here. Nothing is looked up in
-        the ground truth.
+        the ground truth. A query whose rollouts cannot be scored is an abstention (value None) with its reason.
 
         Raises:
-            TypeError: if something else than rollouts is given.
+            TypeError: these are no rollouts.
+            Exception: any other programming error (`memreward.types.PROGRAMMING_ERRORS`).
         """
+        rollouts = checked_rollouts(rollouts)
         if not rollouts:
             return []
-        beliefs = self.beliefs(rollouts)
-        advantages = beliefs.advantages()
+        try:
+            beliefs = self.beliefs(rollouts)
+        except PROGRAMMING_ERRORS:
+            raise
+        except Exception as error:  # one odd rollout must not cost the others their score: queries are tried one by one
+            return self._score_one_by_one(rollouts, error)
         return [
             Score(float(p), float(abs(2 * p - 1)), advantage=float(a))
-            for p, a in zip(beliefs.right, advantages, strict=True)
+            for p, a in zip(beliefs.right, beliefs.advantages(), strict=True)
         ]
 
-    def beliefs(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> AnswerBeliefs:
+    def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception) -> list[Score]:
+        queries = dict.fromkeys(r.query.id for r in rollouts)
+        if len(queries) == 1:
+            return [Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts)
+        scores: dict[int, Score] = {}
+        for query_id in queries:
+            places = [i for i, r in enumerate(rollouts) if r.query.id == query_id]
+            scores.update(zip(places, self.score([rollouts[i] for i in places]), strict=True))
+        return [scores[i] for i in range(len(rollouts))]
+
+    def beliefs(self, rollouts: Iterable[Rollout], recent: int = RECENT) -> AnswerBeliefs:
         """Return what the model holds of n rollouts, each query's pool being they and its recent ones in memory.
 
         Args:
@@ -173,12 +189,7 @@ class RewardPredictor:
         Raises:
             TypeError: if something else than rollouts is given.
         """
-        for each in rollouts:
-            if not isinstance(each, Rollout):
-                raise TypeError(
-                    f"rollouts are wanted, not {type(each).__name__}; of groups take "
-                    "[rollout for group in groups for rollout in group.rollouts]"
-                )
+        rollouts = checked_rollouts(rollouts)
         return self.model.beliefs(self.features(self.pool(rollouts, recent))).first(len(rollouts))
 
     def pool(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> list[Rollout]:
@@ -295,6 +306,17 @@ def _held_out(
         values[own] = model.predict(subset(features, own)).value
     rows = rows_of_queries(features, set(labelled))
     return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
+
+
+def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:
+    """What `score` was given, if it is rollouts."""
+    remedy = "score(rollouts) takes rollouts; of groups, give it [r for group in groups for r in group.rollouts]"
+    if isinstance(given, Rollout | Group | str) or not isinstance(given, Iterable):
+        raise TypeError(f"a {type(given).__name__} is no list of rollouts: {remedy}")
+    found = list(given)
+    if others := sorted({type(one).__name__ for one in found if not isinstance(one, Rollout)}):
+        raise TypeError(f"{', '.join(others)} among what is to be scored: {remedy}")
+    return found
 
 
 def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
