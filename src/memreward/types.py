@@ -81,6 +81,18 @@ class MissingExtraError(MemRewardError):
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'memreward[{extra}]'")
 
 
+PROGRAMMING_ERRORS: tuple[type[Exception], ...] = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+)
+"""Errors that say that code is wrong, not that a rollout is odd: they are raised, and never become an abstention."""
+
+
 def content_hash(text: str) -> str:
     """SHA-256 of a text in hexadecimal; lone surrogates hash too, so no string is refused."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +141,30 @@ def test_a_failure_is_an_abstention_with_its_reason_and_hits_no_other_query(
     scores = fragile.score([good[0], bad, *good[1:]])
     assert scores[1] == Score(None, 0.0, "RuntimeError: out of memory while encoding")
     assert all(s.value is not None for i, s in enumerate(scores) if i != 1)
+
+
+@pytest.mark.parametrize("wrap", [list, lambda groups: groups[0], lambda groups: groups[0].rollouts[0], str])
+def test_what_is_no_list_of_rollouts_is_refused(predictor: RewardPredictor, wrap: Callable[[list[Group]], Any]) -> None:
+    with pytest.raises(TypeError, match=r"score\(rollouts\) takes rollouts"):
+        predictor.score(wrap(make_groups(2, seed=5, prefix="groups")))
+
+
+def test_rollouts_may_come_one_by_one(predictor: RewardPredictor) -> None:
+    new = rollouts_of(make_groups(2, seed=5, prefix="iterated"))
+    assert predictor.score(iter(new)) == predictor.score(new)
+
+
+def test_a_programming_error_is_no_abstention(
+    memory: ExperienceMemory, predictor: RewardPredictor, tmp_path: Path
+) -> None:
+    class Broken(HashingEncoder):
+        def encode(self, texts: list[str]) -> FloatArray:
+            return super().encode(texts).nothing  # type: ignore[attr-defined, no-any-return]
+
+    predictor.save(tmp_path)
+    broken = RewardPredictor.load(tmp_path, memory, encoder=Broken())
+    with pytest.raises(AttributeError, match="nothing"):
+        broken.score(rollouts_of(make_groups(2, seed=6, prefix="broken")))
 
 
 def test_odd_rollouts_are_scored(predictor: RewardPredictor) -> None:

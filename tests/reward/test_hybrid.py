@@ -230,17 +230,42 @@ def test_a_verifier_that_fails_is_an_abstention(
 
 
 def test_a_predictor_that_fails_is_an_abstention_never_ground_truth(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+    sums: Sums,
+    predictor: RewardPredictor,
+    labelled: list[int],
+    unlabelled: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reward = HybridReward(predictor, config=HybridConfig(growth=STILL))
     reward.live.begin()
-    reward.live.predictor.featurizer = None  # type: ignore[assignment]
+
+    def full(rollouts: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(reward.live.predictor, "features", full)
     call = sample_call(sums, [labelled[0], unlabelled[0]], seed=1).of(reward, sums)
     assert call.rewards[SIZE:] == [None] * SIZE
     assert (
         call.rewards[:SIZE] == [float(sums.right(n, t)) for n, t in zip(call.numbers, call.texts, strict=True)][:SIZE]
     )
     assert sum(reward.failures.values()) == 2 * SIZE
+
+
+def test_a_programming_error_of_predictor_or_verifier_is_raised(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+) -> None:
+    class Careless(OddVerifier):
+        def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+            return [Verdict(claim.no_such_field) for claim in claims]  # type: ignore[attr-defined]
+
+    reward = HybridReward(predictor, verifiers=Verifiers(own={"math": Careless("")}))
+    with pytest.raises(AttributeError, match="no_such_field"):
+        sample_call(sums, [labelled[0]], seed=1).of(reward, sums)
+    reward = HybridReward(predictor, config=HybridConfig(growth=STILL))
+    reward.live.begin()
+    reward.live.predictor.featurizer = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        sample_call(sums, [labelled[0]], seed=1).of(reward, sums)
 
 
 def test_a_memory_that_cannot_be_written_gives_no_ground_truth(

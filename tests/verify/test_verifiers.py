@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,3 +303,46 @@ def test_verifiers_pickle(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(verifiers))
     assert copy.config == QUICK
     assert [verdict.correct for verdict in copy.verify(MIXED)] == FOUND
+
+
+class Failing:
+    """Judges by length, and fails at certain texts."""
+
+    name = "failing"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        if any("fail" in claim.rollout.text for claim in claims):
+            raise self.error
+        return [Verdict(len(claim.rollout.text) < 10) for claim in claims]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        return self.verify(claims)
+
+
+def plain_claims(*texts: str) -> list[Claim]:
+    query = Query("q", "?", "other")
+    return [Claim(parse_rollout(query, text, id=f"q/{i}"), "1") for i, text in enumerate(texts)]
+
+
+def test_a_reply_that_breaks_a_verifier_costs_its_own_verdict_alone() -> None:
+    verifiers = Verifiers(own={"other": Failing(ValueError("too many digits"))})
+    verdicts = verifiers.verify(plain_claims("short", "fail", "much longer than that"))
+    assert [verdict.correct for verdict in verdicts] == [True, None, False]
+    assert verdicts[1].reason == "ValueError: too many digits"
+
+
+@pytest.mark.parametrize("error", [TypeError("wrong arguments"), AttributeError("no such thing"), ConnectionError("x")])
+def test_an_error_that_no_reply_is_to_blame_for_is_raised(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        Verifiers(own={"other": Failing(error)}).verify(plain_claims("short", "fail"))
+
+
+@pytest.mark.parametrize("wrong", [[Verdict(True)], [True, True]])
+def test_a_verifier_that_returns_something_else_is_named(wrong: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = Failing(ValueError())
+    monkeypatch.setattr(verifier, "verify", lambda claims: wrong)
+    with pytest.raises(TypeError, match="'failing' returned"):
+        Verifiers(own={"other": verifier}).verify(plain_claims("a", "b"))

@@ -21,7 +21,18 @@ from memreward.predict.crossfit import Progress
 from memreward.predict.explain import Explanation, explain
 from memreward.predict.graph_predictor import GraphPredictor, describe_saved
 from memreward.predict.held_out import HeldOut
-from memreward.types import Encoder, Features, Label, LabelError, Prediction, Rollout, Score, StoreError
+from memreward.types import (
+    PROGRAMMING_ERRORS,
+    Encoder,
+    Features,
+    Group,
+    Label,
+    LabelError,
+    Prediction,
+    Rollout,
+    Score,
+    StoreError,
+)
 
 WARMUP = "warmup"
 """The ledger's name for labels that train, calibrate and stop the predictor."""
@@ -119,16 +130,23 @@ class RewardPredictor:
         """Figures on the labelled rollouts beside majority vote's, over all domains, then by domain; no label more."""
         return self.model.held_out
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Score]:
+    def score(self, rollouts: Iterable[Rollout]) -> list[Score]:
         """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
 
         A rollout that cannot be scored is an abstention (value None) with its reason; nothing is looked up in the
-        ground truth, and nothing raises.
+        ground truth.
+
+        Raises:
+            TypeError: these are no rollouts.
+            Exception: any other programming error (`memreward.types.PROGRAMMING_ERRORS`), of an encoder, say.
         """
+        rollouts = _rollouts(rollouts)
         if not rollouts:
             return []
         try:
             return self._score_together(rollouts)
+        except PROGRAMMING_ERRORS:
+            raise
         except Exception as error:  # an RL trainer must not die of one odd rollout: queries are tried one by one
             queries = dict.fromkeys(r.query.id for r in rollouts)
             if len(queries) == 1:
@@ -203,6 +221,17 @@ class RewardPredictor:
                 "load it with that encoder, or warm up again"
             )
         return cls(memory, Featurizer(cached, reader, runner), model, provenance)
+
+
+def _rollouts(given: Iterable[Rollout]) -> list[Rollout]:
+    """What `score` was given, if it is rollouts."""
+    remedy = "score(rollouts) takes rollouts; of groups, give it [r for group in groups for r in group.rollouts]"
+    if isinstance(given, Rollout | Group | str) or not isinstance(given, Iterable):
+        raise TypeError(f"a {type(given).__name__} is no list of rollouts: {remedy}")
+    found = list(given)
+    if others := sorted({type(one).__name__ for one in found if not isinstance(one, Rollout)}):
+        raise TypeError(f"{', '.join(others)} among what is to be scored: {remedy}")
+    return found
 
 
 def _score(prediction: Prediction, row: int) -> Score:

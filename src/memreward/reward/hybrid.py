@@ -26,7 +26,7 @@ from memreward.reward.rows import Row, RowReader, rows_of
 from memreward.reward.shaping import ShapingConfig
 from memreward.reward.state import reading_state, write_state
 from memreward.reward.truth import GroundTruth, groups_of
-from memreward.types import MemRewardError, Rollout
+from memreward.types import PROGRAMMING_ERRORS, MemRewardError, Rollout
 from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ class HybridReward:
 
     Rows of labelled queries are judged by their verifier against the reference that the ledger releases. The others get
     the predictor's shaped value. None, an abstention, is returned where neither can tell. A failure is an abstention
-    with its reason, counted in `failures` and logged; none is raised into the trainer, and none leads to ground truth.
+    with its reason, counted in `failures` and logged, and none leads to ground truth. A programming error in the
+    predictor or in a verifier is raised.
 
     With several processes, rows are gathered and decided on in the first one, which alone writes to memory.
 
@@ -209,9 +210,11 @@ class HybridReward:
                 self.truth.used.restore(state["spent"])
 
     def _decide(self, rows: list[Row]) -> tuple[list[Any], tuple[dict[str, float], bool]]:
-        """Rewards and `_LOGGED` of all rows; metrics, and whether to stop, for all processes. Never raises."""
+        """Rewards and `_LOGGED` of all rows; metrics, and whether to stop, for all processes."""
         try:
             results, metrics = self._decide_all(rows)
+        except PROGRAMMING_ERRORS:
+            raise
         except Exception as error:  # an RL trainer must not die of its reward
             reason = self._failed(error)
             results = [(None, ABSTAINED, None, 0.0, reason)] * len(rows)
@@ -266,6 +269,8 @@ class HybridReward:
         try:
             self.memory.add(groups_of([one.rollout for one in entering], [rows[one.row].reference for one in entering]))
             judged = self.truth.judge([one.rollout for one in reachable])
+        except PROGRAMMING_ERRORS:
+            raise
         except Exception as error:
             # No verdict without an entry in the ledger, and no prediction in its place.
             reason = self._failed(error)

@@ -52,7 +52,11 @@ class LivePredictor:
             self._learn_window()
 
     def score(self, step: int, rollouts: Sequence[Rollout]) -> list[Score]:
-        """Predict rollouts of this step, labelled queries' blind, before live calibration. Nothing raises."""
+        """Predict rollouts of this step, labelled queries' blind, before live calibration.
+
+        Raises:
+            Exception: a programming error; see `RewardPredictor.score`.
+        """
         self.predictor.step = step
         return self.predictor.score(rollouts)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.growth import TRAINING
 from memreward.reward.spent import Spent
-from memreward.types import BudgetError, Claim, Domain, Group, Rollout, Truth
+from memreward.types import PROGRAMMING_ERRORS, BudgetError, Claim, Domain, Group, Rollout, Truth
 from memreward.verify import Verifiers
 
 SPENT = ("labelled_queries", "judgements")
@@ -65,6 +65,7 @@ class GroundTruth:
 
         Raises:
             StoreError: the ledger cannot be read or written.
+            Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in a verifier.
         """
         self.used.begin()
         asked = {rollout.query.id for rollout in rollouts} & self.labelled
@@ -100,6 +101,8 @@ class GroundTruth:
     def _judge(self, domain: Domain, rollouts: Sequence[Rollout]) -> list[Judged]:
         try:
             verdicts = self.verifiers.verify([Claim(r, self._references[r.query.id]) for r in rollouts])
+        except PROGRAMMING_ERRORS:
+            raise
         except Exception as error:  # a verifier may be the user's
             return [_failed(error)] * len(rollouts)
         told: dict[str, dict[str, bool]] = {}

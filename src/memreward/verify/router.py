@@ -12,6 +12,9 @@ from memreward.verify.choice import ChoiceVerifier
 from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
 
+_BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
+"""What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
+
 
 @dataclass(frozen=True)
 class VerifyConfig:
@@ -83,7 +86,12 @@ class Verifiers:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """Return one verdict a claim, in order. A claim judged before, or twice in the batch, is judged once.
 
-        Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so.
+        Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so;
+        likewise for a single claim on which a verifier fails.
+
+        Raises:
+            TypeError: a verifier returned something else than one verdict a claim.
+            Exception: what else a verifier raises that no reply can be blamed for.
         """
         verdicts: dict[int, Verdict] = {}
         for domain in dict.fromkeys(claim.rollout.query.domain for claim in claims):
@@ -135,12 +143,23 @@ class Verifiers:
 
 
 def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:
+    """One verdict a claim; where the verifier fails on all together, each claim is tried alone."""
     if not claims:
         return []
     try:
-        return verifier.verify(claims)
+        verdicts = verifier.verify(claims)
     except MemRewardError as error:
         return [Verdict(None, str(error))] * len(claims)
+    except _BY_A_REPLY as error:
+        if len(claims) == 1:
+            return [Verdict(None, f"{type(error).__name__}: {error}")]
+        return [verdict for claim in claims for verdict in _judged(verifier, [claim])]
+    if len(verdicts) != len(claims) or not all(isinstance(one, Verdict) for one in verdicts):
+        raise TypeError(
+            f"the verifier {verifier.name!r} returned {len(verdicts)} values for {len(claims)} claims: "
+            "let it return one memreward.types.Verdict a claim, in order"
+        )
+    return verdicts
 
 
 def _everything(claim: Claim) -> tuple[str | None, ...]:
