@@ -14,6 +14,7 @@ Exceptions::
     ├── ConfigurationError   a setting that cannot be used
     ├── EndpointError        a model server cannot be reached, or keeps failing
     ├── SandboxError         model-written code cannot be contained on this system
+    ├── NoRewardError        no rollout of a training step got a reward, for one cause
     └── MissingExtraError    an optional dependency is not installed
 """
 
@@ -74,6 +75,10 @@ class SandboxError(MemRewardError):
     """Model-written code cannot be contained here, so none of it is run."""
 
 
+class NoRewardError(MemRewardError):
+    """No rollout of a training step got a reward, all of them for one cause; training on would be on nothing."""
+
+
 class MissingExtraError(MemRewardError):
     """An optional dependency is needed and not installed; the message holds the command that installs it."""
 
@@ -98,6 +103,19 @@ def content_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def unknown_domain(name: object) -> str:
+    """Say that a domain is unknown, which one is nearest, and which there are."""
+    from difflib import get_close_matches
+
+    said = str(name).strip().lower()
+    near = [domain for domain in DOMAINS if said.startswith(domain)] or get_close_matches(said, DOMAINS, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return (
+        f"domain {name!r} is unknown; {meant}use one of {', '.join(DOMAINS)} "
+        "('other' works on evidence that needs no domain)"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One question put to the policy.
@@ -119,10 +137,7 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.domain not in DOMAINS:
-            raise UnknownDomainError(
-                f"query {self.id!r}: domain {self.domain!r} is unknown; use one of {', '.join(DOMAINS)} "
-                "('other' works on evidence that needs no domain)"
-            )
+            raise UnknownDomainError(f"query {self.id!r}: {unknown_domain(self.domain)}")
 
 
 @dataclass(frozen=True, slots=True)

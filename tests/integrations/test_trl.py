@@ -17,7 +17,7 @@ from trl import GRPOConfig
 
 from memreward.data import write_groups
 from memreward.features.encoder import HashingEncoder
-from memreward.integrations.trl import callback, check_arguments, questions
+from memreward.integrations.trl import RewardFunction, callback, check_arguments, questions
 from memreward.memory import Budget, ExperienceMemory
 from memreward.parsing import parse_rollout
 from memreward.predict import PredictorConfig, RewardPredictor
@@ -35,7 +35,7 @@ ON_A_CPU = (
 REPORT = """
 import json
 logged = [entry for entry in trainer.state.log_history if "memreward/truth" in entry]
-print("REPORT", json.dumps([logged, memory.ledger.totals(), dict(reward.failures)]))
+print("REPORT", json.dumps([logged, memory.ledger.totals(), dict(reward.reward.failures)]))
 """
 
 
@@ -130,11 +130,11 @@ def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredi
     reward = HybridReward(predictor, config=config)
     control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)
     reward(["?"], ["1"], query_id=["q0"])
-    callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
+    callback(RewardFunction(reward)).on_step_end(None, None, control)  # type: ignore[arg-type]
     assert not any(vars(control).values())
     reward.monitor.alarms.append(Alarm(1, 0.9, 0.5, 0.4, 9.0))
     reward(["?"], ["1"], query_id=["q0"])
-    callback(reward).on_step_end(None, None, control)  # type: ignore[arg-type]
+    callback(RewardFunction(reward)).on_step_end(None, None, control)  # type: ignore[arg-type]
     assert all(vars(control).values())
 
 
@@ -146,7 +146,7 @@ def test_debiased_advantages_are_not_standardised_again(predictor: RewardPredict
 
     check_arguments(arguments("none"), reward)
     with pytest.raises(ConfigurationError, match="scale_rewards='group'"):
-        callback(reward).on_train_begin(arguments("group"), None, None)  # type: ignore[arg-type]
+        callback(RewardFunction(reward)).on_train_begin(arguments("group"), None, None)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="multi_objective_aggregation='normalize_then_sum'"):
         check_arguments(arguments("none", "normalize_then_sum"), reward)
     check_arguments(arguments("group", "normalize_then_sum"), HybridReward(predictor))

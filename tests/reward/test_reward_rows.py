@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pytest
 from sums import Sums, sample_call
 
 from memreward.features.evidence import compute_evidence
 from memreward.features.reader import Reading
 from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward
-from memreward.reward.rows import rollout_of, rows_of, step_of
+from memreward.reward.rows import rollout_of, rows_of, step_of, text_of
 from memreward.types import Rollout
 
 
@@ -54,3 +56,46 @@ def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor
     for step in (1, 2):
         call = sample_call(sums, unlabelled[:1], seed=3).of(HybridReward(predictor), sums, step=step)
         assert 0.02 <= call.metrics["memreward/reader_seconds"] <= call.metrics["memreward/seconds"]
+
+
+def deep(levels: int) -> list[Any]:
+    message: list[Any] = ["#### 1"]
+    for _ in range(levels):
+        message = [message]
+    return message
+
+
+def cyclic() -> list[Any]:
+    message: list[Any] = []
+    message += [message, message]
+    return message
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [None, b"#### 1", 7, {"content": 7}, [{"role": "assistant", "content": None}], [7], deep(3000), cyclic()],
+    ids=["none", "bytes", "number", "content", "no content", "list", "deep", "cyclic"],
+)
+def test_a_completion_that_cannot_be_read_costs_its_own_row_alone(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int], odd: Any
+) -> None:
+    for number in (labelled[0], unlabelled[0]):
+        reward = HybridReward(predictor)
+        call = sample_call(sums, [number], seed=3)
+        call.texts[2] = odd
+        call.of(reward, sums)
+        assert [row for row, got in enumerate(call.rewards) if got is None] == [2]
+        assert "messages" in call.extra["memreward/reason"][2]
+        assert reward.failures.total() == 1
+
+
+def test_messages_are_read_as_the_trainer_has_them() -> None:
+    parts = [{"type": "text", "text": "so "}, {"type": "image", "image": object()}, {"type": "text", "text": "#### 1"}]
+    assert text_of([{"role": "assistant", "content": parts}]) == "so #### 1"
+    call = {"role": "assistant", "content": None, "tool_calls": [{"name": "add"}]}
+    assert text_of([call, {"role": "tool", "content": "3"}, {"role": "assistant", "content": "#### 3"}]) == "3#### 3"
+
+
+def test_a_prompt_that_cannot_be_read_costs_its_own_row_alone() -> None:
+    rows = rows_of(["?", {"content": 7}], ["a", "b"], {"query_id": ["q0", "q0"]}, 0)
+    assert [bool(row.unreadable) for row in rows] == [False, True]

@@ -1,7 +1,4 @@
-"""TRL: questions as a data set, and a callback that checkpoints the reward and heeds its monitor.
-
-`memreward.reward.HybridReward` is a reward function as TRL calls it, and needs nothing from here.
-"""
+"""TRL: questions as a data set, a reward as reward function, and a callback that checks, checkpoints and stops."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.integrations.trl_reward import RewardFunction as RewardFunction
+from memreward.integrations.trl_reward import check_questions
 from memreward.policy.prompts import load_template
 from memreward.reward.hybrid import HybridReward
 from memreward.types import ConfigurationError, Group, MissingExtraError
@@ -55,22 +54,40 @@ def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
     )
 
 
-def callback(reward: HybridReward) -> TrainerCallback:
-    """Return a callback for `GRPOTrainer(callbacks=[...])`.
+def callback(function: RewardFunction) -> TrainerCallback:
+    """Return a callback for `GRPOTrainer(callbacks=[...])`, for the `RewardFunction` of a `HybridReward`.
 
-    It refuses a trainer that would undo debiasing, writes the reward's state into every checkpoint, under
-    `STATE_FOLDER`, and stops training, with a checkpoint, where the reward's monitor asks for it.
+    Before the first step it refuses a trainer that would undo debiasing, and a data set of which the reward could say
+    nothing (`check_questions`). It writes the reward's state into every checkpoint, under `STATE_FOLDER`, and stops
+    training, with a checkpoint, where the reward's monitor asks for it.
 
     Raises:
+        ConfigurationError: this is no reward function of a `HybridReward`.
         MissingExtraError: transformers is not installed.
     """
+    if not isinstance(function, RewardFunction) or not isinstance(function.reward, HybridReward):
+        raise ConfigurationError(
+            f"callback takes the reward function that the trainer has, and got a {type(function).__name__}: "
+            "function = RewardFunction(HybridReward(...)); GRPOTrainer(..., reward_funcs=function, "
+            "callbacks=[callback(function)])"
+        )
+    reward = function.reward
     if find_spec("transformers") is None:
         raise MissingExtraError("transformers", "train", "training with TRL")
     from transformers import TrainerCallback
 
     class HybridRewardCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        def on_train_begin(
+            self,
+            args: Any,
+            state: Any,  # noqa: ARG002
+            control: Any,  # noqa: ARG002
+            train_dataloader: Any = None,
+            **_: Any,
+        ) -> None:
             check_arguments(args, reward)
+            if train_dataloader is not None:
+                check_questions(train_dataloader.dataset, reward)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             # The trainer does not join this flag over processes: it must be, and is, the same in all.

@@ -19,6 +19,9 @@ SAMPLED = ("token_logprobs", "truncated", "states")
 """Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
 
 _VERSION = "step-"
+_SHAPES = 'give "text", or [{"role": "assistant", "content": "text"}]'
+_DEEPEST = 6
+"""Levels of a completion: list of messages, message, list of parts, part, text; and one to spare."""
 
 
 class Row(NamedTuple):
@@ -30,6 +33,7 @@ class Row(NamedTuple):
         step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
         token_logprobs, truncated, states: The sampler's columns, see `memreward.types.Rollout`; None where none.
+        unreadable: Why completion or prompt cannot be read; "" where they can.
     """
 
     text: str
@@ -43,6 +47,7 @@ class Row(NamedTuple):
     token_logprobs: Any = None
     truncated: Any = None
     states: Any = None
+    unreadable: str = ""
 
 
 class RowReader:
@@ -74,6 +79,8 @@ class RowReader:
             DataError: the row does not say enough.
         """
         self._seen += 1
+        if row.unreadable:
+            raise DataError(row.unreadable)
         if not isinstance(row.query_id, str):
             raise DataError("a row names no query: give the data set a column 'query_id' of strings")
         if row.query_id not in self._queries:
@@ -95,7 +102,7 @@ class RowReader:
 
 
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
-    """Return one row a completion.
+    """Return one row a completion, in order; one that cannot be read says why, and costs the others nothing.
 
     Args:
         prompts: n texts or chats.
@@ -105,24 +112,47 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
     """
     names = (*COLUMNS, *SAMPLED)
     given = {name: columns[name] for name in names if columns.get(name) is not None}
-    return [
-        Row(
-            text_of(completion),
-            text_of(prompts[i][-1:] if isinstance(prompts[i], list) else prompts[i]),
-            step,
-            *(given[name][i] if name in given else None for name in names),
-        )
-        for i, completion in enumerate(completions)
-    ]
+    rows = []
+    for i, completion in enumerate(completions):
+        values: dict[str, Any] = {name: given[name][i] if name in given else None for name in names}
+        try:
+            rows.append(Row(text_of(completion), question_of(prompts[i]), step, **values))
+        except DataError as error:
+            rows.append(Row("", "", step, **values, unreadable=str(error)))
+    return rows
+
+
+def question_of(prompt: Any) -> str:
+    """Return a prompt's text, of a chat the last message's.
+
+    Raises:
+        DataError: it is neither.
+    """
+    return text_of(prompt[-1:] if isinstance(prompt, list) else prompt)
 
 
 def text_of(said: Any) -> str:
-    """Return a text as it is, of messages what they say, one after the other."""
+    """Return a text as it is, of messages what they say, one after the other.
+
+    Raises:
+        DataError: it is neither, or contains itself.
+    """
+    return _text_of(said, _DEEPEST)
+
+
+def _text_of(said: Any, levels: int) -> str:
     if isinstance(said, str):
         return said
+    if not levels:
+        raise DataError("a message holds messages inside messages, or itself: give a text or a list of messages")
     if isinstance(said, Mapping):
-        return text_of(said.get("content") or said.get("text") or "")
-    return "".join(text_of(part) for part in said) if isinstance(said, Sequence) else ""
+        content = said.get("content", said.get("text"))
+        if content is None and (said.get("tool_calls") or said.get("type") not in (None, "text")):
+            return ""  # a call of a tool, an image
+        return _text_of(content, levels - 1)
+    if isinstance(said, Sequence) and not isinstance(said, bytes | bytearray | memoryview):
+        return "".join(_text_of(part, levels - 1) for part in said)
+    raise DataError(f"a {type(said).__name__} stands where a text or a list of messages should: {_SHAPES}")
 
 
 def query_of(row: Row) -> Query:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memreward.integrations.trl import callback
+from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.integrations.trl_rollouts import GroupRollouts
+from memreward.reward.baselines import BaselineReward
 from memreward.reward.hybrid import HybridReward
 from memreward.training.history import Row, recorder
 from memreward.training.settings import GrpoSettings
@@ -66,14 +67,15 @@ def make_trainer(
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
     if rollouts is None and settings.sampler == "groups":
         rollouts = GroupRollouts(settings.seed)
-    of_reward = [callback(reward)] if isinstance(reward, HybridReward) else []
+    function: Any = RewardFunction(reward) if isinstance(reward, HybridReward | BaselineReward) else reward
+    of_reward = [callback(function)] if isinstance(reward, HybridReward) else []
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
         kind = prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer
         trainer: GRPOTrainer = kind(
             str(model) if isinstance(model, Path) else model,
-            reward_funcs=reward,
+            reward_funcs=function,
             args=args,
             train_dataset=ordered(questions, settings),
             processing_class=tokenizer,
