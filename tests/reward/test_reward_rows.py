@@ -89,6 +89,16 @@ def test_a_completion_that_cannot_be_read_costs_its_own_row_alone(
         assert reward.failures.total() == 1
 
 
+@pytest.mark.parametrize("column", [{"truncated": "yes"}, {"token_logprobs": 3}, {"states": "none"}])
+def test_what_a_sampler_says_wrongly_costs_its_own_row_alone(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], column: dict[str, Any]
+) -> None:
+    call = sample_call(sums, [labelled[0]], seed=3)
+    ((name, odd),) = column.items()
+    call.of(HybridReward(predictor), sums, **{name: [None] * 2 + [odd] + [None] * (len(call.texts) - 3)})
+    assert [row for row, got in enumerate(call.rewards) if got is None] == [2]
+
+
 def test_messages_are_read_as_the_trainer_has_them() -> None:
     parts = [{"type": "text", "text": "so "}, {"type": "image", "image": object()}, {"type": "text", "text": "#### 1"}]
     assert text_of([{"role": "assistant", "content": parts}]) == "so #### 1"

@@ -82,7 +82,7 @@ class RowReader:
         if row.unreadable:
             raise DataError(row.unreadable)
         if not isinstance(row.query_id, str):
-            raise DataError("a row names no query: give the data set a column 'query_id' of strings")
+            raise DataError("a row names no query: give the data set a column 'query_id' of texts")
         if row.query_id not in self._queries:
             self._queries[row.query_id] = query_of(row)
         return rollout_of(row, self._queries[row.query_id], self._seen)
@@ -173,7 +173,12 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
     """Parse a row; its id names query, step, text and, for equal texts, the `number` of the row in this training.
 
     A step that is made again after an interruption, with other texts, makes other rollouts.
+
+    Raises:
+        DataError: the column "truncated" holds something else than truth values.
     """
+    if row.truncated not in (None, True, False):
+        raise DataError(f"truncated={row.truncated!r} is neither true nor false: leave it out where it is not known")
     identity = f"{query.id}@{row.step}/{number}-{content_hash(row.text)[:12]}"
     rollout = parse_rollout(
         query,
