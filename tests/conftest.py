@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from synthetic_features import Synthetic, make_synthetic
 
 # A test run in the background of a shell ignores SIGINT, and the processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,3 +21,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real rollouts are not at {folder}: this test needs them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> Callable[..., Synthetic]:
+    """Makes features with the truth they were drawn with."""
+    return make_synthetic

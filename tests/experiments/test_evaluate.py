@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from memreward.answers.model import advantages_of_values
 from memreward.experiments.cells import Outcome, describe, load_features, save_features
 from memreward.experiments.evaluate import EvaluationConfig, evaluate
 from memreward.experiments.results import EvaluationResult
@@ -59,9 +60,13 @@ def test_majority_on_the_held_out_queries_computed_by_hand(groups, featurizer):
     for seed in range(2):
         held_out = ~rows_of_queries(features, labelled_ids(world, 0.4, seed))
         expected = evaluate_predictions(
-            share[held_out], truth[held_out], features.group[held_out], vote_share=share[held_out]
+            share[held_out],
+            truth[held_out],
+            features.group[held_out],
+            vote_share=share[held_out],
+            expected=advantages_of_values(features, share, held_out & (truth >= 0))[held_out],
         )
-        for metric in ("auc", "group_auc", "best_of_n", "majority_of_n", "oracle_of_n", "ece", "gated_cosine"):
+        for metric in ("auc", "group_auc", "best_of_n", "majority_of_n", "oracle_of_n", "ece", "advantage_cosine"):
             assert row.seeds[seed][metric] == pytest.approx(expected.to_dict()[metric])
     assert row.figures["group_auc"].value == pytest.approx(np.mean([seed["group_auc"] for seed in row.seeds]))
     assert row.figures["group_auc"].low < row.figures["group_auc"].value < row.figures["group_auc"].high
@@ -95,7 +100,8 @@ def test_a_predictor_gets_released_labels_only_and_the_ledger_counts_them(groups
     for entry, given in zip(result.ledger, seen, strict=True):
         chosen = [g for g in world if g.query.id in labelled_ids(world, 0.4, entry["seed"])]
         others = [g for g in world if g not in chosen]
-        assert set(given) == {rollout.id for group in chosen for rollout in group.rollouts}
+        assert set(given) == {rollout.id for group in world for rollout in group.rollouts}
+        assert {i for i, v in given.items() if v >= 0} <= {r.id for group in chosen for r in group.rollouts}
         judged = [v for group in chosen for v in group.truth.correct if v is not None]
         assert entry["warmup"] == {"queries": 12, "judgements": len(judged)}
         assert sum(label >= 0 for label in given.values()) == len(judged)
@@ -258,7 +264,7 @@ def test_factories_are_described_by_their_settings():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"labels": ()}, {"labels": (0.0,)}, {"seeds": 0}, {"workers": -1}, {"bins": 0}, {"resamples": 0}]
+    "bad", [{"labels": ()}, {"labels": (-1.0,)}, {"seeds": 0}, {"workers": -1}, {"bins": 0}, {"resamples": 0}]
 )
 def test_settings_that_cannot_be_used_are_refused(bad):
     with pytest.raises(ConfigurationError):

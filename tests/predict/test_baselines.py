@@ -9,8 +9,10 @@ from memreward.predict.calibration import logit
 from memreward.predict.metrics import evaluate_predictions, group_auc, roc_auc
 from memreward.types import LabelError, Predictor
 
-LEARNED = [name for name in BASELINES if name not in ("majority", "majority_calibrated", "format", "random")]
-NEEDS_LABELS = [name for name in BASELINES if name != "majority"]
+LEARNED = [
+    name for name in BASELINES if name not in ("majority", "majority_hard", "majority_calibrated", "format", "random")
+]
+NEEDS_LABELS = [name for name in BASELINES if name not in ("majority", "majority_hard")]
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,12 @@ from memreward.features.subset import settled_together, subset
 from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, choose_correction, crossfit
-from memreward.predict.explain import explain
 from memreward.predict.graph_predictor import GraphPredictor
 from memreward.predict.inputs import UNKNOWN, EvidenceScaler
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
 from memreward.predict.scorer import Scorer
-from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, Score, StoreError
+from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, StoreError
 
 QUICK = PredictorConfig(hidden=16, epochs=12, folds=3, patience=12)
 
@@ -499,19 +498,6 @@ def test_the_network_is_heard_only_where_held_out_labels_speak_for_it() -> None:
     assert choose_correction(base, -sees, label, group) == 0.0
     unknown = torch.where(group < 60, UNKNOWN, label)
     assert choose_correction(base, torch.where(group < 60, -sees, sees), unknown, group) == 1.0
-
-
-def test_what_explains_a_score_adds_up_to_it(synthetic: Callable[..., Any]) -> None:
-    known, new = synthetic(queries=30, seed=0), synthetic(queries=5, seed=1, sizes=(8,)).features
-    new = replace(new, query_ids=tuple(f"new-{q}" for q in new.query_ids))
-    model = GraphPredictor(QUICK).fit(known.features, known.correct)
-    model.correction = 0.5
-    values = model.predict(new).value
-    bias = float(np.mean([float(member.linear.bias) for member in model.scorer.members]))
-    for row in range(len(new)):
-        why = explain(model, new, row, Score(float(values[row]), 1.0))
-        logit = sum(contribution for _, _, contribution in why.evidence) + bias + why.network
-        assert model.calibration.apply(logit) == pytest.approx(values[row], abs=1e-5)
 
 
 def kinds(each: int, first: int, misleading: tuple[int, ...], count: int = 12) -> tuple[Features, np.ndarray]:

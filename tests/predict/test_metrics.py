@@ -31,18 +31,13 @@ def pair_auc(values, correct):
     return wins / (len(right) * len(wrong))
 
 
-def naive_cosine(values, correct, group, gate):
-    def standard(x, least):
-        centred = x - x.mean()
-        if least is None:
-            return centred
+def naive_cosine(expected, correct, group):
+    def standard(x):
         spread = x.std(ddof=1) if len(x) > 1 else 0.0
-        return centred / spread if spread > max(least, 1e-9) else np.zeros_like(centred)
+        return (x - x.mean()) / spread if spread > 1e-9 else np.zeros_like(x)
 
-    predicted = np.concatenate([standard(v, gate) for v, _ in groups_of(values, correct, group)])
-    true = np.concatenate(
-        [standard(c.astype(float), None if gate is None else 0) for _, c in groups_of(values, correct, group)]
-    )
+    predicted = np.concatenate([v - v.mean() for v, _ in groups_of(expected, correct, group)])
+    true = np.concatenate([standard(c.astype(float)) for _, c in groups_of(expected, correct, group)])
     return predicted @ true / np.linalg.norm(predicted) / np.linalg.norm(true)
 
 
@@ -67,9 +62,7 @@ def test_group_metrics_equal_naive_loops(seed):
     mixed = [(v, c) for v, c in groups_of(values, correct, group) if 0 < c.sum() < len(c)]
     assert metrics.group_auc(values, correct, group) == pytest.approx(np.mean([pair_auc(v, c) for v, c in mixed]))
     assert metrics.best_of_n(values, correct, group) == pytest.approx(naive_best(values, correct, group))
-    for gate in (None, 0.0, 0.15):
-        expected = naive_cosine(values, correct, group, gate)
-        assert metrics.advantage_cosine(values, correct, group, gate) == pytest.approx(expected)
+    assert metrics.advantage_cosine(values, correct, group) == pytest.approx(naive_cosine(values, correct, group))
 
 
 def test_majority_and_oracle_stand_beside_best_of_n():
@@ -120,17 +113,17 @@ def test_equal_values_have_no_advantage_at_all():
 
 def test_perfect_and_silent_predictors_have_cosine_one_and_zero():
     _, correct, group = drawn(1)
-    assert metrics.advantage_cosine(correct, correct, group) == pytest.approx(1.0)
-    assert metrics.advantage_cosine(correct, correct, group, 0.0) == pytest.approx(1.0)
-    assert metrics.advantage_cosine(np.full(len(group), 0.4), correct, group, 0.0) == 0.0
-    assert metrics.advantage_cosine(1 - correct, correct, group) == pytest.approx(-1.0)
+    true = metrics.advantages(correct, group, 0.0)
+    assert metrics.advantage_cosine(true, correct, group) == pytest.approx(1.0)
+    assert metrics.advantage_cosine(np.full(len(group), 0.0), correct, group) == 0.0
+    assert metrics.advantage_cosine(-true, correct, group) == pytest.approx(-1.0)
 
 
 def test_claims_in_unanimous_groups_cost_cosine():
     correct, group = np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1])
-    silent = metrics.advantage_cosine([1.0, 0.0, 0.5, 0.5], correct, group)
+    silent = metrics.advantage_cosine([0.5, -0.5, 0.0, 0.0], correct, group)
     assert silent == pytest.approx(1.0)
-    assert metrics.advantage_cosine([1.0, 0.0, 1.0, 0.0], correct, group) == pytest.approx(0.5**0.5)
+    assert metrics.advantage_cosine([0.5, -0.5, 0.5, -0.5], correct, group) == pytest.approx(0.5**0.5)
 
 
 def test_abstained_rollouts_leave_the_metrics_but_not_the_coverage():

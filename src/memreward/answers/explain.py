@@ -47,9 +47,13 @@ class Explanation:
     trust: float
 
 
-def explain(model: AnswerModel, features: Features, rollouts: Sequence[Rollout], row: int, score: Score) -> Explanation:
-    """Explain the score of rollout `row` of n rollouts, whose features are given, by the answers of its question."""
+def explain(model: AnswerModel, features: Features, rollouts: Sequence[Rollout], row: int, present: int) -> Explanation:
+    """Explain the score of rollout `row` of n rollouts, whose features are given, by the answers of its question.
+
+    The first `present` rollouts are scored together; the others are their pool.
+    """
     beliefs = model.beliefs(features)
+    score = beliefs.first(present).scores()[row]
     mine = np.flatnonzero(features.group == features.group[row])
     distinct = list(dict.fromkeys(beliefs.answer[mine].tolist()))
     first = {answer: int(mine[beliefs.answer[mine] == answer][0]) for answer in distinct}

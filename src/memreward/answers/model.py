@@ -26,7 +26,7 @@ from memreward.answers.table import (
     evidence_columns,
 )
 from memreward.features.subset import subset
-from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query
+from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query, Score
 
 _CERTAIN = 0.95
 """Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
@@ -109,6 +109,13 @@ class AnswerBeliefs(NamedTuple):
         """Return what is held of the first rollouts; the others were their pool."""
         n = slice(count)
         return AnswerBeliefs(self.right[n], self.vote[n], self.answer[n], self.group[n], self.several[n])
+
+    def scores(self) -> list[Score]:
+        """Return value, confidence and expected advantage of each rollout."""
+        return [
+            Score(float(p), float(abs(2 * p - 1)), advantage=float(a))
+            for p, a in zip(self.right, self.advantages(), strict=True)
+        ]
 
     def advantages(self, among: IntArray | None = None) -> Floats:
         """(n,) expected advantages of these rollouts alone, whatever pool the probabilities are from.

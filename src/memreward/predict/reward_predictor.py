@@ -22,7 +22,17 @@ from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.folds import assign_folds
 from memreward.predict.held_out import HeldOut, held_out_figures
-from memreward.types import PROGRAMMING_ERRORS, Features, Group, Label, LabelError, Rollout, Score, StoreError
+from memreward.types import (
+    PROGRAMMING_ERRORS,
+    Features,
+    FloatArray,
+    Group,
+    Label,
+    LabelError,
+    Rollout,
+    Score,
+    StoreError,
+)
 
 WARMUP = "warmup"
 """The ledger's name for labels that the predictor learns from before training."""
@@ -159,15 +169,11 @@ class RewardPredictor:
         if not rollouts:
             return []
         try:
-            beliefs = self.beliefs(rollouts)
+            return self.beliefs(rollouts).scores()
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:  # one odd rollout must not cost the others their score: queries are tried one by one
             return self._score_one_by_one(rollouts, error)
-        return [
-            Score(float(p), float(abs(2 * p - 1)), advantage=float(a))
-            for p, a in zip(beliefs.right, beliefs.advantages(), strict=True)
-        ]
 
     def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception) -> list[Score]:
         queries = dict.fromkeys(r.query.id for r in rollouts)
@@ -216,7 +222,7 @@ class RewardPredictor:
         together = list(beside) if rollout.id in ids else [rollout, *beside]
         row = ids.index(rollout.id) if rollout.id in ids else 0
         pool = self.pool(together)
-        return explain(self.model, self.features(pool), pool, row, self.score(together)[row])
+        return explain(self.model, self.features(pool), pool, row, len(together))
 
     def save(self, folder: str | Path) -> None:
         """Write the predictor and its provenance to a folder; memory stays where it is.
@@ -294,18 +300,25 @@ def _spend(
 def _held_out(
     prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
 ) -> tuple[HeldOut, ...]:
-    """Predict each labelled query from the labels of the others, fold by fold, and measure."""
-    labelled = [features.query_ids[q] for q in np.unique(features.group[labels >= 0])]
-    if len(labelled) < 2:
+    rows = np.isin(features.group, features.group[labels >= 0])
+    if len(np.unique(features.group[rows])) < 2:
         return ()
-    folds = assign_folds(tuple(labelled), min(_FOLDS, len(labelled)), seed)
-    values = np.zeros(len(features), np.float32)
+    values = blind_values(prior, config, features, labels, seed)
+    return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
+
+
+def blind_values(
+    prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
+) -> FloatArray:
+    """(n,) values of labelled queries' rollouts, each predicted from the labels of other folds; NaN elsewhere."""
+    labelled = tuple(features.query_ids[q] for q in np.unique(features.group[labels >= 0]))
+    folds = assign_folds(labelled, min(_FOLDS, len(labelled)), seed)
+    values = np.full(len(features), np.nan, np.float32)
     for fold in np.unique(folds):
         own = rows_of_queries(features, {q for q, f in zip(labelled, folds, strict=True) if f == fold})
         model = AnswerModel(prior, config).fit(features, np.where(own, -1, labels).astype(np.int8))
         values[own] = model.predict(subset(features, own)).value
-    rows = rows_of_queries(features, set(labelled))
-    return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
+    return values
 
 
 def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:

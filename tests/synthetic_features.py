@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from memreward.types import Features
@@ -50,8 +48,3 @@ def make_synthetic(queries: int = 60, seed: int = 0, sizes: tuple[int, ...] = (4
         evidence_names=("useful", "sometimes_missing", "noise", "more_noise"),
     )
     return Synthetic(features, correct)
-
-
-@pytest.fixture(scope="session")
-def synthetic() -> Callable[..., Synthetic]:
-    return make_synthetic
