@@ -26,9 +26,8 @@ def write_arrays(path: Path, kind: str, version: int, header: Mapping[str, Any],
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in arrays.items()}, unfinished, {"memreward": about}
-        )
+        whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+        unfinished.write_bytes(save(whole, {"memreward": about}))
         unfinished.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error}; free space or choose another place") from error
