@@ -22,6 +22,8 @@ def write_arrays(path: Path, kind: str, version: int, header: Mapping[str, Any],
     Raises:
         StoreError: if it cannot be written.
     """
+    from safetensors.numpy import save
+
     about = json.dumps({"kind": kind, "version": version, **header})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
