@@ -26,6 +26,12 @@ _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}
 _NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
 _CONTINUES_A_NAME = frozenset("_!|'[")
 _LONGEST_STATEMENT = 200
+_BREAK = re.compile(r"[\n\[\]:?\"'<>|&#@_`~]|(?<!\\)[;!]|\.(?!\d)|[^\W\d_][ \t$,]+[^\W\d_]+")
+_USUAL_SIDE = 50
+_SKIP = r"(?:[ \t$,]|\\[ ,;!()$])*"
+_COMPARED = re.compile(
+    rf"[\d)}}%]{_SKIP}(?:[^\W\d_]{{3,}}{_SKIP})?(?:\\approx(?![a-zA-Z])|==?|≈){_SKIP}(?=[\d.({{−%-]|\\%)"
+)
 
 
 def numbers(text: str) -> list[str]:
@@ -57,8 +63,8 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
     found: dict[str, bool] = {}
     for annotation in _ANNOTATION.finditer(text):
         found.update(_Scanner().scan(annotation[1]))
-    text = _BOLD.sub("", _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text)))
-    found.update(_Scanner().scan(text))
+    text = _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text))
+    found.update(_Scanner().scan(_BOLD.sub("", text) if "**" in text else text))
     return list(found.items())
 
 
@@ -92,6 +98,33 @@ def _spelling(kind: str, value: str) -> str:
     return {"open": "(", "close": ")", "percent": "%"}.get(kind, value)
 
 
+def _passages(text: str) -> Iterator[str]:
+    """Cut `text` where every chain ends, at signs or between two words; yield what may hold a statement.
+
+    Both sides of a statement are expressions, so an equals sign stands between the end of one (or its unit) and the
+    start of another. Most of a text is told apart by that one search and never read token by token.
+    """
+    end = 0
+    for compared in _COMPARED.finditer(text):
+        if compared.end() <= end:
+            continue
+        begin = _last_break(text, max(end - 1, 0), compared.end())
+        following = _BREAK.search(text, compared.end())
+        end = len(text) if following is None else following.end()
+        yield text[begin:end]
+
+
+def _last_break(text: str, low: int, high: int) -> int:
+    """Where the last break in text[low:high] begins; `low` without one. It is mostly near."""
+    for begin in (max(low, high - _USUAL_SIDE), low):
+        last = begin
+        for last in (sign.start() for sign in _BREAK.finditer(text, begin, high)):
+            pass
+        if last > begin or begin == low:
+            return last
+    return low
+
+
 class _Scanner:
     """Collects chains "side = side = ..." from tokens; words and other signs end a chain."""
 
@@ -101,11 +134,9 @@ class _Scanner:
 
     def scan(self, text: str) -> dict[str, bool]:
         """Read a text and return its statements; none spans two lines."""
-        for line in text.splitlines():
-            if "=" not in line and "≈" not in line and "\\approx" not in line:
-                continue
+        for passage in _passages(text):
             previous = _END
-            for token, following in pairwise(_tokens(line)):
+            for token, following in pairwise(_tokens(passage)):
                 previous = self._read(previous, token, following)
             self._finish()
         return self.found
