@@ -6,11 +6,12 @@ import math
 import operator
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_SIGNED_NUMBER = re.compile(rf"(?<![\w.)\]}}])-(?:{_NUMBER})|(?:{_NUMBER})")
+_SIGNED_NUMBER = re.compile(rf"(?:-(?<![\w.)\]}}]-))?(?:{_NUMBER})")
 _TOKEN = re.compile(
     rf"(?P<number>{_NUMBER})"
     r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"
@@ -62,10 +63,17 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
     """
     found: dict[str, bool] = {}
     for annotation in _ANNOTATION.finditer(text):
-        found.update(_Scanner().scan(annotation[1]))
+        found.update(_statements(annotation[1]))
     text = _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text))
-    found.update(_Scanner().scan(_BOLD.sub("", text) if "**" in text else text))
+    for passage in _passages(_BOLD.sub("", text) if "**" in text else text):
+        found.update(_statements(passage))
     return list(found.items())
+
+
+@lru_cache(maxsize=8192)
+def _statements(passage: str) -> dict[str, bool]:
+    """Scan a passage: rollouts to one question have many in common. Not to be changed by the caller."""
+    return _Scanner().scan(passage)
 
 
 class _Token(NamedTuple):
@@ -133,12 +141,11 @@ class _Scanner:
         self._start()
 
     def scan(self, text: str) -> dict[str, bool]:
-        """Read a text and return its statements; none spans two lines."""
-        for passage in _passages(text):
-            previous = _END
-            for token, following in pairwise(_tokens(passage)):
-                previous = self._read(previous, token, following)
-            self._finish()
+        """Read a passage and return its statements; none spans two lines."""
+        previous = _END
+        for token, following in pairwise(_tokens(text)):
+            previous = self._read(previous, token, following)
+        self._finish()
         return self.found
 
     def _start(self) -> None:
