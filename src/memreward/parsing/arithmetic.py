@@ -6,11 +6,12 @@ import math
 import operator
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_SIGNED_NUMBER = re.compile(rf"(?<![\w.)\]}}])-(?:{_NUMBER})|(?:{_NUMBER})")
+_SIGNED_NUMBER = re.compile(rf"(?:-(?<![\w.)\]}}]-))?(?:{_NUMBER})")
 _TOKEN = re.compile(
     rf"(?P<number>{_NUMBER})"
     r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"
@@ -26,6 +27,12 @@ _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}
 _NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
 _CONTINUES_A_NAME = frozenset("_!|'[")
 _LONGEST_STATEMENT = 200
+_BREAK = re.compile(r"[\n\[\]:?\"'<>|&#@_`~]|(?<!\\)[;!]|\.(?!\d)|[^\W\d_][ \t$,]+[^\W\d_]+")
+_USUAL_SIDE = 50
+_SKIP = r"(?:[ \t$,]|\\[ ,;!()$])*"
+_COMPARED = re.compile(
+    rf"[\d)}}%]{_SKIP}(?:[^\W\d_]{{3,}}{_SKIP})?(?:\\approx(?![a-zA-Z])|==?|≈){_SKIP}(?=[\d.({{−%-]|\\%)"
+)
 
 
 def numbers(text: str) -> list[str]:
@@ -56,10 +63,17 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
     """
     found: dict[str, bool] = {}
     for annotation in _ANNOTATION.finditer(text):
-        found.update(_Scanner().scan(annotation[1]))
-    text = _BOLD.sub("", _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text)))
-    found.update(_Scanner().scan(text))
+        found.update(_statements(annotation[1]))
+    text = _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text))
+    for passage in _passages(_BOLD.sub("", text) if "**" in text else text):
+        found.update(_statements(passage))
     return list(found.items())
+
+
+@lru_cache(maxsize=8192)
+def _statements(passage: str) -> dict[str, bool]:
+    """Scan a passage: rollouts to one question have many in common. Not to be changed by the caller."""
+    return _Scanner().scan(passage)
 
 
 class _Token(NamedTuple):
@@ -92,6 +106,33 @@ def _spelling(kind: str, value: str) -> str:
     return {"open": "(", "close": ")", "percent": "%"}.get(kind, value)
 
 
+def _passages(text: str) -> Iterator[str]:
+    """Cut `text` where every chain ends, at signs or between two words; yield what may hold a statement.
+
+    Both sides of a statement are expressions, so an equals sign stands between the end of one (or its unit) and the
+    start of another. Most of a text is told apart by that one search and never read token by token.
+    """
+    end = 0
+    for compared in _COMPARED.finditer(text):
+        if compared.end() <= end:
+            continue
+        begin = _last_break(text, max(end - 1, 0), compared.end())
+        following = _BREAK.search(text, compared.end())
+        end = len(text) if following is None else following.end()
+        yield text[begin:end]
+
+
+def _last_break(text: str, low: int, high: int) -> int:
+    """Where the last break in text[low:high] begins; `low` without one. It is mostly near."""
+    for begin in (max(low, high - _USUAL_SIDE), low):
+        last = begin
+        for last in (sign.start() for sign in _BREAK.finditer(text, begin, high)):
+            pass
+        if last > begin or begin == low:
+            return last
+    return low
+
+
 class _Scanner:
     """Collects chains "side = side = ..." from tokens; words and other signs end a chain."""
 
@@ -100,14 +141,11 @@ class _Scanner:
         self._start()
 
     def scan(self, text: str) -> dict[str, bool]:
-        """Read a text and return its statements; none spans two lines."""
-        for line in text.splitlines():
-            if "=" not in line and "≈" not in line and "\\approx" not in line:
-                continue
-            previous = _END
-            for token, following in pairwise(_tokens(line)):
-                previous = self._read(previous, token, following)
-            self._finish()
+        """Read a passage and return its statements; none spans two lines."""
+        previous = _END
+        for token, following in pairwise(_tokens(text)):
+            previous = self._read(previous, token, following)
+        self._finish()
         return self.found
 
     def _start(self) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memreward.parsing.choice import letter_of, normal_text, options
-from memreward.parsing.math_form import math_key
+from memreward.parsing.math_form import math_key, normal_form
 from memreward.parsing.python_code import code_normal_form, entry_point
 from memreward.types import Domain
 
@@ -48,11 +48,14 @@ def equivalent(a: str, b: str, domain: Domain, *, query_text: str = "") -> bool:
 def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text: str = "") -> list[int]:
     """Return for each answer to one query the index of its class of equivalent answers.
 
-    Classes are numbered from 0 in order of first appearance; None, no answer, gives -1.
+    Classes are numbered from 0 in order of first appearance; None, no answer, gives -1. Where all are spelled alike
+    there is nothing to evaluate.
 
     Raises:
         MemRewardError: if math-verify's worker process is needed and cannot start.
     """
+    if len({_spelling(answer, domain) for answer in answers if answer is not None}) < 2:
+        return [-1 if answer is None else 0 for answer in answers]
     classes: dict[str, int] = {}
     indices = []
     for answer in answers:
@@ -62,3 +65,8 @@ def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text
         key = answer_key(answer, domain, query_text=query_text)
         indices.append(classes.setdefault(key, len(classes)))
     return indices
+
+
+def _spelling(answer: str, domain: Domain) -> str:
+    """What decides the key, and costs little."""
+    return normal_form(answer) if domain == "math" else answer

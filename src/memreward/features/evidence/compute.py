@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from memreward.features.evidence.agreement import agreement_signals
 from memreward.features.evidence.behaviour import Behaviours, Comparison, behaviour_signals
 from memreward.features.evidence.code import code_signals
 from memreward.features.evidence.pools import Pools
-from memreward.features.evidence.reasoning import number_signals, semantic_signals, word_signals
+from memreward.features.evidence.reasoning import number_signals, parts_of, semantic_signals, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
 from memreward.types import ConfigurationError, FloatArray, IntArray, Rollout
 
@@ -70,15 +71,19 @@ def compute_evidence(
     if counted.shape != (len(rollouts),) or not (np.isfinite(counted) & (counted >= 0)).all():
         raise ConfigurationError(f"weights must be {len(rollouts)} finite numbers of at least 0, one per rollout")
     compared = None if behaviours is None else Comparison.of(rollouts, behaviours, counted)
-    pools = Pools.of(rollouts, None if compared is None else compared.keys, counted)
+    # A worker that compares algebra may have to start: meanwhile the texts are read.
+    with ThreadPoolExecutor(1) as beside:
+        pooled = beside.submit(Pools.of, rollouts, None if compared is None else compared.keys, counted)
+        thinkings = [parts_of(rollout) for rollout in rollouts]
+    pools = pooled.result()
     if not (pools.size > 0).all():
         raise ConfigurationError("the weights of a query's rollouts are all 0: leave the query out, or weigh one")
     columns = (
         agreement_signals(pools)
         | text_signals(pools)
         | logprob_signals(pools)
-        | number_signals(pools)
-        | word_signals(pools)
+        | number_signals(pools, thinkings)
+        | word_signals(pools, thinkings)
         | semantic_signals(pools, thinking_vectors)
         | code_signals(pools)
     )

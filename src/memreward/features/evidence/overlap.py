@@ -11,6 +11,8 @@ from memreward.features.evidence.parts import Parts
 from memreward.features.evidence.pools import Column, Pools, bin_totals, ratio
 from memreward.types import IntArray
 
+_POOL, _MULTIPLIER = np.uint64(0xD1342543DE82EF95), np.uint64(0x9E3779B97F4A7C15)
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -35,8 +37,7 @@ class Overlap:
 def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
     """Compare n sets of parts inside each pool. An empty set has recall and cosine 0, and precision NaN."""
     n = len(parts)
-    owner = _owners(parts)
-    part = _index_in_pool(pools.group[owner], _flat(parts))
+    owner, part, ally = _entries(pools, parts)
     counted = pools.weight[owner]
     frequency = bin_totals(part, counted)[part]
     weight = np.log((pools.size[owner] + 1) / np.where(frequency > 0, frequency, 1.0))
@@ -49,7 +50,7 @@ def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
         """(parts,) sum of `value` over the other rollouts of the pool that have the part."""
         return bin_totals(part, value * counted)[part] - value * counted
 
-    in_cluster = _frequency_in_cluster(pools.cluster[owner], part, counted)
+    in_cluster = np.where(pools.cluster[owner] >= 0, bin_totals(ally, counted)[ally], counted)
     allies = np.where(pools.cluster >= 0, pools.cluster_size, pools.weight)
     unit = weight / norm[owner]
     return Overlap(
@@ -64,10 +65,9 @@ def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | 
     """(n,) share of the others of the pool whose parts hold the rollout's item; NaN alone or where it is None."""
     asking = np.array([i for i, item in enumerate(items) if item is not None], dtype=np.int64)
     asked = np.array([item for item in items if item is not None], dtype=np.uint64)
-    owner = _owners(parts)
-    index = _index_in_pool(
-        np.concatenate([pools.group[owner], pools.group[asking]]), np.concatenate([_flat(parts), asked])
-    )
+    owner = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
+    keys = np.concatenate([_in_pool(pools.group[owner], _flat(parts)), _in_pool(pools.group[asking], asked)])
+    index = np.unique(keys, return_inverse=True)[1]
     part, item = index[: len(owner)], index[len(owner) :]
     n_indices = int(index.max(initial=-1)) + 1
     having = np.bincount(part, pools.weight[owner], n_indices)[item]
@@ -78,8 +78,26 @@ def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | 
     return out
 
 
-def _owners(parts: Sequence[Parts]) -> IntArray:
-    return np.repeat(np.arange(len(parts)), [len(p) for p in parts])
+def _entries(pools: Pools, parts: Sequence[Parts]) -> tuple[IntArray, IntArray, IntArray]:
+    """For each part of each rollout its owner, the index of (pool, part) and that of (pool, part, cluster).
+
+    They are sorted by pool and part, and by cluster within, so that one sort gives both indices.
+    """
+    rows = np.argsort(pools.cluster, kind="stable")
+    owner = np.repeat(rows, [len(parts[row]) for row in rows])
+    key = _in_pool(pools.group[owner], _flat([parts[row] for row in rows]))
+    order = np.argsort(key, kind="stable")
+    owner, key = owner[order], key[order]
+    new_part = key[1:] != key[:-1]
+    new_ally = new_part | (pools.cluster[owner[1:]] != pools.cluster[owner[:-1]])
+    first = np.zeros(min(len(key), 1), dtype=np.int64)
+    return owner, np.concatenate([first, np.cumsum(new_part)]), np.concatenate([first, np.cumsum(new_ally)])
+
+
+def _in_pool(group: IntArray, part: Parts) -> Parts:
+    """One hash per pair of pool and part."""
+    mixed = (part + group.astype(np.uint64) * _POOL) * _MULTIPLIER
+    return np.asarray(mixed ^ (mixed >> np.uint64(32)), dtype=np.uint64)
 
 
 def _flat(parts: Sequence[Parts]) -> Parts:
@@ -88,17 +106,3 @@ def _flat(parts: Sequence[Parts]) -> Parts:
 
 def _per_rollout(owner: IntArray, values: Column, n: int) -> Column:
     return np.asarray(np.bincount(owner, values, n), dtype=np.float64)
-
-
-def _index_in_pool(group: IntArray, part: Parts) -> IntArray:
-    """Number the distinct (pool, part) pairs."""
-    code = np.unique(part, return_inverse=True)[1]
-    n_parts = int(code.max(initial=-1)) + 1
-    return np.asarray(np.unique(group * n_parts + code, return_inverse=True)[1], dtype=np.int64)
-
-
-def _frequency_in_cluster(cluster: IntArray, part: IntArray, counted: Column) -> Column:
-    """(parts,) weight of those with an equivalent answer that have the part; the rollout's own without an answer."""
-    n_parts = int(part.max(initial=-1)) + 1
-    index = np.unique(cluster * n_parts + part, return_inverse=True)[1]
-    return np.where(cluster >= 0, bin_totals(index, counted)[index], counted)

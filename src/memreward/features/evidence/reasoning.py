@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 
 from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import pool_overlap, share_with_item
-from memreward.features.evidence.parts import CACHED_TEXTS, ending_pairs, hashed, number_parts, word_pairs
+from memreward.features.evidence.parts import ThinkingParts, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
-from memreward.parsing import arithmetic_statements, numbers
+from memreward.parsing import numbers
 from memreward.types import FloatArray, Rollout
 
 NUMERIC_DOMAINS = frozenset({"math", "other"})
-ENDING = 40
-"""Pairs of words that count as the end of a thinking."""
 
 _PLAIN_NUMBER = re.compile(r"-?(?:\d[\d,]*(?:\.\d*)?|\.\d+)")
 _LARGEST = 1e30
 
 
-@lru_cache(maxsize=CACHED_TEXTS)
-def arithmetic_counts(text: str) -> tuple[int, int]:
-    """Return how many arithmetic statements of `text` are true, and how many are false."""
-    verdicts = [true for _, true in arithmetic_statements(text)]
-    return sum(verdicts), len(verdicts) - sum(verdicts)
+def parts_of(rollout: Rollout) -> ThinkingParts:
+    """Take the rollout's thinking apart."""
+    return thinking_parts(rollout.thinking, numeric=rollout.query.domain in NUMERIC_DOMAINS)
 
 
-def number_signals(pools: Pools) -> dict[str, Column]:
+def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, Column]:
     """Numbers and arithmetic; NaN in domains qa and code."""
     numeric = np.array([r.query.domain in NUMERIC_DOMAINS for r in pools.rollouts], dtype=bool)
-    texts = [r.thinking if is_numeric else "" for r, is_numeric in zip(pools.rollouts, numeric, strict=True)]
-    parts = [number_parts(text) for text in texts]
-    counts = np.array([arithmetic_counts(text) for text in texts], dtype=np.float64).reshape(-1, 2)
+    parts = [thinking.numbers for thinking in thinkings]
+    counts = np.array([thinking.arithmetic for thinking in thinkings], dtype=np.float64).reshape(-1, 2)
     true, false = np.log1p(counts).T
     answers = [_plain_number(r) for r in pools.rollouts]
     overlap = pool_overlap(pools, parts)
@@ -57,10 +52,10 @@ def number_signals(pools: Pools) -> dict[str, Column]:
     return {name: np.where(numeric, column, np.nan) for name, column in columns.items()}
 
 
-def word_signals(pools: Pools) -> dict[str, Column]:
+def word_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, Column]:
     """Pairs of neighbouring words in the thinking, for every domain."""
-    words = pool_overlap(pools, [word_pairs(r.thinking) for r in pools.rollouts])
-    ending = pool_overlap(pools, [ending_pairs(r.thinking, ENDING) for r in pools.rollouts])
+    words = pool_overlap(pools, [thinking.words for thinking in thinkings])
+    ending = pool_overlap(pools, [thinking.ending for thinking in thinkings])
     return {
         "word_recall": words.recall,
         "word_recall_cluster": pools.cluster_mean(words.recall),

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
-from memreward.features.evidence.parts import CACHED_TEXTS, runs
+from memreward.features.evidence.parts import repeated_share
 from memreward.features.evidence.pools import Column, Pools
 from memreward.types import Rollout
 
 UNLIKELY = -3.0
 """Log-probability below which a token counts as unlikely (method, section 4 h)."""
 
-_REPEATED_RUN = 4
 _COMPLETE_ENDINGS = frozenset(".!?)]}>$`\"'")
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def repeated_share(text: str) -> float:
-    """Return the share in [0, 1) of runs of four words that stand earlier in the text; NaN without two runs."""
-    found = runs(text, _REPEATED_RUN)
-    return 1.0 - len(np.unique(found)) / len(found) if len(found) > 1 else np.nan
 
 
 def text_signals(pools: Pools) -> dict[str, Column]:
