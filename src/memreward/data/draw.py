@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
+from typing import Any, Literal
 
-from memreward.types import content_hash
+from memreward.types import ConfigurationError, content_hash
+
+Count = int | float | Literal["all"]
+"""How many of something: a whole number, a share above 0 and below 1, or "all". 1 and 1.0 both are one."""
+
+_FORMS = 'a share such as 20% or 0.2, a whole number such as 200, 0 for none, or "all"'
+
+
+def count_from(text: str) -> Count:
+    """Read a count as a person writes it: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" are all.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    given = text.strip().lower()
+    if re.fullmatch(r"[0-9]{1,18}", given):
+        return int(given)
+    # What has a point or a percent sign is a share, so that "1.0" and "100%" are all.
+    if re.fullmatch(r"[0-9]*\.[0-9]+|[0-9]+(\.[0-9]*)?%", given):
+        share = float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
+        if share <= 1:
+            return "all" if share == 1 else share or 0
+    if given == "all":
+        return "all"
+    raise ConfigurationError(f"{text!r} is no count: write {_FORMS}")
+
+
+def checked_count(value: Any, name: str) -> Count:
+    """Return `value` if it is a count.
+
+    Raises:
+        ConfigurationError: it is none; `name` is said to be so.
+    """
+    if value == "all" and isinstance(value, str):
+        return "all"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigurationError(f"{name}={value!r} is no number: give {_FORMS}")
+    if isinstance(value, Integral):
+        if value < 0:
+            raise ConfigurationError(f"{name}={value!r} is below 0: give {_FORMS}")
+        return int(value)
+    number = float(value)
+    if number == 1:
+        raise ConfigurationError(f'{name}=1.0 reads as one and as all of them: write 1 for one, or "all"')
+    if 0 < number < 1:
+        return number
+    if number >= 0 and number.is_integer():
+        return int(number)
+    raise ConfigurationError(f"{name}={value!r} is neither a share between 0 and 1 nor a whole number: give {_FORMS}")
 
 
 def uniform(seed: int, *names: str) -> float:
@@ -41,12 +91,14 @@ def by_stratum(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return strata
 
 
-def count_of(limit: int | float, total: int) -> int:
-    """Return a count as it is, and a share of `total` rounded down, to at least one."""
+def count_of(limit: Count, total: int) -> int:
+    """Return a whole number as it is, a share of `total` rounded down to at least one, and `total` for "all"."""
+    if limit == "all":
+        return total
     if isinstance(limit, Integral):
         return int(limit)
     # The small term keeps 0.29 * 100 = 28.999999999999996 from losing a query.
-    return max(1, int(limit * total + 1e-9))
+    return max(1, int(float(limit) * total + 1e-9))
 
 
 def _places(stratum: str, members: Sequence[str], seed: int, mark: tuple[str, ...]) -> dict[str, float]:

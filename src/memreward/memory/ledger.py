@@ -2,6 +2,10 @@
 
 What counts: a query counts once, however many of its labels are released. A judgement is one verdict on one rollout,
 or one reference; the same verdict on the same rollout counts once, whoever gives it and for whatever use.
+
+What stands: of all entries on a rollout the latest is its label, whoever gave it (a file, a verifier, a person) and for
+whatever use. It serves every other use without being paid for again. Labels that are only to measure with, and must not
+be learned from, belong in a ledger of their own (`LabelLedger.detached`).
 """
 
 from __future__ import annotations
@@ -11,11 +15,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from memreward.data.draw import count_of, stratified_order
+from memreward.data.draw import Count, checked_count, count_from, count_of, stratified_order
 from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label
 
 
@@ -24,37 +27,39 @@ class Budget:
     """How much ground truth may be consumed; None does not limit.
 
     Attributes:
-        queries: Distinct labelled queries: a count (int), or a share in (0, 1] (float) of the queries with any ground
-            truth. A share is rounded down, to at least one.
-        judgements: Verdicts and references: a count, or a share of the verdicts there are.
+        queries: Distinct labelled queries: a whole number, a share between 0 and 1 of the queries with any ground truth
+            (rounded down, to at least one), or "all" of these. 0 allows none.
+        judgements: Verdicts and references: a whole number, a share of the verdicts there are, or "all".
 
     Raises:
-        ConfigurationError: nothing is limited, or a value is neither a count nor a share.
+        ConfigurationError: nothing is limited, or a value is no count. 1.0 is refused: it reads as one and as all.
     """
 
-    queries: int | float | None = None
-    judgements: int | float | None = None
+    queries: Count | None = None
+    judgements: Count | None = None
 
     def __post_init__(self) -> None:
         if self.queries is None and self.judgements is None:
             raise ConfigurationError("a budget must limit queries or judgements, e.g. Budget(queries=0.2)")
-        _check_limit("queries", self.queries)
-        _check_limit("judgements", self.judgements)
+        for unit in ("queries", "judgements"):
+            if getattr(self, unit) is not None:
+                checked_count(getattr(self, unit), f"budget {unit}")
 
     @classmethod
-    def of(cls, labels: float) -> Budget:
-        """Return the budget of so many labelled queries: a share up to and including 1, a count above.
+    def of(cls, labels: Count | str) -> Budget:
+        """Return the budget of so many labelled queries: a count, or text that says one ("20%", "200", "all").
 
         Raises:
-            ConfigurationError: it is neither.
+            ConfigurationError: it is none.
         """
-        if not (0 < labels <= 1 or (labels > 1 and labels % 1 == 0)):
-            raise ConfigurationError(f"labels={labels} must be a share in (0, 1], or a whole number above 1")
-        return cls(queries=float(labels) if labels <= 1 else int(labels))
+        return cls(queries=count_from(labels) if isinstance(labels, str) else checked_count(labels, "labels"))
 
     def limits(self, queries: int, judgements: int) -> tuple[int | None, int | None]:
         """Return the most queries and judgements allowed where there are so many of them."""
-        return _limit(self.queries, queries), _limit(self.judgements, judgements)
+        return (
+            None if self.queries is None else count_of(self.queries, queries),
+            None if self.judgements is None else count_of(self.judgements, judgements),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,28 +147,32 @@ class LabelLedger:
     def release(
         self, query_ids: Sequence[str], *, use: str, budget: Budget | None = None, source: str = "file"
     ) -> list[Label]:
-        """Open the verdicts on all rollouts of these queries; they are in the ledger when this returns.
+        """Return the labels of all rollouts of these queries; they are in the ledger when this returns.
 
-        What was released before costs nothing again; for a new use it is entered again. Rollouts and queries without
-        a verdict give no label. All is released or, if the budget does not suffice, nothing.
+        A label that stands in the ledger already, whoever gave it and for whatever use, costs nothing again, goes before
+        what is sealed, and keeps its source; for a new use it is entered again. Rollouts and queries without a verdict
+        give no label. All is released or, if the budget does not suffice, nothing.
 
         Args:
             query_ids: Queries to label.
             use: What for, e.g. "warmup".
             budget: Holds over the whole ledger, not only this release; None releases without limit.
-            source: Where the verdicts are from.
+            source: Where the sealed verdicts are from.
 
         Raises:
             BudgetError: more would be spent than the budget holds.
         """
 
-        def wanted(truths: Mapping[str, SealedTruth]) -> list[LedgerEntry]:
+        def wanted(truths: Mapping[str, SealedTruth], known: Sequence[LedgerEntry]) -> list[LedgerEntry]:
             now = time.time()
-            return [
-                LedgerEntry(query_id, rollout_id, correct, source, use, now)
+            standing = _standing(known)
+            sealed = {
+                (query_id, rollout_id): LedgerEntry(query_id, rollout_id, correct, source, use, now)
                 for query_id, truth in truths.items()
                 for rollout_id, correct in truth.correct.items()
-            ]
+            }
+            given = {key: replace(entry, use=use, time=now, id=uuid.uuid4().hex) for key, entry in standing.items()}
+            return list((sealed | given).values())
 
         return [_label(entry) for entry in self._consume(query_ids, wanted, budget)]
 
@@ -177,7 +186,7 @@ class LabelLedger:
         """
         references: dict[str, str] = {}
 
-        def wanted(truths: Mapping[str, SealedTruth]) -> list[LedgerEntry]:
+        def wanted(truths: Mapping[str, SealedTruth], _: Sequence[LedgerEntry]) -> list[LedgerEntry]:
             references.update((key, truth.reference) for key, truth in truths.items() if truth.reference is not None)
             now = time.time()
             return [LedgerEntry(query_id, None, None, source, use, now) for query_id in references]
@@ -219,15 +228,11 @@ class LabelLedger:
                         f"judged rollout {rollout_id!r} of query {query_id!r} is not in the memory; add its group first"
                     )
                 entries.append(LedgerEntry(query_id, rollout_id, bool(correct), source, use, time.time()))
-        return [_label(entry) for entry in self._consume(list(verdicts), lambda _: entries, budget, only_latest=True)]
+        return [_label(entry) for entry in self._consume(list(verdicts), lambda *_: entries, budget)]
 
     def labels(self, use: str | None = None) -> list[Label]:
         """Return what was released so far, for one use or any: one label a rollout, the latest."""
-        latest: dict[tuple[str, str], LedgerEntry] = {}
-        for entry in self.entries():
-            if entry.rollout_id is not None and use in (None, entry.use):
-                latest[entry.query_id, entry.rollout_id] = entry
-        return [_label(entry) for entry in latest.values()]
+        return [_label(e) for e in _standing([e for e in self.entries() if use in (None, e.use)]).values()]
 
     def entries(self) -> list[LedgerEntry]:
         """Return all entries in the order they were made."""
@@ -259,61 +264,79 @@ class LabelLedger:
         by: Literal["verdicts", "references"] = "verdicts",
         order: Sequence[str] | None = None,
     ) -> list[str]:
-        """Draw the queries to label, uniformly at random, each dataset in proportion.
+        """Return the queries to label: those that are labelled already, then others, uniformly at random.
 
-        The draw depends on seed, ids and datasets alone, not on the order of the memory. A larger budget's draw begins
-        with a smaller one's. Queries without a verdict (without a reference) cannot be drawn: see `ineligible`.
+        Queries with a label in the ledger come first and cost nothing, whoever gave it. The others are drawn, each
+        dataset in proportion, as far as what is left of the budget goes. The draw depends on seed, ids and datasets
+        alone, not on the order of the memory. A larger budget's draw begins with a smaller one's. Queries without a
+        verdict (without a reference) cannot be drawn: see `ineligible`.
 
         Args:
-            budget: How many; None draws all. Shares are of the whole memory.
+            budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
             seed: Of the draw.
-            among: Query ids to draw from; None is all.
+            among: Query ids to choose from; None is all.
             stratify: False draws without regard to datasets.
-            by: What is to be released: verdicts, or the references by which a verifier judges all rollouts.
-            order: Take queries in this order, as far as the budget goes, instead of drawing them.
+            by: What is to be released: verdicts, or the references by which a verifier judges all rollouts. By
+                references nothing is there already: the draw is the same whatever the ledger holds.
+            order: Take other queries in this order instead of drawing them.
         """
         datasets = self._backend.datasets()
-        costs = {query_id: self._cost(query_id, truth, by) for query_id, truth in self._backend.truths().items()}
         candidates = datasets if among is None else dict.fromkeys(among)
-        if order is not None:
-            drawn = [query_id for query_id in dict.fromkeys(order) if query_id in candidates and costs.get(query_id)]
-            return drawn if budget is None else self._affordable(drawn, costs, budget)
-        strata: dict[str, list[str]] = {}
-        for query_id in candidates:
-            if costs.get(query_id):
-                strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
-        drawn = stratified_order(strata, seed)
-        return drawn if budget is None else self._affordable(drawn, costs, budget)
+        labelled = self._labelled() if by == "verdicts" else {}
+        costs = self._costs(by, labelled)
+        held = [query_id for query_id in candidates if query_id in labelled and query_id in datasets]
+        if order is None:
+            strata: dict[str, list[str]] = {}
+            for query_id in candidates:
+                if query_id in costs and query_id in datasets:
+                    strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
+            drawn = stratified_order(strata, seed)
+        else:
+            known = [query_id for query_id in dict.fromkeys(order) if query_id in candidates and query_id in costs]
+            drawn = list(dict.fromkeys([*known, *held]))
+        first = [*(q for q in drawn if q in labelled), *(q for q in drawn if q not in labelled)]
+        return first if budget is None else self._affordable(first, costs, budget, by)
 
-    def _cost(self, query_id: str, truth: SealedTruth, by: Literal["verdicts", "references"]) -> int:
-        """Judgements that a query costs; 0 where there is nothing to release."""
-        if by == "verdicts":
-            return len(truth.correct)
-        return 0 if truth.reference is None else 1 + len(self._backend.rollout_ids(query_id))
+    def _labelled(self) -> dict[str, set[str]]:
+        """Ids of the rollouts with a label, by query id."""
+        labelled: dict[str, set[str]] = {}
+        for query_id, rollout_id in _standing(self.entries()):
+            labelled.setdefault(query_id, set()).add(rollout_id)
+        return labelled
+
+    def _costs(self, by: Literal["verdicts", "references"], labelled: Mapping[str, set[str]]) -> dict[str, int]:
+        """Judgements that each query costs which has something to release."""
+        truths = self._backend.truths()
+        if by == "references":
+            known = {query_id for query_id, truth in truths.items() if truth.reference is not None}
+            return {query_id: 1 + len(self._backend.rollout_ids(query_id)) for query_id in known}
+        costs = {
+            key: len(truth.correct.keys() - labelled.get(key, ())) for key, truth in truths.items() if truth.correct
+        }
+        return dict.fromkeys(labelled, 0) | costs
 
     def ineligible(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the queries, of these or of all, that cannot be labelled because no rollout has a verdict."""
-        truths = self._backend.truths()
-        candidates = self._backend.datasets() if among is None else dict.fromkeys(among)
-        return [query_id for query_id in candidates if query_id not in truths or not truths[query_id].correct]
+        """Return the queries, of these or of all, that cannot be labelled: no rollout has a verdict, none was judged."""
+        known = self._costs("verdicts", self._labelled())
+        return [
+            query_id for query_id in (self._backend.datasets() if among is None else among) if query_id not in known
+        ]
 
     def _consume(
         self,
         query_ids: Sequence[str],
-        wanted: Callable[[Mapping[str, SealedTruth]], list[LedgerEntry]],
+        wanted: Callable[[Mapping[str, SealedTruth], Sequence[LedgerEntry]], list[LedgerEntry]],
         budget: Budget | None,
-        *,
-        only_latest: bool = False,
     ) -> list[LedgerEntry]:
         """Enter what is wanted and not entered yet; return the entries that stand for what is wanted.
 
-        With `only_latest`, an entry that was overruled since is entered again, so that it prevails.
+        An entry that was overruled since is entered again, so that it prevails.
         """
         query_ids = list(dict.fromkeys(query_ids))
         with self._backend.lock():
-            wants = wanted(self._backend.truths(query_ids))
             known = self._backend.entries(query_ids)
-            standing = {(e.rollout_id, e.use): e for e in known}.values() if only_latest else known
+            wants = wanted(self._backend.truths(query_ids), known)
+            standing = {(e.query_id, e.rollout_id, e.use): e for e in known}.values()
             entered = {(_judgement(entry), entry.use, entry.source): entry for entry in standing}
             new = [entry for entry in wants if (_judgement(entry), entry.use, entry.source) not in entered]
             if budget is not None:
@@ -336,16 +359,30 @@ class LabelLedger:
                     f"ask for at most {max(0, limit - spent)} or raise the budget"
                 )
 
-    def _affordable(self, drawn: list[str], costs: Mapping[str, int], budget: Budget) -> list[str]:
-        queries, judgements = budget.limits(*self._backend.truth_counts())
-        drawn = drawn[:queries]
-        if judgements is None:
-            return drawn
+    def _affordable(
+        self,
+        queries: Sequence[str],
+        costs: Mapping[str, int],
+        budget: Budget,
+        by: Literal["verdicts", "references"],
+    ) -> list[str]:
+        """The first of `queries`, as far as the budget goes; by verdicts, what the ledger holds was paid for."""
+        most_queries, most_judgements = budget.limits(*self._backend.truth_counts())
+        paid: set[str] = set()
+        spent_queries, spent_judgements = 0, 0
+        if by == "verdicts":
+            paid = {entry.query_id for entry in self.entries()}
+            spent_queries, spent_judgements = self._backend.spent()
         chosen: list[str] = []
-        for query_id in drawn:
-            judgements -= costs[query_id]
-            if judgements < 0:
-                break
+        for query_id in queries:
+            new, more = int(query_id not in paid), costs[query_id]
+            if new and most_queries is not None and spent_queries + new > most_queries:
+                continue
+            if more and most_judgements is not None and spent_judgements + more > most_judgements:
+                if new:
+                    break  # cheaper ones further on are not preferred
+                continue
+            spent_queries, spent_judgements = spent_queries + new, spent_judgements + more
             chosen.append(query_id)
         return chosen
 
@@ -419,6 +456,11 @@ def _judgement(entry: LedgerEntry) -> tuple[str, str | None, bool | None]:
     return entry.query_id, entry.rollout_id, entry.correct
 
 
+def _standing(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str], LedgerEntry]:
+    """The latest entry on each rollout, by query id and rollout id."""
+    return {(e.query_id, e.rollout_id): e for e in entries if e.rollout_id is not None}
+
+
 def _label(entry: LedgerEntry) -> Label:
     if entry.rollout_id is None or entry.correct is None:
         raise ValueError(f"the entry of a reference is no label: {entry}")
@@ -432,19 +474,3 @@ def _totals(entries: Sequence[LedgerEntry]) -> dict[str, int]:
         "judgements": len(judgements),
         "references": sum(rollout_id is None for _, rollout_id, _ in judgements),
     }
-
-
-def _check_limit(name: str, value: int | float | None) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"budget {name}={value!r} is no number; give a count or a share in (0, 1]")
-    if isinstance(value, Integral):
-        if value < 1:
-            raise ConfigurationError(f"budget {name}={value!r} allows nothing; give a count of at least 1")
-    elif not 0 < value <= 1:
-        raise ConfigurationError(f"budget {name}={value!r} is no share in (0, 1]; write a count without decimal point")
-
-
-def _limit(value: int | float | None, count: int) -> int | None:
-    return None if value is None else count_of(value, count)
