@@ -107,7 +107,7 @@ def test_share_with_item_is_its_definition(seed: int) -> None:
 
 def test_repetition_and_pairs_of_words_are_counted_as_sets() -> None:
     text = "So 3 + 4 = 7. So 3 + 4 = 7, and so on"
-    words = "so 3 + 4 = 7 . so 3 + 4 = 7 , and so on".split()
+    words = ["so", "3", "+", "4", "=", "7", ".", "so", "3", "+", "4", "=", "7", ",", "and", "so", "on"]
     fours, pairs = ([tuple(words[i : i + n]) for i in range(len(words) - n + 1)] for n in (4, 2))
     assert repeated_share(text) == pytest.approx(1 - len(set(fours)) / len(fours))
     assert len(word_pairs(text)) == len(set(pairs))

@@ -33,7 +33,7 @@ def spent(ledger: LabelLedger) -> tuple[int, int]:
     return totals["queries"], totals["judgements"]
 
 
-@pytest.mark.parametrize("value", [0, -1, 0.0, 1.5, -0.2, float("nan"), float("inf"), True, "0.2"])
+@pytest.mark.parametrize("value", [-1, 1.5, 1.0, -0.2, float("nan"), float("inf"), True, "0.2"])
 @pytest.mark.parametrize("unit", ["queries", "judgements"])
 def test_a_budget_is_a_count_or_a_share(unit: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"budget {unit}="):
@@ -47,18 +47,25 @@ def test_a_budget_must_limit_something() -> None:
 
 def test_shares_are_rounded_down_to_at_least_one() -> None:
     assert Budget(queries=0.29, judgements=0.5).limits(100, 7) == (29, 3)
-    assert Budget(queries=1, judgements=1.0).limits(100, 7) == (1, 7)
+    assert Budget(queries=1, judgements="all").limits(100, 7) == (1, 7)
+    assert Budget(queries=0).limits(100, 7) == (0, None)
     assert Budget(queries=0.001).limits(10, 10) == (1, None)
 
 
-@pytest.mark.parametrize(("labels", "queries"), [(0.29, 29), (1, 100), (1.0, 100), (2, 2), (2.0, 2)])
-def test_one_and_less_is_a_share_and_more_a_count(labels: float, queries: int) -> None:
+@pytest.mark.parametrize(
+    ("labels", "queries"),
+    [
+        *[(0.29, 29), (1, 1), (2, 2), (2.0, 2), (0, 0), ("all", 100)],
+        *[("29%", 29), ("0.29", 29), ("1", 1), ("0", 0), ("100%", 100), (" 7 ", 7), ("0%", 0)],
+    ],
+)
+def test_one_is_one_query_and_a_share_is_said_with_a_point_or_a_percent_sign(labels: Any, queries: int) -> None:
     assert Budget.of(labels).limits(100, 7) == (queries, None)
 
 
-@pytest.mark.parametrize("labels", [0, -0.5, 1.5, float("nan"), float("inf")])
-def test_what_is_neither_is_refused(labels: float) -> None:
-    with pytest.raises(ConfigurationError, match="must be a share"):
+@pytest.mark.parametrize("labels", [-0.5, 1.5, 1.0, float("nan"), float("inf"), "a few", "120%", "-3", "1e3", ""])
+def test_what_is_no_count_is_refused(labels: Any) -> None:
+    with pytest.raises(ConfigurationError, match="share"):
         Budget.of(labels)
 
 
@@ -261,3 +268,20 @@ def test_a_detached_ledger_leaves_the_memory_alone(make_group: MakeGroup) -> Non
     assert all(isinstance(label, Label) for label in labels)
     assert memory.ledger.entries() == []
     assert LabelLedger.detached(memory.groups()).release(["a"], use="evaluation") == []
+
+
+def test_a_label_serves_every_use_whoever_gave_it_and_costs_nothing_again(
+    make_ledger: MakeLedger, make_group: MakeGroup
+) -> None:
+    ledger = make_ledger([make_group("a", correct=(None, None, None)), make_group("b", correct=(True, None, False))])
+    ledger.judge("a", {"a/0": True, "a/1": False}, source="Ada", use="by hand")
+    paid = spent(ledger)
+    budget = Budget(queries=1)
+    assert ledger.choose(budget, seed=0) == ["a"]
+    labels = ledger.release(["a"], use="warmup", budget=budget)
+    assert {(label.rollout_id, label.correct, label.source) for label in labels} == {
+        ("a/0", True, "Ada"),
+        ("a/1", False, "Ada"),
+    }
+    assert spent(ledger) == paid == (1, 2)
+    assert "a" not in ledger.ineligible()

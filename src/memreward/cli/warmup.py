@@ -48,8 +48,8 @@ def warmup(
     *,
     memory: MemoryUri,
     labels: Annotated[
-        str, typer.Option(help="Label budget in queries: a share with a point (0.2), or a whole number (100).")
-    ] = "0.2",
+        str, typer.Option(help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all.")
+    ] = "all",
     judgements: Annotated[
         int | None, typer.Option(help="Label budget in judged rollouts, in place of --labels.", min=1)
     ] = None,
@@ -74,7 +74,8 @@ def warmup(
     Labels are taken from the files for the labelled share only, and every one is entered in the ledger.
 
     Examples:
-      memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 0.2
+      memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 20%
+      memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 0
       memreward warmup --memory runs/memory --labels 200 --choose random --seed 1
       memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
@@ -149,19 +150,11 @@ def budget_from(labels: str, judgements: int | None) -> Budget:
     """Read `--labels` and `--judgements`.
 
     Raises:
-        typer.BadParameter: `labels` is no number.
-        ConfigurationError: it is neither a share in (0, 1] nor a count of at least one.
+        ConfigurationError: `labels` is neither a share, nor a whole number, nor "all".
     """
     from memreward.memory import Budget
 
-    if judgements is not None:
-        return Budget(judgements=judgements)
-    try:
-        return Budget(queries=float(labels) if "." in labels else int(labels))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"--labels {labels}: give a share such as 0.2, or a whole number such as 100"
-        ) from error
+    return Budget.of(labels) if judgements is None else Budget(judgements=judgements)
 
 
 def counted(groups: Iterable[Group], steps: Steps, stage: str) -> Iterator[Group]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.model import advantages_of_values
+from memreward.data.draw import Count
 from memreward.experiments.cells import (
     Cell,
     Outcome,
@@ -68,7 +69,7 @@ class EvaluationConfig:
     """Settings of an evaluation.
 
     Attributes:
-        labels: Shares of the queries that are labelled; 0, and a number above 1, is a count of queries.
+        labels: How many queries are labelled: whole numbers, 0 among them, and shares (20% or 0.2).
         seeds: Splits for each share; also the seeds of the predictors.
         memory_rollouts: Rollouts of each query that memory already holds, unlabelled. They are pooled with the others
             but not measured, and everything is repeated without them for comparison.
@@ -78,7 +79,7 @@ class EvaluationConfig:
         workers: Processes; 0 takes one a core, 1 runs in this process.
     """
 
-    labels: tuple[float, ...] = (0.0, 5.0, 20.0, 50.0)
+    labels: tuple[str, ...] = ("0", "5", "20", "50")
     seeds: int = 5
     memory_rollouts: int = 0
     references: tuple[str, ...] = ("majority",)
@@ -86,9 +87,15 @@ class EvaluationConfig:
     bins: int = BINS
     workers: int = 0
 
+    def counts(self) -> tuple[Count, ...]:
+        """Return the label budgets: whole numbers, and shares below 1."""
+        return tuple(count for each in self.labels if (count := Budget.of(each).queries) is not None)
+
     def __post_init__(self) -> None:
-        if not self.labels or min(self.labels) < 0:
-            raise ConfigurationError(f"labels={self.labels}: give shares in (0, 1] or counts of queries, e.g. 0,5,0.2")
+        if not self.labels or "all" in self.counts():
+            raise ConfigurationError(
+                f"labels={self.labels}: give numbers or shares of queries, e.g. 0,5,20%; all leaves none to predict"
+            )
         if self.seeds < 1 or self.memory_rollouts < 0 or self.workers < 0:
             raise ConfigurationError("seeds must be at least 1, memory_rollouts and workers at least 0")
         if self.resamples < 1 or self.bins < 1:
@@ -138,7 +145,7 @@ def evaluate(
             pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, Path(scratch))
         ]
         splits = [
-            _Split.draw(pool, share, seed) for pool in pools for share in settings.labels for seed in _seeds(settings)
+            _Split.draw(pool, share, seed) for pool in pools for share in settings.counts() for seed in _seeds(settings)
         ]
         outcomes = _run(splits, predictors, kept, workers, told)
     parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
@@ -187,15 +194,15 @@ class _Split:
     evaluation: Mapping[str, int]
 
     @classmethod
-    def draw(cls, pool: _Pool, share: float, seed: int) -> _Split:
+    def draw(cls, pool: _Pool, share: Count, seed: int) -> _Split:
         ledger = LabelLedger.detached(pool.groups)
-        budget = Budget.of(share) if share else None
-        chosen = ledger.choose(budget, seed) if budget else []
-        released = ledger.release(chosen, use="warmup", budget=budget) if budget else []
+        budget = Budget.of(share)
+        chosen = ledger.choose(budget, seed)
+        released = ledger.release(chosen, use="warmup", budget=budget)
         held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
         if not held_out:
             raise ConfigurationError(
-                f"{pool.file}: labels={share:g} labels all {len(pool.groups)} queries and leaves none to predict; "
+                f"{pool.file}: labels={share} labels all {len(pool.groups)} queries and leaves none to predict; "
                 "ask for fewer"
             )
         # A ledger of its own: what is only measured is no part of the label budget.
@@ -206,7 +213,7 @@ class _Split:
         for target, source in ((labels, released), (truth, verdicts)):
             for label in source:
                 target[row[label.rollout_id]] = label.correct
-        return cls(pool, share, seed, frozenset(chosen), labels, truth, _spent(ledger), _spent(measured))
+        return cls(pool, float(share), seed, frozenset(chosen), labels, truth, _spent(ledger), _spent(measured))
 
     def cell(self, predictor: PredictorFactory) -> Cell:
         predictor = _blind(predictor, self.pool.groups)
@@ -372,14 +379,14 @@ def _measure(
         queries = len(pool.features.query_ids)
         # The same resamples for every predictor and pool of a file: differences are paired.
         weights = resample_queries(queries, settings.resamples, int(content_hash(pool.file)[:8], 16))
-        for share in settings.labels:
-            chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == share]
+        for share in settings.counts():
+            chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == float(share)]
             of = {name: [outcomes[i, name] for i in chosen] for name in predictors}
             own = [splits[i] for i in chosen]
             tables = {name: _tables(own, of[name], settings) for name in predictors}
             resampled = {name: bootstrap(tables[name], weights) for name in predictors}
             curves = {name: _curves(own, of[name], settings) for name in predictors}
-            parts.append(_Part(pool.file, pool.name, share, tables, resampled, of, curves))
+            parts.append(_Part(pool.file, pool.name, float(share), tables, resampled, of, curves))
             told("measuring", len(parts), len(pools) * len(settings.labels))
     return parts
 

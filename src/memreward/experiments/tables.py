@@ -67,8 +67,10 @@ def signed(figure: Figure) -> str:
 
 
 def share_text(labels: float) -> str:
-    """Return a label budget in words: "20%", or "200 queries" above 1; "no query" for 0."""
-    return "no query" if not labels else f"{labels:.0%}" if labels <= 1 else f"{labels:.0f} queries"
+    """Return a label budget in words: "20%", or "200 queries" from 1 on; "no query" for 0."""
+    if not labels:
+        return "no query"
+    return f"{labels:.0%}" if labels < 1 else f"{labels:.0f} {'query' if labels == 1 else 'queries'}"
 
 
 def plain(value: Any) -> Any:

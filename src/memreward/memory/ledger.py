@@ -149,7 +149,7 @@ class LabelLedger:
     ) -> list[Label]:
         """Return the labels of all rollouts of these queries; they are in the ledger when this returns.
 
-        A label that stands in the ledger already, whoever gave it and for whatever use, costs nothing again, goes before
+        A label that stands in the ledger already, whoever gave it and for whatever use, costs nothing again, precedes
         what is sealed, and keeps its source; for a new use it is entered again. Rollouts and queries without a verdict
         give no label. All is released or, if the budget does not suffice, nothing.
 
@@ -316,7 +316,7 @@ class LabelLedger:
         return dict.fromkeys(labelled, 0) | costs
 
     def ineligible(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the queries, of these or of all, that cannot be labelled: no rollout has a verdict, none was judged."""
+        """Return the queries, of these or of all, that cannot be labelled: no rollout has a verdict or was judged."""
         known = self._costs("verdicts", self._labelled())
         return [
             query_id for query_id in (self._backend.datasets() if among is None else among) if query_id not in known

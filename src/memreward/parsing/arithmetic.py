@@ -125,9 +125,7 @@ def _passages(text: str) -> Iterator[str]:
 def _last_break(text: str, low: int, high: int) -> int:
     """Where the last break in text[low:high] begins; `low` without one. It is mostly near."""
     for begin in (max(low, high - _USUAL_SIDE), low):
-        last = begin
-        for last in (sign.start() for sign in _BREAK.finditer(text, begin, high)):
-            pass
+        last = max((sign.start() for sign in _BREAK.finditer(text, begin, high)), default=begin)
         if last > begin or begin == low:
             return last
     return low
