@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memreward.parsing.choice import find_choice, options
+from memreward.parsing.dress import answer_region
 from memreward.parsing.markers import (
     Marked,
     answer_tag,
@@ -53,12 +54,12 @@ def parse_completion(text: str, domain: Domain, prompt: str = "") -> Completion:
         domain: Decides which forms of answers are looked for.
         prompt: The query's text: names the options (qa) and holds the head of a function (code).
     """
-    parts = split_thinking(text)
-    answer, form, around = _find(parts.rest, domain, prompt)
-    if answer is None and parts.thinking is not None:
-        answer, form = _committed_while_thinking(parts.thinking, domain, prompt, closed=parts.closed)
-    thinking = parts.thinking if parts.thinking is not None else around.strip()
-    if form == "text" and parts.thinking is not None:
+    thought, rest, closed = answer_region(text) if domain != "code" else _as_it_is(text)
+    answer, form, around = _find(rest, domain, prompt)
+    if answer is None and thought is not None:
+        answer, form = _committed_while_thinking(thought, domain, prompt, closed=closed)
+    thinking = thought if thought is not None else around.strip()
+    if form == "text" and thought is not None:
         form = "think_tag"
     return Completion(thinking or text, answer, form if answer is not None else "none")
 
@@ -86,6 +87,12 @@ def parse_rollout(
     )
 
 
+def _as_it_is(text: str) -> tuple[str | None, str, bool]:
+    """Thinking and the rest of a text whose tags and braces are code."""
+    parts = split_thinking(text)
+    return parts.thinking, parts.rest, parts.closed
+
+
 def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]:
     """Answer, form, and the text around the answer ("" for all of it)."""
     if not text.strip():
@@ -95,8 +102,10 @@ def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]
         code, form, around = find_code(tagged.content if tagged is not None else text, prompt)
         return code, form, around if tagged is None else text[: tagged.start]
     if domain == "qa":
-        letter, form = find_choice(text, options(prompt))
-        return letter, form, _before(text, form)
+        choices = options(prompt)
+        letter, form = find_choice(text, choices)
+        if letter is not None or choices:
+            return letter, form, _before(text, form)
     answer, form = _find_expression(text, guess=domain == "math")
     return answer, form, _before(text, form)
 

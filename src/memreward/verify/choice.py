@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from memreward.parsing.choice import letter_of, normal_text, options, read_choice
-from memreward.parsing.markers import split_thinking
-from memreward.types import Claim, Rollout, Verdict
+from memreward.parsing.choice import Choice, letter_of, normal_text, options, read_choice
+from memreward.parsing.dress import answer_region
+from memreward.types import Claim, Verdict
 
 RULES = 1
 _BARE_LETTER = re.compile(r"\s*\(?([A-Ja-j])\)?\.?\s*")
@@ -54,11 +54,16 @@ def _verdict(claim: Claim) -> Verdict:
         return _by_text(claim, choices)
     answer = claim.rollout.answer
     letter = None if answer is None else letter_of(answer, choices)
-    doubt = _doubt(claim.rollout, letter, choices)
-    if doubt:
-        return Verdict(None, doubt, details={"answer": answer})
+    read = read_choice(answer_region(claim.rollout.text)[1], choices)
+    if letter is None and right in read.letters and len({tuple(choices[one].split()) for one in read.letters}) == 1:
+        return Verdict(None, f"options {', '.join(read.letters)} have the same text", details={"answer": answer})
+    if letter is None and choices.keys() - read.ruled_out == {right}:
+        return Verdict(None, f"it rules out all options but {right}", details={"answer": answer})
     if letter is None:
-        return Verdict(False, "no option was committed to", details={"answer": answer})
+        return Verdict(False, _uncommitted(read), details={"answer": answer})
+    if read.letters == (letter,) and (other := _beside(claim.rollout.text, read, choices)):
+        doubt = f"it says {letter}, and the text beside it is that of option {other}"
+        return Verdict(None, doubt, details={"answer": answer})
     if letter != right and letter in choices and choices[letter].split() == choices.get(right, "").split():
         return Verdict(None, f"options {letter} and {right} have the same text", details={"answer": letter})
     return Verdict(letter == right, f"option {letter}", details={"answer": letter})
@@ -87,24 +92,21 @@ def _by_text(claim: Claim, choices: Mapping[str, str]) -> Verdict:
     return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
 
 
-def _doubt(rollout: Rollout, letter: str | None, choices: Mapping[str, str]) -> str:
-    """Why the text does not settle on one option, or ""."""
-    text = split_thinking(rollout.text).rest
-    read = read_choice(text, choices)
-    if letter is None:
-        if len(read.letters) > 1:
-            return f"it commits to several options: {', '.join(read.letters)}"
-        if read.ruled_out:
-            return f"it only rules out {', '.join(read.ruled_out)}"
-        return ""
-    if read.letters != (letter,):
-        return ""
-    beside = {normal_text(read.named_text), normal_text(_own_list(text).get(letter, ""))} - {""}
+def _uncommitted(read: Choice) -> str:
+    if len(read.letters) > 1:
+        return f"it commits to several options: {', '.join(read.letters)}"
+    if read.ruled_out:
+        return f"it only rules out {', '.join(read.ruled_out)}"
+    return "no option was committed to"
+
+
+def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
+    """Another option whose text stands beside the letter of the one that was committed to, or ""."""
+    (letter,) = read.letters
+    beside = {normal_text(read.named_text), normal_text(_own_list(answer_region(text)[1]).get(letter, ""))} - {""}
     own = normal_text(choices.get(letter, ""))
-    for other, option in choices.items():
-        if other != letter and own not in beside and normal_text(option) in beside:
-            return f"it says {letter}, and the text beside it is that of option {other}"
-    return ""
+    others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)
+    return "" if own in beside else next(others, "")
 
 
 def _own_list(text: str) -> Mapping[str, str]:
