@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
+from memreward.cli.common import AnswerPatternText, AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ReaderName
 from memreward.cli.output import Output
@@ -34,6 +34,7 @@ def inspect(
     predictor: PredictorFolder = None,
     encoder: EncoderName = None,
     reader: ReaderName = None,
+    answer_pattern: AnswerPatternText = None,
     top: Annotated[int, typer.Option(help="How many neighbours and signals to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +47,7 @@ def inspect(
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, predictor, encoder, reader, steps)
-        rollout, group = _found(rollout_id, file, made.memory, output)
+        rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern)
         explanation = made.explain(rollout, beside=group.rollouts)
     texts = {
         group.query.id: group.query.text for group in made.memory.groups([n.query_id for n in explanation.neighbours])
@@ -68,9 +69,15 @@ def inspect(
     )
 
 
-def _found(rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output) -> tuple[Rollout, Group]:
+def _found(
+    rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output, answer_pattern: str | None
+) -> tuple[Rollout, Group]:
     """Return the rollout and its group, from a file or from memory."""
-    groups = read_files([file], output, skip_bad=True, duplicates="keep") if file else memory.groups()
+    groups = (
+        read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern)
+        if file
+        else memory.groups()
+    )
     for group in groups:
         for rollout in group.rollouts:
             if rollout.id == rollout_id:

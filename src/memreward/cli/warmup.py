@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from memreward.cli.common import (
+    AnswerPatternText,
     AsJson,
     DuplicateTexts,
     MemoryUri,
@@ -71,6 +72,7 @@ def warmup(
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
+    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
     settings: Changes[PredictorConfig],
 ) -> None:
@@ -97,7 +99,9 @@ def warmup(
     with output.progress() as steps:
         runner = models.load_runner(steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
+        groups = read_files(
+            files or [], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern
+        )
         added = store.add(counted(groups, steps, "adding queries"))
         vectors = models.load_encoder(steps)
         asked = [] if choose == "random" else labelable(store)

@@ -87,6 +87,7 @@ class Choice:
         named_text: What stands beside the one letter, as in "(B) river bank"; "" for nothing.
         ruled_out: The options that are only ruled out ("not B").
         declined: It says that none of them, all of them or nothing certain is the answer.
+        unread: The answer that it gives in words of its own, which name no option; "" without one.
     """
 
     letters: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ class Choice:
     named_text: str = ""
     ruled_out: tuple[str, ...] = ()
     declined: bool = False
+    unread: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -135,8 +137,31 @@ def normal_text(text: str) -> str:
 
 def letter_of(content: str, choices: Mapping[str, str]) -> str | None:
     """Return the one option that `content` names, by letter or by the option's text; None if none or several."""
-    letters = _named(_plain(content), choices).letters
+    letters = letters_of(content, choices)
     return letters[0] if len(letters) == 1 else None
+
+
+def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all options that `content` names, by letter or by the option's text."""
+    return _named(_plain(content), choices).letters
+
+
+def option_of_reference(reference: str, choices: Mapping[str, str]) -> str | None:
+    """Return the option that a reference is or whose text it has; a part of an option's text is not enough here.
+
+    Without known options, a letter by itself.
+    """
+    bare = _WHOLE.fullmatch(reference.strip())
+    if bare is not None and bare[1].upper() in (choices or _UNKNOWN_LETTERS):
+        return bare[1].upper()
+    same = [letter for letter, option in choices.items() if normal_text(option) == normal_text(reference)]
+    if len(same) == 1:
+        return same[0]
+    polar = _by_polarity(reference, choices)
+    if polar is not None:
+        return polar.letters[0]
+    letter = letter_of(reference, {})
+    return letter if not choices or letter in choices else None
 
 
 def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]:
@@ -157,27 +182,32 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     if whole is not None:
         marks = [mark for mark in [explicit(text), *phrases(text)] if mark is not None]
         return replace(whole, form=marks[0].form if marks else "letter")
+    choice = _last_commitment(text, choices)
+    return replace(choice, unread=tagged.content[:_LONG_TEXT]) if tagged is not None and not choice.letters else choice
+
+
+def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
     ruled_out: dict[str, None] = {}
     perhaps: Choice | None = None
+    unread = ""
     for said in reversed(commitments(text)):
-        sentence = _first_sentence(said.content)
+        sentence = SENTENCE_END.split(said.content, maxsplit=1)[0]
         named = _by_whole_text(said.content, choices) or _by_polarity(sentence, choices) or _named(sentence, choices)
-        if said.force == "denied":
-            ruled_out |= dict.fromkeys(named.letters)
+        if said.force == "denied" or not named.letters:
+            ruled_out |= dict.fromkeys((*named.letters, *named.ruled_out))
+        if not (named.letters or named.ruled_out or named.declined or unread or said.form == "letter"):
+            unread = sentence[:_LONG_TEXT]
+        if said.force == "denied" or not (set(named.letters) - ruled_out.keys() or named.declined):
             continue
-        if not named.letters:
-            ruled_out |= dict.fromkeys(named.ruled_out)
-        if set(named.letters) - ruled_out.keys() or named.declined:
-            named = replace(named, form=said.form if named.letters else "none")
-            if said.force == "said":
-                return named
-            perhaps = perhaps or named
+        perhaps = perhaps or replace(named, form=said.form if named.letters else "none")
+        if said.force == "said":
+            return replace(named, form=said.form if named.letters else "none")
     choice = perhaps if perhaps is not None else _from_prose(text, choices)
     if set(choice.letters) <= ruled_out.keys():
-        choice = replace(choice, letters=(), form="none")
-    return (
-        choice if choice.letters else replace(choice, ruled_out=tuple({**ruled_out, **dict.fromkeys(choice.ruled_out)}))
-    )
+        denied = tuple({**ruled_out, **dict.fromkeys(choice.ruled_out)})
+        alone = text.strip() if len(text.strip()) <= _LONG_TEXT and not choice.declined else ""
+        return Choice(ruled_out=denied, declined=choice.declined, unread=unread or alone)
+    return choice
 
 
 def yes_or_no(content: str) -> str | None:
@@ -224,11 +254,7 @@ def _without_leading(plain: str, choices: Mapping[str, str], ruled_out: tuple[st
 def _from_marked(mark: Marked, choices: Mapping[str, str]) -> Choice:
     choice = _named(_plain(mark.content), choices)
     if not choice.letters and not choice.declined:
-        inner = explicit(mark.content)
-        nested = inner is None or inner.form == "answer_tag"
-        choice = (
-            read_choice(mark.content.replace("<answer>", ""), choices) if nested else _named(inner.content, choices)
-        )
+        choice = read_choice(mark.content.replace("<answer>", ""), choices)
     return replace(choice, form=mark.form if choice.letters else "none")
 
 
@@ -255,7 +281,7 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         named_here = _mentions(sentence) | (_listed(sentence) if mention is not None else set())
         if mention is not None and not spoken_for_others(sentence[: mention.start()]):
             return Choice(_allowed(named_here, choices), "letter")
-    return Choice(ruled_out=ruled_out)
+    return Choice(ruled_out=ruled_out, declined=_NO_OPTION.match(stripped) is not None)
 
 
 def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
@@ -286,12 +312,12 @@ def _by_whole_text(content: str, choices: Mapping[str, str]) -> Choice | None:
 
 def _by_polarity(content: str, choices: Mapping[str, str]) -> Choice | None:
     """Of two options that say yes and no, or true and false, the one that `content` begins with in either words."""
-    key = _polar(choices).get(yes_or_no(content) or "")
+    key = polar_options(choices).get(yes_or_no(content) or "")
     return None if key is None else Choice((key,))
 
 
-def _polar(choices: Mapping[str, str]) -> dict[str, str]:
-    """The options of a question that has yes and no, or true and false, for its options."""
+def polar_options(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that say yes and no, or true and false, by "yes" and "no"; empty where there are others."""
     words = {key: normal_text(option) for key, option in choices.items()}
     if len(words) != 2 or not set(words.values()) <= _YES | _NO:
         return {}
@@ -317,10 +343,6 @@ def _undecorated(text: str) -> str:
 def _plain(text: str) -> str:
     """The text without decoration, quotes and a final stop, joined by single blanks."""
     return " ".join(_undecorated(text).split()).rstrip(".").strip()
-
-
-def _first_sentence(text: str) -> str:
-    return SENTENCE_END.split(text, maxsplit=1)[0]
 
 
 def _without_ruled_out(text: str) -> tuple[str, tuple[str, ...]]:
@@ -355,7 +377,7 @@ def _allowed(letters: set[str], choices: Mapping[str, str]) -> tuple[str, ...]:
 
 def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     words = normal_text(plain)
-    if not words or len(words) > 120 or _polar(choices):
+    if not words or len(words) > 120 or polar_options(choices):
         return None
     inside = [letter for letter, option in choices.items() if f" {normal_text(_plain(option))} " in f" {words} "]
     return inside[0] if len(inside) == 1 else None

@@ -11,6 +11,7 @@ from memreward.verify.cache import VerdictCache, verdict_key
 from memreward.verify.choice import ChoiceVerifier
 from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
+from memreward.verify.text import TextVerifier
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier
         return ChoiceVerifier()
     if domain == "code":
         return CodeVerifier(config.code)
+    if domain == "other":
+        return TextVerifier()
     raise ConfigurationError(
-        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give the verifier of "
-        "your own as Verifiers({...})"
+        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give a verifier of "
+        "your own as Verifiers(own={...})"
     )
 
 
