@@ -161,7 +161,7 @@ def _marked_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
         content = _clause(phrase.content)
         if content:
             return content, "phrase"
-    stripped = text.strip()
+    stripped = peeled(text)
     if (
         len(stripped) <= _SHORT_ANSWER
         and "\n" not in stripped

@@ -35,12 +35,16 @@ _JSON_ANSWER = re.compile(
     r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d[\d.,]{0,40}|true|false)""",
     re.IGNORECASE,
 )
+_HEADING = re.compile(
+    r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _NEAR = 200
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
-    r"\s{0,4}\{([^{}]{0,400})\}"
+    r"\s{0,4}\{((?:[^{}]|\{[^{}]{0,200}\}){0,400})\}"
 )
 _QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "~~", "`", '"', "'", "$$", "$")]
 _QUOTES += [("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"), ("『", "』"), ("\\(", "\\)"), ("\\[", "\\]")]
@@ -73,6 +77,7 @@ def plain_markup(text: str) -> str:
             text = _replaced(text, doubled[-1].start(), doubled[-1].end(), doubled[-1][1])
     if "{" in text:
         text = _with_json_answer(text)
+    text = _HEADING.sub("Answer: ", text)
     if "<" in text and "<answer>" not in text.lower():
         begin = max(0, len(text) - 2 * _NEAR)
         last = _LAST_ELEMENT.search(text, begin)
@@ -104,10 +109,8 @@ def _without_layer(text: str) -> str:
         return command[1].strip()
     # A bracket around a comma may be a point or an interval.
     for opening, closing in _QUOTES if "," in text else (*_QUOTES, *_BRACKETS):
-        inner = text[len(opening) : len(text) - len(closing)]
-        whole = len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing)
-        if whole and opening not in inner and closing not in inner:
-            return inner.strip()
+        if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            return text[len(opening) : len(text) - len(closing)].strip()
     leading = _LEADING.match(text)
     text = text[leading.end() :] if leading is not None else text
     return _EXCLAIMED.sub(r"\1", _TRAILING.sub("", text)).strip()
