@@ -266,7 +266,7 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
     stripped, ruled_out = _without_ruled_out(text.strip())
     if len(stripped) <= 200 and not re.search(r"\n|\?.", stripped) and not spoken_for_others(stripped):
         named = _named(stripped, choices)
-        if len(named.letters) == 1:
+        if named.letters:
             return replace(named, form="letter", ruled_out=ruled_out)
     labelled = _labelled_line(stripped, choices)
     if labelled is not None:

@@ -71,6 +71,11 @@ _DECLINED = re.compile(
     r"\s{1,3}){0,2}?(?:options|choices|answers|alternatives|above)\b|depends?\s{1,3}on\b)"
 )
 
+_ALSO = re.compile(r"\s{0,2}(?:,\s?(?:and|or)?|/|&|\band\b|\bor\b)\s{0,2}\(?[A-Z]\b\)?(?!'|\s{1,3}[a-z(])")
+_TURNED_TO = re.compile(
+    r"\b(?:but|no|wait|now|actually|instead)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$", re.I
+)
+
 _DENIED = re.compile(
     r"(?:n't|\bnot|\bcannot|\bnever|\bhardly|\bno\s{1,3}longer)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}?"
     r"(?:think|believe|say|agree|see|claim|accept|mean|imply|true|clear|sure|convinced|certain|feel|suppose|buy)\b"
@@ -165,16 +170,22 @@ def _places(text: str) -> list[Commitment]:
     declined = next(iter(deque(_DECLINED.finditer(text), maxlen=1)), None)
     if declined is not None:
         places.append(Commitment(declined[0], declined.start(), declined.end(), "letter", "perhaps"))
+    spans = [(said.start, said.end) for said in places]
     for pattern in (*_CERTAIN, _IDENTITY, _CLAIM, _GUESS):
-        for match in list(pattern.finditer(text))[-_FROM_EACH:]:
-            letter = next(group for group in reversed(match.groups()) if group and len(group) == 1)
-            certain = pattern in _CERTAIN or (pattern is _IDENTITY and match[1])
-            force: Force = "said" if certain else "perhaps"
-            start = match.end() - len(match[0].lstrip(" \t\n.!?;,:"))
-            if pattern in (_LABELLED, _LAST) and any(said.start <= start < said.end for said in places):
-                continue  # read already, as a phrase or a marked line
-            places.append(Commitment(letter.upper(), start, match.end(), "letter", force))
+        found = [_letter_place(text, pattern, match) for match in list(pattern.finditer(text))[-_FROM_EACH:]]
+        # A labelled letter inside of a phrase or a marked line is read with that.
+        again = spans if pattern in (_LABELLED, _LAST) else []
+        places += [place for place in found if not any(start <= place.start < end for start, end in again)]
     return places
+
+
+def _letter_place(text: str, pattern: re.Pattern[str], match: re.Match[str]) -> Commitment:
+    letter = next(group for group in reversed(match.groups()) if group and len(group) == 1)
+    start = match.end() - len(match[0].lstrip(" \t\n.!?;,:"))
+    turned = pattern is _IDENTITY and (match[1] or _TURNED_TO.search(text[max(0, start - _NEAR) : start]))
+    also = _ALSO.match(text, match.end()) if pattern is not _CLAIM else None
+    content = letter.upper() + (also[0] if also is not None else "")
+    return Commitment(content, start, match.end(), "letter", "said" if turned or pattern in _CERTAIN else "perhaps")
 
 
 def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None:

@@ -44,7 +44,7 @@ _NEAR = 200
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
-    r"\s{0,4}\{((?:[^{}]|\{[^{}]{0,200}\}){0,400})\}"
+    r"\s{0,4}\{([\s\S]*)\}"
 )
 _QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "~~", "`", '"', "'", "$$", "$")]
 _QUOTES += [("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"), ("『", "』"), ("\\(", "\\)"), ("\\[", "\\]")]
