@@ -74,6 +74,7 @@ _YES = frozenset({"yes", "yeah", "yep", "true"})
 _NO = frozenset({"no", "nope", "false"})
 _UNKNOWN_LETTERS = frozenset("ABCDEFGHIJ")
 _LONG_TEXT = 60
+_FINISHED = re.compile(r"[.!?)\]}:\"*]\s*\Z|(?<![\w'])[A-Z]\s*\Z")
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -202,7 +203,10 @@ def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
         perhaps = perhaps or replace(named, form=said.form if named.letters else "none")
         if said.force == "said":
             return replace(named, form=said.form if named.letters else "none")
-    choice = perhaps if perhaps is not None else _from_prose(text, choices)
+    # What it says in words of its own stands above what it says in passing.
+    if perhaps is None:
+        perhaps = Choice() if unread and polar_options(choices) else _from_prose(text, choices)
+    choice = perhaps
     if set(choice.letters) <= ruled_out.keys():
         denied = tuple({**ruled_out, **dict.fromkeys(choice.ruled_out)})
         alone = text.strip() if len(text.strip()) <= _LONG_TEXT and not choice.declined else ""
@@ -274,6 +278,8 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
     first = _LEADING.match(stripped[:80])
     if first is not None and (choices or first.end() == len(stripped)) and len(_mentions(stripped)) <= 1:
         return Choice(_allowed({_letter(first)}, choices), "letter")
+    if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
+        return Choice(ruled_out=ruled_out)  # cut off, and what it speaks of last is where it was
     after = ""
     for sentence in reversed(SENTENCE_END.split(stripped[-2000:]) if choices else []):
         refused = sentence.endswith("?") and yes_or_no(after) == "no"

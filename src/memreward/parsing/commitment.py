@@ -73,7 +73,9 @@ _DECLINED = re.compile(
 
 _ALSO = re.compile(r"\s{0,2}(?:,\s?(?:and|or)?|/|&|\band\b|\bor\b)\s{0,2}\(?[A-Z]\b\)?(?!'|\s{1,3}[a-z(])")
 _TURNED_TO = re.compile(
-    r"\b(?:but|no|wait|now|actually|instead)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$", re.I
+    r"\b(?:but|no|wait|now|actually|instead)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$"
+    r"|(?:n't|\bnot)\b[^.;!?\n]{0,60}[,;]\s{1,3}$",
+    re.IGNORECASE,
 )
 
 _DENIED = re.compile(
