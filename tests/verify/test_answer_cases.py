@@ -276,6 +276,9 @@ TEN = "Pick one.\n" + "\n".join(f"({letter}) thing {letter.lower()}{letter.lower
 TWO = "To clean a pan:\n(A) scrub it with salt\n(B) scrub it with sugar"
 QUOTES = "Where to?\n(A) friend's house\n(B) A and C\n(C) left out\n(D) the town's hall. It is near"
 GENES = "Which pair?\n(A) RR\n(B) rr\n(C) <10%\n(D) >10%"
+YES_NO = "Is it so?\n(A) yes\n(B) no"
+LISTED = "Is the argument valid?\nOptions:\n- valid\n- invalid"
+MANY = "Pick one.\n" + "\n".join(f"({letter}) {letter}{letter}" for letter in "ABCDEFGHIJKLM")
 TWINS = "Who dies?\n(A) mortal\n(B) dying\n(C) mortal"
 
 # (what it guards, rollout, reference, verdict) or with the query's text as a fifth.
@@ -371,6 +374,51 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     ("two options", "B", "B", True, TWO),
     ("two options, by long text", "Scrub it with sugar.", "B", True, TWO),
     ("two options, other text", "Scrub it with salt.", "B", False, TWO),
+    ("tempting, but", "B is tempting, but I pick A.", "B", False),
+    ("text that is denied beside the letter", "The answer is A (not red hat)", "B", False),
+    ("opinion of others", "Everyone thinks the answer is B. It is actually A.", "B", False),
+    ("opinion that is denied", "I do not think the answer is B", "B", False),
+    ("not, but", "The answer is not A but B.", "B", True),
+    ("either, then a decision", "It's either A or B; I'd go with B.", "B", True),
+    ("boxed number, then a letter", "That is \\boxed{12}. So, the answer is D.", "D", True),
+    ("boxed number, then another letter", "That is \\boxed{12}. So, the answer is D.", "B", False),
+    ("none of the above", "The answer is none of the above.", "B", False),
+    ("all options but one ruled out", "A is wrong. C is wrong. D is wrong.", "B", None),
+    ("all options but another ruled out", "A is wrong. C is wrong. D is wrong.", "A", False),
+    (
+        "cut off while it speaks of an option",
+        "We look at each of them.\n(A) is blue and (B) may be seen as the one",
+        "B",
+        False,
+    ),
+    ("yes for an option", "The answer is yes.", "A", True, YES_NO),
+    ("no for an option", "The answer is no", "B", True, YES_NO),
+    ("false for no", "False", "B", True, YES_NO),
+    ("true for no", "The answer is True.", "B", False, YES_NO),
+    ("true beside yes", "A) True", "A", True, YES_NO),
+    ("reference as yes", "The answer is (A).", "Yes", True, YES_NO),
+    ("neither yes nor no", "The answer is plausible.", "A", None, YES_NO),
+    ("nothing certain", "The answer is unknown.", "A", False, YES_NO),
+    ("options without letters", "So the answer is invalid.", "invalid", True, LISTED),
+    ("options without letters, other", "So the answer is invalid.", "valid", False, LISTED),
+    ("letters beyond J", "The answer is (L).", "L", True, MANY),
+    ("letters beyond J, other", "The answer is (K).", "L", False, MANY),
+    ("yes", "Yes.", "Yes", True, "Is it so?"),
+    ("no for yes", "No, since it is not.", "Yes", False, "Is it so?"),
+    ("true for yes", "So the answer is true.", "yes", True, "Is it so?"),
+    ("yes at the end", "It is so, as anyone can see who looks at it for long enough.\n\nYes", "Yes", True, "Is it so?"),
+    ("neither yes nor no in words", "The answer is plausible.", "Yes", None, "Is it so?"),
+    ("prose for yes", "It depends on how one looks at it, which many have tried to say.", "Yes", None, "Is it so?"),
+    ("nothing for yes", "", "Yes", False, "Is it so?"),
+    ("a capital", "Moscow", "Moscow", True, "What is the capital of Russia?"),
+    ("a capital in a sentence", "The capital of Russia is Moscow.", "Moscow", True, "What is the capital of Russia?"),
+    ("not the capital", "It is not Moscow.", "Moscow", None, "What is the capital of Russia?"),
+    ("another capital", "The answer is Kiev.", "Moscow", None, "What is the capital of Russia?"),
+    ("a number in words", "The answer is eight.", "8", True, "How many planets are there?"),
+    ("another number", "The answer is nine.", "8", False, "How many planets are there?"),
+    ("a date", "The answer is May 1, 2021.", "05/01/2021", True, "What is the date?"),
+    ("another date", "The answer is 05/02/2021.", "05/01/2021", False, "What is the date?"),
+    ("a text for a letter", "The answer is shore.", "B", None, "Which?"),
     ("unknown options", "The answer is (C).", "C", True, "Which one?"),
     ("unknown options, other letter", "The answer is (D).", "C", False, "Which one?"),
     ("open question, same text", "<answer>Paris.</answer>", "paris", True, "Which city?"),
