@@ -23,11 +23,12 @@ _LISTED_OPTIONS = re.compile(
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _LATEX_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|mbox|bf|rm)\s{0,4}\{([^{}]*)\}")
 _DECORATION = re.compile(r"[*_`$\"“”]+|(?<!\w)'|'(?!\w)|\\[()\[\]]|\\[,;! ]")
-_WHOLE = re.compile(r"[(\[{]?([A-Za-z])[)\]}]?[.:,]?")
+_WHOLE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{1,3})?[(\[{]?([A-Za-z])[)\]}]?[.:,]?")
 _LEADING = re.compile(
     r"(?:(?:the\s)?(?:correct\s)?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{0,3}(?:is)?\s{0,3}:?\s{0,3})?"
     r"(?:[(\[]([A-Za-z])[)\]]|([A-Z])[.):](?=\s|$|[^\w])|([a-j])\)(?=\s|$)"
-    r"|([A-Z])(?=\s*$|\s[-–—:]\s|\s*,|\s*;|\s*\(|\s+(?:is|because|since|as|for|rather|instead|but|which|and|or)\b))",
+    r"|([A-Z])(?=[ \t]*(?:\n|$)|\s[-–—:]\s|\s*,|\s*;|\s*\(|\s+(?:is|because|since|as|for|rather|instead|but|which|and"
+    r"|or)\b))",
 )
 _MENTION = re.compile(
     r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{1,3}([A-Z])\b|(?<![\w(])([A-Z])\)(?=\s|$|[.,;])"
@@ -64,6 +65,10 @@ _NO_OPTION = re.compile(
     r"|unknown|inconclusive|indetermina|undetermined|undecid|subjective|uncertain|unclear|cannot|can't|could\snot|unable"
     r"|insufficient|ambiguous|depend|impossible\sto|no\s(?:answer|option|correct))",
     re.IGNORECASE,
+)
+_ADVERBS = re.compile(
+    r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|surely|"
+    r"certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
 )
 _YES_OR_NO = re.compile(
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
@@ -229,7 +234,7 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
     if turned is not None:
         return replace(_named(turned[2], choices), ruled_out=_named(turned[1], choices).letters)
     content, ruled_out = _without_ruled_out(content[:2000])
-    plain = content.rstrip(".").strip()
+    plain = _ADVERBS.sub("", content).rstrip(".").strip()
     whole = _WHOLE.fullmatch(peeled(plain))
     if whole is not None:
         return Choice(_allowed({whole[1].upper()}, choices), ruled_out=ruled_out)

@@ -25,8 +25,8 @@ SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
 
 _NAME = r"(?i:(?:the\s{1,3})?(?:option|choice|answer|letter)\s{1,3})?"
 _DECISION = re.compile(
-    r"\b(?i:go(?:ing)?\s{1,3}with|choos(?:e|ing)|chose|pick(?:ing|ed)?|select(?:ing|ed)?|opt(?:ing)?\s{1,3}for|"
-    r"settl(?:e|ing)\s{1,3}(?:on|for)|vot(?:e|ing)\s{1,3}for|say|guess|answer\s{1,3}with|stick(?:ing)?\s{1,3}with|"
+    r"\b(?i:go(?:ing)?\s{1,3}(?:with|for)|choos(?:e|ing)|chose|pick(?:ing|ed)?|select(?:ing|ed)?|opt(?:ing)?\s{1,3}for|"
+    r"settl(?:e|ing)\s{1,3}(?:on|for)|vot(?:e|ing)(?:\s{1,3}for)?|say|guess|answer\s{1,3}with|stick(?:ing)?\s{1,3}with|"
     r"conclude|lean(?:ing)?\s{1,3}towards?|bet\s{1,3}on)\s{1,3}(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?"
     + _NAME
     + LETTER
@@ -50,6 +50,17 @@ _LABELLED = re.compile(
     + _NAME
     + LETTER
 )
+_LEFT = re.compile(
+    r"\b(?i:leav(?:es|ing)(?:\s{1,3}us)?(?:\s{1,3}with)?(?:\s{1,3}(?:only|just))?|left\s{1,3}with(?:\s{1,3}only)?"
+    r"|(?:answer|choice|option)\s{1,3}(?:appears?\s{1,3}to\s{1,3}be|seems(?:\s{1,3}to\s{1,3}be)?|(?:would\s{1,3}have|has)"
+    r"\s{1,3}to\s{1,3}be|(?:might|could|can\s{1,3}only)\s{1,3}be|turns\s{1,3}out\s{1,3}to\s{1,3}be|remains))\s{1,3}"
+    + _NAME
+    + LETTER
+    + r"|\b(?i:only)\s{1,3}"
+    + _NAME
+    + LETTER
+    + r"(?=\s{1,3}(?i:remains|is\s{1,3}(?:left|correct|right|true)|works|fits))"
+)
 _GUESS = re.compile(
     r"\b(?i:probably|maybe|perhaps|(?:most\s{1,3})?likely|presumably|I\s{1,3}(?:think|believe|suppose|guess))\s{1,3}"
     r"(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?" + _NAME + LETTER + r"(?=\s{0,3}(?:[.!?,;)]|$|\n))"
@@ -59,10 +70,10 @@ _CLAIM = re.compile(
     r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but)\s))" + LETTER + "|"
     r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?i:[^.\n()]{0,80}?(?<=\s)"
     r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b(?!\s{1,3}(?:not|in)\b)[^.\n()]{0,40}?"
-    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|better(?=\s{0,3}(?:[.!,;]|$|\n)))\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
+    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
 )
 _DESCRIBED = re.compile(
-    r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"
+    r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"
     r"(?:is|(?:would|must|should)\s{1,3}be)\b[:=\s]{0,6}(?:that\s{1,3})?)"
 )
 
@@ -82,7 +93,8 @@ _DENIED = re.compile(
     r"(?:n't|\bnot|\bcannot|\bnever|\bhardly|\bno\s{1,3}longer)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}?"
     r"(?:think|believe|say|agree|see|claim|accept|mean|imply|true|clear|sure|convinced|certain|feel|suppose|buy)\b"
     r"[^.;!?]{0,40}$"
-    r"|\b(?:doubt|unlikely|wrong|incorrect|mistake|mistaken|false|deny|refuse|disagree|misconception|unconvinced)\b"
+    r"|\b(?:(?<!no )(?<!without )(?<!a )(?<!any )(?<!beyond )doubt"
+    r"|unlikely|wrong|incorrect|mistake|mistaken|false|deny|refuse|disagree|misconception|unconvinced)\b"
     r"[^.,;!?]{0,40}$"
     r"|(?:n't|\b(?:not|never|rather\s{1,3}than|instead\s{1,3}of|without|avoid|cannot))"
     r"(?:\s{1,3}(?:that|just|be|to|the|necessarily|simply|because|true)){0,2}\s{0,3}$",
@@ -116,7 +128,7 @@ _RETRACTED = re.compile(
     r"(?:'s|\s{1,3}is|\s{1,3}was)\s{1,3}(?:wrong|incorrect|false|a\s{1,3}mistake|not\s{1,3}(?:right|correct|true)))",
     re.IGNORECASE,
 )
-_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LAST)
+_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _LAST)
 _SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
 _FROM_EACH = 20
 _NEAR = 200
@@ -184,6 +196,8 @@ def _places(text: str) -> list[Commitment]:
 def _letter_place(text: str, pattern: re.Pattern[str], match: re.Match[str]) -> Commitment:
     letter = next(group for group in reversed(match.groups()) if group and len(group) == 1)
     start = match.end() - len(match[0].lstrip(" \t\n.!?;,:"))
+    if pattern is _CLAIM:  # "but B is correct" begins behind its "but"
+        start = max(start, match.start(match.lastindex or 0))
     turned = pattern is _IDENTITY and (match[1] or _TURNED_TO.search(text[max(0, start - _NEAR) : start]))
     also = _ALSO.match(text, match.end()) if pattern is not _CLAIM else None
     content = letter.upper() + (also[0] if also is not None else "")
