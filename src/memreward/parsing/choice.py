@@ -67,8 +67,8 @@ _NO_OPTION = re.compile(
     re.IGNORECASE,
 )
 _ADVERBS = re.compile(
-    r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|surely|"
-    r"certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
+    r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|"
+    r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
 )
 _YES_OR_NO = re.compile(
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
