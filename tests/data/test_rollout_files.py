@@ -195,6 +195,11 @@ def test_a_reference_may_name_its_option_in_any_way(reference: str | None) -> No
     assert group.truth.reference == reference
 
 
+def test_points_of_a_question_are_no_options_that_a_reference_must_name() -> None:
+    query = "Consider a triangle:\na) its sides are 3, 4, 5\nb) it is drawn in red\nWhat is it called?"
+    assert group_from_record(record(domain="qa", query=query, reference="right")).truth.reference == "right"
+
+
 def test_a_pattern_says_where_answers_are(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "x.jsonl", record())
     (group,) = read_groups(path, answer_pattern=r"(\d) = ")

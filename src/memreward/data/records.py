@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memreward.parsing import parse_rollout
-from memreward.parsing.choice import letters_of, option_of_reference, options
+from memreward.parsing.choice import has_plain_options, letters_of, option_of_reference, options
 from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, UnknownDomainError
 
 QUERY_KEYS = ("id", "dataset", "domain", "query", "reference", "rollouts")
@@ -112,7 +112,7 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_patt
         "reference", "write the answer as a string, tests as a string that holds a JSON list, or null"
     )
     if reference is not None and query.domain == "qa":
-        _refuse_foreign_reference(fields, reference, options(query.text))
+        _refuse_foreign_reference(fields, reference, query.text)
     truth = Truth(reference, tuple(correct))
     return Group(query, tuple(rollouts), truth, fields.others(QUERY_KEYS), tuple(provenance))
 
@@ -145,8 +145,9 @@ def group_to_record(group: Group) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign_reference(fields: _Fields, reference: str, choices: Mapping[str, str]) -> None:
+def _refuse_foreign_reference(fields: _Fields, reference: str, query_text: str) -> None:
     """A question with options whose reference names none of them would make every rollout wrong, or none."""
+    choices = options(query_text) if has_plain_options(query_text) else {}
     if choices and option_of_reference(reference, choices) is None and not letters_of(reference, choices):
         named = ", ".join(_shown(choice) for choice in choices)
         raise fields.error(

@@ -119,6 +119,12 @@ def options(query_text: str) -> Mapping[str, str]:
     return {text: text for text in _BULLET.findall(lists[-1][1])} if lists else {}
 
 
+def has_plain_options(query_text: str) -> bool:
+    """Return whether options stand there in capitals, "(A) ..." or a line each: "a) ..." may be parts of a question."""
+    found = [{match[1] for match in pattern.finditer(query_text)} for pattern in (_BRACKETED_OPTION, _LINE_OPTION)]
+    return any({"A", "B"} <= letters for letters in found)
+
+
 def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
     """Options by letter; beyond J only letters that follow on one another, as initials stand in brackets too."""
     letters = {match[1].upper() for match in pattern.finditer(text)}
