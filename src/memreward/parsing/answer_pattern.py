@@ -61,7 +61,7 @@ def answer_pattern_of(pattern: str) -> AnswerPattern:
     return AnswerPattern(pattern)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
 def _found(pattern: str, text: str) -> str | None:
     # An expression such as (a+)+$ may run for ages, and nothing in this process could stop it.
     reply = _worker.ask([pattern, text], TIME_LIMIT_S)

@@ -54,13 +54,18 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _ARTICLES = frozenset({"a", "an", "the"})
 _COPULA = r"(?:is|are|was|were|equals)"
 _TURNED = re.compile(r"\b(?:not|never|no|neither|nor|cannot|but|however|except|unlike|\w+n't)\b")
-_LONGEST = 2000
+_LONGEST = 400
 
 
-@lru_cache(maxsize=65_536)
 def free_text_key(text: str) -> str:
     """Return the normal form of an answer in words: equal for answers that say the same in the ways named above."""
-    plain = unicodedata.normalize("NFKD", peeled(text[:_LONGEST]).replace("’", "'").casefold())
+    # No short answer: what is long is compared word by word.
+    return _short_key(text) if len(text) <= _LONGEST else " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=16_384)
+def _short_key(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", peeled(text).replace("’", "'").casefold())
     plain = re.sub(r"[\u0300-\u036f]", "", plain)
     for pattern, (month, day, year) in _WRITTEN_DATES:
         plain = pattern.sub(lambda date, at=(month, day, year): _date(*(date[place] for place in at)), plain)  # type: ignore[misc]
