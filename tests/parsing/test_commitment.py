@@ -87,6 +87,8 @@ COMMITS_TO_NONE = [
     "The answer is plausible.",
 ]
 SEVERAL = [
+    "\\boxed{{{n}}} or \\boxed{{{y}}}",
+    "$\\boxed{{{y}}}$, $\\boxed{{{n}}}$",
     "The answer is {n} or {y}.",
     "Either {n} or {y}.",
     "{n} and {y}",

@@ -130,6 +130,8 @@ _RETRACTED = re.compile(
 )
 _CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _LAST)
 _SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
+# Boxes in a row are one answer of several parts, not the part that happens to stand last.
+_BOX_BEFORE = re.compile(r"\\boxed\s?\{([^{}]{1,60})\}[\s$.]{0,6}(?:,|/|&|\band\b|\bor\b)?[\s$]{0,6}$")
 _FROM_EACH = 20
 _NEAR = 200
 
@@ -174,6 +176,8 @@ def _places(text: str) -> list[Commitment]:
     places = []
     mark = explicit(text)
     marks = [mark] if mark is not None and mark.form != "answer_tag" else []
+    if marks and (beside := _BOX_BEFORE.search(text[max(0, marks[0].start - _NEAR) : marks[0].start])):
+        marks = [replace(marks[0], content=f"{beside[1]}, {marks[0].content}")]
     for said in [*marks, *phrases(text)[-_FROM_EACH:]]:
         at = max(text.find(said.content, said.start), said.start)
         length = len(SENTENCE_END.split(said.content, maxsplit=1)[0] if said.form == "phrase" else said.content)
