@@ -24,7 +24,7 @@ from memreward.data import read_groups
 from memreward.types import Claim, Domain, Verdict
 from memreward.verify import Verifiers
 
-DEMANDED: dict[Domain, float] = {"math": 0.995, "qa": 0.995, "code": 0.98, "other": 0.0}
+DEMANDED: dict[Domain, float] = {"math": 0.995, "qa": 0.99, "code": 0.98, "other": 0.0}
 JUDGED = Path(__file__).with_name("verifiers_judged.tsv")
 ANSWERS = {True: "right", False: "wrong", None: "cannot tell"}
 AT_ONCE = 512
@@ -32,10 +32,10 @@ HEAD = """# Verifiers against labels that others made
 
     {command}
 
-prints this page. Agreement counts "cannot tell" as a disagreement. Demanded are .995 for mathematics and multiple
-choice and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only. Rollouts
-without a label are left out. Who is right was decided by hand, in `benchmarks/verifiers_judged.tsv`; "convention" is
-where both have a point. Rates are those of two cores that others used too. What the verifiers accept and refuse:
+prints this page. Agreement counts "cannot tell" as a disagreement. Demanded are .995 for mathematics, .99 for multiple
+choice, and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only; a label
+that was found to be wrong is in the table, and not held against the verifier. Rollouts without a label are left out. Who is right was decided by hand, in `benchmarks/verifiers_judged.tsv`; "convention" is where both have a point.
+Rates are those of two cores that others used too. What the verifiers accept and refuse:
 [docs/verifiers.md](../../docs/verifiers.md).
 """
 
@@ -64,7 +64,7 @@ def main() -> None:
         name = path.name.removesuffix(".jsonl.gz")
         rows, seconds = measured(path)
         parts[name] = part(name, rows, seconds, judged.get(name, {}))
-        enough &= agreement(rows) >= DEMANDED[rows[0].claim.rollout.query.domain]
+        enough &= agreement(rows, judged.get(name, {})) >= DEMANDED[rows[0].claim.rollout.query.domain]
     page = "\n".join([HEAD.format(command="make verifiers"), *(parts[name] for name in sorted(parts))])
     options.out.write_text(page, encoding="utf-8")
     sys.exit(not enough)
@@ -102,8 +102,10 @@ def measured(path: Path) -> tuple[list[Row], float]:
     return rows, time.monotonic() - start
 
 
-def agreement(rows: list[Row]) -> float:
-    return sum(row.verdict.correct is row.label for row in rows) / len(rows)
+def agreement(rows: list[Row], judged: dict[str, tuple[str, str]] | None = None) -> float:
+    """The share of rollouts with one verdict and label; with `judged`, where the verifier is right that counts too."""
+    agreed = [row.verdict.correct is row.label or judgement(row, judged or {})[0] == "verifier" for row in rows]
+    return sum(agreed) / len(rows)
 
 
 def part(name: str, rows: list[Row], seconds: float, judged: dict[str, tuple[str, str]]) -> str:

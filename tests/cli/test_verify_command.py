@@ -33,7 +33,7 @@ def records(pairs: int) -> list[dict[str, Any]]:
     found = []
     for number in range(pairs):
         sums = [f"\\boxed{{{number}+3}}", f"So \\boxed{{{number}}}", f"We add 3, which makes {number + 3} so far, then"]
-        picks = ["The answer is (B).", "It is (A) or (B).", "The answer is three."]
+        picks = ["The answer is (B).", "The answer is (A) two.", "The answer is three."]
         for name, domain, query, reference, texts in (
             ("sum", "math", f"What is {number} + 3?", str(number + 3), sums),
             ("pick", "qa", f"Which is number {number} of two?{OPTIONS}", "B", picks),
@@ -152,12 +152,12 @@ def test_queries_without_reference_are_left_and_nothing_to_tell_is_its_own_code(
     assert all(correct is None for group in read_groups(tmp_path / "o.jsonl") for correct in group.truth.correct)
 
 
-def test_a_domain_without_verifier_is_told_and_written(tmp_path: Path) -> None:
+def test_free_text_is_right_or_not_told(tmp_path: Path) -> None:
     lines = [line | {"domain": "other"} if line["domain"] == "qa" else line for line in records(2)]
     arguments = (write(tmp_path / "f.jsonl", lines), "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
     report = json.loads(run(*arguments, "--labels", "1.0", "--json").stdout)
-    assert (report["right"], report["wrong"], report["cannot_tell"]) == (2, 2, 8)
-    assert any("no verifier" in reason for reason in report["reasons"])
+    assert (report["right"], report["wrong"], report["cannot_tell"]) == (4, 2, 6)
+    assert any("other words" in reason for reason in report["reasons"])
 
 
 def test_settings_reach_the_verifier(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ def record(identity: str = "sum-1", **changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
+OPTIONS = "What is 2 + 3?\n(A) four\n(B) five"
+
+
 def rich_record() -> dict[str, Any]:
     rollouts = [
         {
@@ -153,6 +156,13 @@ BAD_LINES: list[tuple[Any, str, str, str]] = [
     (record(dataset=3), "'dataset'", "is 3", "leave the key out"),
     (record(reference=18), "'reference'", "is 18", "as a string"),
     (record(reference=["assert f(1)"]), "'reference'", "assert f(1)", "JSON list"),
+    (
+        record(domain="qa", query=OPTIONS, reference="G"),
+        "'reference'",
+        "'G' is none of the question's",
+        "one of 'A', 'B'",
+    ),
+    (record(domain="qa", query=OPTIONS, reference="six"), "'reference'", "'six' is none of", "one of 'A', 'B'"),
     (without("rollouts"), "'rollouts'", "missing", "[] for a question without"),
     (record(rollouts={"text": "a"}), "'rollouts'", "not a list", "list of objects"),
     (record(rollouts=["a"]), "'rollouts[0]'", "is 'a', not an object", '{"text": ...}'),
@@ -177,6 +187,25 @@ BAD_LINES: list[tuple[Any, str, str, str]] = [
     ('{"level": ' + "9" * 5_000 + "}", "", "cannot be read", "shorten the number"),
     (b'{"id": "\xff"}', "", "byte 9 is not UTF-8", "save the file as UTF-8"),
 ]
+
+
+@pytest.mark.parametrize("reference", ["B", "(b)", "five", "Five.", "B) five", "A, B", None])
+def test_a_reference_may_name_its_option_in_any_way(reference: str | None) -> None:
+    group = group_from_record(record(domain="qa", query=OPTIONS, reference=reference))
+    assert group.truth.reference == reference
+
+
+def test_points_of_a_question_are_no_options_that_a_reference_must_name() -> None:
+    query = "Consider a triangle:\na) its sides are 3, 4, 5\nb) it is drawn in red\nWhat is it called?"
+    assert group_from_record(record(domain="qa", query=query, reference="right")).truth.reference == "right"
+
+
+def test_a_pattern_says_where_answers_are(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "x.jsonl", record())
+    (group,) = read_groups(path, answer_pattern=r"(\d) = ")
+    assert [rollout.answer for rollout in group.rollouts] == ["3", None, None]
+    with pytest.raises(ConfigurationError, match="no regular expression"):
+        read_groups(path, answer_pattern="(")
 
 
 @pytest.mark.parametrize(("line", "field", "reason", "remedy"), BAD_LINES)

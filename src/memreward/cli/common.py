@@ -10,7 +10,7 @@ import typer
 
 from memreward.cli.models import chosen_models, recorded_models
 from memreward.cli.output import Output, Steps
-from memreward.types import ConfigurationError, DataError, Group
+from memreward.types import ConfigurationError, DataError, Group, Rollout
 
 if TYPE_CHECKING:
     from memreward.predict.reward_predictor import RewardPredictor
@@ -33,16 +33,50 @@ DuplicateTexts = Annotated[
         "--duplicates", help="Equal texts of one question: keep them, drop them, or drop only long ones (auto)."
     ),
 ]
+
+
+def _checked_pattern(text: str | None) -> str | None:
+    from memreward.parsing import AnswerPattern
+
+    try:
+        return None if text is None else AnswerPattern(text).pattern
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+AnswerPatternText = Annotated[
+    str | None,
+    typer.Option(
+        "--answer-pattern",
+        help="Regular expression that alone says where rollouts have their answers, for a format of one's own; of its "
+        "last match, the group named 'answer' is the answer, else the first group, else all of it.",
+        metavar="REGEX",
+        callback=_checked_pattern,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 
 
+_MUCH = 0.2
+_EXAMPLES = 3
+_SHOWN = 100
+
+
 def read_files(
-    files: Sequence[Path], output: Output, *, skip_bad: bool, duplicates: Literal["keep", "drop", "auto"]
+    files: Sequence[Path],
+    output: Output,
+    *,
+    skip_bad: bool,
+    duplicates: Literal["keep", "drop", "auto"],
+    answer_pattern: str | None = None,
 ) -> Iterator[Group]:
     """Stream the groups of several files; with `skip_bad`, what is left out is named and counted on stderr.
 
+    Where more than a fifth of a file's rollouts have no answer, that is said on stderr, with three examples.
+
     Raises:
         DataError: a line breaks the schema and `skip_bad` is False, or two files use one rollout id.
+        ConfigurationError: the pattern does not compile, or runs for too long.
     """
     from memreward.data import read_groups
 
@@ -55,11 +89,42 @@ def read_files(
 
     homes: dict[str, Path] = {}
     for file in files:
-        for group in read_groups(file, skip_bad=skip_bad, on_skip=report, duplicates=duplicates):
+        unread = _Unread()
+        for group in read_groups(
+            file, skip_bad=skip_bad, on_skip=report, duplicates=duplicates, answer_pattern=answer_pattern
+        ):
             _refuse_shared_ids(group, file, homes)
+            unread.add(group)
             yield group
+        unread.report(file, output)
     if skipped:
         output.note(f"{skipped} entries were skipped")
+
+
+class _Unread:
+    """Counts the rollouts in which no answer was found."""
+
+    def __init__(self) -> None:
+        self.rollouts = self.without = 0
+        self.examples: list[Rollout] = []
+
+    def add(self, group: Group) -> None:
+        without = [rollout for rollout in group.rollouts if rollout.answer is None]
+        self.rollouts += len(group.rollouts)
+        self.without += len(without)
+        self.examples += without[: _EXAMPLES - len(self.examples)]
+
+    def report(self, file: Path, output: Output) -> None:
+        if self.without <= _MUCH * self.rollouts:
+            return
+        output.note(
+            f"{file}: no answer was found in {self.without} of {self.rollouts} rollouts. If they have one, say by "
+            "--answer-pattern where it stands. Some of them, by their ends:"
+        )
+        for rollout in self.examples:
+            cut = "..." if len(rollout.text) > _SHOWN else ""
+            # As a literal: what a model wrote must not reach the terminal as it is.
+            output.note(f"  {rollout.id!r}: {cut}{rollout.text[-_SHOWN:]!r}")
 
 
 def _refuse_shared_ids(group: Group, file: Path, homes: dict[str, Path]) -> None:

@@ -23,6 +23,7 @@ class Exit(IntEnum):
     BAD_INPUT = 1
     USAGE = 2
     NOTHING_SCORED = 3
+    CONSTANT_SCORES = 4
     INTERRUPTED = 130
 
 

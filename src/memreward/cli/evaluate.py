@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
-from memreward.cli.common import AsJson, DuplicateTexts, Files, SkipBad, read_files
+from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, Files, SkipBad, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
@@ -60,6 +60,7 @@ def evaluate(
     ] = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "auto",
+    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
 ) -> None:
@@ -82,7 +83,7 @@ def evaluate(
     means = means_from(mean or [])
     models = chosen_models(encoder, reader, execute=execute)
     named = {
-        name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
+        name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern))
         for name, file in file_names(files).items()
     }
     with output.progress() as steps:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
+from memreward.cli.common import AnswerPatternText, AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.models import ReaderName
 from memreward.cli.output import Output
@@ -33,6 +33,7 @@ def inspect(
     ] = None,
     predictor: PredictorFolder = None,
     reader: ReaderName = None,
+    answer_pattern: AnswerPatternText = None,
     top: Annotated[int, typer.Option(help="How many answers, and reasons of each, to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +46,7 @@ def inspect(
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, predictor, reader, steps)
-        rollout, group = _found(rollout_id, file, made.memory, output)
+        rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern)
         explanation = made.explain(rollout, beside=group.rollouts)
     _print(output, rollout, explanation, top)
     output.result(
@@ -59,9 +60,15 @@ def inspect(
     )
 
 
-def _found(rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output) -> tuple[Rollout, Group]:
+def _found(
+    rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output, answer_pattern: str | None
+) -> tuple[Rollout, Group]:
     """Return the rollout and its group, from a file or from memory."""
-    groups = read_files([file], output, skip_bad=True, duplicates="keep") if file else memory.groups()
+    groups = (
+        read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern)
+        if file
+        else memory.groups()
+    )
     for group in groups:
         for rollout in group.rollouts:
             if rollout.id == rollout_id:

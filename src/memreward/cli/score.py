@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memreward.cli.common import (
+    AnswerPatternText,
     AsJson,
     DuplicateTexts,
     Files,
@@ -24,12 +25,16 @@ from memreward.cli.common import (
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.models import ReaderName
 from memreward.cli.output import Output, Steps, plain
-from memreward.types import Group
+from memreward.parsing import cluster_answers
+from memreward.types import Group, Rollout
 
 if TYPE_CHECKING:
     from memreward.predict.reward_predictor import RewardPredictor
 
 _QUERIES_AT_ONCE = 64
+# Values are written and read with three decimals.
+_SAME_VALUE = 0.001
+_MOST = 0.5
 
 
 @ends_well("No file was written: run the same command again.")
@@ -42,12 +47,14 @@ def score(
     reader: ReaderName = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
+    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
 ) -> None:
     """Give every rollout a predicted reward in [0, 1] with a confidence, or abstain and say why.
 
-    Labels in the files are not read. Each line of the output holds query_id, rollout_id, value (null is an abstention),
-    confidence, reason, and the expected advantage within the question's rollouts in the file.
+    Labels in the files are not read. Where most questions have one value for all their answers, the exit code is 4.
+    Each line of the output holds query_id, rollout_id, value (null is an abstention), confidence, reason, and the
+    expected advantage within the question's rollouts in the file.
 
     Examples:
       memreward score new.jsonl --memory runs/memory --out scored.jsonl
@@ -57,7 +64,7 @@ def score(
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, reader, steps)
-        groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates)
+        groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
         _write_lines(out, _lines(made, groups, tally, steps))
     output.table(
         f"Scores in {out}",
@@ -70,6 +77,13 @@ def score(
     if not tally.scored:
         output.note("Nothing could be scored: every rollout was abstained from; the reasons stand in the output.")
         raise typer.Exit(Exit.NOTHING_SCORED)
+    if tally.constant:
+        output.note(
+            f"These scores order nothing: in {tally.flat_groups} of {tally.mixed_groups} questions whose rollouts "
+            "answer differently, all have the same value, and training on them would learn nothing. See by memreward "
+            "inspect what the predictor knows of such questions, and warm up on labelled ones that resemble them."
+        )
+        raise typer.Exit(Exit.CONSTANT_SCORES)
 
 
 class _Tally:
@@ -79,6 +93,16 @@ class _Tally:
         self.queries = self.rollouts = self.scored = 0
         self.sum_of_values = self.sum_of_confidences = 0.0
         self.reasons: dict[str, int] = {}
+        self.mixed_groups = self.flat_groups = 0
+
+    def add_group(self, group: Group, values: Sequence[float | None]) -> None:
+        """Note whether a group whose rollouts answer differently has one value for all of them."""
+        scored = [(rollout, value) for rollout, value in zip(group.rollouts, values, strict=True) if value is not None]
+        flat = [value for _, value in scored]
+        if len(scored) < 2 or not _answers_differ([rollout for rollout, _ in scored]):
+            return
+        self.mixed_groups += 1
+        self.flat_groups += max(flat) - min(flat) < _SAME_VALUE
 
     def add(self, value: float | None, confidence: float, reason: str) -> None:
         self.rollouts += 1
@@ -92,6 +116,11 @@ class _Tally:
     @property
     def abstained(self) -> int:
         return self.rollouts - self.scored
+
+    @property
+    def constant(self) -> bool:
+        """Whether most groups that could be ordered are not."""
+        return self.flat_groups > _MOST * self.mixed_groups
 
     @property
     def mean_value(self) -> float | None:
@@ -110,7 +139,18 @@ class _Tally:
             "mean_value": self.mean_value,
             "mean_confidence": self.mean_confidence,
             "reasons": self.reasons,
+            "mixed_groups": self.mixed_groups,
+            "flat_groups": self.flat_groups,
         }
+
+
+def _answers_differ(rollouts: Sequence[Rollout]) -> bool:
+    """Whether rollouts of one question give more than one answer; a text without an answer is one of its own."""
+    classes = cluster_answers(
+        [rollout.answer for rollout in rollouts], rollouts[0].query.domain, query_text=rollouts[0].query.text
+    )
+    given = {place if place >= 0 else rollout.text for place, rollout in zip(classes, rollouts, strict=True)}
+    return len(given) > 1
 
 
 def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, steps: Steps) -> Iterator[str]:
@@ -123,6 +163,9 @@ def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, s
             tally.add(given.value, given.confidence, given.reason)
             line = {"query_id": rollout.query.id, "rollout_id": rollout.id, **plain(given)}
             yield json.dumps(line, ensure_ascii=True, allow_nan=False)
+        values = iter([given.value for given in scores])
+        for group in batch:
+            tally.add_group(group, list(islice(values, len(group.rollouts))))
         tally.queries += len(batch)
         steps("scoring queries", tally.queries)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import AsJson, DuplicateTexts, MemoryUri, SkipBad, read_files
+from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, MemoryUri, SkipBad, read_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
@@ -43,6 +43,7 @@ def verify(
     seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
+    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
     settings: Changes[VerifyConfig],
 ) -> None:
@@ -65,7 +66,9 @@ def verify(
     verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()))
     started = time.monotonic()
     with output.progress() as steps:
-        groups = list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates))
+        groups = list(
+            read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+        )
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))
         found = _verified(groups, store.ledger, verifiers, budget, seed, steps)

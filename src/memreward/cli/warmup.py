@@ -14,6 +14,7 @@ import typer
 from memreward.answers.model import AnswerConfig
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
+    AnswerPatternText,
     AsJson,
     DuplicateTexts,
     MemoryUri,
@@ -66,6 +67,7 @@ def warmup(
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
+    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
     settings: Changes[AnswerConfig],
 ) -> None:
@@ -91,7 +93,9 @@ def warmup(
     with output.progress() as steps:
         runner = models.load_runner(steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        groups = read_files(files or [], output, skip_bad=skip_bad, duplicates=duplicates)
+        groups = read_files(
+            files or [], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern
+        )
         added = store.add(counted(groups, steps, "adding queries"))
         made = RewardPredictor.warmup(
             store,

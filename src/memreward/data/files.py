@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS, group_from_record, group_to_record
 from memreward.data.unicode import escape_surrogates, restore_surrogates
+from memreward.parsing import AnswerPattern
 from memreward.types import ConfigurationError, DataError, Group, Truth
 
 Duplicates = Literal["keep", "drop", "auto"]
@@ -63,6 +64,7 @@ def read_groups(
     skip_bad: bool = False,
     on_skip: Callable[[str], None] | None = None,
     duplicates: Duplicates = "keep",
+    answer_pattern: str | None = None,
 ) -> Iterator[Group]:
     """Stream the groups of a rollout file, one question at a time.
 
@@ -72,17 +74,21 @@ def read_groups(
         on_skip: Called with the message of each entry that was left out.
         duplicates: "drop" leaves out a rollout whose text stood before in its question; "auto" does so only for texts
             longer than 400 characters, which a sampler does not repeat by chance. Ids are those without dropping.
+        answer_pattern: A regular expression that alone says where rollouts have their answers, for formats of one's
+            own; see `memreward.parsing.AnswerPattern`.
 
     Raises:
         DataError: the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the schema; the
             message names file, line, field and remedy.
-        ConfigurationError: `duplicates` is unknown.
+        ConfigurationError: `duplicates` is unknown; the pattern does not compile, or runs for too long.
     """
     if duplicates not in get_args(Duplicates):
         raise ConfigurationError(f"duplicates={duplicates!r} is unknown; use one of {', '.join(get_args(Duplicates))}")
+    if answer_pattern is not None:
+        AnswerPattern(answer_pattern)
     path = Path(path)
     entries = _parquet_entries(path) if _format(path) == ".parquet" else _json_entries(path)
-    return _checked(path, entries, _Skipper(on_skip) if skip_bad else None, duplicates)
+    return _checked(path, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
@@ -126,12 +132,18 @@ class _Skipper:
             self.on_skip(str(error))
 
 
-def _checked(path: Path, entries: Iterator[_Entry], skip: _Skipper | None, duplicates: Duplicates) -> Iterator[Group]:
+def _checked(
+    path: Path,
+    entries: Iterator[_Entry],
+    skip: _Skipper | None,
+    duplicates: Duplicates,
+    answer_pattern: str | None,
+) -> Iterator[Group]:
     query_ids: dict[str, str] = {}
     rollout_ids: set[str] = set()
     for where, entry in entries:
         try:
-            group = _group(where, entry)
+            group = _group(where, entry, answer_pattern)
             _refuse_repeated_ids(group, where, query_ids, rollout_ids)
         except DataError as error:
             if skip is None:
@@ -146,12 +158,12 @@ def _checked(path: Path, entries: Iterator[_Entry], skip: _Skipper | None, dupli
         raise DataError(f"{path}: no question could be read: {reason}; write one JSON object a line")
 
 
-def _group(where: str, entry: Any | DataError) -> Group:
+def _group(where: str, entry: Any | DataError, answer_pattern: str | None) -> Group:
     if isinstance(entry, DataError):
         raise entry
     if not isinstance(entry, dict):
         raise DataError(f"{where}: a line must hold a JSON object, not {type(entry).__name__}; see the schema")
-    return group_from_record(entry, where=where)
+    return group_from_record(entry, where=where, answer_pattern=answer_pattern)
 
 
 def _refuse_repeated_ids(group: Group, where: str, query_ids: dict[str, str], rollout_ids: set[str]) -> None:

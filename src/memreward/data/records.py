@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memreward.parsing import parse_rollout
+from memreward.parsing.choice import has_plain_options, letters_of, option_of_reference, options
 from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, UnknownDomainError
 
 QUERY_KEYS = ("id", "dataset", "domain", "query", "reference", "rollouts")
@@ -71,7 +72,7 @@ class _Fields:
         return {key: value for key, value in self.record.items() if key not in known}
 
 
-def group_from_record(record: Mapping[str, Any], *, where: str = "") -> Group:
+def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_pattern: str | None = None) -> Group:
     """Check one record and parse its rollouts.
 
     A rollout's id is its own "id", else "<query id>/<index in the record>".
@@ -79,9 +80,11 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "") -> Group:
     Args:
         record: A record of the schema above, as JSON gives it.
         where: Put before the message of an error, e.g. "rollouts.jsonl, line 3".
+        answer_pattern: Where rollouts have their answers, see `memreward.parsing.AnswerPattern`.
 
     Raises:
-        DataError: a field is missing or has a value that breaks the schema.
+        DataError: a field is missing or has a value that breaks the schema, or a reference is none of the options.
+        ConfigurationError: the pattern does not compile, or runs for too long.
         UnknownDomainError: the domain is none of `DOMAINS`.
     """
     fields = _Fields(record, where)
@@ -98,7 +101,7 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "") -> Group:
         if not isinstance(entry, Mapping):
             raise fields.error(f"rollouts[{index}]", f"is {_shown(entry)}, not an object", 'write {"text": ...}')
         own = _Fields(entry, where, f"rollouts[{index}].")
-        rollout = _rollout(own, query, index)
+        rollout = _rollout(own, query, index, answer_pattern)
         if rollout.id in seen:
             raise own.error("id", f"{rollout.id!r} stands twice in this question", "give each rollout its own id")
         seen.add(rollout.id)
@@ -108,6 +111,8 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "") -> Group:
     reference = fields.optional_text(
         "reference", "write the answer as a string, tests as a string that holds a JSON list, or null"
     )
+    if reference is not None and query.domain == "qa":
+        _refuse_foreign_reference(fields, reference, query.text)
     truth = Truth(reference, tuple(correct))
     return Group(query, tuple(rollouts), truth, fields.others(QUERY_KEYS), tuple(provenance))
 
@@ -140,6 +145,16 @@ def group_to_record(group: Group) -> dict[str, Any]:
     }
 
 
+def _refuse_foreign_reference(fields: _Fields, reference: str, query_text: str) -> None:
+    """A question with options whose reference names none of them would make every rollout wrong, or none."""
+    choices = options(query_text) if has_plain_options(query_text) else {}
+    if choices and option_of_reference(reference, choices) is None and not letters_of(reference, choices):
+        named = ", ".join(_shown(choice) for choice in choices)
+        raise fields.error(
+            "reference", f"{_shown(reference)} is none of the question's options", f"write one of {named}"
+        )
+
+
 def _query(fields: _Fields) -> Query:
     identity = fields.text("id", "give each question an id of its own, the same one in every file", empty=False)
     domain = fields.text("domain", f"write one of {', '.join(DOMAINS)}", empty=True)
@@ -151,7 +166,7 @@ def _query(fields: _Fields) -> Query:
     return Query(identity, text, domain, dataset or "")
 
 
-def _rollout(fields: _Fields, query: Query, index: int) -> Rollout:
+def _rollout(fields: _Fields, query: Query, index: int, answer_pattern: str | None) -> Rollout:
     text = fields.text("text", "write the completion as it was sampled", empty=True)
     identity = f"{query.id}/{index}"
     if fields.record.get("id") is not None:
@@ -163,6 +178,7 @@ def _rollout(fields: _Fields, query: Query, index: int) -> Rollout:
         policy_version=fields.optional_text("policy_version", "write the step or name as a string") or "",
         token_logprobs=fields.logprobs("token_logprobs"),
         truncated=fields.optional_truth("truncated", "write true, false, or null where it is unknown"),
+        answer_pattern=answer_pattern,
     )
 
 

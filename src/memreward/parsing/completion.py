@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memreward.parsing.choice import find_choice, options
+from memreward.parsing.answer_pattern import answer_pattern_of
+from memreward.parsing.choice import find_choice, letter_of, options, yes_or_no
+from memreward.parsing.dress import answer_region, peeled
 from memreward.parsing.markers import (
     Marked,
     answer_tag,
@@ -26,6 +28,7 @@ _SENTENCE_END = re.compile(r"\.(?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so
 _LAST_NUMBER = re.compile(r"(?:(?<![\w)\]}.])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
+_WORDS_ALONE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,11 @@ class Completion:
 
     Attributes:
         thinking: What leads to the answer; the whole text where no separate part does.
-        answer: The final answer as written (qa: its option letter; code: the solution's source), or None.
+        answer: The final answer without what is wrapped around it (qa: its option letter, or yes or no where a question
+            has no options; code: the solution's source), or None.
         form: How the answer was found: "answer_tag", "boxed", "hash", "a_line", "phrase", "think_tag" (all
             that follows the thinking), "text" (all of a short text), "letter", "fence", "code" (definitions without a
-            fence), "body" (continues the prompt), "last_number" (a guess) or "none".
+            fence), "body" (continues the prompt), "last_number" (a guess), "pattern" (the caller's) or "none".
     """
 
     thinking: str
@@ -45,20 +49,26 @@ class Completion:
     form: str
 
 
-def parse_completion(text: str, domain: Domain, prompt: str = "") -> Completion:
+def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_pattern: str | None = None) -> Completion:
     """Split a completion into thinking and answer. Linear in the length of `text`; any string is accepted.
 
     Args:
         text: The completion.
         domain: Decides which forms of answers are looked for.
         prompt: The query's text: names the options (qa) and holds the head of a function (code).
+        answer_pattern: A regular expression that alone says where the answer stands; see `AnswerPattern`.
+
+    Raises:
+        ConfigurationError: the pattern does not compile, or runs for too long.
     """
-    parts = split_thinking(text)
-    answer, form, around = _find(parts.rest, domain, prompt)
-    if answer is None and parts.thinking is not None:
-        answer, form = _committed_while_thinking(parts.thinking, domain, prompt, closed=parts.closed)
-    thinking = parts.thinking if parts.thinking is not None else around.strip()
-    if form == "text" and parts.thinking is not None:
+    if answer_pattern is not None:
+        return _by_pattern(text, domain, prompt, answer_pattern)
+    thought, rest, closed = answer_region(text) if domain != "code" else _as_it_is(text)
+    answer, form, around = _find(rest, domain, prompt)
+    if answer is None and thought is not None:
+        answer, form = _committed_while_thinking(thought, domain, prompt, closed=closed)
+    thinking = thought if thought is not None else around.strip()
+    if form == "text" and thought is not None:
         form = "think_tag"
     return Completion(thinking or text, answer, form if answer is not None else "none")
 
@@ -71,9 +81,10 @@ def parse_rollout(
     policy_version: str = "",
     token_logprobs: Sequence[float] | None = None,
     truncated: bool | None = None,
+    answer_pattern: str | None = None,
 ) -> Rollout:
-    """Make a rollout of a completion; `id` must be unique in a memory."""
-    completion = parse_completion(text, query.domain, query.text)
+    """Make a rollout of a completion; `id` must be unique in a memory. For `answer_pattern`, see `parse_completion`."""
+    completion = parse_completion(text, query.domain, query.text, answer_pattern=answer_pattern)
     return Rollout(
         query=query,
         text=text,
@@ -86,6 +97,20 @@ def parse_rollout(
     )
 
 
+def _by_pattern(text: str, domain: Domain, prompt: str, pattern: str) -> Completion:
+    parts = split_thinking(text)
+    found = answer_pattern_of(pattern).find(parts.rest)
+    if found is not None and domain == "qa":
+        found = letter_of(found, options(prompt)) or found
+    return Completion(parts.thinking or text, found, "none" if found is None else "pattern")
+
+
+def _as_it_is(text: str) -> tuple[str | None, str, bool]:
+    """Thinking and the rest of a text whose tags and braces are code."""
+    parts = split_thinking(text)
+    return parts.thinking, parts.rest, parts.closed
+
+
 def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]:
     """Answer, form, and the text around the answer ("" for all of it)."""
     if not text.strip():
@@ -95,10 +120,22 @@ def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]
         code, form, around = find_code(tagged.content if tagged is not None else text, prompt)
         return code, form, around if tagged is None else text[: tagged.start]
     if domain == "qa":
-        letter, form = find_choice(text, options(prompt))
+        choices = options(prompt)
+        letter, form = find_choice(text, choices)
+        if letter is None and not choices:
+            letter, form = _find_open(text)
         return letter, form, _before(text, form)
     answer, form = _find_expression(text, guess=domain == "math")
     return answer, form, _before(text, form)
+
+
+def _find_open(text: str) -> tuple[str | None, str]:
+    """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
+    answer, form = _find_expression(text, guess=False)
+    if form not in {"none", "text"} or yes_or_no(text) is None:
+        word = None if answer is None else yes_or_no(answer)
+        return (answer if word is None else word), form
+    return yes_or_no(text), "text"
 
 
 def _before(text: str, form: str) -> str:
@@ -110,6 +147,12 @@ def _before(text: str, form: str) -> str:
 
 
 def _find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
+    """The answer without what is wrapped around it, and its form."""
+    answer, form = _marked_expression(text, guess=guess)
+    return (None if answer is None else peeled(answer) or None), form
+
+
+def _marked_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
     mark = explicit(text)
     if mark is not None:
         return _opened(mark, guess=guess)
@@ -118,14 +161,17 @@ def _find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
         content = _clause(phrase.content)
         if content:
             return content, "phrase"
-    stripped = text.strip()
+    stripped = peeled(text)
     if (
         len(stripped) <= _SHORT_ANSWER
         and "\n" not in stripped
         and (not guess or not re.search(r"[a-z]{2,} [a-z]{2,}", stripped))
     ):
         return without_calculator(stripped), "text"
-    return (_last_number(text), "last_number") if guess and _last_number(text) else (None, "none")
+    if not guess:
+        last_line = peeled(stripped.rsplit("\n", 1)[-1])
+        return (last_line, "text") if 0 < len(last_line.split()) <= _WORDS_ALONE else (None, "none")
+    return (_last_number(text), "last_number") if _last_number(text) else (None, "none")
 
 
 def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:

@@ -4,9 +4,9 @@
 domain   key
 =======  ==========================================================================================================
 math     value or structure, see `math_form`
-qa       option letter, named by letter or by the option's text; else normalised text
+qa       option letter, named by letter or by the option's text; without known options yes or no; else as other
 code     normal form of the syntax tree, see `python_code.code_normal_form`
-other    casefolded text without punctuation
+other    the normal form of free text, see `free_text`
 =======  ==========================================================================================================
 """
 
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memreward.parsing.choice import letter_of, normal_text, options
+from memreward.parsing.choice import letter_of, options, yes_or_no
+from memreward.parsing.free_text import free_text_key
 from memreward.parsing.math_form import math_key, normal_form
 from memreward.parsing.python_code import code_normal_form, entry_point
 from memreward.types import Domain
@@ -31,9 +32,10 @@ def answer_key(answer: str, domain: Domain, *, query_text: str = "") -> str:
     if domain == "code":
         return code_normal_form(answer, entry_point(query_text))
     if domain == "qa":
-        letter = letter_of(answer, options(query_text))
-        return letter if letter is not None else "text " + (normal_text(answer) or answer)
-    return normal_text(answer) or answer
+        choices = options(query_text)
+        letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
+        return letter if letter is not None else "text " + free_text_key(answer)
+    return free_text_key(answer)
 
 
 def equivalent(a: str, b: str, domain: Domain, *, query_text: str = "") -> bool:

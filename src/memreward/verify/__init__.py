@@ -5,6 +5,7 @@ from memreward.verify.choice import ChoiceVerifier
 from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
 from memreward.verify.router import Verifiers, VerifyConfig, verifier_for
+from memreward.verify.text import TextVerifier
 
 __all__ = [
     "ChoiceVerifier",
@@ -12,6 +13,7 @@ __all__ = [
     "CodeVerifier",
     "MathConfig",
     "MathVerifier",
+    "TextVerifier",
     "VerdictCache",
     "Verifiers",
     "VerifyConfig",

@@ -8,13 +8,23 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from memreward.parsing.choice import letter_of, normal_text, options, read_choice
-from memreward.parsing.markers import split_thinking
-from memreward.types import Claim, Rollout, Verdict
+from memreward.parsing.choice import (
+    Choice,
+    letter_of,
+    normal_text,
+    option_of_reference,
+    options,
+    polar_options,
+    read_choice,
+    yes_or_no,
+)
+from memreward.parsing.dress import answer_region
+from memreward.parsing.free_text import differs_in_value
+from memreward.types import Claim, Verdict
+from memreward.verify.text import text_verdict
 
-RULES = 1
-_BARE_LETTER = re.compile(r"\s*\(?([A-Ja-j])\)?\.?\s*")
-_LISTED_LINE = re.compile(r"^[ \t]*\(?([A-J])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+RULES = 2
+_LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
 class ChoiceVerifier:
@@ -49,62 +59,60 @@ def _timed(claim: Claim) -> Verdict:
 
 def _verdict(claim: Claim) -> Verdict:
     choices = options(claim.rollout.query.text)
-    right = _reference_letter(claim.reference, choices)
-    if right is None:
-        return _by_text(claim, choices)
     answer = claim.rollout.answer
+    right = option_of_reference(claim.reference, choices)
     letter = None if answer is None else letter_of(answer, choices)
-    doubt = _doubt(claim.rollout, letter, choices)
-    if doubt:
-        return Verdict(None, doubt, details={"answer": answer})
-    if letter is None:
-        return Verdict(False, "no option was committed to", details={"answer": answer})
-    if letter != right and letter in choices and choices[letter].split() == choices.get(right, "").split():
-        return Verdict(None, f"options {letter} and {right} have the same text", details={"answer": letter})
-    return Verdict(letter == right, f"option {letter}", details={"answer": letter})
-
-
-def _reference_letter(reference: str, choices: Mapping[str, str]) -> str | None:
-    """The letter that a reference is or whose text it has; a part of an option's text is not enough here."""
-    bare = _BARE_LETTER.fullmatch(reference)
-    if bare is not None and (not choices or bare[1].upper() in choices):
-        return bare[1].upper()
-    same = [letter for letter, option in choices.items() if normal_text(option) == normal_text(reference)]
-    if len(same) == 1:
-        return same[0]
-    letter = letter_of(reference, {})
-    return letter if not choices or letter in choices else None
-
-
-def _by_text(claim: Claim, choices: Mapping[str, str]) -> Verdict:
-    if choices:
+    if right is None and choices:
         return Verdict(None, f"the reference {claim.reference[:60]!r} is none of the question's options")
-    answer = claim.rollout.answer
-    if answer is None:
-        return Verdict(False, "no answer was committed")
-    if normal_text(answer) and normal_text(answer) == normal_text(claim.reference):
-        return Verdict(True, "the same text", details={"answer": answer})
-    return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
-
-
-def _doubt(rollout: Rollout, letter: str | None, choices: Mapping[str, str]) -> str:
-    """Why the text does not settle on one option, or ""."""
-    text = split_thinking(rollout.text).rest
+    if right is None or (letter is None and not choices):
+        return _without_options(claim)
+    text = answer_region(claim.rollout.text)[1]
     read = read_choice(text, choices)
+    details = {"answer": answer if letter is None else letter}
     if letter is None:
-        if len(read.letters) > 1:
-            return f"it commits to several options: {', '.join(read.letters)}"
-        if read.ruled_out:
-            return f"it only rules out {', '.join(read.ruled_out)}"
-        return ""
-    if read.letters != (letter,):
-        return ""
+        return replace(_uncommitted(read, right, choices), details=details)
+    if read.letters == (letter,) and (other := _beside(text, read, choices)):
+        return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
+    if letter != right and letter in choices and choices[letter].split() == choices[right].split():
+        return Verdict(None, f"options {letter} and {right} have the same text", details=details)
+    return Verdict(letter == right, f"option {letter}", details=details)
+
+
+def _without_options(claim: Claim) -> Verdict:
+    """Of a question whose options are not known: wrong only where the reference can be read in the reply's terms."""
+    answer, wanted = claim.rollout.answer, yes_or_no(claim.reference)
+    if answer is None:
+        silent = not answer_region(claim.rollout.text)[1].strip() or claim.rollout.truncated
+        return Verdict(False, "no answer was committed") if silent else text_verdict(claim)
+    said = yes_or_no(answer)
+    if wanted is not None and said is not None:
+        return Verdict(said == wanted, f"it says {said}", details={"answer": answer})
+    if differs_in_value(answer, claim.reference):
+        return Verdict(False, "another value", details={"answer": answer})
+    return text_verdict(claim)
+
+
+def _uncommitted(read: Choice, right: str, choices: Mapping[str, str]) -> Verdict:
+    """Of a reply that settles on no option: wrong, as it was asked, unless what it says may mean just the right one."""
+    if len(read.letters) > 1:
+        named = ", ".join(read.letters)
+        if right in read.letters and len({tuple(choices[letter].split()) for letter in read.letters}) == 1:
+            return Verdict(None, f"options {named} have the same text")
+        return Verdict(False, f"it commits to several options: {named}")
+    if read.ruled_out:
+        alone = choices.keys() - set(read.ruled_out) == {right}
+        return Verdict(None if alone else False, f"it only rules out {', '.join(read.ruled_out)}")
+    if read.unread and polar_options(choices):
+        return Verdict(None, f"{read.unread!r} may mean yes or no in other words")
+    return Verdict(False, "no option was committed to")
+
+
+def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
+    """Another option whose text stands beside the letter of the one that was committed to, or ""."""
+    (letter,) = read.letters
     beside = {normal_text(read.named_text), normal_text(_own_list(text).get(letter, ""))} - {""}
-    own = normal_text(choices.get(letter, ""))
-    for other, option in choices.items():
-        if other != letter and own not in beside and normal_text(option) in beside:
-            return f"it says {letter}, and the text beside it is that of option {other}"
-    return ""
+    others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)
+    return "" if normal_text(choices.get(letter, "")) in beside else next(others, "")
 
 
 def _own_list(text: str) -> Mapping[str, str]:

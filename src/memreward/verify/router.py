@@ -11,6 +11,7 @@ from memreward.verify.cache import VerdictCache, verdict_key
 from memreward.verify.choice import ChoiceVerifier
 from memreward.verify.code import CodeConfig, CodeVerifier
 from memreward.verify.math import MathConfig, MathVerifier
+from memreward.verify.text import TextVerifier
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
@@ -42,9 +43,11 @@ def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier
         return ChoiceVerifier()
     if domain == "code":
         return CodeVerifier(config.code)
+    if domain == "other":
+        return TextVerifier()
     raise ConfigurationError(
-        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give the verifier of "
-        "your own as Verifiers({...})"
+        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give a verifier of "
+        "your own as Verifiers(own={...})"
     )
 
 
