@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -44,8 +44,11 @@ demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then trai
 	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --choose spread --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
-test: $(STAMP) layout ## run the tests (pytest), layout first
-	$(BIN)/pytest --ignore=tests/test_layout.py
+test: $(STAMP) layout ## run the tests in random order, one worker a core, layout first
+	$(BIN)/pytest --ignore=tests/test_layout.py -n auto --dist worksteal
+
+test-fast: $(STAMP) ## run the tests that are not marked slow: no training, language model, real file or hostile code
+	$(BIN)/pytest -m "not slow" -n auto --dist worksteal
 
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py

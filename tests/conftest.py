@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Small fits spin on two threads, and several workers would share the cores: one thread each, before numpy is imported.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
 import signal
 from collections.abc import Callable
 from pathlib import Path
