@@ -34,6 +34,7 @@ _PHRASES_READ = 20
 _SHORT_ANSWER = 80
 _NEAR = 200
 _LONGEST_FORMULA = 600
+_LONGEST_PARAGRAPH = 5000
 
 _SURE = (
     r"(?:(?:actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|instead|"
@@ -234,11 +235,12 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
 
 
 def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:
+    # From the begin of the paragraph: inside of one, a dollar sign may open or close.
+    begin = text.rfind("\n\n", 0, number.start()) + 1
+    if number.start() - begin > _LONGEST_PARAGRAPH:
+        return None
     last = None
-    for formula in _DISPLAYED.finditer(
-        text, max(number.start() - _LONGEST_FORMULA, 0), number.end() + _LONGEST_FORMULA
-    ):
-        last = formula
-        if formula.end() >= number.end():
+    for last in _DISPLAYED.finditer(text, begin, number.end() + _LONGEST_FORMULA):
+        if last.end() >= number.end():
             break
     return last if last is not None and last.start() < number.start() < last.end() else None
