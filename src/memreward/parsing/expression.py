@@ -25,7 +25,10 @@ _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
-_SENTENCE_END = re.compile(r"[.?!](?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b")
+_SENTENCE_END = re.compile(
+    r"[.?!](?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
+    r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
+)
 _NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?{_NUMBER}")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")

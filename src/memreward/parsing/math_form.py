@@ -158,7 +158,7 @@ def normal_form(answer: str) -> str:
     return _without_unknown_unit(_ABOUT.sub("", form)).strip()
 
 
-def _one_spelling(answer: str) -> str:
+def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     if len(answer) > _LONGEST_READ:
         return answer
     form = without_calculator(answer).strip()
@@ -174,6 +174,8 @@ def _one_spelling(answer: str) -> str:
     form = _without_text_commands(_WORDS_OF_MATHEMATICS.get(form.strip().lower(), " ".join(form.split())))
     form = form.rstrip(' .,;:*_"').lstrip(' ,;:*_"')
     form = _THOUSANDS.sub(_without_separators, form)
+    for word in magnitudes:
+        form = re.sub(rf"(?<=\d)\s{word}s?$", "", form)
     return numeral(form) or _WORDS_OF_MATHEMATICS.get(form.lower(), form)
 
 
@@ -185,7 +187,7 @@ def _without_separators(match: re.Match[str]) -> str:
 
 def _without_unknown_unit(form: str) -> str:
     unit = _NUMBER_THEN_UNIT.fullmatch(form)
-    if unit is None or _NO_UNITS.search(unit[3]) or is_magnitude(unit[3]):
+    if unit is None or (_NO_UNITS.search(unit[3]) and unit[3] != "times") or is_magnitude(unit[3]):
         return form
     word = _LETTERS.match(unit[3])
     attached = word is not None and (_is_product(word[0]) or (not unit[2] and len(word[0]) < 4))
@@ -209,6 +211,8 @@ def _without_text_commands(form: str) -> str:
             return f" {words.lower()} "
         if _HALF_OF_DAY.fullmatch(words):
             return f" {words}"
+        if is_magnitude(words) or (_NO_UNITS.search(words) and words != "times"):
+            return f" {words} "
         if len(words) == 1 or match.start() == 0 or form[: match.start()].rstrip()[-1:] in {",", "=", "(", "{", "&"}:
             return f" {words} "
         return " "
@@ -256,7 +260,7 @@ def _long_number(body: str) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def _short_key(body: str, asked: Wanted) -> str:
-    form = _one_spelling(body)
+    form = _one_spelling(body, asked.magnitudes)
     try:
         with deadline():
             return _whole_key(form, asked)
@@ -265,8 +269,6 @@ def _short_key(body: str, asked: Wanted) -> str:
 
 
 def _whole_key(form: str, asked: Wanted) -> str:
-    for word in asked.magnitudes:
-        form = re.sub(rf"(?<=\d)\s{word}s?$", "", form)
     named = named_values(form)
     if named is not None:
         return "named " + ", ".join(f"{name}: {_key(named[name], 1)}" for name in sorted(named))
