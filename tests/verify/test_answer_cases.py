@@ -280,6 +280,9 @@ MATHEMATICS: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool 
         for words in ("at least", "more than", "not", "half of", "twice")
     ),
     ("number and a bound", "4 at most", "4", False),
+    ("date is no quotient", "10/2/2021", "5/1/2021", False),
+    ("date without zeros", "5/1/2021", "05/01/2021", True),
+    ("date with dashes", "2021-05-01", "2021-05-02", False),
     ("remainder", "3 remainder 2", "3", False),
     ("negative in words", "negative four", "-4", True),
 ]
@@ -340,6 +343,8 @@ COMPLETIONS: list[tuple[str, str, str, bool | None]] = [
     ("magnitude in a sentence", "The answer is 4 million.", "4", False),
     ("power in a sentence", "The answer is 4 squared.", "4", False),
     ("hedge in a sentence", "The answer is approximately 2.", "2", True),
+    ("date in a sentence", "The date tomorrow is 05/01/2021.", "05/01/2021", True),
+    ("other date in a sentence", "The date tomorrow is 05/02/2021.", "05/01/2021", False),
     ("formula at the end", "So we get\n\\[\\frac{11+9a}{20}\\]", "\\frac{11+9a}{20}", True),
     ("formula at the end is not its last number", "So we get\n\\[\\frac{11+9a}{20}\\]", "20", False),
     ("formula in the last sentence", "Hence the value of it all is $\\frac{3}{20}$.", "\\frac{3}{20}", True),

@@ -117,6 +117,7 @@ _SHORT_WORDS = frozenset(
 _LETTERS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' .\-]*[a-zA-Z'.]|\(?[a-zA-Z]\)?")
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
+_DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})|(\d{4})-(\d\d)-(\d\d)")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+\b.*")
 _BASE_INDEX = re.compile(r"([\dA-F]+)\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
 _NO_MATHEMATICS = re.compile(r"[^ -~]|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
@@ -316,6 +317,9 @@ def _simple_key(form: str) -> str | None:
         return "number " + _grid(number)
     if form in _LEAVES:
         return _LEAVES[form]
+    date = _DATE.fullmatch(form)
+    if date is not None:
+        return "text " + "/".join(str(int(part)) for part in date.groups() if part)
     if _CLOCK_OR_RATIO.fullmatch(form):
         return "text " + re.sub(r"[^a-z0-9:]+", "", form.lower())
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):
