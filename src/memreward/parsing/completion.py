@@ -11,6 +11,8 @@ from memreward.parsing.markers import answer_tag, boxed, explicit, split_thinkin
 from memreward.parsing.python_code import find_code
 from memreward.types import Domain, Query, Rollout
 
+_LONGEST = 500_000
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -33,10 +35,11 @@ def parse_completion(text: str, domain: Domain, prompt: str = "") -> Completion:
     """Split a completion into thinking and answer. Linear in the length of `text`; any string is accepted.
 
     Args:
-        text: The completion.
+        text: The completion; of more than half a million characters, the first 100,000 and the last 400,000 are read.
         domain: Decides which forms of answers are looked for.
         prompt: The query's text: names the options (qa) and holds the head of a function (code).
     """
+    text = _bounded(text)
     parts = split_thinking(text)
     answer, form, around = _find(parts.rest, domain, prompt)
     if answer is None and parts.thinking is not None:
@@ -70,6 +73,11 @@ def parse_rollout(
         token_logprobs=None if token_logprobs is None else tuple(float(value) for value in token_logprobs),
         truncated=truncated,
     )
+
+
+def _bounded(text: str) -> str:
+    """What is read of a text: no model writes so long an answer in earnest, and evidence is taken from all of it."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST // 5] + text[-(_LONGEST - _LONGEST // 5) :]
 
 
 def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]:

@@ -29,7 +29,9 @@ _SENTENCE_END = re.compile(
     r"[.?!](?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
-_NUMBER = r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
+_NUMBER = (
+    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
+)
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
 _PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")

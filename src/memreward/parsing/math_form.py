@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
@@ -35,7 +35,7 @@ _LONGEST = 1000
 _LONGEST_EVALUATED = 250
 _LARGEST = 400
 _NOISE = Decimal("1e-40")
-_CONTEXT = Context(prec=60)
+_CONTEXT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty ", "²": "^2"}
     | {"³": "^3", "≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "∈": "\\in ", "√": "\\sqrt "}
