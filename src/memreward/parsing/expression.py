@@ -32,6 +32,7 @@ _SENTENCE_END = re.compile(
 _NUMBER = (
     r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
 )
+_STOP = re.compile(r"[.?!](?=\s|$)|\n")
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
 _PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")
@@ -176,12 +177,12 @@ def _of_phrases(text: str) -> tuple[str | None, str, int]:
             corrected = _corrected(text[end : end + _NEAR], denied=denied)
             if corrected or not denied:
                 return corrected or content, "phrase", 0
-        denied_until = denied_until or end + len(_first_line(text[end : end + _NEAR]))
+        denied_until = denied_until or end + len(_sentence(text[end : end + _NEAR]))
     return None, "none", denied_until
 
 
-def _first_line(text: str) -> str:
-    end = _SENTENCE_END.search(text)
+def _sentence(text: str) -> str:
+    end = _STOP.search(text)
     return text if end is None else text[: end.end()]
 
 

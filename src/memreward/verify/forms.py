@@ -220,7 +220,7 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
         return Comparison(False, "an inequality is no point")
     if len(answer) > _LONGEST:
         return Comparison(None, f"the answer has more than {_LONGEST} characters")
-    if _NUMERALS_APART.fullmatch(answer.strip(" $.")):
+    if _NUMERALS_APART.fullmatch(normal_form(answer)):
         return Comparison(False, "numerals side by side are no number")
     if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
         return Comparison(False, "words beside mathematics are no value")

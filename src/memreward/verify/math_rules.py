@@ -20,6 +20,7 @@ from memreward.verify.forms import Comparison, Library, same_form
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
+_LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
 _HUNDREDTH = Fraction(1, 100)
 
@@ -54,7 +55,7 @@ def stated_reference(reference: str) -> str:
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
     plain = _TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
-    alone = _LETTER.fullmatch(plain)
+    alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
     if alone is not None:
         return alone[1], ""
     both = _LETTER_AND_VALUE.fullmatch(plain)
