@@ -343,6 +343,8 @@ COMPLETIONS: list[tuple[str, str, str, bool | None]] = [
     ("magnitude in a sentence", "The answer is 4 million.", "4", False),
     ("power in a sentence", "The answer is 4 squared.", "4", False),
     ("hedge in a sentence", "The answer is approximately 2.", "2", True),
+    ("sentence for an answer", "Answer: Mikka can order 28 different pizzas.", "28", True),
+    ("sentence that changes its number", "Answer: Mikka cannot order 28 different pizzas.", "28", False),
     ("date in a sentence", "The date tomorrow is 05/01/2021.", "05/01/2021", True),
     ("other date in a sentence", "The date tomorrow is 05/02/2021.", "05/01/2021", False),
     ("formula at the end", "So we get\n\\[\\frac{11+9a}{20}\\]", "\\frac{11+9a}{20}", True),

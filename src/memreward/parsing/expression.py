@@ -35,6 +35,14 @@ _NUMBER = (
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
+_WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
+_WORDS_OF_SENTENCE = 4
+_CHANGES = re.compile(
+    r"\\|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|third|quarter|twice|double|triple|times|plus|"
+    r"minus|almost|nearly|between|from|to|until|or|if|unless|per|base|mod|remainder|negative|square|root|power|squared|"
+    r"cubed|factorial|cannot|wrong|unknown|neither|nor|either|except|without|too|few|fewer|below|above)\b|[=<>^*/+]",
+    re.IGNORECASE,
+)
 _PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
@@ -45,7 +53,7 @@ _LONGEST_PARAGRAPH = 5000
 _SURE = (
     r"(?:(?:actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|instead|"
     r"rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
-    r"[, ]\s{0,3}){1,4}"
+    r"[,: ]\s{0,3}){1,4}"
 )
 _HEDGE = re.compile(_SURE, re.IGNORECASE)
 _FILLER = (
@@ -216,7 +224,17 @@ def _clause(content: str) -> str:
     end = _SENTENCE_END.search(content)
     clause = (content if end is None else content[: end.start()]).strip().strip("*_ ").rstrip(".:, ")
     words = _NUMBER_AND_WORDS.fullmatch(clause)
-    return words[1] if words is not None and not is_magnitude(words[2]) else clause
+    if words is not None:
+        return clause if is_magnitude(words[2]) else words[1]
+    return _number_of_sentence(clause) or clause
+
+
+def _number_of_sentence(clause: str) -> str | None:
+    """The only number of a plain sentence, "she can order 28 pizzas"; None where words may change it."""
+    numbers = list(_LAST_NUMBER.finditer(clause))
+    if len(numbers) != 1 or len(_WORD.findall(clause)) < _WORDS_OF_SENTENCE or _CHANGES.search(clause):
+        return None
+    return None if is_magnitude(clause[numbers[0].end() :]) else numbers[0][0].rstrip(",")
 
 
 def _unhedged(content: str) -> str:
