@@ -22,6 +22,7 @@ _PARTS |= {"ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000, "milli
 _POWERS = {"squared": 2, "cubed": 3}
 _NUMERAL = re.compile(r"[-+]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 _LONGEST = 120
+_LONGEST_BASE = 30
 
 
 def _singular(word: str) -> str:
@@ -65,7 +66,7 @@ def _scaled(value: Fraction, words: list[str]) -> Fraction | None:
     for word in (_singular(word) for word in words):
         if word in _SCALES:
             value *= _SCALES[word]
-        elif word in _POWERS:
+        elif word in _POWERS and words[-1] == word and words.count(word) == 1 and len(str(value)) < _LONGEST_BASE:
             value **= _POWERS[word]
         elif word in _PARTS and value.denominator == 1:
             value /= _PARTS[word]
@@ -76,7 +77,7 @@ def _scaled(value: Fraction, words: list[str]) -> Fraction | None:
 
 def _in_words(words: list[str]) -> Fraction | None:
     if len(words) > 1 and words[-1] in _POWERS:
-        base = _in_words(words[:-1])
+        base = _in_words(words[:-1]) if words[-2] not in _POWERS else None
         return None if base is None else base ** _POWERS[words[-1]]
     if words and _singular(words[-1]) in _PARTS:
         top = _in_words(words[:-1]) if len(words) > 1 else Fraction(1)
