@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from parser_checks import check, check_bytes
 
 from memreward.types import DOMAINS, Domain
