@@ -14,6 +14,7 @@ KEPT = [
     "\\boxed{\\text{\\text{B}}}",
     "999" + " cubed" * 18,
     "nine" + " cubed" * 18,
+    "\rA: number 9!A: number 9!",
     "\\approx 3 4",
     "(12,102)",
     "\\boxed{1} and \\boxed{2}",

@@ -37,7 +37,7 @@ def compare(answer: str, reference: str, query_text: str, library: Library) -> C
     wanted = stated_reference(reference)
     if not wanted:
         return Comparison(None, "the reference is empty")
-    given, right = _lettered(answer), _lettered(wanted)
+    given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
         return _same(answer, wanted, query_text, library)
     return _same_option(given, right, query_text, library)
