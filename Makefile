@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction training recorded-training real-llm verifiers fuzz reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,11 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 recorded-training: $(STAMP) ## unpack the trainings on record, which `make training` then takes over: its tables in minutes
 	mkdir -p runs/training
 	$(BIN)/python -m tarfile -e $(TRAINING)/outcomes.tar.xz runs/training
+
+fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
+	$(BIN)/python -m pip install --quiet atheris
+	mkdir -p runs/fuzz
+	$(BIN)/python tests/fuzz/run.py -max_len=300 runs/fuzz
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }

@@ -1,4 +1,4 @@
-r"""Values of plain algebra in LaTeX, without math-verify: numbers, letters, + - * / ^, \frac, \sqrt, \pi, brackets.
+r"""Values of plain algebra in LaTeX, without math-verify: numbers, letters, i, + - * / ^, \frac, \sqrt, \pi, brackets.
 
 Most answers are no more than that, and this takes microseconds where a full LaTeX grammar takes milliseconds. What it
 does not know, or where a reading is doubtful, it leaves to `math_process`; both give values at the same points.
@@ -21,6 +21,7 @@ _TOKEN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|\s+|([\s\S])")
 _TIMES = frozenset({"*", "\\cdot", "\\times"})
 _OVER = frozenset({"/", "\\div"})
 _STARTS_FACTOR = frozenset({"(", "\\frac", "\\sqrt", "\\pi"})
+_LARGEST_POWER = 1000
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 _DEEPEST = 40
 
@@ -60,18 +61,52 @@ def algebra_values(expression: str) -> Values | None:
         NoValueError: if it is plain algebra, but beyond 10^999999.
     """
     tokens = [match[0] for match in _TOKEN.finditer(expression) if not match[0].isspace()]
-    symbols = sorted({token for token in tokens if len(token) == 1 and token.isalpha()})
+    symbols = sorted({token for token in tokens if len(token) == 1 and token.isalpha()} - {"i"})
     if any(not symbol.isascii() or symbol in "eEI" for symbol in symbols):
         return None
     values = []
     for point in range(POINTS if symbols else 1):
         try:
-            values.append((_Reader(tokens, point).whole(), Decimal(0)))
+            values.append(_Reader(tokens, point).whole())
         except Overflow as error:
             raise NoValueError(expression) from error
         except (_UnknownError, DecimalException):
             return None
     return Values(tuple(symbols), tuple(values))
+
+
+class _Complex(NamedTuple):
+    real: Decimal
+    imaginary: Decimal = Decimal(0)
+
+    def plus(self, other: _Complex) -> _Complex:
+        return _Complex(_CONTEXT.add(self.real, other.real), _CONTEXT.add(self.imaginary, other.imaginary))
+
+    def negated(self) -> _Complex:
+        return _Complex(_CONTEXT.minus(self.real), _CONTEXT.minus(self.imaginary))
+
+    def times(self, other: _Complex) -> _Complex:
+        if not self.imaginary and not other.imaginary:
+            return _Complex(_CONTEXT.multiply(self.real, other.real))
+        products = [_CONTEXT.multiply(a, b) for a in self for b in other]
+        return _Complex(_CONTEXT.subtract(products[0], products[3]), _CONTEXT.add(products[1], products[2]))
+
+    def over(self, other: _Complex) -> _Complex:
+        if not other.imaginary:
+            return _Complex(*(_CONTEXT.divide(part, other.real) for part in self))
+        size = _CONTEXT.add(_CONTEXT.multiply(other.real, other.real), _CONTEXT.multiply(*[other.imaginary] * 2))
+        return self.times(_Complex(other.real, _CONTEXT.minus(other.imaginary))).over(_Complex(size))
+
+    def to(self, exponent: _Complex) -> _Complex:
+        if not self.imaginary and not exponent.imaginary:
+            return _Complex(_CONTEXT.power(self.real, exponent.real))
+        times = exponent.real
+        if exponent.imaginary or times != times.to_integral_value() or abs(times) > _LARGEST_POWER:
+            raise _UnknownError
+        value = _Complex(Decimal(1))
+        for _ in range(abs(int(times))):
+            value = value.times(self)
+        return value if times >= 0 else _Complex(Decimal(1)).over(value)
 
 
 class _Reader:
@@ -83,11 +118,11 @@ class _Reader:
         self._position = 0
         self._depth = 0
 
-    def whole(self) -> Decimal:
+    def whole(self) -> tuple[Decimal, Decimal]:
         value = self._sum()
         if self._next():
             raise _UnknownError
-        return value
+        return value.real, value.imaginary
 
     def _next(self) -> str:
         return self._tokens[self._position]
@@ -97,42 +132,49 @@ class _Reader:
         self._position += 1
         return token
 
-    def _sum(self) -> Decimal:
+    def _sum(self) -> _Complex:
         value = self._product()
         while self._next() in {"+", "-"}:
-            combine = _CONTEXT.add if self._take() == "+" else _CONTEXT.subtract
-            value = combine(value, self._product())
+            minus = self._take() == "-"
+            term = self._product()
+            value = value.plus(term.negated() if minus else term)
         return value
 
-    def _product(self) -> Decimal:
+    def _product(self) -> _Complex:
+        begin = self._position
         value = self._signed()
         divided = False
         while True:
             token = self._next()
             if token in _TIMES:
                 self._take()
-                value = _CONTEXT.multiply(value, self._signed())
+                value = value.times(self._signed())
             elif token in _OVER:
                 self._take()
-                divided = True
-                value = _CONTEXT.divide(value, self._signed())
+                value = value.over(self._signed())
+                # 2/3x is two thirds of x; a/bx may be meant either way.
+                divided = divided or not self._is_ratio(begin)
             elif token in _STARTS_FACTOR or (len(token) == 1 and token.isalpha()):
                 if divided:
                     raise _UnknownError
-                value = _CONTEXT.multiply(value, self._power())
+                value = value.times(self._power())
             else:
                 return value
 
-    def _signed(self) -> Decimal:
+    def _is_ratio(self, begin: int) -> bool:
+        read = [token for token in self._tokens[begin : self._position] if token not in "+-"]
+        return len(read) == 3 and read[0].isdigit() and read[2].isdigit()
+
+    def _signed(self) -> _Complex:
         if self._next() in {"+", "-"}:
             sign = self._take()
             if self._next() in {"+", "-"}:
                 raise _UnknownError
             value = self._power()
-            return value if sign == "+" else _CONTEXT.minus(value)
+            return value if sign == "+" else value.negated()
         return self._power()
 
-    def _power(self) -> Decimal:
+    def _power(self) -> _Complex:
         base = self._atom()
         if self._next() != "^":
             return base
@@ -142,45 +184,51 @@ class _Reader:
             raise _UnknownError
         exponent = self._power() if self._next() != "-" else self._signed()
         self._depth -= 1
-        return _CONTEXT.power(base, exponent)
+        return base.to(exponent)
 
-    def _atom(self) -> Decimal:
+    def _atom(self) -> _Complex:
         token = self._take()
         if token[:1].isdigit() or (token[:1] == "." and len(token) > 1):
-            return _CONTEXT.create_decimal(token)
+            return _Complex(_CONTEXT.create_decimal(token))
         if token in _CLOSING and token != "[":
             return self._group(token)
         if token == "\\pi":
-            return _PI
+            return _Complex(_PI)
         if token == "\\frac":
-            return _CONTEXT.divide(self._braced(), self._braced())
+            return self._braced().over(self._braced())
         if token == "\\sqrt":
             return self._root()
         if len(token) == 1 and token.isalpha():
             return self._symbol(token)
         raise _UnknownError
 
-    def _symbol(self, name: str) -> Decimal:
+    def _symbol(self, name: str) -> _Complex:
+        if name == "i":
+            return _Complex(Decimal(0), Decimal(1))
         if name in "fghFGHPQ" and self._next() == "(":
             raise _UnknownError
         value = sample_point(name, self._point)
-        return _CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
+        return _Complex(_CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator)))
 
-    def _root(self) -> Decimal:
-        degree = Decimal(2)
+    def _root(self) -> _Complex:
+        degree = _Complex(Decimal(2))
         if self._next() == "[":
             degree = self._group(self._take())
         radicand = self._braced()
-        if degree == 2:
-            return _CONTEXT.sqrt(radicand)
-        return _CONTEXT.power(radicand, _CONTEXT.divide(Decimal(1), degree))
+        if radicand.imaginary or degree.imaginary:
+            raise _UnknownError
+        if degree.real != 2:
+            return _Complex(_CONTEXT.power(radicand.real, _CONTEXT.divide(Decimal(1), degree.real)))
+        if radicand.real < 0:
+            return _Complex(Decimal(0), _CONTEXT.sqrt(_CONTEXT.minus(radicand.real)))
+        return _Complex(_CONTEXT.sqrt(radicand.real))
 
-    def _braced(self) -> Decimal:
+    def _braced(self) -> _Complex:
         if self._next() != "{":
             raise _UnknownError
         return self._group(self._take())
 
-    def _group(self, opening: str) -> Decimal:
+    def _group(self, opening: str) -> _Complex:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise _UnknownError

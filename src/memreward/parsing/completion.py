@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memreward.parsing.answer_pattern import answer_pattern_of
 from memreward.parsing.choice import find_choice, letter_of, options, yes_or_no
-from memreward.parsing.dress import answer_region, peeled
-from memreward.parsing.markers import (
-    Marked,
-    answer_tag,
-    boxed,
-    explicit,
-    phrases,
-    split_thinking,
-    without_calculator,
-    without_code,
-)
+from memreward.parsing.dress import answer_region
+from memreward.parsing.expression import find_expression
+from memreward.parsing.markers import answer_tag, boxed, explicit, split_thinking
 from memreward.parsing.python_code import find_code
 from memreward.types import Domain, Query, Rollout
 
-_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|\$\$?([^$]{1,300})\$")
-_NUMBER_START = re.compile(r"[-+]?\\?[$£€]?\s?[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?\s?(?:\\?%)?")
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b")
-_LAST_NUMBER = re.compile(r"(?:(?<![\w)\]}.])-)?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?")
-_PHRASES_READ = 20
-_SHORT_ANSWER = 80
-_WORDS_ALONE = 3
+_LONGEST = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +26,8 @@ class Completion:
             has no options; code: the solution's source), or None.
         form: How the answer was found: "answer_tag", "boxed", "hash", "a_line", "phrase", "think_tag" (all
             that follows the thinking), "text" (all of a short text), "letter", "fence", "code" (definitions without a
-            fence), "body" (continues the prompt), "last_number" (a guess), "pattern" (the caller's) or "none".
+            fence), "body" (continues the prompt), "formula" (ends the text), "last_number" (a guess), "pattern" (the
+            caller's) or "none".
     """
 
     thinking: str
@@ -53,7 +39,7 @@ def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_patt
     """Split a completion into thinking and answer. Linear in the length of `text`; any string is accepted.
 
     Args:
-        text: The completion.
+        text: The completion; of more than half a million characters, the first 100,000 and the last 400,000 are read.
         domain: Decides which forms of answers are looked for.
         prompt: The query's text: names the options (qa) and holds the head of a function (code).
         answer_pattern: A regular expression that alone says where the answer stands; see `AnswerPattern`.
@@ -61,6 +47,7 @@ def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_patt
     Raises:
         ConfigurationError: the pattern does not compile, or runs for too long.
     """
+    text = _bounded(text)
     if answer_pattern is not None:
         return _by_pattern(text, domain, prompt, answer_pattern)
     thought, rest, closed = answer_region(text) if domain != "code" else _as_it_is(text)
@@ -85,16 +72,23 @@ def parse_rollout(
 ) -> Rollout:
     """Make a rollout of a completion; `id` must be unique in a memory. For `answer_pattern`, see `parse_completion`."""
     completion = parse_completion(text, query.domain, query.text, answer_pattern=answer_pattern)
+    # The last number of a text that was cut off is where it stopped, not what it answers.
+    guessed = truncated and completion.form == "last_number"
     return Rollout(
         query=query,
         text=text,
         thinking=completion.thinking,
-        answer=completion.answer,
+        answer=None if guessed else completion.answer,
         id=id,
         policy_version=policy_version,
         token_logprobs=None if token_logprobs is None else tuple(float(value) for value in token_logprobs),
         truncated=truncated,
     )
+
+
+def _bounded(text: str) -> str:
+    """What is read of a text: no model writes so long an answer in earnest, and evidence is taken from all of it."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST // 5] + text[-(_LONGEST - _LONGEST // 5) :]
 
 
 def _by_pattern(text: str, domain: Domain, prompt: str, pattern: str) -> Completion:
@@ -125,13 +119,13 @@ def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]
         if letter is None and not choices:
             letter, form = _find_open(text)
         return letter, form, _before(text, form)
-    answer, form = _find_expression(text, guess=domain == "math")
+    answer, form = find_expression(text, guess=domain == "math")
     return answer, form, _before(text, form)
 
 
 def _find_open(text: str) -> tuple[str | None, str]:
     """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
-    answer, form = _find_expression(text, guess=False)
+    answer, form = find_expression(text, guess=False)
     if form not in {"none", "text"} or yes_or_no(text) is None:
         word = None if answer is None else yes_or_no(answer)
         return (answer if word is None else word), form
@@ -146,49 +140,6 @@ def _before(text: str, form: str) -> str:
     return text[: mark.start] if mark is not None else ""
 
 
-def _find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
-    """The answer without what is wrapped around it, and its form."""
-    answer, form = _marked_expression(text, guess=guess)
-    return (None if answer is None else peeled(answer) or None), form
-
-
-def _marked_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
-    mark = explicit(text)
-    if mark is not None:
-        return _opened(mark, guess=guess)
-    text = without_code(text)
-    for phrase in reversed(phrases(text)[-_PHRASES_READ:]):
-        content = _clause(phrase.content)
-        if content:
-            return content, "phrase"
-    stripped = peeled(text)
-    if (
-        len(stripped) <= _SHORT_ANSWER
-        and "\n" not in stripped
-        and (not guess or not re.search(r"[a-z]{2,} [a-z]{2,}", stripped))
-    ):
-        return without_calculator(stripped), "text"
-    if not guess:
-        last_line = peeled(stripped.rsplit("\n", 1)[-1])
-        return (last_line, "text") if 0 < len(last_line.split()) <= _WORDS_ALONE else (None, "none")
-    return (_last_number(text), "last_number") if _last_number(text) else (None, "none")
-
-
-def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
-    """The answer in a marker, which inside of an answer tag may have its own marker."""
-    content = without_calculator(mark.content).strip()
-    if mark.form == "answer_tag":
-        inner = explicit(content)
-        if inner is not None and inner.form != "answer_tag":
-            content = without_calculator(inner.content).strip()
-        else:
-            found = [clause for phrase in phrases(content)[-_PHRASES_READ:] if (clause := _clause(phrase.content))]
-            content = found[-1] if found else content
-    elif mark.form in {"hash", "a_line"} and guess:
-        content = _clause(content)
-    return (content, mark.form) if content else (None, "none")
-
-
 def _committed_while_thinking(thinking: str, domain: Domain, prompt: str, *, closed: bool) -> tuple[str | None, str]:
     """A tagged or boxed answer inside of the thinking; phrases and numbers there may be passing thoughts."""
     if domain == "code" and closed:
@@ -199,24 +150,3 @@ def _committed_while_thinking(thinking: str, domain: Domain, prompt: str, *, clo
         return None, "none"
     answer, form, _ = _find(f"<answer>{mark.content}</answer>", domain, prompt)
     return (answer, mark.form) if answer is not None else (None, form)
-
-
-def _clause(content: str) -> str:
-    """The expression at the start of running text: its first formula, number, or clause."""
-    content = without_calculator(content).strip().strip("*_ ")
-    formula = _INLINE_MATH.search(content)
-    if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
-        inside = next(group for group in formula.groups() if group)
-        return inside.strip()
-    number = _NUMBER_START.match(content)
-    if number is not None and not re.match(r"[\w^*+\-/\\({_=]", content[number.end() :].lstrip(" ")[:1] or " "):
-        return number[0].strip()
-    end = _SENTENCE_END.search(content)
-    clause = (content if end is None else content[: end.start()]).strip().strip("*_ ").rstrip(".:, ")
-    words = re.fullmatch(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s[a-zA-Z][a-zA-Z ]*", clause)
-    return words[1] if words is not None else clause
-
-
-def _last_number(text: str) -> str | None:
-    found = _LAST_NUMBER.findall(without_calculator(text))
-    return found[-1].rstrip(",") if found else None

@@ -3,7 +3,7 @@
 =======  ==========================================================================================================
 domain   key
 =======  ==========================================================================================================
-math     value or structure, see `math_form`
+math     value or structure, in what the query asks for, see `math_form`
 qa       option letter, named by letter or by the option's text; without known options yes or no; else as other
 code     normal form of the syntax tree, see `python_code.code_normal_form`
 other    the normal form of free text, see `free_text`
@@ -28,7 +28,7 @@ def answer_key(answer: str, domain: Domain, *, query_text: str = "") -> str:
         MemRewardError: if math-verify's worker process is needed and cannot start.
     """
     if domain == "math":
-        return math_key(answer)
+        return math_key(answer, query_text)
     if domain == "code":
         return code_normal_form(answer, entry_point(query_text))
     if domain == "qa":

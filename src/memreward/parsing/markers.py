@@ -13,6 +13,9 @@ _THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _BOX_TOKEN = re.compile(r"\\f?box(?:ed)?[ \t\n]{0,8}\{|\\[\s\S]|[{}]")
 _BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
+_BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|and|or|\\text\{\s*(?:and|or)\s*\}|\\quad)[\s$]*(?:and|or)?[\s$]*")
+_LONGEST_GAP = 40
+_BARE_OPENING = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}(?=[^\s{}])")
 _HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _PHRASE = re.compile(
@@ -34,11 +37,13 @@ class Marked:
         content: What stands there, untrimmed of mathematics or option letters.
         start: Index in the text where the marker begins.
         form: "answer_tag", "boxed", "hash", "a_line" or "phrase".
+        end: Index behind the content and its marker; 0 for an answer tag.
     """
 
     content: str
     start: int
     form: str
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,8 @@ def split_thinking(text: str) -> Parts:
     return Parts(text[begin : last.start()].strip(), text[last.end() :], True)
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match, without keeping the others."""
     return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
 
 
@@ -102,9 +108,25 @@ def answer_tag(text: str) -> Marked | None:
     return found
 
 
-def boxed(text: str) -> Marked | None:
-    r"""The last complete `\boxed{...}` or `\fbox{...}`, braces nested to any depth; nested boxes are opened."""
-    found: tuple[int, int, int] | None = None
+def boxes(text: str) -> list[Marked]:
+    r"""Every complete `\boxed{...}` or `\fbox{...}` in order, braces nested to any depth; boxes inside are opened."""
+    found = [Marked(bare[1], bare.start(), "boxed", bare.end()) for bare in _BARE_BOX.finditer(text)]
+    inside: list[tuple[int, int]] = []
+    spans = sorted(_box_spans(text), reverse=True)
+    while spans:
+        start, begin, end = spans.pop()
+        while spans and spans[-1][0] < end:
+            inner, opened, closed = spans.pop()
+            inside += [(inner, opened), (closed, closed + 1)]
+        found.append(Marked(_without_spans(text, begin, end, inside).strip(), start, "boxed", end + 1))
+        inside.clear()
+    found.sort(key=lambda mark: mark.start)
+    return [mark for index, mark in enumerate(found) if not index or mark.start >= found[index - 1].end]
+
+
+def _box_spans(text: str) -> list[tuple[int, int, int]]:
+    """Where boxes start, where their contents begin, and where those end."""
+    spans = []
     stack: list[tuple[int, int] | None] = []
     for token in _BOX_TOKEN.finditer(text):
         symbol = token[0]
@@ -113,25 +135,41 @@ def boxed(text: str) -> Marked | None:
         elif symbol == "}":
             opening = stack.pop() if stack else None
             if opening is not None:
-                found = (*opening, token.start())
+                spans.append((*opening, token.start()))
         elif len(symbol) > 2:
             stack.append((token.start(), token.end()))
-    bare = _last(_BARE_BOX, text)
-    if bare is not None and (found is None or bare.start() > found[2]):
-        return Marked(bare[1], bare.start(), "boxed")
-    if found is None:
-        return None
-    start, begin, end = found
-    content = text[begin:end].strip()
-    if content.startswith(("\\boxed", "\\fbox")) and len(content) < 10_000:
-        inner = boxed(content)
-        content = inner.content if inner is not None else content
-    return Marked(content, start, "boxed")
+    return spans
+
+
+def _without_spans(text: str, begin: int, end: int, spans: list[tuple[int, int]]) -> str:
+    pieces = []
+    for start, stop in sorted(spans):
+        pieces.append(text[begin:start])
+        begin = stop
+    return _BARE_OPENING.sub("", "".join([*pieces, text[begin:end]]))
+
+
+def boxed(text: str) -> Marked | None:
+    r"""The last box; `\boxed{1} and \boxed{2}`, with nothing else between, are one answer of two parts."""
+    found = boxes(text)
+    return joined(text, found) if found else None
+
+
+def joined(text: str, found: list[Marked]) -> Marked:
+    """The last of several boxes, with those that stand in a row before it."""
+    first = len(found) - 1
+    while first > 0:
+        gap = text[found[first - 1].end : found[first].start]
+        if len(gap) > _LONGEST_GAP or not _BETWEEN_BOXES.fullmatch(gap):
+            break
+        first -= 1
+    contents = [mark.content for mark in found[first:]]
+    return Marked(", ".join(contents), found[first].start, "boxed", found[-1].end)
 
 
 def _last_line(pattern: re.Pattern[str], text: str, form: str) -> Marked | None:
-    last = _last(pattern, text)
-    return None if last is None else Marked(last[1].strip(), last.start(), form)
+    last = last_match(pattern, text)
+    return None if last is None else Marked(last[1].strip(), last.start(), form, last.end())
 
 
 def explicit(text: str) -> Marked | None:
@@ -154,7 +192,7 @@ def phrases(text: str) -> list[Marked]:
         if content in {"", "\\[", "$$", "\\("}:
             content = _following_lines(text, end)
         if content:
-            found.append(Marked(content, match.start(), "phrase"))
+            found.append(Marked(content, match.start(), "phrase", match.end()))
     return found
 
 

@@ -64,7 +64,7 @@ def evaluate(expression: str) -> dict[str, Any] | None:
     )
     if not parsed or not isinstance(parsed[0], sympy.Expr):
         return None
-    formula = parsed[0]
+    formula = parsed[0].subs({symbol: sympy.I for symbol in parsed[0].free_symbols if str(symbol) == "i"})
     if formula.atoms(sympy.core.function.AppliedUndef):
         return None
     symbols = sorted(formula.free_symbols, key=str)

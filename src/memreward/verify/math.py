@@ -15,14 +15,11 @@ from pathlib import Path
 
 from memreward.parsing.completion import parse_completion
 from memreward.parsing.equivalence import answer_key
-from memreward.parsing.markers import boxed, split_thinking
 from memreward.parsing.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 from memreward.verify.math_rules import stated_reference
 
-RULES = 1
-_BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|and|or|\\text\{\s*(?:and|or)\s*\}|\\quad)[\s$]*(?:and|or)?[\s$]*\Z")
-_BOXES_READ = 12
+RULES = 2
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 
@@ -126,15 +123,13 @@ class MathVerifier:
 
 
 def submission(claim: Claim) -> Submission:
-    """Return what a rollout submits: its parsed answer, joined with boxes that stand directly before the last one."""
+    """Return what a rollout submits: its answer, and whether that is no more than the last number of its text."""
     rollout = claim.rollout
     if rollout.answer is None or not rollout.answer.strip():
         return Submission(None)
     parsed = parse_completion(rollout.text, "math", rollout.query.text)
     if parsed.answer != rollout.answer:
         return Submission(rollout.answer)
-    if parsed.form == "boxed":
-        return Submission(_joined_boxes(split_thinking(rollout.text).rest) or rollout.answer)
     if parsed.form == "last_number":
         if rollout.truncated:
             return Submission(None)
@@ -156,21 +151,6 @@ def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: 
     if correct and submitted.guessed:
         correct, reason = None, "the reference is the last number of a text that commits to no answer"
     return Verdict(correct, reason, seconds, {"answer": submitted.answer})
-
-
-def _joined_boxes(text: str) -> str | None:
-    r"""`\boxed{1} and \boxed{2}` is one answer of two parts, not the part that happens to stand last."""
-    contents: list[str] = []
-    for _ in range(_BOXES_READ):
-        mark = boxed(text)
-        if mark is None:
-            break
-        contents.append(mark.content)
-        before = text[: mark.start]
-        gap = _BETWEEN_BOXES.search(before[-40:])
-        joined = gap is not None and before[: len(before) - len(gap[0])].endswith("}")
-        text = before[: len(before) - len(gap[0])] if gap is not None and joined else ""
-    return ", ".join(reversed(contents)) if len(contents) > 1 else None
 
 
 def _concludes(text: str, number: str) -> bool:

@@ -12,32 +12,17 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from memreward.parsing.choice import options
-from memreward.parsing.equivalence import answer_key
 from memreward.parsing.markers import boxed, without_calculator
+from memreward.parsing.math_form import measure, value_key
+from memreward.parsing.quantity import Quantity, factors, quantity
+from memreward.parsing.wanted import Wanted, wanted
 from memreward.verify.forms import Comparison, Library, same_form
-from memreward.verify.quantity import Quantity, factors, quantity
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
+_LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
-_ASKS_PERCENTAGE = re.compile(r"per\s?cent|\b(?:what|how many|which|in|as a) \\?%", re.IGNORECASE)
 _HUNDREDTH = Fraction(1, 100)
-_NO_SOLUTION = ("no solution", "no solutions", "none", "empty set", "the empty set", "\\varnothing")
-_ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}")
-_INFINITY = ("infinity", "infinitely many", "+\\infty")
-_UP_TO_TWENTY = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-)
-_TENS = "thirty forty fifty sixty seventy eighty ninety"
-_WORDS = {
-    **dict.fromkeys(_NO_SOLUTION, "\\emptyset"),
-    **dict.fromkeys(_ALL_REALS, "(-\\infty, \\infty)"),
-    **dict.fromkeys(_INFINITY, "\\infty"),
-    **{word: str(value) for value, word in enumerate(_UP_TO_TWENTY.split())},
-    **{word: str(10 * tens) for tens, word in enumerate(_TENS.split(), start=3)},
-    **{"one hundred": "100", "one half": "1/2", "one third": "1/3", "two thirds": "2/3", "one fourth": "1/4"},
-}
 
 
 def compare(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
@@ -52,7 +37,7 @@ def compare(answer: str, reference: str, query_text: str, library: Library) -> C
     wanted = stated_reference(reference)
     if not wanted:
         return Comparison(None, "the reference is empty")
-    given, right = _lettered(answer), _lettered(wanted)
+    given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
         return _same(answer, wanted, query_text, library)
     return _same_option(given, right, query_text, library)
@@ -70,7 +55,7 @@ def stated_reference(reference: str) -> str:
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
     plain = _TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
-    alone = _LETTER.fullmatch(plain)
+    alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
     if alone is not None:
         return alone[1], ""
     both = _LETTER_AND_VALUE.fullmatch(plain)
@@ -103,57 +88,48 @@ def _same_option(
 
 
 def _same(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
-    answer, reference = _plainly(answer), _plainly(reference)
-    given, wanted = quantity(answer), quantity(reference)
-    if "percent" in (given.dimension, wanted.dimension):
-        return _same_percentage(given, wanted, query_text, library)
-    if bool(given.dimension) != bool(wanted.dimension):
-        return _same_half_named(given, wanted, query_text, library)
-    if not given.dimension:
-        return same_form(answer, reference, query_text, library)
-    if given.dimension != wanted.dimension:
-        return Comparison(False, f"{given.dimension} is not {wanted.dimension}")
-    if given.factor != wanted.factor:
-        return same_form(_times(given.body, given.factor), _times(wanted.body, wanted.factor), query_text, library)
-    return same_form(given.body, wanted.body, query_text, library)
-
-
-def _plainly(text: str) -> str:
-    """Words that stand for mathematics are written as mathematics."""
-    words = " ".join(_TEXT_COMMAND.sub(r" \1 ", text).split()).strip(" .$").lower()
-    return _WORDS.get(words, text)
+    asked = wanted(query_text)
+    given, right = measure(answer, asked), quantity(reference)
+    if "percent" in (given.dimension, right.dimension):
+        return _same_percentage(given, right, asked, library)
+    if bool(given.dimension) != bool(right.dimension):
+        return _same_half_named(given, right, asked, library)
+    if given.dimension != right.dimension:
+        return Comparison(False, f"{given.dimension} is not {right.dimension}")
+    if given.factor != right.factor:
+        return same_form(_times(given.body, given.factor), _times(right.body, right.factor), asked, library)
+    return same_form(given.body, right.body, asked, library)
 
 
 def _times(body: str, factor: Fraction) -> str:
     return f"({body})*\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
 
 
-def _same_percentage(given: Quantity, wanted: Quantity, query_text: str, library: Library) -> Comparison:
+def _same_percentage(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
     r"""10\% is 10 where a percentage is asked for or stated, and 0.1 where none is asked for."""
-    as_numbers = same_form(given.body, wanted.body, query_text, library)
-    asked = _ASKS_PERCENTAGE.search(query_text) is not None
-    if given.dimension == wanted.dimension or asked or (as_numbers.correct and wanted.dimension):
+    as_numbers = same_form(given.body, right.body, asked, library)
+    if given.dimension == right.dimension or asked.percentage or (as_numbers.correct and right.dimension):
         return as_numbers
-    bodies = [_times(side.body, _HUNDREDTH) if side.dimension == "percent" else side.body for side in (given, wanted)]
-    return same_form(bodies[0], bodies[1], query_text, library)
+    bodies = [_times(side.body, _HUNDREDTH) if side.dimension == "percent" else side.body for side in (given, right)]
+    return same_form(bodies[0], bodies[1], asked, library)
 
 
-def _same_half_named(given: Quantity, wanted: Quantity, query_text: str, library: Library) -> Comparison:
+def _same_half_named(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
     """One side has a known unit, the other none: equal numbers are right."""
-    bare = same_form(given.body, wanted.body, query_text, library)
+    bare = same_form(given.body, right.body, asked, library)
     if bare.correct is not False:
         return bare
-    if "angle" in (given.dimension, wanted.dimension):
-        degrees, other = (given, wanted) if given.dimension else (wanted, given)
+    if "angle" in (given.dimension, right.dimension):
+        degrees, other = (given, right) if given.dimension else (right, given)
         if re.search(r"\\pi(?![a-zA-Z])|π", other.body):
-            return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, query_text, library)
-    if given.dimension and _equal_in_another_unit(given, wanted.body):
+            return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, asked, library)
+    if given.dimension and _equal_in_another_unit(given, right.body, asked):
         return Comparison(None, "the answer has a unit and the reference none: in another unit they are equal")
     return bare
 
 
-def _equal_in_another_unit(given: Quantity, reference: str) -> bool:
-    right = answer_key(reference, "math")
+def _equal_in_another_unit(given: Quantity, reference: str, asked: Wanted) -> bool:
+    right = value_key(reference, asked)
     return any(
-        answer_key(_times(given.body, given.factor / factor), "math") == right for factor in factors(given.dimension)
+        value_key(_times(given.body, given.factor / factor), asked) == right for factor in factors(given.dimension)
     )

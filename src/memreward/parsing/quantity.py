@@ -7,13 +7,15 @@ math-verify drops units and lets 10\% be 0.1 and 10 at once. Here a unit that is
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
-_SPACING = re.compile(r"\\[,;:! ]|~|\\quad|\\left|\\right")
+_SPACING = re.compile(r"(?<!,)\\[,;:! ](?!\s?\d{3})|~|\\quad|\\left|\\right")
 _DEGREES = re.compile(r"\s*(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|°)$")
 _PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent|\bpercent|\bpercentage points?)$")
+_OF_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$", re.DOTALL)
 _CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
 _UNIT = re.compile(
@@ -74,6 +76,27 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 
 
 _UNITS = _table()
+_AMBIGUOUS = frozenset({"in", "min", "second", "degree", "degrees", "deg", "foot"})
+
+
+_WORD = re.compile(r"[a-zA-Z]{2,}|¢|£|€|\\?\$(?=\s?\d)")
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word is a known unit."""
+    return word in _UNITS
+
+
+def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
+    """Yield dimension and factor of every known unit that a text names by more than one letter, or by its sign."""
+    signs = {"£": ("pounds sterling", Fraction(1)), "€": ("euros", Fraction(1))}
+    for word in _WORD.findall(text):
+        if word.endswith("$"):
+            yield "dollars", Fraction(1)
+        elif word in signs:
+            yield signs[word]
+        elif word.lower() in _UNITS and word.lower() not in _AMBIGUOUS:
+            yield _UNITS[word.lower()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +122,7 @@ def quantity(answer: str) -> Quantity:
     text = whole[1] if whole is not None and whole[1] else text
     for pattern, dimension in ((_PERCENT, "percent"), (_DEGREES, "angle")):
         cut = pattern.search(text)
-        if cut is not None and cut.start():
+        if cut is not None and cut.start() and not (dimension == "angle" and _OF_ANGLES.search(text)):
             return Quantity(text[: cut.start()].rstrip(" \\$"), dimension)
     money = _CURRENCY.match(text)
     if money is not None:

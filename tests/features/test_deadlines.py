@@ -1,0 +1,78 @@
+"""No reply, however degenerate, holds up its readers: parsing, clusters and evidence, off the main thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from memreward.features.evidence import compute_evidence
+from memreward.parsing import cluster_answers, math_process, parse_rollout
+from memreward.types import Claim, Domain, Query
+from memreward.verify import Verifiers
+
+LENGTH = 2_000_000
+QUERIES: dict[Domain, Query] = {
+    "math": Query("m", "How much?", "math"),
+    "qa": Query("c", "Which?\n(A) one\n(B) two", "qa"),
+    "code": Query("p", "def f(x):\n", "code"),
+}
+PATTERNS = ["{", "((", "}", "9", "word", "word ", "\\boxed{", "\\boxed{1}", "\\frac{", "1=", "the answer is 4. "]
+SLOW = "\\sin(0) + 9^{9^{9^{9^{9}}}}"
+
+
+def in_a_thread(work: Callable[[], None]) -> float:
+    """Seconds that some work takes off the main thread, where no alarm would reach it."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    start = time.monotonic()
+    thread.start()
+    thread.join(100)
+    assert not thread.is_alive()
+    assert not failures
+    return time.monotonic() - start
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_megabytes_of_one_thing(pattern: str) -> None:
+    text = pattern * (LENGTH // len(pattern))
+    for domain, query in QUERIES.items():
+        if domain != "math" and pattern not in {"{", "((", "word", "\\boxed{"}:
+            continue
+        rollouts = []
+
+        def read(query: Query = query, rollouts: list = rollouts) -> None:
+            texts = (text, "The answer is \\boxed{5}.", "(B)")
+            rollouts.extend(parse_rollout(query, each, id=f"q/{index}") for index, each in enumerate(texts))
+            cluster_answers([text, *(rollout.answer for rollout in rollouts)], query.domain, query_text=query.text)
+            compute_evidence(rollouts)
+
+        assert in_a_thread(read) < 20
+        assert rollouts[0].text == text
+
+
+@pytest.mark.timeout(120)
+def test_an_answer_of_many_slow_parts_is_given_up_as_a_whole() -> None:
+    cluster_answers(["\\sin 1"], "math")
+    slow = ", ".join(f"{SLOW} + {index}" for index in range(7))
+    assert in_a_thread(lambda: cluster_answers([slow, "1"], "math") and None) < math_process.TIME_LIMIT_S + 8
+
+
+@pytest.mark.timeout(120)
+def test_a_verdict_on_a_degenerate_answer_comes_in_time() -> None:
+    verifiers = Verifiers()
+    texts = [f"\\boxed{{{', '.join([SLOW] * 7)}}}", "\\boxed{" + "9" * LENGTH + "}", "\\boxed{" * 100_000]
+    claims = [Claim(parse_rollout(QUERIES["math"], text, id="q"), "5") for text in texts]
+    verdicts = []
+    assert in_a_thread(lambda: verdicts.extend(verifiers.verify(claims))) < 40
+    assert all(verdict.correct is not True for verdict in verdicts)

@@ -1,0 +1,34 @@
+"""The smallest texts on which fuzzing, or somebody's attack, once failed."""
+
+from __future__ import annotations
+
+import pytest
+from parser_checks import check, check_bytes
+
+from memreward.types import DOMAINS, Domain
+
+KEPT = [
+    "\\boxed{" * 1100,
+    "\\boxed{" * 300 + "4" + "}" * 300,
+    "9" * 1_000_001,
+    "\\boxed{\\text{\\text{B}}}",
+    "999" + " cubed" * 18,
+    "nine" + " cubed" * 18,
+    "\rA: number 9!A: number 9!",
+    "\\approx 3 4",
+    "(12,102)",
+    "\\boxed{1} and \\boxed{2}",
+    "\ud800\\boxed{\ud800}",
+]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("text", KEPT, ids=[text[:24].encode("ascii", "replace").decode() for text in KEPT])
+def test_kept_texts(text: str, domain: Domain) -> None:
+    check(domain, text)
+
+
+def test_bytes_choose_a_domain() -> None:
+    check_bytes(b"")
+    for first in range(len(DOMAINS)):
+        check_bytes(bytes([first]) + b"\\boxed{\xff}")
