@@ -33,7 +33,8 @@ What this does **not** protect against:
 - A solution that knows it is being tested, and answers differently elsewhere.
 """
 
+from memreward.sandbox.inside.trial import BUSY, PATIENCE
 from memreward.sandbox.limits import Containment, Execution, Limits
 from memreward.sandbox.sandbox import Sandbox, Trial, available_containment
 
-__all__ = ["Containment", "Execution", "Limits", "Sandbox", "Trial", "available_containment"]
+__all__ = ["BUSY", "PATIENCE", "Containment", "Execution", "Limits", "Sandbox", "Trial", "available_containment"]

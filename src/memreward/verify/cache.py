@@ -25,6 +25,11 @@ def verdict_key(*parts: str | None) -> str:
     return content_hash(json.dumps(parts))
 
 
+def storable(text: str) -> str:
+    """Return a text that every store and stream takes: lone surrogates, which no encoding has, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class VerdictCache:
     """Verdicts of this process and, in one SQLite file, of all processes that use it.
 
@@ -78,7 +83,7 @@ class VerdictCache:
         }
         self._remember(at_rest)
         rows = [
-            (bytes.fromhex(key), int(verdict.correct), verdict.reason, json.dumps(dict(verdict.details)))
+            (bytes.fromhex(key), int(verdict.correct), storable(verdict.reason), json.dumps(dict(verdict.details)))
             for key, verdict in at_rest.items()
             if verdict.correct is not None
         ]
