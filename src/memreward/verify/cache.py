@@ -30,6 +30,14 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _storable_values(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _storable_values(held) for key, held in value.items()}
+    return [_storable_values(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 class VerdictCache:
     """Verdicts of this process and, in one SQLite file, of all processes that use it.
 
@@ -79,11 +87,12 @@ class VerdictCache:
     def put(self, verdicts: Mapping[str, Verdict]) -> None:
         """Keep verdicts by key; a key that is known keeps its first decision."""
         at_rest = {
-            key: Verdict(verdict.correct, verdict.reason, 0.0, verdict.details) for key, verdict in verdicts.items()
+            key: Verdict(verdict.correct, storable(verdict.reason), 0.0, _storable_values(dict(verdict.details)))
+            for key, verdict in verdicts.items()
         }
         self._remember(at_rest)
         rows = [
-            (bytes.fromhex(key), int(verdict.correct), storable(verdict.reason), json.dumps(dict(verdict.details)))
+            (bytes.fromhex(key), int(verdict.correct), verdict.reason, json.dumps(dict(verdict.details)))
             for key, verdict in at_rest.items()
             if verdict.correct is not None
         ]
