@@ -7,6 +7,7 @@ user's), by age, and for folders by a lock that the system lets go when its hold
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -39,6 +40,12 @@ class TemporaryFolder:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX + kind))
         self._lock = _held(self.path)
 
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
     def remove(self) -> None:
         """Remove it with all that it holds."""
         _remove(self.path)
@@ -64,15 +71,16 @@ def remove_left_folders() -> list[Path]:
     return removed
 
 
-def remove_left_files(folder: Path, pattern: str) -> list[Path]:
+def remove_left_files(folder: Path, before: str, after: str) -> list[Path]:
     """Remove this user's unfinished files in a folder that nothing has written to for long; return them.
 
     Args:
         folder: Where they lie; it need not exist.
-        pattern: Names, as `Path.glob` takes them; they must be names that only unfinished files have.
+        before: How their names begin.
+        after: How their names end; both together must be of names that only unfinished files have.
     """
     removed = []
-    for path in _old(folder, pattern):
+    for path in _old(folder, f"{glob.escape(before)}*{glob.escape(after)}"):
         with contextlib.suppress(OSError):
             path.unlink()
             removed.append(path)

@@ -2,7 +2,8 @@
 
 Its requests hold what kind of run is wanted, its limits, and descriptors. What is to be run lies behind one of these:
 the child reads it, and writes straight to its owner. So no text of any run, neither what went in nor what came out, was
-ever in the memory that the next child is a copy of. The child's processes are killed, its temporary folder is unmounted.
+ever in the memory that the next child is a copy of. The child's processes are killed and its temporary folder is
+unmounted.
 """
 
 from __future__ import annotations

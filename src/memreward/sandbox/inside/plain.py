@@ -38,6 +38,11 @@ MOST_ITEMS = 10_000
 MOST_SENT = 1_000_000
 LONGEST_MESSAGE = 32_000_000
 
+PATIENCE = 12
+"""How many times its processor time a call may take by the clock: the machine may be busy."""
+BUSY = PATIENCE / 2
+"""From this slowdown on the machine may be to blame for what took too long."""
+
 _SCALARS = frozenset({type(None), bool, str, float})
 _LONG = 10_000
 _ALIKE = 64

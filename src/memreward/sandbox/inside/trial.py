@@ -19,12 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from .foreign import module_named, run_in
-from .plain import Malformed, Opaque, decode, digest, encode, receive, send
-
-PATIENCE = 12
-"""How many times its processor time a call may take by the clock: the machine may be busy."""
-BUSY = PATIENCE / 2
-"""From this slowdown on the machine may be to blame for what took too long."""
+from .plain import BUSY, PATIENCE, Malformed, Opaque, decode, digest, encode, receive, send
 
 _LONGEST_REASON = 300
 _MEASURED_S = 0.2
