@@ -23,7 +23,8 @@ is killed with all its children. The environment of a run holds nothing of ours.
 What this does **not** protect against:
 
 - Faults of the kernel: foreign code runs on it. Use a virtual machine where that matters.
-- Channels through timing, caches, load and locks on files that all may read; a run can also slow down its neighbours on the same processors.
+- Channels through timing, caches, load and locks on files that all may read; a run can also slow down its neighbours
+  on the same processors.
 - Memory in sum: the limit is per process, and holds address space. Scratch files come on top.
 - With "landlock": existence, size and names of files outside can be learnt (not their content), several large files
   may fill the disk that holds the temporary folder, and the standard library's folder can be listed.
