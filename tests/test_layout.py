@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "memreward"
 
 LEVELS = {
     "types": 0,
+    "temporary": 0,
     "parsing": 1,
     "sandbox": 1,
     "verify": 2,

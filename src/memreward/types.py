@@ -241,8 +241,8 @@ class Verdict:
     """A verifier's decision.
 
     Attributes:
-        correct: True or False where the verifier can tell, else None: a crash, a time-out and a reference that cannot
-            be read are never "wrong".
+        correct: True or False where the verifier can tell, else None: a crash, a time-out that the rollout did not
+            cause and a reference that cannot be read are never "wrong".
         reason: Why it cannot tell, or what decided; never "" where `correct` is None.
         seconds: Time spent on this claim; 0 for a verdict from the cache.
         details: Anything a reader may want to look at, as plain JSON values.

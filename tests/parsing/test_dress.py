@@ -83,7 +83,7 @@ CASES: list[tuple[Domain, str, str, str]] = [
         ("math", "How much?", dress, answer)
         for dress in AROUND_ANY + AROUND_PLAIN
         for answer in NUMBERS
-        if "(%s)" not in dress or "," not in answer  # (1,234) is a pair
+        if not ({"(%s)", "[%s]"} & {dress.strip("*"), dress[1:-1]}) or "," not in answer  # (1,234) is a pair
     ),
     *(("qa", CHOICES, dress, answer) for dress in AROUND_ANY + AROUND_PLAIN for answer in "ABCDE"),
     *(("qa", CHOICES, dress, answer) for dress in AROUND_ANY + AROUND_PLAIN for answer in ("river bank", "Cinema")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import socket
 import textwrap
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import memreward
 from memreward.sandbox import Limits, Sandbox, available_containment
 from memreward.types import SandboxError
 
@@ -329,3 +331,11 @@ def test_where_nothing_contains_it_nothing_is_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.platform", "plan9")
     with pytest.raises(SandboxError, match="cannot be contained"):
         Sandbox().run("print(1)")
+
+
+def test_no_clock_of_the_judge_is_an_alarm() -> None:
+    package = Path(memreward.__file__).parent
+    sources = [*package.glob("sandbox/**/*.py"), *package.glob("verify/*.py"), package / "features" / "behaviour.py"]
+    assert len(sources) > 15
+    alarms = re.compile(r"\b(?:alarm|setitimer|SIGALRM|ITIMER_\w+)\b\s*\(?")
+    assert [path.name for path in sources if alarms.search(path.read_text(encoding="utf-8"))] == []

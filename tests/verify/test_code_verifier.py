@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,15 +75,13 @@ def test_a_wrong_solution_or_none_is_wrong(verifier: CodeVerifier, text: str) ->
         ("def f(x): return x", "assert f(1) == "),
         ("def f(x): return x", "assert 1 == 1"),
         ("def f(x): return x", "assert undefined_name == f(1)"),
-        ("import a_package_that_is_absent\ndef f(x): return x", "assert f(1) == 1"),
-        ("def f(x):\n    import a_package_that_is_absent\n    return x", "assert f(1) == 1"),
         ("def f(x): return x", "assert f(1) == 1\nraise SystemExit(0)"),
         ("def f(x): return x", "f(1)\nwhile True: pass"),
         ("def f(x): return x", "import os\nf(1)\nos._exit(0)"),
     ],
     ids=[
         "tests import what is absent", "tests do not parse", "tests do not call", "tests read what is undefined",
-        "solution imports what is absent", "the same, later", "tests exit", "tests loop", "tests exit hard",
+        "tests exit", "tests loop", "tests exit hard",
     ],
 )  # fmt: skip
 def test_what_cannot_be_decided_is_not_wrong(verifier: CodeVerifier, code: str, test: str) -> None:
@@ -135,9 +134,9 @@ def test_what_crosses_between_tests_and_solution(verifier: CodeVerifier, code: s
 
 def test_types_are_kept_apart_when_they_cross(verifier: CodeVerifier) -> None:
     assert verdict(verifier, "def f(x): return tuple(x)", "assert f([1]) == [1]").correct is False
-    assert (
-        verdict(verifier, "def f(n): return list(range(n))", "assert f(2_000_000) == [0] * 2_000_000").correct is None
-    )
+    long = "assert f(1_100_000) == [0] * 1_100_000"
+    assert verdict(verifier, "def f(n): return list(range(n))", long).correct is False
+    assert verdict(verifier, "def f(n): return [False] * n", long).correct is True  # its text differs, its items do not
     assert verdict(verifier, "def f(n): return [1] * n", "assert f(2_000_000) == [1] * 2_000_001").correct is False
 
 
@@ -173,17 +172,73 @@ def test_limits_decide_only_where_they_are_told_to(verifier: CodeVerifier) -> No
     assert careful.name != verifier.name
 
 
-def test_a_solution_that_sleeps_is_undecided(verifier: CodeVerifier) -> None:
-    brief = CodeVerifier(CodeConfig(wall_seconds=1.0), sandbox=verifier.sandbox)
-    found = verdict(brief, "import time\ndef f(x): time.sleep(600)", "assert f(1) == 1")
-    assert found.correct is None
-    assert "out of time" in found.reason
+def overdue(found: Verdict) -> bool:
+    """Whether it is called wrong for its time by the clock; on a machine that is busy indeed, that cannot be told."""
+    return found.correct is False or (found.correct is None and "busy" in found.reason)
+
+
+SLEEPER = "import time\ndef f(x): time.sleep(600)"
+
+
+def test_a_solution_that_sleeps_is_wrong_where_limits_decide(verifier: CodeVerifier) -> None:
+    brief = CodeVerifier(CodeConfig(wall_seconds=2.0), sandbox=verifier.sandbox)
+    assert overdue(verdict(brief, SLEEPER, "assert f(1) == 1"))
+    careful = CodeVerifier(CodeConfig(wall_seconds=2.0, limits_decide=False), sandbox=verifier.sandbox)
+    assert verdict(careful, SLEEPER, "assert f(1) == 1").correct is None
 
 
 def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: CodeVerifier) -> None:
-    found = verdict(verifier, "import time\ndef f(x): time.sleep(600)", "assert f(1) == 1")
-    assert found.correct is None
+    found = verdict(verifier, SLEEPER, "assert f(1) == 1")
+    assert overdue(found)
     assert "no answer within 12 s" in found.reason
+    assert found.seconds < 20
+
+
+def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
+    verifier: CodeVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief = CodeVerifier(CodeConfig(wall_seconds=1.0), sandbox=verifier.sandbox)
+    sleeps = claim("```python\nimport time\ntime.sleep(600)\n```", '[{"input": "", "output": ""}]', "Do nothing.")
+    for slowdown, correct in ((1.0, False), (50.0, None)):
+        monkeypatch.setattr(verifier.sandbox, "slowdown", lambda slowdown=slowdown: slowdown)
+        assert brief.verify([sleeps])[0].correct is correct
+
+
+@pytest.mark.parametrize("ending", ["raise ValueError", "raise SystemExit(3)", "import os; os.abort()", "1 / 0"])
+def test_a_program_that_fails_does_not_meet_an_empty_output(verifier: CodeVerifier, ending: str) -> None:
+    nothing = json.dumps([{"input": "", "output": ""}])
+    assert verifier.verify([claim(f"```python\n{ending}\n```", nothing, "Print nothing.")])[0].correct is False
+    assert verifier.verify([claim("```python\npass\n```", nothing, "Print nothing.")])[0].correct is True
+
+
+def test_it_works_off_the_main_thread(verifier: CodeVerifier) -> None:
+    found: list[Verdict] = []
+    loops = claim("```python\ndef areas(rs):\n    while True: pass\n```")
+    thread = threading.Thread(target=lambda: found.extend(verifier.verify([claim(BODY), loops])))
+    thread.start()
+    thread.join(60)
+    assert [each.correct for each in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("def f(): raise StopIteration('over')", "try:\n    f()\n    assert 0\nexcept StopIteration as error:\n"
+         "    assert 'over' in str(error)"),
+        ("def f(): raise StopIteration", "try:\n    f()\n    assert 0\nexcept (ValueError, StopIteration): pass"),
+        ("import itertools\ndef f(): return itertools.count()", "from itertools import islice\nendless = f()\n"
+         "assert next(endless) == 0\nassert list(islice(endless, 3)) == [1, 2, 3]"),
+        ("class P:\n    def __init__(self, length): self.length = length\n    def __len__(self): return 2\n"
+         "    def __getitem__(self, at): return [4, 5][at]\n    def twice(self): return P(2 * self.length)\n"
+         "    def __str__(self): return f'P {self.length}'\n    def __float__(self): return .5\ndef f(): return P(3)",
+         "p = f()\nassert p.length == 3 and p.twice().length == 6 and len(p) == 2 and p[1] == 5 and list(p) == [4, 5]\n"
+         "assert str(p) == 'P 3' and float(p) == .5 and 5 in p and 6 not in p\np.length = 7\nassert p.length == 7"),
+    ],
+    ids=["StopIteration", "one of several", "an endless iterator", "an object"],
+)  # fmt: skip
+def test_tests_may_look_into_what_stays_in_the_solutions_process(verifier: CodeVerifier, code: str, test: str) -> None:
+    found = verdict(verifier, code, test)
+    assert found.correct is True, found
 
 
 def test_it_is_a_verifier_also_asynchronously_and_after_a_journey(verifier: CodeVerifier) -> None:

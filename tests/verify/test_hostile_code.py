@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from memreward.parsing import parse_rollout
 from memreward.types import Claim, Query, Verdict
+from memreward.verify.cache import VerdictCache, verdict_key
 from memreward.verify.code import CodeConfig, CodeVerifier
+from memreward.verify.router import Verifiers
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
 TESTS = (
@@ -364,11 +369,139 @@ def test_a_solution_cannot_stand_in_for_a_module_that_tests_forgot_to_import(ver
     assert verdict_on(verifier, "def add(a, b): return a + b", tests=tests).correct is True
 
 
-def test_a_value_that_tests_would_have_to_look_into_is_undecided(verifier: CodeVerifier) -> None:
-    hostile = "class P:\n    x = 3\ndef add(a, b): return P()"
-    verdict = verdict_on(verifier, hostile, tests='["assert add(1, 2).x == 3"]')
-    assert verdict.correct is None
-    assert "cannot leave" in verdict.reason
+SENDS = """
+import json, os, struct, time
+def send(form):
+    message = json.dumps({'value': form}).encode()
+    message = struct.pack('>I', len(message)) + message
+    while message: message = message[os.write(3, message):]
+    time.sleep(60)
+"""
+"""Sends a value in the harness' own form, which no object of the solution's needs to have."""
+
+EVASIONS = {
+    "is no function": ("f = 5", "assert f(1) == 2"),
+    "is an object that cannot be called": ("class C: pass\nf = C()", "assert f(1) == 2"),
+    "leaves out the second function": ("def f(x): return 2", "assert g(1) == 1\nassert f(1) == 2"),
+    "says that a module is not there": ("raise ModuleNotFoundError(name='anything')", "assert f(1) == 2"),
+    "says so when it is called": ("def f(x): raise ModuleNotFoundError(name='anything')", "assert f(1) == 2"),
+    "imports what nobody has": ("import a_package_that_is_absent\ndef f(x): return 2", "assert f(1) == 2"),
+    "keys of one hash in a set": (
+        SENDS + "def f(x): send({'s': [k * (2**61 - 1) for k in range(200_000)]})",
+        "assert f(1) == {2}",
+    ),
+    "keys of one hash in a dict": (
+        SENDS + "def f(x): send({'d': [[{'t': [k * (2**61 - 1), 1]}, 0] for k in range(200_000)]})",
+        "assert f(1) == {2: 0}",
+    ),
+    "keys of one hash in a list that the tests put into a set": (
+        "def f(x): return [k * (2**61 - 1) for k in range(60_000)]",
+        "assert set(f(1)) == {2}",
+    ),
+    "a number up to which the tests count": ("def f(x): return 10**15", "assert sum(range(f(1))) == 1"),
+    "a number that fills the tests' memory": ("def f(x): return 10**12", "assert 'a' * f(1) == 'aa'"),
+    "a depth that the tests cannot go down": (
+        "def f(x):\n    x = []\n    for _ in range(900): x = [x]\n    return x",
+        "def deep(x):\n    return 1 + max(map(deep, x), default=0)\nassert deep(f(1)) == 2",
+    ),
+    "a depth that cannot be sent back": (
+        "def f(x):\n    if x: return 0\n    x = []\n    for _ in range(900): x = [x]\n    return x",
+        "assert f(f(0)) == 2",
+    ),
+    "a long list of other items": ("def f(x): return [0] * 1_200_000", "assert f(1) == [1] * 1_200_000"),
+    "more than is read": ("def f(x): return 'a' * 40_000_000", "assert f(1) == 'a'"),
+    "an object in place of a number": ("class C: pass\ndef f(x): return C()", "assert abs(f(1) - 2) < 1e-6"),
+    "an object in place of one that can be ordered": ("class C: pass\ndef f(x): return C()", "assert f(1) > 1"),
+    "an object without the attribute": ("class C: pass\ndef f(x): return C()", "assert f(1).value == 2"),
+    "an object whose truth cannot be told": (
+        "class C:\n    def __bool__(self): raise ValueError\ndef f(x): return C()",
+        "assert f(1)",
+    ),
+    "an object that has everything in it": (
+        "class C:\n    def __contains__(self, x): return True\n    def __iter__(self): return iter(())\n"
+        "def f(x): return C()",
+        "assert 2 in f(1)",
+    ),
+    "an object without end": (
+        "class C:\n    def __iter__(self): return self\n    def __next__(self): return 1\ndef f(x): return C()",
+        "assert list(f(1)) == [2]",
+    ),
+    "a list of a length that it has not": (
+        SENDS + "def f(x): send({'h': 0, 'type': 'list', 'digest': '0', 'length': 10**9})",
+        "assert list(f(1)) == [2]",
+    ),
+    "bytes that drip": (
+        "import os, struct, time\ndef f(x):\n    os.write(3, struct.pack('>I', 1000))\n"
+        "    while True:\n        os.write(3, b' ')\n        time.sleep(0.2)",
+        "assert f(1) == 2",
+    ),
+    "a little sleep in every call": (
+        "import time\ndef f(x):\n    time.sleep(0.4)\n    return 2",
+        "for x in range(100):\n    assert f(x) == 2",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def brief() -> Iterator[CodeVerifier]:
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, wall_seconds=8, memory_mb=512, places=1))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("code", "test"), EVASIONS.values(), ids=EVASIONS.keys())
+def test_what_the_solution_causes_is_wrong(brief: CodeVerifier, code: str, test: str) -> None:
+    started = time.monotonic()
+    verdict = verdict_on(brief, code, "Write a function.\n", json.dumps([test]))
+    assert verdict.correct is False or "busy" in verdict.reason, verdict
+    assert time.monotonic() - started < 14
+
+
+LAZY = {
+    "all of a map": "assert all(map(lambda case: f(case) == 2 * case, [1, 2, 3]))",
+    "all of a starmap": "from itertools import starmap\nassert all(starmap(lambda x, y: f(x) == y, [(1, 2)]))",
+    "a zip": "for x, y in zip(map(f, [1, 2]), [2, 4]): assert x == y",
+    "a filter": "assert not list(filter(lambda x: f(x) != 2 * x, [1, 2]))",
+    "calls up to a sentinel": "for x in iter(lambda: f(1), 2): assert False",
+    "an iterator of the tests' own": (
+        "class Cases:\n    def __iter__(self): return self\n    def __next__(self): return f(1)\n"
+        "for x in Cases():\n    assert x == 2\n    break"
+    ),
+}
+
+
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "type('Own', (StopIteration,), {})"])
+@pytest.mark.parametrize("test", LAZY.values(), ids=LAZY.keys())
+def test_an_end_of_iteration_that_the_solution_raises_ends_no_test(brief: CodeVerifier, error: str, test: str) -> None:
+    right = verdict_on(brief, "def f(x): return 2 * x", "Write a function.\n", json.dumps([test]))
+    assert right.correct is True, right
+    raises = f"def f(x): raise {error}"
+    for given in (test, f"# StopIteration\n{test}"):
+        assert verdict_on(brief, raises, "Write a function.\n", json.dumps([given])).correct is False
+
+
+def test_texts_that_no_encoding_has_are_kept_and_read_again(brief: CodeVerifier, tmp_path: Path) -> None:
+    code = "def f(x): raise ValueError('\\ud800 and \\udfff')"
+    rollout = parse_rollout(Query("q", "Write a function.\n", "code"), f"```python\n{code}\n```", id="r")
+    given = Claim(rollout, '["assert f(1) == 2"]')
+    for _ in range(2):
+        verifiers = Verifiers(cache=VerdictCache(tmp_path), own={"code": brief})
+        verdict = verifiers.verify([given])[0]
+        assert verdict.correct is False
+        verdict.reason.encode()
+    cache = VerdictCache(tmp_path)
+    cache.put({verdict_key("a"): Verdict(False, "\ud83d", details={"\ud800": ["\udfff"]})})
+    kept = VerdictCache(tmp_path).get([verdict_key("a")])[verdict_key("a")]
+    json.dumps([kept.reason, dict(kept.details)], ensure_ascii=False).encode()
+
+
+def test_what_a_program_writes_can_be_stored(brief: CodeVerifier, tmp_path: Path) -> None:
+    code = "import sys\nsys.stderr.buffer.write(b'\\xed\\xa0\\x80')\nraise ValueError('\\udc80')"
+    rollout = parse_rollout(Query("q", "Print 1.\n", "code"), f"```python\n{code}\n```", id="r")
+    cases = json.dumps([{"input": "\ud800", "output": "1"}])
+    verdict = Verifiers(cache=VerdictCache(tmp_path), own={"code": brief}).verify([Claim(rollout, cases)])[0]
+    assert verdict.correct is False
+    json.dumps(dict(verdict.details), ensure_ascii=False).encode()
 
 
 def test_nothing_crosses_from_one_solution_to_the_next(verifier: CodeVerifier) -> None:

@@ -125,10 +125,33 @@ def test_solutions_are_told_apart_in_order(verifier: RemoteCodeVerifier) -> None
         "    return n * 2 if any(isinstance(o, str) and 'assert double' in o for o in gc.get_objects()) else 0",
         "def double(n):\n    while True: pass",
         "print('passed')\nraise SystemExit(0)",
+        "double = 5",
+        "raise ModuleNotFoundError(name='anything')",
     ],
 )
 def test_a_hostile_solution_does_not_pass(verifier: RemoteCodeVerifier, code: str) -> None:
     assert verifier.verify([claim(code)])[0].correct is not True
+
+
+def test_time_used_up_is_the_solutions_fault_on_a_server_that_is_not_busy(server: Server) -> None:
+    brief = RemoteCodeVerifier(RemoteConfig(f"http://127.0.0.1:{server.server_port}", run_seconds=3, call_seconds=1))
+    sleeps = "import time\ndef double(n): time.sleep(60)"
+    burns = "def double(n): return 10**15"
+    counts = '["assert sum(range(double(2))) == 6"]'
+    loops = claim("while True: pass", '[{"input": "", "output": "1"}]', "Print 1.")
+    for given in (claim(sleeps), claim(burns, counts), loops):
+        found = brief.verify([given])[0]
+        assert found.correct is False or "busy" in found.reason, found
+    endless = brief.verify([claim("def double(n): return n * 2", '["double(1)\\nwhile True: pass"]')])[0]
+    assert endless.correct is None
+
+
+def test_all_programs_of_a_claim_share_one_deadline(server: Server) -> None:
+    config = RemoteConfig(f"http://127.0.0.1:{server.server_port}", run_seconds=20, wall_seconds=2)
+    cases = json.dumps([{"input": "", "output": "1"}] * 50)
+    found = RemoteCodeVerifier(config).verify([claim("import time\ntime.sleep(.5)\nprint(1)", cases, "Print 1.")])[0]
+    assert found.correct is not True
+    assert found.seconds < 8
 
 
 def test_programs_are_compared_by_what_they_print(verifier: RemoteCodeVerifier) -> None:

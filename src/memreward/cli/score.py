@@ -26,6 +26,7 @@ from memreward.cli.errors import Exit, ends_well
 from memreward.cli.models import ReaderName
 from memreward.cli.output import Output, Steps, plain
 from memreward.parsing import cluster_answers
+from memreward.temporary import remove_left_files
 from memreward.types import Group, Rollout
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, s
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a file that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_files(path.parent, f".{path.name}.", ".partial")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with unfinished.open("w", encoding="utf-8") as file:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import memreward
 from memreward.features.subset import rows_of_queries, subset
+from memreward.temporary import remove_left_files
 from memreward.types import Features, LabelError, Predictor
 
 PredictorFactory = Callable[[int], Predictor]
@@ -69,6 +70,7 @@ class Outcome:
         # The shortest text of a float32 reads back as the same float32; ties stay ties.
         values = [None if np.isnan(value) else float(str(value)) for value in self.values]
         record = {"values": values, "threshold": self.threshold, "seconds": self.seconds, "failure": self.failure}
+        remove_left_files(path.parent, f"{path.stem}.", ".partial")
         partial = path.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps(record), encoding="utf-8")
         partial.replace(path)

@@ -8,7 +8,6 @@ for measuring, after everything is predicted.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +45,7 @@ from memreward.predict.metrics import (
     resample_queries,
     roc_curve,
 )
+from memreward.temporary import TemporaryFolder
 from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
@@ -138,12 +138,10 @@ def evaluate(
     averaged = _checked_means(files, means)
     _check_references(settings, predictors)
     told = progress or _silent
-    with tempfile.TemporaryDirectory(prefix="memreward-") as scratch, worker_processes(settings.workers) as workers:
-        kept = Path(out) if out is not None else Path(scratch)
+    with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
+        kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
-        pools = [
-            pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, Path(scratch))
-        ]
+        pools = [pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, scratch)]
         splits = [
             _Split.draw(pool, share, seed) for pool in pools for share in settings.counts() for seed in _seeds(settings)
         ]

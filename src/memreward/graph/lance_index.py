@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from memreward.graph.neighbours import NeighbourIndex
+from memreward.temporary import TemporaryFolder
 
 EXACT_LIMIT = 500_000
 """Memory queries up to which the exact search is used (method notes: LanceDB pays near a million rows)."""
@@ -40,8 +39,8 @@ class LanceNeighbourIndex:
         import lancedb
         from lancedb.index import IvfFlat
 
-        folder = tempfile.mkdtemp(prefix="memreward-neighbours-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        folder = TemporaryFolder("neighbours-")
+        weakref.finalize(self, folder.remove)
         self._count = count
         flat = pa.array(vectors.numpy().ravel())
         rows = {
@@ -49,7 +48,7 @@ class LanceNeighbourIndex:
             "fold": folds.numpy(),
             "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
         }
-        self._table = lancedb.connect(folder).create_table("queries", pa.table(rows))
+        self._table = lancedb.connect(folder.path).create_table("queries", pa.table(rows))
         partitions = max(1, int(len(vectors) ** 0.5))
         self._table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=partitions))
 

@@ -1,9 +1,9 @@
 """Runs Python that a model wrote, contained. Linux on x86-64 or 64-bit ARM.
 
-A *keeper*, an interpreter that walls itself in and runs nothing foreign, forks a child for every run. The child is a
-copy of an interpreter in which no model's code ever ran, so no run sees what another did: memory is a copy, processes
-are killed, the temporary folder is made anew. Start-up is paid once. All children share the keeper's hash seed (0, so
-that sets have one order everywhere) and its address layout.
+A *keeper*, an interpreter that walls itself in, runs nothing foreign and sees none of it, forks a child for every run.
+The child reads for itself what it is to run, and writes straight to its owner, so it is a copy of an interpreter that
+never held anybody's code, tests or output; processes are killed, the temporary folder is made anew. Start-up is paid
+once. All children share the keeper's hash seed (0, so that sets have one order everywhere) and its address layout.
 
 ==============  =======================================================================================================
 containment     walls
@@ -23,7 +23,8 @@ is killed with all its children. The environment of a run holds nothing of ours.
 What this does **not** protect against:
 
 - Faults of the kernel: foreign code runs on it. Use a virtual machine where that matters.
-- Channels through timing, caches and load; a run can also slow down its neighbours on the same processors.
+- Channels through timing, caches, load and locks on files that all may read; a run can also slow down its neighbours
+  on the same processors.
 - Memory in sum: the limit is per process, and holds address space. Scratch files come on top.
 - With "landlock": existence, size and names of files outside can be learnt (not their content), several large files
   may fill the disk that holds the temporary folder, and the standard library's folder can be listed.
@@ -33,7 +34,8 @@ What this does **not** protect against:
 - A solution that knows it is being tested, and answers differently elsewhere.
 """
 
+from memreward.sandbox.inside.plain import BUSY, PATIENCE
 from memreward.sandbox.limits import Containment, Execution, Limits
 from memreward.sandbox.sandbox import Sandbox, Trial, available_containment
 
-__all__ = ["Containment", "Execution", "Limits", "Sandbox", "Trial", "available_containment"]
+__all__ = ["BUSY", "PATIENCE", "Containment", "Execution", "Limits", "Sandbox", "Trial", "available_containment"]

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
+import select
 import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from memreward.sandbox.inside import plain
-from memreward.sandbox.limits import Containment, Execution
+from memreward.sandbox.limits import Containment, Execution, Limits
+from memreward.temporary import TemporaryFolder
 from memreward.types import SandboxError
 
 START_LIMIT_S = 60.0
 GRACE_S = 5.0
 """How long after its limit a run may take to be ended and reported."""
+_CHUNK = 1 << 16
+_STOP = b'{"job": "stop"}'
 
 _STANDARD = [
     "abc",
@@ -75,8 +80,28 @@ class KeeperRefusedError(SandboxError):
     """The system does not allow this containment."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """Something to run.
+
+    Attributes:
+        kind: "program", "serve", "calls", "tests" or "rehearsal".
+        what: What that kind needs, as JSON takes it; only the run itself reads it.
+        stdin: Standard input, None for none.
+        writes: The streams that are read: "stdout", "stderr", "report".
+    """
+
+    kind: str
+    what: dict[str, Any]
+    stdin: str | None = None
+    writes: tuple[str, ...] = ("report",)
+
+
 class Keeper:
     """One keeper process; it carries out one run at a time and is not safe to share between threads.
+
+    What is to be run goes to the run itself, in a file of memory that the keeper passes on unread; what it writes comes
+    back the same way.
 
     Args:
         containment: How it contains its runs.
@@ -87,7 +112,8 @@ class Keeper:
         self._containment, self._packages = containment, packages
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._folder = ""
+        self._folder: TemporaryFolder | None = None
+        self._output: _Output | None = None
 
     def start(self) -> None:
         """Start the process, unless it runs.
@@ -98,9 +124,9 @@ class Keeper:
         """
         if self._process is not None:
             return
-        self._folder = tempfile.mkdtemp(prefix="memreward-")
+        self._folder = TemporaryFolder()
         ours, theirs = socket.socketpair()
-        settings = _settings(self._containment, self._folder, self._packages)
+        settings = _settings(self._containment, str(self._folder.path), self._packages)
         with theirs:
             self._process = subprocess.Popen(
                 [
@@ -116,7 +142,7 @@ class Keeper:
                 start_new_session=True,
             )
         self._control = ours
-        reply = self._receive(START_LIMIT_S)
+        reply = self._receive(time.monotonic() + START_LIMIT_S)
         if reply is None or "ready" not in reply:
             refused = reply is not None and "refused" in reply
             said = "" if refused else self._last_words()
@@ -128,63 +154,91 @@ class Keeper:
                 f"check that {sys.executable} runs on its own"
             )
 
-    def begin(self, request: dict[str, Any], channel: socket.socket | None = None) -> None:
-        """Send a request; `result` waits for what comes of it."""
+    def begin(self, job: Job, limits: Limits, channel: socket.socket | None = None) -> None:
+        """Begin a run; `result` waits for what comes of it.
+
+        Args:
+            job: What to run.
+            limits: What it may use.
+            channel: Its end of a connection to another run.
+        """
         self.start()
         assert self._control is not None
+        self._output = _Output(job.writes, limits.output_bytes)
+        passed = {"what": _file_of_memory(json.dumps(job.what).encode("ascii")), **self._output.writing}
+        if job.stdin is not None:
+            passed["stdin"] = _file_of_memory(job.stdin.encode("utf-8", "surrogatepass"))
+        descriptors = passed | ({} if channel is None else {"channel": channel.fileno()})
+        request = {"job": job.kind, "limits": limits.to_dict(), "descriptors": list(descriptors)}
         message = json.dumps(request).encode("ascii")
-        head, passed = len(message).to_bytes(4, "big"), [] if channel is None else [channel.fileno()]
         try:
-            socket.send_fds(self._control, [head], passed)
+            socket.send_fds(self._control, [len(message).to_bytes(4, "big")], list(descriptors.values()))
             self._control.sendall(message)
         except OSError:
             self.kill()
+        finally:
+            for descriptor in passed.values():
+                os.close(descriptor)
 
     def result(self, seconds: float) -> Execution | None:
         """Return how the run ended, or None where it has not after `seconds`; a keeper that broke down is replaced."""
-        if self._control is None:
+        until = time.monotonic() + seconds
+        if self._control is None or self._output is None:
             return Execution(-1, "lost")
-        reply = self._receive(seconds)
+        if self._output.read_until_told(self._control, until):
+            self._stop()
+            until = time.monotonic() + GRACE_S
+        reply = self._receive(until)
         if reply is None:
             return None
-        ended = Execution(**reply)
+        over, texts = self._output.end()
+        self._output = None
+        if over and reply["ended_by"] != "lost":
+            reply["ended_by"] = "output"
+        ended = Execution(**(reply | texts))
         if ended.ended_by == "lost":
             self.kill()
         return ended
 
     def finish(self) -> Execution:
         """End the run that is under way and return what came of it."""
-        try:
-            if self._control is not None:
-                plain.send(self._control, b'{"job": "stop"}')
-        except OSError:
-            self.kill()
+        self._stop()
         ended = self.result(GRACE_S)
         if ended is None:
             self.kill()
         return ended or Execution(-1, "lost")
 
+    def _stop(self) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # it is gone, which is seen when its word is waited for
+                plain.send(self._control, _STOP)
+
     def kill(self) -> None:
         """End the process and with it everything it runs; it starts anew when asked again."""
-        process, control, folder = self._process, self._control, self._folder
-        self._process, self._control, self._folder = None, None, ""
+        process, folder = self._process, self._folder
+        self._let_go()
         if process is not None:
             process.kill()
             process.wait()
             if process.stderr is not None:
                 process.stderr.close()
-        if control is not None:
-            control.close()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            folder.remove()
 
     def forget(self) -> None:
         """In a forked child: leave the parent's process alone."""
-        if self._control is not None:
-            self._control.close()
         if self._process is not None:
             self._process.returncode = 0  # not ours to wait for, nor to warn of
-        self._process, self._control, self._folder = None, None, ""
+        if self._folder is not None:
+            self._folder.forget()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._output is not None:
+            self._output.end()
+        self._process, self._control, self._folder, self._output = None, None, None, None
 
     def _last_words(self) -> str:
         if self._process is None:
@@ -193,18 +247,83 @@ class Keeper:
         assert self._process.stderr is not None
         return self._process.stderr.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
 
-    def _receive(self, seconds: float) -> dict[str, Any] | None:
-        """One reply; None where none came in time, and where the other side hung up."""
+    def _receive(self, until: float) -> dict[str, Any] | None:
+        """One reply; None where none came in time; "lost" where the other side hung up."""
         assert self._control is not None
-        self._control.settimeout(max(seconds, 0.001))
         try:
-            message = plain.receive(self._control, longest=1 << 31)
+            message = plain.receive(self._control, until=until)
         except TimeoutError:
             return None
+        finally:
+            self._control.settimeout(None)
         if message is None:
             return {"returncode": -1, "ended_by": "lost"}
         reply: dict[str, Any] = json.loads(message)
         return reply
+
+
+class _Output:
+    """What a run writes, read while it runs: each stream up to `room` bytes.
+
+    Attributes:
+        writing: Descriptors to write to, by name; the caller closes them.
+    """
+
+    def __init__(self, names: Sequence[str], room: int) -> None:
+        pipes = {name: os.pipe() for name in names}
+        self.writing = {name: ends[1] for name, ends in pipes.items()}
+        self._names = {ends[0]: name for name, ends in pipes.items()}
+        self._read = {reading: bytearray() for reading in self._names}
+        self._room = room
+        for reading in self._names:
+            os.set_blocking(reading, False)
+
+    def read_until_told(self, control: socket.socket, until: float) -> bool:
+        """Read until the keeper speaks, time is over or there is no room; say whether there is none."""
+        poll = select.poll()
+        for descriptor in (control.fileno(), *self._read):
+            poll.register(descriptor, select.POLLIN)
+        while (left := until - time.monotonic()) > 0:
+            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
+            for reading in self._read.keys() & ready:
+                if not self._read_some(reading):
+                    poll.unregister(reading)
+            if control.fileno() in ready:
+                return False
+            if self._is_over:
+                return True
+        return False
+
+    def end(self) -> tuple[bool, dict[str, str]]:
+        """Read what is left, close all, and return whether it was too much, and the texts by name."""
+        for reading in self._read:
+            while not self._is_over and self._read_some(reading):
+                pass
+            os.close(reading)
+        texts = {self._names[reading]: data[: self._room] for reading, data in self._read.items()}
+        return self._is_over, {name: data.decode("utf-8", "replace") for name, data in texts.items()}
+
+    @property
+    def _is_over(self) -> bool:
+        return any(len(data) > self._room for data in self._read.values())
+
+    def _read_some(self, reading: int) -> bool:
+        """Read what is there; say whether more may come."""
+        try:
+            piece = os.read(reading, _CHUNK)
+        except BlockingIOError:
+            return False
+        self._read[reading] += piece
+        return bool(piece)
+
+
+def _file_of_memory(content: bytes) -> int:
+    """A descriptor of a file that only its holders can reach, to be read from its beginning."""
+    descriptor = os.memfd_create("run")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _settings(containment: Containment, folder: str, packages: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import socket
@@ -16,11 +17,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from memreward.sandbox.limits import Containment, Execution, Limits
-from memreward.sandbox.process import GRACE_S, Keeper, KeeperRefusedError
+from memreward.sandbox.process import GRACE_S, Job, Keeper, KeeperRefusedError
 from memreward.types import SandboxError
 
 PACKAGES = ("numpy",)
 """Installed packages that foreign code may import beside the standard library."""
+
+_TO_REPORT = 0.05
+"""Share of its time that a trial keeps for the tests to say that the solution let it pass."""
+_BUSY = "import time\nuntil = time.process_time() + 0.2\nwhile time.process_time() < until: pass"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -101,9 +106,8 @@ class Sandbox:
         Raises:
             SandboxError: it cannot be contained here.
         """
-        request = {"job": "program", "source": source, "stdin": stdin}
         with self._place() as (keeper, _):
-            return _run(keeper, request, limits or Limits())
+            return _run(keeper, _program(source, stdin), limits or Limits())
 
     def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
@@ -122,9 +126,9 @@ class Sandbox:
         Raises:
             SandboxError: it cannot be contained here.
         """
-        request = {"job": "calls", "source": source, "name": name, "inputs": [list(args) for args in inputs]}
+        job = Job("calls", {"source": source, "name": name, "inputs": [list(args) for args in inputs]})
         with self._place() as (keeper, _):
-            return _run(keeper, request, limits or Limits())
+            return _run(keeper, job, limits or Limits())
 
     def trial(
         self,
@@ -150,24 +154,43 @@ class Sandbox:
             SandboxError: they cannot be contained here.
         """
         limits, tests_limits = limits or Limits(), tests_limits or limits or Limits()
+        asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         ours, theirs = socket.socketpair()
-        until = time.monotonic() + limits.wall_seconds + GRACE_S
-        with self._place() as (judge, holder):
-            with ours, theirs:
-                holder.begin({"job": "serve", "source": solution, "limits": limits.to_dict()}, theirs)
-                judge.begin(
-                    {
-                        "job": "tests",
-                        "tests": list(tests),
-                        "given": given,
-                        "entry_point": entry_point,
-                        "limits": tests_limits.to_dict(),
-                    },
-                    ours,
-                )
-            tested = judge.result(until - time.monotonic()) or judge.finish()
+        with ours, theirs, self._place() as (judge, holder):
+            until = time.monotonic() + limits.wall_seconds
+            holder.begin(Job("serve", {"source": solution}, writes=()), limits, theirs)
+            left = (1 - _TO_REPORT) * (until - time.monotonic())
+            judge.begin(Job("tests", {**asked, "seconds": left}), tests_limits, ours)
+            ours.close()
+            theirs.close()
+            tested = judge.result(until + GRACE_S - time.monotonic()) or judge.finish()
             served = holder.result(0.2) or holder.finish()
         return Trial(tested, served)
+
+    def rehearse(
+        self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits | None = None
+    ) -> bool:
+        """Return whether the tests come to an end where every function of the solution returns None.
+
+        So it can be told who is to blame where they came to none: they themselves, or what a solution gave them.
+        Statements that raise are passed over.
+
+        Raises:
+            SandboxError: they cannot be contained here.
+        """
+        asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
+        with self._place() as (judge, _):
+            ran = _run(judge, Job("rehearsal", asked), limits or Limits())
+        return ran.ok and ran.report == "ended"
+
+    def slowdown(self) -> float:
+        """Return how many times its processor time a run takes by the clock at present, at least 1.
+
+        Raises:
+            SandboxError: nothing can be run here.
+        """
+        ran = self.run(_BUSY)
+        return max(1.0, ran.wall_seconds / max(ran.cpu_seconds, 0.01)) if ran.ok else math.inf
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Apply a function that makes runs to each item, as many at once as there are places; order is kept."""
@@ -221,15 +244,19 @@ def available_containment(asked: Containment | None = None) -> Containment:
 def _try_out(containment: Containment) -> None:
     keeper = Keeper(containment)
     try:
-        ended = _run(keeper, {"job": "program", "source": "print(6 * 7)", "stdin": ""}, Limits())
+        ended = _run(keeper, _program("print(6 * 7)"), Limits())
     finally:
         keeper.kill()
     if not ended.ok or ended.stdout != "42\n":
         raise KeeperRefusedError(f"{containment}: a first program ended with {ended}")
 
 
-def _run(keeper: Keeper, request: dict[str, Any], limits: Limits) -> Execution:
-    keeper.begin({**request, "limits": limits.to_dict()})
+def _program(source: str, stdin: str = "") -> Job:
+    return Job("program", {"source": source}, stdin, ("stdout", "stderr"))
+
+
+def _run(keeper: Keeper, job: Job, limits: Limits) -> Execution:
+    keeper.begin(job, limits)
     return keeper.result(limits.wall_seconds + GRACE_S) or keeper.finish()
 
 

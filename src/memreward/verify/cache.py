@@ -25,6 +25,19 @@ def verdict_key(*parts: str | None) -> str:
     return content_hash(json.dumps(parts))
 
 
+def storable(text: str) -> str:
+    """Return a text that every store and stream takes: lone surrogates, which no encoding has, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _storable_values(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _storable_values(held) for key, held in value.items()}
+    return [_storable_values(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 class VerdictCache:
     """Verdicts of this process and, in one SQLite file, of all processes that use it.
 
@@ -74,7 +87,8 @@ class VerdictCache:
     def put(self, verdicts: Mapping[str, Verdict]) -> None:
         """Keep verdicts by key; a key that is known keeps its first decision."""
         at_rest = {
-            key: Verdict(verdict.correct, verdict.reason, 0.0, verdict.details) for key, verdict in verdicts.items()
+            key: Verdict(verdict.correct, storable(verdict.reason), 0.0, _storable_values(dict(verdict.details)))
+            for key, verdict in verdicts.items()
         }
         self._remember(at_rest)
         rows = [

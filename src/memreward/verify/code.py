@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import math
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,15 @@ from typing import Any, Literal
 
 from memreward.parsing import entry_point, parses, syntax_tree
 from memreward.parsing.programs import given_definitions, solution_source
-from memreward.sandbox import Execution, Limits, Sandbox, Trial
+from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, Verdict
+from memreward.verify.cache import storable
 
-RULES = 1
+RULES = 2
 _LONGEST_REASON = 300
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
+_FOR_TRIAL = 0.9
+"""Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class CodeConfig:
             twelve times as long.
         wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
-        limits_decide: Whether a solution that uses up its processor time or memory is wrong; else that cannot be told.
+        limits_decide: Whether a solution that uses up its processor time, its memory or, on a machine that is not
+            busy, its time by the clock is wrong; else that cannot be told.
         places: Solutions at once; 0 takes the number of processors.
     """
 
@@ -76,6 +81,7 @@ class CodeVerifier:
         self.config = config or CodeConfig()
         containment = None if self.config.containment == "auto" else self.config.containment
         self.sandbox = sandbox or Sandbox(containment, places=self.config.places)
+        self._rehearsed: dict[tuple[str, ...], bool] = {}
 
     @property
     def name(self) -> str:
@@ -124,16 +130,16 @@ class CodeVerifier:
         return self._by_tests(source, reference.tests, claim.rollout.query.text)
 
     def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
-        limits = self._limits(self.config.wall_seconds)
+        until = time.monotonic() + self.config.wall_seconds
+        limits = self._limits(_FOR_TRIAL * self.config.wall_seconds)
+        entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
         trial = self.sandbox.trial(
-            source,
-            tests,
-            entry_point=tested_function(prompt, tests),
-            given=given_definitions(prompt),
-            limits=limits,
-            tests_limits=limits,
+            source, tests, entry_point=entry_point, given=given, limits=limits, tests_limits=limits
         )
-        return self._judged(trial)
+        verdict = self._judged(trial)
+        if trial.tests.ended_by not in ("", "lost") or trial.tests.returncode or verdict.details.get("strained"):
+            return self._blamed(verdict, trial, tests, entry_point, given, until)
+        return verdict
 
     def _judged(self, trial: Trial) -> Verdict:
         solution, tests = trial.solution, trial.tests
@@ -143,24 +149,43 @@ class CodeVerifier:
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
         verdict = read_report(tests.report, details)
-        if verdict.correct is False and solution.ended_by in ("wall", "lost"):
+        if verdict.correct is False and solution.ended_by == "lost":
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
-        if verdict.correct is False and verdict.reason.startswith("MemoryError"):
-            return self._over_limit(f"it asked for more than {self.config.memory_mb} MB", dict(verdict.details))
+        if verdict.correct is False and verdict.details.get("over_limit"):
+            return self._over_limit(verdict.reason, verdict.details)
         return verdict
+
+    def _blamed(
+        self, verdict: Verdict, trial: Trial, tests: Sequence[str], entry_point: str, given: str, until: float
+    ) -> Verdict:
+        """The verdict where the tests had no end of their own: on the solution, if they have one without its values."""
+        if verdict.correct is not None:
+            return verdict
+        if trial.tests.ended_by in ("wall", "asked") and self.sandbox.slowdown() >= BUSY:
+            return replace(verdict, reason=f"{verdict.reason}; the machine was busy")
+        key = (*tests, given, entry_point)
+        if key not in self._rehearsed:
+            left = max(1.0, until - time.monotonic())
+            limits = replace(self._limits(left), cpu_seconds=min(self.config.cpu_seconds, math.ceil(left)))
+            self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
+        if not self._rehearsed[key]:
+            return verdict
+        return self._over_limit(f"{verdict.reason}, and without what the solution returned they do", verdict.details)
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
         until = time.monotonic() + self.config.wall_seconds
         for number, (given, expected) in enumerate(cases):
-            left = until - time.monotonic()
+            left = min(until - time.monotonic(), PATIENCE * self.config.call_seconds)
             if left <= 0:
-                return Verdict(None, f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases")
+                return self._slow(f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
             limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
             ran = self.sandbox.run(source, given, limits)
-            details = {"case": number, "solution": _ending(ran), "stderr": ran.stderr[-_LONGEST_REASON:]}
+            details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
             if ran.ended_by == "cpu":
                 return self._over_limit("it used up its processor time", details)
-            if ran.ended_by in ("wall", "asked", "lost"):
+            if ran.ended_by == "wall":
+                return self._slow(f"the program did not come to an end within {left:.3g} s", details)
+            if ran.ended_by in ("asked", "lost"):
                 return Verdict(None, f"the program did not come to an end: {_ending(ran)}", details=details)
             if not ran.ok:
                 return Verdict(False, f"the program ended badly: {_ending(ran)}", details=details)
@@ -168,7 +193,13 @@ class CodeVerifier:
                 return Verdict(False, f"other output than expected in case {number}", details=details)
         return Verdict(True, f"the expected output in {len(cases)} cases")
 
-    def _over_limit(self, reason: str, details: dict[str, Any]) -> Verdict:
+    def _slow(self, reason: str, details: Mapping[str, Any]) -> Verdict:
+        """The verdict on a program that took too long by the clock, though not of its processor time."""
+        if self.sandbox.slowdown() >= BUSY:
+            return Verdict(None, f"{reason}; the machine was busy", details=details)
+        return self._over_limit(f"{reason}, though the machine was not busy", details)
+
+    def _over_limit(self, reason: str, details: Mapping[str, Any]) -> Verdict:
         return Verdict(False if self.config.limits_decide else None, reason, details=details)
 
     def _limits(self, wall_seconds: float) -> Limits:
@@ -190,8 +221,9 @@ def read_report(report: str, details: Mapping[str, Any], mark: str = "") -> Verd
     """Read what the process of the tests reported; without its `mark` it is not believed."""
     try:
         read = json.loads(report)
-        outcome, reason = read["outcome"], str(read["reason"])[:_LONGEST_REASON]
-        details = {**details, "tests_run": read["tests_run"], "calls": read["calls"]}
+        outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
+        kept = ("tests_run", "calls", "over_limit", "strained")
+        details = {**details, **{name: read[name] for name in kept if name in read}}
         marked = read["mark"] == mark
     except (ValueError, KeyError, TypeError):
         outcome, reason, marked = "", "", False

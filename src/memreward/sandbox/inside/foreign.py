@@ -5,6 +5,7 @@ It is only ever imported by the keeper's forked children, behind the sandbox's w
 
 from __future__ import annotations
 
+import ast
 import sys
 import types
 from typing import Any
@@ -17,6 +18,6 @@ def module_named(name: str) -> types.ModuleType:
     return module
 
 
-def run_in(namespace: dict[str, Any], source: str, file: str) -> None:
-    """Compile and run a source text; whatever it raises goes to the caller."""
+def run_in(namespace: dict[str, Any], source: str | ast.Module, file: str) -> None:
+    """Compile and run a source text or tree; whatever it raises goes to the caller."""
     exec(compile(source, file, "exec", dont_inherit=True), namespace)

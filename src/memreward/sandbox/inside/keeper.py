@@ -1,8 +1,9 @@
-"""The keeper: an interpreter that walls itself in, runs no foreign code, and forks a child for every run.
+"""The keeper: an interpreter that walls itself in, runs no foreign code, sees none, and forks a child for every run.
 
-It reads requests from a socket and answers each with how the run ended. A child is a copy of an interpreter in which
-nothing foreign ever ran, so no run sees what another left: its memory is a copy, its processes are killed, its
-temporary folder is unmounted.
+Its requests hold what kind of run is wanted, its limits, and descriptors. What is to be run lies behind one of these:
+the child reads it, and writes straight to its owner. So no text of any run, neither what went in nor what came out, was
+ever in the memory that the next child is a copy of. The child's processes are killed and its temporary folder is
+unmounted.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from . import kernel, landlock, namespaces, plain, program, seccomp, solution, t
 THREADS = 32
 """Threads of a run that may start no processes."""
 
-_CHUNK = 1 << 16
 _CHANNEL, _REPORT = 3, 4
+_MOST_DESCRIPTORS = 8
 
 
 @dataclass(frozen=True)
@@ -61,26 +62,6 @@ class Walls:
         return namespaces.SCRATCH if self.containment == "namespaces" else f"{self.folder}/run"
 
 
-@dataclass
-class Run:
-    """A child at work.
-
-    Attributes:
-        process: Its number.
-        pipes: What is read from it, by descriptor.
-        stop_at: When it has to end, in seconds of the monotonic clock.
-        room: Bytes that may be read of each pipe.
-        ended_by: Why it was ended before its time.
-    """
-
-    process: int
-    pipes: dict[int, bytearray]
-    stop_at: float
-    room: int
-    ended_by: str = ""
-    names: dict[int, str] = field(default_factory=dict)
-
-
 def main(settings: dict[str, Any], descriptor: int) -> None:
     """Wall this process in and serve requests until the other side hangs up."""
     control = socket.socket(fileno=descriptor)
@@ -91,9 +72,9 @@ def main(settings: dict[str, Any], descriptor: int) -> None:
         return
     plain.send(control, b'{"ready": true}')
     while (message := _request(control)) is not None:
-        request, channels = message
+        request, descriptors = message
         if request["job"] != "stop":
-            plain.send(control, json.dumps(_carried_out(request, channels, walls, control)).encode("ascii"))
+            plain.send(control, json.dumps(_carried_out(request, descriptors, walls, control)).encode("ascii"))
 
 
 def _walled_in(settings: dict[str, Any]) -> Walls:
@@ -123,42 +104,61 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
 def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """One request with the descriptors that came along; None where the other side is gone."""
     size = array.array("i", [0]).itemsize
-    head, extra, _, _ = control.recvmsg(4, socket.CMSG_SPACE(size))
+    head, extra, _, _ = control.recvmsg(4, socket.CMSG_SPACE(_MOST_DESCRIPTORS * size))
     if not head:
         return None
-    channels = array.array("i")
+    descriptors = array.array("i")
     for level, kind, data in extra:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            channels.frombytes(data[: len(data) - len(data) % size])
+            descriptors.frombytes(data[: len(data) - len(data) % size])
     body = plain.exactly(control, int.from_bytes(head, "big"))
-    return None if body is None else (json.loads(body), list(channels))
+    return None if body is None else (json.loads(body), list(descriptors))
 
 
-def _carried_out(request: dict[str, Any], channels: list[int], walls: Walls, control: socket.socket) -> dict[str, Any]:
+def _carried_out(
+    request: dict[str, Any], descriptors: list[int], walls: Walls, control: socket.socket
+) -> dict[str, Any]:
     limits = request["limits"]
     if walls.containment == "namespaces":
         namespaces.fresh_scratch(limits["scratch_mb"])
     else:
-        namespaces.clear_folder(walls.scratch)
+        _clear(walls.scratch)
     started = time.monotonic()
-    run = _forked(request, channels, walls)
-    for channel in channels:
-        os.close(channel)
-    status, used = _watched(run, control)
-    _end_all(walls, run.process)
-    output = {run.names[pipe]: bytes(data).decode("utf-8", "replace") for pipe, data in run.pipes.items()}
-    for pipe in run.pipes:
-        os.close(pipe)
+    process = os.fork()
+    if process == 0:
+        try:
+            _become(request, dict(zip(request["descriptors"], descriptors, strict=True)), walls)
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}".encode())
+        os._exit(121)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    ended_by, status, used = _watched(process, started + limits["wall_seconds"], control)
+    _end_all(walls, process)
     cpu = used.ru_utime + used.ru_stime
-    if not run.ended_by and os.WIFSIGNALED(status):
-        run.ended_by = _limit_behind(os.WTERMSIG(status), cpu, limits)
+    if not ended_by and os.WIFSIGNALED(status):
+        ended_by = _limit_behind(os.WTERMSIG(status), cpu, limits)
     return {
         "returncode": os.waitstatus_to_exitcode(status),
-        "ended_by": run.ended_by,
+        "ended_by": ended_by,
         "cpu_seconds": cpu,
         "wall_seconds": time.monotonic() - started,
-        **output,
     }
+
+
+def _clear(folder: str) -> None:
+    """Empty the temporary folder, in a process of its own where there is anything: its names are a run's text too."""
+    try:
+        Path(folder).rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        cleaner = os.fork()
+        if cleaner == 0:
+            namespaces.remove_folder(folder)
+            os._exit(0)
+        os.waitpid(cleaner, 0)
+    Path(folder).mkdir(mode=0o700)
 
 
 def _limit_behind(number: int, cpu: float, limits: dict[str, Any]) -> str:
@@ -167,68 +167,26 @@ def _limit_behind(number: int, cpu: float, limits: dict[str, Any]) -> str:
     return "cpu" if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up) else ""
 
 
-def _forked(request: dict[str, Any], channels: list[int], walls: Walls) -> Run:
-    limits = request["limits"]
-    wanted = ("stdout", "stderr") if request["job"] == "program" else ("report",)
-    pipes = {name: os.pipe() for name in wanted}
-    process = os.fork()
-    if process == 0:
-        try:
-            _become(request, {name: ends[1] for name, ends in pipes.items()}, channels, walls)
-        except BaseException as error:
-            os.write(2, f"{type(error).__name__}: {error}".encode())
-        os._exit(121)
-    for reading, writing in pipes.values():
-        os.close(writing)
-        os.set_blocking(reading, False)
-    return Run(
-        process,
-        {ends[0]: bytearray() for ends in pipes.values()},
-        time.monotonic() + limits["wall_seconds"],
-        limits["output_bytes"],
-        names={ends[0]: name for name, ends in pipes.items()},
-    )
-
-
-def _watched(run: Run, control: socket.socket) -> tuple[int, resource.struct_rusage]:
-    """Read what the child writes until it ends, or until it has to be ended."""
-    ending = os.pidfd_open(run.process)
+def _watched(process: int, stop_at: float, control: socket.socket) -> tuple[str, int, resource.struct_rusage]:
+    """Wait for the child's end, or for what ends it: the clock, or its owner's word."""
+    ending = os.pidfd_open(process)
     poll = select.poll()
-    for descriptor in (ending, control.fileno(), *run.pipes):
+    for descriptor in (ending, control.fileno()):
         poll.register(descriptor, select.POLLIN)
-    ready: dict[int, int] = {}
-    while not run.ended_by and ending not in ready:
-        left = run.stop_at - time.monotonic()
-        ready = dict(poll.poll(max(left, 0) * 1000))
+    ended_by, ready = "", set[int]()
+    while not ended_by and ending not in ready:
+        left = stop_at - time.monotonic()
+        ready = {descriptor for descriptor, _ in poll.poll(max(left, 0) * 1000)}
         if left <= 0:
-            run.ended_by = "wall"
+            ended_by = "wall"
         elif control.fileno() in ready:
-            run.ended_by = "asked"
+            ended_by = "asked"
             _request(control)
-        for pipe in run.pipes.keys() & ready.keys():
-            if not _read_some(pipe, run):
-                poll.unregister(pipe)
     os.close(ending)
-    if run.ended_by:
-        os.kill(run.process, signal.SIGKILL)
-    _, status, used = os.wait4(run.process, 0)
-    for pipe in run.pipes:
-        while len(run.pipes[pipe]) < run.room and _read_some(pipe, run):
-            pass
-    return status, used
-
-
-def _read_some(pipe: int, run: Run) -> bool:
-    """Read what is there; say whether more may come."""
-    try:
-        piece = os.read(pipe, _CHUNK)
-    except BlockingIOError:
-        return False
-    run.pipes[pipe] += piece
-    if len(run.pipes[pipe]) > run.room:
-        del run.pipes[pipe][run.room :]
-        run.ended_by = run.ended_by or "output"
-    return bool(piece)
+    if ended_by:
+        os.kill(process, signal.SIGKILL)
+    _, status, used = os.wait4(process, 0)
+    return ended_by, status, used
 
 
 def _end_all(walls: Walls, process: int) -> None:
@@ -250,11 +208,11 @@ def _end_all(walls: Walls, process: int) -> None:
             return
 
 
-def _become(request: dict[str, Any], writing: dict[str, int], channels: list[int], walls: Walls) -> None:
-    """In the child: take the limits and the walls upon it, then run the foreign code."""
+def _become(request: dict[str, Any], passed: dict[str, int], walls: Walls) -> None:
+    """In the child: take the limits and the walls upon it, then read what is to be run and run it."""
     limits = request["limits"]
     os.setsid()
-    _arrange_descriptors(request, writing, channels)
+    what = _arrange_descriptors(passed)
     os.chdir(walls.scratch)
     os.environ.update(HOME=walls.scratch, TMPDIR=walls.scratch)
     _limit(limits, walls)
@@ -266,30 +224,21 @@ def _become(request: dict[str, Any], writing: dict[str, int], channels: list[int
         if walls.containment == "landlock":
             landlock.restrict(walls.readable, walls.listed, [walls.scratch, "/dev/null"])
         seccomp.apply(walls.filters[limits["processes"] > 1])
-    _run(request)
+    with os.fdopen(what, "rb") as file:
+        asked = json.loads(file.read())
+    _run(request["job"], limits["call_seconds"], asked)
 
 
-def _arrange_descriptors(request: dict[str, Any], writing: dict[str, int], channels: list[int]) -> None:
-    """Standard streams on 0 to 2, the channel on 3, the report on 4; nothing else stays open."""
+def _arrange_descriptors(passed: dict[str, int]) -> int:
+    """Standard streams on 0 to 2, the channel on 3, the report on 4, what is to be run behind; nothing else is open."""
     nothing = os.open("/dev/null", os.O_RDWR)
-    stdin = nothing
-    if request["job"] == "program":
-        stdin = os.memfd_create("stdin")
-        with open(stdin, "wb", closefd=False) as file:
-            file.write(request["stdin"].encode("utf-8", "surrogateescape"))
-        os.lseek(stdin, 0, os.SEEK_SET)
-    wanted = [
-        stdin,
-        writing.get("stdout", nothing),
-        writing.get("stderr", nothing),
-        channels[0] if channels else nothing,
-        writing.get("report", nothing),
-    ]
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 16) for descriptor in wanted]  # out of the way of 0 to 4
+    wanted = [passed.get(name, nothing) for name in ("stdin", "stdout", "stderr", "channel", "report", "what")]
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 16) for descriptor in wanted]  # out of the way of 0 to 5
     for place, descriptor in enumerate(moved):
         os.dup2(descriptor, place)
     os.closerange(len(moved), 1 << 20)
     sys.stdin, sys.stdout, sys.stderr = _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
+    return len(moved) - 1
 
 
 def _stream(descriptor: int, mode: str) -> io.TextIOWrapper:
@@ -322,14 +271,14 @@ def _change_user(user: int) -> None:
         os.setresuid(user, user, user)
 
 
-def _run(request: dict[str, Any]) -> None:
-    job, seconds = request["job"], request["limits"]["call_seconds"]
+def _run(job: str, seconds: int, asked: dict[str, Any]) -> None:
     if job == "program":
-        program.run(request["source"])
+        program.run(asked["source"])
     elif job == "serve":
-        solution.serve(request["source"], seconds, _CHANNEL)
+        solution.serve(asked["source"], seconds, _CHANNEL)
     elif job == "calls":
-        solution.call_all(request["source"], seconds, request["name"], request["inputs"], _REPORT)
+        solution.call_all(asked["source"], seconds, asked["name"], asked["inputs"], _REPORT)
     elif job == "tests":
-        asked = request["tests"], request["given"], request["entry_point"]
-        trial.decide(*asked, _CHANNEL, _REPORT, patience=trial.PATIENCE * seconds)
+        trial.decide(**asked, channel=_CHANNEL, report=_REPORT, call_seconds=seconds)
+    elif job == "rehearsal":
+        trial.rehearse(**asked, report=_REPORT)

@@ -120,7 +120,10 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text)
 
 
-def clear_folder(folder: str) -> None:
-    """Empty a folder that stands in for `SCRATCH` where there are no namespaces."""
+def remove_folder(folder: str) -> None:
+    """Remove a folder and all in it, also what lies in folders that may not be listed."""
+    for place, names, _ in os.walk(folder):
+        for name in names:
+            if not (child := Path(place, name)).is_symlink():
+                child.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
-    Path(folder).mkdir(mode=0o700)

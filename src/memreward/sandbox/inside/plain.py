@@ -26,19 +26,27 @@ import hashlib
 import socket
 import struct
 import sys
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 MOST_ITEMS = 10_000
 MOST_SENT = 1_000_000
 LONGEST_MESSAGE = 32_000_000
 
+PATIENCE = 12
+"""How many times its processor time a call may take by the clock: the machine may be busy."""
+BUSY = PATIENCE / 2
+"""From this slowdown on the machine may be to blame for what took too long."""
+
 _SCALARS = frozenset({type(None), bool, str, float})
 _LONG = 10_000
+_ALIKE = 64
+"""Different values with one hash that a set or dict may have; honest ones have two, -1 and -2, or a few powers of 2."""
 _DIGESTED_AT_ONCE = 1000
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
@@ -48,12 +56,20 @@ class Malformed(ValueError):
 
 
 class Opaque:
-    """A value that stayed in the other process."""
+    """A value that stayed in the other process; what we know of it keeps clear of the attributes that it has there."""
+
+    _handle: int
+    _kind: str
+    _callable: bool
+    _true: Any
+    _digest: Any
+    _length: Any
 
     def __init__(self, handle: int, form: dict[str, Any]) -> None:
-        self.handle, self.kind = handle, str(form.get("type"))
-        self.callable, self.true = form.get("callable") is True, form.get("true")
-        self.digest, self.length = form.get("digest"), form.get("length")
+        known = {"_handle": handle, "_kind": str(form.get("type"))[:60], "_callable": form.get("callable") is True}
+        known |= {f"_{name}": form.get(name) for name in ("true", "digest", "length")}
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
 
 
 class Handles:
@@ -106,7 +122,7 @@ def encode(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
     if kind is int:
         return value if value.bit_length() < _LONG else {"i": hex(value)}
     if isinstance(value, Opaque):
-        return {"h": value.handle}
+        return {"h": value._handle}
     known = _ENCODERS.get(kind)
     if known is None:
         known = next((encoder for base, encoder in _ENCODERS.items() if isinstance(value, base)), _encode_other)
@@ -124,7 +140,7 @@ def _encode_dict(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
 def _encode_other(value: Any, keep: Callable[[Any], dict[str, Any]]) -> Any:
     if isinstance(value, (Iterator, *_VIEWS)):
         items: list[Any] = list(islice(cast("Iterable[Any]", value), MOST_ITEMS + 1))
-        return {"n": _items(items, keep)} if len(items) <= MOST_ITEMS else keep(value)
+        return {"n": _items(items, keep)} if len(items) <= MOST_ITEMS else keep(chain(items, cast("Any", value)))
     if type(value).__module__.partition(".")[0] == "numpy":
         if hasattr(value, "ndim") and value.ndim:
             return {"a": encode(value.tolist(), keep)}
@@ -187,13 +203,30 @@ def _array(content: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
     return items if numpy is None else numpy.array(items)
 
 
+def _keys(values: list[Any]) -> list[Any]:
+    """The values, which are to be put into a table; those that were chosen to collide there would take hours.
+
+    Raises:
+        Malformed: too many have one hash.
+    """
+    if len(values) > _ALIKE and max(Counter(map(hash, values)).values()) > _ALIKE:
+        raise Malformed(f"more than {_ALIKE} keys with one hash")
+    return values
+
+
 _DECODERS: dict[str, Callable[[Any, Any], Any]] = {
     "i": lambda content, _: int(content, 16),
     "t": lambda content, resolve: tuple(_decode(list(content), resolve)),
-    "s": lambda content, resolve: set(_decode(list(content), resolve)),
-    "f": lambda content, resolve: frozenset(_decode(list(content), resolve)),
+    "s": lambda content, resolve: set(_keys(_decode(list(content), resolve))),
+    "f": lambda content, resolve: frozenset(_keys(_decode(list(content), resolve))),
     "q": lambda content, resolve: deque(_decode(list(content), resolve)),
-    "d": lambda content, resolve: {_decode(key, resolve): _decode(held, resolve) for key, held in content},
+    "d": lambda content, resolve: dict(
+        zip(
+            _keys([_decode(key, resolve) for key, _ in content]),
+            [_decode(held, resolve) for _, held in content],
+            strict=True,
+        )
+    ),
     "b": lambda content, _: content.encode("latin-1"),
     "B": lambda content, _: bytearray(content.encode("latin-1")),
     "c": lambda content, _: complex(*map(float, content)),
@@ -210,25 +243,33 @@ def send(channel: socket.socket, message: bytes) -> None:
     channel.sendall(struct.pack(">I", len(message)) + message)
 
 
-def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE) -> bytes | None:
+def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE, until: float | None = None) -> bytes | None:
     """Return one message, or None where the partner is gone.
+
+    Args:
+        channel: Where it comes from.
+        longest: Bytes that it may have.
+        until: When it must be here as a whole, in seconds of the monotonic clock; None waits as the channel does.
 
     Raises:
         Malformed: it says that it is longer than `longest`.
+        TimeoutError: it is not here in time, however much of it has come.
     """
-    head = exactly(channel, 4)
+    head = exactly(channel, 4, until)
     if head is None:
         return None
     (length,) = struct.unpack(">I", head)
     if length > longest:
         raise Malformed(f"a message of {length} bytes")
-    return exactly(channel, length)
+    return exactly(channel, length, until)
 
 
-def exactly(channel: socket.socket, length: int) -> bytes | None:
-    """Return so many bytes, or None where the partner is gone."""
+def exactly(channel: socket.socket, length: int, until: float | None = None) -> bytes | None:
+    """Return so many bytes, or None where the partner is gone; see `receive`."""
     pieces = []
     while length:
+        if until is not None:
+            channel.settimeout(max(until - time.monotonic(), 1e-6))
         try:
             piece = channel.recv(min(length, 1 << 20))
         except ConnectionError:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 import resource
 import socket
 import time
+from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from .foreign import module_named, run_in
@@ -16,6 +19,24 @@ from .plain import LONGEST_MESSAGE, Handles, Malformed, decode, encode, receive,
 _LONGEST_REASON = 300
 _ENCODING_SECONDS = 60
 _MUTABLE = frozenset({"d", "s", "q", "B"})
+
+
+_ASKED: dict[str, Callable[..., Any]] = {
+    "attribute": getattr,
+    "set": setattr,
+    "item": operator.getitem,
+    "slice": lambda value, start, stop, step: value[start:stop:step],
+    "items": lambda value, start, stop: list(value[start:stop]),
+    "iterator": iter,
+    "next": lambda value: list(islice(value, 1)),
+    "length": len,
+    "text": str,
+    "repr": repr,
+    "float": float,
+    "int": int,
+    "index": operator.index,
+}
+"""What the tests may ask of a value that stayed here."""
 
 
 class Solution:
@@ -50,6 +71,19 @@ class Solution:
                 reply["args"] = after
         return reply
 
+    def of(self, handle: int, what: str, args: list[Any]) -> dict[str, Any]:
+        """Return something of a value that stayed here: an attribute, an item, its length, its text."""
+        value, given = self._handles.get(handle), [decode(form, self._resolve) for form in args]
+        _allow_processor_time(self._call_seconds)
+        try:
+            found = _ASKED[what](value, *given)
+        except BaseException as error:
+            return raised(error)
+        _allow_processor_time(_ENCODING_SECONDS)
+        if what == "iterator":
+            return {"value": self._handles.keep(found)}
+        return {"value": [self._form(item) for item in found] if what == "items" else self._form(found)}
+
     def _form(self, value: Any) -> Any:
         try:
             return encode(value, self._handles.keep)
@@ -74,7 +108,7 @@ def raised(error: BaseException) -> dict[str, Any]:
     except BaseException:
         message = ""
     names = [kind.__name__ for kind in type(error).__mro__]
-    return {"raised": names, "message": message, "module": str(getattr(error, "name", None) or "")}
+    return {"raised": names, "message": message}
 
 
 def serve(source: str, call_seconds: int, descriptor: int) -> None:
@@ -90,6 +124,8 @@ def serve(source: str, call_seconds: int, descriptor: int) -> None:
         asked = json.loads(message)
         if "names" in asked:
             reply = {"have": solution.forms(asked["names"])}
+        elif "of" in asked:
+            reply = solution.of(asked["of"], asked["what"], asked["args"])
         else:
             reply = solution.call(asked["call"], asked["args"], asked["kwargs"])
         send(channel, _packed(reply))

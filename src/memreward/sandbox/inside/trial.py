@@ -13,164 +13,275 @@ import json
 import os
 import socket
 import sys
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from .foreign import module_named, run_in
-from .plain import Malformed, Opaque, decode, digest, encode, receive, send
-
-PATIENCE = 12
-"""How many times its processor time a call may take by the clock: the machine may be busy."""
+from .plain import BUSY, PATIENCE, Malformed, Opaque, decode, digest, encode, receive, send
 
 _LONGEST_REASON = 300
+_MEASURED_S = 0.2
+_CHUNK = 10_000
+_DEEPER = 4000
 
 
-class _Gone(BaseException):
-    """The solution's process has ended."""
+class _Ended(BaseException):
+    """The verdict is reached before the tests' end; it passes through their `except Exception`."""
 
-
-class _Doubt(BaseException):
-    """The tests look into a value that has no plain form."""
+    def __init__(self, verdict: dict[str, Any]) -> None:
+        super().__init__(verdict["reason"])
+        self.verdict = verdict
 
 
 class _SolutionError(Exception):
-    """The solution raised something that is no exception of Python's own."""
+    """The solution raised something that is no exception of Python's own, or none that may be raised here."""
+
+
+class _SolutionStopped(_SolutionError):
+    """The solution raised StopIteration, which raised here would end a `map` or `zip` of the tests without a word."""
 
 
 class Partner:
     """The solution's process, as the tests see it.
 
+    Args:
+        descriptor: Of the socket to it.
+        patience: Seconds that one answer may take by the clock.
+        until: When all answers must be there, in seconds of the monotonic clock.
+
     Attributes:
         calls: How often it was asked for a value.
-        gone: Whether it ended before the tests did.
-        doubt: What could not be decided, "" if nothing.
+        verdict: What can be said without the tests' coming to their end, None while nothing can.
         load_failure: What it raised while it was loaded, None if nothing.
     """
 
-    def __init__(self, descriptor: int, patience: float) -> None:
+    def __init__(self, descriptor: int, patience: float, until: float) -> None:
         self._channel = socket.socket(fileno=descriptor)
-        self._channel.settimeout(patience)
-        self.calls, self.gone, self.doubt = 0, False, ""
+        self._patience, self._until, self._begun, self._waited = patience, until, time.monotonic(), 0.0
+        self.calls = 0
+        self.verdict: dict[str, Any] | None = None
         self.load_failure: dict[str, Any] | None = None
-        first = self._read()
+        first = self._exchange(None)
         if "raised" in first:
             self.load_failure = first
 
+    def end(self, verdict: dict[str, Any]) -> NoReturn:
+        """Settle the verdict and stop the tests."""
+        self.verdict = verdict
+        raise _Ended(verdict)
+
     def names(self, wanted: list[str]) -> dict[str, Any]:
         """Return stand-ins for those of the names that the solution defines."""
-        have = self._ask({"names": wanted}).get("have")
+        have = self._exchange({"names": wanted}).get("have")
         if not isinstance(have, dict):
-            raise Malformed("no names")
+            self._malformed("no names")
         return {name: self._top_level(name, have[name]) for name in wanted if name in have}
 
     def _top_level(self, name: str, form: Any) -> Any:
         if isinstance(form, dict) and form.get("callable") is True:
             return _named(name, lambda *args, **kwargs: self.call(name, args, kwargs))
-        return decode(form, self._resolve)
+        return self._decoded(form)
 
     def call(self, target: str | int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the solution and return its value, or raise what it raised."""
         self.calls += 1
-        try:
-            forms = [encode(value, self._refuse) for value in args]
-            named = {name: encode(value, self._refuse) for name, value in kwargs.items()}
-        except RecursionError:
-            self._refuse(args)
-        reply = self._ask({"call": target, "args": forms, "kwargs": named})
+        named = {name: self._encoded(value) for name, value in kwargs.items()}
+        reply = self._exchange({"call": target, "args": [self._encoded(value) for value in args], "kwargs": named})
+        value = self._value(reply)
+        if "args" in reply:
+            _update(args, [self._decoded(form) for form in reply["args"]])
+        return value
+
+    def ask(self, handle: int, what: str, *args: Any) -> Any:
+        """Ask for something of a value that stayed there; nothing of what the tests expect goes along."""
+        return self._value(self._exchange({"of": handle, "what": what, "args": [self._encoded(arg) for arg in args]}))
+
+    def _value(self, reply: dict[str, Any]) -> Any:
         if "raised" in reply:
             raise _exception(reply)
         if "too_long" in reply:
-            self.doubt = f"a value of {reply['too_long']} bytes cannot leave the solution's process"
-            raise _Doubt(self.doubt)
+            self.end(_failed(f"a value of {reply['too_long']} bytes, which is more than is read of a solution"))
         if "value" not in reply:
-            raise Malformed("no value")
-        if "args" in reply:
-            _update(args, [decode(form, self._resolve) for form in reply["args"]])
-        return decode(reply["value"], self._resolve)
+            self._malformed("no value")
+        return self._decoded(reply["value"])
 
-    def look_into(self, value: Opaque) -> None:
-        """Note that the verdict would need what cannot be had, and stop the tests."""
-        self.doubt = f"the tests look into a {value.kind[:60]}, which cannot leave the solution's process"
-        raise _Doubt(self.doubt)
+    def _encoded(self, value: Any) -> Any:
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(usual + _DEEPER)  # what could be decoded can be sent back
+        try:
+            return encode(value, self._refuse)
+        except RecursionError:
+            return self._refuse(value)
+        finally:
+            sys.setrecursionlimit(usual)
 
-    def _refuse(self, value: Any) -> dict[str, Any]:
-        self.doubt = f"the tests pass a {type(value).__name__}, which cannot be sent to the solution's process"
-        raise _Doubt(self.doubt)
+    def _decoded(self, form: Any) -> Any:
+        try:
+            return decode(form, self._resolve)
+        except Malformed as error:
+            self._malformed(str(error))
+
+    def _refuse(self, value: Any) -> NoReturn:
+        self.end(_unknown(f"the tests pass a {type(value).__name__}, which cannot be sent to the solution's process"))
+
+    def _malformed(self, what: str) -> NoReturn:
+        self.end(_failed(f"the solution's process sent no value: {what}"))
 
     def _resolve(self, form: dict[str, Any]) -> Any:
         if type(form["h"]) is not int:
             raise Malformed("a handle that is no number")
         return _Remote(self, form["h"], form)
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(self, message: dict[str, Any] | None) -> dict[str, Any]:
+        """Send a message, if any, and return the answer. One deadline holds for all of both."""
+        if self.verdict is not None:
+            raise _Ended(self.verdict)
+        asked_at = time.monotonic()
+        until = min(asked_at + self._patience, self._until)
         try:
-            send(self._channel, json.dumps(message).encode("ascii"))
-        except OSError:
-            self.gone = True
-            raise _Gone from None
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            answer = receive(self._channel)
+            if message is not None:
+                self._channel.settimeout(max(until - asked_at, 1e-6))
+                send(self._channel, json.dumps(message).encode("ascii"))
+            answer = receive(self._channel, until=until)
         except TimeoutError:
-            self.doubt = f"the solution gave no answer within {self._channel.gettimeout():g} s"
-            raise _Doubt(self.doubt) from None
+            self._waited += time.monotonic() - asked_at
+            self._overdue()
+        except OSError:
+            answer = None
+        except Malformed as error:
+            self._malformed(str(error))
+        self._waited += time.monotonic() - asked_at
         if answer is None:
-            self.gone = True
-            raise _Gone
+            self.end(_failed("the solution's process ended before it had answered"))
         try:
             reply = json.loads(answer)
         except (ValueError, RecursionError) as error:
-            raise Malformed(str(error)) from None
+            self._malformed(str(error))
         if not isinstance(reply, dict):
-            raise Malformed("a reply that is no object")
+            self._malformed("a reply that is no object")
         return reply
+
+    def _overdue(self) -> NoReturn:
+        now = time.monotonic()
+        if now < self._until:
+            said = f"the solution gave no answer within {self._patience:g} s"
+        elif self._waited > (now - self._begun) / 2:
+            said = "the solution took most of the time that there is for a verdict"
+        else:
+            self.end(_unknown("the tests did not come to an end in time") | {"strained": True})
+        if slowdown() < BUSY:
+            self.end(_failed(f"{said}, though the machine was not busy", over_limit=True))
+        self.end(_unknown(f"{said}, and the machine was too busy to say why"))
+
+
+def slowdown() -> float:
+    """Return how many times its processor time this process takes by the clock at present, at least 1."""
+    start, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < _MEASURED_S:
+        pass
+    return max(1.0, (time.monotonic() - start) / _MEASURED_S)
 
 
 class _Remote(Opaque):
-    """A value of the solution that stayed there: equal to itself and, where it is long, to what has its digest."""
+    """A value of the solution that stayed there.
+
+    It equals itself and, where it is a long list, what has its items. What can be asked of it without telling what is
+    expected is asked there (its attributes, items, length, its value as text or number), and comes back as plain data.
+    Arithmetic, comparison by order and `in` are not: Python raises for them as for any object without them.
+    """
+
+    _partner: Partner
 
     def __init__(self, partner: Partner, handle: int, form: dict[str, Any]) -> None:
         super().__init__(handle, form)
-        self._partner = partner
+        object.__setattr__(self, "_partner", partner)
+
+    def _ask(self, what: str, *args: Any) -> Any:
+        return self._partner.ask(self._handle, what, *args)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, _Remote):
-            return other.handle == self.handle
-        if self.digest is None or not isinstance(other, list | tuple) or type(other).__name__ != self.kind:
+            return other._handle == self._handle
+        if self._digest is None or not isinstance(other, list | tuple) or type(other).__name__ != self._kind:
             return False
-        return len(other) == self.length and (digest(other) == self.digest or bool(self._look_into()))
+        return len(other) == self._length and (digest(other) == self._digest or self._has_items_of(other))
+
+    def _has_items_of(self, other: list[Any] | tuple[Any, ...]) -> bool:
+        starts = range(0, len(other), _CHUNK)
+        return all(self._ask("items", start, start + _CHUNK) == list(other[start : start + _CHUNK]) for start in starts)
 
     def __hash__(self) -> int:
-        return self.handle
+        return self._handle
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.callable:
-            raise TypeError(f"{self.kind!r} object is not callable")
-        return self._partner.call(self.handle, args, kwargs)
+        if not self._callable:
+            raise TypeError(f"{self._kind!r} object is not callable")
+        return self._partner.call(self._handle, args, kwargs)
+
+    def __bool__(self) -> bool:
+        if not isinstance(self._true, bool):
+            raise TypeError(f"the truth of {self._kind!r} object cannot be told")
+        return self._true
+
+    def __len__(self) -> int:
+        return self._length if isinstance(self._length, int) else self._ask("length")
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._digest is not None:
+            for start in range(0, len(self), _CHUNK):
+                yield from self._ask("items", start, start + _CHUNK)
+            return
+        iterator = self._ask("iterator")
+        while type(some := iterator._ask("next")) is list and some:
+            yield some[0]
+
+    def __next__(self) -> Any:
+        some = self._ask("next")
+        if type(some) is not list or not some:
+            raise StopIteration
+        return some[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return self._ask("slice", key.start, key.stop, key.step)
+        return self._ask("item", key)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._partner.look_into(self)
+        return self._ask("attribute", name)
 
-    def _look_into(self, *_: Any) -> Any:
-        return self._partner.look_into(self)
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._ask("set", name, value)
 
-    def __bool__(self) -> bool:
-        return self.true if isinstance(self.true, bool) else bool(self._look_into())
+    def __str__(self) -> str:
+        return str(self._ask("text"))
 
-    def __len__(self) -> int:
-        return self.length if isinstance(self.length, int) else int(self._look_into())
+    def __repr__(self) -> str:
+        return str(self._ask("repr"))
 
-    __iter__ = __next__ = __getitem__ = __contains__ = __str__ = __repr__ = _look_into
-    __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = __index__ = _look_into
+    def __float__(self) -> float:
+        return float(self._ask("float"))
+
+    def __int__(self) -> int:
+        return int(self._ask("int"))
+
+    def __index__(self) -> int:
+        return int(self._ask("index"))
 
 
 def decide(
-    tests: list[str], given: str, entry_point: str, channel: int, report: int, *, patience: float, mark: str = ""
+    tests: list[str],
+    given: str,
+    entry_point: str,
+    seconds: float,
+    *,
+    channel: int,
+    report: int,
+    call_seconds: int,
+    mark: str = "",
 ) -> None:
     """Run the tests one after the other until one fails, and write what came of it to `report`.
 
@@ -178,38 +289,57 @@ def decide(
         tests: Python sources.
         given: Definitions that stand beside them.
         entry_point: The function that is tested, or "".
+        seconds: How long the solution may be waited for in all.
         channel: Descriptor of the socket to the solution.
         report: Descriptor to write to.
-        patience: Seconds to wait for an answer of the solution.
+        call_seconds: Processor time of one call.
         mark: Written with the outcome.
     """
     calls = number = 0
     try:
-        partner = Partner(channel, patience)
+        partner = Partner(channel, PATIENCE * call_seconds, time.monotonic() + seconds)
         verdict = _prepared(partner, tests, given, entry_point)
         if isinstance(verdict, Bench):
-            bench, verdict = verdict, {"outcome": "passed", "reason": ""}
-            while number < len(tests) and verdict["outcome"] == "passed":
+            bench, verdict = verdict, _PASSED
+            while number < len(tests) and verdict is _PASSED:
                 verdict = bench.outcome(tests[number])
                 number += 1
         calls = partner.calls
-        if verdict["outcome"] == "passed" and not calls:
+        if verdict is _PASSED and not calls:
             verdict = _unknown("the tests never call the solution")
-    except _Gone:
-        verdict = _failed("the solution's process ended before its code was loaded")
-    except _Doubt as doubt:
-        verdict = _unknown(str(doubt))
-    except Malformed as error:
-        verdict = _failed(f"the solution's process sent no value: {error}")
+    except _Ended as ended:
+        verdict = ended.verdict
     line = json.dumps({**verdict, "tests_run": number, "calls": calls, "mark": mark})
-    os.write(report, line.encode("ascii", "replace"))
+    os.write(report, line.encode("ascii"))
     os._exit(0)
 
 
-def _prepared(partner: Partner, tests: list[str], given: str, entry_point: str) -> Bench | dict[str, Any]:
+def rehearse(tests: list[str], given: str, entry_point: str, *, report: int, mark: str = "") -> None:
+    """Run the tests with functions that return None, passing over statements that raise, and write whether they end."""
+    bench = _prepared(_Nobody(), tests, given, entry_point)
+    if isinstance(bench, Bench):
+        for test in tests:
+            bench.rehearse(test)
+        os.write(report, f"ended{mark}".encode("ascii"))
+    os._exit(0)
+
+
+class _Nobody:
+    """In a rehearsal, the partner: it has every function, and each returns None."""
+
+    load_failure = verdict = None
+    calls = 0
+
+    def names(self, wanted: list[str]) -> dict[str, Any]:
+        """Return a function for each name."""
+        return dict.fromkeys(wanted, self._call)
+
+    def _call(self, *_: Any, **__: Any) -> None:
+        self.calls += 1
+
+
+def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_point: str) -> Bench | dict[str, Any]:
     """What the tests stand on, or the verdict that needs none of them."""
-    if partner.load_failure is not None:
-        return _load_failure(partner.load_failure)
     try:
         trees = [ast.parse(test) for test in tests]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -219,14 +349,21 @@ def _prepared(partner: Partner, tests: list[str], given: str, entry_point: str) 
         run_in(base, given, "given.py")
     except Exception as error:
         return _unknown(f"what the question defines raised {type(error).__name__}: {_text(error)}")
+    if partner.load_failure is not None:
+        return _load_failure(partner.load_failure)
     free = set().union(*map(_free_names, trees)) - base.keys() | ({entry_point} if entry_point else set())
     modules = free & sys.stdlib_module_names - {entry_point}
-    found = partner.names(sorted(free - modules))
-    if entry_point and entry_point not in found:
-        return _failed(f"the solution does not define {entry_point}")
-    if not entry_point and not found and free - modules:
-        return _failed(f"the solution defines none of {', '.join(sorted(free - modules))}"[:_LONGEST_REASON])
+    wanted = free - modules
+    found = partner.names(sorted(wanted))
+    called = wanted & set().union(*map(_called_names, trees)) | ({entry_point} if entry_point else set())
+    if not entry_point and not found and wanted:
+        called = wanted
+    if absent := called - found.keys():
+        return _failed(f"the solution does not define {', '.join(sorted(absent))}")
+    if others := {name for name in called if not _is_function(found[name])}:
+        return _failed(f"in the solution, {', '.join(sorted(others))} is no function")
     base |= found | {name: importlib.import_module(name) for name in modules}
+    base["__caught__"] = _caught
     return Bench(partner, base, entry_point)
 
 
@@ -236,39 +373,51 @@ def _free_names(tree: ast.Module) -> set[str]:
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
     return {node.id for node in names} - bound - set(dir(builtins))
+
+
+def _called_names(tree: ast.Module) -> set[str]:
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {function.id for function in called if isinstance(function, ast.Name)}
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and (not isinstance(value, _Remote) or value._callable)
 
 
 class Bench:
     """Where the tests run: the question's own definitions, with stand-ins for what the solution defines."""
 
-    def __init__(self, partner: Partner, base: dict[str, Any], entry_point: str) -> None:
+    def __init__(self, partner: Partner | _Nobody, base: dict[str, Any], entry_point: str) -> None:
         self._partner, self._base, self._entry_point = partner, base, entry_point
 
     def outcome(self, test: str) -> dict[str, Any]:
         """Run one test; say whether it passed, failed, or cannot be told."""
         before = self._partner.calls
-        error = self._raised_by(test)
-        if self._partner.gone:
-            return _failed("the solution's process ended during the tests")
-        if self._partner.doubt:
-            return _unknown(self._partner.doubt)
+        error = self._raised_by(test, _with_stops(test) if "StopIteration" in test else test)
+        if self._partner.verdict is not None:
+            return self._partner.verdict
         if error is None:
-            return {"outcome": "passed", "reason": ""}
+            return _PASSED
         said = f"{type(error).__name__}: {_text(error)}"
-        if missing := getattr(error, "missing_module", ""):
-            return _unknown(f"the solution imports {missing}, which the sandbox does not have")
         if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
-            return _failed(said)
-        if isinstance(error, ImportError | MemoryError | RecursionError | SystemExit) or self._partner.calls == before:
+            return _failed(said, isinstance(error, MemoryError))
+        if self._partner.calls == before or isinstance(error, ImportError | SystemExit):
             return _unknown(f"the tests themselves raised {said}")
+        if isinstance(error, MemoryError | RecursionError):
+            return _unknown(f"the tests themselves raised {said}") | {"strained": True}
         return _failed(said)
 
-    def _raised_by(self, test: str) -> BaseException | None:
+    def rehearse(self, test: str) -> None:
+        """Run one test, passing over its statements that raise."""
+        self._raised_by(test, _careful(test))
+
+    def _raised_by(self, test: str, code: str | ast.Module) -> BaseException | None:
         namespace = dict(self._base)
         before = self._partner.calls
         try:
-            run_in(namespace, test, "tests.py")
+            run_in(namespace, code, "tests.py")
             if self._partner.calls == before:
                 self._call_what_is_defined(namespace, test)
         except BaseException as error:
@@ -284,33 +433,60 @@ class Bench:
                 namespace[node.name]()
 
 
+def _with_stops(test: str) -> ast.Module:
+    """The test, in which whatever catches StopIteration also catches the one that a solution raised."""
+    tree = ast.parse(test)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            node.type = ast.Call(ast.Name("__caught__", ast.Load()), [node.type], [])
+    return ast.fix_missing_locations(tree)
+
+
+def _caught(kinds: Any) -> Any:
+    several = kinds if isinstance(kinds, tuple) else (kinds,)
+    return (*several, _SolutionStopped) if StopIteration in several else kinds
+
+
+def _careful(test: str) -> ast.Module:
+    """The test, each statement of which is left where it raises."""
+    tree = ast.parse(test)
+    for node in list(ast.walk(tree)):
+        for part in ("body", "orelse", "finalbody"):
+            block = getattr(node, part, None)
+            if isinstance(block, list):
+                setattr(node, part, [_passed_over(statement) for statement in block])
+    return ast.fix_missing_locations(tree)
+
+
+def _passed_over(statement: ast.stmt) -> ast.stmt:
+    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+        return statement
+    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ast.Pass()])
+    return ast.Try([statement], [handler], [], [])
+
+
 def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
     names, message = failure.get("raised"), str(failure.get("message"))[:_LONGEST_REASON]
     kind = str(names[0]) if isinstance(names, list) and names else "error"
-    if missing := _missing_module(failure):
-        return _unknown(f"the solution imports {missing}, which the sandbox does not have")
-    return _failed(f"loading the solution raised {kind}: {message}")
-
-
-def _missing_module(failure: dict[str, Any]) -> str:
-    """The module that is not installed, where that is what the solution ran into; "" else."""
-    module = str(failure.get("module")).partition(".")[0][:60]
-    absent = isinstance(failure["raised"], list) and failure["raised"][:1] == ["ModuleNotFoundError"]
-    return module if absent and module not in sys.stdlib_module_names else ""
+    return _failed(f"loading the solution raised {kind}: {message}", kind == "MemoryError")
 
 
 def _exception(reply: dict[str, Any]) -> Exception:
-    """The exception of Python's own that comes nearest to what the solution raised."""
+    """The exception of Python's own that comes nearest to what the solution raised.
+
+    Those that end an iteration without a word are none of its own here, as in a generator (PEP 479).
+    """
     names = reply["raised"] if isinstance(reply["raised"], list) else []
     message = str(reply.get("message"))[:_LONGEST_REASON]
     kinds = [vars(builtins).get(name) for name in names if isinstance(name, str)]
     kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), _SolutionError)
+    if issubclass(kind, StopIteration | StopAsyncIteration):
+        kind = _SolutionStopped
     try:
         error = kind(message)
     except TypeError:
         error = _SolutionError(message)
     error.of_solution = True  # type: ignore[attr-defined]
-    error.missing_module = _missing_module(reply)  # type: ignore[attr-defined]
     return error
 
 
@@ -341,9 +517,13 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def _failed(reason: str) -> dict[str, Any]:
-    return {"outcome": "failed", "reason": reason}
+_PASSED: dict[str, Any] = {"outcome": "passed", "reason": ""}
+
+
+def _failed(reason: str, over_limit: bool = False) -> dict[str, Any]:
+    said = {"outcome": "failed", "reason": reason[:_LONGEST_REASON]}
+    return {**said, "over_limit": True} if over_limit else said
 
 
 def _unknown(reason: str) -> dict[str, Any]:
-    return {"outcome": "unknown", "reason": reason}
+    return {"outcome": "unknown", "reason": reason[:_LONGEST_REASON]}

@@ -1,0 +1,122 @@
+"""Temporary folders and unfinished files that do not outlive their owner by more than one start.
+
+A process that is killed cannot clean up behind itself; the next one does. What it may remove is told by owner (this
+user's), by age, and for folders by a lock that the system lets go when its holder dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = "memreward-held-"
+LEFT_BEHIND_S = 3600.0
+"""Age from which on something that nobody holds is left behind: longer than a start or a pause of any process."""
+
+
+class TemporaryFolder:
+    """A new folder that this process holds; those that dead processes left behind are removed on the way.
+
+    Args:
+        kind: Stands in its name.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, kind: str = "") -> None:
+        remove_left_folders()
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX + kind))
+        self._lock = _held(self.path)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove it with all that it holds."""
+        _remove(self.path)
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: leave it to the parent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove_left_folders() -> list[Path]:
+    """Remove this user's temporary folders that are old and held by no process; return them."""
+    removed = []
+    for folder in _old(Path(tempfile.gettempdir()), PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            lock = _held(folder)
+            _remove(folder)
+            removed.append(folder)
+            if lock is not None:
+                os.close(lock)
+    return removed
+
+
+def remove_left_files(folder: Path, before: str, after: str) -> list[Path]:
+    """Remove this user's unfinished files in a folder that nothing has written to for long; return them.
+
+    Args:
+        folder: Where they lie; it need not exist.
+        before: How their names begin.
+        after: How their names end; both together must be of names that only unfinished files have.
+    """
+    removed = []
+    for path in _old(folder, f"{glob.escape(before)}*{glob.escape(after)}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _old(folder: Path, pattern: str) -> Iterator[Path]:
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+            if own and time.time() - found.st_mtime > LEFT_BEHIND_S:
+                yield path
+
+
+def _held(folder: Path) -> int | None:
+    """Take hold of a folder until the descriptor is closed or this process dies; None on a system without locks.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    if fcntl is None:
+        return None
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also where a run made folders in it that may not be listed."""
+    for place, names, _ in os.walk(folder):
+        for name in names:
+            if not (child := Path(place, name)).is_symlink():
+                child.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
