@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from memreward.features.subset import rows_of_queries, subset, vote_share
-from memreward.predict.baselines import BASELINES, CrossFitted, SpreadingScorer
+from memreward.predict.baselines import BASELINES, UNSUPERVISED, CrossFitted, SpreadingScorer
 from memreward.predict.calibration import logit
 from memreward.predict.metrics import evaluate_predictions, group_auc, roc_auc
 from memreward.types import LabelError, Predictor
 
-LEARNED = [
-    name for name in BASELINES if name not in ("majority", "majority_hard", "majority_calibrated", "format", "random")
-]
-NEEDS_LABELS = [name for name in BASELINES if name not in ("majority", "majority_hard")]
+LEARNED = [name for name in BASELINES if name not in (*UNSUPERVISED, "majority_calibrated", "format", "random")]
+NEEDS_LABELS = [name for name in BASELINES if name not in UNSUPERVISED]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,7 @@ def test_a_labelled_query_is_scored_blind_to_its_own_labels(name, world, fitted)
         assert raw_scores(again, others) != pytest.approx(raw_scores(fitted[name], others), rel=1e-3, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "label_model"])
 def test_rollouts_without_a_label_teach_nothing(name, world):
     train, test = world
     labels, labelled = half_labelled(train)
@@ -170,3 +168,18 @@ def test_label_spreading_works_in_pieces_of_whole_queries(world):
     scores = scorer.scores(test.features)
     assert np.isfinite(scores).all()
     assert roc_auc(scores, test.correct) > 0.65
+
+
+def test_a_label_model_reads_no_label_and_finds_what_a_signal_shares_with_the_votes(synthetic):
+    data = synthetic(200)
+    share = vote_share(data.features)[:, None]
+    # Two signals that agree with the votes, and one that is noise: what they have in common is taken for right.
+    evidence = np.hstack([data.features.evidence[:, :1] + share, share, data.features.evidence[:, 2:3]])
+    features = replace(data.features, evidence=evidence, evidence_names=("useful", "votes", "noise"))
+    data = replace(data, features=features)
+    model = BASELINES["label_model"](0)
+    turned = model.fit(data.features, 1 - data.correct).predict(data.features).value
+    value = model.fit(data.features, data.correct).predict(data.features).value
+    assert np.array_equal(value, turned)
+    assert ((value > 0) & (value < 1)).all()
+    assert group_auc(value, data.correct, data.features.group) > 0.55

@@ -33,6 +33,7 @@ from memreward.features.subset import subset, vote_share
 from memreward.predict.calibration import Calibration, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
+from memreward.predict.metrics import nanmean
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
 Floats = NDArray[np.float64]
@@ -174,6 +175,50 @@ def _hardened(share: Floats, features: Features) -> Floats:
     pairs = np.unique(np.stack([features.group, features.cluster], axis=1)[is_top], axis=0)
     tied = np.bincount(pairs[:, 0], minlength=len(top))
     return np.where(is_top, 1.0 / np.maximum(tied, 1)[features.group], 0.0)
+
+
+class LabelModel:
+    """Signals as labelling functions, no label: naive Bayes over them, fitted by EM that starts at majority vote.
+
+    The label model of weak supervision (Ratner et al. 2016; Dawid and Skene 1979): each signal votes "right" where it
+    is above its mean over the rollouts at hand, with a rate of its own among right and among wrong rollouts. The base
+    rate stays at the mean vote share, as the little that agreement knows of it.
+    """
+
+    name, threshold = "label_model", 0.5
+    _ROUNDS = 20
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  labels are not read
+        """Run EM on all rollouts given, labelled or not."""
+        self._centre = np.nan_to_num(nanmean(features.evidence.astype(np.float64)))
+        above, known = self._signals(features)
+        right = np.clip(vote_share(features).astype(np.float64), 0.05, 0.95)
+        self._base = float(np.log(right.mean() / (1 - right.mean())))
+        for _ in range(self._ROUNDS):
+            rates = [(1 + (p[:, None] * above).sum(0)) / (2 + (p[:, None] * known).sum(0)) for p in (right, 1 - right)]
+            self._yes, self._no = np.log(rates[0] / rates[1]), np.log((1 - rates[0]) / (1 - rates[1]))
+            right = self._right(above, known)
+        return self
+
+    def predict(self, features: Features) -> Prediction:
+        """Weigh the signals' votes.
+
+        Raises:
+            LabelError: if `fit` was not called.
+        """
+        if not hasattr(self, "_yes"):
+            raise LabelError(f"{self.name} has seen no rollouts: call fit(features, labels) first")
+        return as_prediction(self._right(*self._signals(features)), "")
+
+    def _signals(self, features: Features) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        known = np.isfinite(features.evidence)
+        return (np.nan_to_num(features.evidence) > self._centre) & known, known
+
+    def _right(self, above: NDArray[np.bool_], known: NDArray[np.bool_]) -> Floats:
+        # Signals repeat each other: dividing by a root keeps naive Bayes from being sure of itself.
+        votes = np.where(above, self._yes, np.where(known, self._no, 0.0)).sum(1)
+        odds: Floats = self._base + votes / np.sqrt(np.maximum(known.sum(1), 1))
+        return 1 / (1 + np.exp(-odds))
 
 
 def as_prediction(probabilities: Floats, reason: str) -> Prediction:
@@ -425,6 +470,10 @@ def _majority_hard(seed: int) -> Predictor:  # noqa: ARG001 - a factory takes a 
     return MajorityVote(hard=True)
 
 
+def _label_model(seed: int) -> Predictor:  # noqa: ARG001 - a factory takes a seed
+    return LabelModel()
+
+
 def _majority_calibrated(seed: int) -> Predictor:
     return CrossFitted("majority_calibrated", VoteScorer, seed=seed)
 
@@ -465,6 +514,9 @@ def _random(seed: int) -> Predictor:
     return CrossFitted("random", partial(RandomScorer, seed), seed=seed)
 
 
+UNSUPERVISED = ("majority", "majority_hard", "label_model")
+"""Baselines that read no label."""
+
 READ_TEXT = frozenset({"logistic_embeddings", "logistic", "mlp", "neighbours", "label_spreading"})
 """Baselines that read text vectors, and hence need an encoder."""
 
@@ -472,6 +524,7 @@ BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
     {
         "majority": _majority,
         "majority_hard": _majority_hard,
+        "label_model": _label_model,
         "majority_calibrated": _majority_calibrated,
         "logistic_embeddings": _logistic_embeddings,
         "logistic_evidence": _logistic_evidence,
