@@ -12,9 +12,9 @@ comma := ,
 empty :=
 joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
-# Two of the files mix several models, which style alone gives away.
-MIXED := gsm8k_gpt3 commonsenseqa_re2
-ONE_POLICY = $(filter-out $(MIXED),$(FILES))
+MATHEMATICS = $(filter math500% gsm8k% date%,$(FILES)) $(COLLECTED)
+CODE = $(filter humaneval% mbpp%,$(FILES))
+CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 EXPERIMENT = $(BIN)/memreward experiment --start $(TESTBED) --seeds 5 --out runs/training --page
@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction training recorded-training real-llm verifiers fuzz reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction prior training recorded-training real-llm verifiers fuzz reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -71,17 +71,18 @@ bench: $(STAMP) ## time scoring, warmup and encoding
 
 prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables of benchmarks/results/prediction
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 5 --references majority,logistic \
-	  --mean 'all files=$(call joined,$(FILES))' --mean 'one policy=$(call joined,$(ONE_POLICY))' \
-	  --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
-	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 5 \
-	  --predictors memreward,no_memory,logistic,majority --references no_memory,majority \
-	  --out runs/prediction/labels --page --markdown $(PREDICTION)/labels.md
-	$(BIN)/memreward evaluate $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 0.2 --seeds 5 --memory-rollouts 4 \
-	  --predictors memreward,logistic,majority --out runs/prediction/memory --markdown $(PREDICTION)/memory.md
-	$(BIN)/memreward evaluate $(ROLLOUTS)/humaneval_codegen-16b.jsonl.gz $(EXAMPLE) --labels 0.2 --seeds 3 \
-	  --predictors memreward,ablations,paper --references memreward \
-	  --out runs/prediction/ablations --markdown $(PREDICTION)/ablations.md
+	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0,5,20,50 --seeds 3 --execute auto \
+	  --predictors memreward,majority,majority_hard,label_model,majority_calibrated,logistic_evidence,random \
+	  --mean 'mathematics=$(call joined,$(MATHEMATICS))' --mean 'choice=$(call joined,$(CHOICE))' \
+	  --mean 'code=$(call joined,$(CODE))' --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
+	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
+	  --predictors memreward,majority,logistic,mlp,neighbours,paper --encoder ngrams \
+	  --out runs/prediction/paper --markdown $(PREDICTION)/paper.md
+
+prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the shipped rollouts
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prior ROLLOUTS=FOLDER" >&2; exit 1; }
+	$(BIN)/memreward prior fit $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) --name default \
+	  --out src/memreward/answers/default.safetensors
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper,no-graph --choose spread --markdown $(TRAINING)/chosen.md
