@@ -31,7 +31,7 @@ from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Pre
 _CERTAIN = 0.95
 """Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
 
-START_ODDS = {"math": 0.4, "qa": 0.0, "code": 1.4, "other": 0.0}
+START_ODDS = {"math": 0.4, "qa": 0.0, "code": 0.8, "other": 0.0}
 """Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
 does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
 
