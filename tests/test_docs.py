@@ -22,7 +22,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLI_PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 GROUP: Any = typer.main.get_command(app)
-COMMANDS: dict[str, Any] = GROUP.commands
+
+
+def commands_of(group: Any, above: str = "") -> dict[str, Any]:
+    """All commands by what is typed; those of a group stand behind its name."""
+    found = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{above}{name}": command} if inner is None else commands_of(command, f"{above}{name} ")
+    return found
+
+
+COMMANDS = commands_of(GROUP)
 
 
 def shell_lines(text: str) -> list[str]:
@@ -33,8 +44,10 @@ def shell_lines(text: str) -> list[str]:
 
 def parse(line: str) -> None:
     """Parse a call of memreward as the shell would, and run nothing."""
-    name, *arguments = shlex.split(line)[1:]
-    COMMANDS[name].make_context(name, arguments)
+    words = shlex.split(line)[1:]
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    name = " ".join(words[:length])
+    COMMANDS[name].make_context(name, words[length:])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

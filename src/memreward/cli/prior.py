@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,7 +120,9 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
         ("domain", "source", "policy", "licence", "questions", "rollouts", "right"),
         [(d, c.name, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
     )
-    weights = {domain: strongest(prior, domain) for domain in prior.domains}
+    from memreward.experiments.prior_picture import strongest_weights
+
+    weights = {domain: strongest_weights(prior, domain) for domain in prior.domains}
     for domain, rows in weights.items() if top else ():
         output.table(f"Weights in {domain}", ("column", "mean", "deviation"), rows[:top])
     columns = ("column", "mean", "deviation")
@@ -132,16 +133,3 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
             "weights": {d: [dict(zip(columns, row, strict=True)) for row in rows] for d, rows in weights.items()},
         }
     )
-
-
-def strongest(prior: RewardPrior, domain: str) -> Sequence[tuple[str, float, float]]:
-    """Return column, mean and deviation of each weight, those that stand out most from their spread first."""
-    import numpy as np
-
-    from memreward.answers.table import columns_of
-
-    one = prior.domains[domain]
-    deviation = np.sqrt(np.diag(one.weights.covariance))
-    order = np.argsort(-np.abs(one.weights.mean) / deviation)
-    names = columns_of(one.signals)
-    return [(names[j], float(one.weights.mean[j]), float(deviation[j])) for j in order]
