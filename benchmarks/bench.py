@@ -1,6 +1,6 @@
 """Speed and memory, side by side in one run: `make bench`, or `python benchmarks/bench.py [--out FILE] [--quick]`.
 
-Vectors are synthetic: time and memory depend on sizes only. Ratios are what counts; seconds are of this machine.
+Texts are synthetic, of the length of solutions to MATH. Ratios are what counts; seconds are of this machine.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import contextlib
 import inspect
 import os
 import platform
+import random
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,50 +25,45 @@ from rich.progress import track
 from rich.table import Table
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from memreward.answers import AnswerConfig, AnswerModel
 from memreward.features.cache import DiskVectorStore
 from memreward.features.encoder import CachedEncoder, load_encoder
-from memreward.graph.propagate import LabelledRollouts
+from memreward.features.evidence import compute_evidence
+from memreward.features.featurizer import Featurizer
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
+from memreward.parsing import parse_rollout
 from memreward.policy.local import LocalSampler, Prompt
 from memreward.policy.settings import SamplingConfig
-from memreward.predict.config import PredictorConfig
-from memreward.predict.crossfit import CrossFit, Part, crossfit
-from memreward.predict.inputs import UNKNOWN
-from memreward.predict.scorer import FrozenMemory, Scorer
-from memreward.types import Features
+from memreward.types import Query, Rollout
 
-DIMENSION, EVIDENCE, GROUP = 384, 45, 8
+GROUP = 8
 BATCH = 128
 """Queries of a batch: 128 x 8 = 1,024 rollouts."""
+WORDS = (
+    "we add the number of apples to get total then divide by two so that each child has equal share of them"
+).split()  # noqa: SIM905
 
 
-def unit(generator: np.random.Generator, rows: int, width: int = DIMENSION) -> np.ndarray:
-    vectors = generator.standard_normal((rows, width), dtype=np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def completions(queries: int, seed: int, steps: int = 14) -> list[tuple[Query, list[str]]]:
+    """Groups of solutions of MATH length, some 1,000 characters each: prose, arithmetic, a boxed answer."""
+    draw = random.Random(seed)
+    groups = []
+    for number in range(queries):
+        query = Query(f"{seed}-{number}", f"A puzzle of {number} apples and {draw.randint(2, 99)} children.", "math")
+        texts = []
+        for _ in range(GROUP):
+            lines = []
+            for step in range(steps):
+                a, b = draw.randint(2, 99), draw.randint(2, 99)
+                prose = " ".join(draw.sample(WORDS, 10))
+                lines.append(f"Step {step + 1}: {prose}, so ${a} + {b} = {a + b}$.")
+            texts.append("\n".join(lines) + f"\nThe answer is \\boxed{{{draw.choice([a, a, a, b, a + b])}}}.")
+        groups.append((query, texts))
+    return groups
 
 
-def synthetic(queries: int, seed: int, prefix: str) -> tuple[Features, torch.Tensor]:
-    """Rollouts of `queries` queries whose evidence knows something of the labels."""
-    generator = np.random.default_rng(seed)
-    rows = queries * GROUP
-    group = np.repeat(np.arange(queries), GROUP)
-    label = generator.integers(0, 2, rows)
-    evidence = generator.standard_normal((rows, EVIDENCE), dtype=np.float32)
-    evidence[:, :5] += 0.5 * label[:, None]
-    features = Features(
-        rollout_ids=tuple(f"{prefix}{i}" for i in range(rows)),
-        query_ids=tuple(f"{prefix}{i}" for i in range(queries)),
-        group=group,
-        domain=np.zeros(queries, dtype=np.int64),
-        query_vectors=unit(generator, queries),
-        thinking_vectors=unit(generator, rows),
-        answer_vectors=unit(generator, rows),
-        cluster=group * 4 + generator.integers(0, 4, rows),
-        evidence=evidence,
-        evidence_names=tuple(f"signal_{i}" for i in range(EVIDENCE)),
-        outline_vectors=unit(generator, rows, 64),
-    )
-    return features, torch.from_numpy(label)
+def parsed(groups: list[tuple[Query, list[str]]]) -> list[Rollout]:
+    return [parse_rollout(query, text, id=f"{query.id}/{i}") for query, texts in groups for i, text in enumerate(texts)]
 
 
 def seconds(action: Callable[[], object], repeats: int = 3) -> float:
@@ -81,112 +76,61 @@ def seconds(action: Callable[[], object], repeats: int = 3) -> float:
     return min(times)
 
 
-def with_memory_of(scorer: Scorer, queries: int) -> Scorer:
-    """Return the same models over a synthetic memory of another size."""
-    generator = np.random.default_rng(queries)
-    width = scorer.config.hidden
-    states = tuple(
-        tuple(torch.from_numpy(generator.standard_normal((queries, width), dtype=np.float32)) for _ in rounds)
-        for rounds in scorer.memory.states
-    )
-    memory = FrozenMemory(
-        tuple(f"m{i}" for i in range(queries)),
-        torch.from_numpy(unit(generator, queries)),
-        torch.arange(queries) % scorer.config.folds,
-        states,
-        LabelledRollouts(
-            GROUP * torch.arange(queries + 1),
-            torch.from_numpy(unit(generator, queries * GROUP, 64)).half(),
-            torch.arange(queries * GROUP) % 2 == 0,
-        ),
-    )
-    return Scorer(scorer.members, scorer.scaler, scorer.config, memory)
-
-
-def rebuild_everything(scorer: Scorer, memory: Features, label: torch.Tensor, batch: Features) -> torch.Tensor:
-    """One step the plain way: all-pairs similarity of memory and batch, and the whole graph through every member."""
-    both = joined(memory, batch)
-    cosine = both.query_vectors @ both.query_vectors.T
-    np.fill_diagonal(cosine, -np.inf)
-    cosine = cosine[:, : len(memory.query_ids)]
-    labels = torch.cat([label, torch.full((len(batch),), UNKNOWN)])
-    logits = []
-    for member in scorer.members:
-        outside = (scorer.memory.folds != member.fold).nonzero().squeeze(1)
-        nearest = torch.from_numpy(cosine[:, outside.numpy()]).topk(scorer.config.graph.neighbours, dim=1)
-        found = (outside[nearest.indices], nearest.values)
-        part = Part.of(both, labels, found, scorer.memory.labelled, scorer.scaler, scorer.config)
-        with torch.no_grad():
-            out, _ = part.forward(member.network, labels, part.neighbours, None)
-        logits.append(out[len(memory) :])
-    return torch.stack(logits)
-
-
-def joined(first: Features, second: Features) -> Features:
-    """Put two sets of features after one another."""
-    names = ("query_vectors", "thinking_vectors", "answer_vectors", "evidence", "outline_vectors", "domain")
-    offset = int(first.cluster.max()) + 1
-    return replace(
-        first,
-        **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names},
-        rollout_ids=first.rollout_ids + second.rollout_ids,
-        query_ids=first.query_ids + second.query_ids,
-        group=np.concatenate([first.group, second.group + len(first.query_ids)]),
-        cluster=np.concatenate([first.cluster, second.cluster + offset]),
-    )
-
-
-def bench_scoring(scorer: Scorer, batch: Features, sizes: list[int]) -> list[tuple[str, str]]:
-    """Time scoring of 1,024 rollouts, neighbour search apart, at several sizes of memory."""
-    rows, messages = [], {}
-    for size in track(sizes, "scoring by size of memory"):
-        larger = with_memory_of(scorer, size)
-        found = larger.neighbours(batch)
-        messages[size] = seconds(lambda s=larger, f=found: s.logits(batch, f))
-        search = seconds(lambda s=larger: s.neighbours(batch))
-        rows.append((f"score 1,024 rollouts, memory of {size:,} queries", f"{1000 * messages[size]:.0f} ms"))
-        rows.append((f"  neighbour search (5 blind folds), {size:,} queries", f"{1000 * search:.0f} ms"))
-        kib = larger.memory.nbytes() / size / 1024
-        rows.append((f"  frozen scorer's memory per query, {size:,} queries", f"{kib:.2f} KiB"))
-    rows.append(
-        (f"ratio {sizes[1]:,} / {sizes[0]:,} queries, search aside", f"{messages[sizes[1]] / messages[sizes[0]]:.2f}")
-    )
-    return rows
-
-
-def bench_rebuild(
-    scorer: Scorer, batch: Features, label_of: Callable[[int], tuple[Features, torch.Tensor]], queries: int
-) -> list[tuple[str, str]]:
-    """Compare with rebuilding everything at each step, in time and in result."""
-    known, label = label_of(queries)
-    frozen = refrozen(scorer, known, label)
-    incremental = frozen.logits(batch)[1]
-    plain = rebuild_everything(frozen, known, label, batch)
-    slow = seconds(lambda: rebuild_everything(frozen, known, label, batch), repeats=1)
-    fast = seconds(lambda: frozen.logits(batch))
+def bench_step() -> list[tuple[str, str]]:
+    """Time what a step of 1,024 new rollouts costs, first time: parsing, evidence, probabilities and advantages."""
+    parsed(completions(2, 9)), compute_evidence(parsed(completions(2, 9)))  # processes up, imports done
+    texts = completions(BATCH, 1)
+    start = time.perf_counter()
+    rollouts = parsed(texts)
+    read = time.perf_counter()
+    features = Featurizer().features(rollouts)
+    gathered = time.perf_counter()
+    model = AnswerModel().fit(features, np.full(len(features), -1, np.int8))
+    fitted = time.perf_counter()
+    model.beliefs(features).advantages()
+    done = time.perf_counter()
     return [
-        (f"rebuild all pairs and the whole graph, {queries:,} queries", f"{slow:.2f} s"),
-        (f"incremental with search, {queries:,} queries", f"{fast:.3f} s"),
-        (f"ratio rebuild / incremental, {queries:,} queries", f"{slow / fast:.0f}"),
-        (
-            f"largest difference of logits (their spread), {queries:,} queries",
-            f"{float((incremental - plain).abs().max()):.1e} ({float(plain.std()):.1e})",
-        ),
+        ("parse 1,024 rollouts of MATH length", f"{read - start:.2f} s"),
+        ("evidence of 1,024 rollouts, texts never seen", f"{gathered - read:.2f} s"),
+        ("the same, texts seen before", f"{seconds(lambda: Featurizer().features(rollouts)):.2f} s"),
+        ("begin a model on them, no label", f"{1000 * (fitted - gathered):.0f} ms"),
+        ("probabilities and expected advantages of 1,024 rollouts", f"{1000 * (done - fitted):.0f} ms"),
+        ("a step, everything included", f"{done - start:.2f} s"),
     ]
 
 
-def refrozen(scorer: Scorer, known: Features, label: torch.Tensor) -> Scorer:
-    """Freeze another memory under the same models."""
-    folds = torch.arange(len(known.query_ids)) % scorer.config.folds
-    fit = CrossFit(scorer.members, folds, scorer.scaler, 1.0, 1.0, 0, torch.zeros(len(label)))
-    return Scorer.freeze(fit, known, label, scorer.config)
+def bench_learning(steps: tuple[int, int]) -> list[tuple[str, str]]:
+    """Time scoring and learning with little and with much learned so far: labelled groups of so many steps."""
+    batch = Featurizer().features(parsed(completions(BATCH, 1)))
+    unlabelled = np.full(len(batch), -1, np.int8)
+    told = Featurizer().features(parsed(completions(26, 2)))
+    right = (np.random.default_rng(0).random(int(told.cluster.max()) + 1) < 0.4)[told.cluster].astype(np.int8)
+    rows, scoring = [], []
+    for count in steps:
+        model = AnswerModel(config=AnswerConfig(half_life=50.0)).fit(batch, unlabelled)
+        for step in track(range(count), f"learning from {count} steps"):
+            model.observe(told, right, step)
+        scoring.append(seconds(lambda m=model: m.beliefs(batch)))
+        learning = seconds(lambda m=model, s=count: m.observe(told, right, s), repeats=1)
+        rows.append((f"score 1,024 rollouts after {count} steps of 26 labelled groups", f"{1000 * scoring[-1]:.0f} ms"))
+        rows.append((f"learn from one step more after {count} steps", f"{1000 * learning:.0f} ms"))
+    return [*rows, (f"ratio of scoring after {steps[1]} / {steps[0]} steps", f"{scoring[1] / scoring[0]:.2f}")]
 
 
-def bench_warmup(queries: int) -> list[tuple[str, str]]:
-    """Time five folds."""
-    features, label = synthetic(queries, 5, "w")
-    took = seconds(lambda: crossfit(features, label, PredictorConfig(), 0), repeats=1)
-    return [(f"warmup, five folds, {queries:,} labelled queries x {GROUP}", f"{took:.0f} s")]
+def bench_text_vectors(rollouts: int) -> list[tuple[str, str]]:
+    """Compare with what the text vectors of the paper's preset cost, on fewer rollouts."""
+    some = parsed(completions(rollouts // GROUP, 3))
+    texts = [text for rollout in some for text in (rollout.thinking, rollout.answer or "")]
+    plain = load_encoder("all-MiniLM-L6-v2")
+    plain.encode(texts[:8])
+    vectors = seconds(lambda: plain.encode(texts), repeats=1)
+    start = time.perf_counter()
+    Featurizer().features(parsed(completions(rollouts // GROUP, 4)))
+    ours = time.perf_counter() - start
+    return [
+        (f"MiniLM vectors of {rollouts} rollouts", f"{vectors:.1f} s"),
+        ("ratio MiniLM vectors / parsing and evidence, the same number of rollouts", f"{vectors / ours:.0f}"),
+    ]
 
 
 def bench_encoder(texts: int) -> list[tuple[str, str]]:
@@ -283,31 +227,23 @@ def main() -> None:
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     torch.manual_seed(0)
-    known, label = synthetic(200 // scale * 2, 0, "k")
-    config = PredictorConfig(epochs=4)
-    scorer = Scorer.freeze(fit := crossfit(known, label, config, 0), known, label, config)
-    for member in fit.members:  # the head starts at zero: give it weights, so that differences would show
-        torch.nn.init.normal_(member.network.head.last.weight, std=0.3)
-    batch, _ = synthetic(BATCH, 1, "b")
-    rows = bench_scoring(scorer, batch, [1_000 // scale, 10_000 // scale, 100_000 // scale])
+    rows: list[tuple[str, str]] = []
     stages: list[Callable[[], list[tuple[str, str]]]] = [
+        bench_step,
+        lambda: bench_learning((10 // scale, 400 // scale)),
+        lambda: bench_text_vectors(128 // scale * 2),
         lambda: bench_encoder(512 // scale),
-        lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 1_000 // scale),
-        lambda: bench_rebuild(scorer, batch, lambda n: synthetic(n, 2, "m"), 10_000 // scale),
-        lambda: bench_warmup(1_000 // scale),
         lambda: bench_states(64 // scale),
         lambda: bench_prompts(64 // scale),
     ]
-    for stage in track(stages, "rebuilding, warming up, encoding, sampling, training"):
+    for stage in stages:
+        rows += stage()
         if options.out:
             options.out.write_text(markdown(rows))
-        rows += stage()
     table = Table("measure", "value", title=f"memreward, {os.cpu_count()} cores, torch {torch.__version__}")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-    if options.out:
-        options.out.write_text(markdown(rows))
 
 
 def markdown(rows: list[tuple[str, str]]) -> str:
@@ -315,7 +251,7 @@ def markdown(rows: list[tuple[str, str]]) -> str:
     head = (
         "# Speed and memory\n\n`make bench` printed this on "
         f"{os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}). Vectors are synthetic.\n\n| measure | value |\n|---|---|\n"
+        f"torch {torch.__version__}). Texts are synthetic.\n\n| measure | value |\n|---|---|\n"
     )
     return head + "".join(f"| {name.strip()} | {value} |\n" for name, value in rows)
 
