@@ -39,9 +39,7 @@ from memreward.types import Query, Rollout
 GROUP = 8
 BATCH = 128
 """Queries of a batch: 128 x 8 = 1,024 rollouts."""
-WORDS = (
-    "we add the number of apples to get total then divide by two so that each child has equal share of them"
-).split()  # noqa: SIM905
+WORDS = ["we", "add", "the", "number", "of", "apples", "to", "get", "total", "then", "divide", "by", "two", "so", "that", "each", "child", "has", "equal", "share", "of", "them"]
 
 
 def completions(queries: int, seed: int, steps: int = 14) -> list[tuple[Query, list[str]]]:
