@@ -39,7 +39,7 @@ from memreward.types import Query, Rollout
 GROUP = 8
 BATCH = 128
 """Queries of a batch: 128 x 8 = 1,024 rollouts."""
-WORDS = ["we", "add", "the", "number", "of", "apples", "to", "get", "total", "then", "divide", "by", "two", "so", "that", "each", "child", "has", "equal", "share", "of", "them"]
+PROSE = "we add the number of apples to get total then divide by two so that each child has equal share of them"
 
 
 def completions(queries: int, seed: int, steps: int = 14) -> list[tuple[Query, list[str]]]:
@@ -53,7 +53,7 @@ def completions(queries: int, seed: int, steps: int = 14) -> list[tuple[Query, l
             lines = []
             for step in range(steps):
                 a, b = draw.randint(2, 99), draw.randint(2, 99)
-                prose = " ".join(draw.sample(WORDS, 10))
+                prose = " ".join(draw.sample(PROSE.split(), 10))
                 lines.append(f"Step {step + 1}: {prose}, so ${a} + {b} = {a + b}$.")
             texts.append("\n".join(lines) + f"\nThe answer is \\boxed{{{draw.choice([a, a, a, b, a + b])}}}.")
         groups.append((query, texts))
