@@ -75,6 +75,7 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --predictors memreward,majority,majority_hard,label_model,majority_calibrated,logistic_evidence,random \
 	  --mean 'mathematics=$(call joined,$(MATHEMATICS))' --mean 'choice=$(call joined,$(CHOICE))' \
 	  --mean 'code=$(call joined,$(CODE))' --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
+	$(BIN)/python benchmarks/prediction.py runs/prediction/all/evaluation.json > $(PREDICTION)/summary.md
 	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
 	  --predictors memreward,majority,logistic,mlp,neighbours,paper --encoder ngrams \
 	  --out runs/prediction/paper --markdown $(PREDICTION)/paper.md

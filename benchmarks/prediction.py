@@ -1,0 +1,81 @@
+"""The summary of an evaluation: differences from majority vote by domain and by file, and where we lose.
+
+python benchmarks/prediction.py runs/prediction/all/evaluation.json > benchmarks/results/prediction/summary.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from memreward.experiments.results import EvaluationResult
+from memreward.experiments.tables import Figure, Table, share_text, signed
+
+OURS, VOTE = "memreward", "majority"
+SHOWN = {
+    "group_auc": "group AUC",
+    "advantage_cosine": "advantage cosine",
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "ece": "ECE (less is better)",
+}
+SMALLER = {"ece"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("result", type=Path)
+    result = EvaluationResult.load(parser.parse_args().result)
+    means = [name for name in dict.fromkeys(row.file for row in result.rows) if name not in result.files]
+    budgets = list(dict.fromkeys(row.labels for row in result.rows))
+    print("# Predicted rewards against majority vote\n")
+    print("    python benchmarks/prediction.py runs/prediction/all/evaluation.json\n")
+    print("printed this page of the result of `make prediction`; [all.md](all.md) has every predictor on every file.\n")
+    for name in means:
+        print(domain_table(result, name, budgets).markdown())
+    for metric, heading in SHOWN.items():
+        print(file_table(result, budgets, metric, heading).markdown())
+    print(losses(result, budgets))
+
+
+def domain_table(result: EvaluationResult, name: str, budgets: list[float]) -> Table:
+    """Absolute figures of the vote and of ours, with the paired difference, in the mean of a domain."""
+    lines = []
+    for budget in budgets:
+        ours, vote = (result.row(name, predictor, labels=budget) for predictor in (OURS, VOTE))
+        cells = [
+            f"{vote.figures[m].value:.3f} → {ours.figures[m].value:.3f}, {signed(ours.differences[VOTE][m])}"
+            for m in SHOWN
+        ]
+        lines.append((share_text(budget), *cells))
+    return Table(f"Mean of {name}: majority vote → ours, difference", ("labelled", *SHOWN.values()), tuple(lines))
+
+
+def file_table(result: EvaluationResult, budgets: list[float], metric: str, heading: str) -> Table:
+    """Paired differences on every file."""
+    lines = tuple(
+        (file, *(signed(result.row(file, OURS, labels=budget).differences[VOTE][metric]) for budget in budgets))
+        for file in result.files
+    )
+    return Table(f"{heading}: difference from majority vote", ("file", *map(share_text, budgets)), lines)
+
+
+def losses(result: EvaluationResult, budgets: list[float]) -> str:
+    """Where ours is surely behind majority vote: the whole interval on the wrong side of 0."""
+    found = [
+        f"- {file}, {share_text(budget)} labelled, {SHOWN[metric]}: {signed(figure)}"
+        for file in result.files
+        for budget in budgets
+        for metric in SHOWN
+        if behind(figure := result.row(file, OURS, labels=budget).differences[VOTE][metric], metric)
+    ]
+    listed = "\n".join(found) if found else "Nowhere."
+    return f"### Where it is surely behind majority vote\n\n{listed}\n"
+
+
+def behind(figure: Figure, metric: str) -> bool:
+    return figure.low > 0 if metric in SMALLER else figure.high < 0
+
+
+if __name__ == "__main__":
+    main()
