@@ -8,9 +8,10 @@ from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sam
 
 from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior
 from memreward.answers.choose import proposals
+from memreward.answers.table import evidence_columns
 from memreward.features.subset import subset, vote_share
 from memreward.predict.metrics import group_auc
-from memreward.types import StoreError
+from memreward.types import ConfigurationError, StoreError
 
 UNKNOWN = -1
 
@@ -175,3 +176,10 @@ def test_a_damaged_or_foreign_file_is_named(prior: RewardPrior, tmp_path) -> Non
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StoreError, match=r"predictor\.safetensors"):
         AnswerModel.load(path)
+
+
+def test_signals_of_running_may_be_absent_and_others_may_not() -> None:
+    features, _ = target("code", 6)
+    assert np.isnan(evidence_columns(features, ("run_returns", "length_log"))[:, 0]).all()
+    with pytest.raises(ConfigurationError, match="word_rivals_cluster"):
+        evidence_columns(features, ("length_log", "word_rivals_cluster"))

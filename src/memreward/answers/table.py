@@ -30,7 +30,8 @@ CLIP = 4.0
 """Standardised signals are cut off at this many deviations."""
 
 _OF_NUMBERS = ("number_", "arithmetic_", "answer_")
-_OF_CODE = ("code_", "run_")
+_OF_RUNNING = "run_"
+_OF_CODE = ("code_", _OF_RUNNING)
 _NOT_OF_AN_ANSWER = frozenset(
     {
         "agreement_share",
@@ -207,19 +208,21 @@ class AnswerTable:
 
 
 def evidence_columns(features: Features, names: Sequence[str]) -> Floats:
-    """Return (n, s) evidence of these names as float64.
+    """Return (n, s) evidence of these names as float64; what running code would tell is NaN where none was run.
 
     Raises:
-        ConfigurationError: if one is not among the features'.
+        ConfigurationError: if another signal is not among the features'.
     """
-    missing = sorted(set(names) - set(features.evidence_names))
+    place = {name: i for i, name in enumerate(features.evidence_names)}
+    missing = sorted(name for name in names if name not in place and not name.startswith(_OF_RUNNING))
     if missing:
         raise ConfigurationError(
             f"the prior reads signals that this evidence does not have: {', '.join(missing)}; use the prior of this "
             "release, or fit one anew (memreward prior fit)"
         )
-    place = {name: i for i, name in enumerate(features.evidence_names)}
-    return features.evidence[:, [place[name] for name in names]].astype(np.float64)
+    undefined = np.full(len(features), np.nan)
+    columns = [features.evidence[:, place[name]] if name in place else undefined for name in names]
+    return np.column_stack(columns).astype(np.float64)
 
 
 def _classes(features: Features) -> tuple[IntArray, IntArray]:

@@ -56,7 +56,7 @@ ExecuteCode = Annotated[
         "--execute",
         help="Run the solutions of code rollouts in a sandbox and use what they do as evidence; auto runs none where "
         "the system cannot contain them.",
-        show_default="off, or that of warmup",
+        show_default="auto, or that of warmup",
     ),
 ]
 
@@ -67,7 +67,7 @@ class Models:
 
     encoder: str = DEFAULT_ENCODER
     reader: str | None = None
-    execute: Execute = "off"
+    execute: Execute = "auto"
 
     def load_encoder(self, steps: Steps) -> Encoder:
         """Load the encoder; texts it encodes are shown."""
@@ -84,26 +84,17 @@ class Models:
         return _ShownReader(Reader(ReaderConfig(self.reader)), steps)
 
     def load_runner(self, steps: Steps) -> _ShownRunner | None:
-        """Make what runs code, unless it is off; programs it runs are shown.
+        """Make what runs code, unless it is off; programs it runs are shown. No sandbox starts before there is code.
 
         Raises:
             SandboxError: it is on, and the system cannot contain what is run.
         """
         if self.execute == "off":
             return None
-        from memreward.features.behaviour import NAMESPACE, CodeRunner
-        from memreward.features.cache import DiskVectorStore
-        from memreward.sandbox import Sandbox
-
-        sandbox = Sandbox()
-        try:
-            _ = sandbox.containment
-        except SandboxError as error:
-            if self.execute == "on":
-                raise
-            typer.echo(f"no code is run: {error}", err=True)
-            return None
-        return _ShownRunner(CodeRunner(sandbox, DiskVectorStore(NAMESPACE)), steps)
+        runner = _ShownRunner(steps, must=self.execute == "on")
+        if self.execute == "on":
+            runner.start()
+        return runner
 
 
 def chosen_models(
@@ -183,10 +174,38 @@ class _ShownReader:
 
 
 class _ShownRunner:
-    """A runner of code that tells how many programs it has run."""
+    """A runner of code that starts where there is code, and tells how many programs it has run.
 
-    def __init__(self, runner: CodeRunner, steps: Steps) -> None:
-        self._runner, self._steps = runner, steps
+    Attributes:
+        contained: Whether code can be run here; None as long as there was none.
+    """
+
+    def __init__(self, steps: Steps, *, must: bool) -> None:
+        self._steps, self._must = steps, must
+        self._runner: CodeRunner | None = None
+        self.contained: bool | None = None
+
+    def start(self) -> None:
+        """Make the sandbox; where it cannot contain code, say so once and run none, or raise if code must be run."""
+        from memreward.features.behaviour import NAMESPACE, CodeRunner
+        from memreward.features.cache import DiskVectorStore
+        from memreward.sandbox import Sandbox
+
+        sandbox = Sandbox()
+        try:
+            _ = sandbox.containment
+        except SandboxError as error:
+            if self._must:
+                raise
+            self.contained = False
+            typer.echo(f"no code is run: {error}", err=True)
+            return
+        self.contained = True
+        self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
 
     def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
+        if self.contained is None and any(rollout.query.domain == "code" for rollout in rollouts):
+            self.start()
+        if self._runner is None:
+            return [None] * len(rollouts)
         return self._runner.observe(rollouts, lambda done, of: self._steps("running code", done, of))

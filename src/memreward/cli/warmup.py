@@ -109,7 +109,8 @@ def warmup(
             progress=partial(steps, "learning"),
         )
     spent = store.ledger.totals()
-    models = replace(models, execute="off" if runner is None else "on")  # auto must not change its mind when scoring
+    if models.execute == "auto" and runner is not None and runner.contained is not None:
+        models = replace(models, execute="on" if runner.contained else "off")  # what was done is done when scoring too
     write_record(folder, models, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
     made.save(folder)
     report = {
