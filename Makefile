@@ -10,6 +10,7 @@ ROLLOUTS ?= ../shared/data/rollouts
 COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
 comma := ,
 empty :=
+WORKERS ?= logical
 joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
 # Two of the files mix several models, which style alone gives away.
@@ -30,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
+.PHONY: help demo test test-fast test-blas test-lowest layout lint format bench prediction training recorded-training real-llm verifiers reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -44,8 +45,11 @@ demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then trai
 	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --choose spread --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
-test: $(STAMP) layout ## run the tests (pytest), layout first
-	$(BIN)/pytest --ignore=tests/test_layout.py
+test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
+	$(BIN)/pytest -n $(WORKERS) --ignore=tests/test_layout.py
+
+test-fast: $(STAMP) ## run the tests that are not marked slow, and name the files of those that are
+	$(BIN)/pytest -n $(WORKERS) -m 'not slow'
 
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py
