@@ -33,6 +33,7 @@ from memreward.features.subset import subset, vote_share
 from memreward.predict.calibration import Calibration, best_threshold, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
+from memreward.predict.threads import single_threaded
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
 Floats = NDArray[np.float64]
@@ -84,6 +85,7 @@ class CrossFitted:
         """Probability from which a rollout is held to be right; one half before `fit`."""
         return 0.5 if self.calibration is None else self.calibration.threshold
 
+    @single_threaded()
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
         """Fit scorers, calibration and threshold.
 
