@@ -52,6 +52,7 @@ def train(
     return means
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("growth", [GrowthConfig.frozen(), GrowthConfig()], ids=["frozen", "growing"])
 def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], growth: GrowthConfig, caplog: pytest.LogCaptureFixture
