@@ -10,6 +10,9 @@ ROLLOUTS ?= ../shared/data/rollouts
 COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
 comma := ,
 empty :=
+WORKERS ?= logical
+NUMERICS := $(addprefix tests/,answers predict features graph reward experiments/test_evaluate.py)
+LOWEST := build/lowest
 joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
 MATHEMATICS = $(filter math500% gsm8k% date%,$(FILES)) $(COLLECTED)
@@ -44,11 +47,21 @@ demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then trai
 	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --choose spread --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
-test: $(STAMP) layout ## run the tests in random order, one worker a core, layout first
-	$(BIN)/pytest --ignore=tests/test_layout.py -n auto --dist worksteal
+test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
+	$(BIN)/pytest -n $(WORKERS) --ignore=tests/test_layout.py
 
-test-fast: $(STAMP) ## run the tests that are not marked slow: no training, language model, real file or hostile code
-	$(BIN)/pytest -m "not slow" -n auto --dist worksteal
+test-fast: $(STAMP) ## run the tests that are not marked slow, and name the files of those that are
+	$(BIN)/pytest -n $(WORKERS) -m 'not slow'
+
+test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and of torch, with one and two threads
+	@set -e; for kernel in $$(sh .ci/kernels); do for threads in 1 2; do \
+	  case $$kernel in SKYLAKEX) isa=avx512 ;; HASWELL) isa=avx2 ;; *) isa=default ;; esac; \
+	  echo "OPENBLAS_CORETYPE=$$kernel ATEN_CPU_CAPABILITY=$$isa, $$threads threads"; \
+	  OPENBLAS_CORETYPE=$$kernel ATEN_CPU_CAPABILITY=$$isa OMP_NUM_THREADS=$$threads OPENBLAS_NUM_THREADS=$$threads \
+	  $(BIN)/pytest -n $(WORKERS) $(NUMERICS); done; done
+
+test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions that pyproject.toml admits, in $(LOWEST)
+	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py
@@ -135,4 +148,10 @@ $(STAMP): pyproject.toml
 	@echo "Making $(VENV) (the first time only: about 2 GB and some minutes; pip's log: $(VENV)/install.log)"
 	@$(PYTHON) -m venv $(VENV)
 	@sh .ci/install $(VENV)
+	@touch $@
+
+$(LOWEST)/installed: pyproject.toml
+	@rm -rf $(LOWEST)
+	@$(PYTHON) -m venv $(LOWEST)
+	@sh .ci/lowest $(LOWEST)
 	@touch $@

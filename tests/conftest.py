@@ -1,23 +1,26 @@
-"""Fixtures every test may use."""
+"""What every test may use, how many threads it has, and in which order the tests run."""
 
 from __future__ import annotations
 
 import os
-
-# Small fits spin on two threads, and several workers would share the cores: one thread each, before numpy is imported.
-for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_threads, "1")
-
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from synthetic_features import Synthetic, make_synthetic
-
 # A test run in the background of a shell ignores SIGINT, and the processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# One thread for each worker: the tests' problems are small, and threads that outnumber the cores spin. Read by the
+# libraries when they are loaded, and by the processes that tests start; a setting from outside stands (make test-blas).
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+LEFT_OUT: Counter[str] = Counter()
+"""Slow tests that this run leaves out, by file."""
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,39 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthetic() -> Callable[..., Synthetic]:
+def synthetic() -> Callable[..., Any]:
     """Makes features with the truth they were drawn with."""
+    from synthetic_features import make_synthetic  # numpy may not be loaded before the threads are set
+
     return make_synthetic
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold slow tests, or the last of them would run alone while the other workers wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    LEFT_OUT.update(item.location[0] for item in items if item.get_closest_marker("slow"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints the summary what this worker, if it is one, has left out; all leave out the same."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = dict(LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    LEFT_OUT.update(getattr(node, "workeroutput", {}).get("left_out", {}) if not LEFT_OUT else {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the seed that repeats this order, and the slow tests that did not run."""
+    if (seed := getattr(terminalreporter.config.option, "randomly_seed", None)) is not None:
+        terminalreporter.write_line(f"order and random numbers of this run: --randomly-seed={seed}")
+    if LEFT_OUT:
+        named = ", ".join(f"{file} ({count})" for file, count in sorted(LEFT_OUT.items()))
+        terminalreporter.write_line(f"left out as slow, run by make test: {LEFT_OUT.total()} tests in {named}")

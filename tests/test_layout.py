@@ -245,7 +245,8 @@ def test_public_names_load_from_their_homes() -> None:
 def project_texts() -> Iterator[Path]:
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in UNTRACKED]
-        yield from (Path(folder, name) for name in files if Path(name).suffix in TEXT_SUFFIXES)
+        # A linked worktree has a file .git, which says where its repository lies.
+        yield from (Path(folder, name) for name in {*files} - UNTRACKED if Path(name).suffix in TEXT_SUFFIXES)
 
 
 def test_no_text_names_a_home_folder() -> None:

@@ -71,6 +71,7 @@ def test_json_is_all_of_stdout_and_what_is_written(asked, tmp_path):
     assert ours["gap_closed"]["test"]["mean"]["value"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
     page = tmp_path / "results" / "training.md"
     call(*SMALL, "--out", tmp_path / "run", "--labels", "0.2,0.7", "--page", "--markdown", page)

@@ -141,6 +141,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_an_interrupted_warmup_says_how_to_go_on_and_can(tmp_path: Path) -> None:
     pipe, memory = tmp_path / "slow.jsonl", tmp_path / "memory"
@@ -172,6 +173,7 @@ def test_an_interrupted_score_leaves_no_file(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_errors_of_a_real_process_end_without_a_traceback(tmp_path: Path) -> None:
     process = start("ledger", "--memory", tmp_path / "gone", "--json")
     out, said = process.communicate(timeout=60)

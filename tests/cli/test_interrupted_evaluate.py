@@ -43,6 +43,7 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["workers start", "cells are done"])
 def test_ctrl_c_is_one_clean_line_and_finished_cells_are_kept(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

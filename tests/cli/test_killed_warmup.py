@@ -184,6 +184,7 @@ def without_times(entries: list[LedgerEntry]) -> list[LedgerEntry]:
     return sorted((replace(entry, time=0.0, id="") for entry in entries), key=lambda entry: str(entry.rollout_id))
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     runs: Runs, rollouts: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +218,7 @@ def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     assert report["memory"] | {"uri": ""} == expected["memory"] | {"uri": ""}
 
 
+@pytest.mark.slow
 def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     runs: Runs, rollouts: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +237,7 @@ def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     assert len(list((memory / "predictor").glob("*.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, rollouts: Path, tmp_path: Path) -> None:
     if not runs.has_disk:
         pytest.skip("no small file system can be mounted here (unshare --map-root-user --mount)")

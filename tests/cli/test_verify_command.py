@@ -194,6 +194,7 @@ def test_an_interrupted_run_keeps_what_it_found(file: Path, tmp_path: Path, monk
     assert len(entries(tmp_path / "m")) == 24 + 24 * 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     lines = [line for line in records(20) if line["domain"] == "math"]
     drawn = LabelLedger.detached(read_groups(write(tmp_path / "f.jsonl", lines))).choose(None, 0, by="references")

@@ -91,6 +91,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.05, 2.0, 2.5, 3.0])
 def test_ctrl_c_at_any_moment_leaves_no_lock_behind(tmp_path: Path, after: float) -> None:
     """An interrupt inside of `concurrent.futures` can leave a future locked, and its executor never ends."""

@@ -124,6 +124,7 @@ def test_order_and_batch_change_nothing(minilm: SentenceEncoder) -> None:
     np.testing.assert_allclose(minilm.encode(texts[2:3]), wanted[2:3], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_any_string_is_encoded(minilm: SentenceEncoder) -> None:
     texts = ["\ud800", "a \udfff b", "\x00", "naïve 答案 🙂", "x" * 100_000, ("word " * 20_000)[:100_000]]
     vectors = minilm.encode(texts)

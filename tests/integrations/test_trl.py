@@ -74,6 +74,7 @@ def test_the_example_is_ten_lines() -> None:
     assert len([line for line in EXAMPLE.splitlines() if line.strip()]) == len(ast.parse(EXAMPLE).body) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(580)
 def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
     sys.path.append(str(ROOT / "tests" / "policy"))

@@ -288,6 +288,7 @@ def rows_by_rank(folder: Path, batch: int, processes: int) -> list[Any]:
     return [json.loads((folder / f"rows-{rank}.json").read_text(encoding="utf-8")) for rank in range(processes)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(580)
 def test_two_processes_that_split_a_group_sample_what_one_does(tmp_path: Path) -> None:
     (alone,) = rows_by_rank(tmp_path / "one", 12, 1)

@@ -150,6 +150,7 @@ def test_look_ups_by_id_and_scans_agree(memory: ExperienceMemory, make_group: Ma
     assert memory.groups() == list(everything.values())
 
 
+@pytest.mark.slow
 def test_many_small_commits_lose_nothing(memory: ExperienceMemory, make_group: MakeGroup) -> None:
     groups = [make_group(f"q{index}", rollouts=1) for index in range(34)]
     for group in groups:

@@ -72,6 +72,7 @@ def finished(process: subprocess.Popen[str]) -> list[str]:
     return output.split("\n")[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.0, 0.3])
 def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python: StartPython, wait: float) -> None:
     acknowledged: list[int] = []
@@ -98,6 +99,7 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python
     assert {group.query.id for group in memory.groups()} == set(groups)
 
 
+@pytest.mark.slow
 def test_writers_of_the_same_ids_lose_and_double_nothing(tmp_path: Path, start_python: StartPython) -> None:
     ExperienceMemory.open(tmp_path / "m")
     reports = [finished(process) for process in [start_python(WRITE_SHARED, tmp_path / "m", n) for n in (1, 2, 3)]]

@@ -108,6 +108,7 @@ def test_injected_failures_change_nothing(config: CollectConfig, upstream: str) 
     assert path.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_kill_9_loses_and_repeats_no_group(config: CollectConfig, upstream: str) -> None:
     whole = Path(collect(config, progress=False)).read_bytes()
     with Loopback(forward(upstream)) as proxy:

@@ -249,6 +249,7 @@ def test_labels_of_another_world_s_memory_are_understood_and_shuffling_them_hurt
     assert auc(1 - other_truth) < 0.1
 
 
+@pytest.mark.slow
 def test_a_reader_s_states_are_read_where_the_configuration_says_so(
     synthetic: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_reader_s_states_are_read_where_the_configuration_says_so(
     np.testing.assert_array_equal(again.predict(new).value, found[True].predict(new).value)
 
 
+@pytest.mark.slow
 def test_training_restores_the_best_step(synthetic: Callable[..., Any]) -> None:
     wild = replace(QUICK, learning_rate=0.5, epochs=20, patience=40, dropout=0.5)
     known = synthetic(queries=24, seed=3)
@@ -306,6 +308,7 @@ def test_training_restores_the_best_step(synthetic: Callable[..., Any]) -> None:
     assert losses[1] <= losses[0] + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_every_ablation_fits_and_predicts(ablation: str, synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
@@ -321,6 +324,7 @@ def test_without_similarity_memory_cannot_matter(synthetic: Callable[..., Any]) 
     assert torch.equal(fitted.network_logits(fitted.scorer), flipped)
 
 
+@pytest.mark.slow
 def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=30, seed=0)
     labels = known.correct.copy()
@@ -332,6 +336,7 @@ def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: 
     assert np.array_equal(full.predict(new).value, part.predict(new).value)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
     values = [
@@ -452,6 +457,7 @@ def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
+@pytest.mark.slow
 def test_equivalent_answers_get_one_value_and_the_ablation_lets_them_differ(synthetic: Callable[..., Any]) -> None:
     known, new = synthetic(queries=30, seed=0), synthetic(queries=9, seed=1, sizes=(8,)).features
     new = replace(new, query_ids=tuple(f"new-{q}" for q in new.query_ids))

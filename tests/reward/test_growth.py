@@ -104,6 +104,7 @@ def test_the_network_is_trained_again_when_steps_have_passed(
     assert reward.failures.total() == 0
 
 
+@pytest.mark.slow
 def test_a_live_j_that_falls_asks_for_training(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
     growth = replace(STILL, refresh_drop=0.2, refresh_after=100)
     reward = HybridReward(predictor, config=HybridConfig(growth=growth))

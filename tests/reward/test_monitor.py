@@ -52,6 +52,7 @@ def train(
     return means
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("growth", [GrowthConfig.frozen(), GrowthConfig()], ids=["frozen", "growing"])
 def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], growth: GrowthConfig, caplog: pytest.LogCaptureFixture
@@ -67,6 +68,7 @@ def test_a_reward_hack_trips_the_alarm(
     assert any("learning what the predictor likes" in message for message in caplog.messages)
 
 
+@pytest.mark.slow
 def test_one_labelled_group_a_step_suffices_between_two_refreshes(
     sums: Sums, predictor: RewardPredictor, labelled: list[int]
 ) -> None:
@@ -83,6 +85,7 @@ def test_one_labelled_group_a_step_suffices_between_two_refreshes(
     assert [2 * every < alarm.step < 3 * every for alarm in reward.monitor.alarms] == [True]
 
 
+@pytest.mark.slow
 def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
     reward = HybridReward(predictor)
     means = train(reward, sums, labelled, hacking=False)
@@ -93,6 +96,7 @@ def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, lab
     assert max(rises) < 0.5 * reward.config.monitor.rise
 
 
+@pytest.mark.slow
 def test_a_callback_that_fails_is_no_failure_of_training(
     sums: Sums, predictor: RewardPredictor, labelled: list[int]
 ) -> None:

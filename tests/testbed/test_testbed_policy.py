@@ -27,6 +27,7 @@ def silent(*_: object) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_teaching_is_repeatable_heeds_its_seed_and_survives_a_save(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     model, tokenizer = teach(TINY, frozenset(), lambda done, of: seen.append((done, of)))

@@ -90,6 +90,7 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
         assert len(group.rollouts) == (32 if choose == "spread" or group.query.id in judged else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
     model: Path, templates: Path, experience: Path, tmp_path: Path
@@ -116,6 +117,7 @@ def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
     assert read.hidden.any(axis=1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_rollouts_of_a_file_are_read_under_the_prompt_that_training_samples_with(
     model: Path, experience: Path, tmp_path: Path
@@ -174,6 +176,7 @@ def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experi
     assert {label.query_id for label in made.memory.ledger.labels("warmup")} == drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choose", ["random", "contested"])
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     choose: str, experience: Path, tmp_path: Path

@@ -102,6 +102,7 @@ def same_end(folder: Path, report: dict[str, Any], other: tuple[Path, dict[str, 
     assert memories[0] == memories[1]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, dict[str, Any]], model: Path) -> None:
     folder, report = uninterrupted
@@ -120,6 +121,7 @@ def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, di
     assert [path.name for path in checkpoints(folder)] == [f"checkpoint-{step}" for step in (2, 4, 6)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
@@ -129,6 +131,7 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
     same_end(folder, finished(begin(folder)), uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_adapters_shared_prompts_and_the_policy_as_reader_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
     options = ("--lora-rank", "4", "--share-prompts", "--reader", "policy", "--predictor-read-states", "--steps", "4")
@@ -146,6 +149,7 @@ def taken_back(trained: Path, folder: Path, *steps: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_run_that_is_killed_then_interrupted_goes_on(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
@@ -168,6 +172,7 @@ def test_a_run_that_is_killed_then_interrupted_goes_on(
     same_end(folder, finished(begin(folder)), uninterrupted)
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_not_continued_with_other_settings(
     uninterrupted: tuple[Path, dict[str, Any]], model: Path, experience: Path
 ) -> None:
@@ -190,6 +195,7 @@ def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp
         _record(tmp_path / "run", replace(config, arm="paper"), None, write=False)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -211,6 +217,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
         assert all(torch.equal(kept[name], policy[name]) for name in policy)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_two_processes_train_as_one(begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder = tmp_path / "run"

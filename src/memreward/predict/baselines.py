@@ -34,6 +34,7 @@ from memreward.predict.calibration import Calibration, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.inputs import EvidenceScaler
 from memreward.predict.metrics import nanmean
+from memreward.predict.threads import single_threaded
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
 Floats = NDArray[np.float64]
@@ -85,6 +86,7 @@ class CrossFitted:
         """Probability from which a rollout is held to be right; one half before `fit`."""
         return 0.5 if self.calibration is None else self.calibration.threshold
 
+    @single_threaded()
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
         """Fit scorers, calibration and threshold.
 

@@ -26,6 +26,7 @@ from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scorer import FrozenMemory, Scorer
+from memreward.predict.threads import single_threaded
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
 FORMAT = 2
@@ -93,6 +94,7 @@ class GraphPredictor:
     ) -> None:
         self.config, self.seed, self.name, self._progress = config or PredictorConfig(), seed, name, progress
 
+    @single_threaded()
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
         """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown. Queries without a label are left out of memory.
 

@@ -65,6 +65,7 @@ def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         return out, run(CONFIG, out, silent, start=start.folder)
 
 
+@pytest.mark.slow
 def test_every_arm_is_trained_and_measured_on_held_out_questions(
     first: tuple[Path, list[Outcome]], start: Start
 ) -> None:
@@ -80,6 +81,7 @@ def test_every_arm_is_trained_and_measured_on_held_out_questions(
             assert [point["step"] for point in outcome.curve] == [1, 2]
 
 
+@pytest.mark.slow
 def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Outcome]]) -> None:
     ledger = {outcome.arm: outcome.ledger for outcome in first[1]}
     assert ledger["majority"]["queries"] == 0
@@ -94,6 +96,7 @@ def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Outco
     assert any(row["predicted"] > 0 for row in steps["memreward"])
 
 
+@pytest.mark.slow
 def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path
 ) -> None:
@@ -113,6 +116,7 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_processes_side_by_side_come_to_the_same(
     first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path

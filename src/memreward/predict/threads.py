@@ -1,0 +1,29 @@
+"""One thread for small fits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Keep numpy's, scipy's, scikit-learn's and torch's computations inside the block to the calling thread.
+
+    A fit on some hundred labels is many small products. Shared among threads each one waits for all, and on a machine
+    whose cores are busy they wait spinning. Also a decorator.
+    """
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    with threadpool_limits(1):
+        # torch links a copy of MKL that threadpoolctl does not see.
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from memreward.predict import baselines, graph_predictor
+from memreward.predict.baselines import CrossFitted
+from memreward.predict.config import PredictorConfig
+from memreward.predict.graph_predictor import GraphPredictor
+from memreward.predict.threads import single_threaded
+
+
+def threads() -> set[int]:
+    return {torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())}
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    with threadpool_limits(2):
+        torch.set_num_threads(2)
+        yield
+    torch.set_num_threads(before)
+
+
+def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
+    inside: list[set[int]] = []
+
+    @single_threaded()
+    def failing() -> None:
+        inside.append(threads())
+        raise ValueError("no fit")
+
+    assert threads() == {2}
+    with pytest.raises(ValueError, match="no fit"):
+        failing()
+    assert inside == [{1}]
+    assert threads() == {2}
+
+
+@pytest.mark.parametrize(
+    ("predictor", "inside"),
+    [
+        (lambda: GraphPredictor(PredictorConfig(hidden=16, epochs=1, folds=3)), graph_predictor),
+        (lambda: CrossFitted("logistic", baselines.VoteScorer), baselines),
+    ],
+    ids=["memreward", "logistic"],
+)
+def test_fits_keep_to_one_thread(
+    predictor: Callable[[], GraphPredictor | CrossFitted],
+    inside: object,
+    synthetic: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[set[int]] = []
+    fit_calibration = inside.fit_calibration  # type: ignore[attr-defined]
+
+    def watched(*arguments: np.ndarray) -> object:
+        seen.append(threads())
+        return fit_calibration(*arguments)
+
+    monkeypatch.setattr(inside, "fit_calibration", watched)
+    data = synthetic(queries=12)
+    predictor().fit(data.features, data.correct)
+    assert seen == [{1}]
