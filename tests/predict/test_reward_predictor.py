@@ -112,6 +112,25 @@ def test_what_a_person_judged_is_learned_from_beside_what_is_bought(prior: Rewar
     assert made.provenance.labelled_queries == len(labelled) == memory.ledger.spent()[0] == 10
 
 
+@pytest.mark.parametrize("round_", [1, 2])
+def test_a_warmup_that_was_cut_short_in_its_rounds_ends_with_the_same_labels(round_: int, prior: RewardPrior) -> None:
+    def labelled(stop: int) -> set[str]:
+        def progress(done: int, _: int) -> None:
+            if done == stop:
+                raise KeyboardInterrupt
+
+        memory = ExperienceMemory.in_memory()
+        memory.add(make_groups(40))
+        if stop:
+            with pytest.raises(KeyboardInterrupt):
+                RewardPredictor.warmup(memory, budget=Budget(queries=10), prior=prior, progress=progress)
+            assert 0 < memory.ledger.spent()[0] < 10
+        RewardPredictor.warmup(memory, budget=Budget(queries=10), prior=prior)
+        return {label.query_id for label in memory.ledger.labels("warmup")}
+
+    assert labelled(round_) == labelled(0)
+
+
 def test_truth_that_was_not_released_changes_nothing(prior: RewardPrior) -> None:
     groups = make_groups(30)
     new = rollouts_of(make_groups(5, seed=1, prefix="new"))
