@@ -369,5 +369,5 @@ def test_real_rollouts_round_trip(shared_data: Path, tmp_path: Path) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     assert memory.add(groups) == AddReport(164, 820, 0)
     assert memory.groups() == [sealed(group) for group in groups]
-    labels = memory.ledger.release(memory.query_ids(), use="evaluation", budget=Budget(queries=1.0))
+    labels = memory.ledger.release(memory.query_ids(), use="evaluation", budget=Budget(queries="all"))
     assert [label.correct for label in labels] == [verdict for group in groups for verdict in group.truth.correct]

@@ -50,6 +50,8 @@ def test_shares_are_rounded_down_to_at_least_one() -> None:
     assert Budget(queries=1, judgements="all").limits(100, 7) == (1, 7)
     assert Budget(queries=0).limits(100, 7) == (0, None)
     assert Budget(queries=0.001).limits(10, 10) == (1, None)
+    assert Budget(queries=2.0, judgements=0.0) == Budget(queries=2, judgements=0)
+    assert Budget(queries=2.0).limits(100, 7) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -57,15 +59,18 @@ def test_shares_are_rounded_down_to_at_least_one() -> None:
     [
         *[(0.29, 29), (1, 1), (2, 2), (2.0, 2), (0, 0), ("all", 100)],
         *[("29%", 29), ("0.29", 29), ("1", 1), ("0", 0), ("100%", 100), (" 7 ", 7), ("0%", 0)],
+        *[("1.0", 100), ("All", 100), (".5", 50), ("12.5%", 12), ("200", 200), ("0.0", 0)],
     ],
 )
 def test_one_is_one_query_and_a_share_is_said_with_a_point_or_a_percent_sign(labels: Any, queries: int) -> None:
     assert Budget.of(labels).limits(100, 7) == (queries, None)
 
 
-@pytest.mark.parametrize("labels", [-0.5, 1.5, 1.0, float("nan"), float("inf"), "a few", "120%", "-3", "1e3", ""])
+@pytest.mark.parametrize(
+    "labels", [-0.5, 1.5, 1.0, float("nan"), float("inf"), "a few", "120%", "2.0", "-3", "1e3", "²", True, ""]
+)
 def test_what_is_no_count_is_refused(labels: Any) -> None:
-    with pytest.raises(ConfigurationError, match="share"):
+    with pytest.raises(ConfigurationError, match=r"write|give"):
         Budget.of(labels)
 
 
@@ -270,18 +275,69 @@ def test_a_detached_ledger_leaves_the_memory_alone(make_group: MakeGroup) -> Non
     assert LabelLedger.detached(memory.groups()).release(["a"], use="evaluation") == []
 
 
-def test_a_label_serves_every_use_whoever_gave_it_and_costs_nothing_again(
+def unjudged(make_group: MakeGroup, count: int) -> list[Group]:
+    return [make_group(f"q{index}", correct=(), reference=None) for index in range(count)]
+
+
+def test_a_persons_judgements_are_released_for_every_use_and_cost_nothing_again(
     make_ledger: MakeLedger, make_group: MakeGroup
 ) -> None:
-    ledger = make_ledger([make_group("a", correct=(None, None, None)), make_group("b", correct=(True, None, False))])
-    ledger.judge("a", {"a/0": True, "a/1": False}, source="Ada", use="by hand")
-    paid = spent(ledger)
-    budget = Budget(queries=1)
-    assert ledger.choose(budget, seed=0) == ["a"]
-    labels = ledger.release(["a"], use="warmup", budget=budget)
-    assert {(label.rollout_id, label.correct, label.source) for label in labels} == {
-        ("a/0", True, "Ada"),
+    ledger = make_ledger(unjudged(make_group, 3))
+    for rollout, correct in (("q1/0", True), ("q1/2", False)):
+        ledger.judge("q1", rollout, correct, source="Ada", use="looked at")
+    assert ledger.ineligible() == ["q0", "q2"]
+    assert ledger.choose(Budget(queries=0.2), 0) == ledger.choose(Budget(queries=0), 0) == ["q1"]
+    labels = ledger.release(["q0", "q1", "q2"], use="warmup", budget=Budget(queries=0))
+    assert [(label.rollout_id, label.correct, label.source, label.use) for label in labels] == [
+        ("q1/0", True, "Ada", "warmup"),
+        ("q1/2", False, "Ada", "warmup"),
+    ]
+    assert spent(ledger) == (1, 2)
+    assert ledger.release(["q1"], use="warmup") == labels == ledger.labels("warmup")
+
+
+def test_a_person_overrules_the_file_whose_verdict_stays_sealed(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("a", correct=(True, True, False))])
+    ledger.judge("a", "a/1", False, source="Ada", use="review")
+    labels = ledger.release(["a"], use="warmup", budget=Budget(judgements=3))
+    assert [(label.rollout_id, label.correct, label.source) for label in labels] == [
+        ("a/0", True, "file"),
         ("a/1", False, "Ada"),
-    }
-    assert spent(ledger) == paid == (1, 2)
-    assert "a" not in ledger.ineligible()
+        ("a/2", False, "file"),
+    ]
+    assert ("a/1", True) not in {(entry.rollout_id, entry.correct) for entry in ledger.entries()}
+    for correct in (True, False, True):  # whoever judges last is heard, however often
+        ledger.judge("a", "a/1", correct, source="Bob", use="review")
+        assert ledger.release(["a"], use="warmup")[1].correct is correct
+        assert {label.rollout_id: label.correct for label in ledger.labels("warmup")}["a/1"] is correct
+
+
+def test_labelled_queries_come_first_and_the_rest_of_the_budget_is_drawn(
+    make_ledger: MakeLedger, make_group: MakeGroup
+) -> None:
+    groups = [make_group(f"f{index}") for index in range(20)]
+    ledger = make_ledger([*unjudged(make_group, 3), *groups])
+    for query in ("q2", "q0"):
+        ledger.judge(query, f"{query}/0", True, source="Ada", use="review")
+    budget = Budget(queries=5)
+    chosen = ledger.choose(budget, 0)
+    assert set(chosen[:2]) == {"q0", "q2"}
+    untouched = LabelLedger.detached(groups)
+    assert chosen[2:] == untouched.choose(Budget(queries=3), 0)
+    assert ledger.choose(budget, 0, order=["f7", "q1", "f3", "f1", "f9"]) == ["q0", "q2", "f7", "f3", "f1"]
+    assert ledger.choose(budget, 0, among=["q0", "f5"]) == ["q0", "f5"]
+    ledger.release(chosen, use="warmup", budget=budget)
+    assert spent(ledger)[0] == 5
+    assert set(ledger.choose(budget, seed=9)) == set(chosen)  # another seed buys nothing more
+    assert len(ledger.choose(Budget(queries=6), seed=9)) == 6
+
+
+def test_judgements_left_over_go_to_what_they_suffice_for(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
+    ledger = make_ledger([make_group("part"), make_group("other"), *unjudged(make_group, 1)])
+    ledger.judge("part", "part/0", True, source="Ada", use="review")
+    ledger.judge("q0", "q0/0", True, source="Ada", use="review")
+    assert ledger.choose(Budget(judgements=2), 0) == ["q0"]
+    assert set(ledger.choose(Budget(judgements=4), 0)) == {"part", "q0"}
+    chosen = ledger.choose(Budget(judgements=7), 0)
+    assert set(chosen) == {"part", "q0", "other"}
+    assert len(ledger.release(chosen, use="warmup", budget=Budget(judgements=7))) == 7

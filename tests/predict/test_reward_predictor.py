@@ -83,6 +83,54 @@ def test_the_budget_is_enforced(memory: ExperienceMemory, predictor: RewardPredi
         memory.ledger.release([f"q{i}" for i in range(40)], use="more", budget=Budget(queries=0.5))
 
 
+def judged_by_hand(memory: ExperienceMemory, groups: list[Group]) -> None:
+    for group in groups:
+        for rollout, correct in zip(group.rollouts, group.truth.correct, strict=True):
+            memory.ledger.judge(group.query.id, rollout.id, bool(correct), source="Ada", use="looked at")
+
+
+def test_twelve_questions_judged_by_a_person_warm_up_at_no_further_cost(prior: RewardPrior) -> None:
+    groups = make_groups(30)
+    memory = ExperienceMemory.in_memory()
+    memory.add([replace(group, truth=Truth()) for group in groups])
+    judged_by_hand(memory, groups[:12])
+    for budget in (Budget(queries=0), Budget(queries=0.2), Budget(queries="all"), None):
+        made = RewardPredictor.warmup(memory, budget=budget, prior=prior)
+        assert (made.provenance.labelled_queries, made.provenance.labels) == (12, 72)
+        assert memory.ledger.spent() == (12, 72)
+    assert {label.source for label in memory.ledger.labels("warmup")} == {"Ada"}
+
+
+def test_what_a_person_judged_is_learned_from_beside_what_is_bought(prior: RewardPrior) -> None:
+    groups = make_groups(40)
+    memory = ExperienceMemory.in_memory()
+    memory.add([replace(group, truth=Truth()) for group in groups[:6]] + groups[6:])
+    judged_by_hand(memory, groups[:6])
+    made = RewardPredictor.warmup(memory, budget=Budget(queries=10), prior=prior)
+    labelled = {label.query_id for label in memory.ledger.labels("warmup")}
+    assert labelled > {group.query.id for group in groups[:6]}
+    assert made.provenance.labelled_queries == len(labelled) == memory.ledger.spent()[0] == 10
+
+
+@pytest.mark.parametrize("round_", [1, 2])
+def test_a_warmup_that_was_cut_short_in_its_rounds_ends_with_the_same_labels(round_: int, prior: RewardPrior) -> None:
+    def labelled(stop: int) -> set[str]:
+        def progress(done: int, _: int) -> None:
+            if done == stop:
+                raise KeyboardInterrupt
+
+        memory = ExperienceMemory.in_memory()
+        memory.add(make_groups(40))
+        if stop:
+            with pytest.raises(KeyboardInterrupt):
+                RewardPredictor.warmup(memory, budget=Budget(queries=10), prior=prior, progress=progress)
+            assert 0 < memory.ledger.spent()[0] < 10
+        RewardPredictor.warmup(memory, budget=Budget(queries=10), prior=prior)
+        return {label.query_id for label in memory.ledger.labels("warmup")}
+
+    assert labelled(round_) == labelled(0)
+
+
 def test_truth_that_was_not_released_changes_nothing(prior: RewardPrior) -> None:
     groups = make_groups(30)
     new = rollouts_of(make_groups(5, seed=1, prefix="new"))

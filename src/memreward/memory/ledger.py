@@ -43,7 +43,7 @@ class Budget:
             raise ConfigurationError("a budget must limit queries or judgements, e.g. Budget(queries=0.2)")
         for unit in ("queries", "judgements"):
             if getattr(self, unit) is not None:
-                checked_count(getattr(self, unit), f"budget {unit}")
+                object.__setattr__(self, unit, checked_count(getattr(self, unit), f"budget {unit}"))
 
     @classmethod
     def of(cls, labels: Count | str) -> Budget:

@@ -285,11 +285,13 @@ def _spend(
         return ledger.release(ledger.choose(budget, seed), use=WARMUP, budget=budget)
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     features = featurizer.features(rollouts)
-    taken: list[str] = []
-    labels: list[Label] = []
+    # What the ledger holds comes first and fills the rounds it suffices for, so that a killed warmup goes on as it was.
+    held = {label.query_id for label in ledger.labels()}
+    taken = [query_id for query_id in ledger.choose(budget, seed) if query_id in held]
+    labels = ledger.release(taken, use=WARMUP, budget=budget)
     for round_ in range(ROUNDS):
         model.fit(features, label_array(rollouts, labels))
-        more = proposals(model, features, (round_ + 1) * count // ROUNDS - len(taken), taken)
+        more = proposals(model, features, max(0, (round_ + 1) * count // ROUNDS - len(taken)), taken)
         taken += [each.query_id for each in more]
         chosen = ledger.choose(budget, seed, among=taken, order=taken)
         labels = ledger.release(chosen, use=WARMUP, budget=budget)

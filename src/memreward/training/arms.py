@@ -53,7 +53,7 @@ class Arm:
 
     def budget(self, labels: float) -> Budget:
         """Return what the arm may label, given the experiment's budget; see `Budget.of`."""
-        return Budget.of(1.0 if self.labels == "all" else labels)
+        return Budget.of("all" if self.labels == "all" else labels)
 
     def predictor_config(self, default: PredictorConfig) -> PredictorConfig:
         """Return the predictor's settings; `default` is that of the preset "default"."""
