@@ -36,7 +36,7 @@ __all__ = [
     "read_groups",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Budget": "memreward.memory",
