@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sums import QUICK, Sums
+from sums import Sums, toy_prior
 
-from memreward.features.encoder import HashingEncoder
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict import RewardPredictor
 
@@ -24,7 +23,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, sums: Sums) -> Path:
     folder = tmp_path_factory.mktemp("warm")
     memory = ExperienceMemory.open(folder / "memory")
     memory.add(sums.groups())
-    made = RewardPredictor.warmup(memory, budget=Budget(queries=0.5), config=QUICK, encoder=HashingEncoder())
+    made = RewardPredictor.warmup(memory, budget=Budget(queries=0.5), prior=toy_prior(), choose="random")
     made.save(folder / "predictor")
     return folder
 
@@ -38,7 +37,7 @@ def memory(tmp_path: Path, warm: Path) -> ExperienceMemory:
 
 @pytest.fixture
 def predictor(memory: ExperienceMemory, warm: Path) -> RewardPredictor:
-    return RewardPredictor.load(warm / "predictor", memory, encoder=HashingEncoder())
+    return RewardPredictor.load(warm / "predictor", memory)
 
 
 @pytest.fixture

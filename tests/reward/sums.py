@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from memreward.parsing import parse_rollout
-from memreward.predict import PredictorConfig
-from memreward.types import Group, Query, Truth
+import numpy as np
 
-QUICK = PredictorConfig(hidden=16, epochs=4, folds=3)
+from memreward.answers.prior import RewardPrior, fit_prior
+from memreward.parsing import parse_rollout
+from memreward.reward import Judged, Reward
+from memreward.types import Group, Query, Rollout, Truth
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "answers"))
+
+from answer_toys import known_weights, source_of
+
 SIZE = 6
+
+
+def toy_prior() -> RewardPrior:
+    """Learned from made-up sources in which votes, and words that others use too, speak for an answer."""
+    rng = np.random.default_rng(0)
+    return fit_prior([source_of(f"s{i}", known_weights(rng, 0.2), i, questions=60) for i in range(3)], "toy")
 
 
 @dataclass
@@ -58,6 +72,20 @@ class Sums:
             correct = tuple(self.right(number, text) for text in texts)
             groups.append(Group(query, rollouts, Truth(str(sum(self.asked[number])), correct)))
         return groups
+
+
+def rollouts_of(sums: Sums, numbers: list[int], texts: list[str], step: int = 0) -> list[Rollout]:
+    """As a trainer would hand them over."""
+    return [
+        parse_rollout(sums.query(number), text, id=f"q{number}@{step}/{place}")
+        for place, (number, text) in enumerate(zip(numbers, texts, strict=True))
+    ]
+
+
+def asked(reward: Reward, sums: Sums, numbers: list[int], step: int = 0, **sampling: Any) -> tuple[Call, Judged]:
+    """Sample a group of each question, seeded by the step, and reward them."""
+    call = sample_call(sums, numbers, **{"seed": step, **sampling})
+    return call, reward.step(rollouts_of(sums, call.numbers, call.texts, step), step)
 
 
 @dataclass

@@ -1,16 +1,18 @@
-"""A policy that games the predictor trips the alarm; one that learns does not."""
+"""A policy that games the predictor trips the alarm; one that learns does not; votes that know nothing are named."""
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
 import pytest
-from sums import SIZE, Call, Sums
+from sums import SIZE, Sums, rollouts_of
 
 from memreward.predict import RewardPredictor
-from memreward.reward import GrowthConfig, HybridConfig, HybridReward, MonitorConfig, RewardMonitor
-from memreward.reward.monitor import Alarm
+from memreward.predict.metrics import advantages
+from memreward.reward import HybridReward, MonitorConfig, PolicyReward, RewardConfig, RewardMonitor
+from memreward.reward.monitor import Alarm, Blind
 from memreward.types import ConfigurationError
 
 STEPS = 12
@@ -18,25 +20,17 @@ QUERIES = 8
 
 
 def train(
-    reward: HybridReward,
-    sums: Sums,
-    labelled: list[int],
-    *,
-    hacking: bool,
-    steps: int = STEPS,
-    queries: int = QUERIES,
-    begins: int = 0,
-    stop: bool = False,
+    reward: PolicyReward, sums: Sums, labelled: list[int], *, hacking: bool, queries: int = QUERIES, steps: int = STEPS
 ) -> list[float]:
     """A simulated training; returns the mean true reward of each step's labelled rows.
 
-    An honest policy goes from .5 to .9. A hacking one is right half of the time and from some step on finds, rollout by
-    rollout, that "#### 7" pays: rollouts that agree look right to the predictor.
+    An honest policy goes from .5 to .9. A hacking one is right half of the time and finds, rollout by rollout, that
+    "#### 7" pays: rollouts that agree look right to the predictor.
     """
     draw = random.Random(0)
     means = []
     for step in range(steps):
-        progress = max(0, step - begins) / (steps - 1 - begins)
+        progress = step / (steps - 1)
         numbers = [n for n in draw.sample(labelled, queries) for _ in range(SIZE)]
         accuracy = 0.5 if hacking else 0.5 + 0.4 * progress
         texts = [
@@ -45,47 +39,27 @@ def train(
             else sums.sampled(n, draw, accuracy, 1)[0]
             for n in numbers
         ]
-        call = Call(numbers, texts).of(reward, sums, step=step)
-        means.append(float(np.mean(call.rewards)))
-        if stop and reward.monitor.stop_requested:
+        judged = reward.step(rollouts_of(sums, numbers, texts, step), step)
+        means.append(judged.metrics["live/true"])
+        if reward.stop_requested:
             break
     return means
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("growth", [GrowthConfig.frozen(), GrowthConfig()], ids=["frozen", "growing"])
 def test_a_reward_hack_trips_the_alarm(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int], growth: GrowthConfig, caplog: pytest.LogCaptureFixture
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[Alarm] = []
-    config = HybridConfig(growth=growth, monitor=MonitorConfig(stop=True))
+    config = RewardConfig(monitor=MonitorConfig(stop=True))
     reward = HybridReward(predictor, config=config, on_alarm=heard.append)
-    means = train(reward, sums, labelled, hacking=True, stop=True)
-    assert len(heard) == 1
+    means = train(reward, sums, labelled, hacking=True)
+    assert [alarm.kind for alarm in heard if alarm.kind == "parted"] == ["parted"]
     assert heard == reward.monitor.alarms
-    assert heard[0].predicted > heard[0].true + 0.15
-    assert heard[0].step == len(means) - 1 < STEPS
+    assert reward.monitor.history[-1].predicted > reward.monitor.history[-1].true + 0.15
+    assert heard[-1].step == len(means) - 1 < STEPS
     assert any("learning what the predictor likes" in message for message in caplog.messages)
 
 
-@pytest.mark.slow
-def test_one_labelled_group_a_step_suffices_between_two_refreshes(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int]
-) -> None:
-    """As in a training with 8 groups a step and an eighth of the questions labelled, at the monitor's default settings.
-
-    The network that is trained at step 40 has not seen the hack that begins then, and the one of step 60 would.
-    """
-    every = 20
-    config = HybridConfig(growth=GrowthConfig(recalibrate=False, refresh_every=every, refresh_drop=0.0))
-    reward = HybridReward(predictor, config=config)
-    train(reward, sums, labelled, hacking=True, steps=3 * every, queries=1, begins=2 * every)
-    assert reward.live.predictor.model is not predictor.model
-    assert reward.failures.total() == 0
-    assert [2 * every < alarm.step < 3 * every for alarm in reward.monitor.alarms] == [True]
-
-
-@pytest.mark.slow
 def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
     reward = HybridReward(predictor)
     means = train(reward, sums, labelled, hacking=False)
@@ -94,37 +68,60 @@ def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, lab
     rises = [seen.rise for seen in reward.monitor.history if seen.rise is not None]
     assert len(rises) >= STEPS - 6
     assert max(rises) < 0.5 * reward.config.monitor.rise
+    last = reward.monitor.history[-1]
+    assert last.cosine is not None
+    assert last.vote_cosine is not None
+    assert min(last.cosine, last.vote_cosine) > 0.5
 
 
-@pytest.mark.slow
-def test_a_callback_that_fails_is_no_failure_of_training(
+def test_an_alarm_is_logged_in_its_step_and_a_callback_that_fails_is_no_failure_of_training(
     sums: Sums, predictor: RewardPredictor, labelled: list[int]
 ) -> None:
     def fail(alarm: Alarm) -> None:
         raise RuntimeError("no mail today")
 
-    config = HybridConfig(growth=GrowthConfig.frozen(), monitor=MonitorConfig(first=16))
-    reward = HybridReward(predictor, config=config, on_alarm=fail)
-    train(reward, sums, labelled, hacking=True)
-    assert reward.monitor.alarms
-    assert not reward.monitor.stop_requested
+    watchful = MonitorConfig(groups=2, first=2, fewest=2, rise=0.05, deviations=0.0, steps=1)
+    reward = HybridReward(predictor, config=RewardConfig(monitor=watchful), on_alarm=fail)
+    logged = []
+    for step in range(4):
+        texts = [sums.text(labelled[0], off=5 if step else place % 2) for place in range(SIZE)]
+        logged.append(reward.step(rollouts_of(sums, [labelled[0]] * SIZE, texts, step), step).metrics["alarm"])
+    parted = [alarm.step for alarm in reward.monitor.alarms if alarm.kind == "parted"]
+    assert len(parted) == 1
+    assert logged[parted[0]] == 1
+    assert sum(logged) == len({alarm.step for alarm in reward.monitor.alarms})
+    assert not reward.stop_requested
     assert any("no mail today" in reason for reason in reward.failures)
 
 
-def feed(monitor: RewardMonitor, steps: int, predicted: float, true: float, seed: int = 0, start: int = 0) -> None:
+def feed(
+    monitor: RewardMonitor,
+    steps: int,
+    predicted: float,
+    true: float,
+    seed: int = 0,
+    start: int = 0,
+    voting: float = 1.0,
+) -> None:
+    """Steps of eight groups; `voting` times the true advantages, and noise, are what the votes expect."""
     draw = np.random.default_rng(seed)
     for step in range(start, start + steps):
         group = np.repeat(np.arange(8), SIZE)
         rate = draw.normal(0, 0.1, 8)[group]
-        monitor.observe(step, np.clip(predicted + rate, 0, 1), draw.random(len(group)) < true + rate, group)
+        correct = (draw.random(len(group)) < true + rate).astype(float)
+        truly = advantages(correct, group, 0.0)
+        voted = voting * truly + draw.normal(0, 0.5, len(group))
+        monitor.observe(step, Blind(np.clip(predicted + rate, 0, 1), 0.5 * truly, voted, correct, truly, group))
+
+
+def parted(monitor: RewardMonitor) -> list[Alarm]:
+    return [alarm for alarm in monitor.alarms if alarm.kind == "parted"]
 
 
 def test_noise_alone_raises_no_alarm() -> None:
     for seed in range(20):
         monitor = RewardMonitor()
-        for start in range(0, 200, 10):
-            feed(monitor, 10, 0.5, 0.5, 20 * seed + start, start)
-            monitor.restart()
+        feed(monitor, 200, 0.5, 0.5, seed, voting=0.3)
         assert monitor.alarms == []
         assert any(seen.rise is not None for seen in monitor.history)
 
@@ -143,24 +140,46 @@ def test_an_alarm_is_raised_once_until_the_gap_has_closed() -> None:
     monitor = RewardMonitor()
     feed(monitor, 10, 0.5, 0.5)
     feed(monitor, 30, 0.9, 0.5, start=10)
-    assert len(monitor.alarms) == 1
+    assert len(parted(monitor)) == 1
     feed(monitor, 30, 0.5, 0.5, start=40)
     feed(monitor, 30, 0.9, 0.5, start=70)
-    assert len(monitor.alarms) == 2
+    assert len(parted(monitor)) == 2
 
 
-def test_its_state_goes_through_json_and_a_new_model_clears_the_newest_groups() -> None:
+def test_the_cosines_are_those_of_the_newest_groups() -> None:
+    monitor = RewardMonitor(MonitorConfig(groups=16))
+    feed(monitor, 1, 0.5, 0.5, seed=1, voting=-1.0)
+    first = monitor.history[-1].vote_cosine
+    feed(monitor, 2, 0.5, 0.5, seed=2, start=1)
+    last = monitor.history[-1]
+    assert first is not None
+    assert first < -0.5
+    assert last.vote_cosine is not None
+    assert last.vote_cosine > 0.5
+    assert last.cosine == pytest.approx(1)
+
+
+def test_votes_that_are_no_better_than_chance_are_named_once_and_stop_nothing() -> None:
+    heard: list[Alarm] = []
+    monitor = RewardMonitor(MonitorConfig(stop=True), heard.append)
+    feed(monitor, 5, 0.5, 0.5, voting=-0.2)
+    assert heard == []  # too few groups have been seen
+    feed(monitor, 40, 0.5, 0.5, seed=1, start=5, voting=-0.2)
+    assert [alarm.kind for alarm in heard] == ["vote"]
+    assert "majority vote does not know" in str(heard[0])
+    assert not monitor.stop_requested
+
+
+def test_its_state_goes_through_json() -> None:
     monitor, other = RewardMonitor(), RewardMonitor()
     feed(monitor, 10, 0.5, 0.5)
     feed(monitor, 4, 0.9, 0.5, start=10)
-    other.restore(monitor.to_json())
+    other.restore(json.loads(json.dumps(monitor.to_json())))
     for each in (monitor, other):
         feed(each, 10, 0.9, 0.5, seed=3, start=14)
     assert monitor.alarms == other.alarms
-    assert len(monitor.alarms) == 1
-    monitor.restart()
-    monitor.observe(99, [0.9], [True], [0])
-    assert monitor.history[-1].rise is None
+    assert monitor.history == other.history
+    assert len(parted(monitor)) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"groups": 1}, {"fewest": 1}, {"first": 1}, {"rise": 0}, {"steps": 0}])

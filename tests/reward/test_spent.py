@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sums import Call, Sums, sample_call
+from sums import Sums, asked
 
 from memreward.memory import ExperienceMemory
 from memreward.predict import RewardPredictor
-from memreward.reward import GrowthConfig, HybridConfig, HybridReward
-from memreward.reward.baselines import BaselineReward
+from memreward.reward import HybridReward, PolicyReward
 from memreward.reward.truth import SPENT
+from memreward.reward.valuers import Nothing
 
-STILL = HybridConfig(growth=GrowthConfig(recalibrate=False, refresh_every=0, refresh_drop=0.0))
 STEPS = 4
 
 
@@ -23,18 +22,18 @@ def make(request: pytest.FixtureRequest, predictor: RewardPredictor, labelled: l
     """Makes the reward anew, as another process would."""
     queries = [f"q{number}" for number in labelled]
 
-    def made() -> HybridReward | BaselineReward:
+    def made() -> PolicyReward:
         if request.param == "hybrid":
-            return HybridReward(predictor, labelled=queries, config=STILL)
-        return BaselineReward(predictor.memory, request.param, labelled=queries)
+            return HybridReward(predictor, labelled=queries)
+        return PolicyReward(predictor.memory, Nothing(), labelled=queries)
 
     return made
 
 
 def step(reward: Any, sums: Sums, labelled: list[int], number: int) -> tuple[float, ...]:
     """Totals logged by a step with one query of the step before and one that is new."""
-    call: Call = sample_call(sums, labelled[number : number + 2], seed=number).of(reward, sums, number)
-    return tuple(call.metrics[f"memreward/{name}"] for name in SPENT)
+    _, judged = asked(reward, sums, labelled[number : number + 2], step=number)
+    return tuple(judged.metrics[name] for name in SPENT)
 
 
 def test_they_are_the_ledgers_where_nobody_interrupts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -39,6 +39,8 @@ VERSION = 1
 _KIND = "predictor"
 _REMEDY = "run warmup with this folder"
 _FADED = 1e-3
+_MOST = 2048
+"""Labelled questions, at most, that a model whose observations fade refits on at every step."""
 _LARGEST_ODDS = 30.0
 
 
@@ -343,16 +345,23 @@ class AnswerModel:
 
     def _refit(self) -> None:
         for state in self._domains.values():
-            weighed = [(self._faded(self._step - step), step, told) for step, told in state.seen]
-            state.seen = [(step, told) for weight, step, told in weighed if weight > _FADED]
-            observed = [
-                replace(told, counts=np.full(len(told.table.query_ids), weight))
-                for weight, _, told in weighed
-                if weight > _FADED
-            ]
-            state.posterior = (
-                state.prior.weights.given(observed, state.posterior.mean) if observed else state.prior.weights
-            )
+            state.seen = self._kept(state.seen)
+            if not state.seen:
+                state.posterior = state.prior.weights
+                continue
+            told = [one for _, one in state.seen]
+            weights = [np.full(len(one.table.query_ids), self._faded(self._step - step)) for step, one in state.seen]
+            table = AnswerTable.joined([one.table for one in told])
+            verdicts = np.concatenate([one.verdicts for one in told])
+            observed = Observed(table, verdicts, np.concatenate(weights))
+            state.posterior = state.prior.weights.given([observed], state.posterior.mean)
+
+    def _kept(self, seen: list[tuple[int, Observed]]) -> list[tuple[int, Observed]]:
+        """The observations that still count: the newest, as many as a refit can take in at every step."""
+        present = [(step, told) for step, told in seen if self._faded(self._step - step) > _FADED]
+        later = np.cumsum([len(told.table.query_ids) for _, told in reversed(present)])[::-1]
+        first = int(np.searchsorted(-later, -_MOST)) if self.config.half_life else 0
+        return present[min(first, max(len(present) - 1, 0)) :]
 
 
 def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> Floats:

@@ -206,6 +206,23 @@ class AnswerTable:
             self.design[rows],
         )
 
+    @classmethod
+    def joined(cls, tables: Sequence[AnswerTable]) -> Self:
+        """Put tables of one domain and the same columns together; their rollouts are left out."""
+        questions = np.cumsum([0, *(len(table.query_ids) for table in tables)])
+        answers = np.cumsum([0, *(len(table) for table in tables)])
+        return cls(
+            tables[0].domain,
+            tuple(name for table in tables for name in table.query_ids),
+            np.zeros(0, np.int64),
+            np.concatenate([table.question + first for table, first in zip(tables, questions, strict=False)]),
+            np.concatenate([table.start + first for table, first in zip(tables, answers, strict=False)]),
+            np.concatenate([table.votes for table in tables]),
+            np.concatenate([table.share for table in tables]),
+            np.concatenate([table.mute for table in tables]),
+            np.concatenate([table.design for table in tables]),
+        )
+
 
 def evidence_columns(features: Features, names: Sequence[str]) -> Floats:
     """Return (n, s) evidence of these names as float64; what running code would tell is NaN where none was run.

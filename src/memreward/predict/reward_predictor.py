@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -200,12 +199,7 @@ class RewardPredictor:
 
     def pool(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> list[Rollout]:
         """Return `rollouts` and, after them, the recent other rollouts of their queries in memory."""
-        if not recent:
-            return list(rollouts)
-        given = Counter(r.id for r in rollouts)
-        queries = list(dict.fromkeys(r.query.id for r in rollouts))
-        earlier = self.memory.groups(queries, recent=recent)
-        return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
+        return pooled(self.memory, rollouts, recent)
 
     def features(self, rollouts: Sequence[Rollout]) -> Features:
         """Return what the model sees of `rollouts`."""
@@ -321,6 +315,16 @@ def blind_values(
         model = AnswerModel(prior, config).fit(features, np.where(own, -1, labels).astype(np.int8))
         values[own] = model.predict(subset(features, own)).value
     return values
+
+
+def pooled(memory: ExperienceMemory, rollouts: Sequence[Rollout], recent: int) -> list[Rollout]:
+    """Return `rollouts` and, after them, at most `recent` other rollouts of each of their queries in memory."""
+    if not recent:
+        return list(rollouts)
+    given = {r.id for r in rollouts}
+    queries = list(dict.fromkeys(r.query.id for r in rollouts))
+    earlier = memory.groups(queries, recent=recent)
+    return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
 
 
 def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:

@@ -1,35 +1,27 @@
-"""Rewards for training a policy: ground truth where a query is labelled, calibrated predictions elsewhere."""
+"""Rewards for training a policy: ground truth where a query is labelled, the expected advantage elsewhere."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memreward.reward.debias import DebiasConfig as DebiasConfig
-    from memreward.reward.growth import GrowthConfig as GrowthConfig
-    from memreward.reward.hybrid import HybridConfig as HybridConfig
-    from memreward.reward.hybrid import HybridReward as HybridReward
+    from memreward.reward.judged import Judged as Judged
+    from memreward.reward.judged import Reward as Reward
     from memreward.reward.monitor import MonitorConfig as MonitorConfig
     from memreward.reward.monitor import RewardMonitor as RewardMonitor
-    from memreward.reward.shaping import ShapingConfig as ShapingConfig
+    from memreward.reward.policy import HybridReward as HybridReward
+    from memreward.reward.policy import PolicyReward as PolicyReward
+    from memreward.reward.policy import RewardConfig as RewardConfig
 
 _HOMES = {
-    "DebiasConfig": "debias",
-    "GrowthConfig": "growth",
-    "HybridConfig": "hybrid",
-    "HybridReward": "hybrid",
+    "HybridReward": "policy",
+    "Judged": "judged",
     "MonitorConfig": "monitor",
+    "PolicyReward": "policy",
+    "Reward": "judged",
+    "RewardConfig": "policy",
     "RewardMonitor": "monitor",
-    "ShapingConfig": "shaping",
 }
 
-__all__ = [
-    "DebiasConfig",
-    "GrowthConfig",
-    "HybridConfig",
-    "HybridReward",
-    "MonitorConfig",
-    "RewardMonitor",
-    "ShapingConfig",
-]
+__all__ = ["HybridReward", "Judged", "MonitorConfig", "PolicyReward", "Reward", "RewardConfig", "RewardMonitor"]
 
 
 def __getattr__(name: str) -> Any:

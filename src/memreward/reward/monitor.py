@@ -1,8 +1,9 @@
-"""Whether the policy learns to be right or learns what the predictor likes.
+"""Whether the policy learns to be right or learns what the predictor likes, and whether its votes know anything.
 
 On labelled queries both are known: what was predicted, blind, and what is true. A policy that games the predictor moves
 the first and not the second. So the quantity that is watched is the gap, mean predicted reward minus mean true reward
-of a group, against what it was when training began.
+of a group, against what it was when training began. Beside it stands the cosine of the expected with the true
+advantages, of the predictor and of majority vote alone: where that of the votes is not above 0, agreement says nothing.
 """
 
 from __future__ import annotations
@@ -10,26 +11,27 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from memreward.types import ConfigurationError
 
 
 @dataclass(frozen=True)
 class MonitorConfig:
-    """When the alarm is raised. Honest trainings of tests/reward/test_monitor.py stay below half of these bounds.
+    """When an alarm is raised. Honest trainings of tests/reward/test_monitor.py stay below half of these bounds.
 
     Attributes:
-        groups: Newest labelled groups, at most, that a mean is taken over.
+        groups: Newest labelled groups, at most, that a mean or a cosine is taken over; so many with right and wrong
+            rollouts must have been seen before the votes are said to know nothing.
         first: Labelled groups that say what the gap was when training began.
-        fewest: Newest groups below which nothing is said: there are few after a refresh, and where few are labelled.
+        fewest: Newest groups below which nothing is said of the gap.
         rise: Rise of the gap, in reward, that is an alarm.
         deviations: Standard errors that the rise must exceed too.
         steps: Steps in a row on which both must hold.
-        stop: Ask the trainer to stop at an alarm (`memreward.integrations.trl.HybridRewardCallback` does).
+        stop: Ask the trainer to stop when the gap has risen; that the votes know nothing is said, and stops nothing.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -55,6 +57,21 @@ class MonitorConfig:
             )
 
 
+class Blind(NamedTuple):
+    """Labelled rollouts of one step, and what was said of them before their labels were read.
+
+    `predicted` (n,) probabilities, `expected` (n,) expected advantages, `voted` (n,) the same of majority vote,
+    `correct` (n,) ground truth, `true` (n,) true advantages, `group` (n,).
+    """
+
+    predicted: ArrayLike
+    expected: ArrayLike
+    voted: ArrayLike
+    correct: ArrayLike
+    true: ArrayLike
+    group: ArrayLike
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Labelled groups of one step.
@@ -62,9 +79,11 @@ class Observation:
     Attributes:
         step: Of training.
         groups: How many.
-        predicted: Mean predicted reward, before live calibration.
+        predicted: Mean predicted reward.
         true: Mean true reward of the same rollouts.
         rise: Of the gap over that of the first groups, on the newest ones; None until there are enough.
+        cosine: Of expected with true advantages over the newest groups; None where either are all 0.
+        vote_cosine: The same of majority vote.
     """
 
     step: int
@@ -72,92 +91,80 @@ class Observation:
     predicted: float
     true: float
     rise: float | None
+    cosine: float | None
+    vote_cosine: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Predicted and true reward have parted.
+    """What somebody should look at.
 
     Attributes:
         step: Of training.
-        predicted: Mean predicted reward of the newest labelled groups.
-        true: Their mean true reward.
-        rise: Of the gap since training began.
-        deviations: The same in standard errors.
+        kind: "parted": predicted and true reward have; "vote": majority vote does not know what is right.
+        says: It in words, with figures.
     """
 
     step: int
-    predicted: float
-    true: float
-    rise: float
-    deviations: float
+    kind: Literal["parted", "vote"]
+    says: str
 
     def __str__(self) -> str:
-        return (
-            f"step {self.step}: on labelled queries the predicted reward is {self.predicted:.2f} and the true one "
-            f"{self.true:.2f}; the gap has risen by {self.rise:.2f} ({self.deviations:.1f} standard errors) since "
-            "training began. The policy may be learning what the predictor likes: look at its rollouts, refresh the "
-            "predictor, or go back to an earlier checkpoint"
-        )
+        return f"step {self.step}: {self.says}"
 
 
 class RewardMonitor:
     """Watches labelled rollouts that were predicted blind.
 
     Args:
-        config: When to raise the alarm.
+        config: When to raise an alarm.
         on_alarm: Called at each alarm.
 
     Attributes:
-        history: One observation a step with labelled groups.
-        alarms: Those raised. After one the next is raised only when the gap has come back in between.
+        config: When to raise an alarm.
+        on_alarm: Called at each alarm.
+        history: What was seen, oldest first.
+        alarms: Those raised so far, oldest first. One on the gap is raised once, and again only when the gap has come
+            back in between; one on the votes once.
     """
 
     def __init__(self, config: MonitorConfig | None = None, on_alarm: Callable[[Alarm], None] | None = None) -> None:
         self.config, self.on_alarm = config or MonitorConfig(), on_alarm
         self.history: list[Observation] = []
         self.alarms: list[Alarm] = []
-        self._first: list[tuple[float, float]] = []
-        self._newest: deque[tuple[float, float]] = deque(maxlen=self.config.groups)
+        self._first: list[list[float]] = []
+        self._newest: deque[list[float]] = deque(maxlen=self.config.groups)
+        self._products: deque[list[float]] = deque(maxlen=self.config.groups)
+        self._mixed: deque[float] = deque(maxlen=self.config.groups)
         self._steps_apart = 0
 
     @property
     def stop_requested(self) -> bool:
         """Whether training should end."""
-        return self.config.stop and bool(self.alarms)
+        return self.config.stop and any(alarm.kind == "parted" for alarm in self.alarms)
 
-    def observe(self, step: int, predicted: ArrayLike, correct: ArrayLike, group: ArrayLike) -> Alarm | None:
-        """Take in the labelled rollouts of one step; returns the alarm if this step raises one.
+    def observe(self, step: int, blind: Blind) -> None:
+        """Take in the labelled rollouts of one step, and raise the alarms that they are a reason for."""
+        predicted, expected, voted, correct, true = (np.asarray(values, np.float64) for values in blind[:5])
+        if not len(predicted):
+            return
+        group = np.unique(np.asarray(blind.group), return_inverse=True)[1].reshape(-1)
+        size = np.bincount(group)
 
-        Args:
-            step: Of training.
-            predicted: (n,) predicted probabilities, blind, before live calibration.
-            correct: (n,) ground truth.
-            group: (n,) group of each rollout.
-        """
-        values, truth = np.asarray(predicted, np.float64), np.asarray(correct, np.float64)
-        if not len(values):
-            return None
-        query = np.unique(np.asarray(group), return_inverse=True)[1]
-        size = np.bincount(query)
-        pairs = zip(
-            (np.bincount(query, values) / size).tolist(), (np.bincount(query, truth) / size).tolist(), strict=True
-        )
-        for pair in pairs:
+        def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(group, values).astype(np.float64)
+
+        for pair in np.stack([sums(predicted) / size, sums(correct) / size], axis=1).tolist():
             (self._first if len(self._first) < self.config.first else self._newest).append(pair)
-        rise = self._rise()
-        seen = Observation(
-            step, len(size), float(values.mean()), float(truth.mean()), None if rise is None else rise[0]
-        )
-        self.history.append(seen)
-        apart = rise is not None and rise[0] > self.config.rise and rise[1] > self.config.deviations
-        self._steps_apart = self._steps_apart + 1 if apart else 0
-        return self._raise(step, *rise) if rise is not None and self._steps_apart == self.config.steps else None
-
-    def restart(self) -> None:
-        """Forget the newest groups, not the first: another model predicts from here on."""
-        self._newest.clear()
-        self._steps_apart = 0
+        products = [sums(expected * true), sums(voted * true), sums(expected**2), sums(voted**2), sums(true**2)]
+        self._products.extend(np.stack(products, axis=1).tolist())
+        self._mixed.extend(products[1][products[4] > 0].tolist())
+        rise, (cosine, vote_cosine) = self._rise(), self._cosines()
+        means = float(predicted.mean()), float(correct.mean())
+        self.history.append(Observation(step, len(size), *means, rise and rise[0], cosine, vote_cosine))
+        self._watch_votes(step, vote_cosine)
+        if rise is not None:
+            self._watch_gap(step, *rise)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -166,6 +173,8 @@ class RewardMonitor:
             "alarms": [asdict(alarm) for alarm in self.alarms],
             "first": self._first,
             "newest": list(self._newest),
+            "products": list(self._products),
+            "mixed": list(self._mixed),
             "steps_apart": self._steps_apart,
         }
 
@@ -173,8 +182,10 @@ class RewardMonitor:
         """Undo `to_json`."""
         self.history = [Observation(**seen) for seen in state["history"]]
         self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
-        self._first = [(predicted, true) for predicted, true in state["first"]]
-        self._newest = deque(((p, t) for p, t in state["newest"]), maxlen=self.config.groups)
+        self._first = [list(pair) for pair in state["first"]]
+        self._newest = deque(state["newest"], maxlen=self.config.groups)
+        self._products = deque(state["products"], maxlen=self.config.groups)
+        self._mixed = deque(state["mixed"], maxlen=self.config.groups)
         self._steps_apart = state["steps_apart"]
 
     def _rise(self) -> tuple[float, float] | None:
@@ -186,10 +197,39 @@ class RewardMonitor:
         error = float(np.sqrt(first.var(ddof=1) / len(first) + newest.var(ddof=1) / len(newest)))
         return rise, rise / max(error, 1e-9)
 
-    def _raise(self, step: int, rise: float, deviations: float) -> Alarm:
-        predicted, true = np.mean(list(self._newest), axis=0).tolist()
-        alarm = Alarm(step, predicted, true, rise, deviations)
+    def _cosines(self) -> tuple[float | None, float | None]:
+        dot, dot_vote, own, vote, true = np.sum(self._products, axis=0).tolist()
+        return tuple(  # type: ignore[return-value]
+            product / float(np.sqrt(square * true)) if square > 0 and true > 0 else None
+            for product, square in ((dot, own), (dot_vote, vote))
+        )
+
+    def _watch_gap(self, step: int, rise: float, deviations: float) -> None:
+        apart = rise > self.config.rise and deviations > self.config.deviations
+        self._steps_apart = self._steps_apart + 1 if apart else 0
+        if self._steps_apart == self.config.steps:
+            predicted, true = np.mean(list(self._newest), axis=0).tolist()
+            self._raise(
+                step,
+                "parted",
+                f"on labelled queries the predicted reward is {predicted:.2f} and the true one {true:.2f}; the gap has "
+                f"risen by {rise:.2f} ({deviations:.1f} standard errors) since training began. The policy may be "
+                "learning what the predictor likes: look at its rollouts, or go back to an earlier checkpoint",
+            )
+
+    def _watch_votes(self, step: int, cosine: float | None) -> None:
+        enough = len(self._mixed) == self.config.groups
+        if enough and sum(self._mixed) <= 0 and not any(alarm.kind == "vote" for alarm in self.alarms):
+            self._raise(
+                step,
+                "vote",
+                f"majority vote does not know what is right: on the newest {self.config.groups} labelled groups with "
+                f"right and wrong rollouts the cosine of its advantages with the true ones is {cosine or 0.0:.2f}. "
+                "Only labels can tell here: label more questions, or train on the labelled ones alone",
+            )
+
+    def _raise(self, step: int, kind: Literal["parted", "vote"], says: str) -> None:
+        alarm = Alarm(step, kind, says)
         self.alarms.append(alarm)
         if self.on_alarm is not None:
             self.on_alarm(alarm)
-        return alarm

@@ -1,4 +1,4 @@
-"""What a reward has learned, as a JSON file in a folder that appears whole or not at all."""
+"""What a reward has learned, in a folder: written whole or not at all, and told from what older releases wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from memreward.types import StoreError
 
-_FILE = "reward.json"
+FILE = "reward.json"
+_OF_RELEASE_1 = ("live", "rows_seen")
 
 
 def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
@@ -22,24 +23,48 @@ def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        unfinished = target / f"{_FILE}.partial"
+        unfinished = target / f"{FILE}.partial"
         unfinished.write_text(json.dumps(state), encoding="utf-8")
-        unfinished.replace(target / _FILE)
+        unfinished.replace(target / FILE)
     except OSError as error:
         raise StoreError(f"cannot write the reward's state to {target}: {error}; free space") from error
 
 
-@contextmanager
-def reading_state(folder: str | Path) -> Iterator[dict[str, Any]]:
-    """Give what `write_state` wrote to a block that takes it in.
+def read_state(folder: str | Path) -> dict[str, Any]:
+    """Return what `write_state` wrote.
 
     Raises:
-        StoreError: the file is absent or damaged, or lacks what the block looks for.
+        StoreError: the file is absent or damaged, or an older release wrote it.
+    """
+    with named_errors(folder):
+        state: dict[str, Any] = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+    return state
+
+
+@contextmanager
+def named_errors(folder: str | Path) -> Iterator[None]:
+    """Run a block that reads a reward's state, and say of what goes wrong which folder is meant.
+
+    Raises:
+        StoreError: the state is absent or damaged, lacks what the block looks for, or an older release wrote it.
     """
     source = Path(folder)
+    _refuse_older(source)
     try:
-        yield json.loads((source / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
         raise StoreError(
             f"no state of a reward can be read from {source} ({error!r}); name a folder that `save` wrote"
         ) from error
+
+
+def _refuse_older(folder: Path) -> None:
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(found, dict) and any(name in found for name in _OF_RELEASE_1):
+        raise StoreError(
+            f"{folder} holds the state of a reward of release 0.1, whose predictor this release does not have: train "
+            "from the beginning in another folder; the labels that the ledger holds cost nothing again"
+        )

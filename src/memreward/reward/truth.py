@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from memreward.memory import Budget, ExperienceMemory
-from memreward.reward.growth import TRAINING
 from memreward.reward.spent import Spent
-from memreward.types import PROGRAMMING_ERRORS, BudgetError, Claim, Domain, Group, Rollout, Truth
+from memreward.types import PROGRAMMING_ERRORS, BudgetError, Claim, Domain, Group, Rollout
 from memreward.verify import Verifiers
 
+TRAINING = "training"
+"""The ledger's name for ground truth that rewards labelled queries, and that the model learns from in training."""
 SPENT = ("labelled_queries", "judgements")
 """Names under which trainers log what was used of the ledger."""
 
 
-class Judged(NamedTuple):
+class Told(NamedTuple):
     """What ground truth says of a rollout.
 
     Attributes:
@@ -58,7 +59,7 @@ class GroundTruth:
         self.used = Spent(memory)
         self._references: dict[str, str] = {}
 
-    def judge(self, rollouts: Sequence[Rollout]) -> list[Judged]:
+    def judge(self, rollouts: Sequence[Rollout]) -> list[Told]:
         """Judge n rollouts that memory holds; each verdict is in the ledger before it is returned.
 
         A query that the budget refuses, and a verifier that raises in one domain, cost the others nothing.
@@ -77,7 +78,7 @@ class GroundTruth:
                 by_domain.setdefault(rollout.query.domain, []).append(place)
         for domain, places in by_domain.items():
             judged.update(zip(places, self._judge(domain, [rollouts[place] for place in places]), strict=True))
-        return [judged.get(place, Judged(False)) for place in range(len(rollouts))]
+        return [judged.get(place, Told(False)) for place in range(len(rollouts))]
 
     def spent(self) -> dict[str, float]:
         """Return what this training has used so far: "labelled_queries" and "judgements", as trainers log it.
@@ -98,7 +99,7 @@ class GroundTruth:
         self.used.add((query_id, None, None) for query_id in query_ids if query_id in self._references)
         return refused
 
-    def _judge(self, domain: Domain, rollouts: Sequence[Rollout]) -> list[Judged]:
+    def _judge(self, domain: Domain, rollouts: Sequence[Rollout]) -> list[Told]:
         try:
             verdicts = self.verifiers.verify([Claim(r, self._references[r.query.id]) for r in rollouts])
         except PROGRAMMING_ERRORS:
@@ -113,7 +114,7 @@ class GroundTruth:
         return [
             _failed(refused[rollout.query.id])
             if rollout.query.id in refused
-            else Judged(True, verdict.correct, verdict.reason)
+            else Told(True, verdict.correct, verdict.reason)
             for rollout, verdict in zip(rollouts, verdicts, strict=True)
         ]
 
@@ -144,20 +145,13 @@ def _as_far_as_allowed(ask: Callable[[Sequence[str]], None], query_ids: Sequence
     return {}
 
 
-def _failed(error: Exception) -> Judged:
-    return Judged(True, None, str(error), error)
+def _failed(error: Exception) -> Told:
+    return Told(True, None, str(error), error)
 
 
-def groups_of(rollouts: Sequence[Rollout], references: Sequence[Any]) -> list[Group]:
-    """Put rollouts into groups by query, each with the first text among its n references, sealed."""
-    by_query: dict[str, list[int]] = {}
-    for index, rollout in enumerate(rollouts):
-        by_query.setdefault(rollout.query.id, []).append(index)
-    return [
-        Group(
-            rollouts[members[0]].query,
-            tuple(rollouts[i] for i in members),
-            Truth(next((references[i] for i in members if isinstance(references[i], str)), None)),
-        )
-        for members in by_query.values()
-    ]
+def groups_of(rollouts: Iterable[Rollout]) -> list[Group]:
+    """Put rollouts into groups by query, without a truth."""
+    by_query: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_query.setdefault(rollout.query.id, []).append(rollout)
+    return [Group(members[0].query, tuple(members)) for members in by_query.values()]

@@ -1,0 +1,131 @@
+"""What a trainer is told of the rollouts of a step, and the protocol of whoever tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memreward.memory import ExperienceMemory
+from memreward.types import Rollout
+
+Floats = NDArray[np.float64]
+
+TRUTH, PREDICTED, ABSTAINED = "truth", "predicted", "abstained"
+"""Where a reward is from."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rewards of n rollouts, in their order.
+
+    Attributes:
+        reward: (n,) always finite. An abstention is paid what adds nothing to its group: see `filled`.
+        probability: (n,) that the rollout is right, predicted before any label of the step was read; NaN abstains.
+        advantage: (n,) expected advantage; of a labelled group the true one; 0 where there is neither.
+        source: n of `TRUTH`, `PREDICTED`, `ABSTAINED`.
+        correct: (n,) ground truth: 1 right, 0 wrong, -1 unlabelled or not to be told.
+        reason: n texts: why a rollout has no reward, or no prediction; "" where nothing is wrong.
+        failed: (n,) whether it abstains because something failed, and not by intention.
+        metrics: What a trainer logs, by name.
+    """
+
+    reward: Floats
+    probability: Floats
+    advantage: Floats
+    source: tuple[str, ...]
+    correct: NDArray[np.int8]
+    reason: tuple[str, ...]
+    failed: NDArray[np.bool_]
+    metrics: Mapping[str, float]
+
+    def among(self, broken: Sequence[str], group: ArrayLike) -> Judged:
+        """Return the same with rows that no rollout could be made of put in their places, as abstentions.
+
+        Args:
+            broken: m texts, one a row: what is wrong with it; "" for the rows of these n rollouts, in their order.
+            group: (m,) group of each row.
+        """
+        place = np.flatnonzero([not reason for reason in broken])
+        count = len(broken)
+
+        def put(values: NDArray[np.generic], otherwise: float) -> NDArray[np.generic]:
+            whole = np.full(count, otherwise, values.dtype)
+            whole[place] = values
+            return whole
+
+        at = dict(zip(place.tolist(), range(len(place)), strict=True))
+        return Judged(
+            filled(put(self.reward, np.nan), group),
+            put(self.probability, np.nan).astype(np.float64),
+            put(self.advantage, 0.0).astype(np.float64),
+            tuple(self.source[at[i]] if i in at else ABSTAINED for i in range(count)),
+            put(self.correct, -1).astype(np.int8),
+            tuple(self.reason[at[i]] if i in at else reason for i, reason in enumerate(broken)),
+            put(self.failed, True).astype(np.bool_),
+            shares_of([self.source[at[i]] if i in at else ABSTAINED for i in range(count)], self.metrics),
+        )
+
+
+def filled(reward: ArrayLike, group: ArrayLike) -> Floats:
+    """Return (n,) rewards in which NaN, an abstention, is replaced by what adds no advantage.
+
+    That is the mean of the group's other rewards. Where a group has none, it is one constant: the mean of all, or 0.
+    """
+    values = np.asarray(reward, np.float64)
+    member = np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
+    known = ~np.isnan(values)
+    count = np.bincount(member, known)
+    total = np.bincount(member, np.where(known, values, 0.0))
+    constant = float(values[known].mean()) if known.any() else 0.0
+    mean = np.where(count > 0, total / np.maximum(count, 1), constant)
+    return np.where(known, values, mean[member]) if len(values) else values
+
+
+def shares_of(source: Sequence[str], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return `metrics` with the share of rows from each source."""
+    shares = {name: source.count(name) / max(len(source), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
+    return {**metrics, **shares}
+
+
+class Reward(Protocol):
+    """Rewards the rollouts of a training, step by step. `memreward.reward.policy.PolicyReward` is the one there is."""
+
+    name: str
+    memory: ExperienceMemory
+
+    @property
+    def seen(self) -> int:
+        """Rollouts so far: by it an integration numbers the next ones."""
+        ...
+
+    @property
+    def labelled(self) -> frozenset[str]:
+        """Ids of the queries whose ground truth may be read."""
+        ...
+
+    @property
+    def pays_advantages(self) -> bool:
+        """Whether `Judged.reward` is an advantage already, which the trainer may centre and not standardise."""
+        ...
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether training should end."""
+        ...
+
+    def step(self, rollouts: Sequence[Rollout], step: int) -> Judged:
+        """Reward n rollouts sampled at a step of training; rollouts of one query in a row are a group."""
+        ...
+
+    def save(self, folder: str | Path) -> None:
+        """Write all that was learned to a folder."""
+        ...
+
+    def restore(self, folder: str | Path) -> None:
+        """Go on from what `save` wrote."""
+        ...

@@ -1,0 +1,396 @@
+"""The reward: ground truth where a query is labelled, what a valuer holds elsewhere, nothing where neither can tell."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.model import AnswerBeliefs
+from memreward.features.featurizer import Featurizer
+from memreward.memory import Budget, ExperienceMemory
+from memreward.predict.metrics import advantages
+from memreward.predict.reward_predictor import WARMUP, RewardPredictor, pooled
+from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
+from memreward.reward.monitor import Alarm, Blind, MonitorConfig, RewardMonitor
+from memreward.reward.state import named_errors
+from memreward.reward.truth import GroundTruth, Told, groups_of
+from memreward.reward.valuers import Answers, Valuer
+from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
+from memreward.verify import Verifiers
+
+_LOGGER = logging.getLogger(__name__)
+THRESHOLD = 0.5
+_SURE = 0.9
+_ZERO = 1e-6
+Kind = Literal["advantage", "probability", "threshold"]
+Observer = Callable[[Sequence[Rollout], Judged], None]
+"""Told of the rollouts of each step, and what came of them."""
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Settings of the reward.
+
+    Attributes:
+        rewards: What is paid. "advantage": the expected advantage, of a labelled group the true standardised one; the
+            trainer must only centre it. For trainers that standardise, "probability": that of being right, ground truth
+            where a query is labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's).
+        recent: Earlier rollouts of a query, at most, that its pool takes from memory. 0 is the present group alone:
+            those of a policy that has moved were measured to hurt (method.md, section 7).
+        half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
+        grow: Let the rollouts of unlabelled queries enter memory; those of labelled ones always do, since the ledger
+            names them.
+        monitor: When predicted and true reward have parted.
+
+    Raises:
+        ConfigurationError: if a value is out of its range.
+    """
+
+    rewards: Kind = "advantage"
+    recent: int = 0
+    half_life: float = 50.0
+    grow: bool = True
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+
+    def __post_init__(self) -> None:
+        if self.rewards not in get_args(Kind):
+            raise ConfigurationError(f"rewards={self.rewards!r} is unknown; use one of {', '.join(get_args(Kind))}")
+        if self.recent < 0 or not 0 <= self.half_life < np.inf:
+            raise ConfigurationError(f"recent={self.recent} and half_life={self.half_life} must be at least 0")
+
+
+class _Part(NamedTuple):
+    """Rollouts that were featurized together: their rows in the step, their features with their pool's after them."""
+
+    rows: IntArray
+    features: Features
+    beliefs: AnswerBeliefs
+
+
+class _Step:
+    """n rollouts of a step, and what is found out about them."""
+
+    def __init__(self, rollouts: Sequence[Rollout]) -> None:
+        n = len(rollouts)
+        self.rollouts = rollouts
+        names = [rollout.query.id for rollout in rollouts]
+        begins = [i == 0 or names[i] != names[i - 1] for i in range(n)]
+        self.group = (np.cumsum(begins) - 1).astype(np.int64)
+        self.probability, self.expected, self.voted = np.full(n, np.nan), np.zeros(n), np.zeros(n)
+        self.labelled, self.failed = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        self.correct = np.full(n, -1, np.int8)
+        self.reason = [""] * n
+        self.parts: list[_Part] = []
+
+    def believed(self, part: _Part) -> None:
+        """Take in what a valuer holds; a query of which it holds nothing abstains as a whole."""
+        rows, beliefs = part.rows, part.beliefs
+        silent = np.isin(beliefs.group, beliefs.group[np.isnan(beliefs.right)])
+        among, right = self.group[rows], np.where(silent, 0.0, beliefs.right)
+        self.probability[rows] = np.where(silent, np.nan, right)
+        self.expected[rows] = np.where(silent, 0.0, beliefs._replace(right=right).advantages(among))
+        self.voted[rows] = beliefs._replace(right=beliefs.vote).advantages(among)
+        self.parts.append(part)
+
+    def truth(self) -> Floats:
+        """(n,) ground truth, NaN where there is none."""
+        return np.where(self.correct >= 0, self.correct, np.nan)
+
+    def true_advantage(self) -> Floats:
+        """(n,) standardised in the group, over those of its rollouts that are judged; 0 elsewhere."""
+        return advantages(self.truth(), self.group, 0.0)
+
+    def paid(self, rewards: Kind) -> tuple[Floats, Floats, tuple[str, ...]]:
+        """Reward, advantage and source of each rollout."""
+        silent = np.where(self.labelled, self.correct < 0, np.isnan(self.probability))
+        advantage = np.where(self.labelled, self.true_advantage(), self.expected)
+        source = np.where(silent, ABSTAINED, np.where(self.labelled, TRUTH, PREDICTED)).tolist()
+        if rewards == "advantage":
+            return advantage, advantage, tuple(source)
+        value = self.probability if rewards == "probability" else self.probability >= THRESHOLD
+        known = np.where(silent, np.nan, np.where(self.labelled, self.correct, value))
+        return filled(known, self.group), advantage, tuple(source)
+
+    def blind(self) -> Blind:
+        """Labelled rollouts whose prediction and verdict are known."""
+        rows = (self.correct >= 0) & ~np.isnan(self.probability)
+        both = (self.probability, self.expected, self.voted, self.correct, self.true_advantage(), self.group)
+        return Blind(*(values[rows] for values in both))
+
+
+class PolicyReward:
+    """Rewards the rollouts of a training; integrations hand them over from a trainer (`memreward.integrations`).
+
+    Rollouts of labelled queries are judged by their verifier against the reference that the ledger releases; the valuer
+    says what the others are worth, and learns from those. A failure is an abstention with its reason, counted in
+    `failures` and logged, and none leads to ground truth. A programming error is raised.
+
+    Args:
+        memory: Holds the references, sealed, and the ledger; it grows.
+        valuer: Values unlabelled rollouts.
+        featurizer: Turns rollouts into numbers.
+        labelled: Ids of the queries that may be judged.
+        config: Settings.
+        budget: Holds over the whole ledger; a release that exceeds it is an abstention. None does not limit.
+        verifiers: Judge by domain; None makes the default ones.
+        on_alarm: Called at each of the monitor's alarms.
+
+    Attributes:
+        truth: Who is labelled, and judges it.
+        valuer: Values unlabelled rollouts.
+        monitor: Predicted and true reward on labelled queries over time.
+        failures: Counts by reason.
+        seen: Rollouts so far.
+        observer: Told of each step, if it is set; what it raises counts as a failure.
+    """
+
+    def __init__(
+        self,
+        memory: ExperienceMemory,
+        valuer: Valuer,
+        *,
+        featurizer: Featurizer | None = None,
+        labelled: Iterable[str] = (),
+        config: RewardConfig | None = None,
+        budget: Budget | None = None,
+        verifiers: Verifiers | None = None,
+        on_alarm: Callable[[Alarm], None] | None = None,
+    ) -> None:
+        self.name, self.memory, self.valuer = valuer.name, memory, valuer
+        self.featurizer, self.config = featurizer or Featurizer(), config or RewardConfig()
+        self.truth = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
+        self.monitor = RewardMonitor(self.config.monitor, on_alarm)
+        self.failures: Counter[str] = Counter()
+        self.seen = 0
+        self.observer: Observer | None = None
+
+    @property
+    def labelled(self) -> frozenset[str]:
+        """Ids of the queries that may be judged."""
+        return self.truth.labelled
+
+    @property
+    def pays_advantages(self) -> bool:
+        """Whether what is paid is an advantage, which the trainer may centre and not standardise."""
+        return self.config.rewards == "advantage"
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the monitor asks to end training."""
+        return self.monitor.stop_requested
+
+    def step(self, rollouts: Sequence[Rollout], step: int) -> Judged:
+        """Reward n rollouts.
+
+        Args:
+            rollouts: Those of one query that stand in a row are a group.
+            step: Optimisation steps before they were sampled.
+
+        Raises:
+            Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in featurizer, valuer or verifier.
+        """
+        started, failures = time.monotonic(), self.failures.total()
+        read = self.featurizer.reader_seconds
+        made = _Step(rollouts)
+        self._believe(made, np.arange(len(rollouts)))  # blind: before any label of the step is read
+        self._judge(made)
+        self._watch(made, step)
+        self._learn(made, step)
+        reward, advantage, source = made.paid(self.config.rewards)
+        self.seen += len(rollouts)
+        reasons = [reason if one == ABSTAINED else "" for reason, one in zip(made.reason, source, strict=True)]
+        metrics = self._metrics(made, step, advantage) | {
+            "failures": float(self.failures.total() - failures),
+            "seconds": time.monotonic() - started,
+        }
+        if self.featurizer.reader_seconds > read:
+            metrics["reader_seconds"] = self.featurizer.reader_seconds - read
+        judged = Judged(
+            reward,
+            made.probability,
+            advantage,
+            source,
+            made.correct,
+            tuple(reasons),
+            made.failed,
+            shares_of(source, metrics),
+        )
+        if self.observer is not None:
+            self._guarded(partial(self.observer, rollouts, judged))
+        return judged
+
+    def save(self, folder: str | Path) -> None:
+        """Write model, monitor, counts and the memory's position to a folder, whole or not at all.
+
+        Memory and its ledger stay where they are; what was used of the ledger is one of the counts.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        state = {
+            "monitor": self.monitor.to_json(),
+            "failures": dict(self.failures),
+            "spent": self.truth.used.to_json(),
+            "seen": self.seen,
+            "memory": self.memory.position(),
+        }
+        self.valuer.save(Path(folder), state)
+
+    def restore(self, folder: str | Path) -> None:
+        """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
+
+        The ledger keeps the labels that were released since; releasing them again costs nothing.
+
+        Raises:
+            StoreError: the files are absent or damaged, or a release before 0.2 wrote them.
+        """
+        state = self.valuer.restore(Path(folder))
+        with named_errors(folder):
+            self.monitor.restore(state["monitor"])
+            self.failures, self.seen = Counter(state["failures"]), state["seen"]
+            self.truth.used.restore(state["spent"])
+            self.memory.rewind(state["memory"])
+
+    def _believe(self, made: _Step, rows: NDArray[np.int64]) -> None:
+        """Ask the valuer; if that fails, query by query, so that one odd rollout does not cost the others theirs."""
+        given = [made.rollouts[i] for i in rows]
+        if not given:
+            return
+        try:
+            features = self.featurizer.features(pooled(self.memory, given, self.config.recent))
+            made.believed(_Part(rows, features, self.valuer.beliefs(features).first(len(rows))))
+        except PROGRAMMING_ERRORS:
+            raise
+        except Exception as error:
+            queries = list(dict.fromkeys(rollout.query.id for rollout in given))
+            if len(queries) > 1:
+                for query in queries:
+                    self._believe(made, rows[[rollout.query.id == query for rollout in given]])
+                return
+            reason = self._failed(error, len(rows))
+            for i in rows:
+                made.reason[i], made.failed[i] = reason, True
+
+    def _judge(self, made: _Step) -> None:
+        """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
+        reachable = [i for i, rollout in enumerate(made.rollouts) if rollout.query.id in self.labelled]
+        asked = [made.rollouts[i] for i in reachable]
+        try:
+            self.memory.add(groups_of(made.rollouts if self.config.grow else asked))
+            told = self.truth.judge(asked)
+        except PROGRAMMING_ERRORS:
+            raise
+        except Exception as error:  # no verdict without an entry in the ledger, and no prediction in its place
+            told = [Told(True, None, str(error), error)] * len(asked)
+        for i, one in zip(reachable, told, strict=True):
+            if not one.labelled:
+                continue
+            made.labelled[i], made.failed[i] = True, one.correct is None
+            if one.correct is not None:
+                made.correct[i] = one.correct
+            elif one.error is not None:
+                made.reason[i] = self._failed(one.error)
+            else:
+                made.reason[i] = self._noted(f"cannot verify: {one.reason}")
+
+    def _watch(self, made: _Step, step: int) -> None:
+        raised = len(self.monitor.alarms)
+        self._guarded(lambda: self.monitor.observe(step, made.blind()))  # the callback is the user's and may fail
+        for alarm in self.monitor.alarms[raised:]:
+            _LOGGER.warning("%s", alarm)
+
+    def _learn(self, made: _Step, step: int) -> None:
+        """Each verdict counts once: those on earlier visits in a pool were learned from at their own step."""
+        for rows, features, _ in made.parts:
+            labels = np.full(len(features), -1, np.int8)
+            labels[: len(rows)] = made.correct[rows]
+            if (labels >= 0).any():
+                self._guarded(partial(self.valuer.observe, features, labels, step))
+
+    def _metrics(self, made: _Step, step: int, advantage: Floats) -> dict[str, float]:
+        predicted = ~made.labelled & ~np.isnan(made.probability)
+        doubtful = (made.probability > 1 - _SURE) & (made.probability < _SURE)
+        rewards = np.where(made.labelled, made.truth(), made.probability)
+        found = {
+            "groups_in_doubt": _share(np.unique(made.group[predicted & doubtful]), np.unique(made.group[predicted])),
+            "advantage_mean_abs": float(np.abs(advantage).mean()) if len(advantage) else np.nan,
+            "advantage_zero": float((np.abs(advantage) < _ZERO).mean()) if len(advantage) else np.nan,
+            "reward": float(rewards[~np.isnan(rewards)].mean()) if (~np.isnan(rewards)).any() else np.nan,
+            "alarm": float(any(alarm.step == step for alarm in self.monitor.alarms)),
+        }
+        if self.monitor.history and self.monitor.history[-1].step == step:
+            last = self.monitor.history[-1]
+            live = {"predicted": last.predicted, "true": last.true, "gap_rise": last.rise}
+            live |= {"cosine": last.cosine, "cosine_vote": last.vote_cosine}
+            found |= {f"live/{name}": value for name, value in live.items() if value is not None}
+        found |= {f"trust/{domain}": weight for domain, weight in self.valuer.trust().items()}
+        self._guarded(lambda: found.update(self.truth.spent()))
+        return {name: value for name, value in found.items() if not np.isnan(value)}
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        """Run what this step's rewards do not need; a failure is counted and logged."""
+        try:
+            action()
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception, rollouts: int = 1) -> str:
+        known = isinstance(error, MemRewardError)
+        return self._noted(f"{type(error).__name__}: {error}", None if known else error, rollouts)
+
+    def _noted(self, reason: str, error: Exception | None = None, rollouts: int = 1) -> str:
+        """Count a failure, and log each kind once."""
+        if reason not in self.failures:
+            _LOGGER.warning("no reward: %s", reason, exc_info=error)
+        self.failures[reason] += rollouts
+        return reason
+
+
+def HybridReward(
+    predictor: RewardPredictor,
+    *,
+    labelled: Iterable[str] | None = None,
+    config: RewardConfig | None = None,
+    budget: Budget | None = None,
+    verifiers: Verifiers | None = None,
+    on_alarm: Callable[[Alarm], None] | None = None,
+) -> PolicyReward:
+    """Return the reward of a warmed-up predictor, which is left as it is: the reward learns on a copy of its model.
+
+    Args:
+        predictor: Its memory grows and its ledger is used.
+        labelled: Ids of the queries that may be judged; None takes those whose labels warmup released.
+        config: Settings.
+        budget: See `PolicyReward`.
+        verifiers: See `PolicyReward`.
+        on_alarm: See `PolicyReward`.
+    """
+    settings, memory = config or RewardConfig(), predictor.memory
+    model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})
+    model.config = replace(model.config, half_life=settings.half_life)
+    if labelled is None:
+        labelled = {label.query_id for label in memory.ledger.labels(WARMUP)}
+    return PolicyReward(
+        memory,
+        Answers(model),
+        featurizer=predictor.featurizer,
+        labelled=labelled,
+        config=settings,
+        budget=budget,
+        verifiers=verifiers,
+        on_alarm=on_alarm,
+    )
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> float:
+    return len(part) / len(whole) if len(whole) else float("nan")

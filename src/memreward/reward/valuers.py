@@ -1,0 +1,193 @@
+"""What says how probable it is that an unlabelled rollout is right: the answer model, or what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.model import AnswerBeliefs, AnswerModel
+from memreward.answers.prior import RewardPrior
+from memreward.predict.baselines import RandomScorer
+from memreward.reward.state import named_errors, read_state, write_state
+from memreward.types import Features
+
+if TYPE_CHECKING:
+    from memreward.predict.graph_predictor import GraphPredictor
+
+MODEL = "reward.safetensors"
+
+
+class Valuer(Protocol):
+    """Values rollouts.
+
+    Attributes:
+        name: Of the reward that is made with it.
+    """
+
+    name: str
+
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        """Return what is held of n rollouts; all of a query that are given form its pool, NaN abstains."""
+        ...
+
+    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
+        """Learn from (n,) labels, 1 right, 0 wrong, -1 unknown, of rollouts of the present policy."""
+        ...
+
+    def trust(self) -> Mapping[str, float]:
+        """Weight beside majority vote, by domain, if that is learned."""
+        ...
+
+    def save(self, folder: Path, state: Mapping[str, Any]) -> None:
+        """Write what was learned, and JSON values beside it, whole or not at all."""
+        ...
+
+    def restore(self, folder: Path) -> dict[str, Any]:
+        """Go on from what `save` wrote; returns the JSON values."""
+        ...
+
+
+class Answers:
+    """The answer model, which learns at every step.
+
+    Args:
+        model: Its observations fade by its `AnswerConfig.half_life`.
+    """
+
+    name = "memreward"
+
+    def __init__(self, model: AnswerModel) -> None:
+        self.model = model
+
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        """Return the model's."""
+        return self.model.beliefs(features)
+
+    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
+        """Move the posterior."""
+        self.model.observe(features, labels, step)
+
+    def trust(self) -> Mapping[str, float]:
+        """Return the model's."""
+        return self.model.trust()
+
+    def save(self, folder: Path, state: Mapping[str, Any]) -> None:
+        """Write one file that holds both."""
+        self.model.save(folder / MODEL, state)
+
+    def restore(self, folder: Path) -> dict[str, Any]:
+        """Read it.
+
+        Raises:
+            StoreError: it is absent, damaged, or of an older format.
+        """
+        with named_errors(folder):
+            self.model, state = AnswerModel.load(folder / MODEL)
+        return state
+
+
+class Majority:
+    """The share of the group that gives an equivalent answer, as a probability; learns nothing, as all that follow."""
+
+    name = "share"
+
+    def __init__(self) -> None:
+        self._votes = AnswerModel(RewardPrior())
+
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        """Return shares."""
+        return self._votes.beliefs(features)
+
+    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
+        """Learn nothing."""
+
+    def trust(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
+    def save(self, folder: Path, state: Mapping[str, Any]) -> None:
+        """Write the JSON values."""
+        write_state(folder, state)
+
+    def restore(self, folder: Path) -> dict[str, Any]:
+        """Read them.
+
+        Raises:
+            StoreError: the file is absent, damaged, or of an older format.
+        """
+        return read_state(folder)
+
+
+class _Certain(Majority):
+    """Holds each rollout to be right or wrong for sure, whatever the others are: no answer rules out another."""
+
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        votes, n = self._votes.beliefs(features), len(features)
+        right = self._right(features, votes).astype(np.float64)
+        return votes._replace(right=right, answer=np.arange(n), several=np.ones(n, np.bool_))
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:
+        raise NotImplementedError
+
+
+class HardMajority(_Certain):
+    """Right is the most frequent answer, of several all: how label-free reinforcement learning rewards."""
+
+    name = "majority"
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:
+        top = np.zeros(len(features.query_ids))
+        np.maximum.at(top, features.group, votes.vote)
+        return (votes.vote > 0) & (votes.vote >= top[features.group] - 1e-9)
+
+
+class Format(_Certain):
+    """Right is what has an answer that can be read."""
+
+    name = "format"
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return features.cluster >= 0
+
+
+class Random(_Certain):
+    """Right is one rollout in two, by its id and a seed."""
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self._draw = RandomScorer(seed)
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return self._draw.scores(features) < 0.5
+
+
+class Nothing(_Certain):
+    """Abstains."""
+
+    name = "nothing"
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return np.full(len(features), np.nan)
+
+
+class Graph(_Certain):
+    """The paper's network as warmup left it: each rollout has a value of its own.
+
+    Args:
+        predictor: Fitted; its features need an encoder.
+    """
+
+    name = "paper"
+
+    def __init__(self, predictor: GraphPredictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return self.predictor.predict(features).value
