@@ -10,37 +10,39 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import REWARD
 from sums import Call, Sums, sample_call
 
 from memreward.memory import ExperienceMemory
 
 SCRIPT = """
-import json, os, sys
+import json, sys
 import torch.distributed as dist
 from sums import Call, Sums
-from memreward.features.encoder import HashingEncoder
+from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
 from memreward.predict import RewardPredictor
-from memreward.reward import HybridConfig, HybridReward, MonitorConfig
+from memreward.reward import HybridReward, MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm
 
 folder, shares = sys.argv[1], json.loads(sys.argv[2])
 sums = Sums()
 memory = ExperienceMemory.open(folder + "/memory", create=False)
-reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory, encoder=HashingEncoder()),
-                      config=HybridConfig(monitor=MonitorConfig(stop=True)))
+reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory),
+                      config=RewardConfig(monitor=MonitorConfig(stop=True)))
+function = RewardFunction(reward)
 if len(shares[0]) > 1:
     dist.init_process_group("gloo")
 rank = dist.get_rank() if dist.is_initialized() else 0
 if rank == 0 and len(shares) == 1:
-    reward.monitor.alarms.append(Alarm(0, 0.9, 0.5, 0.4, 9.0))
+    reward.monitor.alarms.append(Alarm(0, "parted", "they have"))
 replies = []
 for step, parts in enumerate(shares):
     numbers, texts = parts[rank]
-    columns = {} if numbers is not None else {"query_id": None}
-    call = Call(numbers or [0] * len(texts), texts).of(reward, sums, step, **columns)
+    columns = {} if numbers is not None else {"query_id": ["nobody knows"] * len(texts)}
+    call = Call(numbers or [0] * len(texts), texts).of(function, sums, step, **columns)
     call.metrics.pop("memreward/seconds")
-    replies.append([call.rewards, call.extra, call.metrics, reward.stop_requested])
+    replies.append([call.rewards, call.extra, call.metrics, function.stop_requested])
 with open(f"{folder}/reply-{rank}.json", "w") as file:
     json.dump(replies, file)
 if dist.is_initialized():
@@ -60,7 +62,7 @@ def run(folder: Path, warm: Path, shares: list[list[tuple[list[int] | None, list
 def launched(script: Path, count: int, *arguments: str) -> None:
     """Run a script in so many processes, and see that none fails."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(REWARD), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, *launch, str(script), *arguments],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
@@ -87,7 +89,7 @@ def test_two_processes_give_each_row_what_one_gives(
     first, second = run(tmp_path / "two", warm, split)
     for one, left, right in zip(alone, first, second, strict=True):
         assert one[0] == left[0] + right[0]
-        assert None not in one[0]
+        assert "abstained" not in one[1]["memreward/source"]
         for column, values in one[1].items():
             assert values == left[1][column] + right[1][column]
         assert one[2] == left[2] == right[2]
@@ -103,26 +105,23 @@ FAILING = """
 import sys
 import torch.distributed as dist
 from sums import Sums
+from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
-from memreward.reward.baselines import BaselineReward
+from memreward.reward import PolicyReward
+from memreward.reward.valuers import Format
 
-class Odd(Exception):
-    def __init__(self, one, two):
-        super().__init__(f"{one} and {two}")
+class Careless(Format):
+    def beliefs(self, features):
+        raise TypeError("this and that")
 
 dist.init_process_group("gloo")
 memory = ExperienceMemory.in_memory()
 memory.add(Sums().groups())
 heard = []
-for failure in ("unknown", "odd"):
-    reward = BaselineReward(memory, "format")
-    if failure == "odd":
-        def watch(*_):
-            raise Odd("this", "that")
-        reward.observer = watch
-    name = "nobody knows" if failure == "unknown" and dist.get_rank() else "q1"
+for valuer, name in ((Careless(), "q1"), (Format(), "nobody knows")):
+    function = RewardFunction(PolicyReward(memory, valuer))
     try:
-        reward(["?"], ["#### 1"], query_id=[name])
+        function(["?"], ["#### 1"], query_id=[name])
     except Exception as error:
         heard.append(f"{type(error).__name__}: {error}")
 open(f"{sys.argv[1]}/heard-{dist.get_rank()}.txt", "w").write("\\n".join(heard))
@@ -135,8 +134,9 @@ def test_where_the_first_process_raises_none_waits_for_it(tmp_path: Path) -> Non
     (tmp_path / "work.py").write_text(FAILING, encoding="utf-8")
     launched(tmp_path / "work.py", 2, str(tmp_path))
     first, second = ((tmp_path / f"heard-{rank}.txt").read_text(encoding="utf-8").splitlines() for rank in range(2))
-    assert first[0].startswith("DataError: query 'nobody knows' is not in memory")
-    assert first[1] == "Odd: this and that"
+    assert first[0] == "TypeError: this and that"
+    assert "all 2 for one cause" in first[1]
+    assert "is not in memory" in first[1]
     assert second == [f"MemRewardError: the first process, which decides for all, failed: {line}" for line in first]
 
 
@@ -147,6 +147,7 @@ def test_a_process_whose_rows_cannot_be_read_does_not_leave_the_other_waiting_an
 ) -> None:
     call = sample_call(sums, unlabelled[:1], seed=0)
     first, second = run(tmp_path / "two", warm, [[(call.numbers, call.texts), (None, ["a", "b"])]])
-    assert None not in first[0][0]
-    assert second[0][0] == [None, None]
+    assert set(first[0][1]["memreward/source"]) == {"predicted"}
+    assert second[0][1]["memreward/source"] == ["abstained"] * 2
+    assert second[0][0] == pytest.approx([0, 0])
     assert first[0][3] is second[0][3] is True

@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sums import Sums, sample_call
+from conftest import reward_of
+from sums import Call, Sums, sample_call
 
 from memreward.features.evidence import compute_evidence
 from memreward.features.reader import Reading
+from memreward.integrations.rows import rollout_of, rows_of, text_of
 from memreward.predict import RewardPredictor
-from memreward.reward import HybridReward
-from memreward.reward.rows import rollout_of, rows_of, step_of, text_of
 from memreward.types import Rollout
 
 
 def test_log_probabilities_of_sampling_enter_memory_with_the_rollout(
     sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
-    reward = HybridReward(predictor)
+    reward = reward_of(predictor)
     call = sample_call(sums, unlabelled[:2], seed=3)
     logprobs = [[-0.1 * row, -1.0, -4.0] for row in range(len(call.texts))]
     truncated = [row % 2 == 0 for row in range(len(call.texts))]
     call.of(reward, sums, 7, token_logprobs=logprobs, truncated=truncated)
-    kept = [r for r in predictor.memory.rollouts_of([f"q{n}" for n in unlabelled[:2]]) if step_of(r) == 7]
+    kept = [r for r in predictor.memory.rollouts_of([f"q{n}" for n in unlabelled[:2]]) if r.policy_version == "step-7"]
     assert sorted(r.token_logprobs or () for r in kept) == sorted(map(tuple, logprobs))
     assert sorted((r.token_logprobs or ())[0] for r in kept if r.truncated) == sorted(x[0] for x in logprobs[::2])
     evidence = compute_evidence(kept)
@@ -42,7 +42,7 @@ def test_rows_without_the_samplers_columns_have_none(sums: Sums) -> None:
 
 
 def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
-    call = sample_call(sums, unlabelled[:1], seed=3).of(HybridReward(predictor), sums)
+    call = sample_call(sums, unlabelled[:1], seed=3).of(reward_of(predictor), sums)
     assert "memreward/reader_seconds" not in call.metrics
 
     class SlowReader:
@@ -54,8 +54,12 @@ def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor
 
     predictor.featurizer.reader = SlowReader()
     for step in (1, 2):
-        call = sample_call(sums, unlabelled[:1], seed=3).of(HybridReward(predictor), sums, step=step)
+        call = sample_call(sums, unlabelled[:1], seed=3).of(reward_of(predictor), sums, step=step)
         assert 0.02 <= call.metrics["memreward/reader_seconds"] <= call.metrics["memreward/seconds"]
+
+
+def silent(call: Call) -> list[int]:
+    return [row for row, source in enumerate(call.extra["memreward/source"]) if source == "abstained"]
 
 
 def deep(levels: int) -> list[Any]:
@@ -80,13 +84,14 @@ def test_a_completion_that_cannot_be_read_costs_its_own_row_alone(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int], odd: Any
 ) -> None:
     for number in (labelled[0], unlabelled[0]):
-        reward = HybridReward(predictor)
+        reward = reward_of(predictor)
         call = sample_call(sums, [number], seed=3)
         call.texts[2] = odd
         call.of(reward, sums)
-        assert [row for row, got in enumerate(call.rewards) if got is None] == [2]
+        assert silent(call) == [2]
+        assert call.rewards[2] == pytest.approx(0)
         assert "messages" in call.extra["memreward/reason"][2]
-        assert reward.failures.total() == 1
+        assert call.metrics["memreward/failures"] == 1
 
 
 @pytest.mark.parametrize("column", [{"truncated": "yes"}, {"token_logprobs": 3}, {"states": "none"}])
@@ -95,8 +100,8 @@ def test_what_a_sampler_says_wrongly_costs_its_own_row_alone(
 ) -> None:
     call = sample_call(sums, [labelled[0]], seed=3)
     ((name, odd),) = column.items()
-    call.of(HybridReward(predictor), sums, **{name: [None] * 2 + [odd] + [None] * (len(call.texts) - 3)})
-    assert [row for row, got in enumerate(call.rewards) if got is None] == [2]
+    call.of(reward_of(predictor), sums, **{name: [None] * 2 + [odd] + [None] * (len(call.texts) - 3)})
+    assert silent(call) == [2]
 
 
 def test_messages_are_read_as_the_trainer_has_them() -> None:

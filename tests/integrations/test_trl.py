@@ -13,15 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from trl import GRPOConfig
+from conftest import reward_of
 
 from memreward.data import write_groups
-from memreward.features.encoder import HashingEncoder
-from memreward.integrations.trl import RewardFunction, callback, check_arguments, questions
-from memreward.memory import Budget, ExperienceMemory
+from memreward.integrations.trl import callback, questions
+from memreward.memory import ExperienceMemory
 from memreward.parsing import parse_rollout
-from memreward.predict import PredictorConfig, RewardPredictor
-from memreward.reward import DebiasConfig, GrowthConfig, HybridConfig, HybridReward, MonitorConfig
+from memreward.predict import RewardPredictor
+from memreward.reward import MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm
 from memreward.types import ConfigurationError, Group, Query, Truth
 
@@ -57,7 +56,7 @@ def adapted(folder: Path) -> str:
     changes = {
         '"runs/memory"': repr(str(folder / "memory")),
         '"rollouts.jsonl"': repr(str(folder / "rollouts.jsonl")),
-        "budget=Budget(queries=0.2)": 'budget=Budget(queries=0.5), encoder="hashing"',
+        "budget=Budget(queries=0.2)": 'budget=Budget(queries=0.5), prior="none"',
         '"runs/policy", num_generations=8, max_completion_length=512': f"{str(folder / 'policy')!r}, {ON_A_CPU}",
         '"Qwen/Qwen2.5-1.5B-Instruct"': repr(str(folder / "model")),
         "GRPOTrainer(model": "trainer = GRPOTrainer(model",
@@ -100,21 +99,13 @@ def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
         shares = [entry[f"memreward/{source}"] for source in ("truth", "predicted", "abstained")]
         assert sum(shares) == pytest.approx(1)
         assert entry["memreward/seconds"] > 0
-        assert "rewards/hybrid_reward/mean" in entry
+        assert "rewards/memreward_reward/mean" in entry
     # What a random model says is not always mathematics; nothing else may have gone wrong.
     assert all(reason.startswith("cannot verify") for reason in failures)
     assert ledger["queries"] == 6
     memory = ExperienceMemory.open(tmp_path / "memory", create=False)
     assert memory.counts()["rollouts"] == 12 * 4 + 2 * 8
-    assert (tmp_path / "policy" / "checkpoint-2" / "memreward" / "reward.json").is_file()
-
-
-@pytest.fixture(scope="module")
-def predictor() -> RewardPredictor:
-    memory = ExperienceMemory.in_memory()
-    memory.add(groups())
-    quick = PredictorConfig(hidden=16, epochs=1, folds=3)
-    return RewardPredictor.warmup(memory, budget=Budget(queries=0.5), config=quick, encoder=HashingEncoder())
+    assert (tmp_path / "policy" / "checkpoint-2" / "memreward" / "reward.safetensors").is_file()
 
 
 def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
@@ -127,27 +118,12 @@ def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
 
 
 def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
-    config = HybridConfig(growth=GrowthConfig(grow=False), monitor=MonitorConfig(stop=True))
-    reward = HybridReward(predictor, config=config)
+    function = reward_of(predictor, config=RewardConfig(monitor=MonitorConfig(stop=True)))
     control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)
-    reward(["?"], ["1"], query_id=["q0"])
-    callback(RewardFunction(reward)).on_step_end(None, None, control)  # type: ignore[arg-type]
+    function(["?"], ["1"], query_id=["q0"])
+    callback(function).on_step_end(None, None, control)  # type: ignore[arg-type]
     assert not any(vars(control).values())
-    reward.monitor.alarms.append(Alarm(1, 0.9, 0.5, 0.4, 9.0))
-    reward(["?"], ["1"], query_id=["q0"])
-    callback(RewardFunction(reward)).on_step_end(None, None, control)  # type: ignore[arg-type]
+    function.reward.monitor.alarms.append(Alarm(1, "parted", "they have"))  # type: ignore[attr-defined]
+    function(["?"], ["1"], query_id=["q0"])
+    callback(function).on_step_end(None, None, control)  # type: ignore[arg-type]
     assert all(vars(control).values())
-
-
-def test_debiased_advantages_are_not_standardised_again(predictor: RewardPredictor) -> None:
-    reward = HybridReward(predictor, config=HybridConfig(debias=DebiasConfig(share=0.5)))
-
-    def arguments(scale: str, aggregation: str = GRPOConfig.multi_objective_aggregation) -> SimpleNamespace:
-        return SimpleNamespace(scale_rewards=scale, multi_objective_aggregation=aggregation)
-
-    check_arguments(arguments("none"), reward)
-    with pytest.raises(ConfigurationError, match="scale_rewards='group'"):
-        callback(RewardFunction(reward)).on_train_begin(arguments("group"), None, None)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="multi_objective_aggregation='normalize_then_sum'"):
-        check_arguments(arguments("none", "normalize_then_sum"), reward)
-    check_arguments(arguments("group", "normalize_then_sum"), HybridReward(predictor))

@@ -2,179 +2,174 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import reward_of
 from datasets import Dataset, IterableDataset
+from sums import Call, Sums, sample_call
+from tiny_model import tiny_model, tiny_tokenizer
 
-from memreward.features.encoder import HashingEncoder
 from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_reward import check_questions, query_id_of, query_ids
-from memreward.memory import Budget, ExperienceMemory
-from memreward.predict import PredictorConfig, RewardPredictor
-from memreward.reward import HybridReward
-from memreward.reward.baselines import BaselineReward
-from memreward.types import ConfigurationError, DataError, NoRewardError, UnknownDomainError
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
-
-from test_trl import groups
-from tiny_model import tiny_model, tiny_tokenizer
+from memreward.memory import ExperienceMemory
+from memreward.predict import RewardPredictor
+from memreward.predict.metrics import advantages
+from memreward.reward import Judged, PolicyReward, RewardConfig
+from memreward.reward.valuers import Nothing
+from memreward.types import ConfigurationError, DataError, NoRewardError, Rollout, UnknownDomainError
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 SIZE = 4
+GROUPS = np.repeat([0, 1], SIZE)
 
 
-class Halting:
-    """Rewards by length; abstains on every row of a group's second half, and on all rows of the question named."""
+class Texts:
+    """TRL's `rollout_func`: the completions of each question are those that a test has written for it."""
 
-    __name__ = "halting"
+    def __init__(self, texts: dict[str, list[str]]) -> None:
+        self.texts = texts
 
-    def __init__(self, silent_on: str = "") -> None:
-        self.silent_on = silent_on
-        self.failures: Counter[str] = Counter()
-
-    def __call__(
-        self, prompts: Sequence[str], completions: Sequence[str], completion_ids: Any = None, **_: Any
-    ) -> list[float | None]:
-        return [
-            None if i % SIZE >= SIZE // 2 or prompt == self.silent_on else float(len(said) + i % 2)
-            for i, (prompt, said) in enumerate(zip(prompts, completions, strict=True))
-        ]
+    def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
+        tokens, seen = trainer.processing_class, dict.fromkeys(self.texts, 0)
+        given = []
+        for prompt in prompts:
+            given.append(self.texts[prompt][seen[prompt]])
+            seen[prompt] += 1
+        return {
+            "prompt_ids": [tokens(text=prompt)["input_ids"] for prompt in prompts],
+            "completion_ids": [tokens(text=text)["input_ids"] for text in given],
+            "logprobs": None,
+        }
 
 
 def trained(
-    folder: Path, functions: Any, rows: Sequence[dict[str, Any]], *, callbacks: Any = (), **settings: Any
+    folder: Any,
+    functions: Any,
+    rows: Sequence[dict[str, Any]],
+    *,
+    callbacks: Any = (),
+    rollouts: Any = None,
+    **more: Any,
 ) -> Any:
+    """Train one step; what `inputs` had as the loss was computed stands in `trainer.lost`."""
     from trl import GRPOConfig, GRPOTrainer
 
+    class Listening(GRPOTrainer):  # type: ignore[misc, unused-ignore]
+        def _compute_loss(self, model: Any, inputs: Any) -> Any:
+            texts = [self.processing_class.decode(row, skip_special_tokens=True) for row in inputs["completion_ids"]]
+            self.lost = dict(zip(texts, inputs["advantages"].tolist(), strict=True))
+            return super()._compute_loss(model, inputs)
+
     plain = {"use_cpu": True, "bf16": False, "max_steps": 1, "report_to": "none", "save_strategy": "no"}
-    sizes = {"per_device_train_batch_size": 2 * SIZE, "num_generations": SIZE, "max_completion_length": 6}
+    sizes = {"per_device_train_batch_size": 2 * SIZE, "num_generations": SIZE, "max_completion_length": 24}
     tokenizer = tiny_tokenizer()
     tokenizer.pad_token = "<|end|>"  # Qwen2's own is not in this vocabulary
-    trainer = GRPOTrainer(
+    trainer = Listening(
         model=tiny_model(),
         reward_funcs=functions,
-        args=GRPOConfig(str(folder), disable_tqdm=True, **{**plain, **sizes, **settings}),
+        args=GRPOConfig(str(folder), disable_tqdm=True, **{"scale_rewards": "none", **plain, **sizes, **more}),
         train_dataset=Dataset.from_list(list(rows)),
         processing_class=tokenizer,
         callbacks=list(callbacks),
+        rollout_func=rollouts,
     )
     trainer.train()
     return trainer
 
 
-def length(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
-    return [float(sum(ids) % 5) for ids in completion_ids]
+def said(sums: Sums, number: int, *offs: int) -> list[str]:
+    """Different texts of one question, without the spaces that the tiny tokenizer loses."""
+    return [f"{place}:{sums.text(number, off=off)}".replace(" ", "") for place, off in enumerate(offs)]
 
 
-def nothing(completions: Sequence[str], **_: Any) -> list[float]:
-    return [0.0] * len(completions)
+def length(completions: Sequence[str], **_: Any) -> list[float]:
+    return [float(len(text) % 7) for text in completions]
 
 
-def logged(trainer: Any) -> tuple[Any, Any]:
-    """Advantages and the rewards of all functions, (groups, size) and (functions, groups, size)."""
-    advantages = np.array(trainer._logs["advantages"]).reshape(-1, SIZE)
-    return advantages, np.array([list(each) for each in trainer._logs["rewards"].values()]).reshape(
-        -1, *advantages.shape
-    )
-
-
-ASKED = [{"prompt": f"What is {i}?", "query_id": i} for i in range(2)]
-
-
-def test_beside_another_function_an_abstention_adds_nothing(tmp_path: Path) -> None:
-    silent = ASKED[1]["prompt"]
-    trainer = trained(tmp_path, [RewardFunction(Halting(silent)), nothing], ASKED)  # type: ignore[arg-type]
-    advantages, (ours, _) = logged(trainer)
-    partly, wholly = sorted(range(2), key=lambda group: bool(np.ptp(ours[group]) == 0))
-    assert ours[partly, 2:] == pytest.approx(ours[partly, :2].mean())
-    assert advantages[partly, 2:] == pytest.approx(0, abs=1e-5)
-    assert np.all(np.abs(advantages[partly, :2]) > 0.5)
-    assert np.ptp(ours[wholly]) == 0
-    assert advantages[wholly] == pytest.approx(0, abs=1e-5)
-
-
-def test_the_other_function_alone_decides_where_ours_abstains(tmp_path: Path) -> None:
-    trainer = trained(
-        tmp_path,
-        [RewardFunction(Halting(ASKED[1]["prompt"])), length],
-        ASKED,
-        scale_rewards="none",  # type: ignore[arg-type]
-    )
-    advantages, (ours, other) = logged(trainer)
-    centred = other - other.mean(axis=1, keepdims=True)
-    silent = int(np.argmin(np.ptp(ours, axis=1)))
-    assert np.ptp(other[silent]) > 0
-    assert advantages[silent] == pytest.approx(centred[silent], abs=1e-5)
-    assert advantages[:, 2:] == pytest.approx(centred[:, 2:], abs=1e-5)
-
-
-def test_alone_an_abstention_is_left_out_by_the_trainer(tmp_path: Path) -> None:
-    advantages, (ours,) = logged(trained(tmp_path, RewardFunction(Halting()), ASKED))  # type: ignore[arg-type]
-    assert np.isnan(ours[:, 2:]).all()
-    assert advantages[:, 2:] == pytest.approx(0)
-    assert np.abs(advantages[:, :2]) == pytest.approx(0.5**0.5, abs=1e-3)
-
-
-SPLIT = """
-import sys
-import torch.distributed as dist
-from memreward.integrations.trl import RewardFunction
-
-class Fixed:
-    __name__ = "fixed"
-    failures = {"broken": 1}
-    def __call__(self, prompts, completions, completion_ids, *, log_extra, **columns):
-        log_extra("memreward/reason", ["broken"] * 2)
-        return self.rewards
-
-dist.init_process_group("gloo")
-fixed = Fixed()
-fixed.rewards = [[1.0, None], [None, 0.0]][dist.get_rank()]
-assert RewardFunction(fixed)(["?"] * 2, ["a"] * 2) == [[1.0, 0.5], [0.5, 0.0]][dist.get_rank()]
-fixed.rewards = [None, None]
-try:
-    RewardFunction(fixed)(["?"] * 2, ["a"] * 2)
-except Exception as error:
-    assert "all 4 for one cause: broken" in str(error), error
-    open(f"{sys.argv[1]}/{dist.get_rank()}", "w").close()
-dist.destroy_process_group()
-"""
-
-
-def test_a_group_that_two_processes_split_is_filled_as_one(tmp_path: Path) -> None:
-    (tmp_path / "work.py").write_text(SPLIT, encoding="utf-8")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(tmp_path / "work.py"), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=270,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert {path.name for path in tmp_path.iterdir()} == {"0", "1", "work.py"}
-
-
-@pytest.fixture(scope="module")
-def predictor() -> RewardPredictor:
-    memory = ExperienceMemory.in_memory()
-    memory.add(groups())
-    quick = PredictorConfig(hidden=16, epochs=1, folds=3)
-    return RewardPredictor.warmup(memory, budget=Budget(queries=0.5), config=quick, encoder=HashingEncoder())
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another function"])
+def test_the_advantages_that_reach_the_loss_are_the_expected_ones(
+    tmp_path: Any, sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int], beside: bool
+) -> None:
+    """Of a labelled group the true standardised ones; beside another function, that one's centred rewards are added."""
+    known, other = labelled[0], unlabelled[0]
+    texts = {
+        sums.query(known).text: said(sums, known, 0, 1, 0, 2),
+        sums.query(other).text: said(sums, other, 0, 0, 3, 4),
+    }
+    judged: list[tuple[Sequence[Rollout], Judged]] = []
+    function = reward_of(predictor)
+    function.reward.observer = lambda *given: judged.append(given)  # type: ignore[attr-defined]
+    rows = [{"prompt": sums.query(number).text, "query_id": f"q{number}"} for number in (known, other)]
+    functions = [function, length] if beside else function
+    trainer = trained(tmp_path / "run", functions, rows, callbacks=[callback(function)], rollouts=Texts(texts))
+    ((rollouts, found),) = judged
+    expected = dict(zip([rollout.text for rollout in rollouts], found.advantage.tolist(), strict=True))
+    assert expected.keys() == trainer.lost.keys()
+    true = advantages([1.0, 0.0, 1.0, 0.0], np.zeros(SIZE), 0.0)
+    assert [expected[text] for text in texts[sums.query(known).text]] == pytest.approx(true.tolist())
+    of_other = np.array([expected[text] for text in texts[sums.query(other).text]])
+    assert of_other[0] == pytest.approx(of_other[1])
+    assert of_other[0] > 0.1
+    assert np.abs(of_other).max() < 1.2  # doubt shrinks it below the standardised 1.5
+    for group in texts.values():
+        added = np.array(length(group)) - np.mean(length(group)) if beside else np.zeros(SIZE)
+        wanted = np.array([expected[text] for text in group]) + added
+        assert [trainer.lost[text] for text in group] == pytest.approx(wanted.tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("columns", "error", "said"),
+    ("settings", "named"),
+    [
+        ({"scale_rewards": "group"}, 'scale_rewards="none"'),
+        ({"multi_objective_aggregation": "normalize_then_sum"}, "sum_then"),
+    ],
+)
+@pytest.mark.parametrize("with_callback", [True, False])
+def test_a_trainer_that_would_standardise_advantages_again_is_refused(
+    tmp_path: Any, sums: Sums, predictor: RewardPredictor, settings: dict[str, str], named: str, with_callback: bool
+) -> None:
+    function = reward_of(predictor)
+    rows = [{"prompt": sums.query(number).text, "query_id": f"q{number}"} for number in (0, 1)]
+    before = predictor.memory.counts()
+    with pytest.raises(ConfigurationError, match=named):
+        trained(tmp_path / "run", function, rows, callbacks=[callback(function)] if with_callback else [], **settings)
+    assert predictor.memory.counts() == before
+
+
+def test_probabilities_are_standardised_by_the_trainer(
+    tmp_path: Any, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
+) -> None:
+    function = reward_of(predictor, config=RewardConfig(rewards="probability"))
+    numbers = unlabelled[:2]
+    texts = {sums.query(n).text: said(sums, n, 0, 0, 3, 4) for n in numbers}
+    rows = [{"prompt": sums.query(n).text, "query_id": f"q{n}"} for n in numbers]
+    judged: list[Any] = []
+    function.reward.observer = lambda *given: judged.append(given)  # type: ignore[attr-defined]
+    trainer = trained(tmp_path / "run", function, rows, rollouts=Texts(texts), scale_rewards="group")
+    ((rollouts, found),) = judged
+    standardised = advantages(found.probability, GROUPS, 0.0)
+    got = [trainer.lost[rollout.text] for rollout in rollouts]
+    assert got == pytest.approx(standardised.tolist(), abs=2e-2)  # TRL adds 1e-4 to the deviation
+
+
+def test_an_abstention_adds_nothing_and_the_other_function_alone_decides(
+    tmp_path: Any, sums: Sums, predictor: RewardPredictor
+) -> None:
+    texts = {sums.query(n).text: [text * (i + 1) for i, text in enumerate(said(sums, n, *range(SIZE)))] for n in (0, 1)}
+    function = RewardFunction(PolicyReward(predictor.memory, Nothing()))
+    rows = [{"prompt": sums.query(n).text, "query_id": f"q{n}"} for n in (0, 1)]
+    trainer = trained(tmp_path / "run", [function, length], rows, rollouts=Texts(texts), max_completion_length=200)
+    for group in texts.values():
+        centred = np.array(length(group)) - np.mean(length(group))
+        assert [trainer.lost[text] for text in group] == pytest.approx(centred.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "named"),
     [
         ({"domain": "maths"}, UnknownDomainError, "'maths' is unknown; did you mean 'math'"),
         ({}, DataError, "neither in memory nor have a domain"),
@@ -182,41 +177,101 @@ def predictor() -> RewardPredictor:
     ],
 )
 def test_a_data_set_that_says_too_little_is_refused_before_the_first_step(
-    tmp_path: Path, predictor: RewardPredictor, columns: dict[str, Any], error: type[Exception], said: str
+    tmp_path: Any, predictor: RewardPredictor, columns: dict[str, Any], error: type[Exception], named: str
 ) -> None:
-    function = RewardFunction(HybridReward(predictor))
+    function = reward_of(predictor)
     rows = [{"prompt": f"What is {i} and {i}?", **columns} for i in range(2)]
     before = predictor.memory.counts()
-    with pytest.raises(error, match=said):
-        trained(tmp_path, function, rows, callbacks=[callback(function)])
-    assert not function.reward.failures  # type: ignore[union-attr]
+    with pytest.raises(error, match=named):
+        trained(tmp_path / "run", function, rows, callbacks=[callback(function)])
     assert predictor.memory.counts() == before
 
 
 def test_without_the_callback_a_step_without_any_reward_ends_the_training(
-    tmp_path: Path, predictor: RewardPredictor
+    tmp_path: Any, predictor: RewardPredictor
 ) -> None:
     rows = [{"prompt": f"What is {i} and {i}?", "query_id": f"new{i}", "domain": "maths"} for i in range(2)]
     with pytest.raises(NoRewardError, match=r"all 8 for one cause.*did you mean 'math'"):
-        trained(tmp_path, RewardFunction(HybridReward(predictor)), rows)
+        trained(tmp_path / "run", reward_of(predictor), rows)
 
 
 def test_steps_that_abstain_by_intention_or_for_several_causes_go_on(predictor: RewardPredictor) -> None:
-    silent = BaselineReward(ExperienceMemory.in_memory(), "nothing")
-    rewards = RewardFunction(silent)(["?"] * 2, ["a", "b"], domain=["math"] * 2)
-    assert rewards == [0.0, 0.0]  # a trainer, or others beside it, are not known here
-    function = RewardFunction(HybridReward(predictor))
-    assert function(["?"] * 2, ["a", b"b"], query_id=["new", "q0"]) == [0.0, 0.0]
+    silent = RewardFunction(PolicyReward(ExperienceMemory.in_memory(), Nothing()))
+    assert silent(["?"] * 2, ["a", "b"], domain=["math"] * 2) == [0.0, 0.0]
+    assert reward_of(predictor)(["?"] * 2, ["a", b"b"], query_id=["new", "q0"]) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"query_id": [1.5, "nobody knows"]}, "column 'query_id'"),
+        ({"query_id": ["nobody knows", "q0"]}, "column 'domain'"),
+        ({"query_id": ["nobody knows", "q0"], "domain": ["cookery"] * 2}, "cookery"),
+    ],
+)
+def test_rows_that_cannot_be_read_abstain_with_their_reason(
+    sums: Sums, predictor: RewardPredictor, caplog: pytest.LogCaptureFixture, columns: dict[str, Any], reason: str
+) -> None:
+    call = Call([0, 0], [sums.text(0), b"?"]).of(reward_of(predictor), sums, **columns)  # type: ignore[list-item]
+    assert call.rewards == [0.0, 0.0]
+    assert any(reason in text for text in call.extra["memreward/reason"])
+    assert any(reason in message for message in caplog.messages)
+    assert (call.metrics["memreward/abstained"], call.metrics["memreward/failures"]) == (1, 2)
+
+
+def test_one_odd_row_costs_the_others_nothing(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
+    call = sample_call(sums, [unlabelled[0]], seed=3)
+    still = RewardConfig(grow=False)
+    alone = Call(call.numbers, call.texts).of(reward_of(predictor, config=still), sums)
+    odd = Call([*call.numbers, 0], [*call.texts, "?"])
+    names = [f"q{n}" for n in call.numbers]
+    odd.of(reward_of(predictor, config=still), sums, query_id=[*names, "nobody"])
+    assert odd.rewards == pytest.approx([*alone.rewards, 0.0])
+
+
+def test_a_new_question_needs_its_columns_alone_and_its_reference_is_sealed(predictor: RewardPredictor) -> None:
+    function = reward_of(predictor, labelled=["new1"])
+    chats = [
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"What is 1 plus {n}?"}]
+        for n in (1, 2)
+    ]
+    extra: dict[str, list[Any]] = {}
+    got = function(
+        [chats[0], chats[0], chats[1]],
+        [[{"role": "assistant", "content": text}] for text in ("#### 2", "#### 4", "#### 3")],
+        [[0]] * 3,
+        log_extra=extra.__setitem__,
+        query_id=["new1", "new1", "new2"],
+        domain=["math"] * 3,
+        reference=["2", "2", "3"],
+    )
+    assert got == pytest.approx([0.5**0.5, -(0.5**0.5), 0.0])
+    assert extra["memreward/source"] == ["truth", "truth", "predicted"]
+    known = {group.query.id: group for group in predictor.memory.groups(["new1", "new2"])}
+    assert known["new1"].query.text == "What is 1 plus 1?"
+    assert [r.answer for r in known["new1"].rollouts] == ["2", "4"]
+    assert "new2" not in {entry.query_id for entry in predictor.memory.ledger.entries()}
+
+
+def test_the_reference_column_of_an_unlabelled_question_changes_nothing(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    paid = []
+    for secret in ("-7", str(sum(sums.asked[unlabelled[0]]))):
+        call = sample_call(sums, [labelled[0], unlabelled[0]], seed=1)
+        column = [secret if n in unlabelled else str(sum(sums.asked[n])) for n in call.numbers]
+        still = RewardConfig(grow=False)
+        paid.append(call.of(reward_of(predictor, config=still), sums, reference=column).rewards)
+    assert paid[0] == paid[1]
 
 
 @pytest.mark.parametrize("ids", [{}, {"query_id": [10, 10, 11, 11]}, {"query_id": list(np.arange(4) // 2)}])
 def test_questions_need_no_id_or_one_of_integers(predictor: RewardPredictor, ids: dict[str, Any]) -> None:
-    function = RewardFunction(HybridReward(predictor))
     prompts = [[{"role": "user", "content": f"What is {i} plus {i}?"}] for i in (7, 7, 8, 8)]
+    metrics: dict[str, float] = {}
     texts = ["#### 14", "#### 3", "#### 16", "#### 16"]
-    rewards = function(prompts, texts, domain=["math"] * 4, **ids)
-    assert None not in rewards
-    assert not function.reward.failures  # type: ignore[union-attr]
+    reward_of(predictor)(prompts, texts, domain=["math"] * 4, log_metric=metrics.__setitem__, **ids)
+    assert (metrics["memreward/predicted"], metrics["memreward/failures"]) == (1, 0)
     names = query_ids(prompts, ids)
     assert len(set(names)) == 2
     assert {group.query.text for group in predictor.memory.groups(names)} == {  # type: ignore[arg-type]
@@ -233,16 +288,15 @@ def test_a_questions_own_text_names_it_whatever_the_prompt_around_it() -> None:
 def test_a_data_set_of_other_questions_than_the_labelled_is_pointed_out(
     predictor: RewardPredictor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reward = HybridReward(predictor)
+    reward = reward_of(predictor).reward
     rows = [{"prompt": "What is 9?", "query_id": "elsewhere", "domain": "math"}]
     check_questions(IterableDataset.from_generator(lambda: iter(rows)), reward)
     assert "none of the data set's questions is labelled" in caplog.text
     caplog.clear()
-    labelled = sorted(reward.truth.labelled)[0]
-    check_questions(Dataset.from_list([{"prompt": "What is 9?", "query_id": labelled}]), reward)
+    check_questions(Dataset.from_list([{"prompt": "What is 9?", "query_id": min(reward.labelled)}]), reward)
     assert caplog.text == ""
 
 
 def test_the_callback_takes_the_function_that_the_trainer_has(predictor: RewardPredictor) -> None:
     with pytest.raises(ConfigurationError, match=r"callback\(function\)"):
-        callback(HybridReward(predictor))  # type: ignore[arg-type]
+        callback(reward_of(predictor).reward)  # type: ignore[arg-type]

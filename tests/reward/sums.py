@@ -94,11 +94,11 @@ class Call:
 
     numbers: list[int]
     texts: list[str]
-    rewards: list[float | None] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
     extra: dict[str, list[Any]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
-    def of(self, reward: Callable[..., list[float | None]], sums: Sums, step: int = 0, **columns: Any) -> Call:
+    def of(self, reward: Callable[..., list[float]], sums: Sums, step: int = 0, **columns: Any) -> Call:
         columns = {"query_id": [f"q{number}" for number in self.numbers], **columns}
         self.rewards = reward(
             prompts=[sums.query(number).text for number in self.numbers],

@@ -10,7 +10,7 @@ import numpy as np
 
 from memreward.memory import ExperienceMemory
 from memreward.parsing import parse_rollout
-from memreward.types import DataError, Query, Rollout, content_hash
+from memreward.types import DataError, Group, Query, Rollout, Truth, content_hash
 
 COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
@@ -49,18 +49,23 @@ class Row(NamedTuple):
     states: Any = None
     unreadable: str = ""
 
+    @classmethod
+    def broken(cls, reason: str, step: int) -> Row:
+        """Return a row of which nothing can be read."""
+        return cls("", "", step, None, None, None, None, None, unreadable=reason)
+
 
 class RowReader:
-    """Makes rollouts of a training's rows: it knows their queries, and numbers them.
+    """Makes rollouts of a training's rows: it knows their queries.
 
     Args:
-        memory: Knows queries; it goes back together with the numbers.
+        memory: Knows queries, and takes in references.
     """
 
     def __init__(self, memory: ExperienceMemory) -> None:
         self.memory = memory
         self._queries: dict[str, Query] = {}
-        self._seen = 0
+        self._sealed: set[str] = set()
 
     def look_up(self, rows: Sequence[Row]) -> None:
         """Find the rows' queries in memory, so that `rollout` knows them.
@@ -72,33 +77,39 @@ class RowReader:
         if unknown:
             self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
 
-    def rollout(self, row: Row) -> Rollout:
-        """Return the next row's rollout; every row counts, also one that cannot be read.
+    def seal(self, rows: Sequence[Row]) -> None:
+        """Put the references of the column "reference" into memory, unseen, each query's at its first row.
+
+        Raises:
+            StoreError: memory cannot be written.
+        """
+        new: dict[str, Group] = {}
+        for row in rows:
+            if isinstance(row.reference, str) and isinstance(row.query_id, str) and row.query_id not in self._sealed:
+                try:
+                    new.setdefault(row.query_id, Group(self._query(row), (), Truth(row.reference)))
+                except DataError:
+                    continue  # `rollout` says what is wrong with it
+        if new:
+            self.memory.add(new.values())
+            self._sealed.update(new)
+
+    def rollout(self, row: Row, number: int) -> Rollout:
+        """Return the row's rollout, named by the `number` of the row in this training.
 
         Raises:
             DataError: the row does not say enough.
         """
-        self._seen += 1
         if row.unreadable:
             raise DataError(row.unreadable)
+        return rollout_of(row, self._query(row), number)
+
+    def _query(self, row: Row) -> Query:
         if not isinstance(row.query_id, str):
             raise DataError("a row names no query: give the data set a column 'query_id' of texts")
         if row.query_id not in self._queries:
             self._queries[row.query_id] = query_of(row)
-        return rollout_of(row, self._queries[row.query_id], self._seen)
-
-    def position(self) -> dict[str, Any]:
-        """Return the count of rows and the memory's position, as JSON values."""
-        return {"rows_seen": self._seen, "memory": self.memory.position()}
-
-    def rewind(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `position`: memory sets aside the rollouts that it got since.
-
-        Raises:
-            KeyError: `state` is none.
-        """
-        self._seen = state["rows_seen"]
-        self.memory.rewind(state["memory"])
+        return self._queries[row.query_id]
 
 
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
@@ -189,9 +200,3 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
         truncated=row.truncated,
     )
     return rollout if row.states is None else replace(rollout, states=np.asarray(row.states, np.float32))
-
-
-def step_of(rollout: Rollout) -> int | None:
-    """Return the step at which training sampled a rollout; None for one from elsewhere."""
-    step = rollout.policy_version.removeprefix(_VERSION)
-    return int(step) if step != rollout.policy_version and step.isdecimal() else None

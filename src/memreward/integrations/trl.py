@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memreward.integrations.trl_reward import RewardFunction as RewardFunction
-from memreward.integrations.trl_reward import check_questions
+from memreward.integrations.trl_reward import check_arguments, check_questions
 from memreward.policy.prompts import load_template
-from memreward.reward.hybrid import HybridReward
 from memreward.types import ConfigurationError, Group, MissingExtraError
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 STATE_FOLDER = "memreward"
-"""Folder inside a checkpoint that holds the reward's state; `HybridReward.restore` reads it."""
+"""Folder inside a checkpoint that holds the reward's state; `RewardFunction.restore` reads it."""
 
 
 def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
-    """Return a `datasets.Dataset` with the columns "prompt" (a chat) and those that `HybridReward` reads.
+    """Return a `datasets.Dataset` with the columns "prompt" (a chat) and those that `RewardFunction` reads.
 
     Ground truth is left out: the ledger of the reward's memory has it, or nobody.
 
@@ -55,28 +54,27 @@ def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
 
 
 def callback(function: RewardFunction) -> TrainerCallback:
-    """Return a callback for `GRPOTrainer(callbacks=[...])`, for the `RewardFunction` of a `HybridReward`.
+    """Return a callback for `GRPOTrainer(callbacks=[...])`.
 
-    Before the first step it refuses a trainer that would undo debiasing, and a data set of which the reward could say
-    nothing (`check_questions`). It writes the reward's state into every checkpoint, under `STATE_FOLDER`, and stops
-    training, with a checkpoint, where the reward's monitor asks for it.
+    Before the first step it refuses settings that would standardise advantages again (`check_arguments`), and a data
+    set of which the reward could say nothing (`check_questions`). It writes the reward's state into every checkpoint,
+    under `STATE_FOLDER`, and stops training, with a checkpoint, where the reward's monitor asks for it.
 
     Raises:
-        ConfigurationError: this is no reward function of a `HybridReward`.
+        ConfigurationError: this is no `RewardFunction`.
         MissingExtraError: transformers is not installed.
     """
-    if not isinstance(function, RewardFunction) or not isinstance(function.reward, HybridReward):
+    if not isinstance(function, RewardFunction):
         raise ConfigurationError(
             f"callback takes the reward function that the trainer has, and got a {type(function).__name__}: "
             "function = RewardFunction(HybridReward(...)); GRPOTrainer(..., reward_funcs=function, "
             "callbacks=[callback(function)])"
         )
-    reward = function.reward
     if find_spec("transformers") is None:
         raise MissingExtraError("transformers", "train", "training with TRL")
     from transformers import TrainerCallback
 
-    class HybridRewardCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class RewardCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_train_begin(
             self,
             args: Any,
@@ -85,38 +83,17 @@ def callback(function: RewardFunction) -> TrainerCallback:
             train_dataloader: Any = None,
             **_: Any,
         ) -> None:
-            check_arguments(args, reward)
+            check_arguments(args, function.reward)
             if train_dataloader is not None:
-                check_questions(train_dataloader.dataset, reward)
+                check_questions(train_dataloader.dataset, function.reward)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             # The trainer does not join this flag over processes: it must be, and is, the same in all.
-            if reward.stop_requested:
+            if function.stop_requested:
                 control.should_save = control.should_log = control.should_training_stop = True
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             if state.is_world_process_zero:
-                reward.save(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FOLDER)
+                function.save(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FOLDER)
 
-    return HybridRewardCallback()
-
-
-def check_arguments(args: Any, reward: HybridReward) -> None:
-    """Refuse a `GRPOConfig` that this reward cannot be used with.
-
-    Raises:
-        ConfigurationError: debiased advantages would be standardised again.
-    """
-    if reward.config.debias.share is None:
-        return
-    if args.scale_rewards != "none":
-        raise ConfigurationError(
-            f"scale_rewards={args.scale_rewards!r} standardises debiased advantages again, which biases them: "
-            'set GRPOConfig(scale_rewards="none")'
-        )
-    if args.multi_objective_aggregation != "sum_then_normalize":
-        raise ConfigurationError(
-            f"multi_objective_aggregation={args.multi_objective_aggregation!r} standardises debiased "
-            "advantages again whatever scale_rewards is, which biases them: set "
-            'GRPOConfig(multi_objective_aggregation="sum_then_normalize")'
-        )
+    return RewardCallback()

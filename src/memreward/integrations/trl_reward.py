@@ -1,120 +1,208 @@
-"""TRL: a reward of ours as one of the trainer's reward functions, and what its data set must say."""
+"""TRL: a reward of ours as one of the trainer's reward functions, and what its settings and data set must say."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from memreward.reward.ranks import decide_together
-from memreward.reward.rows import COLUMNS, question_of
-from memreward.types import DOMAINS, DataError, NoRewardError, UnknownDomainError, content_hash, unknown_domain
+import numpy as np
 
-if TYPE_CHECKING:
-    from memreward.reward.baselines import BaselineReward
-    from memreward.reward.hybrid import HybridReward
+from memreward.integrations.ranks import decide_together
+from memreward.integrations.rows import COLUMNS, Row, RowReader, question_of, rows_of
+from memreward.reward.judged import Judged, Reward
+from memreward.types import (
+    DOMAINS,
+    PROGRAMMING_ERRORS,
+    ConfigurationError,
+    DataError,
+    NoRewardError,
+    Rollout,
+    UnknownDomainError,
+    content_hash,
+    unknown_domain,
+)
 
 _LOGGER = logging.getLogger(__name__)
 _PEEKED = 256
 """Rows that are looked at of a data set that can only be iterated over."""
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+_LOGGED = ("source", "probability", "advantage", "reason")
+
+
+class _Result(NamedTuple):
+    """What concerns one row: plain values, in the order of `_LOGGED` after the reward."""
+
+    reward: float
+    source: str
+    probability: float | None
+    advantage: float
+    reason: str
 
 
 class RewardFunction:
     """A reward function for TRL's `GRPOTrainer`, alone or beside others: `reward_funcs=[RewardFunction(reward), ...]`.
 
     The column "query_id" names questions, by texts or integers; where there is none, `query_id_of` their text does.
+    Every row gets a finite reward. An abstention adds no advantage: `memreward.reward.judged.filled`.
 
-    An abstention is None where the trainer has this reward function alone: TRL then leaves the row out. Beside others
-    TRL would add nothing to their sum, as if the rollout were wrong; there an abstention gets the mean of its group's
-    scored rows, and each row of a group without any gets one constant, so that neither adds an advantage. A group is a
-    run of rows of one question, over all processes.
+    With several processes, rows are gathered and decided on in the first one, which alone writes to memory.
 
     Args:
         reward: What rewards.
 
     Attributes:
-        reward: The same.
+        reward: The same; its state is that of the first process.
+        stop_requested: Whether the reward asks to end training; the same in all processes.
     """
 
-    def __init__(self, reward: HybridReward | BaselineReward) -> None:
+    def __init__(self, reward: Reward) -> None:
         self.reward = reward
-        self.__name__ = reward.__name__
+        self.__name__ = f"{reward.name}_reward"
+        self.stop_requested = False
+        self._rows = RowReader(reward.memory)
+        self._noted: set[str] = set()
 
     def __call__(
         self,
         prompts: Sequence[Any],
         completions: Sequence[Any],
-        completion_ids: Sequence[Any] | None = None,
+        completion_ids: Sequence[Any] | None = None,  # noqa: ARG002  TRL passes it by name
         *,
+        trainer_state: Any = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
-    ) -> list[float | None]:
-        """Return one reward a completion; TRL's arguments, see `HybridReward`.
+    ) -> list[float]:
+        """Return one reward a completion.
+
+        Args:
+            prompts: n texts or chats.
+            completions: n texts or lists of messages.
+            completion_ids: Not read.
+            trainer_state: Its `global_step` becomes the policy version of the rollouts.
+            log_extra: Told of source, predicted probability, advantage and reason of each row.
+            log_metric: Told of `Judged.metrics`.
+            **columns: Of the data set, n values each; `memreward.integrations.rows.COLUMNS` are read.
 
         Raises:
+            ConfigurationError: the trainer would standardise advantages again.
             NoRewardError: no row of the step, over all processes, got a reward, and all failed for one cause.
+            Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`). Of several processes all raise.
         """
-        told: dict[str, list[Any]] = {}
-
-        def hear(name: str, values: list[Any]) -> None:
-            told[name] = values
-            if log_extra is not None:
-                log_extra(name, values)
-
-        ids = query_ids(prompts, columns)
-        rewards = self.reward(
-            prompts, completions, completion_ids, log_extra=hear, log_metric=log_metric, **{**columns, "query_id": ids}
+        started = time.monotonic()
+        if (arguments := getattr(getattr(log_metric, "__self__", None), "args", None)) is not None:
+            check_arguments(arguments, self.reward)
+        step = int(getattr(trainer_state, "global_step", 0) or 0)
+        results, (metrics, self.stop_requested) = decide_together(
+            self._read(prompts, completions, columns, step), self._decide
         )
-        reasons = told.get("memreward/reason") or [""] * len(rewards)
-        rows = [_Row(*row) for row in zip(ids, rewards, reasons, strict=True)]
-        alone = _stands_alone(log_metric)
-        filled, problem = decide_together(rows, lambda of_all: self._completed(of_all, alone))
-        if problem:
-            raise NoRewardError(problem)
-        return filled
+        if log_extra is not None:
+            for position, name in enumerate(_LOGGED, start=1):
+                log_extra(f"memreward/{name}", [result[position] for result in results])
+        if log_metric is not None:
+            for name, value in {**metrics, "seconds": time.monotonic() - started}.items():
+                log_metric(f"memreward/{name}", value)
+        return [result.reward for result in results]
 
-    def _completed(self, rows: list[_Row], alone: bool) -> tuple[list[float | None], str]:
-        """The rewards of all processes, and what is wrong with all of them; in the first process."""
-        given = [row.reward for row in rows]
-        if any(reward is not None for reward in given):
-            return given if alone else _filled(rows), ""
-        failures = getattr(self.reward, "failures", ())
-        causes = {_PARTICULARS.sub("", row.reason) if row.reason in failures else "" for row in rows}
-        if len(causes) == 1 and causes != {""}:
-            return given, f"no rollout of this step got a reward, all {len(rows)} for one cause: {rows[0].reason}"
-        return given if alone else _filled(rows), ""
+    def save(self, folder: str | Path) -> None:
+        """Write the reward's state."""
+        self.reward.save(folder)
+
+    def restore(self, folder: str | Path) -> None:
+        """Go on from what `save` wrote."""
+        self.reward.restore(folder)
+        self.stop_requested = self.reward.stop_requested
+
+    def _read(
+        self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int
+    ) -> list[Row]:
+        try:
+            return rows_of(prompts, completions, {**columns, "query_id": query_ids(prompts, columns)}, step)
+        except Exception as error:  # the other processes wait for this one's rows
+            return [Row.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
+
+    def _decide(self, rows: list[Row]) -> tuple[list[_Result], tuple[Mapping[str, float], bool]]:
+        """Results of all rows; metrics, and whether to stop, for all processes."""
+        step = max((row.step for row in rows), default=0)
+        broken = self._seal(rows)
+        rollouts: list[Rollout] = []
+        for i, row in enumerate(rows):
+            if not broken[i]:
+                try:
+                    rollouts.append(self._rows.rollout(row, self.reward.seen + len(rollouts) + 1))
+                except Exception as error:  # one odd row must not cost the others their reward
+                    broken[i] = f"{type(error).__name__}: {error}"
+        for reason in set(filter(None, broken)) - self._noted:
+            self._noted.add(reason)
+            _LOGGER.warning("no reward: %s", reason)
+        judged = self.reward.step(rollouts, step).among(broken, _runs(rows))
+        _refuse_one_failure(judged)
+        results = [
+            _Result(*values)
+            for values in zip(
+                judged.reward.tolist(),
+                judged.source,
+                [None if np.isnan(p) else p for p in judged.probability.tolist()],
+                judged.advantage.tolist(),
+                judged.reason,
+                strict=True,
+            )
+        ]
+        return results, (judged.metrics, self.reward.stop_requested)
+
+    def _seal(self, rows: list[Row]) -> list[str]:
+        """Find the rows' queries, and put references that memory does not have into it; what is wrong with each row."""
+        try:
+            self._rows.look_up(rows)
+            self._rows.seal(rows)
+        except PROGRAMMING_ERRORS:
+            raise
+        except Exception as error:
+            return [f"{type(error).__name__}: {error}"] * len(rows)
+        return [""] * len(rows)
 
 
-class _Row(NamedTuple):
-    query_id: str | None
-    reward: float | None
-    reason: str
+def _refuse_one_failure(judged: Judged) -> None:
+    causes = {_PARTICULARS.sub("", reason) for reason in judged.reason}
+    if len(judged.failed) and judged.failed.all() and len(causes) == 1:
+        raise NoRewardError(
+            f"no rollout of this step got a reward, all {len(judged.failed)} for one cause: {judged.reason[0]}"
+        )
 
 
-def _filled(rows: Sequence[_Row]) -> list[float | None]:
-    """Rewards without a gap: see `RewardFunction`. The constant is the mean of all that is scored, or 0."""
-    constant = _mean([row.reward for row in rows], 0.0)
-    filled: list[float | None] = []
-    for _, run in groupby(rows, key=lambda row: row.query_id):
-        rewards = [row.reward for row in run]
-        mean = _mean(rewards, constant)
-        filled += [mean if reward is None else reward for reward in rewards]
-    return filled
+def _runs(rows: Sequence[Row]) -> list[int]:
+    """Group of each row: rows of one question in a row are one."""
+    found: list[int] = []
+    for i, row in enumerate(rows):
+        found.append(found[-1] + (row.query_id != rows[i - 1].query_id) if found else 0)
+    return found
 
 
-def _mean(rewards: Sequence[float | None], otherwise: float) -> float:
-    scored = [reward for reward in rewards if reward is not None]
-    return sum(scored) / len(scored) if scored else otherwise
+def check_arguments(args: Any, reward: Reward) -> None:
+    """Refuse a `GRPOConfig` that this reward cannot be used with.
 
-
-def _stands_alone(log_metric: Any) -> bool:
-    """Whether the trainer is known to have one reward function: what it logs with is a method of it."""
-    return len(getattr(getattr(log_metric, "__self__", None), "reward_funcs", ())) == 1
+    Raises:
+        ConfigurationError: advantages would be standardised again.
+    """
+    if not reward.pays_advantages:
+        return
+    if args.scale_rewards != "none":
+        raise ConfigurationError(
+            f"scale_rewards={args.scale_rewards!r} standardises again what is an expected advantage already, and blows "
+            'small ones up to full size: set GRPOConfig(scale_rewards="none"), or take '
+            'RewardConfig(rewards="probability")'
+        )
+    if args.multi_objective_aggregation != "sum_then_normalize":
+        raise ConfigurationError(
+            f"multi_objective_aggregation={args.multi_objective_aggregation!r} standardises expected advantages again "
+            'whatever scale_rewards is: set GRPOConfig(multi_objective_aggregation="sum_then_normalize")'
+        )
 
 
 def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | None]:
@@ -149,7 +237,7 @@ def _query_id(name: Any, text: Any, prompt: Any) -> str | None:
         return None
 
 
-def check_questions(data: Any, reward: HybridReward) -> None:
+def check_questions(data: Any, reward: Reward) -> None:
     """Refuse a data set on whose questions the reward could never say anything.
 
     Of a data set that can only be iterated over, the first rows are looked at.
@@ -181,7 +269,7 @@ def check_questions(data: Any, reward: HybridReward) -> None:
             f"memory nor have a domain: add a column 'domain' with one of {', '.join(DOMAINS)}, or add their groups "
             "to memory"
         )
-    if reward.truth.labelled and reward.truth.labelled.isdisjoint(ids):
+    if reward.labelled and reward.labelled.isdisjoint(ids):
         _LOGGER.warning(
             "none of the data set's questions is labelled, so that no reward will be ground truth: if that is not "
             "meant, give it the ids that memory has, in a column 'query_id'"

@@ -29,8 +29,8 @@ class GroupRollouts:
     TRL gets no log-probabilities, as from its own generation: it then takes the policy's from the training forward
     pass, or where sampling and updates are apart computes them anew. Reward functions get two columns: "token_logprobs"
     of the sampled tokens, the stop token among them, at temperature 1 and without a nucleus, and "truncated", whether
-    the length limit ended a rollout. `HybridReward` makes evidence of both. With `states` there is a third, "states",
-    the hidden states of a middle layer (`Sample.states`), which a `PolicyReader` may read.
+    the length limit ended a rollout. `RewardFunction` hands both to the evidence. With `states` there is a third,
+    "states", the hidden states of a middle layer (`Sample.states`), which a `PolicyReader` may read.
 
     Args:
         seed: Of the random numbers.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,21 +53,24 @@ class Judged:
         place = np.flatnonzero([not reason for reason in broken])
         count = len(broken)
 
-        def put(values: NDArray[np.generic], otherwise: float) -> NDArray[np.generic]:
+        def put(values: NDArray[Any], otherwise: float) -> NDArray[Any]:
             whole = np.full(count, otherwise, values.dtype)
             whole[place] = values
             return whole
 
-        at = dict(zip(place.tolist(), range(len(place)), strict=True))
+        source, reason = [ABSTAINED] * count, list(broken)
+        for own, i in enumerate(place):
+            source[i], reason[i] = self.source[own], self.reason[own]
+        failures = self.metrics.get("failures", 0.0) + count - len(place)
         return Judged(
             filled(put(self.reward, np.nan), group),
-            put(self.probability, np.nan).astype(np.float64),
-            put(self.advantage, 0.0).astype(np.float64),
-            tuple(self.source[at[i]] if i in at else ABSTAINED for i in range(count)),
-            put(self.correct, -1).astype(np.int8),
-            tuple(self.reason[at[i]] if i in at else reason for i, reason in enumerate(broken)),
-            put(self.failed, True).astype(np.bool_),
-            shares_of([self.source[at[i]] if i in at else ABSTAINED for i in range(count)], self.metrics),
+            put(self.probability, np.nan),
+            put(self.advantage, 0.0),
+            tuple(source),
+            put(self.correct, -1),
+            tuple(reason),
+            put(self.failed, True),
+            shares_of(source, {**self.metrics, "failures": failures}),
         )
 
 
