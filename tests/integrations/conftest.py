@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-REWARD = Path(__file__).resolve().parents[1] / "reward"
-sys.path += [str(REWARD), str(REWARD.parent / "policy"), str(REWARD.parent / "answers")]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "reward"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 
 from sums import Sums, toy_prior
 
@@ -18,6 +18,8 @@ from memreward.integrations.trl import RewardFunction
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward
+
+REWARD = Path(__file__).resolve().parents[1] / "reward"
 
 
 def reward_of(predictor: RewardPredictor, **settings: Any) -> RewardFunction:

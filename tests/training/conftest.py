@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ import torch
 from additions import sums
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "reward"))
+
+from sums import toy_prior
 
 from memreward.data import write_groups
 
@@ -70,6 +75,14 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("templates")
     (folder / "math.json").write_text('{"system": "", "shots": []}', encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of a prior in which votes, and words that others use too, speak for an answer."""
+    path = tmp_path_factory.mktemp("prior") / "toy.safetensors"
+    toy_prior().save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -81,9 +81,8 @@ def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
     own = tmp_path / "train.toml"
     own.write_text(text[:start] + f"questions = [{json.dumps(str(experience))}]\n" + text[end:], encoding="utf-8")
     fitting = (
-        f"--model {model} --out {tmp_path / 'run'} --templates {templates} --encoder hashing --steps 2 --sampler trl "
-        "--groups-per-step 2 --rollouts 16 --micro-batch 8 --max-new-tokens 2 --labels 0.5 --predictor-epochs 2 "
-        "--predictor-folds 2 --predictor-abstain-below 0.0"
+        f"--model {model} --out {tmp_path / 'run'} --templates {templates} --steps 2 --sampler trl "
+        "--groups-per-step 2 --rollouts 16 --micro-batch 8 --max-new-tokens 2 --labels 0.5 --prior none"
     )
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if "eight" in path.stem else []
     done = subprocess.run(

@@ -12,22 +12,20 @@ import pytest
 from additions import sums
 
 from memreward.data import read_groups, write_groups
-from memreward.features.cache import DiskVectorStore
 from memreward.features.choosing import contested_order, spread_order
 from memreward.features.encoder import NgramEncoder
 from memreward.features.policy_reader import PolicyReader
 from memreward.features.reader import Reader, ReaderConfig
 from memreward.memory import ExperienceMemory
-from memreward.predict.config import PredictorConfig
-from memreward.reward.hybrid import HybridReward
-from memreward.training.arms import arm_named
+from memreward.reward import RewardConfig
+from memreward.reward.valuers import Answers, Graph
+from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, LabelError, Truth
 
-QUICK = PredictorConfig(epochs=3, folds=3)
 GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups")
 
 
@@ -45,21 +43,45 @@ def prepared(config: TrainConfig) -> Prepared:
 def test_labels_go_to_the_questions_that_the_rule_names(
     arm: str, choose: str, experience: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, predictor=QUICK, grpo=GRPO)
+    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO)
     made = prepare(replace(config, arm=arm, choose=choose), None, "ngrams", lambda *_: None)  # type: ignore[arg-type]
     groups = sums()
     by_rule = contested_order(groups, 0) if choose == "contested" else spread_order(groups, NgramEncoder(), 0)
     assert made.labelled == set(by_rule[:6])
     assert made.memory.ledger.totals()["queries"] <= 6
-    if isinstance(made.reward, HybridReward):
-        assert made.reward.config.debias.share is None
+    if arm == "memreward":
         assert made.memory.ledger.totals()["queries"] == 6
 
 
-def test_debiasing_is_for_labels_drawn_at_random() -> None:
-    assert arm_named("memreward").debiased
-    assert not arm_named("memreward", "spread").debiased
-    assert arm_named("memreward", "spread").trained_with(GRPO) == GRPO
+@pytest.mark.parametrize("arm", ARMS.values(), ids=lambda arm: arm.name)
+def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, experience: Path, tmp_path: Path) -> None:
+    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, arm=arm.name)
+    made = prepared(replace(config, prior="none"))
+    assert made.reward.pays_advantages == (arm.trained_with(GRPO).scale_rewards == "none")
+    assert made.reward.config.rewards == arm.rewards
+    labelled = {"all": 12, "share": 6, "none": 0}[arm.labels]
+    assert len(made.reward.labelled) == labelled
+    assert len(made.groups) == (6 if arm.only_labelled else 12)
+    assert made.memory.ledger.totals()["queries"] in (0, labelled)
+    assert isinstance(made.reward.valuer, Graph) == (arm.valuer == "paper")
+
+
+def test_no_label_is_a_legal_budget(experience: Path, tmp_path: Path) -> None:
+    asked = questions_only(tmp_path)
+    for name, given in (("file", {"experience": (str(experience),)}), ("none", {"questions": asked})):
+        config = TrainConfig("", str(tmp_path / name), labels=0, grpo=GRPO, prior="none", **given)  # type: ignore[arg-type]
+        made = prepared(config)
+        assert isinstance(made.reward.valuer, Answers)
+        assert made.labelled == made.reward.labelled == frozenset()
+        assert made.memory.ledger.spent() == (0, 0)
+
+
+def test_the_half_life_reaches_the_model_and_what_the_arm_pays_is_paid(experience: Path, tmp_path: Path) -> None:
+    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, prior="none")
+    made = prepare(config, RewardConfig(rewards="threshold", half_life=7.0), "hashing", lambda *_: None)
+    assert isinstance(made.reward.valuer, Answers)
+    assert made.reward.valuer.model.config.half_life == 7.0
+    assert made.reward.pays_advantages
 
 
 def questions_only(folder: Path) -> tuple[str, ...]:
@@ -80,9 +102,8 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
     asked, more = questions_only(tmp_path), replace(GRPO, rollouts=32)
-    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, predictor=QUICK, grpo=more)
+    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, grpo=more)
     made = prepared(config)
-    assert isinstance(made.reward, HybridReward)
     judged = {label.query_id for label in made.memory.ledger.labels("warmup")}
     assert judged == made.labelled
     assert len(judged) == 6
@@ -90,34 +111,6 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
         assert len(group.rollouts) == (32 if choose == "spread" or group.query.id in judged else 0)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_the_policy_s_states_reach_the_predictor_from_its_own_sampling(
-    model: Path, templates: Path, experience: Path, tmp_path: Path
-) -> None:
-    config = half_labelled(
-        model,
-        templates,
-        tmp_path,
-        experience=(str(experience),),
-        encoder="hashing",
-        reader="policy",
-        predictor=replace(QUICK, read_states=True),
-        grpo=replace(GRPO, steps=2, groups_per_step=3, max_new_tokens=6, kl=0.0, learning_rate=1e-3),
-    )
-    rows: list[dict[str, float]] = []
-    train(config, on_row=rows.append)
-    kept = DiskVectorStore("states", tmp_path / "run" / "states")
-    assert len(kept) == 2 * 3 * 4  # of every rollout, at its own step
-    assert all("memreward/reader_seconds" in row for row in rows)
-    made = prepared(config).reward
-    assert isinstance(made, HybridReward)
-    read = made.live.predictor.featurizer.features(made.memory.groups()[0].rollouts)
-    assert read.hidden is not None
-    assert read.hidden.any(axis=1).all()
-
-
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_rollouts_of_a_file_are_read_under_the_prompt_that_training_samples_with(
     model: Path, experience: Path, tmp_path: Path
@@ -132,13 +125,11 @@ def test_rollouts_of_a_file_are_read_under_the_prompt_that_training_samples_with
         experience=(str(experience),),
         encoder="hashing",
         reader="policy",
-        predictor=replace(QUICK, read_states=True),
         grpo=replace(GRPO, steps=1, groups_per_step=3, rollouts=8, max_new_tokens=24, kl=0.0, learning_rate=1e-12),
     )
     train(config)
     made = prepared(config)
-    assert isinstance(made.reward, HybridReward)
-    reader = made.reward.live.predictor.featurizer.reader
+    reader = made.reward.featurizer.reader
     assert isinstance(reader, PolicyReader)
     # Each character is a token, and neither reads the stop token.
     ended = [
@@ -151,8 +142,7 @@ def test_rollouts_of_a_file_are_read_under_the_prompt_that_training_samples_with
     own = reader.read(ended)
     from_file = reader.read([replace(rollout, id=f"file-{rollout.id}", token_logprobs=None) for rollout in ended])
     np.testing.assert_allclose(from_file.values, own.values, atol=1e-4)
-    np.testing.assert_allclose(from_file.hidden, own.hidden, atol=1e-4)
-    bare = Reader(ReaderConfig(str(model), pooling="both")).read(ended)
+    bare = Reader(ReaderConfig(str(model))).read(ended)
     assert np.nanmax(np.abs(bare.values - own.values)) > 0.01
 
 
@@ -165,9 +155,7 @@ def file_without_verdicts(folder: Path, unjudged: str) -> str:
 
 @pytest.mark.parametrize("choose", ["random", "contested"])
 def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experience: Path, tmp_path: Path) -> None:
-    whole = TrainConfig(
-        "", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, predictor=QUICK, grpo=GRPO
-    )
+    whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, grpo=GRPO)
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
     drawn = prepared(whole).labelled
     other = file_without_verdicts(tmp_path, min({group.query.id for group in sums()} - drawn))
@@ -176,14 +164,11 @@ def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experi
     assert {label.query_id for label in made.memory.ledger.labels("warmup")} == drawn
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("choose", ["random", "contested"])
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     choose: str, experience: Path, tmp_path: Path
 ) -> None:
-    whole = TrainConfig(
-        "", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, predictor=QUICK, grpo=GRPO
-    )
+    whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, grpo=GRPO)
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
     unjudged = min(prepared(whole).labelled)
     broken = replace(whole, output=str(tmp_path / "run"), experience=(file_without_verdicts(tmp_path, unjudged),))
@@ -194,17 +179,6 @@ def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     assert not (tmp_path / "run" / "predictor").exists()
     mended = prepared(replace(broken, experience=(str(experience),)))
     assert {label.query_id for label in mended.memory.ledger.labels("warmup")} == mended.labelled
-
-
-@pytest.mark.parametrize(
-    ("arm", "keeps"),
-    [("memreward", True), ("no-graph", True), ("paper", False), ("oracle", False), ("majority+labels", False)],
-)
-def test_states_are_kept_for_a_predictor_that_reads_them_alone(arm: str, keeps: bool) -> None:
-    config = TrainConfig(arm=arm, reader="policy", predictor=replace(QUICK, read_states=True), grpo=GRPO)
-    assert config.keeps_states == keeps
-    assert not replace(config, predictor=QUICK).keeps_states
-    assert not replace(config, reader="").keeps_states
 
 
 @pytest.mark.parametrize("sampler", ["trl", "vllm"])

@@ -27,20 +27,21 @@ from memreward.types import ConfigurationError
 
 STEPS = 6
 OPTIONS = (
-    "--encoder hashing --labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
-    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 --predictor-epochs 4 --predictor-folds 3 "
-    "--reward growth.refresh_every=3 --reward shaping.gate=0.0"
+    "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
+    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 "
+    "--reward half_life=3"
 ).split()
 NOT_REPEATED = ("seconds", "memreward/seconds", "memreward/reader_seconds", "step_time")
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def begin(model: Path, experience: Path, templates: Path, environment: dict[str, str]) -> Begin:
+def begin(model: Path, experience: Path, templates: Path, prior: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
     def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
+        given += ["--prior", str(prior)]
         return subprocess.Popen(
             [
                 sys.executable,
@@ -134,7 +135,7 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
 @pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_adapters_shared_prompts_and_the_policy_as_reader_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
-    options = ("--lora-rank", "4", "--share-prompts", "--reader", "policy", "--predictor-read-states", "--steps", "4")
+    options = ("--lora-rank", "4", "--share-prompts", "--reader", "policy", "--steps", "4")
     report = finished(begin(tmp_path / "whole", *options))
     folder = taken_back(tmp_path / "whole", tmp_path / "run", 4)
     same_end(folder, finished(begin(folder, *options)), (tmp_path / "whole", report))
@@ -204,7 +205,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
     report = finished(begin(folder, *options))
     made = report["steps"]
     assert report["stopped"] is True
-    assert report["alarms"] == 1
+    assert report["alarms"] >= 1
     assert made == len(history(folder)) < STEPS
     assert history(folder)[-1]["memreward/alarm"] == 1
     assert checkpoints(folder)[-1].name == f"checkpoint-{made}"
@@ -226,5 +227,5 @@ def test_two_processes_train_as_one(begin: Begin, uninterrupted: tuple[Path, dic
     assert report["steps"] == 2
     assert (checkpoints(folder)[-1] / "rng_state_1.pth").is_file()
     for row, expected in zip(rows(folder), rows(uninterrupted[0])[:2], strict=True):
-        for name in ("reward", "grad_norm", "memreward/truth", "memreward/predicted", "memreward/threshold"):
+        for name in ("reward", "grad_norm", "memreward/truth", "memreward/predicted", "memreward/trust/math"):
             assert row[name] == pytest.approx(expected[name], rel=1e-4), name

@@ -28,7 +28,7 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 
 def read_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Read "shaping.gate=0.2" and the like; a value that is no TOML is taken as text.
+    """Read "half_life=20" and the like; a value that is no TOML is taken as text.
 
     Raises:
         ConfigurationError: an assignment has no "=".
@@ -37,7 +37,7 @@ def read_assignments(assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise ConfigurationError(f"{assignment!r} sets nothing: write KEY=VALUE, e.g. shaping.gate=0.2")
+            raise ConfigurationError(f"{assignment!r} sets nothing: write KEY=VALUE, e.g. half_life=20")
         *above, name = key.strip().split(".")
         table = tables
         for part in above:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +12,8 @@ import typer
 from memreward.cli.common import AsJson
 from memreward.cli.configuration import read_assignments, read_tables, values_of
 from memreward.cli.errors import ends_well
-from memreward.cli.models import Models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
-from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.quiet import quiet_libraries
 
@@ -34,7 +31,7 @@ def train(
     reward: Annotated[
         list[str] | None,
         typer.Option(
-            "--reward", help="A setting of HybridConfig, e.g. shaping.gate=0.2; may be repeated.", metavar="KEY=VALUE"
+            "--reward", help="A setting of RewardConfig, e.g. half_life=20; may be repeated.", metavar="KEY=VALUE"
         ),
     ] = None,
     as_json: AsJson = False,
@@ -70,23 +67,19 @@ def train(
 
 
 def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps) -> dict[str, Any]:
-    from memreward.reward import HybridConfig
+    from memreward.reward import RewardConfig
     from memreward.training.history import mean_reward
-    from memreward.training.rewards import hybrid_config
     from memreward.training.session import leave_group
     from memreward.training.session import train as run
 
-    arm = arm_named(config.arm, config.choose)
-    changes = Changes(HybridConfig, values_of(of_reward, HybridConfig, source))
-    reward = changes.made(hybrid_config(arm)) if of_reward else None
+    reward = Changes(RewardConfig, values_of(of_reward, RewardConfig, source)).made() if of_reward else None
 
     def show(row: dict[str, Any]) -> None:
         mean = mean_reward(row)
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
-    encoder = replace(Models(), encoder=config.encoder).load_encoder(steps)
     try:
-        return run(config, reward=reward, encoder=encoder, progress=steps, on_row=show)
+        return run(config, reward=reward, progress=steps, on_row=show)
     finally:
         leave_group()
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from memreward.features.choosing import ChoiceRule
 from memreward.memory.ledger import Budget
-from memreward.predict.config import PredictorConfig
+from memreward.reward.policy import Kind
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
-PAPER = "paper"
-"""Preset of the paper."""
-NO_DEBIASING = "no-debiasing"
 SENTENCE_MODEL = "all-MiniLM-L6-v2"
 """What the paper reads texts with (method.md, section 2)."""
-Rule = Literal["nothing", "majority", "format", "random"]
+ValuerName = Literal["answers", "shares", "majority", "format", "random", "nothing", "paper"]
 
 
 @dataclass(frozen=True)
@@ -26,89 +22,63 @@ class Arm:
     Attributes:
         name: Of the arm.
         says: What it is, in a line.
+        valuer: What values unlabelled rollouts (`memreward.reward.valuers`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.
         only_labelled: Train on the labelled questions alone.
-        rule: What rewards unlabelled questions in place of a predictor; "" is the predictor.
-        preset: Preset of the predictor.
-        encoder: Name of the encoder that its predictor reads with in an experiment; "" is the experiment's.
-        without: Its ablation; "" is none.
-        trusting: Take labels of like reasoning at the weight of `PredictorConfig.trust`; False fits it from nothing.
-        frozen: Leave memory and predictor as warmup made them.
-        gated: Give flat groups no advantage.
-        debiased: Debias advantages with the labelled share, where labels are drawn at random.
+        rewards: What is paid; see `RewardConfig.rewards`.
+        encoder: Name of the encoder that the paper's network reads with in an experiment; "" is the experiment's.
     """
 
     name: str
     says: str
+    valuer: ValuerName
     labels: Literal["all", "share", "none"] = "share"
     only_labelled: bool = False
-    rule: Rule | Literal[""] = ""
-    preset: str = "default"
+    rewards: Kind = "advantage"
     encoder: str = ""
-    without: str = ""
-    trusting: bool = True
-    frozen: bool = False
-    gated: bool = True
-    debiased: bool = False
 
     def budget(self, labels: float) -> Budget:
-        """Return what the arm may label, given the experiment's budget; see `Budget.of`."""
-        return Budget.of("all" if self.labels == "all" else labels)
-
-    def predictor_config(self, default: PredictorConfig) -> PredictorConfig:
-        """Return the predictor's settings; `default` is that of the preset "default"."""
-        config = default if self.preset == "default" else PredictorConfig.preset(self.preset)
-        config = config.ablated(self.without) if self.without else config
-        return config if self.trusting else replace(config, trust=0.0)
-
-    @property
-    def has_settings(self) -> bool:
-        """Whether its predictor is one of the configured settings, not of a preset of its own."""
-        return not self.rule and self.preset == "default"
+        """Return what the arm may label, given the experiment's budget: a share below 1, or a number of queries."""
+        if self.labels == "all":
+            return Budget(queries="all")
+        return Budget.of(labels if labels < 1 else int(labels))
 
     def trained_with(self, grpo: GrpoSettings) -> GrpoSettings:
-        """Return the settings of the training: debiased advantages are standardised by the reward itself."""
-        return replace(grpo, scale_rewards="none") if self.debiased else grpo
+        """Return the settings of the training: advantages are only centred, other rewards standardised."""
+        return replace(grpo, scale_rewards="none" if self.rewards == "advantage" else "group")
 
 
-_OURS = Arm("memreward", "ground truth where labelled, our prediction elsewhere", debiased=True)
+_OURS = Arm("memreward", "ground truth where labelled, the expected advantage elsewhere", "answers")
 _PAPER = Arm(
-    "paper",
-    "the paper's network, sentence model, threshold and frozen memory",
-    preset=PAPER,
-    encoder=SENTENCE_MODEL,
-    frozen=True,
-    gated=False,
+    "paper", "the paper's network, sentence model and threshold", "paper", rewards="threshold", encoder=SENTENCE_MODEL
 )
 
 ARMS = {
     arm.name: arm
     for arm in (
-        Arm("oracle", "ground truth for all questions", labels="all", rule="nothing"),
-        Arm("labelled", "training on the labelled share alone (R1-p)", only_labelled=True, rule="nothing"),
+        Arm("oracle", "ground truth for all questions", "nothing", labels="all"),
+        Arm("labelled", "training on the labelled share alone (R1-p)", "nothing", only_labelled=True),
         _OURS,
+        replace(_OURS, name="memreward-probability", says="ours, paying probabilities", rewards="probability"),
+        replace(_OURS, name="memreward-threshold", says="ours, paying 1 from one half on", rewards="threshold"),
+        Arm("no-prior", "ground truth where labelled, the expected advantage under bare shares elsewhere", "shares"),
+        Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", "majority"),
         _PAPER,
-        replace(_PAPER, name="paper-ngrams", says="the paper's, reading with the encoder of ours", encoder=""),
-        Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", rule="majority"),
-        Arm("majority", "the group's majority", labels="none", rule="majority"),
-        Arm("random", "chance", labels="none", rule="random"),
-        Arm("format", "whether an answer can be read", labels="none", rule="format"),
-        replace(_OURS, name="no-graph", says="ours without the graph", without="no_graph"),
-        replace(_OURS, name="no-trust", says="ours, the weight of like reasoning's labels fitted", trusting=False),
-        replace(_OURS, name="no-growth", says="ours with memory, calibration and network of warmup", frozen=True),
-        replace(_OURS, name="no-gate", says="ours without the gate for flat groups", gated=False),
-        replace(_OURS, name=NO_DEBIASING, says="ours with rewards as they are predicted", debiased=False),
+        replace(_PAPER, name="paper-ngrams", says="the paper's, reading with the experiment's encoder", encoder=""),
+        Arm("majority", "the group's majority", "majority", labels="none"),
+        Arm("random", "chance", "random", labels="none"),
+        Arm("format", "whether an answer can be read", "format", labels="none"),
     )
 }
 """By name."""
 
 
-def arm_named(name: str, choose: ChoiceRule = "random") -> Arm:
-    """Return an arm, without debiasing where labels are not drawn at random: its expectation holds for these alone.
+def arm_named(name: str) -> Arm:
+    """Return an arm.
 
     Raises:
         ConfigurationError: there is none of that name.
     """
     if name not in ARMS:
         raise ConfigurationError(f"arm {name!r} is unknown; use one of {', '.join(ARMS)}")
-    return ARMS[name] if choose == "random" else replace(ARMS[name], debiased=False)
+    return ARMS[name]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memreward.integrations.trl import STATE_FOLDER
-from memreward.reward.hybrid import HybridReward
+from memreward.reward.judged import Reward
 from memreward.types import StoreError
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def step_of_checkpoint(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 
-def resume_from(folder: str | Path, reward: Any) -> Path | None:
+def resume_from(folder: str | Path, reward: Reward) -> Path | None:
     """Bring a reward to the newest whole checkpoint; the trainer is brought there by `train(resume_from_checkpoint=)`.
 
     Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
 
     Args:
         folder: Of the training.
-        reward: Has `save` and `restore`, or no state.
+        reward: Goes back.
 
     Returns:
         The checkpoint; None where there is none, and training begins anew.
@@ -54,23 +54,21 @@ def resume_from(folder: str | Path, reward: Any) -> Path | None:
         if path not in found:
             shutil.rmtree(path)
     start = Path(folder) / _START
-    if hasattr(reward, "restore"):
-        if found:
-            reward.restore(found[-1] / STATE_FOLDER)
-        elif (start / _MARK).is_file():
-            reward.restore(start / STATE_FOLDER)
-        else:
-            reward.save(start / STATE_FOLDER)
-            _mark(start)
+    if found:
+        reward.restore(found[-1] / STATE_FOLDER)
+    elif (start / _MARK).is_file():
+        reward.restore(start / STATE_FOLDER)
+    else:
+        reward.save(start / STATE_FOLDER)
+        _mark(start)
     return found[-1] if found else None
 
 
-def keeper(folder: str | Path, reward: Any, keep: int) -> TrainerCallback:
+def keeper(folder: str | Path, keep: int) -> TrainerCallback:
     """Return a callback that marks checkpoints as whole and removes old ones; it must be the last one.
 
     Args:
         folder: Of the training.
-        reward: Saved with each checkpoint if it has `save`; a `HybridReward` has its own callback for that.
         keep: Newest checkpoints to keep, at least 1.
     """
     from transformers import TrainerCallback
@@ -81,8 +79,6 @@ def keeper(folder: str | Path, reward: Any, keep: int) -> TrainerCallback:
             if not state.is_world_process_zero:
                 return
             checkpoint = Path(folder) / f"{_PREFIX}{state.global_step}"
-            if hasattr(reward, "save") and not isinstance(reward, HybridReward):
-                reward.save(checkpoint / STATE_FOLDER)
             _mark(checkpoint)
             for old in checkpoints(folder)[:-keep]:
                 (old / _MARK).unlink()

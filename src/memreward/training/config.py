@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from memreward.features.choosing import ChoiceRule
-from memreward.predict.config import PredictorConfig
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
@@ -28,21 +27,23 @@ class TrainConfig:
             are asked; "" asks all.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
             questions first, and verifies them (of all questions, where labels are not drawn at random).
-        labels: Label budget in queries: a share up to 1, or a whole number above 1. The arm "oracle" labels all,
+        labels: Label budget in queries: a share below 1, or a whole number; 0 is none. The arm "oracle" labels all,
             those that need no label none.
         choose: How questions are chosen for labels: "random" draws them; "contested" takes those of which the nearest
             to half of the starting policy's rollouts agree; "spread" of these each next one unlike those before it.
-        arm: What rewards: "memreward", "paper", "oracle" (ground truth for all questions), "labelled" (ground truth on
-            the labelled questions alone), "majority+labels", "majority", "random", "format", and ablations.
-        encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
-        reader: What reads the rollouts for the predictor: "policy" takes what the policy said of its own rollouts while
-            the sampler "groups" sampled them, at no cost, and with `predictor.read_states` the hidden states of its
-            middle layer as well; else name or folder of a causal language model; "" is none.
+        arm: What rewards: "memreward", "memreward-probability", "memreward-threshold", "no-prior", "paper", "oracle"
+            (ground truth for all questions), "labelled" (ground truth on the labelled questions alone),
+            "majority+labels", "majority", "random", "format".
+        prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
+            `memreward prior fit`. Sources that share a question with those that are asked are left out.
+        encoder: Of the arm "paper", and of the choice "spread": name or folder of a sentence-transformers model,
+            "hashing" for words, or "ngrams" for templates.
+        reader: What reads the rollouts: "policy" takes what the policy said of its own rollouts while the sampler
+            "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
         templates: Folder with prompt templates of one's own; "" for the shipped ones.
         keep_checkpoints: Newest checkpoints to keep.
         grpo: The training itself.
-        predictor: The predictor, of arms that have one and no preset of their own.
         verify: The verifiers.
 
     Raises:
@@ -57,18 +58,18 @@ class TrainConfig:
     labels: float = 0.2
     choose: ChoiceRule = "random"
     arm: str = "memreward"
+    prior: str = "default"
     encoder: str = "all-MiniLM-L6-v2"
     reader: str = ""
     execute: bool = False
     templates: str = ""
     keep_checkpoints: int = 2
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
-    predictor: PredictorConfig = field(default_factory=PredictorConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
 
     def __post_init__(self) -> None:
-        if not self.labels > 0 or (self.labels > 1 and self.labels != int(self.labels)):
-            raise ConfigurationError(f"labels={self.labels} must be a share in (0, 1], or a whole number above 1")
+        if not self.labels >= 0 or (self.labels >= 1 and self.labels != int(self.labels)):
+            raise ConfigurationError(f"labels={self.labels} must be a share below 1, or a whole number")
         arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
@@ -78,13 +79,6 @@ class TrainConfig:
                 "the policy said of its rollouts, and a copy of the starting policy would read them in its place; take "
                 "that sampler, or name the starting policy as the reader if that is meant"
             )
-
-    @property
-    def keeps_states(self) -> bool:
-        """Whether the sampler hands the policy's hidden states to a predictor that reads them."""
-        arm = arm_named(self.arm)
-        reads = not arm.rule and arm.predictor_config(self.predictor).read_states
-        return reads and self.reader == POLICY_READS and self.grpo.sampler == "groups"
 
     def check_complete(self) -> None:
         """Refuse a configuration that leaves out what has no default.

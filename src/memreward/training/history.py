@@ -44,7 +44,7 @@ def history(folder: str | Path) -> list[Row]:
 
 
 def mean_reward(row: Mapping[str, Any]) -> float | None:
-    """Return the mean reward of a logged row, that before debiasing where advantages are debiased; None without one."""
+    """Return the mean of what is true or probable of a row's rollouts, whatever was paid; None without any."""
     value = row.get("memreward/reward")
     return row.get("reward") if value is None else value
 

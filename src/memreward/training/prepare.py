@@ -7,23 +7,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.features.cache import DiskVectorStore, default_cache_folder
 from memreward.features.choosing import label_order
 from memreward.features.encoder import load_encoder
-from memreward.features.featurizer import RolloutReader, RolloutRunner
+from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.config import PredictorConfig
-from memreward.predict.reward_predictor import WARMUP, RewardPredictor
-from memreward.reward.hybrid import HybridConfig
+from memreward.predict.reward_predictor import WARMUP, RewardPredictor, label_array
+from memreward.reward.policy import PolicyReward, RewardConfig
+from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
-from memreward.training.rewards import Reward, make_reward
+from memreward.training.rewards import Made, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
 from memreward.verify import VerdictCache, Verifiers
 
@@ -31,7 +34,6 @@ Progress = Callable[[str, int, int], None]
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
-_STATES = "states"
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ class Prepared:
     """What training starts from.
 
     Attributes:
-        reward: The reward function.
+        reward: What rewards.
         groups: The questions that are asked, without rollouts.
         labelled: Ids of the labelled queries.
         memory: Its ledger has what was spent.
     """
 
-    reward: Reward
+    reward: PolicyReward
     groups: Sequence[Group]
     labelled: frozenset[str]
     memory: ExperienceMemory
@@ -53,27 +55,27 @@ class Prepared:
 
 def prepare(
     config: TrainConfig,
-    reward: HybridConfig | None,
+    reward: RewardConfig | None,
     encoder: str | Encoder,
     progress: Progress,
     *,
     choose_by: str | Encoder | None = None,
 ) -> Prepared:
-    """Fill the memory, draw the labelled questions, warm a predictor up if the arm has one, and make the reward.
+    """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
 
     What an earlier call for the same output has done is not done again.
 
     Args:
         config: What to train.
-        reward: Settings of the hybrid reward; None takes those of the arm.
-        encoder: Of the texts that the predictor reads.
+        reward: Settings of the reward; what the arm pays overrules them.
+        encoder: Of the texts that the paper's network reads; loaded where it is needed.
         choose_by: Encoder by which questions are alike when labels are chosen; None takes `encoder`.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
-    arm = arm_named(config.arm, config.choose)
+    arm = arm_named(config.arm)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
@@ -88,31 +90,36 @@ def prepare(
         order = label_order(config.choose, own, partial(load_encoder, choose_by or encoder), config.grpo.seed, reach)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
-    runner = _runner(config)
+    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, progress)
 
-    def predictor() -> RewardPredictor:
-        asked_of = {group.query.id: group for group in asked}
+    def warmed_up() -> None:
         if given:
             memory.add(own)
             _refuse_unjudged(memory, drawn)
-        else:
-            memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
-            sampled = own or _sampled(config, [asked_of[query_id] for query_id in drawn])
-            known = [replace(g, truth=asked_of[g.query.id].truth) if g.query.id in labelled else g for g in sampled]
-            memory.add(verifiers.judge(known))
-        tools = _Tools(encoder, _reader(config), runner)
-        settings = arm.predictor_config(config.predictor)
-        return _predictor(config, settings, memory, budget, tools, progress, drawn)
+            return
+        asked_of = {group.query.id: group for group in asked}
+        memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
+        sampled = own or _sampled(config, [asked_of[query_id] for query_id in drawn])
+        known = [replace(g, truth=asked_of[g.query.id].truth) if g.query.id in labelled else g for g in sampled]
+        memory.add(verifiers.judge(known))
+
+    def answers() -> Made:
+        warmed_up()
+        return tools.answers()
+
+    def paper() -> Made:
+        warmed_up()
+        return tools.paper(encoder)
 
     made = make_reward(
         arm,
         memory,
         labelled,
+        warmed={"answers": answers, "paper": paper},
+        featurizer=Featurizer(runner=tools.runner),
+        config=reward,
         budget=budget,
         verifiers=verifiers,
-        predictor=predictor,
-        hybrid=reward,
-        runner=runner,
         seed=config.grpo.seed,
     )
     if arm.only_labelled:
@@ -136,6 +143,8 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
 
 def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
     """Sample rollouts of the starting policy, without a look at any reference."""
+    if not asked:
+        return []
     folder = Path(config.output)
     if not (folder / _EXPERIENCE).exists():
         write_groups(folder / _ASKED_FIRST, (replace(group, truth=Truth()) for group in asked))
@@ -156,39 +165,62 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
 
 @dataclass(frozen=True)
 class _Tools:
-    """What turns rollouts into numbers."""
+    """Warms up what has to be warmed up, once for an output."""
 
-    encoder: str | Encoder
-    reader: RolloutReader | None
-    runner: RolloutRunner | None
+    config: TrainConfig
+    reward: RewardConfig
+    memory: ExperienceMemory
+    asked: Sequence[Group]
+    drawn: Sequence[str]
+    budget: Budget
+    progress: Progress
 
+    @property
+    def runner(self) -> RolloutRunner | None:
+        return _runner(self.config)
 
-def _predictor(
-    config: TrainConfig,
-    settings: PredictorConfig,
-    memory: ExperienceMemory,
-    budget: Budget,
-    tools: _Tools,
-    progress: Progress,
-    queries: Sequence[str],
-) -> RewardPredictor:
-    folder = Path(config.output) / "predictor"
-    if not folder.exists():
-        made = RewardPredictor.warmup(
-            memory,
-            budget=budget,
-            seed=config.grpo.seed,
-            config=settings,
-            encoder=tools.encoder,
-            reader=tools.reader,
-            runner=tools.runner,
-            queries=queries,
-            progress=lambda done, of: progress("training the predictor", done, of),
-        )
-        unfinished = folder.with_name(f"{folder.name}.partial")
-        made.save(unfinished)
-        unfinished.replace(folder)
-    return RewardPredictor.load(folder, memory, encoder=tools.encoder, reader=tools.reader, runner=tools.runner)
+    @property
+    def folder(self) -> Path:
+        return Path(self.config.output) / "predictor"
+
+    def answers(self) -> Made:
+        """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
+        settings = AnswerConfig(half_life=self.reward.half_life)
+        reader, runner = _reader(self.config), self.runner
+        prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
+        if not any(group.rollouts for group in self.memory.groups()):
+            return Answers(AnswerModel(prior, settings)), Featurizer(None, reader, runner)
+        if not self.folder.exists():
+            made = RewardPredictor.warmup(
+                self.memory,
+                budget=self.budget,
+                seed=self.config.grpo.seed,
+                prior=prior,
+                config=settings,
+                queries=self.drawn,
+                reader=reader,
+                runner=runner,
+                progress=lambda done, of: self.progress("learning from labels", done, of),
+            )
+            made.save(self.folder)
+        loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=runner)
+        return Answers(loaded.model), loaded.featurizer
+
+    def paper(self, encoder: str | Encoder) -> Made:
+        """The paper's network, fitted on the labelled rollouts and frozen."""
+        from memreward.predict.graph_predictor import GraphPredictor
+
+        named = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        featurizer = Featurizer(named, _reader(self.config), self.runner)
+        if not self.folder.exists():
+            labels = self.memory.ledger.release(self.drawn, use=WARMUP, budget=self.budget)
+            rollouts = self.memory.rollouts_of(list(self.drawn))
+            made = GraphPredictor(PredictorConfig.preset("paper"), self.config.grpo.seed)
+            made.fit(featurizer.features(rollouts), label_array(rollouts, labels))
+            unfinished = self.folder.with_name(f"{self.folder.name}.partial")
+            made.save(unfinished)
+            unfinished.replace(self.folder)
+        return Graph(GraphPredictor.load(self.folder)), featurizer
 
 
 def _reader(config: TrainConfig) -> RolloutReader | None:
@@ -204,11 +236,7 @@ def _reader(config: TrainConfig) -> RolloutReader | None:
     tokenizer = AutoTokenizer.from_pretrained(config.model)
     # What training samples with is what rollouts of a file are read under.
     chat = partial(chat_of, folder=config.templates)
-    if not config.keeps_states:
-        return PolicyReader(tokenizer, Reader(ReaderConfig(config.model), chat=chat))
-    other = Reader(ReaderConfig(config.model, pooling="both"), chat=chat)
-    states = DiskVectorStore(_STATES, Path(config.output) / _STATES, only_copy=True)
-    return PolicyReader(tokenizer, other, states=states, width=other.hidden_size)
+    return PolicyReader(tokenizer, Reader(ReaderConfig(config.model), chat=chat))
 
 
 def _runner(config: TrainConfig) -> RolloutRunner | None:

@@ -12,8 +12,7 @@ import numpy as np
 from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.integrations.trl_rollouts import GroupRollouts
-from memreward.reward.baselines import BaselineReward
-from memreward.reward.hybrid import HybridReward
+from memreward.reward.judged import Reward
 from memreward.training.history import Row, recorder
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, MissingExtraError
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 def make_trainer(
     model: str | Path | PreTrainedModel,
     tokenizer: Any,
-    reward: Callable[..., list[float | None]],
+    reward: Reward,
     questions: Any,
     settings: GrpoSettings,
     folder: str | Path,
@@ -44,7 +43,7 @@ def make_trainer(
         model: Folder, name on the hub, or a loaded model. A loaded one must remember where it was loaded from if
             `settings.kl` is above 0, since the starting policy is loaded again.
         tokenizer: Its tokenizer; None loads the model's.
-        reward: A reward function as TRL calls it. A `HybridReward` gets its callback.
+        reward: What rewards; it gets its callback.
         questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
             `memreward.integrations.trl.questions`.
         settings: How to train.
@@ -67,8 +66,7 @@ def make_trainer(
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
     if rollouts is None and settings.sampler == "groups":
         rollouts = GroupRollouts(settings.seed)
-    function: Any = RewardFunction(reward) if isinstance(reward, HybridReward | BaselineReward) else reward
-    of_reward = [callback(function)] if isinstance(reward, HybridReward) else []
+    function: Any = RewardFunction(reward)
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
@@ -79,7 +77,7 @@ def make_trainer(
             args=args,
             train_dataset=ordered(questions, settings),
             processing_class=tokenizer,
-            callbacks=[recorder(folder, on_row), *of_reward, *callbacks],
+            callbacks=[recorder(folder, on_row), callback(function), *callbacks],
             peft_config=settings.lora.to_peft(),
             rollout_func=rollouts,
         )

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import questions
-from memreward.integrations.trl_rollouts import GroupRollouts
-from memreward.reward.hybrid import HybridConfig, HybridReward
+from memreward.reward.policy import RewardConfig
 from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
@@ -34,7 +33,7 @@ _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 def train(
     config: TrainConfig,
     *,
-    reward: HybridConfig | None = None,
+    reward: RewardConfig | None = None,
     encoder: str | Encoder | None = None,
     progress: Progress = lambda stage, done, of: None,  # noqa: ARG005
     on_row: Callable[[Row], None] | None = None,
@@ -43,7 +42,7 @@ def train(
 
     Args:
         config: What to train.
-        reward: Settings of the reward; None takes those of the arm.
+        reward: Settings of the reward; what the arm pays overrules them.
         encoder: In place of `config.encoder`.
         progress: Told of a stage before training, what is done and of how much.
         on_row: Told of each logged step.
@@ -59,7 +58,7 @@ def train(
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     config.check_complete()
-    config = replace(config, grpo=arm_named(config.arm, config.choose).trained_with(config.grpo))
+    config = replace(config, grpo=arm_named(config.arm).trained_with(config.grpo))
     folder = Path(config.output)
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):
@@ -67,7 +66,7 @@ def train(
         prepared = prepare(config, reward, encoder or config.encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
     done, asked = 0 if checkpoint is None else step_of_checkpoint(checkpoint), config.grpo.steps
-    if _stopped(prepared):
+    if prepared.reward.stop_requested:
         config = replace(config, grpo=replace(config.grpo, steps=done))
     if done < config.grpo.steps or not (folder / POLICY).exists():
         done = _run(config, prepared, checkpoint, on_row)
@@ -76,11 +75,11 @@ def train(
         "output": folder,
         "policy": folder / POLICY,
         "steps": done,
-        "stopped": _stopped(prepared) and done < asked,
+        "stopped": prepared.reward.stop_requested and done < asked,
         "reward": sum(rows) / len(rows) if rows else None,
         "questions": len(prepared.groups),
         "labelled_queries": len(prepared.labelled),
-        "alarms": len(prepared.reward.monitor.alarms) if isinstance(prepared.reward, HybridReward) else 0,
+        "alarms": len(prepared.reward.monitor.alarms),
         "ledger": prepared.memory.ledger.totals(),
     }
 
@@ -106,8 +105,7 @@ def _run(config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_ro
         questions(prepared.groups, templates=config.templates),
         config.grpo,
         folder,
-        callbacks=[interruption.callback(), keeper(folder, prepared.reward, config.keep_checkpoints)],
-        rollouts=GroupRollouts(config.grpo.seed, states=True) if config.keeps_states else None,
+        callbacks=[interruption.callback(), keeper(folder, config.keep_checkpoints)],
         on_row=on_row,
     )
     with interruption.heeded():
@@ -122,12 +120,7 @@ def _run(config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_ro
     return int(trainer.state.global_step)
 
 
-def _stopped(prepared: Prepared) -> bool:
-    """Whether the monitor has asked to end training."""
-    return isinstance(prepared.reward, HybridReward) and prepared.reward.stop_requested
-
-
-def _record(folder: Path, config: TrainConfig, reward: HybridConfig | None, *, write: bool) -> None:
+def _record(folder: Path, config: TrainConfig, reward: RewardConfig | None, *, write: bool) -> None:
     """Refuse to go on with what was begun differently, and `write` what is asked for and the versions.
 
     Of several processes one writes: the first, before the others compare.

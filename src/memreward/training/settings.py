@@ -79,7 +79,7 @@ class GrpoSettings:
         kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
         loss: TRL's `loss_type`, how token losses are averaged.
         scale_rewards: What a group's centred rewards are divided by: their own standard deviation, the batch's, or
-            nothing (which debiasing needs).
+            nothing. What the reward pays decides it in `memreward train`: advantages need "none".
         micro_batch: Rollouts a forward and backward pass on each device; 0 takes all of the step's at once.
         share_prompts: Read each prompt of a micro batch once in the training pass, not once for each of its rollouts:
             `memreward.integrations.trl_prompts`. Pays where prompts are long beside completions, and on a CPU.

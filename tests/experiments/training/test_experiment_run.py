@@ -15,7 +15,6 @@ from memreward.experiments.training.config import TESTBED, ExperimentConfig
 from memreward.experiments.training.experiment import run
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.choosing import ChoiceRule
-from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import StartConfig
 from memreward.testbed.start import EXPERIENCE, POLICY, Start, make_start
 from memreward.training.arms import ARMS
@@ -25,6 +24,7 @@ SHIPPED = Path(__file__).resolve().parents[3] / "examples" / "testbed"
 START = StartConfig(train=24, test=12, foreign=3, rollouts=4)
 CONFIG = ExperimentConfig(
     arms=("oracle", "labelled", "memreward", "majority"),
+    prior="none",
     labels=(0.5,),
     seeds=1,
     workers=1,
@@ -130,15 +130,14 @@ def test_processes_side_by_side_come_to_the_same(
 
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
-        cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
+        cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
         return describe(replace(cell, **changed))
 
-    other = PredictorConfig(l2=(5.0,))
-    for arm in ("oracle", "majority", "paper"):
-        assert told(arm, predictor=other) == told(arm)
-    for arm in ("memreward", "no-trust"):
-        assert told(arm, predictor=other) != told(arm)
-    assert told("labelled", encoder="ngrams") == told("labelled")
+    for arm in ("oracle", "majority", "paper", "no-prior"):
+        assert told(arm, prior="default") == told(arm)
+    assert told("memreward", prior="default") != told("memreward")
+    for arm in ("labelled", "memreward"):
+        assert told(arm, encoder="ngrams") == told(arm)
     assert told("labelled", "spread", encoder="ngrams") != told("labelled", "spread")
     assert told("paper", encoder="ngrams") == told("paper")
     assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
@@ -147,20 +146,20 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Cell(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, CONFIG.predictor, "hashing", 2, 1)
+    cell = Cell(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "hashing", 2, 1)
     known = describe(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)
     assert describe(replace(cell, start=elsewhere)) == known
     others = [
         replace(cell, seed=1),
-        replace(cell, predictor=PredictorConfig(l2=(5.0,))),
+        replace(cell, prior="default"),
         replace(cell, grpo=replace(CONFIG.grpo, lora=replace(CONFIG.grpo.lora, rank=4))),
     ]
     assert len({known, *map(describe, others)}) == 4
     (elsewhere / EXPERIENCE).write_bytes((elsewhere / EXPERIENCE).read_bytes() + b"\n")
     assert describe(replace(cell, start=elsewhere)) != known
-    monkeypatch.setitem(ARMS, "memreward", replace(ARMS["memreward"], gated=False))
+    monkeypatch.setitem(ARMS, "memreward", replace(ARMS["memreward"], rewards="threshold"))
     assert describe(cell) != known
 
 

@@ -154,15 +154,19 @@ def test_seeds_that_one_arm_lacks_count_for_no_comparison():
 
 
 def test_rewards_are_averaged_over_the_steps_that_have_them():
-    steps = [{"step": 1, "j": 0.2, "group_auc": None}, {"step": 2, "j": 0.4}, {"step": 3, "group_auc": 0.9, "j": None}]
-    other = [{"step": 1, "j": 0.7}]
+    steps = [
+        {"step": 1, "live_cosine": 0.2, "group_auc": None},
+        {"step": 2, "live_cosine": 0.4},
+        {"step": 3, "group_auc": 0.9, "live_cosine": None},
+    ]
+    other = [{"step": 1, "live_cosine": 0.7}]
     runs = [replace(outcome(OURS, seed, math=[1]), steps=own) for seed, own in enumerate((steps, other))]
     row = measure(runs).rows[0]
-    assert row.reward["j"].mean == pytest.approx((0.3 + 0.7) / 2)
-    assert row.reward["j"].deviation == pytest.approx(0.4 / math.sqrt(2))
+    assert row.reward["live_cosine"].mean == pytest.approx((0.3 + 0.7) / 2)
+    assert row.reward["live_cosine"].deviation == pytest.approx(0.4 / math.sqrt(2))
     assert row.reward["group_auc"].mean == pytest.approx(0.9)
-    assert math.isnan(row.reward["tpr"].mean)
-    curve = row.rewarding["j"]
+    assert math.isnan(row.reward["live_cosine_vote"].mean)
+    curve = row.rewarding["live_cosine"]
     assert (curve.steps, curve.mean, curve.least, curve.greatest) == ((1, 2), (0.45, 0.4), (0.2, 0.4), (0.7, 0.4))
 
 
@@ -187,12 +191,20 @@ def test_the_ledger_is_averaged_by_use():
 
 
 def test_what_ours_does_not_beat_is_named():
-    arms = {LABELLED: 0, ORACLE: 0.4, OURS: 0.3, "paper": 0.1, "majority+labels": 0.35, "no-gate": 0.3, "no-graph": 0.2}
+    arms = {
+        LABELLED: 0,
+        ORACLE: 0.4,
+        OURS: 0.3,
+        "paper": 0.1,
+        "majority+labels": 0.35,
+        "memreward-threshold": 0.3,
+        "memreward-probability": 0.2,
+    }
     first, ablations, oracle, *_, domains = measure(experiment(arms)).standing(0.2)
     assert "loses to majority+labels (-0.050 [-0.050, -0.050])" in first
     assert "ahead of labelled, paper" in first
-    assert "level with no-gate" in ablations
-    assert "ahead of no-graph" in ablations
+    assert "level with memreward-threshold" in ablations
+    assert "ahead of memreward-probability" in ablations
     assert "+0.100 [+0.100, +0.100]" in oracle
     assert domains == "In single domains it does not beat majority+labels in math; majority+labels in qa."
 
@@ -214,7 +226,7 @@ def test_every_table_is_whole_and_the_record_is_json(tmp_path):
     result.save(tmp_path / "experiment.json")
     read = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
     assert read["rows"][0]["arm"] == ORACLE
-    assert read["rows"][0]["reward"]["j"]["mean"] is None
+    assert read["rows"][0]["reward"]["live_cosine"]["mean"] is None
 
 
 def test_the_best_is_marked_and_oracle_is_no_contender():

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memreward.answers.prior import RewardPrior
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.cache import default_cache_folder
 from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
-from memreward.predict.config import PredictorConfig
 from memreward.predict.metrics import evaluate_predictions
+from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT
 from memreward.testbed import start as testbed
 from memreward.testbed.config import LONGEST
@@ -42,8 +43,8 @@ START = "start"
 """In place of an arm: the policy before training."""
 _PARTS = {TEST: testbed.TEST, FOREIGN: testbed.FOREIGN}
 _OUTCOME = "outcome.json"
-_LOGGED = ("truth", "predicted", "abstained", "seconds", "threshold", "lambda", "gap", "alarm", *SPENT)
-_RATES = ("tpr", "fpr", "j")
+_LOGGED = ("truth", "predicted", "abstained", "seconds", "alarm", "groups_in_doubt", "advantage_mean_abs", *SPENT)
+_LIVE = ("cosine", "cosine_vote", "predicted", "true")
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class Cell:
         choose: How these are chosen.
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
-        predictor: Of arms that have one and no preset of their own.
-        encoder: Name of the encoder, by which labels are chosen; predictors read with it where the arm names no other.
+        prior: Where the answer model begins.
+        encoder: Name of the encoder, by which labels are chosen; the paper's network reads with it where the arm names
+            no other.
         answers: Answers sampled for each held-out question.
         measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
     """
@@ -69,7 +71,7 @@ class Cell:
     choose: ChoiceRule
     seed: int
     grpo: GrpoSettings
-    predictor: PredictorConfig
+    prior: str
     encoder: str
     answers: int
     measure_every: int
@@ -106,7 +108,7 @@ def _measured_start(cell: Cell) -> Outcome:
 
 def _trained(cell: Cell, folder: Path) -> Outcome:
     started = time.monotonic()
-    start, measure, arm = Start(cell.start), _Measure(cell), arm_named(cell.arm, cell.choose)
+    start, measure, arm = Start(cell.start), _Measure(cell), arm_named(cell.arm)
     config = TrainConfig(
         model=str(start.policy),
         output=str(folder),
@@ -115,7 +117,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         choose=cell.choose,
         arm=cell.arm,
         encoder=cell.encoder,
-        predictor=cell.predictor,
+        prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
     prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, choose_by=cell.encoder)
@@ -177,8 +179,8 @@ class _Rewarded:
     def __init__(self) -> None:
         self.steps: list[_Step] = []
 
-    def see(self, rollouts: Sequence[Rollout], rewards: Sequence[float | None], stated: Sequence[float | None]) -> None:
-        self.steps.append(_Step(rollouts, rewards, stated))
+    def see(self, rollouts: Sequence[Rollout], judged: Judged) -> None:
+        self.steps.append(_Step(rollouts, judged))
 
     def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> list[dict[str, float]]:
         return [step.judged(references, verifiers) for step in self.steps]
@@ -186,24 +188,23 @@ class _Rewarded:
 
 @dataclass(frozen=True)
 class _Step:
-    """Rollouts of one step, what they were paid, and what that was before debiasing, which says right or wrong."""
+    """Rollouts of one step, and what came of them."""
 
     rollouts: Sequence[Rollout]
-    rewards: Sequence[float | None]
-    stated: Sequence[float | None]
+    rewarded: Judged
 
     def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> dict[str, float]:
         verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in self.rollouts])
         correct = np.array([verdict.correct is True for verdict in verdicts], np.int8)
         group = np.unique([rollout.query.id for rollout in self.rollouts], return_inverse=True)[1]
-        paid, stated = (
-            evaluate_predictions(np.array(values, np.float64), correct, group, gate=0.0).to_dict()
-            for values in (self.rewards, self.stated)
-        )
+        told = self.rewarded
+        silent = np.array([source == ABSTAINED for source in told.source])
+        values = np.where(silent, np.nan, np.where(told.correct >= 0, told.correct, told.probability))
+        metrics = evaluate_predictions(values, correct, group, expected=told.advantage).to_dict()
         return {
-            "reward_accuracy": stated["accuracy"],
-            "group_auc": paid["group_auc"],
-            "advantage_cosine": paid["advantage_cosine"],
+            "reward_accuracy": metrics["accuracy"],
+            "group_auc": metrics["group_auc"],
+            "advantage_cosine": metrics["advantage_cosine"],
         }
 
 
@@ -212,7 +213,7 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
     joined = []
     for row, found in zip(rows, judged, strict=True):
         own = {name: row[f"memreward/{name}"] for name in _LOGGED if f"memreward/{name}" in row}
-        own |= {name: row[f"memreward/all/{name}"] for name in _RATES if f"memreward/all/{name}" in row}
+        own |= {f"live_{name}": row[f"memreward/live/{name}"] for name in _LIVE if f"memreward/live/{name}" in row}
         figures = {name: None if np.isnan(value) else round(float(value), 5) for name, value in found.items()}
         joined.append({"step": row["step"], "reward": mean_reward(row), **figures, **own})
     return joined
@@ -236,11 +237,11 @@ def describe(cell: Cell) -> str:
 def _of_arm(cell: Cell) -> dict[str, Any]:
     """What the arm is, and those settings that it heeds; others do not decide its outcome."""
     if cell.arm == START:
-        return {"arm": "", "predictor": "", "encoder": ""}
-    arm = arm_named(cell.arm, cell.choose)
-    encoded = cell.encoder if cell.choose != "random" or not (arm.rule or arm.encoder) else ""
-    predictor = cell.predictor.to_dict() if arm.has_settings else ""
-    return {"arm": {**asdict(arm), "says": ""}, "predictor": predictor, "encoder": encoded}
+        return {"arm": "", "prior": "", "encoder": ""}
+    arm = arm_named(cell.arm)
+    encoded = cell.encoder if cell.choose != "random" or (arm.valuer == "paper" and not arm.encoder) else ""
+    prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" else ""
+    return {"arm": {**asdict(arm), "says": ""}, "prior": prior, "encoder": encoded}
 
 
 def _said(settings: Mapping[str, Any]) -> dict[str, Any]:

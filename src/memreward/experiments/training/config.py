@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from memreward.features.choosing import ChoiceRule
-from memreward.predict.config import PredictorConfig
 from memreward.testbed.config import LONGEST, StartConfig
-from memreward.training.arms import ARMS, NO_DEBIASING, arm_named
+from memreward.training.arms import ARMS, arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
@@ -28,19 +27,19 @@ class ExperimentConfig:
     """What is compared.
 
     Attributes:
-        arms: Names of arms (`memreward.training.arms`). Where labels are chosen, no-debiasing would be memreward again,
-            and is left out.
+        arms: Names of arms (`memreward.training.arms`).
         labels: Shares of the training questions that are labelled.
         choose: How these are chosen: drawn at random, contested ones, or contested ones that are unlike each other.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
-        encoder: Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.
+        prior: Where the answer model begins: "default", "none", or a file of `memreward prior fit`.
+        encoder: Of the paper's network and of the choice "spread": name or folder of a sentence-transformers model,
+            "hashing" for words, or "ngrams" for templates.
         answers: Answers sampled for each held-out question, at temperature 1.
         measure_every: Steps between two measurements of the policy on held-out questions, with one answer a question; 0
             measures in the end alone.
         start: Questions and starting policy.
         grpo: The training; its seed is not used.
-        predictor: Of the arms that have one and no preset of their own.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -51,12 +50,12 @@ class ExperimentConfig:
     choose: ChoiceRule = "random"
     seeds: int = 5
     workers: int = 0
+    prior: str = "default"
     encoder: str = "ngrams"
     answers: int = 4
     measure_every: int = 10
     start: StartConfig = field(default_factory=StartConfig)
     grpo: GrpoSettings = TESTBED
-    predictor: PredictorConfig = field(default_factory=lambda: PredictorConfig(l2=(3.0,), trust=3.0))
 
     def __post_init__(self) -> None:
         for name in self.arms:
@@ -65,8 +64,3 @@ class ExperimentConfig:
             raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
         if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:
             raise ConfigurationError("seeds and answers must be at least 1, workers and measure_every at least 0")
-
-    @property
-    def different_arms(self) -> tuple[str, ...]:
-        """The arms, without those that train as another one does."""
-        return tuple(name for name in self.arms if self.choose == "random" or name != NO_DEBIASING)

@@ -60,7 +60,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
     for seed in range(config.seeds):
         yield _cell(config, start, START, 0.0, seed)
         for number, share in enumerate(config.labels):
-            for name in config.different_arms:
+            for name in config.arms:
                 # Arms that read all labels or none are the same at every share.
                 if ARMS[name].labels == "share" or number == 0:
                     yield _cell(config, start, name, share if ARMS[name].labels == "share" else 0.0, seed)
@@ -68,7 +68,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
     choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
-    grpo = config.grpo if arm == START else arm_named(arm, choose).trained_with(config.grpo)
+    grpo = config.grpo if arm == START else arm_named(arm).trained_with(config.grpo)
     return Cell(
         start.folder,
         arm,
@@ -76,7 +76,7 @@ def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: 
         choose,
         seed,
         grpo,
-        config.predictor,
+        config.prior,
         config.encoder,
         config.answers,
         config.measure_every,

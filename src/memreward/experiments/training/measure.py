@@ -158,7 +158,7 @@ class _Share:
         return ArmRow(
             arm=arm,
             says=ARMS[arm].says if arm in ARMS else _BEFORE if arm == START else "",
-            ablation=arm in ARMS and arm != OURS and not ARMS[arm].rule and ARMS[arm].preset == ARMS[OURS].preset,
+            ablation=arm.startswith(f"{OURS}-"),
             tied=_tied(arm),
             labels=self.labels,
             accuracy=self._each(lambda part, domain: self._figure(self.accuracy[arm, part, domain])),

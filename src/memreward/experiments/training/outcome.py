@@ -28,8 +28,8 @@ class Outcome:
         steps: What was logged, oldest first: "step", "reward" (mean), "reward_accuracy", "group_auc" and
             "advantage_cosine" of the rewards against ground truth on all rollouts of the step (the ledger does not
             count these: they are looked at after training), and of the reward's own log "truth", "predicted",
-            "abstained", "tpr", "fpr", "j", "seconds", and what the ledger had released by then, "labelled_queries" and
-            "judgements". What was not defined is None or absent.
+            "abstained", "live_cosine", "live_cosine_vote", "seconds" and the like, and what the ledger had released by
+            then, "labelled_queries" and "judgements". What was not defined is None or absent.
         ledger: Totals by use.
         seconds: Time that training took.
     """

@@ -30,7 +30,15 @@ from memreward.experiments.training.results import (
     TrainingResult,
 )
 
-_SHOWN_REWARDS = ("group_auc", "advantage_cosine", "reward_accuracy", "abstained", "tpr", "fpr", "j", "judgements")
+_SHOWN_REWARDS = (
+    "group_auc",
+    "advantage_cosine",
+    "reward_accuracy",
+    "abstained",
+    "live_cosine",
+    "live_cosine_vote",
+    "judgements",
+)
 _HEADINGS = {**REWARD_HEADINGS, **LEDGER_HEADINGS}
 _LEAST_GAP, _MOST_GAP = -0.75, 1.75
 """Ends of the axis of gaps closed; what lies beyond is drawn as an arrow."""
@@ -90,11 +98,9 @@ _LOOKS = {
     "majority": _Look("#56B4E9", marker="P"),
     "format": _Look("#CC79A7", marker="X"),
     "random": _Look("faint", _DOTTED, "x"),
-    "no-graph": _Look("#0072B2", _DASHED, "s"),
-    "no-trust": _Look("#D55E00", _DASHED, "o"),
-    "no-growth": _Look("#009E73", _DASHED, "D"),
-    "no-gate": _Look("#CC79A7", _DASHED, "X"),
-    "no-debiasing": _Look("#E69F00", _DASHED, "P"),
+    "memreward-probability": _Look("#0072B2", _DASHED, "s"),
+    "memreward-threshold": _Look("#CC79A7", _DASHED, "X"),
+    "no-prior": _Look("#E69F00", _DASHED, "P"),
 }
 _OTHER = _Look("faint")
 _ENDS = (ORACLE, LABELLED)
