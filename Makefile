@@ -21,9 +21,7 @@ CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 EXPERIMENT = $(BIN)/memreward experiment --start $(TESTBED) --seeds 5 --out runs/training --page
-ARMS := oracle,labelled,memreward,no-trust,majority+labels,paper-ngrams
-# Measured before the weight of like reasoning was set.
-UNTRUSTING := --predictor-trust 0
+ARMS := oracle,labelled,memreward,no-prior,majority+labels,paper-ngrams
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
@@ -33,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction prior training recorded-training real-llm verifiers fuzz reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction prior training real-llm verifiers fuzz reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -99,21 +97,14 @@ prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the s
 	  --out src/memreward/answers/default.safetensors
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper,no-graph --choose spread --markdown $(TRAINING)/chosen.md
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),majority,random,format --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-graph,no-growth,no-gate --choose spread \
-	  --markdown $(TRAINING)/ablations.md
-	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2 --arms oracle,labelled,memreward,no-debiasing --markdown $(TRAINING)/debiasing.md
-	$(EXPERIMENT) --labels 0.1,0.2 --arms oracle,labelled,memreward,no-trust,majority+labels --choose spread --markdown $(TRAINING)/fewer.md
-	$(EXPERIMENT) $(UNTRUSTING) --labels 0.2,0.7 --arms oracle,labelled,memreward --markdown $(TRAINING)/more.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),memreward-probability,memreward-threshold,majority,random,format \
+	  --markdown $(TRAINING)/arms.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.1,0.2,0.7 --arms oracle,labelled,memreward,no-prior,majority+labels \
+	  --markdown $(TRAINING)/shares.md
 	$(BIN)/memreward experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
-	  --page --labels 0.2 --choose spread --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
+	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
 	$(BIN)/python benchmarks/kinds.py $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
-	$(BIN)/python benchmarks/trust.py $(TESTBED) --markdown $(TRAINING)/trust.md
-
-recorded-training: $(STAMP) ## unpack the trainings on record, which `make training` then takes over: its tables in minutes
-	mkdir -p runs/training
-	$(BIN)/python -m tarfile -e $(TRAINING)/outcomes.tar.xz runs/training
 
 fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
 	$(BIN)/python -m pip install --quiet atheris

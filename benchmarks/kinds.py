@@ -29,8 +29,8 @@ from memreward.testbed.start import EXPERIENCE, TEST, Start
 from memreward.types import Group
 from testbed import vote
 
-ARMS = ("labelled", "no-trust", "memreward", "oracle")
-BY_SEED = ("no-trust", "memreward")
+ARMS = ("labelled", "no-prior", "memreward", "oracle")
+BY_SEED = ("no-prior", "memreward")
 SETTINGS: tuple[tuple[ChoiceRule, float], ...] = (("spread", 0.2), ("random", 0.2), ("spread", 0.1))
 
 

@@ -48,8 +48,8 @@ START, OURS = "start", "memreward"
 COLOURS = {"oracle": ("#222222", "-"), "labelled": ("#222222", "--"), OURS: ("#d55e00", "-")}
 LOGGED = (
     *("step", "step_time", "reward", "completions/mean_length", "completions/clipped_ratio"),
-    *(f"memreward/{name}" for name in ("reward", "truth", "predicted", "abstained", "gap", "threshold", "seconds")),
-    *(f"memreward/all/{name}" for name in ("tpr", "fpr", "j")),
+    *(f"memreward/{name}" for name in ("reward", "truth", "predicted", "abstained", "seconds")),
+    *(f"memreward/live/{name}" for name in ("predicted", "true", "cosine", "cosine_vote")),
 )
 
 
@@ -270,13 +270,11 @@ def rewards_of(rows: Sequence[Mapping[str, Any]]) -> str:
     def mean(name: str) -> float:
         return float(np.mean([row[name] for row in rows if row.get(name) is not None] or [np.nan]))
 
-    rates = [row for row in rows if None not in (row.get("memreward/all/tpr"), row.get("memreward/all/fpr"))]
-    newest = (rates or [{"memreward/all/tpr": np.nan, "memreward/all/fpr": np.nan}])[-1]
     return (
         f"- memreward's rewards: {mean('memreward/predicted'):.2f} predicted, {mean('memreward/abstained'):.2f} "
-        f"abstained; on labelled questions, predicted blind, TPR {newest['memreward/all/tpr']:.2f}, "
-        f"FPR {newest['memreward/all/fpr']:.2f} (the newest of the last step), {mean('memreward/seconds'):.1f} s a "
-        "step for all of it."
+        f"abstained; on labelled questions, predicted blind, the expected advantages have a cosine of "
+        f"{mean('memreward/live/cosine'):.2f} with the true ones, majority vote's "
+        f"{mean('memreward/live/cosine_vote'):.2f}, {mean('memreward/seconds'):.1f} s a step for all of it."
     )
 
 

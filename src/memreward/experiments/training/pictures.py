@@ -31,13 +31,8 @@ from memreward.experiments.training.results import (
 )
 
 _SHOWN_REWARDS = (
-    "group_auc",
-    "advantage_cosine",
-    "reward_accuracy",
-    "abstained",
-    "live_cosine",
-    "live_cosine_vote",
-    "judgements",
+    *("group_auc", "advantage_cosine", "reward_accuracy", "abstained"),
+    *("live_cosine", "live_cosine_vote", "advantage_mean_abs", "judgements"),
 )
 _HEADINGS = {**REWARD_HEADINGS, **LEDGER_HEADINGS}
 _LEAST_GAP, _MOST_GAP = -0.75, 1.75

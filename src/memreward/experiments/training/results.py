@@ -25,6 +25,7 @@ REWARD_HEADINGS: Mapping[str, str] = {
     "advantage_cosine": "advantage cosine",
     "live_cosine": "live cosine",
     "live_cosine_vote": "live cosine of majority vote",
+    "advantage_mean_abs": "mean size of advantages",
     "truth": "ground truth",
     "predicted": "predicted",
     "abstained": "abstained",
