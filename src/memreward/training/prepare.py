@@ -90,7 +90,7 @@ def prepare(
         order = label_order(config.choose, own, partial(load_encoder, choose_by or encoder), config.grpo.seed, reach)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
-    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, progress)
+    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, _runner(config), progress)
 
     def warmed_up() -> None:
         if given:
@@ -173,11 +173,8 @@ class _Tools:
     asked: Sequence[Group]
     drawn: Sequence[str]
     budget: Budget
+    runner: RolloutRunner | None
     progress: Progress
-
-    @property
-    def runner(self) -> RolloutRunner | None:
-        return _runner(self.config)
 
     @property
     def folder(self) -> Path:
@@ -186,10 +183,10 @@ class _Tools:
     def answers(self) -> Made:
         """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
         settings = AnswerConfig(half_life=self.reward.half_life)
-        reader, runner = _reader(self.config), self.runner
+        reader = _reader(self.config)
         prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
         if not any(group.rollouts for group in self.memory.groups()):
-            return Answers(AnswerModel(prior, settings)), Featurizer(None, reader, runner)
+            return Answers(AnswerModel(prior, settings)), Featurizer(None, reader, self.runner)
         if not self.folder.exists():
             made = RewardPredictor.warmup(
                 self.memory,
@@ -199,11 +196,11 @@ class _Tools:
                 config=settings,
                 queries=self.drawn,
                 reader=reader,
-                runner=runner,
+                runner=self.runner,
                 progress=lambda done, of: self.progress("learning from labels", done, of),
             )
             made.save(self.folder)
-        loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=runner)
+        loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=self.runner)
         return Answers(loaded.model), loaded.featurizer
 
     def paper(self, encoder: str | Encoder) -> Made:
