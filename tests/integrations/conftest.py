@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,17 +13,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 
 from sums import Sums, toy_prior
 
-from memreward.integrations.trl import RewardFunction
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict import RewardPredictor
-from memreward.reward import HybridReward
-
-REWARD = Path(__file__).resolve().parents[1] / "reward"
-
-
-def reward_of(predictor: RewardPredictor, **settings: Any) -> RewardFunction:
-    """As a trainer has it."""
-    return RewardFunction(HybridReward(predictor, **settings))
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rewarding import REWARD
 from sums import Call, Sums, sample_call
 
-from conftest import REWARD
 from memreward.memory import ExperienceMemory
 
 SCRIPT = """

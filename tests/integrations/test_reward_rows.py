@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rewarding import reward_of
 from sums import Call, Sums, sample_call
 
-from conftest import reward_of
 from memreward.features.evidence import compute_evidence
 from memreward.features.reader import Reading
 from memreward.integrations.rows import rollout_of, rows_of, text_of

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rewarding import reward_of
 
-from conftest import reward_of
 from memreward.data import write_groups
 from memreward.integrations.trl import callback, questions
 from memreward.memory import ExperienceMemory

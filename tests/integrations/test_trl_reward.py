@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, IterableDataset
+from rewarding import reward_of
 from sums import Call, Sums, sample_call
 from tiny_model import tiny_model, tiny_tokenizer
 
-from conftest import reward_of
 from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_reward import check_questions, query_id_of, query_ids
 from memreward.memory import ExperienceMemory
