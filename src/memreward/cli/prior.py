@@ -73,8 +73,8 @@ def fit(
         for uri in memory or []:
             store = ExperienceMemory.open(uri, create=False)
             labels = store.ledger.labels()
-            groups = list(store.groups(sorted({label.query_id for label in labels})))
-            sources += judged_sources(Path(uri).name, groups, labels, featurizer)
+            judged = list(store.groups(sorted({label.query_id for label in labels})))
+            sources += judged_sources(Path(uri).name, judged, labels, featurizer)
         made = fit_prior(sources, name or out.name.split(".")[0], kept)
     made.save(out)
     _tell(output, made)

@@ -136,9 +136,13 @@ def warmup(
 
 
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut]) -> None:
-    shown = ("labelled_queries", "labels", "prior", "sources_left_out", "seconds", "predictor")
-    counts = [(f"{name} in memory", report["memory"][name]) for name in ("queries", "rollouts")]
-    output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
+    memory = report["memory"]
+    used = [
+        ("labelled queries", f"{report['labelled_queries']} of {memory['queries']} in memory"),
+        ("labels", f"{report['labels']} on {memory['rollouts']} rollouts"),
+    ]
+    shown = ("prior", "sources_left_out", "seconds", "predictor")
+    output.table("Warmup", ("", ""), [*used, *((name.replace("_", " "), report[name]) for name in shown)])
     if not report["labels"]:
         output.note("No label was used, so nothing was checked: the prior and majority vote decide.")
         return

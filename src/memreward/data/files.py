@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import uuid
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -220,7 +221,7 @@ def _json_entries(path: Path) -> Iterator[_Entry]:
         raise _unreadable(path, error) from error
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
+def _lines(file: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes | None]:
     """The lines of a file; None for one that is too long, whose rest is read and dropped."""
     while line := file.readline(LONGEST_LINE + 1):
         if len(line) <= LONGEST_LINE or line.endswith(b"\n"):
@@ -286,7 +287,8 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
 
 def _with_provenance(entry: dict[str, Any]) -> dict[str, Any]:
     restored = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in entry.items()}
-    return {**restored, **dict(json.loads(restored.pop(_PROVENANCE)))}
+    provenance = json.loads(restored.pop(_PROVENANCE))
+    return {**restored, **provenance}
 
 
 def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
