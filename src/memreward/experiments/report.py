@@ -188,8 +188,8 @@ def _summary(result: EvaluationResult) -> str:
     return (
         f"{len(result.config['predictors'])} predictors on {len(result.files)} "
         f"{'file' if len(result.files) == 1 else 'files'} of rollouts. Labelled: {shares}; all other "
-        f"queries are predicted. {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of the "
-        "queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
+        f"queries are predicted. {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of "
+        "the queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
     )
 
 
