@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+BASE := build/base
 EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
 DEMO := runs/demo
 TESTBED := examples/testbed
@@ -31,7 +32,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format bench prediction prior training real-llm verifiers fuzz reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format base-check bench prediction prior training real-llm verifiers fuzz reader hub collect-example clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +73,12 @@ lint: $(STAMP) ## ruff check, ruff format --check, mypy
 format: $(STAMP) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+base-check: ## run every command in an environment that has the base install only; fails on any traceback
+	@rm -rf $(BASE)
+	@$(PYTHON) -m venv $(BASE)
+	@$(BASE)/bin/pip install --quiet --no-input .
+	@$(BASE)/bin/python .ci/base_check.py
 
 hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network; 2 GB; GPQA needs a login)
 	@for name in $(BENCHMARKS); do HF_HUB_OFFLINE=0 $(BIN)/memreward questions $$name:20 --out runs/hub/$$name.jsonl || \

@@ -45,6 +45,7 @@ HEAVY = {
     "sklearn",
     "matplotlib",
     "scipy",
+    "safetensors",
 }
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 RUNS_FOREIGN_CODE = PACKAGE / "sandbox" / "inside" / "foreign.py"
@@ -222,6 +223,8 @@ def loaded_after(*arguments: str) -> set[str]:
         ("-m", "memreward", "warmup", "--help"),
         ("-m", "memreward", "evaluate", "--help"),
         ("-m", "memreward", "collect", "--help"),
+        ("-m", "memreward", "verify", "--help"),
+        ("-m", "memreward", "prior", "show", "--help"),
     ],
     ids=" ".join,
 )

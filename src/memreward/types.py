@@ -84,6 +84,11 @@ class MissingExtraError(MemRewardError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'memreward[{extra}]'")
+        self._given = package, extra, purpose
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        # Worker processes hand their errors on, and an exception pickles by its message.
+        return type(self), self._given
 
 
 PROGRAMMING_ERRORS: tuple[type[Exception], ...] = (

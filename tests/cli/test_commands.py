@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from memreward.answers.prior import RewardPrior
 from memreward.cli import app
 from memreward.data import read_groups
-from memreward.features.choosing import contested_order, spread_order
-from memreward.features.encoder import HashingEncoder
 from memreward.memory import ExperienceMemory
-from memreward.types import Group
-
-QUICK = ("--encoder", "hashing", "--epochs", "3", "--folds", "2", "--hidden", "8")
 
 
 def sums(start: int, stop: int) -> list[dict[str, Any]]:
@@ -55,10 +50,6 @@ def run(*arguments: str | Path, code: int = 0) -> Any:
     return result
 
 
-def spread(groups: list[Group], seed: int) -> list[str]:
-    return spread_order(groups, HashingEncoder(), seed)
-
-
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
@@ -70,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     write(folder / "known.jsonl", sums(10, 34))
     write(folder / "new.jsonl", sums(50, 58))
-    result = run("warmup", folder / "known.jsonl", "--memory", folder / "memory", "--labels", "0.5", *QUICK, "--json")
+    result = run("warmup", folder / "known.jsonl", "--memory", folder / "memory", "--labels", "50%", "--json")
     (folder / "warmup.json").write_text(result.stdout)
     return folder
 
@@ -82,7 +73,8 @@ def test_warmup_reports_what_it_bought(folder: Path) -> None:
     assert report["added"] == {"new_queries": 24, "new_rollouts": 96, "updated": 0}
     assert report["labelled_queries"] == 12
     assert report["labels"] == report["ledger"]["judgements"] == 48
-    assert 0 <= report["threshold"] <= 1
+    assert 0 <= report["trust"]["math"] <= 1
+    assert report["prior"] == "default"
     together, sums_alone = report["held_out"]
     assert (together["domain"], sums_alone["domain"]) == ("all", "math")
     assert (together["queries"], together["rollouts"]) == (12, 48)
@@ -91,42 +83,97 @@ def test_warmup_reports_what_it_bought(folder: Path) -> None:
 
 
 def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, tmp_path: Path) -> None:
-    arguments = ("warmup", "--memory", folder / "memory", "--labels", "0.5", *QUICK, "--predictor", tmp_path / "p")
+    arguments = ("warmup", "--memory", folder / "memory", "--labels", "50%", "--predictor", tmp_path / "p")
     text = run(*arguments).stdout
     figures = json.loads((folder / "warmup.json").read_text())["held_out"][0]
     for name, part in (("memreward", "metrics"), ("majority vote", "majority")):
         (line,) = [line for line in text.splitlines() if f" {name} " in line]
-        assert [f"{figures[part][key]:.3f}" for key in ("auc", "group_auc", "accuracy", "ece")] == [
-            cell.strip() for cell in line.split("│")[5:-1]
-        ]
+        shown = ("auc", "group_auc", "accuracy", "ece", "advantage_cosine")
+        assert [f"{figures[part][key]:.3f}" for key in shown] == [cell.strip() for cell in line.split("│")[5:-1]]
 
 
-@pytest.mark.parametrize(("rule", "order"), [("contested", contested_order), ("spread", spread)])
-def test_warmup_labels_the_queries_that_the_rule_names(
-    rule: str, order: Callable[..., list[str]], tmp_path: Path
-) -> None:
+def test_warmup_says_how_many_labels_of_how_many_it_used(folder: Path, tmp_path: Path) -> None:
+    text = " ".join(
+        run("warmup", "--memory", folder / "memory", "--labels", "12", "--predictor", tmp_path).stdout.split()
+    )
+    assert "labelled queries │ 12 of 24 in memory" in text
+    assert "labels │ 48 on 96 rollouts" in text
+
+
+def test_without_a_budget_all_labels_are_used(tmp_path: Path) -> None:
+    known = write(tmp_path / "known.jsonl", sums(10, 18))
+    report = json.loads(run("warmup", known, "--memory", tmp_path / "memory", "--json").stdout)
+    assert (report["labelled_queries"], report["labels"]) == (8, 32)
+
+
+def test_without_labels_nothing_is_spent_and_it_is_said_that_nothing_was_checked(tmp_path: Path) -> None:
+    known, place = write(tmp_path / "known.jsonl", sums(10, 18)), ("--memory", tmp_path / "memory")
+    result = run("warmup", known, *place, "--labels", "0", "--json")
+    report = json.loads(result.stdout)
+    assert (report["labels"], report["held_out"], report["ledger"]["judgements"]) == (0, [], 0)
+    assert "nothing was checked" in result.stderr
+    assert "nothing was checked" not in run("warmup", *place, "--labels", "4").stderr
+    run("score", known, *place, "--out", tmp_path / "s")
+
+
+def test_warmup_labels_nothing_that_has_no_verdict(tmp_path: Path) -> None:
     records = sums(10, 34)
     for record in records[::3]:  # nothing is known of these: they cannot be labelled, however open they are
+        del record["reference"]
         for rollout in record["rollouts"]:
             del rollout["correct"]
     known = write(tmp_path / "known.jsonl", records)
-    options = ("--memory", tmp_path / "memory", "--labels", "0.25", "--choose", rule, "--seed", "4")
-    report = json.loads(run("warmup", known, *options, *QUICK, "--json").stdout)
-    groups = [group for group in read_groups(known) if set(group.truth.correct) != {None}]
+    place = ("--memory", tmp_path / "memory")
+    for choose, count in (("random", 4), ("advantage", 8)):
+        report = json.loads(run("warmup", known, *place, "--labels", str(count), "--choose", choose, "--json").stdout)
+        assert report["labelled_queries"] == count
+    labelled = {label.query_id for label in ExperienceMemory.open(tmp_path / "memory").ledger.labels()}
+    assert labelled.isdisjoint(record["id"] for record in records[::3])
+
+
+def test_drawn_queries_are_those_of_the_seed(tmp_path: Path) -> None:
+    known = write(tmp_path / "known.jsonl", sums(10, 34))
+    labelled = []
+    for seed in (1, 2, 1):
+        memory = tmp_path / f"memory-{len(labelled)}"
+        run("warmup", known, "--memory", memory, "--labels", "6", "--choose", "random", "--seed", str(seed))
+        labelled.append({label.query_id for label in ExperienceMemory.open(memory).ledger.labels()})
+    assert labelled[0] == labelled[2] != labelled[1]
+
+
+def test_the_labels_of_a_person_serve_warmup(tmp_path: Path) -> None:
+    records = sums(10, 26)
+    for record in records:
+        del record["reference"]
+        for rollout in record["rollouts"]:
+            del rollout["correct"]
+    known, place = write(tmp_path / "known.jsonl", records), ("--memory", tmp_path / "memory")
+    assert "nothing was checked" in run("warmup", known, *place).stderr
     ledger = ExperienceMemory.open(tmp_path / "memory").ledger
-    assert report["labelled_queries"] == 6  # a share is of all queries with any truth, references too
-    assert {label.query_id for label in ledger.labels("warmup")} == set(order(groups, 4)[:6])
+    for group in list(read_groups(known))[:12]:
+        total = int(group.query.id[1:]) + 3
+        for rollout in group.rollouts:
+            ledger.judge(group.query.id, rollout.id, rollout.answer == str(total), source="Ada", use="labelling")
+    result = run("warmup", *place, "--json")
+    report = json.loads(result.stdout)
+    assert (report["labelled_queries"], report["labels"]) == (12, 48)
+    assert report["ledger"]["judgements"] == 48, "they are not paid for again"
+    assert "nothing was checked" not in result.stderr
+    totals = json.loads(run("ledger", *place, "--json").stdout)
+    assert list(totals["sources"]) == ["Ada"]
 
 
 def test_warmup_again_adds_nothing_and_spends_nothing(folder: Path, tmp_path: Path) -> None:
-    arguments = ("warmup", folder / "known.jsonl", "--memory", folder / "memory", "--labels", "0.5", *QUICK)
+    arguments = ("warmup", folder / "known.jsonl", "--memory", folder / "memory", "--labels", "50%")
     report = json.loads(run(*arguments, "--predictor", tmp_path / "again", "--json").stdout)
     assert report["added"] == {"new_queries": 0, "new_rollouts": 0, "updated": 0}
     assert report["ledger"]["queries"] == 12
-    first, second = (
-        (place / "predictor.json").read_text() for place in (folder / "memory" / "predictor", tmp_path / "again")
-    )
-    assert first == second
+    scores = []
+    for place in (folder / "memory" / "predictor", tmp_path / "again"):
+        arguments = ("score", folder / "new.jsonl", "--memory", folder / "memory", "--predictor", place)
+        run(*arguments, "--out", tmp_path / "s")
+        scores.append((tmp_path / "s").read_text())
+    assert scores[0] == scores[1]
 
 
 def test_score_writes_a_line_a_rollout(folder: Path, tmp_path: Path) -> None:
@@ -134,7 +181,7 @@ def test_score_writes_a_line_a_rollout(folder: Path, tmp_path: Path) -> None:
     result = run("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", out, "--json")
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["rollout_id"] for line in lines] == [f"q{n}/{k}" for n in range(50, 58) for k in range(4)]
-    assert all(set(line) == {"query_id", "rollout_id", "value", "confidence", "reason"} for line in lines)
+    assert all(set(line) == {"query_id", "rollout_id", "value", "confidence", "reason", "advantage"} for line in lines)
     assert all(0 <= line["value"] <= 1 and 0 <= line["confidence"] <= 1 for line in lines)
     report = json.loads(result.stdout)
     assert (report["queries"], report["rollouts"], report["scored"], report["abstained"]) == (8, 32, 32, 0)
@@ -156,56 +203,115 @@ def test_labels_in_the_file_do_not_move_scores(folder: Path, tmp_path: Path) -> 
     assert totals["queries"] == 12
 
 
-def test_score_uses_the_encoder_of_the_warmup(folder: Path, tmp_path: Path) -> None:
-    arguments = ("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", tmp_path / "s")
-    result = run(*arguments, "--encoder", "hashing-32", code=1)
-    assert "hashing-64" in result.stderr
-    assert not (tmp_path / "s").exists()
+def test_nothing_scored_is_an_exit_code_of_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("an odd rollout")
 
-
-def test_nothing_scored_is_an_exit_code_of_its_own(folder: Path, tmp_path: Path) -> None:
-    strict = ("--predictor", tmp_path / "strict", "--abstain-below", "1.1")
-    run("warmup", "--memory", folder / "memory", "--labels", "0.5", *QUICK, *strict)
-    arguments = (
-        "score",
-        folder / "new.jsonl",
-        "--memory",
-        folder / "memory",
-        *strict[:2],
-        "--out",
-        tmp_path / "s",
-        "--json",
-    )
+    monkeypatch.setattr("memreward.features.featurizer.compute_evidence", fail)
+    arguments = ("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", tmp_path / "s", "--json")
     report = json.loads(run(*arguments, code=3).stdout)
     assert (report["scored"], report["abstained"]) == (0, 32)
     assert report["mean_value"] is None
     lines = [json.loads(line) for line in (tmp_path / "s").read_text().splitlines()]
-    assert all(line["value"] is None and line["reason"] for line in lines)
+    assert all(line["value"] is None and "an odd rollout" in line["reason"] for line in lines)
 
 
 def test_inspect_agrees_with_score_and_explains(folder: Path, tmp_path: Path) -> None:
     run("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", tmp_path / "s")
     scored = {line["rollout_id"]: line for line in map(json.loads, (tmp_path / "s").read_text().splitlines())}
-    arguments = ("inspect", "q53/2", "--memory", folder / "memory", "--file", folder / "new.jsonl")
+    arguments = ("inspect", "q50/1", "--memory", folder / "memory", "--file", folder / "new.jsonl")
     shown = json.loads(run(*arguments, "--json").stdout)
-    assert shown["value"] == pytest.approx(scored["q53/2"]["value"], abs=1e-5)
-    assert shown["query"] == "What is 53 + 3?"
-    labelled = {entry["query_id"] for entry in ledger_entries(folder)}
-    assert shown["neighbours"]
-    assert {neighbour["query_id"] for neighbour in shown["neighbours"]} <= labelled
-    assert all(neighbour["text"].startswith("What is ") for neighbour in shown["neighbours"])
-    moved = [abs(signal["contribution"]) for signal in shown["evidence"]]
+    assert shown["score"]["value"] == pytest.approx(scored["q50/1"]["value"], abs=1e-5)
+    assert shown["score"]["advantage"] == pytest.approx(scored["q50/1"]["advantage"], abs=1e-5)
+    assert shown["query"] == "What is 50 + 3?"
+    answers = shown["answers"]
+    assert sum(answer["votes"] for answer in answers) == 4
+    assert answers[shown["own"]]["text"] == shown["answer"]
+    assert answers[shown["own"]]["right"] == pytest.approx(shown["score"]["value"], abs=1e-5)
+    assert sum(answer["right"] for answer in answers) <= 1 + 1e-6
+    moved = [abs(contribution) for _, contribution in answers[shown["own"]]["reasons"]]
     assert moved == sorted(moved, reverse=True)
     text = run(*arguments, "--top", "2").stdout
-    assert "What is 53 + 3?" in text
-    assert shown["evidence"][0]["name"] in text
-    assert shown["evidence"][2]["name"] not in text
+    assert "What is 50 + 3?" in text
+    names = [name for name, _ in answers[shown["own"]]["reasons"]]
+    assert [f" {name} " in text for name in names[:3]] == [True, True, False]
 
 
 def test_inspect_finds_a_rollout_in_memory(folder: Path) -> None:
     shown = json.loads(run("inspect", "q11/0", "--memory", folder / "memory", "--json").stdout)
     assert shown["query_id"] == "q11"
-    assert "q11" not in {neighbour["query_id"] for neighbour in shown["neighbours"]}
+    assert sum(answer["votes"] for answer in shown["answers"]) == 4
+
+
+def test_propose_names_open_questions_first_and_no_labelled_one(folder: Path) -> None:
+    result = run("propose", "--memory", folder / "memory", "--count", "20", "--json")
+    found = json.loads(result.stdout)["proposals"]
+    labelled = {entry["query_id"] for entry in ledger_entries(folder)}
+    assert {each["query_id"] for each in found} == {f"q{n}" for n in range(10, 34)} - labelled
+    variances = [each["variance"] for each in found]
+    assert variances == sorted(variances, reverse=True)
+    assert variances[0] > 0
+    assert all(each["answers"] > 1 for each in found if each["variance"] > 0.01)
+    text = run("propose", "--memory", folder / "memory", "-n", "1").stdout
+    assert found[0]["query_id"] in text
+    assert f"What is {found[0]['query_id'][1:]} + 3?" in text
+    assert len(ledger_entries(folder)) == 48, "asking costs nothing"
+
+
+def test_propose_says_when_all_is_labelled(tmp_path: Path) -> None:
+    run("warmup", write(tmp_path / "known.jsonl", sums(10, 14)), "--memory", tmp_path / "memory")
+    result = run("propose", "--memory", tmp_path / "memory", "--json")
+    assert json.loads(result.stdout) == {"proposals": []}
+    assert "nothing to propose" in result.stderr
+
+
+def test_a_prior_is_fitted_shown_and_used(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "sums.safetensors"
+    fitted = json.loads(run("prior", "fit", folder / "known.jsonl", "--out", out, "--json").stdout)
+    (source,) = fitted["sources"]
+    assert (source["domain"], source["name"], source["questions"]) == ("math", "known", 24)
+    assert [path.name for path in out.parent.iterdir()] == ["sums.safetensors"]
+    shown = json.loads(run("prior", "show", out, "--json").stdout)
+    assert shown == fitted
+    strength = [abs(row["mean"]) / row["deviation"] for row in shown["weights"]["math"]]
+    assert strength == sorted(strength, reverse=True)
+    text = run("prior", "show", out, "--top", "1", "--picture", tmp_path / "prior.png").stdout
+    names = [row["column"] for row in shown["weights"]["math"]]
+    assert (f" {names[0]} " in text, f" {names[1]} " in text) == (True, False)
+    assert (tmp_path / "prior.png").read_bytes().startswith(b"\x89PNG")
+    new = write(tmp_path / "new.jsonl", sums(50, 58))
+    for questions, left_out in ((new, 0), (folder / "known.jsonl", 1)):
+        memory = tmp_path / f"memory-{left_out}"
+        arguments = ("warmup", questions, "--memory", memory, "--labels", "0", "--prior", out, "--json")
+        report = json.loads(run(*arguments).stdout)
+        assert (report["prior"], report["sources_left_out"]) == ("sums", left_out)
+
+
+def test_a_prior_takes_over_the_sources_of_another_and_the_labels_of_a_memory(folder: Path, tmp_path: Path) -> None:
+    arguments = (
+        "prior",
+        "fit",
+        "--memory",
+        folder / "memory",
+        "--beside",
+        "default",
+        "--out",
+        tmp_path / "p.safetensors",
+    )
+    fitted = json.loads(run(*arguments, "--json").stdout)
+    shipped = json.loads(run("prior", "show", "--json").stdout)
+    assert len(fitted["sources"]) == len(shipped["sources"]) + 1
+    (own,) = [source for source in fitted["sources"] if source["name"] == "memory"]
+    assert own["questions"] == 12, "of a memory only what its ledger released"
+
+
+def test_a_prior_of_nothing_is_refused(tmp_path: Path) -> None:
+    assert "at least one source" in run("prior", "fit", "--out", tmp_path / "p", code=1).stderr
+    assert "has no source" in run("prior", "show", "none", code=1).stderr
+    assert list(tmp_path.iterdir()) == []
+    assert RewardPrior.load("none").factors == ()
 
 
 def ledger_entries(folder: Path) -> list[dict[str, Any]]:
@@ -226,35 +332,51 @@ def test_ledger_lists_every_label(folder: Path) -> None:
 
 
 def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", folder / "known.jsonl", "--labels", "0.25,0.5", "--seeds", "2", "--jobs", "1")
-    arguments += (
-        "--encoder",
-        "hashing",
-        "--predictors",
-        "majority,logistic_evidence",
-        "--resamples",
-        "20",
-        "--out",
-        tmp_path,
-    )
+    arguments = ("evaluate", folder / "known.jsonl", "--labels", "0,6,50%", "--seeds", "2", "--jobs", "1")
+    arguments += ("--predictors", "memreward,majority,logistic_evidence", "--resamples", "20", "--out", tmp_path)
     result = run(*arguments, "--json")
     report = json.loads(result.stdout)
     assert {(row["labels"], row["predictor"]) for row in report["rows"]} == {
-        (share, name) for share in (0.25, 0.5) for name in ("majority", "logistic_evidence")
+        (share, name) for share in (0, 6, 0.5) for name in ("memreward", "majority", "logistic_evidence")
     }
-    assert [(split["labels"], split["warmup"]["queries"]) for split in report["ledger"]] == [(0.25, 6)] * 2 + [
-        (0.5, 12)
-    ] * 2
+    spent = [(split["labels"], split["warmup"]["queries"]) for split in report["ledger"]]
+    assert spent == [(0, 0)] * 2 + [(6, 6)] * 2 + [(0.5, 12)] * 2
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
     result = run(*arguments, "--page", "--markdown", tmp_path / "new" / "tables.md")
     text = result.stdout
     assert "evaluation.html" in result.stderr
     assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<html" in (tmp_path / "evaluation.html").read_text()
-    assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text()
+    assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text().replace("\\", "")
     assert "logistic_evidence" in text
     assert "Label ledger" in text
     assert "group AUC" in text
+
+
+def test_evaluate_compares_with_majority_vote_at_few_labels_unless_told_otherwise(folder: Path, tmp_path: Path) -> None:
+    large = write(tmp_path / "large.jsonl", sums(0, 60))
+    arguments = (
+        "evaluate",
+        large,
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+        "--resamples",
+        "5",
+        "--out",
+        tmp_path / "o",
+        "--json",
+    )
+    report = json.loads(run(*arguments).stdout)
+    assert list(dict.fromkeys(row["labels"] for row in report["rows"])) == [0, 5, 20, 50]
+    assert {row["predictor"] for row in report["rows"]} == {"memreward", "majority", "majority_hard"}
+    without = json.loads(run(*arguments, "--prior", "none").stdout)
+    blind, vote = (
+        next(row for row in without["rows"] if row["predictor"] == name) for name in ("memreward", "majority")
+    )
+    assert blind["figures"]["group_auc"] == vote["figures"]["group_auc"], "no label and no prior: majority vote"
+    assert report["rows"][0]["figures"] != blind["figures"]
 
 
 def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> None:
@@ -264,18 +386,19 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
 
 
 def test_ablations_and_the_papers_network_can_be_compared() -> None:
-    from memreward.cli.evaluate import chosen_predictors
+    from memreward.cli.evaluate import chosen_predictors, reads_text
     from memreward.predict.baselines import BASELINES
     from memreward.predict.config import ABLATIONS, PredictorConfig
 
-    config = PredictorConfig(hidden=64)
-    chosen = chosen_predictors("memreward,majority", config, ablations=True)
-    assert list(chosen) == ["memreward", "majority", *ABLATIONS, "paper"]
-    assert chosen["memreward"](3).config == config
-    assert chosen["no_evidence"](3).config == config.ablated("no_evidence")
-    assert chosen["paper"](3).config == PredictorConfig.preset("paper")
+    paper = PredictorConfig.preset("paper")
+    chosen: Any = chosen_predictors("memreward,majority,ablations", "none")
+    assert list(chosen) == ["memreward", "majority", "paper", *ABLATIONS]
+    assert chosen["no_evidence"](3).config == paper.ablated("no_evidence")
+    assert chosen["paper"](3).config == paper
     assert [chosen[name](3).name for name in ("no_labels", "paper")] == ["no_labels", "paper"]
-    assert set(chosen_predictors("all", config, ablations=False)) == {"memreward", *BASELINES, *ABLATIONS, "paper"}
+    assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, *ABLATIONS, "paper"}
+    assert reads_text(chosen)
+    assert not reads_text(chosen_predictors("memreward,majority,majority_hard", "none"))
 
 
 def test_files_get_short_names_where_they_differ(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from memreward.cli import app
+from memreward.memory import ExperienceMemory
+from memreward.types import SandboxError
 
 GOOD = {"id": "q1", "domain": "math", "query": "What is 1 + 1?", "rollouts": [{"text": "2", "correct": True}]}
 
@@ -37,9 +39,8 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "same id twice": ("a.jsonl", lines(GOOD, GOOD), "line 2"),
     "torn gzip": ("a.jsonl.gz", gzip.compress(lines(GOOD) * 50)[:-12], "a.jsonl.gz"),
     "unknown format": ("a.csv", b"id,query\n", ".parquet"),
-    "no labels": ("a.jsonl", lines(*grouped(12, None)), "correct"),
-    "one class": ("a.jsonl", lines(*grouped(12, True)), "both classes"),
-    "one question": ("a.jsonl", lines(GOOD), "label more queries"),
+    "no rollouts": ("a.jsonl", lines(GOOD | {"rollouts": []}), "holds no rollouts"),
+    "400 digits": ("a.jsonl", lines(GOOD | {"rollouts": [{"text": "2", "token_logprobs": [10**400]}]}), "logprobs[0]"),
 }
 
 
@@ -53,7 +54,7 @@ def run(*arguments: str | Path, code: int) -> str:
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_a_file_that_cannot_be_used(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    arguments = ("warmup", tmp_path / name, "--memory", tmp_path / "memory", "--encoder", "hashing", "--labels", "1.0")
+    arguments = ("warmup", tmp_path / name, "--memory", tmp_path / "memory", "--labels", "all")
     said = run(*arguments, code=1)
     # Lines of progress may come first on a slow machine.
     error = said.splitlines()[-1]
@@ -67,37 +68,184 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
         said = run(command, tmp_path / "gone.jsonl", *place, "--out", tmp_path / "out", code=1)
         assert "gone.jsonl" in said or "memory" in said
     assert "memory" in run("ledger", "--memory", tmp_path / "memory", code=1)
-    assert "memory" in run("warmup", "--memory", tmp_path / "memory", "--encoder", "hashing", code=1)
+    assert "memory" in run("warmup", "--memory", tmp_path / "memory", code=1)
     assert not (tmp_path / "memory").exists()
 
 
+@pytest.mark.parametrize("correct", [None, True, False])
+def test_labels_of_one_class_or_none_still_make_a_predictor(correct: bool | None, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(*grouped(3, correct)))
+    run("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", code=0)
+
+
 def test_a_memory_without_a_predictor(tmp_path: Path) -> None:
+    ExperienceMemory.open(tmp_path / "memory")
     (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, None)))
-    warmup = ("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", "--encoder", "hashing")
-    run(*warmup, code=1)
-    said = run("score", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", "--out", tmp_path / "s", code=1)
-    assert "warmup" in said
+    for command in (("score", tmp_path / "a.jsonl", "--out", tmp_path / "s"), ("inspect", "q1/0"), ("propose",)):
+        assert "warmup" in run(*command, "--memory", tmp_path / "memory", code=1)
 
 
-@pytest.mark.parametrize(
-    ("labels", "code", "message"),
-    [("many", 2, "0.2"), ("0", 1, "at least 1"), ("1.5", 1, "share"), ("-3", 1, "at least 1")],
-)
-def test_a_budget_that_is_none(labels: str, code: int, message: str, tmp_path: Path) -> None:
-    assert message in " ".join(run("warmup", "--memory", tmp_path / "m", "--labels", labels, code=code).split())
+@pytest.mark.parametrize("labels", ["many", "1.5", "-3", "120%", ""])
+@pytest.mark.parametrize("command", ["warmup", "evaluate"])
+def test_a_budget_that_is_none(command: str, labels: str, tmp_path: Path) -> None:
+    given = ("--memory", tmp_path / "m") if command == "warmup" else ("a.jsonl", "--out", tmp_path / "m")
+    said = run(command, *given, f"--labels={labels}", code=1)
+    assert "20%" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_setting_that_is_refused(tmp_path: Path) -> None:
-    said = run("warmup", "--memory", tmp_path / "m", "--hidden", "33", code=1)
-    assert "hidden=33" in said
-    assert "multiple" in said
+    said = run("warmup", "--memory", tmp_path / "m", "--temper", "-1", code=1)
+    assert "temper=-1" in said
     assert not (tmp_path / "m").exists()
 
 
-def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+def test_models_and_priors_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, True)))
     warmup = ("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory")
-    assert "no-such-model" in run(*warmup, "--encoder", "no-such-model", code=1)
+    assert "no-such-model" in run(*warmup, "--reader", "no-such-model", code=1)
+    assert "no-such-prior" in run(*warmup, "--prior", "no-such-prior", code=1)
+    assert spent(tmp_path / "memory") == 0
+
+
+def spent(memory: Path) -> int:
+    """Judgements in the ledger of a memory, which need not be there."""
+    return int(ExperienceMemory.open(memory).ledger.totals()["judgements"]) if memory.exists() else 0
+
+
+IMPOSSIBLE_SETTINGS = [
+    *[("--code-wall-seconds", value) for value in ("nan", "inf", "1e20", "0", "-1")],
+    *[("--code-cpu-seconds", value) for value in ("-1", "0", "100000000000")],
+    *[("--math-time-limit-s", value) for value in ("nan", "1e20", "-1")],
+    ("--code-places", "-1"),
+    ("--labels", "many"),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), IMPOSSIBLE_SETTINGS)
+def test_a_setting_that_cannot_be_kept_is_refused_before_anything_is_spent(
+    option: str, value: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(*(each | {"reference": "1"} for each in grouped(4, True))))
+    verify = ("verify", tmp_path / "a.jsonl", "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
+    said = run(*verify, f"{option}={value}", code=1)
+    assert said.startswith("Error: ")
+    assert not (tmp_path / "m").exists()
+
+
+WRITERS = {
+    "score": ("score", "FILE", "--memory", "MEMORY", "--out"),
+    "verify": ("verify", "FILE", "--memory", "MEMORY", "--labels", "all", "--out"),
+    "questions": ("questions", "FILE", "--out"),
+    "split": ("questions", "FILE", "--out", "QUESTIONS", "--split"),
+    "prior": ("prior", "fit", "FILE", "--out"),
+    "picture": ("prior", "show", "--picture"),
+    "markdown": ("evaluate", "FILE", "--out", "FOLDER", "--markdown"),
+}
+
+
+@pytest.mark.parametrize("place", ["", "/", "FOLDER", "FILE/in", "o.txt"])
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_spent(
+    command: str, place: str, tmp_path: Path
+) -> None:
+    if place == "o.txt" and command not in ("verify", "questions"):
+        return
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.jsonl").write_bytes(lines(*(each | {"reference": "1"} for each in grouped(4, True))))
+    names = {"FILE": "a.jsonl", "MEMORY": "memory", "FOLDER": "folder", "QUESTIONS": "q.jsonl"}
+    given = [str(tmp_path / names[part]) if part in names else part for part in WRITERS[command]]
+    for short, name in names.items():
+        place = place.replace(short, str(tmp_path / name))
+    said = run(*given, place, code=1)
+    assert said.startswith("Error: ")
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "a.jsonl"}
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_predictor_that_has_no_place_costs_no_label(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, True)))
+    warmup = ("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory")
+    assert "is a file" in run(*warmup, "--predictor", tmp_path / "a.jsonl" / "p", code=1)
+    assert not (tmp_path / "memory").exists()
+
+
+def test_code_that_cannot_be_contained_costs_no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> str:
+        raise SandboxError("nothing contains code here")
+
+    monkeypatch.setattr("memreward.sandbox.Sandbox.containment", property(refuse))
+    code = GOOD | {"domain": "code", "reference": '["assert f() == 1"]'}
+    (tmp_path / "a.jsonl").write_bytes(lines(code))
+    verify = ("verify", tmp_path / "a.jsonl", "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
+    assert "nothing contains code here" in run(*verify, "--labels", "all", code=1)
+    assert spent(tmp_path / "m") == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[bad/v1", "http://a:b/v1", "http://a:99999/v1", "http://a b/v1", "http://a\n/v1", "http:///v1", "ftp://a"],
+)
+def test_an_address_that_is_none(url: str, tmp_path: Path) -> None:
+    said = run("collect", "--model", "m", "--url", url, "--out", tmp_path / "o.jsonl", code=1)
+    assert said.startswith("Error: url ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    assert "no regular file" in run("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", code=1)
+
+
+STEERS = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"
+
+
+def test_what_a_model_or_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    records = [
+        each | {"id": f"{each['id']}{STEERS}\nq9", "query": f"{each['query']}{STEERS}"} for each in grouped(3, True)
+    ]
+    name = f"a{STEERS[:10].replace('/', '')}.jsonl"
+    (tmp_path / name).write_bytes(lines(*records, {"id": STEERS}))
+    place = ("--memory", tmp_path / "memory")
+    rollout = f"{records[0]['id']}/0"
+    for command in (
+        ("warmup", tmp_path / name, *place, "--skip-bad", "--labels", "2"),
+        ("ledger", *place, "--entries"),
+        ("inspect", rollout, *place),
+        ("propose", *place),
+        ("inspect", STEERS, *place),
+        ("score", tmp_path / name, *place, "--out", tmp_path / f"{STEERS[:9]}.jsonl", "--skip-bad"),
+        ("warmup", tmp_path / name, *place),
+        (
+            "evaluate",
+            tmp_path / name,
+            "--skip-bad",
+            "--labels",
+            "1",
+            "--seeds",
+            "1",
+            "--jobs",
+            "1",
+            "--out",
+            tmp_path / "e",
+        ),
+    ):
+        result = CliRunner().invoke(app, [str(argument) for argument in command])
+        assert not isinstance(result.exception, Exception), result.exception
+        assert not set(result.output) & set("\x1b\x07\x9b\r\u202e"), (command, ascii(result.output))
+    assert "\\x1b" in result.output
+
+
+def test_tables_of_markdown_and_pages_show_names_as_they_are(tmp_path: Path) -> None:
+    name = "<svg onload=alert(1)>|`x`[a](b)"
+    (tmp_path / f"{name}.jsonl").write_bytes(lines(*grouped(6, True)[:3], *grouped(6, False)[3:]))
+    arguments = ("evaluate", tmp_path / f"{name}.jsonl", "--labels", "2", "--seeds", "1", "--jobs", "1")
+    run(*arguments, "--resamples", "5", "--out", tmp_path / "e", "--page", "--markdown", tmp_path / "t.md", code=0)
+    text = (tmp_path / "t.md").read_text().partition("### ")[2]
+    assert "&lt;svg onload=alert(1)&gt;\\|\\`x\\`[a\\]\\(b)" in text
+    for written in (text, (tmp_path / "e" / "evaluation.html").read_text()):
+        assert "<svg onload" not in written
 
 
 def test_files_that_share_ids(tmp_path: Path) -> None:
@@ -123,43 +271,46 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "free some space" in said
 
 
-def test_a_place_that_cannot_be_written_is_the_one_that_was_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memreward.cli.score.load_predictor", lambda *_: None)
-    monkeypatch.setattr("memreward.cli.score._lines", lambda *_: iter(()))
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").touch()
-    score = ("score", "a.jsonl", "--memory", tmp_path, "--out")
-    assert f"{tmp_path / 'folder'}: Is a directory; name a file in it" in run(*score, tmp_path / "folder", code=1)
-    said = run(*score, tmp_path / "file" / "scores" / "s", code=1)
-    assert "Not a directory; a part of the path is a file" in said
-
-
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "memreward", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+SLOW = """
+import sys, time
+import memreward.data
+from memreward.cli import main
+
+def slow(read):
+    def one_and_wait(*given, **named):
+        for group in read(*given, **named):
+            yield group
+            print("waiting", file=sys.stderr, flush=True)
+            time.sleep(60)
+    return one_and_wait
+
+memreward.data.read_groups = slow(memreward.data.read_groups)
+main()
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_an_interrupted_warmup_says_how_to_go_on_and_can(tmp_path: Path) -> None:
-    pipe, memory = tmp_path / "slow.jsonl", tmp_path / "memory"
-    os.mkfifo(pipe)
-    process = start("warmup", pipe, "--memory", memory, "--encoder", "hashing")
-    with pipe.open("wb") as end:
-        end.write(lines(GOOD))
-        end.flush()
-        process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=60)
+    file, memory = tmp_path / "a.jsonl", tmp_path / "memory"
+    file.write_bytes(lines(GOOD))
+    command = [sys.executable, "-c", SLOW, "warmup", str(file), "--memory", str(memory)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "waiting" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted" in said
     assert "run the same command again" in said
     assert "Traceback" not in said
     assert out == ""
-    pipe.unlink()
-    pipe.write_bytes(lines(GOOD))
-    assert "quer" in run("warmup", pipe, "--memory", memory, "--encoder", "hashing", code=1)
+    run("warmup", file, "--memory", memory, code=0)
 
 
 def test_an_interrupted_score_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

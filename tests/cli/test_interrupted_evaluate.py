@@ -50,8 +50,17 @@ def test_ctrl_c_is_one_clean_line_and_finished_cells_are_kept(
 ) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
     cells = tmp_path / "out" / "cells"
-    arguments = ["evaluate", rollouts(tmp_path / "sums.jsonl"), "--out", tmp_path / "out", "--encoder", "hashing"]
-    arguments += ["--predictors", "majority,logistic_evidence", "--resamples", "10", "--json", "--seeds"]
+    arguments = ["evaluate", rollouts(tmp_path / "sums.jsonl"), "--out", tmp_path / "out"]
+    arguments += [
+        "--predictors",
+        "majority,logistic_evidence",
+        "--labels",
+        "20%",
+        "--resamples",
+        "10",
+        "--json",
+        "--seeds",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "memreward", *map(str, arguments), str(SEEDS), "--jobs", "2"],
         stdout=subprocess.PIPE,

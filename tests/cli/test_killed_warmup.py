@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from memreward.memory import ExperienceMemory
 from memreward.memory.ledger import LedgerEntry
-from memreward.predict.graph_predictor import describe_saved
+from memreward.predict.reward_predictor import FILE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-QUICK = ("--encoder", "hashing", "--epochs", "3", "--folds", "2", "--hidden", "8", "--l2", "10")
 SOURCE = """
 import contextlib, json, os, signal, sys
 from pathlib import Path
 
-import pyarrow, sklearn.linear_model, torch_geometric.nn
+import pyarrow, scipy.special
 from memreward import cli
 from memreward.cli import output
 with contextlib.suppress(ImportError):
@@ -87,17 +87,17 @@ for line in sys.stdin:
 """
 MOUNT = 'mount -t tmpfs -o size=128k none "$0" && exec "$@"'
 POINTS = (
-    ("before creating ledger", 0),
-    ("before verdicts", 0),
-    ("before rollouts", 1),
-    ("before queries", 2),
-    ("before ledger", 0),
-    ("after ledger", 0),
-    ("after vectors", 0),
-    ("before training steps", 2),
-    ("before warmup.json", 0),
-    ("before predictor.json", 0),
+    ("before creating ledger", 0, 0),
+    ("before verdicts", 0, 0),
+    ("before rollouts", 1, 0),
+    ("before queries", 2, 0),
+    ("before ledger", 0, 0),
+    ("after ledger", 0, 12),
+    ("before learning", 2, 36),
+    ("before warmup.json", 0, 48),
+    ("before predictor.safetensors", 0, 48),
 )
+"""Points, how often each is passed first, and the labels bought by then: there are four rounds of three questions."""
 
 
 class Runs:
@@ -166,7 +166,7 @@ def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def warmup(rollouts: Path, memory: Path, *more: str) -> tuple[str | Path, ...]:
-    return ("warmup", rollouts, "--memory", memory, "--labels", "0.5", *QUICK, "--json", *more)
+    return ("warmup", rollouts, "--memory", memory, "--labels", "50%", "--json", *more)
 
 
 def state(memory: Path) -> tuple[dict[str, tuple[str, ...]], list[LedgerEntry]]:
@@ -175,9 +175,10 @@ def state(memory: Path) -> tuple[dict[str, tuple[str, ...]], list[LedgerEntry]]:
     return {g.query.id: tuple(r.id for r in g.rollouts) for g in store.groups()}, store.ledger.entries()
 
 
-def predictor(memory: Path) -> dict[str, Any]:
-    """Everything a predictor is, the hash of its tensors included."""
-    return describe_saved(memory / "predictor")
+def predictor(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything a predictor is: its header, and its arrays."""
+    with safe_open(folder / FILE, "numpy") as file:
+        return json.loads(file.metadata()["memreward"]), {name: file.get_tensor(name).tolist() for name in file.keys()}  # noqa: SIM118
 
 
 def without_times(entries: list[LedgerEntry]) -> list[LedgerEntry]:
@@ -193,7 +194,7 @@ def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     assert status == 0, errors
     held: dict[str, tuple[str, ...]] = {}
     paid: list[LedgerEntry] = []
-    for point, passes in POINTS:
+    for point, passes, labels in POINTS:
         status, out, errors = runs(*warmup(rollouts, memory), point=point, passes=passes)
         assert status == -signal.SIGKILL, (point, errors)
         assert out == ""
@@ -203,7 +204,7 @@ def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
         assert entries[: len(paid)] == paid, point
         assert len({entry.rollout_id for entry in entries}) == len(entries) <= 48, point
         assert len({entry.query_id for entry in entries}) <= 12, point
-        assert len(entries) == (48 if POINTS.index((point, passes)) > 4 else 0)
+        assert len(entries) == labels, point
         held, paid = groups, entries
     status, again, errors = runs(*warmup(rollouts, memory))
     assert status == 0, errors
@@ -211,7 +212,7 @@ def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     assert (first, list(first)) == (second, list(second))
     assert entries == paid
     assert without_times(entries) == without_times(ledger)
-    assert predictor(memory) == predictor(whole)
+    assert predictor(memory / "predictor") == predictor(whole / "predictor")
     report, expected = json.loads(again), json.loads(said)
     assert report["ledger"] == expected["ledger"]
     assert report["held_out"] == expected["held_out"]
@@ -224,16 +225,16 @@ def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
 ) -> None:
     memory = tmp_path / "memory"
     assert runs(*warmup(rollouts, memory))[0] == 0
-    before, score = predictor(memory), ("score", rollouts, "--memory", memory, "--out")
+    before, score = predictor(memory / "predictor"), ("score", rollouts, "--memory", memory, "--out")
     assert runs(*score, tmp_path / "a")[0] == 0
-    for point in ("before warmup.json", "before predictor.json"):
-        assert runs(*warmup(rollouts, memory, "--hidden", "16"), point=point)[0] == -signal.SIGKILL
-        assert predictor(memory) == before
+    for point in ("before warmup.json", "before predictor.safetensors"):
+        assert runs(*warmup(rollouts, memory, "--temper", "0.5"), point=point)[0] == -signal.SIGKILL
+        assert predictor(memory / "predictor") == before
     status, _, errors = runs(*score, tmp_path / "b")
     assert status == 0, errors
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
-    assert runs(*warmup(rollouts, memory, "--hidden", "16"))[0] == 0
-    assert predictor(memory)["config"]["hidden"] == 16
+    assert runs(*warmup(rollouts, memory, "--temper", "0.5"))[0] == 0
+    assert predictor(memory / "predictor")[0]["config"]["temper"] == 0.5
     assert len(list((memory / "predictor").glob("*.safetensors"))) == 1
 
 
@@ -243,10 +244,10 @@ def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, ro
         pytest.skip("no small file system can be mounted here (unshare --map-root-user --mount)")
     whole, memory = tmp_path / "whole", runs.disk / "memory"
     assert runs(*warmup(rollouts, whole))[0] == 0
-    status, out, errors = runs(*warmup(rollouts, whole, "--predictor", str(runs.disk / "predictor"), "--hidden", "64"))
+    status, out, errors = runs(*warmup(rollouts, whole, "--predictor", str(runs.disk / "predictor"), "--temper", "0.9"))
     assert (status, out) == (1, "")
-    assert "cannot write the predictor" in errors.splitlines()[-1]
-    assert predictor(whole)["config"]["hidden"] == 8
+    assert "predictor.safetensors: [Errno 28]" in errors.splitlines()[-1]
+    assert predictor(whole / "predictor")[0]["config"]["temper"] == 0.15
     for size in ("200k", "400k"):
         runs.resize_disk(size)
         status, out, errors = runs(*warmup(rollouts, memory))
@@ -261,4 +262,4 @@ def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, ro
     (first, ledger), (second, entries) = state(whole), state(tmp_path / "copy")
     assert first == second
     assert without_times(entries) == without_times(ledger)
-    assert predictor(tmp_path / "copy") == predictor(whole)
+    assert predictor(tmp_path / "copy" / "predictor") == predictor(whole / "predictor")

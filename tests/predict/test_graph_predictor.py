@@ -19,9 +19,10 @@ from memreward.graph.propagate import LabelledRollouts, mean_over_equivalent
 from memreward.predict.config import ABLATIONS, PredictorConfig
 from memreward.predict.crossfit import CrossFit, Part, choose_correction, crossfit
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler
+from memreward.predict.inputs import UNKNOWN
 from memreward.predict.linear import ranking_pairs, reward_loss
 from memreward.predict.metrics import roc_auc
+from memreward.predict.scaler import EvidenceScaler
 from memreward.predict.scorer import Scorer
 from memreward.types import DOMAINS, ConfigurationError, Features, LabelError, SchemaVersionError, StoreError
 

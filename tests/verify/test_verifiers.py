@@ -347,3 +347,9 @@ def test_a_verifier_that_returns_something_else_is_named(wrong: list[Any], monke
     monkeypatch.setattr(verifier, "verify", lambda claims: wrong)
     with pytest.raises(TypeError, match="'failing' returned"):
         Verifiers(own={"other": verifier}).verify(plain_claims("a", "b"))
+
+
+@pytest.mark.parametrize("config", [{"math": None}, {}, MathConfig()])
+def test_what_is_no_configuration_is_not_taken_for_one(config: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"give a VerifyConfig, or verifiers of your own as Verifiers\(own="):
+        Verifiers(config)

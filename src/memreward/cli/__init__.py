@@ -1,4 +1,4 @@
-"""The command line: `memreward warmup`, `score`, `inspect`, `ledger`, `evaluate`, `collect`."""
+"""The command line: `memreward warmup`, `score`, `inspect`, `propose` and the others."""
 
 from memreward.cli.app import app, main
 

@@ -40,7 +40,10 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 nothing could be scored, 130 interrupted.")
+@app.callback(
+    epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 nothing could be scored, 4 the scores order nothing, "
+    "130 interrupted."
+)
 def memreward(
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
@@ -49,9 +52,9 @@ def memreward(
     """Predict the rewards of rollouts nobody labelled, from an experience memory and a few labels.
 
     Examples:
-      memreward warmup rollouts.jsonl --memory runs/memory --labels 0.2
+      memreward warmup rollouts.jsonl --memory runs/memory --labels 20%
       memreward score new.jsonl --memory runs/memory --out scored.jsonl
-      memreward evaluate rollouts.jsonl --labels 0.2 --seeds 5
+      memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
     """
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
-from memreward.cli.common import AsJson
+from memreward.cli.common import AsJson, check_file
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
@@ -35,6 +36,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
 
     output = Output(as_json)
     config = settings.made()
+    check_file(Path(config.output))
     path = sample_rollouts(config)
     groups = list(read_groups(path))
     verdicts = [verdict for group in groups for verdict in group.truth.correct if verdict is not None]

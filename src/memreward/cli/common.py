@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +12,7 @@ import typer
 
 from memreward.cli.models import chosen_models, recorded_models
 from memreward.cli.output import Output, Steps
-from memreward.types import ConfigurationError, DataError, Group, Rollout
+from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
     from memreward.predict.reward_predictor import RewardPredictor
@@ -135,6 +137,42 @@ def _refuse_shared_ids(group: Group, file: Path, homes: dict[str, Path]) -> None
                 f"{file}: rollout id {rollout.id!r} stands also in {home}; give each rollout its own 'id', or give the "
                 "files to separate commands"
             )
+
+
+def check_file(path: Path | None) -> None:
+    """Refuse a file that could not be written, before work or labels are spent on what goes there; makes nothing.
+
+    Raises:
+        ConfigurationError: it has no name, is a folder, or its folder cannot be written.
+    """
+    if path is None:
+        return
+    if not path.name or path.is_dir():
+        raise ConfigurationError(f"{str(path)!r} is a folder: name a file in it")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which nothing could be written; makes nothing.
+
+    Raises:
+        ConfigurationError: it, or the nearest folder above it that exists, is a file or not to be written.
+    """
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not above.is_dir():
+        raise ConfigurationError(f"{folder} cannot be written: {above} is a file; choose another folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{folder} cannot be written: {above} is not yours to write; choose another folder")
+
+
+def check_extra(package: str, extra: str, purpose: str) -> None:
+    """Refuse to begin what an optional dependency is missing for; imports nothing.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if find_spec(package) is None:
+        raise MissingExtraError(package, extra, purpose)
 
 
 def predictor_folder(memory: str, folder: Path | None) -> Path:

@@ -13,7 +13,19 @@ from typing import Any
 import typer
 
 from memreward.cli.output import printable
-from memreward.types import MemRewardError
+from memreward.types import MemRewardError, MissingExtraError
+
+_EXTRAS = {
+    "torch": "predict",
+    "torch_geometric": "predict",
+    "sklearn": "predict",
+    "sentence_transformers": "encoder",
+    "matplotlib": "report",
+    "httpx": "endpoint",
+    "reasoning_gym": "questions",
+    **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),
+}
+"""The extra that brings a package. Where it is known what for, the module that needs it says so itself."""
 
 
 class Exit(IntEnum):
@@ -41,6 +53,11 @@ def ends_well(resume: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
                 return command(*given, **options)
             except MemRewardError as error:
                 raise _ended(f"Error: {error}", Exit.BAD_INPUT) from error
+            except ModuleNotFoundError as error:
+                if (package := (error.name or "").partition(".")[0]) not in _EXTRAS:
+                    raise
+                missing = MissingExtraError(package, _EXTRAS[package], "this command")
+                raise _ended(f"Error: {missing}", Exit.BAD_INPUT) from error
             except BrokenPipeError:
                 # The reader of our output has gone, as in `memreward ... | head`; stdout must not be flushed again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

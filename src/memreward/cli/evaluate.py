@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
-from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, Files, SkipBad, read_files
+from memreward.cli.common import (
+    AnswerPatternText,
+    AsJson,
+    DuplicateTexts,
+    Files,
+    SkipBad,
+    check_extra,
+    check_file,
+    check_folder,
+    read_files,
+)
 from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
@@ -79,6 +89,10 @@ def evaluate(
 
     output = Output(as_json)
     config = settings.made()
+    check_folder(out)
+    check_file(markdown)
+    if page:
+        check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
     models = chosen_models(encoder, reader, execute=execute)
@@ -137,6 +151,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
 
     Raises:
         ConfigurationError: a name is unknown.
+        MissingExtraError: one of them needs an extra.
         StoreError: the prior cannot be read.
     """
     from memreward.answers.model import AnswerModels
@@ -153,11 +168,13 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
         if name not in many and name not in known:
             raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
         chosen |= many[name] if name in many else {name: known[name]}
+    if networks.keys() & chosen.keys():
+        check_extra("torch_geometric", "predict", "the paper's network")
     return chosen
 
 
 def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
-    """Whether one of the predictors reads text vectors."""
+    """Return whether one of the predictors reads text vectors."""
     from memreward.predict.baselines import READ_TEXT
 
     return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from memreward.cli.output import Steps
+from memreward.cli.output import Steps, printable
 from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreError
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class _ShownRunner:
             if self._must:
                 raise
             self.contained = False
-            typer.echo(f"no code is run: {error}", err=True)
+            typer.echo(printable(f"no code is run: {error}"), err=True)
             return
         self.contained = True
         self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import sys
 import time
@@ -56,10 +57,10 @@ class Output:
         if self.as_json:
             return
         rows = list(rows)
-        table = Table(title=Text(title, style="bold"), title_justify="left", show_header=any(columns))
+        table = Table(title=Text(one_line(title), style="bold"), title_justify="left", show_header=any(columns))
         for index, column in enumerate(columns):
             numeric = all(isinstance(row[index], int | float | np.number | None) for row in rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(Text(one_line(column)), justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*map(_cell, row))
         self._out.print(table)
@@ -74,7 +75,7 @@ class Output:
         """Show progress on stderr while the block runs: a bar on a terminal, else a line every five seconds."""
         if self._err.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 _RateColumn(),
@@ -111,7 +112,7 @@ class _Bars(Steps):
     def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total or None)
-        shown = f"{stage}, {standing}" if standing else stage
+        shown = one_line(f"{stage}, {standing}" if standing else stage)
         self._bars.update(self._tasks[stage], completed=done, total=total or None, description=shown)
 
 
@@ -140,7 +141,8 @@ def _rate(a_second: float) -> str:
 
 def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str:
     """Return a Markdown page: the command that was given, the versions it ran with, and what it found."""
-    command = f"    {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}"
+    # A line break in an argument would end the block of code, and what follows it would be Markdown.
+    command = f"    {one_line(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))}"
     with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     return "\n\n".join([f"# {title}", command, f"With {with_versions}.", *parts])
 
@@ -165,9 +167,20 @@ def _cell(value: Any) -> Text:
         return Text("-")
     if isinstance(value, float | np.floating):
         return Text(f"{value:.3f}" if math.isfinite(value) else "-")
-    return Text(printable(str(value)))
+    return Text(one_line(str(value)))
+
+
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Return `text` with what no terminal can show (lone surrogates) replaced by "?"."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return `text` without what would steer a terminal: control and direction characters are shown as escapes.
+
+    Line breaks and tabs stay. Lone surrogates, which no terminal can show, become "?".
+    """
+    return _STEERS.sub(lambda match: ascii(match[0])[1:-1], text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def one_line(text: str) -> str:
+    """Return `printable(text)` with line breaks and tabs shown as escapes too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, read_files
+from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_extra, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.models import ExecuteCode, chosen_models
@@ -60,6 +60,7 @@ def fit(
     from memreward.memory import ExperienceMemory
 
     output = Output(as_json)
+    check_file(out)
     kept = RewardPrior.load(beside).factors if beside else ()
     with output.progress() as steps:
         featurizer = Featurizer(None, None, chosen_models(None, None, execute=execute).load_runner(steps))
@@ -72,8 +73,8 @@ def fit(
         for uri in memory or []:
             store = ExperienceMemory.open(uri, create=False)
             labels = store.ledger.labels()
-            groups = list(store.groups(sorted({label.query_id for label in labels})))
-            sources += judged_sources(Path(uri).name, groups, labels, featurizer)
+            judged = list(store.groups(sorted({label.query_id for label in labels})))
+            sources += judged_sources(Path(uri).name, judged, labels, featurizer)
         made = fit_prior(sources, name or out.name.split(".")[0], kept)
     made.save(out)
     _tell(output, made)
@@ -102,6 +103,9 @@ def show(
     from memreward.answers.prior import RewardPrior
 
     output = Output(as_json)
+    check_file(picture)
+    if picture is not None:
+        check_extra("matplotlib", "report", "--picture")
     prior = RewardPrior.load(name)
     _tell(output, prior, top)
     if picture is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AsJson
+from memreward.cli.common import AsJson, check_file
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
@@ -65,10 +65,13 @@ def questions(
         return
     if out is None:
         raise typer.BadParameter("say by --out where the questions go", param_hint="--out")
-    from memreward.data import make_split, write_groups, write_split
+    from memreward.data import format_of, make_split, write_groups, write_split
     from memreward.data.questions import distinct
 
     config = settings.made()
+    for file in (out, split):
+        check_file(file)
+    format_of(out)
     found = _loaded(sources, output, benchmark_split, n or None, config.seed, hub)
     kept, repeated = distinct(found)
     drawn = make_split(kept, config) if split else None

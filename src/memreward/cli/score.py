@@ -19,6 +19,7 @@ from memreward.cli.common import (
     MemoryUri,
     PredictorFolder,
     SkipBad,
+    check_file,
     load_predictor,
     read_files,
 )
@@ -62,6 +63,7 @@ def score(
       memreward score new.jsonl --memory runs/memory --out scored.jsonl --json
     """
     output = Output(as_json)
+    check_file(out)
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, reader, steps)

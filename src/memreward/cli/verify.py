@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, MemoryUri, SkipBad, read_files
+from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, MemoryUri, SkipBad, check_file, read_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import budget_from, counted
 from memreward.types import Claim, Group, Verdict
 from memreward.verify import Verifiers, VerifyConfig
+from memreward.verify.code import CodeVerifier
 
 if TYPE_CHECKING:
     from memreward.memory import Budget, LabelLedger
@@ -35,8 +36,8 @@ def verify(
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
     labels: Annotated[
-        str, typer.Option(help="Label budget in queries: a share with a point (0.2), or a whole number (100).")
-    ] = "0.2",
+        str, typer.Option(help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all.")
+    ] = "20%",
     judgements: Annotated[
         int | None, typer.Option(help="Label budget in references and judged rollouts, in place of --labels.", min=1)
     ] = None,
@@ -53,22 +54,25 @@ def verify(
     and for all queries outside of the budget. Every reference and every verdict is entered in the memory's ledger.
 
     Examples:
-      memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz --labels 0.2
-      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 1.0 --math-time-limit-s 2
+      memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz --labels 20%
+      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels all --math-time-limit-s 2
     """
-    from memreward.data import write_groups
+    from memreward.data import format_of, write_groups
     from memreward.features.cache import default_cache_folder
     from memreward.memory import ExperienceMemory
     from memreward.verify import VerdictCache
 
     output = Output(as_json)
     budget = budget_from(labels, judgements)
+    check_file(out)
+    format_of(out)
     verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()))
     started = time.monotonic()
     with output.progress() as steps:
         groups = list(
             read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
         )
+        _refuse_uncontained(groups, verifiers)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))
         found = _verified(groups, store.ledger, verifiers, budget, seed, steps)
@@ -91,6 +95,18 @@ def verify(
     if len(verdicts) == counts["cannot_tell"]:
         output.note("Nothing could be told: no query has a reference, or no verdict could be reached.")
         raise typer.Exit(Exit.NOTHING_SCORED)
+
+
+def _refuse_uncontained(groups: Sequence[Group], verifiers: Verifiers) -> None:
+    """Where code cannot be contained no verdict on code can be had, and no reference of it is worth its price.
+
+    Raises:
+        SandboxError: so it is.
+    """
+    if any(group.query.domain == "code" for group in groups):
+        verifier = verifiers.of("code")
+        if isinstance(verifier, CodeVerifier):
+            _ = verifier.sandbox.containment
 
 
 def _verified(

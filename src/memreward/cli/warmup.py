@@ -20,6 +20,7 @@ from memreward.cli.common import (
     MemoryUri,
     PredictorFolder,
     SkipBad,
+    check_folder,
     predictor_folder,
     read_files,
 )
@@ -81,6 +82,7 @@ def warmup(
       memreward warmup --memory runs/memory --labels 200 --choose random --seed 1
       memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
+    from memreward.answers.prior import RewardPrior
     from memreward.memory import ExperienceMemory
     from memreward.predict.reward_predictor import RewardPredictor
 
@@ -88,6 +90,8 @@ def warmup(
     config = settings.made()
     budget = budget_from(labels, judgements)
     folder = predictor_folder(memory, predictor)
+    check_folder(folder)
+    known = RewardPrior.load(prior)
     models = chosen_models(None, reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
@@ -101,7 +105,7 @@ def warmup(
             store,
             budget=budget,
             seed=seed,
-            prior=prior,
+            prior=known,
             config=config,
             choose=choose,
             reader=models.load_reader(steps),
@@ -132,9 +136,13 @@ def warmup(
 
 
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut]) -> None:
-    shown = ("labelled_queries", "labels", "prior", "sources_left_out", "seconds", "predictor")
-    counts = [(f"{name} in memory", report["memory"][name]) for name in ("queries", "rollouts")]
-    output.table("Warmup", ("", ""), [*counts, *((name.replace("_", " "), report[name]) for name in shown)])
+    memory = report["memory"]
+    used = [
+        ("labelled queries", f"{report['labelled_queries']} of {memory['queries']} in memory"),
+        ("labels", f"{report['labels']} on {memory['rollouts']} rollouts"),
+    ]
+    shown = ("prior", "sources_left_out", "seconds", "predictor")
+    output.table("Warmup", ("", ""), [*used, *((name.replace("_", " "), report[name]) for name in shown)])
     if not report["labels"]:
         output.note("No label was used, so nothing was checked: the prior and majority vote decide.")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import uuid
@@ -27,6 +28,10 @@ Duplicates = Literal["keep", "drop", "auto"]
 _CHANCE_LENGTH = 400
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
 _BATCH = 256
+_CHUNK = 2**20
+LONGEST_LINE = 2**28
+"""Bytes of a line of JSON; a compressed file of megabytes may hold one that no memory holds."""
+_ONE_A_LINE = "write one JSON object a line"
 # Our own Parquet files keep provenance as JSON, which Arrow types cannot hold without loss; this key marks them.
 _PARQUET_MARK = b"memreward.provenance"
 _PROVENANCE = "provenance"
@@ -87,7 +92,10 @@ def read_groups(
     if answer_pattern is not None:
         AnswerPattern(answer_pattern)
     path = Path(path)
-    entries = _parquet_entries(path) if _format(path) == ".parquet" else _json_entries(path)
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for without end, and can be read once only.
+        raise DataError(f"{path}: is no regular file; name a file")
+    entries = _parquet_entries(path) if format_of(path) == ".parquet" else _json_entries(path)
     return _checked(path, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
 
 
@@ -103,8 +111,8 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
         DataError: the name ends on no known format, a group does not fit together, or the disk refuses.
     """
     path = Path(path)
+    write = _write_parquet if format_of(path) == ".parquet" else _write_json
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    write = _write_parquet if _format(path) == ".parquet" else _write_json
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
@@ -200,9 +208,11 @@ def _json_entries(path: Path) -> Iterator[_Entry]:
     number = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    where = f"{path}, line {number}"
+            for number, line in enumerate(_lines(file), start=1):
+                where = f"{path}, line {number}"
+                if line is None:
+                    yield where, DataError(f"{where}: is longer than {LONGEST_LINE:,} bytes; {_ONE_A_LINE}")
+                elif line.strip():
                     yield where, _json_entry(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         where = f"{path}, after line {number}"
@@ -211,15 +221,27 @@ def _json_entries(path: Path) -> Iterator[_Entry]:
         raise _unreadable(path, error) from error
 
 
+def _lines(file: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes | None]:
+    """The lines of a file; None for one that is too long, whose rest is read and dropped."""
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) <= LONGEST_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        yield None
+        while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
+            pass
+
+
 def _json_entry(line: bytes, where: str) -> Any | DataError:
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         return DataError(f"{where}: byte {error.start + 1} is not UTF-8 ({error.reason}); save the file as UTF-8")
     except json.JSONDecodeError as error:
-        return DataError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}; write one JSON object a line")
-    except (ValueError, RecursionError) as error:
-        return DataError(f"{where}: JSON that cannot be read: {error}; shorten the number or nesting")
+        return DataError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}; {_ONE_A_LINE}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+        return DataError(f"{where}: JSON that cannot be read: {reason}; shorten the number, the nesting or the line")
 
 
 def _parquet_entries(path: Path) -> Iterator[_Entry]:
@@ -232,30 +254,41 @@ def _parquet_entries(path: Path) -> Iterator[_Entry]:
                     number += 1
                     where = f"{path}, row {number}"
                     yield where, _parquet_entry(batch.slice(index, 1), where, ours=ours)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
     except OSError as error:
         raise _unreadable(path, error) from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
 
 
 def _parquet_entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | DataError:
     try:
         record: dict[str, Any] = row.to_pylist()[0]
-        return _restored(record) if ours else _without_absent(record)
     except UnicodeDecodeError as error:
         return DataError(f"{where}: a text is not UTF-8 ({error.reason}); write the column as UTF-8 strings")
+    except (pa.ArrowException, ValueError, OverflowError, LookupError) as error:
+        # Arrow holds times and time zones that Python does not.
+        return DataError(f"{where}: a value has no form in Python ({error}); write its column as strings")
+    if not ours:
+        return _without_absent(record)
+    try:
+        return _restored(record)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return DataError(
+            f"{where}: marked as written by memreward, and its provenance is not ({error!r}); "
+            "remove the mark memreward.provenance from the file's metadata, or write the file again"
+        )
 
 
 def _restored(record: dict[str, Any]) -> dict[str, Any]:
     """A row of our own: surrogates and provenance as they were."""
-    record = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in record.items()}
-    rollouts = [
-        {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in rollout.items()}
-        for rollout in record["rollouts"]
-    ]
-    for entry in (record, *rollouts):
-        entry.update(json.loads(entry.pop(_PROVENANCE)))
-    return {**record, "rollouts": rollouts}
+    rollouts = [_with_provenance(rollout) for rollout in record["rollouts"]]
+    return {**_with_provenance(record), "rollouts": rollouts}
+
+
+def _with_provenance(entry: dict[str, Any]) -> dict[str, Any]:
+    restored = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in entry.items()}
+    provenance = json.loads(restored.pop(_PROVENANCE))
+    return {**restored, **provenance}
 
 
 def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
@@ -317,7 +350,12 @@ def _packed(record: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {**{key: row.get(key) for key in keys}, _PROVENANCE: json.dumps(provenance, default=str)}
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
+    """Return the end of a file's name that says its format: ".jsonl", ".jsonl.gz" or ".parquet".
+
+    Raises:
+        DataError: it says none of them.
+    """
     for suffix in _FORMATS:
         if path.name.endswith(suffix):
             return suffix

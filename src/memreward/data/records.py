@@ -64,7 +64,7 @@ class _Fields:
         if not isinstance(value, list):
             raise self.error(key, f"is {_shown(value)}, not a list", remedy)
         for index, number in enumerate(value):
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            if not _is_finite(number):
                 raise self.error(f"{key}[{index}]", f"is {_shown(number)}, not a finite number", remedy)
         return tuple(float(number) for number in value)
 
@@ -194,7 +194,19 @@ def _rollout_record(rollout: Rollout, correct: bool | None, provenance: Mapping[
     return record
 
 
+def _is_finite(value: object) -> bool:
+    """Whether a value is a number that a float can hold."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _shown(value: object) -> str:
     """How a wrong value is quoted: short, however long it is."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        # Nested, or a number with more digits, than Python shows.
+        return f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

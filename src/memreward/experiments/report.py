@@ -11,6 +11,7 @@ import numpy as np
 
 from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
 from memreward.experiments.results import EvaluationResult, Row
+from memreward.experiments.tables import share_text
 from memreward.types import DataError
 
 # Okabe and Ito's colours, told apart with every common colour blindness; black or white stands for the first one.
@@ -183,12 +184,12 @@ def _section(result: EvaluationResult, file: str) -> str:
 
 
 def _summary(result: EvaluationResult) -> str:
-    shares = ", ".join(_percent(float(share)) for share in result.config["labels"])
+    shares = ", ".join(share_text(labels) for labels in dict.fromkeys(row.labels for row in result.rows))
     return (
         f"{len(result.config['predictors'])} predictors on {len(result.files)} "
-        f"{'file' if len(result.files) == 1 else 'files'} of rollouts. {shares} of the queries are labelled and the "
-        f"rest is predicted; {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of the "
-        "queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
+        f"{'file' if len(result.files) == 1 else 'files'} of rollouts. Labelled: {shares}; all other "
+        f"queries are predicted. {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of "
+        "the queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
     )
 
 

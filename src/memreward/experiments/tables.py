@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,11 +44,18 @@ class Table:
         """Return a Markdown section with the table; numbers stand at the right and the best ones are bold."""
         align = [":---" if x == 0 or x in self.texts else "---:" for x in range(len(self.columns))]
         cells = [
-            [f"**{cell}**" if (y, x) in self.best else cell for x, cell in enumerate(row)]
+            [f"**{escaped(cell)}**" if (y, x) in self.best else escaped(cell) for x, cell in enumerate(row)]
             for y, row in enumerate(self.rows)
         ]
-        lines = [self.columns, align, *cells]
-        return f"### {self.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+        lines = [map(escaped, self.columns), align, *cells]
+        return f"### {escaped(self.title)}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return text as Markdown shows it as it is: no HTML, no link, no cell of its own."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    # Figures have brackets, [0.1, 0.2], and names have underscores; neither means anything alone.
+    return re.sub(r"\]\(|[|`*\\]", lambda match: "".join(f"\\{sign}" for sign in match[0]), text)
 
 
 def with_interval(figure: Figure, digits: int = 3) -> str:

@@ -134,6 +134,10 @@ class Connection(AbstractAsyncContextManager["Connection"]):
                 response = await self._client.post(f"{self._url}/{_PATHS[self.config.api]}", json=body)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise _PassingError(f"no whole answer within {self.config.timeout:g} s") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ConfigurationError(
+                f"{self._url}: is no address ({error}): give one as http://localhost:8000/v1"
+            ) from error
         except httpx.RequestError as error:
             raise _PassingError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
         if not response.is_success:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -116,7 +117,15 @@ class EndpointConfig:
 
 def _refuse_address(url: str) -> None:
     # The address may hold a secret, so no message repeats all of it.
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        reason = "it cannot be taken apart" if "@" in url else str(error)
+        raise ConfigurationError(f"url is no address ({reason}): give one such as http://localhost:8000/v1") from error
+    if re.search(r"[\s\x00-\x1f\x7f<>\"`{}|\\^]", url):
+        raise ConfigurationError("url holds a space, a control character or a bracket that no address has: remove it")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
             f"url has scheme {parts.scheme!r} and host {parts.hostname!r}: give an address such as "

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from memreward.features.subset import subset, vote_share
 from memreward.predict.calibration import Calibration, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
-from memreward.predict.inputs import EvidenceScaler
 from memreward.predict.metrics import nanmean
+from memreward.predict.scaler import EvidenceScaler
 from memreward.predict.threads import single_threaded
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
@@ -297,7 +297,7 @@ class Design:
 
     def apply(self, features: Features) -> NDArray[np.float32]:
         """Return (n, columns)."""
-        columns = [] if self._scaler is None else [self._scaler.apply(features.evidence).numpy()]
+        columns = [] if self._scaler is None else [self._scaler.apply(features.evidence)]
         blocks = text_blocks(features) if self._text else ()
         columns += [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]
         return np.concatenate(columns, axis=1)

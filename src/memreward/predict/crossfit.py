@@ -30,9 +30,10 @@ from memreward.graph.propagate import (
 from memreward.graph.schema import Relation
 from memreward.predict.config import PredictorConfig
 from memreward.predict.folds import assign_folds, check_classes
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler, Inputs, text_dims
+from memreward.predict.inputs import UNKNOWN, Inputs, text_dims
 from memreward.predict.linear import LinearModel, ranking_pairs, reward_loss
 from memreward.predict.network import RewardNetwork
+from memreward.predict.scaler import EvidenceScaler
 from memreward.types import Features, LabelError
 
 CANDIDATES = 3

@@ -22,9 +22,10 @@ from memreward.predict.calibration import Calibration, fit_calibration
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Member, Progress, crossfit
 from memreward.predict.held_out import HeldOut, held_out_figures
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler, text_dims
+from memreward.predict.inputs import UNKNOWN, text_dims
 from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
+from memreward.predict.scaler import EvidenceScaler
 from memreward.predict.scorer import FrozenMemory, Scorer
 from memreward.predict.threads import single_threaded
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError

@@ -1,4 +1,4 @@
-"""From `Features` to the tensors that enter the network: evidence filled in and standardised, labels masked."""
+"""From `Features` to the tensors that enter the network: evidence standardised, labels masked."""
 
 from __future__ import annotations
 
@@ -7,57 +7,15 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from memreward.features.encoder import unit_rows
 from memreward.graph import schema
+from memreward.predict.scaler import EvidenceScaler
 from memreward.types import Features, FloatArray
-
-CLIP = 5.0
-"""Standardised evidence is clipped here: one odd rollout must not carry a prediction."""
 
 UNKNOWN = 2
 """Label input of an answer whose label is hidden; 0 is wrong and 1 is right."""
-
-
-@dataclass(frozen=True)
-class EvidenceScaler:
-    """Fills missing evidence with the median and standardises it; fitted without labels.
-
-    Attributes:
-        median, mean, scale: (e,) each; a column that never varies has scale 0 and gives 0.
-        missing: (j,) columns that get a second, "is missing" column, since they are missing for some only.
-    """
-
-    median: FloatArray
-    mean: FloatArray
-    scale: FloatArray
-    missing: NDArray[np.int64]
-
-    @classmethod
-    def fit(cls, evidence: FloatArray) -> Self:
-        """Fit on (n, e) evidence with NaN where undefined."""
-        absent = np.isnan(evidence)
-        never = absent.all(axis=0)
-        median = np.zeros(evidence.shape[1], dtype=np.float32)
-        median[~never] = np.nanmedian(evidence[:, ~never], axis=0)
-        filled = np.where(absent, median, evidence)
-        spread = filled.std(axis=0)
-        scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0).astype(np.float32)
-        return cls(median, filled.mean(axis=0), scale, np.flatnonzero(absent.any(axis=0) & ~never))
-
-    @property
-    def width(self) -> int:
-        """Columns of `apply`'s result."""
-        return len(self.median) + len(self.missing)
-
-    def apply(self, evidence: FloatArray) -> Tensor:
-        """Return (n, `width`) float32: standardised columns, then indicators of missing ones."""
-        absent = np.isnan(evidence)
-        filled = (np.where(absent, self.median, evidence) - self.mean) * self.scale
-        columns = [np.clip(filled, -CLIP, CLIP), absent[:, self.missing]]
-        return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -89,7 +47,7 @@ class Inputs:
             torch.from_numpy(features.query_vectors),
             torch.from_numpy(np.concatenate(thinking, axis=1)),
             torch.from_numpy(features.answer_vectors),
-            scaler.apply(features.evidence),
+            torch.from_numpy(scaler.apply(features.evidence)),
             torch.from_numpy(features.group),
         )
 

@@ -16,7 +16,8 @@ from memreward.graph.lance_index import neighbour_index
 from memreward.graph.propagate import LabelledRollouts
 from memreward.predict.config import PredictorConfig
 from memreward.predict.crossfit import Alone, CrossFit, Member, Part
-from memreward.predict.inputs import UNKNOWN, EvidenceScaler
+from memreward.predict.inputs import UNKNOWN
+from memreward.predict.scaler import EvidenceScaler
 from memreward.types import Features
 
 

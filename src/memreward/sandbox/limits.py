@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -38,7 +39,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            if getattr(self, item.name) <= 0:
+            if not 0 < getattr(self, item.name) < math.inf:
                 raise ConfigurationError(f"{item.name}={getattr(self, item.name)}: a limit must be greater than 0")
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,11 +20,13 @@ from typing import Any, Literal
 from memreward.parsing import entry_point, parses, syntax_tree
 from memreward.parsing.programs import given_definitions, solution_source
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
-from memreward.types import Claim, Verdict
+from memreward.types import Claim, ConfigurationError, Verdict
 from memreward.verify.cache import storable
 
 RULES = 2
 _LONGEST_REASON = 300
+MOST = 1_000_000
+"""Of seconds and of megabytes; clocks of the system overflow on more."""
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
 _FOR_TRIAL = 0.9
 """Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
@@ -45,6 +47,9 @@ class CodeConfig:
         limits_decide: Whether a solution that uses up its processor time, its memory or, on a machine that is not
             busy, its time by the clock is wrong; else that cannot be told.
         places: Solutions at once; 0 takes the number of processors.
+
+    Raises:
+        ConfigurationError: a limit is no number above 0, or beyond what a clock or a system can keep.
     """
 
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
@@ -54,6 +59,13 @@ class CodeConfig:
     memory_mb: int = 2048
     limits_decide: bool = True
     places: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_seconds", "call_seconds", "wall_seconds", "memory_mb"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise ConfigurationError(f"{name}={getattr(self, name)}: give more than 0, and at most {MOST:,}")
+        if self.places < 0:
+            raise ConfigurationError(f"places={self.places}: give a number of solutions at once; 0 is one a processor")
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ class MathConfig:
     processes: int = 0
 
     def __post_init__(self) -> None:
-        if not self.time_limit_s > 0:
-            raise ConfigurationError(f"time_limit_s={self.time_limit_s} allows nothing; give some seconds, e.g. 5")
+        if not 0 < self.time_limit_s <= 1e6:
+            raise ConfigurationError(f"time_limit_s={self.time_limit_s}: give some seconds, e.g. 5, a million at most")
         if self.processes < 0:
             raise ConfigurationError(f"processes={self.processes} is no number of processes; 0 is one a core")
 

@@ -67,6 +67,11 @@ class Verifiers:
         cache: VerdictCache | None = None,
         own: Mapping[Domain, Verifier] | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, VerifyConfig):
+            raise ConfigurationError(
+                f"config is a {type(config).__name__}: give a VerifyConfig, or verifiers of your own as "
+                "Verifiers(own={domain: verifier})"
+            )
         self.config = config or VerifyConfig()
         self.cache = cache if cache is not None else VerdictCache()
         self._verifiers: dict[Domain, Verifier] = dict(own or {})

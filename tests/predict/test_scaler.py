@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memreward.predict.inputs import CLIP, EvidenceScaler
+from memreward.predict.scaler import CLIP, EvidenceScaler
 
 
 def test_columns_are_standardised_and_missing_values_take_the_median() -> None:
     evidence = np.array([[1, 5, np.nan], [2, 5, 4], [3, 5, 8], [np.nan, 5, 6]], dtype=np.float32)
     scaler = EvidenceScaler.fit(evidence)
-    scaled = scaler.apply(evidence).numpy()
+    scaled = scaler.apply(evidence)
     assert scaled.shape == (4, scaler.width) == (4, 5)
     assert scaled[:, 0].mean() == pytest.approx(0, abs=1e-6)
     assert scaled[:, 0].std() == pytest.approx(1, abs=1e-6)

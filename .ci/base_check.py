@@ -1,0 +1,107 @@
+"""Runs the commands of a base install, in the interpreter that it is given, on a small file; fails on any traceback.
+
+Usage: VENV/bin/python .ci/base_check.py
+
+What needs an extra must say so, with the command that installs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+EXTRAS = ("torch", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "reasoning_gym", "httpx")
+"""What a base install does not have."""
+
+
+def rollouts(path: Path) -> Path:
+    """Write twelve questions with four rollouts each."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(12):
+            answers = [number + 3, number + 3, number + 4, number + 3 + number % 3]
+            texts = [{"text": f"The answer is {a}.", "correct": a == number + 3} for a in answers]
+            record = {"id": f"q{number}", "domain": "math", "query": f"What is {number} + 3?", "rollouts": texts}
+            file.write(json.dumps(record | {"reference": str(number + 3)}) + "\n")
+    return path
+
+
+def commands(folder: Path) -> list[tuple[int, str]]:
+    """Return exit code and command line of every command, in an order in which each finds what it needs."""
+    file, memory = rollouts(folder / "new.jsonl"), f"--memory {folder / 'memory'}"
+    evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --resamples 10 --out {folder / 'evaluation'}"
+    return [
+        (0, "--help"),
+        (0, f"warmup {file} {memory} --labels 5"),
+        (0, f"score {file} {memory} --out {folder / 'scored.jsonl'}"),
+        (0, f"inspect q3/0 {memory}"),
+        (0, f"propose {memory}"),
+        (0, f"ledger {memory} --entries"),
+        (0, f"verify {file} {memory} --out {folder / 'verified.jsonl'} --labels all"),
+        (0, f"prior fit {file} --out {folder / 'prior.safetensors'}"),
+        (0, f"prior show {folder / 'prior.safetensors'}"),
+        (0, "prior show"),
+        (0, evaluate),
+        (0, f"{evaluate} --predictors memreward,majority,majority_hard --markdown {folder / 'tables.md'}"),
+        (0, "questions"),
+        (0, f"questions {file} --out {folder / 'questions.jsonl'} --split {folder / 'split.json'}"),
+        (1, f"{evaluate} --predictors logistic_evidence,majority --jobs 2"),
+        (1, f"{evaluate} --predictors paper"),
+        (1, f"{evaluate} --predictors majority --page"),
+        (1, f"prior show --picture {folder / 'prior.png'}"),
+        (1, f"warmup {file} {memory} --labels 5 --reader nobody/nothing"),
+        (1, f"questions gcd:5 --out {folder / 'gcd.jsonl'}"),
+        (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
+        (1, f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}"),
+        (1, f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
+        (1, f"experiment --out {folder / 'experiment'} --start {folder / 'start'} --steps 1 --seeds 1"),
+    ]
+
+
+def complaint(code: int, line: str) -> str:
+    """Run one command; return what is wrong with how it ended, "" if nothing is."""
+    from memreward.cli import app
+
+    result = CliRunner().invoke(app, line.split())
+    said = result.stderr.strip().splitlines()[-1:]
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return "".join(traceback.format_exception(result.exception))
+    if result.exit_code != code:
+        return f"ended with {result.exit_code}, not {code}: {said}"
+    if code and not any("pip install 'memreward[" in text for text in said):
+        return f"names no extra: {said}"
+    return ""
+
+
+def main() -> int:
+    """Check the public names and every command; return the exit status."""
+    present = [name for name in EXTRAS if importlib.util.find_spec(name)]
+    if present:
+        print(f"this is no base install: {', '.join(present)} can be imported", file=sys.stderr)
+        return 2
+    names: dict[str, object] = {}
+    exec("from memreward import *", names)
+    assert "RewardPredictor" in names
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MEMREWARD_CACHE"] = str(Path(folder) / "cache")
+        for code, line in commands(Path(folder)):
+            started = time.monotonic()
+            wrong = complaint(code, line)
+            failed += bool(wrong)
+            shown = line.replace(folder, ".")
+            print(f"{'FAILED' if wrong else 'ok':6} {time.monotonic() - started:5.1f} s  memreward {shown}", flush=True)
+            if wrong:
+                print(wrong, flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

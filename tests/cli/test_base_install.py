@@ -1,0 +1,54 @@
+"""The check of a base install (`make base-check`), with the extras hidden from an environment that has them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from memreward.types import MissingExtraError
+
+ROOT = Path(__file__).resolve().parents[2]
+HIDE = """
+import sys
+
+HIDDEN = {"torch", "torch_geometric", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "peft",
+          "accelerate", "datasets", "reasoning_gym", "httpx"}
+
+def hiding(finder):
+    class Hiding:
+        def find_spec(name, path=None, target=None):
+            return None if name.partition(".")[0] in HIDDEN else finder.find_spec(name, path, target)
+    return Hiding
+
+sys.meta_path[:] = [hiding(finder) for finder in sys.meta_path]
+"""
+
+
+def test_every_command_works_without_extras_or_names_the_one_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDE)
+    paths = [str(tmp_path), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / ".ci" / "base_check.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok ") >= 20
+
+
+def test_the_check_refuses_an_environment_with_extras() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / ".ci" / "base_check.py")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no base install: torch" in done.stderr
+
+
+def test_a_missing_extra_comes_back_whole_from_a_worker_process() -> None:
+    error = MissingExtraError("scikit-learn", "predict", "this baseline")
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, MissingExtraError)
+    assert str(again) == str(error)
