@@ -44,8 +44,8 @@ BETWEEN, BASE, PULL, ROUNDS = 0.15, 0.5, 2.0, 8
 spread to the median spread, and rounds of EM. As the prototype has them; leaving sources out they hardly matter."""
 
 SPREADS = {"math": 0.5, "qa": 0.3, "code": 1.0, "other": 1.0}
-"""Part of the estimated variance that a prior keeps, by domain: EM leaves it too wide where sources are unlike each other.
-Chosen by leaving sources out: means as before, and no file far behind majority vote with few labels."""
+"""Part of the estimated variance that a prior keeps, by domain: EM leaves it too wide where they are unlike each
+other. Chosen by leaving sources out: means as before, and no file far behind majority vote with few labels."""
 
 _KIND = "prior"
 _REMEDY = "use default, none, or a file that `memreward prior fit` wrote"
