@@ -37,13 +37,14 @@ demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMP) ## warm up, score and evaluate on the shipped rollouts, then train three arms: tables and pictures
+demo: $(STAMP) ## warm up, score, propose and evaluate on the shipped rollouts, then train three arms: tables and pictures
 	@rm -rf $(DEMO)
-	$(BIN)/memreward warmup $(EXAMPLE) --memory $(DEMO)/memory --labels 0.2 --seed 0
+	$(BIN)/memreward warmup $(EXAMPLE) --memory $(DEMO)/memory --labels 20
 	$(BIN)/memreward score $(EXAMPLE) --memory $(DEMO)/memory --out $(DEMO)/scored.jsonl
+	$(BIN)/memreward propose --memory $(DEMO)/memory --count 5
 	$(BIN)/memreward ledger --memory $(DEMO)/memory
-	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0.05,0.1,0.2,0.5 --seeds 1 --out $(DEMO)/evaluation --page
-	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --choose spread --seeds 1 --steps 40 \
+	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0,5,20,20% --seeds 2 --out $(DEMO)/evaluation --page
+	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
 test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
