@@ -131,11 +131,11 @@ def warmup(
         "seconds": round(time.monotonic() - started, 1),
         "ledger": spent,
     }
-    _print(output, report, made.held_out)
+    _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
     output.result(report)
 
 
-def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut]) -> None:
+def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut], *, chosen: bool) -> None:
     memory = report["memory"]
     used = [
         ("labelled queries", f"{report['labelled_queries']} of {memory['queries']} in memory"),
@@ -157,6 +157,10 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
             for name, metrics in (("memreward", part.metrics), ("majority vote", part.majority))
         ],
     )
+    if chosen:
+        output.note(
+            "These questions were chosen because they are the most uncertain: on others the figures are better."
+        )
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:
