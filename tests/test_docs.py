@@ -22,7 +22,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLI_PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 GROUP: Any = typer.main.get_command(app)
-<<<<<<< HEAD
 
 
 def commands_of(group: Any, above: str = "") -> dict[str, Any]:
@@ -35,17 +34,6 @@ def commands_of(group: Any, above: str = "") -> dict[str, Any]:
 
 
 COMMANDS = commands_of(GROUP)
-=======
-COMMANDS: dict[str, Any] = {
-    name: command
-    for first, each in GROUP.commands.items()
-    for name, command in (
-        {f"{first} {second}": command for second, command in each.commands.items()}
-        if hasattr(each, "commands")
-        else {first: each}
-    ).items()
-}
->>>>>>> 8618f16 (Every command, those of prior too, is held to its documents; exit code 4 is told by --help)
 
 
 def shell_lines(text: str) -> list[str]:
@@ -57,18 +45,14 @@ def shell_lines(text: str) -> list[str]:
 def parse(line: str) -> None:
     """Parse a call of memreward as the shell would, and run nothing."""
     words = shlex.split(line)[1:]
-<<<<<<< HEAD
     length = 2 if " ".join(words[:2]) in COMMANDS else 1
-=======
-    length = 1 if words[0] in COMMANDS else 2
->>>>>>> 8618f16 (Every command, those of prior too, is held to its documents; exit code 4 is told by --help)
     name = " ".join(words[:length])
     COMMANDS[name].make_context(name, words[length:])
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
-    examples = [line for line in shell_lines(COMMANDS[name].help) if f"{line} ".startswith(f"memreward {name} ")]
+    examples = [line for line in shell_lines(COMMANDS[name].help) if line.startswith(f"memreward {name} ")]
     assert examples, f"memreward {name} --help shows no example"
     for example in examples:
         parse(example)
