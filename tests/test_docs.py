@@ -52,7 +52,7 @@ def parse(line: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
-    examples = [line for line in shell_lines(COMMANDS[name].help) if f"{line} ".startswith(f"memreward {name} ")]
+    examples = [line for line in shell_lines(COMMANDS[name].help) if line.startswith(f"memreward {name} ")]
     assert examples, f"memreward {name} --help shows no example"
     for example in examples:
         parse(example)

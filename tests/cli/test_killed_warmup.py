@@ -92,7 +92,7 @@ POINTS = (
     ("before rollouts", 1, 0),
     ("before queries", 2, 0),
     ("before ledger", 0, 0),
-    ("after ledger", 0, 12),
+    ("after ledger", 1, 12),
     ("before learning", 2, 36),
     ("before warmup.json", 0, 48),
     ("before predictor.safetensors", 0, 48),
