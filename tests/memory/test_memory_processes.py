@@ -100,6 +100,7 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_writers_of_the_same_ids_lose_and_double_nothing(tmp_path: Path, start_python: StartPython) -> None:
     ExperienceMemory.open(tmp_path / "m")
     reports = [finished(process) for process in [start_python(WRITE_SHARED, tmp_path / "m", n) for n in (1, 2, 3)]]
@@ -140,6 +141,7 @@ def test_without_a_lock_as_on_an_object_store_nothing_is_doubled(
     assert len(memory.vector_store("encoder")) == 5 + 3 * 5
 
 
+@pytest.mark.slow
 def test_releases_at_the_same_moment_keep_to_the_budget(
     tmp_path: Path, start_python: StartPython, make_group: MakeGroup
 ) -> None:
