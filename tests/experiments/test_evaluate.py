@@ -194,7 +194,6 @@ def test_too_few_labels_are_an_outcome_and_any_other_error_is_raised(groups, fea
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_worker_processes_find_the_same(groups, featurizer):
     world = {"toy": groups()}
     alone = evaluate(world, TWO, featurizer, SMALL)

@@ -125,7 +125,6 @@ def test_order_and_batch_change_nothing(minilm: SentenceEncoder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_any_string_is_encoded(minilm: SentenceEncoder) -> None:
     texts = ["\ud800", "a \udfff b", "\x00", "naïve 答案 🙂", "x" * 100_000, ("word " * 20_000)[:100_000]]
     vectors = minilm.encode(texts)

@@ -100,7 +100,6 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_writers_of_the_same_ids_lose_and_double_nothing(tmp_path: Path, start_python: StartPython) -> None:
     ExperienceMemory.open(tmp_path / "m")
     reports = [finished(process) for process in [start_python(WRITE_SHARED, tmp_path / "m", n) for n in (1, 2, 3)]]

@@ -313,7 +313,6 @@ def whole_lines(path: Path) -> list[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path) -> None:
     journal = journal_of(config)
     process = start(config, checkpoint)
