@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # A test run in the background of a shell ignores SIGINT, and the processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,6 +19,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # libraries when they are loaded, and by the processes that tests start; a setting from outside stands (make test-blas).
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+# How long an example takes depends on what else the machine does: pytest's time-out bounds a whole test.
+settings.register_profile("memreward", deadline=None)
+settings.load_profile("memreward")
 
 LEFT_OUT: Counter[str] = Counter()
 """Slow tests that this run leaves out, by file."""

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "src" / "memreward"
 LEVELS = {
     "types": 0,
     "temporary": 0,
+    "threads": 0,
     "parsing": 1,
     "sandbox": 1,
     "verify": 2,

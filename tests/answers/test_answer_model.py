@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+import threadpoolctl
 from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sampled_answers, source_of, table_of
 
-from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior
+from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
 from memreward.answers.table import evidence_columns
 from memreward.features.subset import subset, vote_share
@@ -183,3 +187,27 @@ def test_signals_of_running_may_be_absent_and_others_may_not() -> None:
     assert np.isnan(evidence_columns(features, ("run_returns", "length_log"))[:, 0]).all()
     with pytest.raises(ConfigurationError, match="word_rivals_cluster"):
         evidence_columns(features, ("length_log", "word_rivals_cluster"))
+
+
+def test_fits_and_draws_hold_blas_to_one_thread_and_give_it_back(
+    prior: RewardPrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads() -> set[int]:
+        return {each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"}
+
+    def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            seen.append(threads())
+            return function(*given)
+
+        return call
+
+    seen: list[set[int]] = []
+    for name in ("slope", "right_probabilities"):
+        monkeypatch.setattr(posterior, name, watched(getattr(posterior, name)))
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        features, labels = target(questions=5)
+        AnswerModel(prior).fit(features, labels).predict(features)
+        assert threads() == {2}
+    assert len(seen) >= 3
+    assert all(each == {1} for each in seen)

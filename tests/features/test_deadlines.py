@@ -42,6 +42,7 @@ def in_a_thread(work: Callable[[], None]) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_megabytes_of_one_thing(pattern: str) -> None:

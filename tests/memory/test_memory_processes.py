@@ -140,6 +140,7 @@ def test_without_a_lock_as_on_an_object_store_nothing_is_doubled(
     assert len(memory.vector_store("encoder")) == 5 + 3 * 5
 
 
+@pytest.mark.slow
 def test_releases_at_the_same_moment_keep_to_the_budget(
     tmp_path: Path, start_python: StartPython, make_group: MakeGroup
 ) -> None:

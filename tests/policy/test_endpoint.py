@@ -222,7 +222,7 @@ def test_retry_after_holds_for_every_request() -> None:
     assert all(request.time - refused.time >= 1.0 for request in rest)
 
 
-@pytest.mark.parametrize("value", ["4000", formatdate(time.time() + 5000, usegmt=True)])
+@pytest.mark.parametrize("value", ["4000", formatdate(time.time() + 5000, usegmt=True)], ids=["seconds", "date"])
 def test_a_server_that_asks_for_too_much_patience_is_named(value: str) -> None:
     with (
         Loopback(lambda _: Reply(429, {"error": "busy"}, {"Retry-After": value})) as server,
@@ -447,6 +447,7 @@ def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         importlib.import_module("memreward.policy.connection")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_at_once_and_keeps_what_was_finished(config: CollectConfig) -> None:
     with Loopback(several, [None, "slow", "slow"]) as server:
         arguments = ["--url", server.url, "--model", "m", "--rollouts", "4", "--parallel", "2", "--out", config.output]

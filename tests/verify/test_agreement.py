@@ -106,6 +106,7 @@ def judged(answers: list[str], reference: str, query: Query) -> list[Verdict]:
     return VERIFIERS.verify([Claim(rollout, reference) for rollout in rollouts])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(dressed, min_size=8, max_size=16), st.lists(dressed, min_size=1, max_size=3), st.sampled_from(QUERIES))
 def test_answers_of_one_cluster_have_one_verdict(group: list[str], references: list[str], question: str) -> None:

@@ -164,6 +164,7 @@ def test_references_are_read_in_all_their_forms() -> None:
     assert read_reference('{"inputs": ["1"], "outputs": ["2"]}').cases == (("1", "2"),)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_limits_decide_only_where_they_are_told_to(verifier: CodeVerifier) -> None:
     loop = "def f(x):\n    while True: pass"
     assert verdict(verifier, loop, "assert f(1) == 1").correct is False
@@ -187,11 +188,12 @@ def test_a_solution_that_sleeps_is_wrong_where_limits_decide(verifier: CodeVerif
     assert verdict(careful, SLEEPER, "assert f(1) == 1").correct is None
 
 
+@pytest.mark.slow
 def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: CodeVerifier) -> None:
     found = verdict(verifier, SLEEPER, "assert f(1) == 1")
     assert overdue(found)
     assert "no answer within 12 s" in found.reason
-    assert found.seconds < 20
+    assert found.seconds < 40
 
 
 def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
@@ -253,6 +255,7 @@ def test_it_is_a_verifier_also_asynchronously_and_after_a_journey(verifier: Code
     assert verifier.verify([]) == []
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_benchmarks_own_solutions_passes(verifier: CodeVerifier, shared_data: Path) -> None:
     claims = []
     for name in ("humanevalplus", "mbppplus"):

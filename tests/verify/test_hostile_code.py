@@ -449,12 +449,13 @@ def brief() -> Iterator[CodeVerifier]:
     made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "test"), EVASIONS.values(), ids=EVASIONS.keys())
 def test_what_the_solution_causes_is_wrong(brief: CodeVerifier, code: str, test: str) -> None:
     started = time.monotonic()
     verdict = verdict_on(brief, code, "Write a function.\n", json.dumps([test]))
     assert verdict.correct is False or "busy" in verdict.reason, verdict
-    assert time.monotonic() - started < 14
+    assert time.monotonic() - started < 25, "without one deadline for the claim they take from 30 to 150 s"
 
 
 LAZY = {

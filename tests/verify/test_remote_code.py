@@ -133,6 +133,7 @@ def test_a_hostile_solution_does_not_pass(verifier: RemoteCodeVerifier, code: st
     assert verifier.verify([claim(code)])[0].correct is not True
 
 
+@pytest.mark.slow
 def test_time_used_up_is_the_solutions_fault_on_a_server_that_is_not_busy(server: Server) -> None:
     brief = RemoteCodeVerifier(RemoteConfig(f"http://127.0.0.1:{server.server_port}", run_seconds=3, call_seconds=1))
     sleeps = "import time\ndef double(n): time.sleep(60)"
@@ -151,7 +152,7 @@ def test_all_programs_of_a_claim_share_one_deadline(server: Server) -> None:
     cases = json.dumps([{"input": "", "output": "1"}] * 50)
     found = RemoteCodeVerifier(config).verify([claim("import time\ntime.sleep(.5)\nprint(1)", cases, "Print 1.")])[0]
     assert found.correct is not True
-    assert found.seconds < 8
+    assert found.seconds < 15, "50 programs of half a second each take 25 s"
 
 
 def test_programs_are_compared_by_what_they_print(verifier: RemoteCodeVerifier) -> None:

@@ -159,7 +159,7 @@ def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> Non
     assert time.monotonic() - start < IN_TIME_S
     assert hang.correct is None
     assert "1 s" in hang.reason
-    assert 0.8 < hang.seconds <= 1.1, "the limit, or the processor time that the worker allows itself before"
+    assert 0.8 < hang.seconds < 5, "the limit, or the time that the worker allows itself before"
     assert after.correct is True
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from memreward.answers.likelihood import right_probabilities, slope
 from memreward.answers.table import AnswerTable, Floats
+from memreward.threads import single_threaded
 
 DRAWS = 64
 """Antithetic draws that probabilities are averaged over."""
@@ -48,6 +49,7 @@ class Gaussian:
         """Independent weights."""
         return cls(mean, np.diag(variance))
 
+    @single_threaded()
     def given(self, observed: Sequence[Observed], start: Floats | None = None) -> Gaussian:
         """Return the Laplace approximation of the posterior: its mode, and the inverse of its expected information.
 
@@ -84,6 +86,7 @@ class Gaussian:
             information += found.information
         return value, gradient, information
 
+    @single_threaded()
     def probabilities(self, table: AnswerTable) -> Floats:
         """(C,) probability that each answer is right, averaged over the weights; the same draws at every call."""
         if not len(table):

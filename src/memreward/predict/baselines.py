@@ -34,7 +34,7 @@ from memreward.predict.calibration import Calibration, fit_calibration, logit
 from memreward.predict.folds import assign_folds, check_classes
 from memreward.predict.metrics import nanmean
 from memreward.predict.scaler import EvidenceScaler
-from memreward.predict.threads import single_threaded
+from memreward.threads import single_threaded
 from memreward.types import Features, LabelError, MissingExtraError, Prediction, Predictor
 
 Floats = NDArray[np.float64]

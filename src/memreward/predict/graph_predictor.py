@@ -27,7 +27,7 @@ from memreward.predict.linear import LinearModel
 from memreward.predict.network import RewardNetwork
 from memreward.predict.scaler import EvidenceScaler
 from memreward.predict.scorer import FrozenMemory, Scorer
-from memreward.predict.threads import single_threaded
+from memreward.threads import single_threaded
 from memreward.types import ConfigurationError, Features, Prediction, SchemaVersionError, StoreError
 
 FORMAT = 2

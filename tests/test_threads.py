@@ -11,7 +11,7 @@ from memreward.predict import baselines, graph_predictor
 from memreward.predict.baselines import CrossFitted
 from memreward.predict.config import PredictorConfig
 from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.threads import single_threaded
+from memreward.threads import single_threaded
 
 
 def threads() -> set[int]:
