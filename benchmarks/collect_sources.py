@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.families import FAMILIES, Family
 from memreward.data.options import with_options
-from memreward.data.questions import sample_questions
+from memreward.data.questions import sample_questions, without_rollouts
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import Group
@@ -49,12 +49,14 @@ class Source:
         temperature: Of sampling.
         tokens: Length limit of a rollout.
         suits: Which questions are asked; None for all.
+        seed: Of generated questions.
     """
 
     questions: Mapping[str, int]
     temperature: float
     tokens: int
     suits: Callable[[Group], bool] | None = None
+    seed: int = SEED
 
 
 def _number(item: Mapping[str, Any], _: random.Random) -> tuple[str, str]:
@@ -168,6 +170,11 @@ SOURCES = {
     ),
     "math-levels-1-3_t0.7": Source({"math_test.jsonl.gz": 120}, 0.7, 256, _easy_levels),
     "commonsenseqa_t0.7": Source({"commonsenseqa_train.jsonl.gz": 120}, 0.7, 96),
+    "gym-second_t1.0": Source(
+        {"short_sum": 14, "decimal_sum": 14, "few_legs": 14, "few_letters": 8, "easy_sequence": 14, "two_step": 22,
+         "gcd": 8, "simple_equations": 8, "coin_flip": 4, "leg_counting": 8, "count_bits": 6},
+        1.0, 112, seed=20,
+    ),
     "gsm8k_t1.0": Source({"gsm8k_train.jsonl.gz:2": 100}, 1.0, 180),
 }  # fmt: skip
 
@@ -197,9 +204,11 @@ def main() -> None:
         finished = options.out / f"{options.prefix}_{name}.jsonl.gz"
         if finished.exists():
             continue
+        # Generated questions of small numbers come up again with another seed.
+        told = _texts([EXAMPLE, *options.out.glob("*gym*.jsonl.gz")])
         asked = options.work / "questions" / f"{name}.jsonl.gz"
         try:
-            write_groups(asked, _questions(SOURCES[name], options.questions)[: options.at_most])
+            write_groups(asked, _questions(SOURCES[name], options.questions, told)[: options.at_most])
         except FileNotFoundError as error:
             print(f"{name}: left out, as {error.filename} is missing", flush=True)
             continue
@@ -231,41 +240,32 @@ def _sampler(config: CollectConfig, *, int8: bool) -> LocalSampler:
     return sampler
 
 
-def _questions(source: Source, folder: Path) -> list[Group]:
+def _questions(source: Source, folder: Path, told: Collection[str]) -> list[Group]:
     """The questions of a source, mixed, so that a source that is cut short has some of each family."""
-    found: list[Group] = []
-    for name, count in source.questions.items():
-        if name in FAMILIES:
-            found += load_questions(f"{name}:{3 * count}", seed=SEED)
-        else:
-            path, _, part = name.partition(":")
-            found += _from_file(folder / path, count, int(part or 1), source)
-    told = _told()
     kept: list[tuple[float, Group]] = []
     for name, count in source.questions.items():
-        members = [group for group in found if group.query.dataset == f"reasoning-gym/{name}" or name not in FAMILIES]
-        members = [group for group in members if _plain(group) not in told][:count]
+        if name in FAMILIES:
+            drawn = load_questions(f"{name}:{3 * count}", seed=source.seed)
+            members = [group for group in drawn if _plain(group) not in told][:count]
+        else:
+            path, _, part = name.partition(":")
+            suited = [group for group in _from_file(folder / path) if source.suits is None or source.suits(group)]
+            members = suited[count * (int(part or 1) - 1) : count * int(part or 1)]
         kept += [((index + 0.5) / len(members), group) for index, group in enumerate(members)]
     return [group for _, group in sorted(kept, key=lambda entry: entry[0])]
 
 
-def _from_file(path: Path, count: int, part: int, source: Source) -> list[Group]:
-    """The part-th `count` of a file's questions in random order; of MATH, without the questions of MATH-500."""
+def _from_file(path: Path) -> list[Group]:
+    """A file's questions in random order; of MATH, without the questions of MATH-500."""
     if not path.is_file():
         raise FileNotFoundError(2, "no such file", str(path))
-    held_out = _texts(path.with_name("math500_test.jsonl.gz")) if path.name.startswith("math_test") else set()
-    groups = [replace(group, rollouts=()) for group in read_groups(path) if _plain(group) not in held_out]
-    suited = [group for group in groups if source.suits is None or source.suits(group)]
-    return sample_questions(suited, len(suited), SEED)[count * (part - 1) : count * part]
+    held_out = _texts([path.with_name("math500_test.jsonl.gz")]) if path.name.startswith("math_test") else set()
+    groups = [without_rollouts(group) for group in read_groups(path) if _plain(group) not in held_out]
+    return sample_questions(groups, len(groups), SEED)
 
 
-def _texts(path: Path) -> set[str]:
-    return {_plain(group) for group in read_groups(path)}
-
-
-def _told() -> set[str]:
-    """Questions of the shipped example, which no source may share."""
-    return _texts(EXAMPLE)
+def _texts(paths: Iterable[Path]) -> set[str]:
+    return {_plain(group) for path in paths for group in read_groups(path)}
 
 
 def _plain(group: Group) -> str:
