@@ -119,8 +119,7 @@ collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; 
 
 collect-sources: $(STAMP) ## sample the sources of a reward prior that examples/sources lacks (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of an instruct model: make collect-sources MODEL=FOLDER" >&2; exit 1; }
-	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=67108864 nice -n 19 \
-	  $(BIN)/python benchmarks/collect_sources.py $(MODEL) $(QUESTIONS) $(SOURCES)
+	nice -n 19 $(BIN)/python benchmarks/collect_sources.py $(MODEL) $(QUESTIONS) $(SOURCES)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
