@@ -8,6 +8,7 @@ EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
 DEMO := runs/demo
 TESTBED := examples/testbed
 ROLLOUTS ?= ../shared/data/rollouts
+QUESTIONS ?= ../shared/data/questions
 COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
 comma := ,
 empty :=
@@ -32,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format base-check bench prediction prior training real-llm verifiers fuzz reader hub collect-example clean
+.PHONY: help demo test test-fast test-lowest test-blas layout lint format base-check bench prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -137,6 +138,10 @@ collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; 
 	$(BIN)/memreward collect --model $(MODEL) --model-name Qwen2.5-Coder-0.5B-Instruct --max-new-tokens 112 \
 	  --questions gsm_symbolic:120,family_relationships:42,syllogism:42,products:28,gcd:24,lcm:24,simple_equations:24,chain_sum:24,simple_geometry:20,fraction_simplification:20,letter_counting:20,basic_arithmetic:20 \
 	  --out $(EXAMPLE)
+
+collect-sources: $(STAMP) ## sample the sources of a reward prior that examples/sources lacks (hours on a CPU; resumes)
+	@test -n "$(MODEL)" || { echo "name the checkpoint folder of an instruct model: make collect-sources MODEL=FOLDER" >&2; exit 1; }
+	nice -n 19 $(BIN)/python benchmarks/collect_sources.py $(MODEL) $(QUESTIONS) $(SOURCES)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
