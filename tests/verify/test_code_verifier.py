@@ -76,7 +76,7 @@ def test_a_wrong_solution_or_none_is_wrong(verifier: CodeVerifier, text: str) ->
         ("def f(x): return x", "assert 1 == 1"),
         ("def f(x): return x", "assert undefined_name == f(1)"),
         ("def f(x): return x", "assert f(1) == 1\nraise SystemExit(0)"),
-        ("def f(x): return x", "f(1)\nwhile True: pass"),
+        pytest.param("def f(x): return x", "f(1)\nwhile True: pass", marks=pytest.mark.slow),
         ("def f(x): return x", "import os\nf(1)\nos._exit(0)"),
     ],
     ids=[
