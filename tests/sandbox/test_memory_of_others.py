@@ -13,8 +13,6 @@ from memreward.types import SandboxError
 SEARCH = r"""
 import ctypes, gc, os, re, sys
 
-pytestmark = pytest.mark.slow
-
 PAGE, GAP = 4096, 1 << 22
 reading, writing = os.pipe()
 libc = ctypes.CDLL(None, use_errno=True)
