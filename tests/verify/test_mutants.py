@@ -25,8 +25,6 @@ from memreward.sandbox.inside.plain import encode
 from memreward.types import Claim, Query
 from memreward.verify.code import CodeConfig, CodeVerifier
 
-pytestmark = pytest.mark.slow
-
 QUESTIONS = int(os.environ.get("MEMREWARD_MUTANTS", "6"))
 INPUTS, MOST_MUTANTS = 12, 12
 LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=60.0, memory_mb=512)
