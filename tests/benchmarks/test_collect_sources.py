@@ -1,0 +1,72 @@
+"""The sources that a prior learns from: what is shipped keeps its promises, and what is asked shares nothing."""
+
+import gzip
+import importlib.util
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from memreward.data import read_groups
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "examples" / "sources").glob("*.jsonl.gz"))
+
+
+def _module(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_source_has_groups_of_one_policy_with_log_probabilities_and_licence(path: Path) -> None:
+    with gzip.open(path, "rt") as file:
+        lines = [json.loads(line) for line in file]
+    assert len({line["sampler"]["temperature"] for line in lines}) == 1
+    assert all(line["license"] and line["source"] for line in lines)
+    for line in lines:
+        assert len(line["rollouts"]) == 8
+        assert all(rollout["token_logprobs"] for rollout in line["rollouts"])
+        assert all("correct" in rollout for rollout in line["rollouts"])
+    assert len({rollout["policy_version"] for line in lines for rollout in line["rollouts"]}) == 1
+
+
+def test_no_two_sources_share_a_question() -> None:
+    example = ROOT / "examples" / "qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
+    texts = [{" ".join(group.query.text.split()) for group in read_groups(path)} for path in [example, *SHIPPED]]
+    assert not any(one & other for one, other in combinations(texts, 2))
+
+
+def test_questions_held_out_for_measuring_are_not_asked(tmp_path: Path) -> None:
+    sources = _module("collect_sources")
+    entry = {"dataset": "MATH", "domain": "math", "reference": "1", "level": "Level 1", "rollouts": []}
+    _write(
+        tmp_path / "math_test.jsonl.gz", [{**entry, "id": f"m{n}", "query": f"What is {n} - {n}?"} for n in range(9)]
+    )
+    _write(tmp_path / "math500_test.jsonl.gz", [{**entry, "id": "x", "query": "What is  3 - 3?"}])
+    asked = sources._questions(sources.SOURCES["math-levels-1-3_t0.7"], tmp_path, ())
+    assert sorted(group.query.id for group in asked) == ["m0", "m1", "m2", "m4", "m5", "m6", "m7", "m8"]
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz.*deprecated")
+def test_a_row_in_eight_bits_is_near_the_layer_and_does_not_depend_on_its_neighbours() -> None:
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(64, 32)
+    inputs = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = torch.nn.Sequential(layer)
+        exact = whole(inputs)
+        _module("int8").reckon_in_eight_bits(whole)
+        eight = whole(inputs)
+        assert (eight - exact).abs().max() < 0.03 * exact.abs().max()
+        assert torch.equal(whole(inputs[:1]), eight[:1])
+        assert torch.equal(whole(torch.cat([inputs, 100 * inputs]))[:8], eight)
+
+
+def _write(path: Path, lines: list[dict]) -> None:
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
