@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from memreward.integrations.trl import STATE_FOLDER
 from memreward.training.checkpoint import checkpoints, keeper, resume_from
 from memreward.training.history import history, recorder
 from memreward.types import DataError
@@ -73,8 +74,9 @@ class Counter:
 
 
 def save(folder: Path, reward: Counter, step: int, keep: int = 2) -> None:
-    (folder / f"checkpoint-{step}").mkdir()
-    keeper(folder, reward, keep).on_save(ARGS, state(step), None)  # type: ignore[arg-type]
+    """What the reward's callback and then the keeper do with a checkpoint of the trainer."""
+    reward.save(folder / f"checkpoint-{step}" / STATE_FOLDER)
+    keeper(folder, keep).on_save(ARGS, state(step), None)  # type: ignore[arg-type]
 
 
 def test_the_newest_whole_checkpoints_are_kept_and_gone_back_to(tmp_path: Path) -> None:

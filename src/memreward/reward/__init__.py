@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memreward.reward.config import RewardConfig as RewardConfig
     from memreward.reward.judged import Judged as Judged
     from memreward.reward.judged import Reward as Reward
     from memreward.reward.monitor import MonitorConfig as MonitorConfig
     from memreward.reward.monitor import RewardMonitor as RewardMonitor
     from memreward.reward.policy import HybridReward as HybridReward
     from memreward.reward.policy import PolicyReward as PolicyReward
-    from memreward.reward.policy import RewardConfig as RewardConfig
 
 _HOMES = {
     "HybridReward": "policy",
@@ -17,7 +17,7 @@ _HOMES = {
     "MonitorConfig": "monitor",
     "PolicyReward": "policy",
     "Reward": "judged",
-    "RewardConfig": "policy",
+    "RewardConfig": "config",
     "RewardMonitor": "monitor",
 }
 

@@ -7,10 +7,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,53 +20,21 @@ from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.metrics import advantages
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor, pooled
+from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
-from memreward.reward.monitor import Alarm, Blind, MonitorConfig, RewardMonitor
+from memreward.reward.monitor import Alarm, Blind, RewardMonitor
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
-from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
+from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
 from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
 _SURE = 0.9
 _ZERO = 1e-6
-Kind = Literal["advantage", "probability", "threshold"]
 Observer = Callable[[Sequence[Rollout], Judged], None]
 """Told of the rollouts of each step, and what came of them."""
-
-
-@dataclass(frozen=True)
-class RewardConfig:
-    """Settings of the reward.
-
-    Attributes:
-        rewards: What is paid. "advantage": the expected advantage, of a labelled group the true standardised one; the
-            trainer must only centre it. For trainers that standardise, "probability": that of being right, ground truth
-            where a query is labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's).
-        recent: Earlier rollouts of a query, at most, that its pool takes from memory. 0 is the present group alone:
-            those of a policy that has moved were measured to hurt (method.md, section 7).
-        half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
-        grow: Let the rollouts of unlabelled queries enter memory; those of labelled ones always do, since the ledger
-            names them.
-        monitor: When predicted and true reward have parted.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
-    """
-
-    rewards: Kind = "advantage"
-    recent: int = 0
-    half_life: float = 50.0
-    grow: bool = True
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
-
-    def __post_init__(self) -> None:
-        if self.rewards not in get_args(Kind):
-            raise ConfigurationError(f"rewards={self.rewards!r} is unknown; use one of {', '.join(get_args(Kind))}")
-        if self.recent < 0 or not 0 <= self.half_life < np.inf:
-            raise ConfigurationError(f"recent={self.recent} and half_life={self.half_life} must be at least 0")
 
 
 class _Part(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memreward.memory.ledger import Budget
-from memreward.reward.policy import Kind
+from memreward.reward.config import Kind
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 

@@ -22,7 +22,8 @@ from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.config import PredictorConfig
 from memreward.predict.reward_predictor import WARMUP, RewardPredictor, label_array
-from memreward.reward.policy import PolicyReward, RewardConfig
+from memreward.reward.config import RewardConfig
+from memreward.reward.policy import PolicyReward
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import arm_named
 from memreward.training.config import POLICY_READS, TrainConfig

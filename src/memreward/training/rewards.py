@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
-from memreward.reward.policy import PolicyReward, RewardConfig
+from memreward.reward.config import RewardConfig
+from memreward.reward.policy import PolicyReward
 from memreward.reward.valuers import Format, HardMajority, Majority, Nothing, Random, Valuer
 from memreward.training.arms import Arm, ValuerName
 from memreward.verify import Verifiers

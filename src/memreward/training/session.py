@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import questions
-from memreward.reward.policy import RewardConfig
+from memreward.reward.config import RewardConfig
 from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
