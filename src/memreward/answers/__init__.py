@@ -4,7 +4,7 @@ A question's rollouts are merged into its distinct answers (`table`). Each answe
 from a conditional logit (`likelihood`) whose weights start at what other sources taught (`prior`), move with the few
 labels there are (`posterior`), and are averaged with majority vote (`model`). What a trainer is paid is the expected
 advantage under these probabilities (`advantage`), and what it leaves uncertain says what to label next (`choose`).
-numpy and scipy only.
+numpy only.
 """
 
 from __future__ import annotations

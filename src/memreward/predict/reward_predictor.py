@@ -349,4 +349,4 @@ def _untold(done: int, of: int) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in ("memreward", "numpy", "scipy")}
+    return {"python": platform.python_version()} | {name: version(name) for name in ("memreward", "numpy")}
