@@ -2,9 +2,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
+from memreward.experiments import report
 from memreward.experiments.evaluate import EvaluationConfig, evaluate
+from memreward.experiments.page import LIGHT
 from memreward.experiments.report import COLOURS, drawn_predictors, write_page, write_picture
+from memreward.experiments.results import Row
+from memreward.experiments.tables import Figure
 from memreward.predict.baselines import BASELINES
 from memreward.types import DataError
 
@@ -55,3 +60,15 @@ def test_the_references_are_drawn_and_never_more_lines_than_colours(result):
 def test_nothing_to_draw_is_said(result, tmp_path):
     with pytest.raises(DataError, match="no rows"):
         write_picture(replace(result, rows=()), tmp_path / "none.png")
+
+
+def test_a_curve_over_budgets_begins_at_no_label_and_the_other_panels_show_one_in_the_middle() -> None:
+    rows = [
+        Row("file", "", labels, "majority", {"group_auc": Figure(0.5 + labels / 100, 0.4, 0.9)}, {})
+        for labels in (0.0, 5.0, 20.0, 50.0)
+    ]
+    axes = Canvas().subplots()
+    report._draw_label_curve(axes, rows, ["majority"], LIGHT)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "5", "20", "50"]
+    assert axes.lines[0].get_xdata().tolist() == [0, 1, 2, 3]
+    assert [row.labels for row in report._at_share(rows)] == [20.0]

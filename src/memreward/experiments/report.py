@@ -131,22 +131,21 @@ def _draw_intervals(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme:
     axes.axvline(0.5, color=theme.faint, linewidth=0.8)
     axes.margins(x=0.12)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"group AUC, 95 % interval, {_percent(rows[0].labels)} labelled" if rows else "group AUC")
+    axes.set_xlabel(f"group AUC, 95 % interval, {_budget(rows[0].labels)} labelled" if rows else "group AUC")
 
 
 def _draw_label_curve(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
+    """Group AUC over the label budgets, evenly spaced in the order they were asked for: 0 is one of them."""
+    budgets = list(dict.fromkeys(row.labels for row in rows))
     for name in shown:
-        line = sorted((row for row in rows if row.predictor == name), key=lambda row: row.labels)
-        share = [row.labels for row in line]
+        line = [row for row in rows if row.predictor == name]
+        place = [budgets.index(row.labels) for row in line]
         figures = [row.figures["group_auc"] for row in line]
         look = _look(shown, name, theme)
-        axes.plot(share, [figure.value for figure in figures], marker=MARKERS[shown.index(name)], markersize=5, **look)
+        axes.plot(place, [figure.value for figure in figures], marker=MARKERS[shown.index(name)], markersize=5, **look)
         low, high = [figure.low for figure in figures], [figure.high for figure in figures]
-        axes.fill_between(share, low, high, color=look["color"], alpha=0.1, linewidth=0)
-    shares = sorted({row.labels for row in rows})
-    axes.set_xscale("log")
-    axes.set_xticks(shares, [_percent(share) for share in shares])
-    axes.set_xticks([], minor=True)
+        axes.fill_between(place, low, high, color=look["color"], alpha=0.1, linewidth=0)
+    axes.set_xticks(range(len(budgets)), [_budget(labels) for labels in budgets])
     axes.set(xlabel="labelled queries", ylabel="group AUC, 95 % interval")
 
 
@@ -155,8 +154,11 @@ def _in_order(rows: Sequence[Row], shown: Sequence[str]) -> list[Row]:
 
 
 def _at_share(rows: Sequence[Row]) -> list[Row]:
-    share = min({row.labels for row in rows}, key=lambda labels: (abs(labels - SHARE), labels))
-    return [row for row in rows if row.labels == share]
+    """The rows of one label budget: the share nearest to `SHARE`, or where there is none the middle number."""
+    budgets = sorted({row.labels for row in rows})
+    shares = [labels for labels in budgets if 0 < labels < 1]
+    chosen = min(shares, key=lambda labels: abs(labels - SHARE)) if shares else budgets[len(budgets) // 2]
+    return [row for row in rows if row.labels == chosen]
 
 
 def _files(result: EvaluationResult) -> list[str]:
@@ -199,5 +201,5 @@ def _facts(result: EvaluationResult) -> dict[str, Any]:
     return {**result.config, **versions, **({"failed": "; ".join(failures)} if failures else {})}
 
 
-def _percent(labels: float) -> str:
-    return f"{labels:.0%}" if labels <= 1 else f"{labels:.0f}"
+def _budget(labels: float) -> str:
+    return f"{labels:.0%}" if 0 < labels < 1 else f"{labels:.0f}"
