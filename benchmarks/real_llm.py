@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from memreward.data import load_questions
+from memreward.domains import Verifiers
 from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
@@ -37,7 +38,6 @@ from memreward.training.quiet import quiet_libraries
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings, LoraConfig
 from memreward.types import Group
-from memreward.verify import Verifiers
 
 ARMS = ("memreward", "labelled", "oracle")
 FAMILY = "two_step"

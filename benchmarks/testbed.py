@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memreward.parsing import cluster_answers
+from memreward.domains import Verifiers, cluster_answers
 from memreward.policy.settings import SamplingConfig
 from memreward.predict.metrics import roc_auc
 from memreward.testbed.config import LONGEST
@@ -22,7 +22,6 @@ from memreward.testbed.measure import sample_groups
 from memreward.testbed.policy import load_policy
 from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, Start
 from memreward.types import Group
-from memreward.verify import Verifiers
 
 ROLLOUTS = 8
 DOMAINS = ("math", "qa", "code")

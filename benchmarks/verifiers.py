@@ -21,8 +21,8 @@ from itertools import islice
 from pathlib import Path
 
 from memreward.data import read_groups
+from memreward.domains import Verifiers
 from memreward.types import Claim, Domain, Verdict
-from memreward.verify import Verifiers
 
 DEMANDED: dict[Domain, float] = {"math": 0.995, "qa": 0.99, "code": 0.98, "other": 0.0}
 JUDGED = Path(__file__).with_name("verifiers_judged.tsv")

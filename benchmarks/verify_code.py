@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memreward.parsing import parse_rollout
+from memreward.domains import parse_rollout
+from memreward.domains.code.verify import CodeVerifier
 from memreward.types import Claim, Query, Verdict
-from memreward.verify.code import CodeVerifier
 
 QUESTIONS = ("humanevalplus", "mbppplus")
 TRIVIAL = 400

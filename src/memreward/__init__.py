@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memreward.data import read_groups
+    from memreward.domains import parse_rollout
     from memreward.experiments.evaluate import evaluate
     from memreward.memory import Budget, ExperienceMemory
-    from memreward.parsing import parse_rollout
     from memreward.predict.config import PredictorConfig
     from memreward.predict.reward_predictor import RewardPredictor
     from memreward.types import Group, MemRewardError, Query, Rollout, Score
@@ -49,7 +49,7 @@ _HOMES = {
     "Rollout": "memreward.types",
     "Score": "memreward.types",
     "evaluate": "memreward.experiments.evaluate",
-    "parse_rollout": "memreward.parsing",
+    "parse_rollout": "memreward.domains",
     "read_groups": "memreward.data",
 }
 

@@ -147,7 +147,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One sample of the policy for a query, already parsed (make it with `memreward.parsing.parse_rollout`).
+    """One sample of the policy for a query, already parsed (make it with `memreward.domains.parse_rollout`).
 
     Attributes:
         query: The question that was asked.

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from memreward.cli import app
 from memreward.data import read_groups
+from memreward.domains import Verifiers
 from memreward.memory import LabelLedger
 from memreward.types import Claim, Verdict
-from memreward.verify import Verifiers
 
 OPTIONS = "\n(A) one\n(B) two\n(C) three"
 TRUTH = {"sum/0": True, "sum/1": False, "sum/2": None, "pick/0": True, "pick/1": None, "pick/2": False}

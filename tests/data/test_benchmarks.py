@@ -14,7 +14,7 @@ import pytest
 
 from memreward.data import benchmarks, load_questions, read_groups, write_groups
 from memreward.data.layouts import LAYOUTS
-from memreward.parsing import equivalent, parse_completion
+from memreward.domains import equivalent, parse_completion
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError
 
 NAMES = (

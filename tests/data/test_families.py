@@ -8,7 +8,7 @@ import pytest
 
 from memreward.data.families import FAMILIES, questions
 from memreward.data.options import LETTERS
-from memreward.parsing import equivalent, parse_completion
+from memreward.domains import equivalent, parse_completion
 from memreward.types import ConfigurationError
 
 pytest.importorskip("reasoning_gym")

@@ -9,7 +9,7 @@ import pytest
 
 from memreward.data import load_questions, read_groups, sample_questions, write_groups
 from memreward.data.questions import distinct
-from memreward.parsing import parse_rollout
+from memreward.domains import parse_rollout
 from memreward.types import DOMAINS, ConfigurationError, DataError, Group, Query, Truth
 
 FILES = {

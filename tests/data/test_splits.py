@@ -17,8 +17,8 @@ from memreward.data import (
     read_split,
     write_split,
 )
+from memreward.domains import parse_rollout
 from memreward.memory import Budget, LabelLedger
-from memreward.parsing import parse_rollout
 from memreward.types import ConfigurationError, DataError, Group, Query, Truth
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memreward.domains import parse_rollout
 from memreward.features.behaviour import NAMESPACE, RETURNED, Behaviour, CodeRunner, normal_form
 from memreward.features.cache import DiskVectorStore
 from memreward.features.code_inputs import Example, code_inputs
@@ -19,7 +20,6 @@ from memreward.features.featurizer import Featurizer
 from memreward.graph import schema
 from memreward.graph.build import structural_edges
 from memreward.graph.schema import GraphConfig
-from memreward.parsing import parse_rollout
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import FloatArray, Query, Rollout

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from memreward.domains import Verifiers, cluster_answers, parse_rollout
+from memreward.domains.math import process as math_process
 from memreward.features.evidence import compute_evidence
-from memreward.parsing import cluster_answers, math_process, parse_rollout
 from memreward.types import Claim, Domain, Query
-from memreward.verify import Verifiers
 
 LENGTH = 2_000_000
 QUERIES: dict[Domain, Query] = {

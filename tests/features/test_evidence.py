@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from memreward.data import group_from_record, read_groups
+from memreward.domains import parse_rollout
 from memreward.features.evidence import Evidence, compute_evidence
-from memreward.parsing import parse_rollout
 from memreward.types import ConfigurationError, Domain, Query, Rollout
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "evidence.md"

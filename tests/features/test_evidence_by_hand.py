@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from memreward.domains import parse_rollout
+from memreward.domains.math import arithmetic
 from memreward.features.evidence import compute_evidence
 from memreward.features.evidence.overlap import Overlap, pool_overlap, share_with_item
 from memreward.features.evidence.parts import hashed, repeated_share, word_pairs
 from memreward.features.evidence.pools import Pools
-from memreward.parsing import arithmetic, parse_rollout
 from memreward.types import Query, Rollout
 
 Sets = Sequence[frozenset[int]]
@@ -145,7 +146,7 @@ def test_answers_spelled_alike_are_not_evaluated(monkeypatch: pytest.MonkeyPatch
     def no_process(expression: str) -> None:
         pytest.fail(f"asked for the value of {expression}")
 
-    monkeypatch.setattr("memreward.parsing.math_process._evaluate", no_process)
+    monkeypatch.setattr("memreward.domains.math.process._evaluate", no_process)
     angle = Query("angle", "What is the angle?", "math")
     hens = Query("hens", "How many hens?", "math")
     texts = [

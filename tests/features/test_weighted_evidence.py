@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memreward.domains import parse_rollout
 from memreward.features.behaviour import RETURNED, Behaviour
 from memreward.features.encoder import HashingEncoder
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.parsing import parse_rollout
 from memreward.types import ConfigurationError, Query, Rollout
 
 TEXTS = {

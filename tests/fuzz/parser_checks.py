@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from memreward.parsing import answer_key, cluster_answers, parse_rollout
+from memreward.domains import answer_key, cluster_answers, parse_rollout
+from memreward.domains.math.rules import compare
 from memreward.types import DOMAINS, Domain, Query
-from memreward.verify.math_rules import compare
 
 QUERIES: dict[Domain, str] = {
     "math": "What percentage of the 12 cm is it? Write it in base 5.",

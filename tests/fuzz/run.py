@@ -9,10 +9,10 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["memreward.parsing", "memreward.verify"]):
+with atheris.instrument_imports(include=["memreward.domains"]):
     from parser_checks import check_bytes
 
-    from memreward.parsing import math_process
+    from memreward.domains.math import process as math_process
 
 
 def main() -> None:

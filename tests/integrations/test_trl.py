@@ -16,9 +16,9 @@ import pytest
 from rewarding import reward_of
 
 from memreward.data import write_groups
+from memreward.domains import parse_rollout
 from memreward.integrations.trl import callback, questions
 from memreward.memory import ExperienceMemory
-from memreward.parsing import parse_rollout
 from memreward.predict import RewardPredictor
 from memreward.reward import MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm

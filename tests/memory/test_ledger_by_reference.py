@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from memreward.domains import parse_rollout
 from memreward.memory import Budget, ExperienceMemory, LabelLedger
-from memreward.parsing import parse_rollout
 from memreward.types import BudgetError, DataError, Group, Query, Truth
 
 

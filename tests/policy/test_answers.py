@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memreward.parsing import parse_completion
+from memreward.domains import parse_completion
 from memreward.policy.answers import read_answer, token_logprobs
 from memreward.policy.sampler import Usage
 

@@ -7,7 +7,7 @@ import pytest
 from tiny_model import tiny_tokenizer
 
 from memreward.data.families import FAMILIES
-from memreward.parsing import parse_completion
+from memreward.domains import parse_completion
 from memreward.policy.prompts import load_template, render
 from memreward.types import DOMAINS, ConfigurationError, Domain, Query
 

@@ -13,9 +13,9 @@ import pytest
 
 from memreward.answers.prior import RewardPrior, fit_prior
 from memreward.answers.sources import sources_of
+from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
-from memreward.parsing import parse_rollout
 from memreward.predict import RewardPredictor
 from memreward.predict.reward_predictor import blind_values
 from memreward.types import BudgetError, Group, LabelError, Query, Rollout, Score, StoreError, Truth

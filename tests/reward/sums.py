@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from memreward.answers.prior import RewardPrior, fit_prior
-from memreward.parsing import parse_rollout
+from memreward.domains import parse_rollout
 from memreward.reward import Judged, Reward
 from memreward.types import Group, Query, Rollout, Truth
 

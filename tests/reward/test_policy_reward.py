@@ -17,8 +17,8 @@ import pytest
 from sums import SIZE, Sums, asked, rollouts_of, sample_call, toy_prior
 
 from memreward.answers.model import AnswerModel
+from memreward.domains import MathVerifier, Verifiers, parse_rollout
 from memreward.memory import Budget, ExperienceMemory
-from memreward.parsing import parse_rollout
 from memreward.predict import RewardPredictor
 from memreward.predict.metrics import advantages
 from memreward.reward import HybridReward, Judged, PolicyReward, RewardConfig
@@ -26,7 +26,6 @@ from memreward.reward.judged import filled
 from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
 from memreward.types import Claim, ConfigurationError, Query, StoreError, Verdict
-from memreward.verify import MathVerifier, Verifiers
 
 GROUPS = np.repeat([0, 1], SIZE)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from memreward.parsing import cluster_answers
+from memreward.domains import cluster_answers
 from memreward.predict.metrics import roc_auc
 from memreward.testbed.config import PolicyConfig, StartConfig
 from memreward.testbed.measure import accuracy, mean_by_domain

@@ -8,11 +8,10 @@ from itertools import islice
 
 import pytest
 
-from memreward.parsing import parse_rollout
+from memreward.domains import Verifiers, parse_rollout
 from memreward.testbed.policy import build_tokenizer, prompt_of
 from memreward.testbed.questions import KINDS, Kind, asked, demonstrations, draw_split
 from memreward.types import Claim, ConfigurationError, Query
-from memreward.verify import Verifiers
 
 DRAWS = 6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from memreward.parsing import parse_rollout
+from memreward.domains import parse_rollout
 from memreward.types import Group, Query, Truth
 
 

@@ -38,7 +38,7 @@ DuplicateTexts = Annotated[
 
 
 def _checked_pattern(text: str | None) -> str | None:
-    from memreward.parsing import AnswerPattern
+    from memreward.domains import AnswerPattern
 
     try:
         return None if text is None else AnswerPattern(text).pattern

@@ -26,7 +26,7 @@ from memreward.cli.common import (
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.models import ReaderName
 from memreward.cli.output import Output, Steps, plain
-from memreward.parsing import cluster_answers
+from memreward.domains import cluster_answers
 from memreward.temporary import remove_left_files
 from memreward.types import Group, Rollout
 

@@ -16,9 +16,9 @@ from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import budget_from, counted
+from memreward.domains import Verifiers, VerifyConfig
+from memreward.domains.code.verify import CodeVerifier
 from memreward.types import Claim, Group, Verdict
-from memreward.verify import Verifiers, VerifyConfig
-from memreward.verify.code import CodeVerifier
 
 if TYPE_CHECKING:
     from memreward.memory import Budget, LabelLedger
@@ -58,9 +58,9 @@ def verify(
       memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels all --math-time-limit-s 2
     """
     from memreward.data import format_of, write_groups
+    from memreward.domains import VerdictCache
     from memreward.features.cache import default_cache_folder
     from memreward.memory import ExperienceMemory
-    from memreward.verify import VerdictCache
 
     output = Output(as_json)
     budget = budget_from(labels, judgements)

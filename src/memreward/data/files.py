@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS, group_from_record, group_to_record
 from memreward.data.unicode import escape_surrogates, restore_surrogates
-from memreward.parsing import AnswerPattern
+from memreward.domains import AnswerPattern
 from memreward.types import ConfigurationError, DataError, Group, Truth
 
 Duplicates = Literal["keep", "drop", "auto"]
@@ -80,7 +80,7 @@ def read_groups(
         duplicates: "drop" leaves out a rollout whose text stood before in its question; "auto" does so only for texts
             longer than 400 characters, which a sampler does not repeat by chance. Ids are those without dropping.
         answer_pattern: A regular expression that alone says where rollouts have their answers, for formats of one's
-            own; see `memreward.parsing.AnswerPattern`.
+            own; see `memreward.domains.AnswerPattern`.
 
     Raises:
         DataError: the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the schema; the

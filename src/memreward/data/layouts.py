@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memreward.data.options import LETTERS, lettered, with_options
-from memreward.parsing.markers import boxed
+from memreward.domains.shared.markers import boxed
 
 Row = Mapping[str, Any]
 

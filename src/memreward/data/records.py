@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from memreward.parsing import parse_rollout
-from memreward.parsing.choice import has_plain_options, letters_of, option_of_reference, options
+from memreward.domains import parse_rollout
+from memreward.domains.choice.parse import has_plain_options, letters_of, option_of_reference, options
 from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, UnknownDomainError
 
 QUERY_KEYS = ("id", "dataset", "domain", "query", "reference", "rollouts")
@@ -80,7 +80,7 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_patt
     Args:
         record: A record of the schema above, as JSON gives it.
         where: Put before the message of an error, e.g. "rollouts.jsonl, line 3".
-        answer_pattern: Where rollouts have their answers, see `memreward.parsing.AnswerPattern`.
+        answer_pattern: Where rollouts have their answers, see `memreward.domains.AnswerPattern`.
 
     Raises:
         DataError: a field is missing or has a value that breaks the schema, or a reference is none of the options.

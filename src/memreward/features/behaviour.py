@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.domains.code.programs import solution_source
 from memreward.features.cache import DictVectorStore, VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
-from memreward.parsing.programs import solution_source
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import Rollout, content_hash

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from memreward.parsing import cluster_answers
+from memreward.domains import cluster_answers
 from memreward.types import Encoder, FloatArray, Group
 
 ChoiceRule = Literal["random", "contested", "spread"]

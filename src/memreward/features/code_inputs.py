@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
-from memreward.parsing import entry_point, parse_tree, syntax_tree
+from memreward.domains import entry_point, parse_tree, syntax_tree
 from memreward.types import content_hash
 
 MOST_EXAMPLES = 16

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memreward.domains import parse_rollout
 from memreward.memory import ExperienceMemory
-from memreward.parsing import parse_rollout
 from memreward.types import DataError, Group, Query, Rollout, Truth, content_hash
 
 COLUMNS = ("query_id", "query", "domain", "dataset", "reference")

@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memreward.data import load_questions, write_groups
-from memreward.parsing import parse_rollout
+from memreward.domains import Verifiers, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, Group, Query, Truth
-from memreward.verify import Verifiers
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
 _SECONDS_BETWEEN_LINES = 30.0

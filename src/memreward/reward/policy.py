@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.model import AnswerBeliefs
+from memreward.domains import Verifiers
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
 from memreward.predict.metrics import advantages
@@ -27,7 +28,6 @@ from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
 from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
-from memreward.verify import Verifiers
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5

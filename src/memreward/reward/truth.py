@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from memreward.domains import Verifiers
 from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.spent import Spent
 from memreward.types import PROGRAMMING_ERRORS, BudgetError, Claim, Domain, Group, Rollout
-from memreward.verify import Verifiers
 
 TRAINING = "training"
 """The ledger's name for ground truth that rewards labelled queries, and that the model learns from in training."""

@@ -237,7 +237,7 @@ def available_containment(asked: Containment | None = None) -> Containment:
     raise SandboxError(
         f"model-written code cannot be contained here ({'; '.join(reasons) or f'no means for {sys.platform}'}), so it "
         "is not run: allow unprivileged user namespaces, use a kernel with Landlock (5.13), verify remotely "
-        '(memreward.verify.remote), or, on a machine that may be lost, ask for containment="none"'
+        '(memreward.domains.code.remote), or, on a machine that may be lost, ask for containment="none"'
     )
 
 

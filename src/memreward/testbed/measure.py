@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from memreward.parsing import parse_rollout
+from memreward.domains import parse_rollout
 from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Chat, Sample
 from memreward.policy.settings import LocalConfig, SamplingConfig

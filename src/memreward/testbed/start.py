@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from memreward.data import read_groups, write_groups
+from memreward.domains import Verifiers
 from memreward.policy.settings import SamplingConfig
 from memreward.testbed.config import LONGEST, StartConfig
 from memreward.testbed.measure import sample_groups
 from memreward.testbed.policy import load_policy, save_policy, teach
 from memreward.testbed.questions import Split, draw_split
 from memreward.types import ConfigurationError, Group, StoreError
-from memreward.verify import Verifiers
 
 Progress = Callable[[str, int, int], None]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memreward.domains import VerifyConfig
 from memreward.features.choosing import ChoiceRule
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
-from memreward.verify import VerifyConfig
 
 POLICY_READS = "policy"
 """In place of a reader's name: the policy itself."""

@@ -12,6 +12,7 @@ from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
+from memreward.domains import VerdictCache, Verifiers
 from memreward.features.cache import DiskVectorStore, default_cache_folder
 from memreward.features.choosing import label_order
 from memreward.features.encoder import load_encoder
@@ -29,7 +30,6 @@ from memreward.training.arms import arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Made, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
-from memreward.verify import VerdictCache, Verifiers
 
 Progress = Callable[[str, int, int], None]
 

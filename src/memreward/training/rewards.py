@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from memreward.domains import Verifiers
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.valuers import Format, HardMajority, Majority, Nothing, Random, Valuer
 from memreward.training.arms import Arm, ValuerName
-from memreward.verify import Verifiers
 
 Made = tuple[Valuer, Featurizer]
 """A valuer and what turns rollouts into its numbers."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.answers.prior import RewardPrior
+from memreward.domains import VerdictCache, Verifiers
 from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.cache import default_cache_folder
 from memreward.features.choosing import ChoiceRule
@@ -34,7 +35,6 @@ from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
 from memreward.types import Claim, Rollout
-from memreward.verify import VerdictCache, Verifiers
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

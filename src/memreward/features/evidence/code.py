@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from memreward.domains import code_normal_form, entry_point, parse_tree, parses
 from memreward.features.evidence.overlap import pool_overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
-from memreward.parsing import code_normal_form, entry_point, parse_tree, parses
 from memreward.types import Rollout
 
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.parsing import cluster_answers
+from memreward.domains import cluster_answers
 from memreward.types import IntArray, Rollout
 
 Column = NDArray[np.float64]

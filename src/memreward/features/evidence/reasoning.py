@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from memreward.domains import numbers
 from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import pool_overlap, share_with_item
 from memreward.features.evidence.parts import ThinkingParts, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
-from memreward.parsing import numbers
 from memreward.types import FloatArray, Rollout
 
 NUMERIC_DOMAINS = frozenset({"math", "other"})

@@ -1,0 +1,41 @@
+"""Everything that depends on the kind of question: from completion to answer, equivalence of answers, verification."""
+
+from memreward.domains.choice.verify import ChoiceVerifier
+from memreward.domains.code.parse import code_normal_form, defines, entry_point, parse_tree, parses, syntax_tree
+from memreward.domains.code.verify import CodeConfig, CodeVerifier
+from memreward.domains.completion import Completion, parse_completion, parse_rollout
+from memreward.domains.equivalence import answer_key, cluster_answers, equivalent
+from memreward.domains.math.arithmetic import arithmetic_statements, numbers
+from memreward.domains.math.verify import MathConfig, MathVerifier
+from memreward.domains.shared.answer_pattern import AnswerPattern
+from memreward.domains.shared.cache import VerdictCache
+from memreward.domains.text.verify import TextVerifier
+from memreward.domains.verifiers import Verifiers, VerifyConfig, verifier_for
+
+__all__ = [
+    "AnswerPattern",
+    "ChoiceVerifier",
+    "CodeConfig",
+    "CodeVerifier",
+    "Completion",
+    "MathConfig",
+    "MathVerifier",
+    "TextVerifier",
+    "VerdictCache",
+    "Verifiers",
+    "VerifyConfig",
+    "answer_key",
+    "arithmetic_statements",
+    "cluster_answers",
+    "code_normal_form",
+    "defines",
+    "entry_point",
+    "equivalent",
+    "numbers",
+    "parse_completion",
+    "parse_rollout",
+    "parse_tree",
+    "parses",
+    "syntax_tree",
+    "verifier_for",
+]

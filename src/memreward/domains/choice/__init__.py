@@ -1,0 +1,1 @@
+"""Multiple choice: answers compared by the option they name."""

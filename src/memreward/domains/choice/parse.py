@@ -1,0 +1,400 @@
+"""Options of multiple-choice questions, and the one that a reply commits to, in the forms real models write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from memreward.domains.shared.commitment import SENTENCE_END, commitments, spoken_for_others
+from memreward.domains.shared.dress import peeled
+from memreward.domains.shared.markers import Marked, answer_tag, explicit, phrases
+
+_BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
+_LINE_OPTION = re.compile(
+    r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}[.):\]][ \t*]*(\S[^\n]*)$", re.MULTILINE
+)
+_INLINE_OPTION = re.compile(r"(?<![\w.])([A-J])[.)][ \t]+(\S[^\n]*?)(?=[ \t,;]*(?:\n|$|(?<![\w.])[A-J][.)][ \t]))")
+_LISTED_OPTIONS = re.compile(
+    r"^[^\n]{0,200}\b(?:options|choices)\b[^\n]{0,40}:[ \t]*\n((?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,26})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+_LATEX_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|mbox|bf|rm)\s{0,4}\{([^{}]*)\}")
+_DECORATION = re.compile(r"[*_`$\"“”]+|(?<!\w)'|'(?!\w)|\\[()\[\]]|\\[,;! ]")
+_WHOLE = re.compile(r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{1,3})?[(\[{]?([A-Za-z])[)\]}]?[.:,]?")
+_LEADING = re.compile(
+    r"(?:(?:the\s)?(?:correct\s)?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{0,3}(?:is)?\s{0,3}:?\s{0,3})?"
+    r"(?:[(\[]([A-Za-z])[)\]]|([A-Z])[.):](?=\s|$|[^\w])|([a-j])\)(?=\s|$)"
+    r"|([A-Z])(?=[ \t]*(?:\n|$)|\s[-–—:]\s|\s*,|\s*;|\s*\(|\s+(?:is|because|since|as|for|rather|instead|but|which|and"
+    r"|or)\b))",
+)
+_MENTION = re.compile(
+    r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{1,3}([A-Z])\b|(?<![\w(])([A-Z])\)(?=\s|$|[.,;])"
+)
+_NO_LETTER_NEXT = r"(?!['’)]|\s+(?!(?:but|or|nor|and|because|since|as|it|is)\b)[a-z])"
+_RULED_OUT_BEFORE = re.compile(
+    r"(?:\b(?:not|never|neither|nor|cannot be|rather than|instead of|except|unlike|excluding|rul(?:e|es|ed|ing) out"
+    r"|eliminat(?:e|es|ed|ing)|discard(?:s|ed|ing)?)|n['’]t)[*_\s]+(?:be\s+)?(?:the\s+)?(?:correct\s+)?"
+    rf"(?:(?:option|choice|answer|letter)\s+)?(?:\(([A-Z])\)|([A-Z])\b{_NO_LETTER_NEXT})"
+)
+_RULED_OUT_AFTER = re.compile(
+    r"(?:\(([A-Z])\)|\b([A-Z])\b\)?)(?=\s)[^.\n()]{0,60}?(?<=\s)"
+    r"(?:(?:is|are|was|would be|can)(?:\s+(?:definitely|clearly|also))?\s*(?:not|n['’]t)\s+(?:be\s+)?(?:the\s+)?"
+    r"(?:\w+\s+)?(?:correct|right|best|answer|likely|possible)"
+    r"|(?:is|are|was)\s+(?:\w+\s+)?(?:incorrect|wrong|false|ruled out|eliminated|out)\b)"
+)
+_LISTED = re.compile(
+    r"(?<!\w)\(?([A-Z])\)?[.,]?\s{0,2}(?:,|/|&|\+|\band\b|\bor\b|\bas well as\b)\s{0,2}"
+    r"(?=(?:(?:and|or|option|choice)\s)?\(?([A-Z])\b\)?(?![\w'’]|\s+[a-z]))"
+)
+_REASON = re.compile(
+    r"\s\(|[,;.]\s|\s[-–—]\s|\b(?:because|since|due to|while|whereas|although|though|but|which|given|so that|as)\b"
+)
+_NOT_BUT = re.compile(
+    r"(?:(?:definitely|clearly|actually)\s)?not\s(?:the\s)?(.{1,120}?),?\s(?:but(?:\srather)?|it(?:'s|\sis)|rather)\s(.+)"
+)
+_AGAINST = re.compile(
+    r"\s?\((?:and\s)?(?:not|rather than|instead of|unlike)\b[^()]{0,120}\)"
+    r"|,?\s(?:not|rather than|instead of|as opposed to|unlike|over)\s[^.;,]{1,120}$"
+)
+_NO_OPTION = re.compile(
+    r"(?:that\s(?:it\s)?|it\sis\s|this\sis\s|therefore\s|likely\s)*(?:none\b|neither\b|both\b|all\s(?:of|are|the)\b|n\s?/\s?a\b"
+    r"|not\s(?:provided|listed|given|available|among|definit|clear|applicable|determin|possible|certain|sure|present|any|in)"
+    r"|unknown|inconclusive|indetermina|undetermined|undecid|subjective|uncertain|unclear|cannot|can't|could\snot|unable"
+    r"|insufficient|ambiguous|depend|impossible\sto|no\s(?:answer|option|correct))",
+    re.IGNORECASE,
+)
+_ADVERBS = re.compile(
+    r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|"
+    r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
+)
+_YES_OR_NO = re.compile(
+    r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
+    r"(yes|yeah|yep|true|no|nope|false)(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b)",
+    re.IGNORECASE,
+)
+_YES = frozenset({"yes", "yeah", "yep", "true"})
+_NO = frozenset({"no", "nope", "false"})
+_UNKNOWN_LETTERS = frozenset("ABCDEFGHIJ")
+_LONG_TEXT = 60
+_FINISHED = re.compile(r"[.!?)\]}:\"*]\s*\Z|(?<![\w'])[A-Z]\s*\Z")
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a completion says about the options.
+
+    Attributes:
+        letters: The options it commits to: none, one, or several at once. Where options have no letters, their texts.
+        form: Where they stand: "answer_tag", "boxed", "hash", "a_line", "phrase", "letter" or "none".
+        named_text: What stands beside the one letter, as in "(B) river bank"; "" for nothing.
+        ruled_out: The options that are only ruled out ("not B").
+        declined: It says that none of them, all of them or nothing certain is the answer.
+        unread: The answer that it gives in words of its own, which name no option; "" without one.
+    """
+
+    letters: tuple[str, ...] = ()
+    form: str = "none"
+    named_text: str = ""
+    ruled_out: tuple[str, ...] = ()
+    declined: bool = False
+    unread: str = ""
+
+
+@lru_cache(maxsize=1024)
+def options(query_text: str) -> Mapping[str, str]:
+    """Return the options of a question by letter; empty if it has none.
+
+    They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
+    "Options:" gives each text by itself.
+    """
+    for pattern in (_BRACKETED_OPTION, _LINE_OPTION, _INLINE_OPTION):
+        found = _lettered(pattern, query_text)
+        if len(found) > 1 and "A" in found:
+            return found
+    lists = list(_LISTED_OPTIONS.finditer(query_text))
+    return {text: text for text in _BULLET.findall(lists[-1][1])} if lists else {}
+
+
+def has_plain_options(query_text: str) -> bool:
+    """Return whether options stand there in capitals, "(A) ..." or a line each: "a) ..." may be parts of a question."""
+    found = [{match[1] for match in pattern.finditer(query_text)} for pattern in (_BRACKETED_OPTION, _LINE_OPTION)]
+    return any({"A", "B"} <= letters for letters in found)
+
+
+def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
+    """Options by letter; beyond J only letters that follow on one another, as initials stand in brackets too."""
+    letters = {match[1].upper() for match in pattern.finditer(text)}
+    last = "A"
+    while chr(ord(last) + 1) in letters:
+        last = chr(ord(last) + 1)
+    last = max(last, "J")
+    pattern = re.compile(pattern.pattern.replace("A-Z", f"A-{last}").replace("a-z", f"a-{last.lower()}"), pattern.flags)
+    found = {match[1]: match[2].strip() for match in pattern.finditer(text)}
+    if any(letter.islower() for letter in found):
+        lower = {letter: option for letter, option in found.items() if letter.islower()}
+        upper = {letter: option for letter, option in found.items() if letter.isupper()}
+        found = upper if len(upper) > 1 else {letter.upper(): option for letter, option in lower.items()}
+    return found
+
+
+def normal_text(text: str) -> str:
+    """Casefold, drop LaTeX text commands and punctuation, and join words by single blanks."""
+    text = _LATEX_TEXT.sub(r" \1 ", text)
+    return _NOT_WORD.sub(" ", text.casefold()).strip()
+
+
+def letter_of(content: str, choices: Mapping[str, str]) -> str | None:
+    """Return the one option that `content` names, by letter or by the option's text; None if none or several."""
+    letters = letters_of(content, choices)
+    return letters[0] if len(letters) == 1 else None
+
+
+def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all options that `content` names, by letter or by the option's text."""
+    return _named(_plain(content), choices).letters
+
+
+def option_of_reference(reference: str, choices: Mapping[str, str]) -> str | None:
+    """Return the option that a reference is or whose text it has; a part of an option's text is not enough here.
+
+    Without known options, a letter by itself.
+    """
+    bare = _WHOLE.fullmatch(reference.strip())
+    if bare is not None and bare[1].upper() in (choices or _UNKNOWN_LETTERS):
+        return bare[1].upper()
+    same = [letter for letter, option in choices.items() if normal_text(option) == normal_text(reference)]
+    if len(same) == 1:
+        return same[0]
+    polar = _by_polarity(reference, choices)
+    if polar is not None:
+        return polar.letters[0]
+    letter = letter_of(reference, {})
+    return letter if not choices or letter in choices else None
+
+
+def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the last option that `text` commits to and the form it was found in; (None, "none") without one."""
+    choice = read_choice(text, choices)
+    return (choice.letters[0], choice.form) if len(choice.letters) == 1 else (None, "none")
+
+
+def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
+    """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
+    text = _undecorated(text)
+    tagged = answer_tag(text)
+    if tagged is not None:
+        choice = _from_marked(tagged, choices)
+        if choice.letters or choice.declined:
+            return choice
+    whole = _by_whole_text(_plain(text), choices)
+    if whole is not None:
+        marks = [mark for mark in [explicit(text), *phrases(text)] if mark is not None]
+        return replace(whole, form=marks[0].form if marks else "letter")
+    choice = _last_commitment(text, choices)
+    return replace(choice, unread=tagged.content[:_LONG_TEXT]) if tagged is not None and not choice.letters else choice
+
+
+def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
+    ruled_out: dict[str, None] = {}
+    perhaps: Choice | None = None
+    unread = ""
+    for said in reversed(commitments(text)):
+        sentence = SENTENCE_END.split(said.content, maxsplit=1)[0]
+        named = _by_whole_text(said.content, choices) or _by_polarity(sentence, choices) or _named(sentence, choices)
+        if said.force == "denied" or not named.letters:
+            ruled_out |= dict.fromkeys((*named.letters, *named.ruled_out))
+        if not (named.letters or named.ruled_out or named.declined or unread or said.form == "letter"):
+            unread = sentence[:_LONG_TEXT]
+        if said.force == "denied" or not (set(named.letters) - ruled_out.keys() or named.declined):
+            continue
+        perhaps = perhaps or replace(named, form=said.form if named.letters else "none")
+        if said.force == "said":
+            return replace(named, form=said.form if named.letters else "none")
+    # What it says in words of its own stands above what it says in passing.
+    if perhaps is None:
+        perhaps = Choice() if unread and polar_options(choices) else _from_prose(text, choices)
+    choice = perhaps
+    if set(choice.letters) <= ruled_out.keys():
+        denied = tuple({**ruled_out, **dict.fromkeys(choice.ruled_out)})
+        alone = text.strip() if len(text.strip()) <= _LONG_TEXT and not choice.declined else ""
+        return Choice(ruled_out=denied, declined=choice.declined, unread=unread or alone)
+    return choice
+
+
+def yes_or_no(content: str) -> str | None:
+    """Return "yes" or "no" where a text begins with either, or with true or false, as a word of its own; else None."""
+    match = _YES_OR_NO.match(content.strip())
+    return None if match is None else "yes" if match[1].lower() in _YES else "no"
+
+
+def _named(content: str, choices: Mapping[str, str]) -> Choice:
+    """The options that a short text without decoration names, by letter or by the option's text."""
+    whole_option = _by_whole_text(content, choices)
+    if whole_option is not None:
+        return whole_option
+    turned = _NOT_BUT.match(content[:2000])
+    if turned is not None:
+        return replace(_named(turned[2], choices), ruled_out=_named(turned[1], choices).letters)
+    content, ruled_out = _without_ruled_out(content[:2000])
+    plain = _ADVERBS.sub("", content).rstrip(".").strip()
+    whole = _WHOLE.fullmatch(peeled(plain))
+    if whole is not None:
+        return Choice(_allowed({whole[1].upper()}, choices), ruled_out=ruled_out)
+    leading = _LEADING.match(plain)
+    if leading is not None:
+        letter, beside = _letter(leading), plain[leading.end() :]
+        near = _REASON.split(f"{leading[0]}{_AGAINST.sub('', beside)}", maxsplit=1)[0]
+        mentioned = {letter} | _mentions(near) | _listed(plain)
+        by_text = _by_text(_AGAINST.sub("", plain), choices)
+        if by_text == letter:
+            mentioned = {letter}
+        return Choice(_allowed(mentioned, choices), named_text=beside, ruled_out=ruled_out)
+    if _NO_OPTION.match(plain):
+        return Choice(ruled_out=ruled_out, declined=True)
+    return _without_leading(_AGAINST.sub("", plain), choices, ruled_out)
+
+
+def _without_leading(plain: str, choices: Mapping[str, str], ruled_out: tuple[str, ...]) -> Choice:
+    mentioned = _mentions(plain) | _listed(plain)
+    by_text = _by_text(plain, choices)
+    if by_text is not None and mentioned <= {by_text}:
+        return Choice((by_text,), ruled_out=ruled_out)
+    return Choice(_allowed(mentioned, choices), ruled_out=ruled_out)
+
+
+def _from_marked(mark: Marked, choices: Mapping[str, str]) -> Choice:
+    choice = _named(_plain(mark.content), choices)
+    if not choice.letters and not choice.declined:
+        choice = read_choice(mark.content.replace("<answer>", ""), choices)
+    return replace(choice, form=mark.form if choice.letters else "none")
+
+
+def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
+    """A text that says nowhere that it answers: its only line, its first letter, or its last sentence with one."""
+    polar = _by_polarity(text, choices)
+    if polar is not None:
+        return replace(polar, form="letter")
+    stripped, ruled_out = _without_ruled_out(text.strip())
+    if len(stripped) <= 200 and not re.search(r"\n|\?.", stripped) and not spoken_for_others(stripped):
+        named = _named(stripped, choices)
+        if named.letters:
+            return replace(named, form="letter", ruled_out=ruled_out)
+    labelled = _labelled_line(stripped, choices)
+    if labelled is not None:
+        return Choice((labelled,), "letter")
+    first = _LEADING.match(stripped[:80])
+    if first is not None and (choices or first.end() == len(stripped)) and len(_mentions(stripped)) <= 1:
+        return Choice(_allowed({_letter(first)}, choices), "letter")
+    if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
+        return Choice(ruled_out=ruled_out)  # cut off, and what it speaks of last is where it was
+    after = ""
+    for sentence in reversed(SENTENCE_END.split(stripped[-2000:]) if choices else []):
+        refused = sentence.endswith("?") and yes_or_no(after) == "no"
+        mention, after = None if refused else _MENTION.search(sentence), sentence
+        named_here = _mentions(sentence) | (_listed(sentence) if mention is not None else set())
+        if mention is not None and not spoken_for_others(sentence[: mention.start()]):
+            return Choice(_allowed(named_here, choices), "letter")
+    return Choice(ruled_out=ruled_out, declined=_NO_OPTION.match(stripped) is not None)
+
+
+def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
+    """The one option that stands in a line of its own with its letter and its text; None where several do."""
+    found = {
+        letter
+        for line in text[-4000:].split("\n")
+        if (leading := _LEADING.match(line.strip()[:2000])) is not None
+        and (letter := _letter(leading)) in choices
+        and normal_text(line.strip()[leading.end() :]).startswith(normal_text(_plain(choices[letter])))
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _by_whole_text(content: str, choices: Mapping[str, str]) -> Choice | None:
+    """The option whose text `content` is as a whole, behind its letter or without; whatever that text may say."""
+    plain = _plain(content)
+    leading = _LEADING.match(plain)
+    if leading is not None:
+        letter = _letter(leading)
+        if letter in choices and letter in _options_of(plain[leading.end() :], choices):
+            return Choice((letter,), named_text=plain[leading.end() :])
+    if _WHOLE.fullmatch(plain):
+        return None
+    found = _options_of(plain, choices) or _options_of(peeled(plain), choices)
+    return Choice(found) if found else None
+
+
+def _by_polarity(content: str, choices: Mapping[str, str]) -> Choice | None:
+    """Of two options that say yes and no, or true and false, the one that `content` begins with in either words."""
+    key = polar_options(choices).get(yes_or_no(content) or "")
+    return None if key is None else Choice((key,))
+
+
+def polar_options(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that say yes and no, or true and false, by "yes" and "no"; empty where there are others."""
+    words = {key: normal_text(option) for key, option in choices.items()}
+    if len(words) != 2 or not set(words.values()) <= _YES | _NO:
+        return {}
+    return {"yes" if word in _YES else "no": key for key, word in words.items()}
+
+
+def _options_of(plain: str, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The option that has this text, which may be cut off where it is long; several where their texts are the same."""
+    words = normal_text(plain)
+    if not words or not choices:
+        return ()
+    same = [letter for letter, option in choices.items() if normal_text(_plain(option)) == words]
+    exact = [letter for letter in same if _plain(choices[letter]) == plain.strip()]
+    if not same and len(words) >= _LONG_TEXT:
+        same = [letter for letter, option in choices.items() if normal_text(_plain(option)).startswith(words)]
+    return tuple(exact or same)
+
+
+def _undecorated(text: str) -> str:
+    return _DECORATION.sub("", _LATEX_TEXT.sub(r"\1", text.replace("’", "'").replace("‘", "'")))
+
+
+def _plain(text: str) -> str:
+    """The text without decoration, quotes and a final stop, joined by single blanks."""
+    return " ".join(_undecorated(text).split()).rstrip(".").strip()
+
+
+def _without_ruled_out(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without options that it negates, and their letters."""
+    letters: dict[str, None] = {}
+
+    def drop(match: re.Match[str]) -> str:
+        letters[match[1] or match[2]] = None
+        return " "
+
+    for pattern in (_RULED_OUT_BEFORE, _RULED_OUT_AFTER):
+        text = pattern.sub(drop, text)
+    return text.strip(), tuple(letters)
+
+
+def _letter(match: re.Match[str]) -> str:
+    return next(str(group) for group in match.groups() if group).upper()
+
+
+def _listed(text: str) -> set[str]:
+    return {letter for match in _LISTED.finditer(text) for letter in match.groups()}
+
+
+def _mentions(text: str) -> set[str]:
+    return {_letter(match) for match in _MENTION.finditer(text)}
+
+
+def _allowed(letters: set[str], choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The letters, sorted; none where one of them is no option of the question."""
+    return tuple(sorted(letters)) if letters <= (choices.keys() or _UNKNOWN_LETTERS) else ()
+
+
+def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
+    words = normal_text(plain)
+    if not words or len(words) > 120 or polar_options(choices):
+        return None
+    inside = [letter for letter, option in choices.items() if f" {normal_text(_plain(option))} " in f" {words} "]
+    return inside[0] if len(inside) == 1 else None

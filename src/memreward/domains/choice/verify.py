@@ -1,0 +1,121 @@
+"""Ground truth for multiple choice: the one option that a rollout commits to against the reference."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from memreward.domains.choice.parse import (
+    Choice,
+    letter_of,
+    normal_text,
+    option_of_reference,
+    options,
+    polar_options,
+    read_choice,
+    yes_or_no,
+)
+from memreward.domains.shared.dress import answer_region
+from memreward.domains.text.key import differs_in_value
+from memreward.domains.text.verify import text_verdict
+from memreward.types import Claim, Verdict
+
+RULES = 2
+_LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+
+
+class ChoiceVerifier:
+    """Decides whether a rollout commits to the option that the reference names; see `docs/verifiers.md`.
+
+    Every rule takes time linear in the length of the text, so that no clock is needed.
+    """
+
+    @property
+    def name(self) -> str:
+        """Identifies the rules."""
+        return f"choice-{RULES}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify`."""
+        return [_timed(claim) for claim in claims]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+
+def _timed(claim: Claim) -> Verdict:
+    start = time.perf_counter()
+    verdict = _verdict(claim)
+    return replace(verdict, seconds=time.perf_counter() - start)
+
+
+def _verdict(claim: Claim) -> Verdict:
+    choices = options(claim.rollout.query.text)
+    answer = claim.rollout.answer
+    right = option_of_reference(claim.reference, choices)
+    letter = None if answer is None else letter_of(answer, choices)
+    if right is None and choices:
+        return Verdict(None, f"the reference {claim.reference[:60]!r} is none of the question's options")
+    if right is None or (letter is None and not choices):
+        return _without_options(claim)
+    text = answer_region(claim.rollout.text)[1]
+    read = read_choice(text, choices)
+    details = {"answer": answer if letter is None else letter}
+    if letter is None:
+        return replace(_uncommitted(read, right, choices), details=details)
+    if read.letters == (letter,) and (other := _beside(text, read, choices)):
+        return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
+    if letter != right and letter in choices and choices[letter].split() == choices[right].split():
+        return Verdict(None, f"options {letter} and {right} have the same text", details=details)
+    return Verdict(letter == right, f"option {letter}", details=details)
+
+
+def _without_options(claim: Claim) -> Verdict:
+    """Of a question whose options are not known: wrong only where the reference can be read in the reply's terms."""
+    answer, wanted = claim.rollout.answer, yes_or_no(claim.reference)
+    if answer is None:
+        silent = not answer_region(claim.rollout.text)[1].strip() or claim.rollout.truncated
+        return Verdict(False, "no answer was committed") if silent else text_verdict(claim)
+    said = yes_or_no(answer)
+    if wanted is not None and said is not None:
+        return Verdict(said == wanted, f"it says {said}", details={"answer": answer})
+    if differs_in_value(answer, claim.reference):
+        return Verdict(False, "another value", details={"answer": answer})
+    return text_verdict(claim)
+
+
+def _uncommitted(read: Choice, right: str, choices: Mapping[str, str]) -> Verdict:
+    """Of a reply that settles on no option: wrong, as it was asked, unless what it says may mean just the right one."""
+    if len(read.letters) > 1:
+        named = ", ".join(read.letters)
+        if right in read.letters and len({tuple(choices[letter].split()) for letter in read.letters}) == 1:
+            return Verdict(None, f"options {named} have the same text")
+        return Verdict(False, f"it commits to several options: {named}")
+    if read.ruled_out:
+        alone = choices.keys() - set(read.ruled_out) == {right}
+        return Verdict(None if alone else False, f"it only rules out {', '.join(read.ruled_out)}")
+    if read.unread and polar_options(choices):
+        return Verdict(None, f"{read.unread!r} may mean yes or no in other words")
+    return Verdict(False, "no option was committed to")
+
+
+def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
+    """Another option whose text stands beside the letter of the one that was committed to, or ""."""
+    (letter,) = read.letters
+    beside = {normal_text(read.named_text), normal_text(_own_list(text).get(letter, ""))} - {""}
+    others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)
+    return "" if normal_text(choices.get(letter, "")) in beside else next(others, "")
+
+
+def _own_list(text: str) -> Mapping[str, str]:
+    """The options as the rollout itself lists them, a line each; it may have put them in another order."""
+    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
+    return listed if len(listed) > 1 else {}

@@ -1,0 +1,1 @@
+"""Python: solutions compared by their syntax tree, and judged by tests."""

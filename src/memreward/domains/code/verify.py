@@ -1,0 +1,311 @@
+"""Ground truth for code: tests that run against the solution, or programs that are given input.
+
+Whatever the model wrote runs in a sandbox and only ever hands out plain data; whether that data is right is decided in
+another process. See `memreward.sandbox` for what that protects against and what not.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import math
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from memreward.domains.code.parse import entry_point, parses, syntax_tree
+from memreward.domains.code.programs import given_definitions, solution_source
+from memreward.domains.shared.cache import storable
+from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
+from memreward.types import Claim, ConfigurationError, Verdict
+
+RULES = 2
+_LONGEST_REASON = 300
+MOST = 1_000_000
+"""Of seconds and of megabytes; clocks of the system overflow on more."""
+_OUTCOMES = {"passed": True, "failed": False, "unknown": None}
+_FOR_TRIAL = 0.9
+"""Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
+
+
+@dataclass(frozen=True)
+class CodeConfig:
+    """How code is verified.
+
+    Attributes:
+        containment: How model-written code is contained; auto takes the best that the system allows and refuses to
+            work where it allows none. "none" contains nothing: only for machines that may be lost.
+        cpu_seconds: Processor time of one solution in all its tests.
+        call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
+            twelve times as long.
+        wall_seconds: Time for one verdict, however it is spent.
+        memory_mb: Memory of one solution.
+        limits_decide: Whether a solution that uses up its processor time, its memory or, on a machine that is not
+            busy, its time by the clock is wrong; else that cannot be told.
+        places: Solutions at once; 0 takes the number of processors.
+
+    Raises:
+        ConfigurationError: a limit is no number above 0, or beyond what a clock or a system can keep.
+    """
+
+    containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
+    cpu_seconds: int = 150
+    call_seconds: int = 10
+    wall_seconds: float = 600.0
+    memory_mb: int = 2048
+    limits_decide: bool = True
+    places: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_seconds", "call_seconds", "wall_seconds", "memory_mb"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise ConfigurationError(f"{name}={getattr(self, name)}: give more than 0, and at most {MOST:,}")
+        if self.places < 0:
+            raise ConfigurationError(f"places={self.places}: give a number of solutions at once; 0 is one a processor")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a solution is held against.
+
+    Attributes:
+        tests: Python sources.
+        cases: Pairs of standard input and expected standard output.
+    """
+
+    tests: tuple[str, ...] = ()
+    cases: tuple[tuple[str, str], ...] = ()
+
+
+class CodeVerifier:
+    """Decides whether a solution passes its tests; see `docs/verifiers.md`.
+
+    Args:
+        config: Limits and containment.
+        sandbox: Where to run; None makes one at the first use.
+    """
+
+    def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
+        self.config = config or CodeConfig()
+        containment = None if self.config.containment == "auto" else self.config.containment
+        self.sandbox = sandbox or Sandbox(containment, places=self.config.places)
+        self._rehearsed: dict[tuple[str, ...], bool] = {}
+
+    @property
+    def name(self) -> str:
+        """Identifies the rules and the limits."""
+        limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
+        return f"code-{RULES}-{limits}{'' if self.config.limits_decide else '-undecided'}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Return one verdict a claim, in order, several at once.
+
+        Raises:
+            SandboxError: the code cannot be contained here, so none is run.
+        """
+        if claims:
+            _ = self.sandbox.containment
+        return self.sandbox.map(self._timed, claims)
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def close(self) -> None:
+        """End the sandbox's processes; they start anew when needed."""
+        self.sandbox.close()
+
+    def _timed(self, claim: Claim) -> Verdict:
+        start = time.perf_counter()
+        verdict = self._verdict(claim)
+        return replace(verdict, seconds=time.perf_counter() - start)
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        reference = read_reference(claim.reference)
+        if reference is None:
+            return Verdict(
+                None, f"the reference is no list of tests or of inputs and outputs: {claim.reference[:80]!r}"
+            )
+        source = solution_source(claim.rollout)
+        if source is None:
+            return Verdict(False, "no code in the completion")
+        if reference.cases:
+            return self._by_cases(source, reference.cases)
+        return self._by_tests(source, reference.tests, claim.rollout.query.text)
+
+    def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
+        until = time.monotonic() + self.config.wall_seconds
+        limits = self._limits(_FOR_TRIAL * self.config.wall_seconds)
+        entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
+        trial = self.sandbox.trial(
+            source, tests, entry_point=entry_point, given=given, limits=limits, tests_limits=limits
+        )
+        verdict = self._judged(trial)
+        if trial.tests.ended_by not in ("", "lost") or trial.tests.returncode or verdict.details.get("strained"):
+            return self._blamed(verdict, trial, tests, entry_point, given, until)
+        return verdict
+
+    def _judged(self, trial: Trial) -> Verdict:
+        solution, tests = trial.solution, trial.tests
+        details: dict[str, Any] = {"solution": _ending(solution), "tests": _ending(tests)}
+        if solution.ended_by == "cpu":
+            return self._over_limit("it used up its processor time", details)
+        if tests.ended_by or tests.returncode:
+            return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
+        verdict = read_report(tests.report, details)
+        if verdict.correct is False and solution.ended_by == "lost":
+            return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
+        if verdict.correct is False and verdict.details.get("over_limit"):
+            return self._over_limit(verdict.reason, verdict.details)
+        return verdict
+
+    def _blamed(
+        self, verdict: Verdict, trial: Trial, tests: Sequence[str], entry_point: str, given: str, until: float
+    ) -> Verdict:
+        """The verdict where the tests had no end of their own: on the solution, if they have one without its values."""
+        if verdict.correct is not None:
+            return verdict
+        if trial.tests.ended_by in ("wall", "asked") and self.sandbox.slowdown() >= BUSY:
+            return replace(verdict, reason=f"{verdict.reason}; the machine was busy")
+        key = (*tests, given, entry_point)
+        if key not in self._rehearsed:
+            left = max(1.0, until - time.monotonic())
+            limits = replace(self._limits(left), cpu_seconds=min(self.config.cpu_seconds, math.ceil(left)))
+            self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
+        if not self._rehearsed[key]:
+            return verdict
+        return self._over_limit(f"{verdict.reason}, and without what the solution returned they do", verdict.details)
+
+    def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
+        until = time.monotonic() + self.config.wall_seconds
+        for number, (given, expected) in enumerate(cases):
+            left = min(until - time.monotonic(), PATIENCE * self.config.call_seconds)
+            if left <= 0:
+                return self._slow(f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
+            limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
+            ran = self.sandbox.run(source, given, limits)
+            details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
+            if ran.ended_by == "cpu":
+                return self._over_limit("it used up its processor time", details)
+            if ran.ended_by == "wall":
+                return self._slow(f"the program did not come to an end within {left:.3g} s", details)
+            if ran.ended_by in ("asked", "lost"):
+                return Verdict(None, f"the program did not come to an end: {_ending(ran)}", details=details)
+            if not ran.ok:
+                return Verdict(False, f"the program ended badly: {_ending(ran)}", details=details)
+            if output_lines(ran.stdout) != output_lines(expected):
+                return Verdict(False, f"other output than expected in case {number}", details=details)
+        return Verdict(True, f"the expected output in {len(cases)} cases")
+
+    def _slow(self, reason: str, details: Mapping[str, Any]) -> Verdict:
+        """The verdict on a program that took too long by the clock, though not of its processor time."""
+        if self.sandbox.slowdown() >= BUSY:
+            return Verdict(None, f"{reason}; the machine was busy", details=details)
+        return self._over_limit(f"{reason}, though the machine was not busy", details)
+
+    def _over_limit(self, reason: str, details: Mapping[str, Any]) -> Verdict:
+        return Verdict(False if self.config.limits_decide else None, reason, details=details)
+
+    def _limits(self, wall_seconds: float) -> Limits:
+        return Limits(
+            cpu_seconds=self.config.cpu_seconds,
+            call_seconds=self.config.call_seconds,
+            wall_seconds=wall_seconds,
+            memory_mb=self.config.memory_mb,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.config}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
+
+
+def read_report(report: str, details: Mapping[str, Any], mark: str = "") -> Verdict:
+    """Read what the process of the tests reported; without its `mark` it is not believed."""
+    try:
+        read = json.loads(report)
+        outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
+        kept = ("tests_run", "calls", "over_limit", "strained")
+        details = {**details, **{name: read[name] for name in kept if name in read}}
+        marked = read["mark"] == mark
+    except (ValueError, KeyError, TypeError):
+        outcome, reason, marked = "", "", False
+    if not marked or outcome not in _OUTCOMES:
+        return Verdict(None, "the tests reported nothing that can be read", details=details)
+    return Verdict(_OUTCOMES[outcome], reason or "all tests passed", details=details)
+
+
+@lru_cache(maxsize=1024)
+def read_reference(text: str) -> Reference | None:
+    """Read tests or cases, or return None where `text` holds neither.
+
+    Forms: a JSON list of Python tests; a JSON list of objects with "input" and "output"; a JSON object with the lists
+    "inputs" and "outputs"; one bare Python test.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return Reference(tests=(text,)) if parses(text) and "assert" in text else None
+    if isinstance(value, list) and value and all(isinstance(item, str) and item.strip() for item in value):
+        return Reference(tests=tuple(value))
+    if isinstance(value, dict) and isinstance(value.get("inputs"), list) and isinstance(value.get("outputs"), list):
+        pairs = list(zip(value["inputs"], value["outputs"], strict=False))
+        complete = len(value["inputs"]) == len(value["outputs"])
+        return _cases(pairs) if complete else None
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return _cases([(item.get("input"), item.get("output")) for item in value])
+    return None
+
+
+def _cases(pairs: Sequence[tuple[Any, Any]]) -> Reference | None:
+    good = all(isinstance(given, str) and isinstance(expected, str) for given, expected in pairs)
+    return Reference(cases=tuple(pairs)) if pairs and good else None
+
+
+def output_lines(text: str) -> list[str]:
+    """Return the lines of an output without trailing white space and without empty lines at the end."""
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def tested_function(prompt: str, tests: Sequence[str]) -> str:
+    """Return the function that the prompt asks for where the tests speak of it or leave its name open, else ""."""
+    name = entry_point(prompt)
+    if name is None:
+        return ""
+    names = _names_in(tuple(tests))
+    return name if name in names or "candidate" in names else ""
+
+
+@lru_cache(maxsize=1024)
+def _names_in(tests: tuple[str, ...]) -> frozenset[str]:
+    names: set[str] = set()
+    for test in tests:
+        try:
+            nodes = list(ast.walk(syntax_tree(test)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        names |= {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(names)
+
+
+def _ending(ran: Execution) -> str:
+    """How a run ended, in words."""
+    if ran.ended_by:
+        words = {"cpu": "out of processor time", "wall": "out of time", "asked": "ended", "lost": "the sandbox failed"}
+        return words.get(ran.ended_by, f"too much {ran.ended_by}")
+    if ran.returncode < 0:
+        try:
+            return f"killed by {signal.Signals(-ran.returncode).name}"
+        except ValueError:
+            return f"killed by signal {-ran.returncode}"
+    return f"exit status {ran.returncode}"

@@ -1,0 +1,1 @@
+"""Mathematics: answers compared by value or structure."""

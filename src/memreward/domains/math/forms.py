@@ -1,0 +1,235 @@
+r"""Whether two mathematical forms without units are the same: by keys, by what keys are blind to, by math-verify.
+
+`form` gives answers a key, which is all that clusters of rollouts need. Against a reference more is
+known: which of the two is right, and what was asked for. So values with names keep them (x = 1, y = 2), a number keeps
+its base, an interval is no point, and an inequality may be written as an interval.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memreward.domains.math.form import has_words, normal_form, value_key
+from memreward.domains.math.wanted import Wanted
+
+# Takes reference and answer in LaTeX; says of each whether it can be read, and whether they are equal.
+Library = Callable[[str, str], tuple[bool, bool, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the rules say.
+
+    Attributes:
+        correct: None where they cannot tell.
+        rule: Which one decided, or why none could.
+    """
+
+    correct: bool | None
+    rule: str
+
+
+_RATIO = re.compile(
+    r"\s*(\d+(?:\.\d+)?)\s?(?::|\\?\s?to|\\text\s?\{\s?to\s?\})\s?(\d+(?:\.\d+)?)\s*",
+)
+_COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", re.DOTALL)
+_ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
+_MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
+_NUMERALS_APART = re.compile(r"[-+]?[\d.]+(?:(?:\s|\\[,;: ]|~)+[-+]?[\d.]+)+")
+_SYMBOL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
+_INTERVAL = re.compile(r"\s*(?:\\left)?\s*([(\[])([^,()\[\]]+),([^,()\[\]]+?)(?:\\right)?\s*([)\]])\s*")
+_NOTHING = Wanted()
+_LONGEST_PRODUCT = 6
+_LONG_TEXT = 4
+_LONGEST = 1000
+_DECIDED = frozenset({"number", "formula", "set", "list", "named", "base", "infinite", "empty", "(", "[", "matrix"})
+_VALUES = frozenset({"number", "formula", "infinite", "base"})
+_EQUAL = Comparison(True, "equal in value or form")
+
+
+def same_form(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
+    """Decide whether two forms are the same; what the question asks for tells points from intervals."""
+    key, right = value_key(answer, asked), value_key(reference, asked)
+    if key == right:
+        return _EQUAL
+    return (
+        _same_base(key, right)
+        or _same_names(key, right)
+        or _same_list(key, right, reference, asked)
+        or _same_order(answer, reference)
+        or _same_ratio(answer, reference, asked)
+        or _same_interval(answer, reference, key, right, asked)
+        or _by_kind(key, right, reference, asked)
+        or _by_library(answer, reference, asked, library)
+    )
+
+
+def _kind(key: str) -> str:
+    return key.partition(" ")[0]
+
+
+def _same_base(key: str, right: str) -> Comparison | None:
+    """The base of the reference may be left out; another one, or one where the reference has none, is wrong."""
+    if _kind(right) == "base" and _kind(key) == "number":
+        return _EQUAL if right.split(" ", 2)[2] == key else Comparison(False, "another numeral")
+    return Comparison(False, "numerals to different bases") if "base" in (_kind(key), _kind(right)) else None
+
+
+def _same_names(key: str, right: str) -> Comparison | None:
+    """Several named values are compared name by name; a tuple of as many values is taken in the names' order."""
+    if "named" not in (_kind(key), _kind(right)):
+        return None
+    named, other = (key, right) if _kind(key) == "named" else (right, key)
+    if _kind(other) == "named":
+        return Comparison(False, "values by name")
+    values = [value.partition(": ")[2] for value in named.removeprefix("named ").split(", ")]
+    if other.startswith("( "):
+        return Comparison(other == f"( {','.join(values)} )", "named values in order")
+    if other == "set {" + ", ".join(sorted(set(values))) + "}":
+        return Comparison(None, "the values are equal, but one side does not name them")
+    return Comparison(False, "values by name")
+
+
+def _same_list(key: str, right: str, reference: str, asked: Wanted) -> Comparison | None:
+    """A list without brackets beside a point: in its order where a point is asked for."""
+    if _kind(key) == "list" and _kind(right) == "list":
+        return Comparison(_sorted_items(key) == _sorted_items(right), "the same values in any order")
+    bare, other = (key, right) if _kind(key) in {"list", "set"} else (right, key)
+    if _kind(bare) not in {"list", "set"} or not other.startswith("( ") or not other.endswith(" )"):
+        return None
+    if _is_interval(reference, asked):
+        return Comparison(False, "an interval is no list")
+    items = other[2:-2].split(",")
+    if _kind(bare) == "list":
+        return Comparison(bare == "list " + ", ".join(items), "the same list in other brackets")
+    if bare == "set {" + ", ".join(sorted(set(items))) + "}":
+        return Comparison(None, "a list without brackets has no order, and the other has one")
+    return None
+
+
+def _sorted_items(key: str) -> list[str]:
+    return sorted(set(key.removeprefix("list ").split(", ")))
+
+
+def _same_order(answer: str, reference: str) -> Comparison | None:
+    """Points, vectors and columns are the same list of numbers in other brackets; intervals are not."""
+    given, right = _list_of(answer), _list_of(reference)
+    if given is None or right is None or given[0] == right[0] or len(given[1]) != len(right[1]):
+        return None
+    equal = all(_equal(a, b) for a, b in zip(given[1], right[1], strict=True))
+    return Comparison(True, "the same list in other brackets") if equal else None
+
+
+def _list_of(form: str) -> tuple[str, list[str]] | None:
+    plain = form.replace("\\left", "").replace("\\right", "").strip(" $.")
+    column = _COLUMN.fullmatch(plain)
+    if column is not None:
+        return "column", [row for row in column[1].split("\\\\") if row.strip()]
+    angled = _ANGLE_BRACKETS.fullmatch(plain)
+    if angled is not None:
+        return "angled", _items(angled[1])
+    if plain.startswith("(") and plain.endswith(")") and len(_items(plain[1:-1])) > 1:
+        return "round", _items(plain[1:-1])
+    return None
+
+
+def _items(inner: str) -> list[str]:
+    parts, depth, begin = [], 0, 0
+    for position, symbol in enumerate(inner):
+        depth += (symbol in "([{") - (symbol in ")]}")
+        if symbol == "," and depth == 0:
+            parts.append(inner[begin:position])
+            begin = position + 1
+    return [*parts, inner[begin:]]
+
+
+def _equal(a: str, b: str) -> bool:
+    return value_key(a, _NOTHING) == value_key(b, _NOTHING)
+
+
+def _is_interval(reference: str, asked: Wanted) -> bool:
+    if "infty" in reference or "∞" in reference or "[" in reference or "]" in reference:
+        return True
+    return asked.interval and not asked.point
+
+
+def _same_ratio(answer: str, reference: str, asked: Wanted) -> Comparison | None:
+    r"""3:1, 3 to 1 and \frac{3}{1} are one ratio."""
+    ratios = [_RATIO.fullmatch(form.strip(" $")) for form in (answer, reference)]
+    if not any(ratios):
+        return None
+    fractions = [
+        f"{ratio[1]}/{ratio[2]}" if ratio is not None else form
+        for ratio, form in zip(ratios, (answer, reference), strict=True)
+    ]
+    keys = [value_key(fraction, asked) for fraction in fractions]
+    return Comparison(True, "equal ratios") if keys[0] == keys[1] else None
+
+
+def _same_interval(answer: str, reference: str, key: str, right: str, asked: Wanted) -> Comparison | None:
+    r"""Inequalities for an interval: x < 2 or x > 3 is (-\infty, 2) \cup (3, \infty); 1 < x and x \le 2 is (1, 2]."""
+    inequality, interval, form = (key, reference, answer) if _RELATION.search(answer) else (right, answer, reference)
+    if _kind(inequality) not in {"relation", "either", "set"} or (asked.point and not _is_interval(reference, asked)):
+        return None
+    symbols = set(_SYMBOL.findall(form))
+    pieces = [_INTERVAL.fullmatch(piece) for piece in re.split(r"\\cup(?![a-zA-Z])|∪", interval.strip(" $."))]
+    if len(symbols) != 1 or not all(pieces):
+        return None
+    name = symbols.pop()
+    keys = sorted({value_key(_inequality(piece, name), asked) for piece in pieces if piece is not None})
+    either = "{" + ", ".join(keys) + "}"
+    if inequality in {f"either {either}", f"set {either}", *(keys if len(keys) == 1 else ())}:
+        return Comparison(True, "an inequality for an interval")
+    conditions = inequality.removeprefix("set {").removesuffix("}").replace(", relation ", " & ")
+    return Comparison(True, "inequalities for an interval") if keys == [conditions] else None
+
+
+def _inequality(piece: re.Match[str], name: str) -> str:
+    opening, lower, upper, closing = (part.strip() for part in piece.groups())
+    left = "" if "infty" in lower or "∞" in lower else f"{lower} {'<' if opening == '(' else '<='} "
+    right = "" if "infty" in upper or "∞" in upper else f" {'<' if closing == ')' else '<='} {upper}"
+    return f"{left}{name}{right}"
+
+
+def _by_kind(key: str, right: str, reference: str, asked: Wanted) -> Comparison | None:
+    """What two different keys decide by themselves."""
+    kinds = {_kind(key), _kind(right)}
+    if _kind(right) == "text" and len(reference.split()) > _LONG_TEXT:
+        return Comparison(None, "the reference is a sentence, and other words may say the same")
+    if kinds == {"text", "formula"}:
+        word, formula = (key, right) if _kind(key) == "text" else (right, key)
+        letters = word.removeprefix("text ")
+        if letters.isalpha() and len(letters) <= _LONGEST_PRODUCT:
+            equal = value_key("*".join(letters), asked) == formula
+            return Comparison(equal, "a product of letters" if equal else "another value")
+    if kinds <= _DECIDED and "literal" not in key + right:
+        return Comparison(False, "another value" if kinds <= _VALUES else "another value or form")
+    if "text" not in kinds or "literal" in kinds:
+        return None
+    if len(kinds) == 1:
+        return Comparison(False, "another text")
+    return Comparison(False, "text is no mathematics, and mathematics no text")
+
+
+def _by_library(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
+    relations = [_RELATION.search(form) is not None for form in (reference, answer)]
+    if relations == [False, True] and asked.point and not _is_interval(reference, asked):
+        return Comparison(False, "an inequality is no point")
+    if len(answer) > _LONGEST:
+        return Comparison(None, f"the answer has more than {_LONGEST} characters")
+    if _NUMERALS_APART.fullmatch(normal_form(answer)):
+        return Comparison(False, "numerals side by side are no number")
+    if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
+        return Comparison(False, "words beside mathematics are no value")
+    wanted_is_read, given_is_read, equal = library(reference, answer)
+    if equal:
+        return Comparison(True, "math-verify")
+    wanted_kind, given_kind = (_kind(value_key(form, asked)) for form in (reference, answer))
+    if not wanted_is_read and wanted_kind == "literal":
+        return Comparison(None, "the reference cannot be read as mathematics")
+    if given_is_read or given_kind != "literal" or not _MATHEMATICS.search(answer):
+        return Comparison(False, "another value or form")
+    return Comparison(None, "the answer cannot be read as mathematics")

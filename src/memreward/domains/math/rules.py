@@ -1,0 +1,135 @@
+r"""Whether a mathematical answer is the reference, as the data sets write references and models write answers.
+
+Runs inside of `verify_worker`, where a hang or a crash costs nothing. In this order: the reference is read out of what
+its data set writes (`#### 42`, `\boxed{...}`, `(C) 145`); an option letter stands for its value where the options are
+known; percent signs, currencies and units are compared as such; the rest is `forms.same_form`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from memreward.domains.choice.parse import options
+from memreward.domains.math.form import measure, value_key
+from memreward.domains.math.forms import Comparison, Library, same_form
+from memreward.domains.math.quantity import Quantity, factors, quantity
+from memreward.domains.math.wanted import Wanted, wanted
+from memreward.domains.shared.markers import boxed, without_calculator
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
+_LETTER = re.compile(r"\(?([A-J])[).:]*")
+_LETTER_KEY = re.compile(r"text ([A-J])")
+_LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
+_HUNDREDTH = Fraction(1, 100)
+
+
+def compare(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
+    """Decide whether `answer`, as a rollout wrote it, is `reference`, as a data set writes it.
+
+    Args:
+        answer: The final answer that the rollout committed to.
+        reference: The final answer, or a worked solution that ends in one.
+        query_text: Tells percentages, points and options apart.
+        library: math-verify.
+    """
+    wanted = stated_reference(reference)
+    if not wanted:
+        return Comparison(None, "the reference is empty")
+    given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
+    if given[0] is None and right[0] is None:
+        return _same(answer, wanted, query_text, library)
+    return _same_option(given, right, query_text, library)
+
+
+def stated_reference(reference: str) -> str:
+    r"""Return the final answer in a reference: after the last `####`, in the last box, or all of it."""
+    _, marker, final = reference.rpartition("####")
+    if marker:
+        return without_calculator(final).strip()
+    box = boxed(reference)
+    return box.content if box is not None else reference.strip()
+
+
+def _lettered(text: str) -> tuple[str | None, str]:
+    r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
+    plain = _TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
+    alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
+    if alone is not None:
+        return alone[1], ""
+    both = _LETTER_AND_VALUE.fullmatch(plain)
+    if both is None:
+        return None, text
+    return both[1] or both[2], both[3].removeprefix("(").removesuffix("\\)").strip(" $")
+
+
+def _same_option(
+    given: tuple[str | None, str], wanted: tuple[str | None, str], query_text: str, library: Library
+) -> Comparison:
+    """Where a side names a letter: letters are compared, and values where one side has none."""
+    choices: Mapping[str, str] = options(query_text)
+    (letter, written), (right, stated) = given, wanted
+    value = written or choices.get(letter or "", "")
+    right_value = stated or choices.get(right or "", "")
+    if letter is not None and right is not None:
+        if (
+            written
+            and right_value
+            and _same(written, right_value, query_text, library).correct is not (letter == right)
+        ):
+            return Comparison(None, f"option {letter} and the value beside it contradict each other")
+        return Comparison(letter == right, "option letter")
+    if value and right_value:
+        return _same(value, right_value, query_text, library)
+    if right is None:
+        return _same(letter or "", right_value, query_text, library)
+    return Comparison(None, "the reference is an option letter, and the question's options are not known")
+
+
+def _same(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
+    asked = wanted(query_text)
+    given, right = measure(answer, asked), quantity(reference)
+    if "percent" in (given.dimension, right.dimension):
+        return _same_percentage(given, right, asked, library)
+    if bool(given.dimension) != bool(right.dimension):
+        return _same_half_named(given, right, asked, library)
+    if given.dimension != right.dimension:
+        return Comparison(False, f"{given.dimension} is not {right.dimension}")
+    if given.factor != right.factor:
+        return same_form(_times(given.body, given.factor), _times(right.body, right.factor), asked, library)
+    return same_form(given.body, right.body, asked, library)
+
+
+def _times(body: str, factor: Fraction) -> str:
+    return f"({body})*\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
+
+
+def _same_percentage(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
+    r"""10\% is 10 where a percentage is asked for or stated, and 0.1 where none is asked for."""
+    as_numbers = same_form(given.body, right.body, asked, library)
+    if given.dimension == right.dimension or asked.percentage or (as_numbers.correct and right.dimension):
+        return as_numbers
+    bodies = [_times(side.body, _HUNDREDTH) if side.dimension == "percent" else side.body for side in (given, right)]
+    return same_form(bodies[0], bodies[1], asked, library)
+
+
+def _same_half_named(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
+    """One side has a known unit, the other none: equal numbers are right."""
+    bare = same_form(given.body, right.body, asked, library)
+    if bare.correct is not False:
+        return bare
+    if "angle" in (given.dimension, right.dimension):
+        degrees, other = (given, right) if given.dimension else (right, given)
+        if re.search(r"\\pi(?![a-zA-Z])|π", other.body):
+            return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, asked, library)
+    if given.dimension and _equal_in_another_unit(given, right.body, asked):
+        return Comparison(None, "the answer has a unit and the reference none: in another unit they are equal")
+    return bare
+
+
+def _equal_in_another_unit(given: Quantity, reference: str, asked: Wanted) -> bool:
+    right = value_key(reference, asked)
+    return any(
+        value_key(_times(given.body, given.factor / factor), asked) == right for factor in factors(given.dimension)
+    )

@@ -1,0 +1,166 @@
+"""Ground truth for mathematics: the committed answer against the reference, judged in processes that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from memreward.domains.completion import parse_completion
+from memreward.domains.equivalence import answer_key
+from memreward.domains.math.rules import stated_reference
+from memreward.domains.shared.worker import WorkerPool
+from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
+
+RULES = 2
+_NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
+_FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
+
+
+@dataclass(frozen=True)
+class MathConfig:
+    """How mathematical answers are judged.
+
+    Attributes:
+        time_limit_s: Most seconds that one answer may take; then it is undecided.
+        processes: Worker processes of this process, each about 150 MB; 0 is one a core, four at most.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+
+    time_limit_s: float = 5.0
+    processes: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.time_limit_s <= 1e6:
+            raise ConfigurationError(f"time_limit_s={self.time_limit_s}: give some seconds, e.g. 5, a million at most")
+        if self.processes < 0:
+            raise ConfigurationError(f"processes={self.processes} is no number of processes; 0 is one a core")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is judged of a rollout.
+
+    Attributes:
+        answer: The committed answer; None where there is none.
+        guessed: Whether it is the last number of a text that marks no answer and may not be finished.
+    """
+
+    answer: str | None
+    guessed: bool = False
+
+
+class MathVerifier:
+    """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`.
+
+    A rollout that commits to no answer is wrong. Safe in threads, event loops, forked and spawned processes, each of
+    which has workers of its own; pickles.
+    """
+
+    def __init__(self, config: MathConfig | None = None) -> None:
+        self.config = config or MathConfig()
+
+    @property
+    def name(self) -> str:
+        """Identifies rules and the version of math-verify."""
+        return f"math-{RULES}+math-verify-{version('math-verify')}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        submitted = submission(claim)
+        return claim.rollout.query.text, submitted.answer, str(submitted.guessed), claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify`."""
+        pool = _pool(self.config.processes or min(4, os.cpu_count() or 1))
+        if len(claims) < 2 or pool.size == 1:
+            return [self._judge(claim, pool) for claim in claims]
+        threads = ThreadPoolExecutor(min(len(claims), pool.size))
+        try:
+            return list(threads.map(lambda claim: self._judge(claim, pool), claims))
+        finally:
+            # After an interruption nobody wants the rest.
+            threads.shutdown(cancel_futures=True)
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def _judge(self, claim: Claim, pool: WorkerPool) -> Verdict:
+        submitted = submission(claim)
+        if submitted.answer is None:
+            return Verdict(False, "no answer was committed")
+        decided = _numerals(submitted, stated_reference(claim.reference))
+        if decided is not None:
+            return decided
+        details = {"answer": submitted.answer}
+        limit = self.config.time_limit_s
+        question = {
+            "answer": submitted.answer,
+            "reference": claim.reference,
+            "query": claim.rollout.query.text,
+            "limit": limit,
+        }
+        try:
+            reply = pool.ask(question, limit)
+        except MemRewardError as error:
+            return Verdict(None, str(error), details=details)
+        if reply.outcome == "late":
+            return Verdict(None, f"not decided within {limit:g} s", limit, details)
+        if reply.outcome == "died":
+            return Verdict(None, "the process that compared the answers died", details=details)
+        found = reply.value
+        return _settled(submitted, found["correct"], found["reason"], found["seconds"])
+
+
+def submission(claim: Claim) -> Submission:
+    """Return what a rollout submits: its answer, and whether that is no more than the last number of its text."""
+    rollout = claim.rollout
+    if rollout.answer is None or not rollout.answer.strip():
+        return Submission(None)
+    parsed = parse_completion(rollout.text, "math", rollout.query.text)
+    if parsed.answer != rollout.answer:
+        return Submission(rollout.answer)
+    if parsed.form == "last_number":
+        if rollout.truncated:
+            return Submission(None)
+        return Submission(rollout.answer, guessed=not _concludes(rollout.text, rollout.answer))
+    return Submission(rollout.answer)
+
+
+def _numerals(submitted: Submission, reference: str) -> Verdict | None:
+    """Two plain numerals are compared at once, which no process need be asked for."""
+    start = time.perf_counter()
+    if not (submitted.answer and _NUMERAL.fullmatch(submitted.answer) and _NUMERAL.fullmatch(reference)):
+        return None
+    equal = answer_key(submitted.answer, "math") == answer_key(reference, "math")
+    reason = "equal in value or form" if equal else "another value"
+    return _settled(submitted, equal, reason, time.perf_counter() - start)
+
+
+def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: float) -> Verdict:
+    if correct and submitted.guessed:
+        correct, reason = None, "the reference is the last number of a text that commits to no answer"
+    return Verdict(correct, reason, seconds, {"answer": submitted.answer})
+
+
+def _concludes(text: str, number: str) -> bool:
+    """Whether the number stands in the last sentence of a text that ends as sentences do."""
+    ending = text.rstrip()
+    last_line = ending.rsplit("\n", 1)[-1]
+    last_sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", last_line)[-1]
+    return _FINISHED.search(ending) is not None and number in last_sentence
+
+
+@lru_cache(maxsize=8)
+def _pool(size: int) -> WorkerPool:
+    return WorkerPool(Path(__file__).with_name("verify_worker.py"), size)

@@ -1,0 +1,89 @@
+"""What a question asks an answer to be given in: a percentage, a unit, a base, millions, a point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from memreward.domains.math.quantity import Quantity, mentioned_units
+
+_PERCENTAGE = re.compile(r"per\s?cent|\b(?:what|how many|which|in|as a) \\?%", re.IGNORECASE)
+_POINT = re.compile(
+    r"\b(?:points?|coordinates?|ordered|vectors?|vertex|vertices|pairs?|tuples?|triples?|cent(?:er|re)|centroid|foci"
+    r"|focus|intersect\w*)\b",
+    re.IGNORECASE,
+)
+_INTERVAL = re.compile(r"\b(?:intervals?|range|domain|inequalit(?:y|ies)|values of)\b", re.IGNORECASE)
+_BASE = re.compile(
+    r"\bbase[ -_$]{0,3}\{?(\d{1,2}|two|three|four|five|six|seven|eight|nine|twelve|sixteen)\b", re.IGNORECASE
+)
+_MAGNITUDE = re.compile(
+    r"\b(?:how many|in|number of|as) (?:\w+ )?((?:hundred|thousand|million|billion|trillion|dozen)s?)\b", re.IGNORECASE
+)
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_BASES |= {"twelve": "12", "sixteen": "16"}
+_DEGREES = re.compile(r"\bdegrees\b|degree measure|\\circ|°")
+_RADIANS = re.compile(r"radian|\\pi|π")
+_SQUARE = re.compile(r"\b(?:areas?|square|surface)\b|\^\{?2|²", re.IGNORECASE)
+_CUBIC = re.compile(r"\b(?:volumes?|cubic|cube)\b|\^\{?3|³", re.IGNORECASE)
+_LONGEST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a question asks for.
+
+    Attributes:
+        percentage: A percentage.
+        point: A point, a vector, or another list whose order matters.
+        interval: An interval, a range, or the solution of an inequality.
+        bases: Bases of numerals that it names.
+        magnitudes: Words of magnitude that it asks to count in.
+        units: Units as (dimension, factor) that it names, where it names no other of the dimension.
+    """
+
+    percentage: bool = False
+    point: bool = False
+    interval: bool = False
+    bases: frozenset[str] = frozenset()
+    magnitudes: frozenset[str] = frozenset()
+    units: frozenset[tuple[str, Fraction]] = frozenset()
+
+    def has(self, measured: Quantity) -> bool:
+        """Whether it asks for the unit in which something is measured."""
+        if measured.dimension == "percent":
+            return self.percentage
+        return (measured.dimension, measured.factor) in self.units
+
+
+@lru_cache(maxsize=1024)
+def wanted(query_text: str) -> Wanted:
+    """Read what a question asks for; of a long one, its begin and its end."""
+    if len(query_text) > _LONGEST:
+        query_text = query_text[: _LONGEST // 2] + query_text[-_LONGEST // 2 :]
+    return Wanted(
+        percentage=_PERCENTAGE.search(query_text) is not None,
+        point=_POINT.search(query_text) is not None,
+        interval=_INTERVAL.search(query_text) is not None,
+        bases=frozenset(_BASES.get(base.lower(), base) for base in _BASE.findall(query_text)),
+        magnitudes=frozenset(word.lower().removesuffix("s") for word in _MAGNITUDE.findall(query_text)),
+        units=frozenset(_units(query_text)),
+    )
+
+
+def _units(text: str) -> Iterator[tuple[str, Fraction]]:
+    factors: dict[str, set[Fraction]] = {}
+    for dimension, factor in mentioned_units(text):
+        factors.setdefault(dimension, set()).add(factor)
+    if _DEGREES.search(text) and not _RADIANS.search(text):
+        yield "angle", Fraction(1)
+    single = {dimension: next(iter(found)) for dimension, found in factors.items() if len(found) == 1}
+    for dimension, factor in single.items():
+        square, cubic = (dimension == "length" and pattern.search(text) is not None for pattern in (_SQUARE, _CUBIC))
+        yield from ((f"length^{power}", factor**power) for power, asked in ((2, square), (3, cubic)) if asked)
+        if not (square or cubic):
+            yield dimension, factor
+        yield from ((f"{dimension}/{other}", factor / below) for other, below in single.items() if other != dimension)

@@ -1,0 +1,1 @@
+"""What several domains use: marks, dress, commitment, worker processes, verdicts kept."""

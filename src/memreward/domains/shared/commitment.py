@@ -1,0 +1,229 @@
+"""Where a text commits to one of several options, and where it only speaks of one.
+
+"The answer is B", "I'd go with B", "Actually, it is B" and "B is correct" commit. "I do not think the answer is B" and
+"Everyone thinks the answer is B" do not. Every function is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from memreward.domains.shared.markers import explicit, phrases
+
+Force = Literal["said", "perhaps", "denied"]
+
+# A and I are words too: they are letters only where nothing follows that could follow the word.
+LETTER = (
+    r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
+    r"rather|and|but|here|which|due|based|given|is|was|not|it)\b)[a-z]))"
+)
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
+
+_NAME = r"(?i:(?:the\s{1,3})?(?:option|choice|answer|letter)\s{1,3})?"
+_DECISION = re.compile(
+    r"\b(?i:go(?:ing)?\s{1,3}(?:with|for)|choos(?:e|ing)|chose|pick(?:ing|ed)?|select(?:ing|ed)?|opt(?:ing)?\s{1,3}for|"
+    r"settl(?:e|ing)\s{1,3}(?:on|for)|vot(?:e|ing)(?:\s{1,3}for)?|say|guess|answer\s{1,3}with|stick(?:ing)?\s{1,3}with|"
+    r"conclude|lean(?:ing)?\s{1,3}towards?|bet\s{1,3}on)\s{1,3}(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?"
+    + _NAME
+    + LETTER
+)
+_IDENTITY = re.compile(
+    r"\b(?i:it|that|this)(?i:'s|\s{1,3}(?:is|(?:must|should|would|can\s{1,3}only)\s{1,3}be|has\s{1,3}to\s{1,3}be))\s{1,3}"
+    r"((?i:(?:actually|really|in\s{1,3}fact|rather|instead)[,\s]{1,3}){0,2})"
+    r"(?i:(?:therefore|clearly|definitely|probably|most\s{1,3}likely|just|then|indeed)\s{1,3})?" + _NAME + LETTER
+)
+_CONNECTED = re.compile(
+    r"(?:^|[.!?;,]\s{1,3}|\n)[ \t]{0,3}(?:(?i:so|thus|hence|therefore|then|actually|no|wait|rather|instead|finally|"
+    r"final|correction|ultimately|in\s{1,3}conclusion|overall|conclusion|verdict|in\s{1,3}short|clearly|yes|ok|okay|"
+    r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:\s–—-]{1,5}){1,3}"
+    + _NAME
+    + LETTER
+    + r"(?=\s{0,3}(?:[.!,;)]|$|\n))"
+)
+_LABELLED = re.compile(
+    r"(?:\b(?i:(?:answer|option|choice|letter|ans|antwort|respuesta|réponse|risposta|resposta|ответ)\s{0,3}(?:[-–—:：=>→]|ist\b|est\b|"
+    r"es\b|è\s))|(?:答案|答え|选项|정답)\s{0,3}(?:应该|应)?\s{0,3}[是为は은：:])[-–—:：=>→是为 \t]{0,6}"
+    + _NAME
+    + LETTER
+)
+_LEFT = re.compile(
+    r"\b(?i:leav(?:es|ing)(?:\s{1,3}us)?(?:\s{1,3}with)?(?:\s{1,3}(?:only|just))?|left\s{1,3}with(?:\s{1,3}only)?"
+    r"|(?:answer|choice|option)\s{1,3}(?:appears?\s{1,3}to\s{1,3}be|seems(?:\s{1,3}to\s{1,3}be)?|(?:would\s{1,3}have|has)"
+    r"\s{1,3}to\s{1,3}be|(?:might|could|can\s{1,3}only)\s{1,3}be|turns\s{1,3}out\s{1,3}to\s{1,3}be|remains))\s{1,3}"
+    + _NAME
+    + LETTER
+    + r"|\b(?i:only)\s{1,3}"
+    + _NAME
+    + LETTER
+    + r"(?=\s{1,3}(?i:remains|is\s{1,3}(?:left|correct|right|true)|works|fits))"
+)
+_GUESS = re.compile(
+    r"\b(?i:probably|maybe|perhaps|(?:most\s{1,3})?likely|presumably|I\s{1,3}(?:think|believe|suppose|guess))\s{1,3}"
+    r"(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?" + _NAME + LETTER + r"(?=\s{0,3}(?:[.!?,;)]|$|\n))"
+)
+_LAST = re.compile(r"(?:[.!?;:]\s{1,3}|\n)[ \t]{0,3}" + _NAME + LETTER + r"[.!)]{0,2}\s{0,9}\Z")
+_CLAIM = re.compile(
+    r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but)\s))" + LETTER + "|"
+    r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?i:[^.\n()]{0,80}?(?<=\s)"
+    r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b(?!\s{1,3}(?:not|in)\b)[^.\n()]{0,40}?"
+    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
+)
+_DESCRIBED = re.compile(
+    r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"
+    r"(?:is|(?:would|must|should)\s{1,3}be)\b[:=\s]{0,6}(?:that\s{1,3})?)"
+)
+
+_DECLINED = re.compile(
+    r"\b(?i:(?:none|neither|all)\s{1,3}of\s{1,3}(?:the|these|those)\s{1,3}(?!other|remaining|rest|incorrect|wrong)(?:[a-z]{1,12}"
+    r"\s{1,3}){0,2}?(?:options|choices|answers|alternatives|above)\b|depends?\s{1,3}on\b)"
+)
+
+_ALSO = re.compile(r"\s{0,2}(?:,\s?(?:and|or)?|/|&|\band\b|\bor\b)\s{0,2}\(?[A-Z]\b\)?(?!'|\s{1,3}[a-z(])")
+_TURNED_TO = re.compile(
+    r"\b(?:but|no|wait|now|actually|instead)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$"
+    r"|(?:n't|\bnot)\b[^.;!?\n]{0,60}[,;]\s{1,3}$",
+    re.IGNORECASE,
+)
+
+_DENIED = re.compile(
+    r"(?:n't|\bnot|\bcannot|\bnever|\bhardly|\bno\s{1,3}longer)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}?"
+    r"(?:think|believe|say|agree|see|claim|accept|mean|imply|true|clear|sure|convinced|certain|feel|suppose|buy)\b"
+    r"[^.;!?]{0,40}$"
+    r"|\b(?:(?<!no )(?<!without )(?<!a )(?<!any )(?<!beyond )doubt"
+    r"|unlikely|wrong|incorrect|mistake|mistaken|false|deny|refuse|disagree|misconception|unconvinced)\b"
+    r"[^.,;!?]{0,40}$"
+    r"|(?:n't|\b(?:not|never|rather\s{1,3}than|instead\s{1,3}of|without|avoid|cannot))"
+    r"(?:\s{1,3}(?:that|just|be|to|the|necessarily|simply|because|true)){0,2}\s{0,3}$",
+    re.IGNORECASE,
+)
+_THINK = (
+    r"(?:think|thought|say|said|claim|believe|assume|guess|argue|suggest|expect|pick|choose|chose|answer|suppose|"
+    r"insist|go)"
+)
+_OTHERS = re.compile(
+    r"\b(?:everyone|everybody|(?:most|many|some)(?:\s{1,3}(?:people|students|others|readers))?|people|others|someone|"
+    r"students?|one|you|they|he|she|we\s{1,3}(?:might|may|could)|the\s{1,3}(?:user|author|teacher|friend|textbook|key))"
+    rf"\s{{1,3}}(?:[a-z]{{1,12}}\s{{1,3}}){{0,3}}?{_THINK}[a-z]{{0,3}}\b[^.;!?]{{0,40}}$"
+    r"|\b(?:tempting|tempted|at\s{1,3}first(?:\s{1,3}glance)?|initially|originally)\b[^.;!?]{0,60}$"
+    r"|\bfirst\s{1,3}(?:thought|guess|instinct)\b[^.;!?]{0,60}$"
+    r"|\bI\s{1,3}(?:first|initially|originally)?\s{0,3}(?:thought|assumed|guessed|believed)\b[^.;!?]{0,40}$"
+    r"|\b(?:everyone|everybody|people|others|students|they)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}$",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|suppos(?:e|ing)|assum(?:e|ing)|unless|whether|were)\b[^.;!?]{0,120}$", re.IGNORECASE)
+_TURN = re.compile(
+    r"[,;]\s{1,3}(?:but|yet|however|so|and|still|then|therefore)\b|[;—]|\bbut\b|\bhowever\b", re.IGNORECASE
+)
+_REFUTED = re.compile(
+    r"[\s)\]}.$]{0,4}(?:is|was|would\s{1,3}be|seems|cannot\s{1,3}be|can't\s{1,3}be|isn't)\s{1,3}(?:\w{1,12}\s{1,3}){0,2}?"
+    r"(?:wrong|incorrect|false|not|mistaken)\b",
+    re.IGNORECASE,
+)
+_RETRACTED = re.compile(
+    r"[\s)\]}.$!?]{0,6}(?:scratch\s{1,3}that|(?:but\s{1,3}|(?:no|wait)[,.]?\s{1,3})?(?:that|this|it)"
+    r"(?:'s|\s{1,3}is|\s{1,3}was)\s{1,3}(?:wrong|incorrect|false|a\s{1,3}mistake|not\s{1,3}(?:right|correct|true)))",
+    re.IGNORECASE,
+)
+_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _LAST)
+_SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
+# Boxes in a row are one answer of several parts, not the part that happens to stand last.
+_BOX_BEFORE = re.compile(r"\\boxed\s?\{([^{}]{1,60})\}[\s$.]{0,6}(?:,|/|&|\band\b|\bor\b)?[\s$]{0,6}$")
+_FROM_EACH = 20
+_NEAR = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A place where a text names what it may take for the answer.
+
+    Attributes:
+        content: What stands there: a letter, or text up to the end of its line.
+        start: Index in the text where the place begins.
+        end: Index where what it says ends.
+        form: "boxed", "hash", "a_line", "phrase" or "letter".
+        force: "said"; "perhaps" (under a condition, as a question, or in passing); "denied".
+    """
+
+    content: str
+    start: int
+    end: int
+    form: str
+    force: Force = "said"
+
+
+def commitments(text: str) -> list[Commitment]:
+    """Return the places that commit to something, or deny it, in order; what others are said to think is left out.
+
+    Args:
+        text: A reply without Markdown and LaTeX text commands.
+    """
+    ends = [0, *(match.end() for match in SENTENCE_END.finditer(text))]
+    weighed = [_weighed(text, ends, place) for place in _places(text)]
+    return sorted((said for said in weighed if said is not None), key=lambda said: said.start)
+
+
+def spoken_for_others(before: str) -> bool:
+    """Whether what follows `before`, the begin of its sentence, is somebody else's opinion, or denied."""
+    before = _TURN.split(before[-_NEAR:])[-1]
+    return _OTHERS.search(before) is not None or _DENIED.search(before) is not None
+
+
+def _places(text: str) -> list[Commitment]:
+    places = []
+    mark = explicit(text)
+    marks = [mark] if mark is not None and mark.form != "answer_tag" else []
+    if marks and (beside := _BOX_BEFORE.search(text[max(0, marks[0].start - _NEAR) : marks[0].start])):
+        marks = [replace(marks[0], content=f"{beside[1]}, {marks[0].content}")]
+    for said in [*marks, *phrases(text)[-_FROM_EACH:]]:
+        at = max(text.find(said.content, said.start), said.start)
+        length = len(SENTENCE_END.split(said.content, maxsplit=1)[0] if said.form == "phrase" else said.content)
+        places.append(Commitment(said.content, said.start, at + length, said.form))
+    for match in list(_DESCRIBED.finditer(text))[-_FROM_EACH:]:
+        line = text[match.end() : match.end() + _NEAR].split("\n", 1)[0]
+        places.append(Commitment(line, match.start(), match.end() + len(line), "letter", "perhaps"))
+    declined = next(iter(deque(_DECLINED.finditer(text), maxlen=1)), None)
+    if declined is not None:
+        places.append(Commitment(declined[0], declined.start(), declined.end(), "letter", "perhaps"))
+    spans = [(said.start, said.end) for said in places]
+    for pattern in (*_CERTAIN, _IDENTITY, _CLAIM, _GUESS):
+        found = [_letter_place(text, pattern, match) for match in list(pattern.finditer(text))[-_FROM_EACH:]]
+        # A labelled letter inside of a phrase or a marked line is read with that.
+        again = spans if pattern in (_LABELLED, _LAST) else []
+        places += [place for place in found if not any(start <= place.start < end for start, end in again)]
+    return places
+
+
+def _letter_place(text: str, pattern: re.Pattern[str], match: re.Match[str]) -> Commitment:
+    letter = next(group for group in reversed(match.groups()) if group and len(group) == 1)
+    start = match.end() - len(match[0].lstrip(" \t\n.!?;,:"))
+    if pattern is _CLAIM:  # "but B is correct" begins behind its "but"
+        start = max(start, match.start(match.lastindex or 0))
+    turned = pattern is _IDENTITY and (match[1] or _TURNED_TO.search(text[max(0, start - _NEAR) : start]))
+    also = _ALSO.match(text, match.end()) if pattern is not _CLAIM else None
+    content = letter.upper() + (also[0] if also is not None else "")
+    return Commitment(content, start, match.end(), "letter", "said" if turned or pattern in _CERTAIN else "perhaps")
+
+
+def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None:
+    """The place with the force that its sentence leaves it; None for an opinion of others."""
+    if place.form in {"hash", "a_line"}:
+        return place
+    begin = ends[bisect_right(ends, place.start) - 1]
+    before = _TURN.split(text[max(begin, place.start - _NEAR) : place.start])[-1]
+    after = text[place.end : place.end + _NEAR]
+    if _RETRACTED.match(after) or (place.form != "phrase" and _REFUTED.match(after)):
+        return replace(place, force="denied")
+    if place.form == "boxed":
+        return place
+    if _OTHERS.search(before):
+        return None
+    if _DENIED.search(before):
+        return replace(place, force="denied")
+    asked = SENTENCE_END.split(after, maxsplit=1)[0].rstrip().endswith("?") or text[place.end - 1 : place.end] == "?"
+    if asked and _SAYS_NO.match(after.lstrip(" ?")):
+        return replace(place, force="denied")
+    return replace(place, force="perhaps") if asked or _CONDITION.search(before) else place

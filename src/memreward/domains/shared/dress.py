@@ -1,0 +1,170 @@
+"""What answers are wrapped in: tags of any name, JSON, chat tokens, Markdown, LaTeX, quotes, brackets.
+
+Every function is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from memreward.domains.shared.markers import split_thinking
+
+_THINKING = re.compile(r"<\|begin_of_thought\|>|◁think▷|\[THINK\]")
+_THOUGHT = re.compile(
+    r"<\|end_of_thought\|>|◁/think▷|\[/THINK\]|<\|channel\|>final(?:<\|constrain\|>\w{1,20})?<\|message\|>"
+)
+_OPENING = re.compile(r"\A\s{0,20}<(thoughts?|reasoning|scratchpad|reflection|analysis)>", re.IGNORECASE)
+_CHAT_TOKEN = re.compile(
+    r"<\|(?:im_start|start|start_header_id)\|>\w{0,20}|<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>|<(?:end|start)_of_turn>(?:model|user)?|<(?:eos|bos|pad|unk)>|\[/?INST\]"
+)
+_ATTRIBUTES = r"""(?:\s{1,4}[\w-]{1,30}=(?:"[^"<>\n]{0,80}"|'[^'<>\n]{0,80}')){0,4}\s{0,4}"""
+_FORMATTING = re.compile(
+    rf"<(/?)(b|i|u|s|em|strong|span|mark|code|p|div|font|center|small|big|kbd|tt|li|ul|ol|h[1-6]){_ATTRIBUTES}>",
+    re.IGNORECASE,
+)
+_SURE = r"ans|answers?|final|(?:final|correct|my)[-_ ]?(?:answer|choice|option)|answer[-_ ]?(?:choice|letter|option)"
+_LIKELY = r"result|solution|output|response|choice|option|letter|prediction|conclusion|label|value|verdict|submit"
+_ANSWER_TAG = re.compile(rf"<(/?)(?:({_SURE})|({_LIKELY})){_ATTRIBUTES}>", re.IGNORECASE)
+_BRACKET_TAG = re.compile(rf"\[(?:{_SURE})\]([^\[\]\n]{{1,200}})\[/(?:{_SURE})\]", re.IGNORECASE)
+_LAST_ELEMENT = re.compile(rf"<([A-Za-z][\w-]{{0,30}}){_ATTRIBUTES}>\s{{0,9}}([^<>\n]{{1,200}})</\1>[\s.]{{0,9}}\Z")
+_DOUBLE_BRACKETS = re.compile(r"\[\[\s{0,4}([^\[\]\n,]{1,60})\]\]")
+_JSON_ANSWER = re.compile(
+    r"""["'](?:final|correct|my)?[_ -]?(?:answer|ans|choice|option|result|letter|solution|label|prediction|output)"""
+    r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}\[?\s{0,9}"""
+    r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d[\d.,]{0,40}|true|false)""",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NEAR = 200
+
+_FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
+_COMMAND = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
+    r"\s{0,4}\{([\s\S]*)\}"
+)
+_QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "~~", "`", '"', "'", "$$", "$")]
+_QUOTES += [("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"), ("『", "』"), ("\\(", "\\)"), ("\\[", "\\]")]
+_BRACKETS = [("\\left(", "\\right)"), ("\\left[", "\\right]"), ("(", ")"), ("[", "]"), ("{", "}"), ("<", ">")]
+_BRACKETS += [("⟨", "⟩"), ("|", "|"), ("【", "】"), ("（", "）")]
+_SIGN = r"[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]"
+_LEADING = re.compile(rf"(?:#{{1,6}}\s|>\s|[-*•]\s(?!\s{{0,4}}\d)|[:=]|{_SIGN}|=>|->|\\;|\\,)+\s{{0,9}}")
+_TRAILING = re.compile(rf"(?:\s{{0,4}}(?:[.,;:…。]|\\[,;:!. ]|{_SIGN}))+\Z")
+_EXCLAIMED = re.compile(r"([^\W\d_])[!?]{1,4}\Z")
+_SIMPLE = re.compile(
+    r"[-+−]?(?:\\?[$£€])?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?\s?(?:\\?%)?"
+    r"|[^\W\d_][^\W_'’]*(?:['’-][^\W_]+)*(?: [^\W_]+(?:['’-][^\W_]+)*){0,5}"
+)
+_LAYERS = 12
+
+
+def answer_region(text: str) -> tuple[str | None, str, bool]:
+    """Return the thinking (None without one), what follows it with its markup made plain, and whether it was closed."""
+    parts = split_thinking(_with_think_tags(text))
+    thinking = None if parts.thinking is None else plain_markup(parts.thinking)
+    return thinking, plain_markup(parts.rest), parts.closed
+
+
+def plain_markup(text: str) -> str:
+    """Return the text with every way to set an answer apart written as `<answer>`, without chat and format tokens."""
+    if "<" in text or "[" in text:
+        text = _without_formatting(_CHAT_TOKEN.sub("", text))
+        text = _BRACKET_TAG.sub(r"<answer>\1</answer>", _with_answer_tags(text))
+        doubled = list(_DOUBLE_BRACKETS.finditer(text))
+        if doubled and _SIMPLE.fullmatch(doubled[-1][1].strip()):
+            text = _replaced(text, doubled[-1].start(), doubled[-1].end(), doubled[-1][1])
+    if "{" in text:
+        text = _with_json_answer(text)
+    text = _HEADING.sub("Answer: ", text)
+    if "<" in text and "<answer>" not in text.lower():
+        begin = max(0, len(text) - 2 * _NEAR)
+        last = _LAST_ELEMENT.search(text, begin)
+        if last is not None:
+            text = _replaced(text, last.start(), len(text), last[2])
+    return text
+
+
+def peeled(content: str) -> str:
+    """Take off what is wrapped around a letter, a few words or a number; anything else comes back as it was."""
+    content = content.strip()
+    if len(content) > 2 * _NEAR or _SIMPLE.fullmatch(content):
+        return content
+    bare = content
+    for _ in range(_LAYERS):
+        inner = _without_layer(bare)
+        if inner == bare:
+            break
+        bare = inner
+    return bare if _SIMPLE.fullmatch(bare) else content
+
+
+def _without_layer(text: str) -> str:
+    fence = _FENCE.fullmatch(text)
+    if fence is not None:
+        return str(fence[1] or fence[2] or "").strip()
+    command = _COMMAND.fullmatch(text)
+    if command is not None:
+        return command[1].strip()
+    # A bracket around a comma may be a point or an interval.
+    for opening, closing in _QUOTES if "," in text else (*_QUOTES, *_BRACKETS):
+        if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            return text[len(opening) : len(text) - len(closing)].strip()
+    leading = _LEADING.match(text)
+    text = text[leading.end() :] if leading is not None else text
+    return _EXCLAIMED.sub(r"\1", _TRAILING.sub("", text)).strip()
+
+
+def _with_think_tags(text: str) -> str:
+    """The text with the think tags of other families as `<think>` and `</think>`."""
+    if "<|" in text or "◁" in text or "[THINK]" in text:
+        text = _THOUGHT.sub("</think>", _THINKING.sub("<think>", text))
+    opening = _OPENING.match(text)
+    if opening is None:
+        return text
+    closing = text.lower().rfind(f"</{opening[1].lower()}>")
+    if closing < 0:
+        return text
+    after = closing + len(opening[1]) + 3
+    return f"<think>{text[opening.end() : closing]}</think>{text[after:]}"
+
+
+def _without_formatting(text: str) -> str:
+    closed = {tag[2].lower() for tag in _FORMATTING.finditer(text) if tag[1]}
+    return _FORMATTING.sub(lambda tag: "" if tag[2].lower() in closed else tag[0], text)
+
+
+def _with_answer_tags(text: str) -> str:
+    tags = list(_ANSWER_TAG.finditer(text))
+    pieces, position = [], 0
+    for index, tag in enumerate(tags):
+        near = tags[index + 1].start() - tag.end() if not tag[1] and index + 1 < len(tags) else 0
+        far = tag[3] is not None and (near > _NEAR or (not tag[1] and index + 1 == len(tags)))
+        pieces += [text[position : tag.start()], "\n" if far else f"<{tag[1]}answer>"]
+        position = tag.end()
+    return "".join([*pieces, text[position:]])
+
+
+def _with_json_answer(text: str) -> str:
+    """The value under "answer" in a JSON object that is all of the text, or its end, as an `<answer>`."""
+    stripped = text.strip().removeprefix("```json").strip("`\n ")
+    if not (stripped.startswith("{") or stripped.endswith("}")):
+        return text
+    found = list(_JSON_ANSWER.finditer(text))
+    if not found or "}" not in text[found[-1].end() :]:
+        return text
+    value = found[-1][1]
+    if value[0] == '"':
+        try:
+            decoded = str(json.loads(value))
+        except ValueError:
+            decoded = "\0"
+        # LaTeX that was not escaped for JSON is no JSON, or has a form feed in place of \\f.
+        value = decoded if decoded.isprintable() else value.strip('"')
+    return _replaced(text, found[-1].start(), len(text), value.strip("'"))
+
+
+def _replaced(text: str, start: int, end: int, answer: str) -> str:
+    return f"{text[:start]}<answer>{answer.strip()}</answer>{text[end:]}"

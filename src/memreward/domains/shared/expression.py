@@ -1,0 +1,283 @@
+r"""The mathematical expression, or the short text, that a completion commits to.
+
+A commitment can be taken back: "\boxed{4} is wrong", "I do not think the answer is 4", "The answer is 4? No, it is 5".
+What is denied is no answer, and what corrects it is one. Every function is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memreward.domains.math.magnitudes import is_magnitude
+from memreward.domains.shared.dress import peeled
+from memreward.domains.shared.markers import (
+    Marked,
+    boxes,
+    explicit,
+    joined,
+    last_match,
+    phrases,
+    without_calculator,
+    without_code,
+)
+
+_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|\$\$?([^$]{1,300})\$")
+_DISPLAYED = re.compile(
+    r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
+)
+_NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
+_SENTENCE_END = re.compile(
+    r"[.?!](?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
+    r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
+)
+_NUMBER = (
+    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
+)
+_STOP = re.compile(r"[.?!](?=\s|$)|\n")
+_LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
+_NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
+_WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
+_WORDS_OF_SENTENCE = 4
+_CHANGES = re.compile(
+    r"\\|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|third|quarter|twice|double|triple|times|plus|"
+    r"minus|almost|nearly|between|from|to|until|or|if|unless|per|base|mod|remainder|negative|square|root|power|squared|"
+    r"cubed|factorial|cannot|wrong|unknown|neither|nor|either|except|without|too|few|fewer|below|above)\b|[=<>^*/+]",
+    re.IGNORECASE,
+)
+_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")
+_PHRASES_READ = 20
+_SHORT_ANSWER = 80
+_WORDS_ALONE = 3
+_NEAR = 200
+_LONGEST_FORMULA = 600
+_LONGEST_PARAGRAPH = 5000
+
+_SURE = (
+    r"(?:(?:actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|instead|"
+    r"rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
+    r"[,: ]\s{0,3}){1,4}"
+)
+_HEDGE = re.compile(_SURE, re.IGNORECASE)
+_FILLER = (
+    r"(?:think|thinks|believe|say|claim|agree|accept|mean|assume|convinced|sure|certain|true|correct|right|case|be|is|"
+    r"possible|conclude|follow|follows|see|how|why|hold|holds|that|the|my|our|your|this|a|an|final|it|its|to|at|all|"
+    r"really|necessarily|actually|definitely|anyone|who|says|thinking|saying)"
+)
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:do|does|did|is|are|was|were|can|could|would|will|should|must|may|might|have|has)\s{0,2}(?:not|n['’]?t)|"
+    r"\b(?:don|doesn|didn|isn|wasn|can|couldn|wouldn|won|shouldn|ain)['’]?t|\bcannot|\bnever|\bnot|\bneither|\bdoubts?|"
+    r"\bdoubted|\brefuse|\bdisagree|\bdeny|\bwrong|\bfalse|\bincorrect|\buntrue|\bunlikely|\bimpossible|\babsurd|"
+    r"\bmistaken|\bmistake|\bnonsense|\bno way|\bif|\bwhether|\bunless|\bsuppose|\bsupposing|\bassuming)"
+    rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
+    r"(?:(?:is|was|are|seems|looks|would be|must be|has to be)\s{1,3}(?:\w+ly\s{1,3})?"
+    r"(?:wrong|incorrect|false|impossible|untrue|mistaken|nonsense|absurd|invalid|a mistake|an error|"
+    r"too (?:big|small|large|low|high|much|many|little|few)|"
+    r"not(?:\s{1,3}(?:the|my|our|a|quite|really|actually)){0,2}"
+    r"(?:\s{1,3}(?:correct|right|answer|true|it|possible|valid|so|solution|case|final)\b|\s{0,2}(?:[.!;]|$)))"
+    r"|(?:isn['’]?t|wasn['’]?t|can['’]?t be|cannot be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
+    r"(?:correct|right|answer|true|it|possible|valid|so|solution)\b"
+    r"|(?:that|this|it)['’]s\s{1,3}"
+    r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|a mistake|an error))",
+    re.IGNORECASE,
+)
+_DENIED_CONTENT = re.compile(
+    r"(?:(?:definitely|certainly|clearly|probably|surely|obviously|actually)\s{1,3})?"
+    r"(?:not|never|neither|nor|no longer|hardly|anything but|far from|n['’]t)\b",
+    re.IGNORECASE,
+)
+_BUT = re.compile(r",?\s(?:but|it is|it['’]s|rather|instead)\s(?:rather\s|it is\s|it['’]s\s)?", re.IGNORECASE)
+_ASKED = re.compile(r"[\s$*_)}\]\\]{0,6}\?")
+_REFUSED = re.compile(
+    r"[\s$*_)}\]\\?.!,–—-]{0,8}(?:no|nope|not|wrong|never|incorrect|scratch that|hardly|of course not)\b", re.IGNORECASE
+)
+_TURN = re.compile(
+    r"\b(?:no|nope|wait|actually|sorry|oops|correction|scratch that|i mean|i meant|or rather|rather|on second thought|"
+    r"make that|make it|instead|wrong|incorrect|mistake|mistaken|in fact|not)\b",
+    re.IGNORECASE,
+)
+_CORRECTION = re.compile(
+    r"(?:\b(?:it|that|this)(?:['’]s|\s(?:is|was|should be|must be|would be|has to be|makes|equals))"
+    rf"|\b(?:no|nope|wait|sorry|oops|correction|i mean|i meant|rather|actually|make that|make it|"
+    rf"i get|i got|but|instead)\b[,:;.!–—-]{{0,2}})\s{{1,3}}"
+    rf"(?:{_SURE})?(?=[-+−]?\\?[$£€]?\d|[-+−]?\.\d|\$|\\[(\[a-zA-Z])",
+    re.IGNORECASE,
+)
+
+
+def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
+    """Return the answer that `text` commits to last, undressed, and the form it stands in; (None, "none") without one.
+
+    Args:
+        text: A completion without its thinking.
+        guess: Whether, where nothing is marked, the formula at the end or the last number is taken.
+    """
+    answer, form = _committed(text, guess=guess)
+    return (None if answer is None else peeled(answer) or None), form
+
+
+def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
+    mark, denied = explicit(text), False
+    if mark is not None and mark.form == "boxed" and guess:
+        mark, text = _standing_box(text)
+        denied = mark is None
+    if mark is not None:
+        return _opened(mark, guess=guess)
+    text = without_code(text)
+    answer, form, denied_until = _of_phrases(text)
+    if answer is not None:
+        return answer, form
+    stripped = peeled(text)
+    short = len(stripped) <= _SHORT_ANSWER and "\n" not in stripped and not denied_until and not denied
+    if short and (not guess or not _PROSE.search(stripped)):
+        return _unhedged(without_calculator(stripped)), "text"
+    return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
+
+
+def _last_words(text: str) -> tuple[str | None, str]:
+    """The last line, if it is but a few words."""
+    line = peeled(text.rsplit("\n", 1)[-1])
+    return (line, "text") if 0 < len(line.split()) <= _WORDS_ALONE else (None, "none")
+
+
+def _standing_box(text: str) -> tuple[Marked | None, str]:
+    """The last box that is not taken back, and, where there is none, the text behind the last one."""
+    found = boxes(text)
+    last = found[-1].end
+    while found:
+        mark = joined(text, found)
+        if not _denied(text, mark.start, mark.end):
+            corrected = _corrected(text[mark.end : mark.end + _NEAR], denied=False)
+            return (Marked(corrected, mark.start, "boxed") if corrected else mark), text
+        found = [other for other in found if other.end <= mark.start]
+    return None, text[last:]
+
+
+def _denied(text: str, start: int, end: int) -> bool:
+    """Whether what stands from `start` to `end` is denied in its own sentence, or asked and then answered with no."""
+    after = text[end : end + _NEAR]
+    if _DENIED_AFTER.match(after) or _DENIED_BEFORE.search(text[max(start - _NEAR, 0) : start]):
+        return True
+    asked = _ASKED.match(after)
+    return asked is not None and _REFUSED.match(after, asked.end()) is not None
+
+
+def _corrected(after: str, *, denied: bool) -> str | None:
+    """What a text says instead of the answer before it, "No, it is 5"; None where it corrects nothing."""
+    answer = None
+    turn = _TURN.search(after) if not denied else None
+    if not denied and turn is None:
+        return None
+    for claim in _CORRECTION.finditer(after, turn.start() if turn is not None else 0):
+        before = after[max(claim.start() - _NEAR, 0) : claim.start()]
+        content = _clause(after[claim.end() :].split("\n", 1)[0])
+        if content and not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after, claim.end() + len(content)):
+            answer = content
+    return answer
+
+
+def _of_phrases(text: str) -> tuple[str | None, str, int]:
+    """The answer of the last "the answer is ..." that is not taken back, and where the last denied one ends."""
+    denied_until = 0
+    for phrase in reversed(phrases(text)[-_PHRASES_READ:]):
+        end = phrase.end
+        content = phrase.content
+        if _DENIED_CONTENT.match(content):
+            parts = _BUT.split(content, maxsplit=1)
+            content = _clause(parts[1]) if len(parts) > 1 else ""
+            denied = not content
+        else:
+            content = _clause(content)
+            place = text.find(content, phrase.end)
+            end = place + len(content) if content and 0 <= place < phrase.end + 40 else phrase.end
+            denied = _denied(text, phrase.start, end)
+        if content:
+            corrected = _corrected(text[end : end + _NEAR], denied=denied)
+            if corrected or not denied:
+                return corrected or content, "phrase", 0
+        denied_until = denied_until or end + len(_sentence(text[end : end + _NEAR]))
+    return None, "none", denied_until
+
+
+def _sentence(text: str) -> str:
+    end = _STOP.search(text)
+    return text if end is None else text[: end.end()]
+
+
+def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
+    """The answer in a marker, which inside of an answer tag may have its own marker."""
+    content = without_calculator(mark.content).strip()
+    if mark.form == "answer_tag":
+        inner = explicit(content)
+        if inner is not None and inner.form != "answer_tag":
+            content = without_calculator(inner.content).strip()
+        else:
+            answer, _, denied_until = _of_phrases(content)
+            content = answer or ("" if denied_until else content)
+    elif mark.form in {"hash", "a_line"} and guess:
+        content = _clause(content)
+    return (content, mark.form) if content else (None, "none")
+
+
+def _clause(content: str) -> str:
+    """The expression at the start of running text: its first formula, number, or clause."""
+    content = _unhedged(without_calculator(content).strip().strip("*_ "))
+    formula = _INLINE_MATH.search(content)
+    if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
+        inside = next(group for group in formula.groups() if group)
+        return inside.strip()
+    number = _NUMBER_START.match(content)
+    if number is not None:
+        rest = content[number.end() :].lstrip(" ")
+        if not re.match(r"[\w^*+\-/\\({_=]", rest) and not re.match(r",?\s\d", content[number.end() :]):
+            return number[0].strip().rstrip(",")
+    end = _SENTENCE_END.search(content)
+    clause = (content if end is None else content[: end.start()]).strip().strip("*_ ").rstrip(".:, ")
+    words = _NUMBER_AND_WORDS.fullmatch(clause)
+    if words is not None:
+        return clause if is_magnitude(words[2]) else words[1]
+    return _number_of_sentence(clause) or clause
+
+
+def _number_of_sentence(clause: str) -> str | None:
+    """The only number of a plain sentence, "she can order 28 pizzas"; None where words may change it."""
+    numbers = list(_LAST_NUMBER.finditer(clause))
+    if len(numbers) != 1 or len(_WORD.findall(clause)) < _WORDS_OF_SENTENCE or _CHANGES.search(clause):
+        return None
+    return None if is_magnitude(clause[numbers[0].end() :]) else numbers[0][0].rstrip(",")
+
+
+def _unhedged(content: str) -> str:
+    """Without the adverbs in front that leave the value as it is."""
+    return _HEDGE.sub("", content, count=1) if _HEDGE.match(content) else content
+
+
+def _at_the_end(text: str) -> tuple[str | None, str]:
+    """The formula that ends the text or holds its last number, else that number, unless it is denied."""
+    text = without_calculator(text)
+    number = last_match(_LAST_NUMBER, text)
+    if number is None:
+        return None, "none"
+    formula = _formula_around(text, number)
+    found = formula or number
+    if _denied(text, found.start(), found.end()):
+        return None, "none"
+    if formula is None:
+        return number[0].rstrip(","), "last_number"
+    inside = next(group for group in formula.groups() if group).strip()
+    return inside, "last_number" if text[formula.end() :].strip(" \n.") else "formula"
+
+
+def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:
+    # From the begin of the paragraph: inside of one, a dollar sign may open or close.
+    begin = text.rfind("\n\n", 0, number.start()) + 1
+    if number.start() - begin > _LONGEST_PARAGRAPH:
+        return None
+    last = None
+    for last in _DISPLAYED.finditer(text, begin, number.end() + _LONGEST_FORMULA):
+        if last.end() >= number.end():
+            break
+    return last if last is not None and last.start() < number.start() < last.end() else None

@@ -1,0 +1,1 @@
+"""Free text: answers compared as normalised strings."""

@@ -1,0 +1,133 @@
+"""Short answers in words: their normal form, and which answers of a reply are such.
+
+The normal form ignores case, accents of Latin letters, articles, punctuation and the way to write numbers, dates and
+units: "The Eiffel Tower." is "eiffel tower", "seven km" is "7 kilometers", "May 1, 2021" is "05/01/2021".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from memreward.domains.shared.dress import peeled
+
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMBER_WORDS = {word: value for value, word in enumerate(_SMALL.split())} | {
+    word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)
+}
+_MONTHS = "january february march april may june july august september october november december"
+_MONTH = "(" + "|".join(f"{month}|{month[:3]}" for month in _MONTHS.split()) + r")\.?"
+_WRITTEN_DATES = (
+    (re.compile(rf"\b{_MONTH}\s{{1,3}}(\d{{1,2}})(?:st|nd|rd|th)?,?\s{{1,3}}(\d{{4}})\b"), (1, 2, 3)),
+    (re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s{{1,3}}(?:of\s{{1,3}})?{_MONTH},?\s{{1,3}}(\d{{4}})\b"), (2, 1, 3)),
+)
+_ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
+_UNITS = {
+    name: names.split()[0]
+    for names in (
+        *("kilometers km kilometer kilometre kilometres kms", "meters m meter metre metres", "miles mi mile"),
+        *("centimeters cm centimeter centimetre centimetres", "millimeters mm millimeter millimetre millimetres"),
+        *("feet ft foot", "inches inch", "kilograms kg kilogram kgs", "grams g gram", "pounds lb lbs pound"),
+        *(
+            "seconds s sec second secs",
+            "minutes min minute mins",
+            "hours h hr hour hrs",
+            "days day",
+            "years yr year yrs",
+        ),
+        *("liters l liter litre litres", "milliliters ml milliliter millilitre", "percent % pct", "degrees ° degree"),
+        *("dollars $ dollar usd", "euros € euro eur", "cents cent", "weeks week", "months month"),
+    )
+    for name in names.split()
+}
+_ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_MONEY = re.compile(r"([$€])\s{0,2}(\d[\d,]*(?:\.\d+)?)")
+_TOKEN = re.compile(
+    r"(?:(?<![\w)])[-−])?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:/\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*(?:\+\+|#)?|\d+|[%°$€&]"
+)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_ARTICLES = frozenset({"a", "an", "the"})
+_COPULA = r"(?:is|are|was|were|equals)"
+_TURNED = re.compile(r"\b(?:not|never|no|neither|nor|cannot|but|however|except|unlike|\w+n't)\b")
+_LONGEST = 400
+
+
+def free_text_key(text: str) -> str:
+    """Return the normal form of an answer in words: equal for answers that say the same in the ways named above."""
+    # No short answer: what is long is compared word by word.
+    return _short_key(text) if len(text) <= _LONGEST else " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=16_384)
+def _short_key(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", peeled(text).replace("’", "'").casefold())
+    plain = re.sub(r"[\u0300-\u036f]", "", plain)
+    for pattern, (month, day, year) in _WRITTEN_DATES:
+        plain = pattern.sub(lambda date, at=(month, day, year): _date(*(date[place] for place in at)), plain)  # type: ignore[misc]
+    plain = _ISO_DATE.sub(lambda date: _date(date[2], date[3], date[1]), plain)
+    plain = _ABBREVIATION.sub(lambda letters: letters[0].replace(".", ""), _MONEY.sub(r"\2 \1", plain))
+    words = _counted([_word(token) for token in _TOKEN.findall(plain)])
+    kept = [word for word in words if word not in _ARTICLES]
+    return " ".join(kept or words) or text.strip()
+
+
+def says_the_same(answer: str, reference: str) -> bool:
+    """Say whether a short answer gives the reference: as it is, with or without a unit, or in one plain sentence."""
+    said, wanted = free_text_key(answer), free_text_key(reference)
+    if said == wanted:
+        return True
+    number, of_wanted = (_NUMBER.match(key) for key in (said, wanted))
+    if number is not None and of_wanted is not None and number[0] == of_wanted[0]:
+        units = {said[number.end() :].strip(), wanted[of_wanted.end() :].strip()}
+        return "" in units and units <= {"", *_UNITS.values()}
+    if len(answer) > 200 or (_TURNED.search(answer.casefold()) and not _TURNED.search(wanted)):
+        return False
+    return re.search(rf"\b{_COPULA} {re.escape(wanted)}$|^{re.escape(wanted)} {_COPULA}\b", said) is not None
+
+
+def differs_in_value(answer: str, reference: str) -> bool:
+    """Say whether both are plain numbers or dates, and not the same."""
+    said, wanted = free_text_key(answer), free_text_key(reference)
+    plain = re.compile(r"-?\d+(?:\.\d+)?|\d{1,2}/\d{1,2}/\d{4}")
+    return said != wanted and plain.fullmatch(said) is not None and plain.fullmatch(wanted) is not None
+
+
+def _date(month: str, day: str, year: str) -> str:
+    number = month if month.isdecimal() else str([name[:3] for name in _MONTHS.split()].index(month[:3]) + 1)
+    return f"{number}/{day}/{year}"
+
+
+def _word(token: str) -> str:
+    if token == "&":
+        return "and"
+    if not token.lstrip("-−.").replace(",", "")[:1].isdecimal():
+        return _UNITS.get(token, token) if len(token) > 1 or not token.isalpha() else token
+    parts = [part.replace(",", "").replace("−", "-") for part in token.split("/")]
+    return "/".join(_numeral(part) for part in parts)
+
+
+def _numeral(text: str) -> str:
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, _, decimals = digits.partition(".")
+    value = (whole.lstrip("0") or "0") + (f".{decimals}".rstrip("0").rstrip("."))
+    return value if value == "0" else sign + value
+
+
+def _counted(words: list[str]) -> list[str]:
+    """The words with numbers as numerals, "twenty one" as one, and one-letter units behind a number by their names."""
+    counted: list[str] = []
+    for word in words:
+        value = _NUMBER_WORDS.get(word)
+        before = counted[-1] if counted else ""
+        if value is not None and 0 < value < 10 and before in {str(10 * tens) for tens in range(2, 10)}:
+            counted[-1] = str(int(before) + value)
+        elif value is not None:
+            counted.append(str(value))
+        else:
+            counted.append(_UNITS.get(word, word) if _NUMBER.fullmatch(before) else word)
+    return counted

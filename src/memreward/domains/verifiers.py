@@ -1,0 +1,175 @@
+"""One verifier for claims of any domain: each goes to its own, verdicts come back in order and are remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from memreward.domains.choice.verify import ChoiceVerifier
+from memreward.domains.code.verify import CodeConfig, CodeVerifier
+from memreward.domains.math.verify import MathConfig, MathVerifier
+from memreward.domains.shared.cache import VerdictCache, verdict_key
+from memreward.domains.text.verify import TextVerifier
+from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Truth, Verdict, Verifier
+
+_BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
+"""What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """How answers are verified.
+
+    Attributes:
+        math: Mathematical answers.
+        code: Solutions in Python.
+    """
+
+    math: MathConfig = field(default_factory=MathConfig)
+    code: CodeConfig = field(default_factory=CodeConfig)
+
+
+def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
+    """Return the verifier of a domain.
+
+    Raises:
+        ConfigurationError: the domain has none.
+    """
+    config = config or VerifyConfig()
+    if domain == "math":
+        return MathVerifier(config.math)
+    if domain == "qa":
+        return ChoiceVerifier()
+    if domain == "code":
+        return CodeVerifier(config.code)
+    if domain == "other":
+        return TextVerifier()
+    raise ConfigurationError(
+        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give a verifier of "
+        "your own as Verifiers(own={...})"
+    )
+
+
+class Verifiers:
+    """A verifier of mixed batches.
+
+    Args:
+        config: Settings of the verifiers made here.
+        cache: Where verdicts are kept; None keeps them in this process alone.
+        own: Verifiers by domain, in place of those of `verifier_for`.
+    """
+
+    def __init__(
+        self,
+        config: VerifyConfig | None = None,
+        *,
+        cache: VerdictCache | None = None,
+        own: Mapping[Domain, Verifier] | None = None,
+    ) -> None:
+        if config is not None and not isinstance(config, VerifyConfig):
+            raise ConfigurationError(
+                f"config is a {type(config).__name__}: give a VerifyConfig, or verifiers of your own as "
+                "Verifiers(own={domain: verifier})"
+            )
+        self.config = config or VerifyConfig()
+        self.cache = cache if cache is not None else VerdictCache()
+        self._verifiers: dict[Domain, Verifier] = dict(own or {})
+
+    @property
+    def name(self) -> str:
+        """Names of the verifiers used so far."""
+        return "+".join(sorted({verifier.name for verifier in self._verifiers.values()})) or "none"
+
+    def of(self, domain: Domain) -> Verifier:
+        """Return the verifier of a domain; made at its first use.
+
+        Raises:
+            ConfigurationError: the domain has none.
+        """
+        if domain not in self._verifiers:
+            self._verifiers[domain] = verifier_for(domain, self.config)
+        return self._verifiers[domain]
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """Return one verdict a claim, in order. A claim judged before, or twice in the batch, is judged once.
+
+        Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so;
+        likewise for a single claim on which a verifier fails.
+
+        Raises:
+            TypeError: a verifier returned something else than one verdict a claim.
+            Exception: what else a verifier raises that no reply can be blamed for.
+        """
+        verdicts: dict[int, Verdict] = {}
+        for domain in dict.fromkeys(claim.rollout.query.domain for claim in claims):
+            places = [index for index, claim in enumerate(claims) if claim.rollout.query.domain == domain]
+            found = self._of_domain(domain, [claims[index] for index in places])
+            verdicts.update(zip(places, found, strict=True))
+        return [verdicts[index] for index in range(len(claims))]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def judge(self, groups: Sequence[Group]) -> list[Group]:
+        """Return the groups with a verdict on every rollout: None where it cannot be told, or there is no reference.
+
+        The ledger does not count these: they are for measuring, or sealed again at once.
+        """
+        claims = [
+            Claim(rollout, group.truth.reference)
+            for group in groups
+            if group.truth.reference is not None
+            for rollout in group.rollouts
+        ]
+        verdicts = iter(self.verify(claims))
+
+        def truth(group: Group) -> Truth:
+            given = group.truth.reference
+            return Truth(given, tuple(None if given is None else next(verdicts).correct for _ in group.rollouts))
+
+        return [replace(group, truth=truth(group)) for group in groups]
+
+    def _of_domain(self, domain: Domain, claims: list[Claim]) -> list[Verdict]:
+        try:
+            verifier = self.of(domain)
+        except MemRewardError as error:
+            return [Verdict(None, str(error))] * len(claims)
+        subject = getattr(verifier, "subject", _everything)
+        keys = [verdict_key(verifier.name, *subject(claim)) for claim in claims]
+        known = self.cache.get(keys)
+        new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in known}
+        judged = dict(zip(new, _judged(verifier, list(new.values())), strict=True))
+        self.cache.put(judged)
+        verdicts = []
+        for key in keys:
+            verdicts.append(judged[key] if key in judged else known[key])
+            if key in judged:
+                known[key] = replace(judged.pop(key), seconds=0.0)
+        return verdicts
+
+
+def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:
+    """One verdict a claim; where the verifier fails on all together, each claim is tried alone."""
+    if not claims:
+        return []
+    try:
+        verdicts = verifier.verify(claims)
+    except MemRewardError as error:
+        return [Verdict(None, str(error))] * len(claims)
+    except _BY_A_REPLY as error:
+        if len(claims) == 1:
+            return [Verdict(None, f"{type(error).__name__}: {error}")]
+        return [verdict for claim in claims for verdict in _judged(verifier, [claim])]
+    if len(verdicts) != len(claims) or not all(isinstance(one, Verdict) for one in verdicts):
+        raise TypeError(
+            f"the verifier {verifier.name!r} returned {len(verdicts)} values for {len(claims)} claims: "
+            "let it return one memreward.types.Verdict a claim, in order"
+        )
+    return verdicts
+
+
+def _everything(claim: Claim) -> tuple[str | None, ...]:
+    rollout = claim.rollout
+    return rollout.query.text, rollout.text, rollout.answer, claim.reference

@@ -1,0 +1,122 @@
+"""Short answers in words: which say the same, which differ in value, and patterns for formats of one's own."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memreward.domains import AnswerPattern, equivalent, parse_completion, parse_rollout
+from memreward.domains.text.key import differs_in_value, free_text_key, says_the_same
+from memreward.types import ConfigurationError, Query
+
+SAME = [
+    ("The Eiffel Tower.", "eiffel tower"),
+    ("São Paulo", "Sao Paulo"),
+    ("New-York", "new york"),
+    ("U.S.A.", "USA"),
+    ("seven km", "7 kilometres"),
+    ("7km", "7 km"),
+    ("twenty-one", "21"),
+    ("1,200", "1200.0"),
+    ("$1,200.50", "1200.5 dollars"),
+    ("10%", "ten percent"),
+    ("May 1, 2021", "05/01/2021"),
+    ("1st of May 2021", "2021-05-01"),
+    ("salt & pepper", "salt and pepper"),
+    ("**Paris**", '"Paris".'),
+]
+DIFFERENT = [
+    ("C++", "C#"),
+    ("C++", "C"),
+    ("1,2", "12"),
+    ("-5", "5"),
+    ("7 km", "7 m"),
+    ("05/01/2021", "01/05/2021"),
+    ("York", "New York"),
+    ("?", "!"),
+    ("3.5", "35"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_the_same_in_words(a: str, b: str) -> None:
+    assert equivalent(a, b, "other")
+    assert equivalent(a, b, "qa", query_text="Who?")
+    assert says_the_same(a, b)
+    assert not differs_in_value(a, b)
+
+
+@pytest.mark.parametrize(("a", "b"), DIFFERENT)
+def test_different_in_words(a: str, b: str) -> None:
+    assert not equivalent(a, b, "other")
+    assert not says_the_same(a, b)
+
+
+def test_a_unit_may_be_left_out_and_a_sentence_may_stand_around() -> None:
+    assert says_the_same("42", "42 km")
+    assert says_the_same("The capital is Paris.", "Paris")
+    assert says_the_same("Paris is the capital", "Paris")
+    assert not says_the_same("The capital is not Paris.", "Paris")
+    assert not says_the_same("The capital was Paris, but is Lyon", "Paris")
+    assert not says_the_same("42 apples", "42 km")
+
+
+def test_values_that_differ() -> None:
+    assert differs_in_value("9", "eight")
+    assert differs_in_value("05/02/2021", "05/01/2021")
+    assert not differs_in_value("nine planets", "8")
+    assert not differs_in_value("Kiev", "Moscow")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(), max_size=60))
+def test_the_normal_form_is_stable(text: str) -> None:
+    key = free_text_key(text)
+    assert free_text_key(f"  {text.strip()} ") == key
+    assert says_the_same(text, text)
+    assert not differs_in_value(text, text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 99))
+def test_numbers_in_words(number: int) -> None:
+    small = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    small += " seventeen eighteen nineteen"
+    tens = ["", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split()]  # noqa: SIM905
+    unit = f"-{small.split()[number % 10]}" if number % 10 else ""
+    word = small.split()[number] if number < 20 else tens[number // 10] + unit
+    assert free_text_key(word) == str(number)
+
+
+QUESTION = "Which?\n(A) one\n(B) two"
+
+
+def test_a_pattern_alone_says_where_the_answer_is() -> None:
+    found = parse_completion("The answer is A.\n=> B <=", "qa", QUESTION, answer_pattern=r"=> (\w) <=")
+    assert (found.answer, found.form) == ("B", "pattern")
+    assert parse_completion("The answer is A.", "qa", QUESTION, answer_pattern=r"=> (\w) <=").answer is None
+    for pattern in (r"v=(?P<answer>\d+);(\w)", r"(?<=v=)\d+", r"v=(\d+)"):
+        assert parse_completion("v=3;x v=4;y", "math", answer_pattern=pattern).answer == "4"
+    assert parse_completion("<think>v=5</think>v=4", "math", answer_pattern=r"v=(\d)").answer == "4"
+    assert parse_completion("=> two <=", "qa", QUESTION, answer_pattern=r"=> (\w+) <=").answer == "B"
+    rollout = parse_rollout(Query("q", "How much?", "math"), "v=4", id="r", answer_pattern=r"v=(\d)")
+    assert rollout.answer == "4"
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "(?P<x>", "a*", "", "x?"])
+def test_a_pattern_that_cannot_be_used_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(repr(pattern))):
+        AnswerPattern(pattern)
+
+
+def test_a_pattern_that_runs_away_is_ended() -> None:
+    parse_completion("x", "math", answer_pattern="y")  # the process may have to start
+    start = time.monotonic()
+    with pytest.raises(ConfigurationError, match="took more than"):
+        parse_completion("a" * 60 + "!", "math", answer_pattern=r"(a+)+$")
+    assert time.monotonic() - start < 30
+    assert parse_completion("a=1", "math", answer_pattern=r"a=(\d)").answer == "1", "another process does the next"

@@ -1,0 +1,178 @@
+"""Solutions in completions: cut out, completed by the prompt, and compared by syntax tree."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from memreward.domains import (
+    cluster_answers,
+    code_normal_form,
+    defines,
+    entry_point,
+    equivalent,
+    parse_completion,
+    parses,
+    syntax_tree,
+)
+
+PROMPT = (
+    "from typing import List\n\ndef helper(n):\n    return n\n\n"
+    'def total(xs: List[int]) -> int:\n    """Sum of xs."""\n'
+)
+BODY = "    result = 0\n    for x in xs:\n        result += x\n    return result\n"
+WHOLE = "def total(xs):\n" + BODY
+
+
+def test_entry_point() -> None:
+    assert entry_point(PROMPT) == "total"
+    assert entry_point("def a():\n    pass\n\ndef b():\n    return 1\n") == "a"
+    assert entry_point("def a(x):\n") == "a"
+    assert entry_point("Write it.\nassert (double(2)) == 4\nassert double(3) == 6") == "double"
+    assert entry_point("Write it.\nassert set(shared([1], [1])) == {1}") == "shared"
+    assert entry_point("Say hello.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (f"Here it is:\n```python\n{WHOLE}```\nDone.", "fence"),
+        (f"```\n{WHOLE}```", "fence"),
+        (f"```python\n{WHOLE}", "fence"),
+        (f"```python\n{BODY}```", "fence"),
+        (f"<think>loop</think>\n```python\n{WHOLE}```", "fence"),
+        (f"```python\n{WHOLE}```\nTry it:\n```python\nprint(total([1]))\n```", "fence"),
+        (f"```bash\nls\n```\n```python\n{WHOLE}```", "fence"),
+        (f"<answer>```python\n{WHOLE}```</answer>", "fence"),
+        (WHOLE, "code"),
+        ("\n" + WHOLE + "\nassert total([1]) == 1\n", "code"),
+        ("Sure, this adds them up:\n\n" + WHOLE, "code"),
+        (WHOLE + "\nThis function adds them up.", "code"),
+        (BODY, "body"),
+        ("\n" + BODY, "body"),
+        (BODY + "\nassert total([1]) == 1\n", "body"),
+        (BODY + "\nprint(total([1, 2]))\n\ndef other(y):\n    return", "body"),
+        (BODY + "\nfrom .models import (", "body"),
+    ],
+)
+def test_every_form_gives_the_same_solution(text: str, form: str) -> None:
+    completion = parse_completion(text, "code", PROMPT)
+    assert completion.form == form
+    assert completion.answer is not None
+    assert defines(completion.answer, "total")
+    assert equivalent(completion.answer, PROMPT + BODY, "code", query_text=PROMPT)
+
+
+def test_bare_body_carries_the_prompt_and_leaves_out_what_follows() -> None:
+    answer = parse_completion(BODY + "\nassert total([1]) == 1\n", "code", PROMPT).answer
+    assert answer == PROMPT + BODY
+
+
+@pytest.mark.parametrize("text", ["", "1. Add them\n2. Return them", "I cannot.", "    \n", "    # nothing yet\n"])
+def test_no_code_is_no_answer(text: str) -> None:
+    assert parse_completion(text, "code", PROMPT).answer is None
+
+
+def test_thinking_is_the_prose_around_the_code() -> None:
+    assert parse_completion(f"We loop.\n```python\n{WHOLE}```\nDone.", "code", PROMPT).thinking == "We loop.\n\nDone."
+    assert parse_completion(BODY, "code", PROMPT).thinking == BODY
+    assert parse_completion(f"<think>loop</think>```python\n{WHOLE}```", "code", PROMPT).thinking == "loop"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def total(values):\n    acc = 0\n    for v in values:\n        acc += v\n    return acc",
+        "def total(xs: list) -> int:\n    '''Doc.'''\n    result: int = 0  # start\n"
+        "    for x in xs: result += x\n    return (result)",
+        "import os\nfrom typing import List\n" + WHOLE + "\nprint(total([3]))\nassert total([]) == 0\n",
+        WHOLE + "\ndef test_total():\n    assert total([]) == 0\n\nif __name__ == '__main__':\n    test_total()\n",
+    ],
+)
+def test_normal_form_ignores_what_does_not_compute(other: str) -> None:
+    assert code_normal_form(other, "total") == code_normal_form(WHOLE, "total")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        WHOLE.replace("+=", "-="),
+        WHOLE.replace("= 0", "= 1"),
+        WHOLE.replace("return result", "return x"),
+        "from math import fsum\ndef total(xs):\n    return fsum(xs)",
+        WHOLE.replace("    return result\n", ""),
+    ],
+)
+def test_normal_form_keeps_what_computes(other: str) -> None:
+    assert code_normal_form(other, "total") != code_normal_form(WHOLE, "total")
+
+
+def test_used_helpers_and_imports_count_unused_ones_do_not() -> None:
+    calls = "def total(xs):\n    return add(xs)\n"
+    one, two = "def add(v):\n    return sum(v)\n", "def add(v):\n    return len(v)\n"
+    assert code_normal_form(one + calls, "total") != code_normal_form(two + calls, "total")
+    assert code_normal_form(one + WHOLE, "total") == code_normal_form(two + WHOLE, "total")
+    uses = "def total(xs):\n    return fsum(xs)\n"
+    assert code_normal_form("from math import fsum\n" + uses) != code_normal_form("from fast import fsum\n" + uses)
+
+
+def test_code_that_does_not_parse_is_compared_as_text() -> None:
+    assert cluster_answers(["def f(:", "def  f(:", "def g(:", None], "code") == [0, 0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    "code", ["(" * 5000, "-" * 50_000 + "1", "x = 1\x00", "a" + "+a" * 20_000, "\ud800", "if x:\n" * 2000, "9" * 90_000]
+)
+def test_hostile_source_is_no_crash(code: str) -> None:
+    assert isinstance(parses(code), bool)
+    assert not defines(code, "f")
+    assert code_normal_form(code) == code_normal_form(code + "\n")
+    assert entry_point(code) is None
+    parse_completion(code, "code", PROMPT)
+
+
+def test_parses_and_defines() -> None:
+    assert parses("x = 1")
+    assert not parses("")
+    assert not parses("x =")
+    assert not parses("x = '" + "a" * 200_000 + "'")
+    assert defines(WHOLE, "total")
+    assert defines("total = lambda xs: sum(xs)", "total")
+    assert not defines(WHOLE, "result")
+    assert not defines("def total(", "total")
+
+
+class Knot:
+    """Garbage that only a collection ends, and whose end lets another thread run."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+@pytest.fixture
+def frequent_collections() -> Iterator[None]:
+    usual = gc.get_threshold()
+    gc.set_threshold(200)
+    yield
+    gc.set_threshold(*usual)
+
+
+@pytest.mark.usefixtures("frequent_collections")
+def test_threads_build_trees_while_garbage_is_collected() -> None:
+    """CPython 3.11 and 3.12 end one of some hundred `ast.parse` in a SystemError here."""
+    source = f"x = [{'[1, 2, (3, 4, f(5 + 6))], ' * 60}]"
+
+    def build(_: int) -> int:
+        for _ in range(20):
+            Knot()
+        return len(syntax_tree(source).body[0].value.elts)  # type: ignore[attr-defined]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(build, range(400))) == {60}
