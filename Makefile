@@ -22,7 +22,7 @@ CODE = $(filter humaneval% mbpp%,$(FILES))
 CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
-EXPERIMENT = $(BIN)/memreward experiment --start $(TESTBED) --seeds 5 --out runs/training --page
+EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --seeds 5 --out runs/training --page
 ARMS := oracle,labelled,memreward,no-prior,majority+labels,paper-ngrams
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
@@ -45,7 +45,7 @@ demo: $(STAMP) ## warm up, score, propose and evaluate on the shipped rollouts, 
 	$(BIN)/memreward propose --memory $(DEMO)/memory --count 5
 	$(BIN)/memreward ledger --memory $(DEMO)/memory
 	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0,5,20,20% --seeds 2 --out $(DEMO)/evaluation --page
-	$(BIN)/memreward experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
+	$(BIN)/python -m lab experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
 test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
@@ -111,9 +111,9 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose spread --markdown $(TRAINING)/chosen.md
 	$(EXPERIMENT) --labels 0.1,0.2,0.7 --arms oracle,labelled,memreward,no-prior,majority+labels \
 	  --markdown $(TRAINING)/shares.md
-	$(BIN)/memreward experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
+	$(BIN)/python -m lab experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
 	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
-	$(BIN)/python benchmarks/kinds.py $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
+	$(BIN)/python -m lab.kinds $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
 
 fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
 	$(BIN)/python -m pip install --quiet atheris
@@ -131,7 +131,7 @@ reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the 
 
 real-llm: $(STAMP) ## train a real language model (MODEL=FOLDER) with three kinds of reward (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make real-llm MODEL=FOLDER" >&2; exit 1; }
-	$(BIN)/python benchmarks/real_llm.py $(MODEL) --results benchmarks/results/real-llm
+	$(BIN)/python -m lab.real_llm $(MODEL) --results benchmarks/results/real-llm
 
 collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make collect-example MODEL=FOLDER" >&2; exit 1; }

@@ -61,7 +61,6 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
         (1, f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}"),
         (1, f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
-        (1, f"experiment --out {folder / 'experiment'} --start {folder / 'start'} --steps 1 --seeds 1"),
     ]
 
 

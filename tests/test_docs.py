@@ -130,7 +130,12 @@ def test_make_targets_in_the_documents_exist() -> None:
 
 
 def links() -> Iterator[tuple[Path, str]]:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]:
+    for page in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        *(ROOT / "lab").glob("*.md"),
+    ]:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 yield page, target
@@ -142,7 +147,7 @@ def test_relative_links_lead_somewhere(page: Path, target: str) -> None:
 
 
 def configurations() -> Iterator[tuple[str, ast.ClassDef]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "lab").rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and node.name.endswith("Config") and node.decorator_list:
                 yield node.name, node

@@ -9,7 +9,6 @@ import typer
 from memreward import __version__
 from memreward.cli.collect import collect
 from memreward.cli.evaluate import evaluate
-from memreward.cli.experiment import experiment
 from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
 from memreward.cli.prior import app as prior
@@ -29,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, train, experiment):
+for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, train):
     app.command()(command)
 app.add_typer(prior, name="prior")
 

@@ -142,7 +142,9 @@ def _rate(a_second: float) -> str:
 def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str:
     """Return a Markdown page: the command that was given, the versions it ran with, and what it found."""
     # A line break in an argument would end the block of code, and what follows it would be Markdown.
-    command = f"    {one_line(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))}"
+    called = Path(sys.argv[0])
+    program = ["python", "-m", called.parent.name] if called.name == "__main__.py" else [called.name]
+    command = f"    {one_line(shlex.join([*program, *sys.argv[1:]]))}"
     with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     return "\n\n".join([f"# {title}", command, f"With {with_versions}.", *parts])
 

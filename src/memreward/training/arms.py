@@ -1,7 +1,8 @@
-"""The arms of an experiment: what a policy is rewarded by, and how many of its questions are labelled."""
+"""The arms of a training: what a policy is rewarded by, and how many of its questions are labelled."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,37 +49,33 @@ class Arm:
         return replace(grpo, scale_rewards="none" if self.rewards == "advantage" else "group")
 
 
-_OURS = Arm("memreward", "ground truth where labelled, the expected advantage elsewhere", "answers")
-_PAPER = Arm(
-    "paper", "the paper's network, sentence model and threshold", "paper", rewards="threshold", encoder=SENTENCE_MODEL
-)
-
 ARMS = {
     arm.name: arm
     for arm in (
         Arm("oracle", "ground truth for all questions", "nothing", labels="all"),
         Arm("labelled", "training on the labelled share alone (R1-p)", "nothing", only_labelled=True),
-        _OURS,
-        replace(_OURS, name="memreward-probability", says="ours, paying probabilities", rewards="probability"),
-        replace(_OURS, name="memreward-threshold", says="ours, paying 1 from one half on", rewards="threshold"),
+        Arm("memreward", "ground truth where labelled, the expected advantage elsewhere", "answers"),
         Arm("no-prior", "ground truth where labelled, the expected advantage under bare shares elsewhere", "shares"),
         Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", "majority"),
-        _PAPER,
-        replace(_PAPER, name="paper-ngrams", says="the paper's, reading with the experiment's encoder", encoder=""),
+        Arm(
+            "paper",
+            "the paper's network, sentence model and threshold",
+            "paper",
+            rewards="threshold",
+            encoder=SENTENCE_MODEL,
+        ),
         Arm("majority", "the group's majority", "majority", labels="none"),
-        Arm("random", "chance", "random", labels="none"),
-        Arm("format", "whether an answer can be read", "format", labels="none"),
     )
 }
 """By name."""
 
 
-def arm_named(name: str) -> Arm:
+def arm_named(name: str, among: Mapping[str, Arm] = ARMS) -> Arm:
     """Return an arm.
 
     Raises:
         ConfigurationError: there is none of that name.
     """
-    if name not in ARMS:
-        raise ConfigurationError(f"arm {name!r} is unknown; use one of {', '.join(ARMS)}")
-    return ARMS[name]
+    if name not in among:
+        raise ConfigurationError(f"arm {name!r} is unknown; use one of {', '.join(among)}")
+    return among[name]

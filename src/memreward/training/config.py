@@ -31,9 +31,8 @@ class TrainConfig:
             those that need no label none.
         choose: How questions are chosen for labels: "random" draws them; "contested" takes those of which the nearest
             to half of the starting policy's rollouts agree; "spread" of these each next one unlike those before it.
-        arm: What rewards: "memreward", "memreward-probability", "memreward-threshold", "no-prior", "paper", "oracle"
-            (ground truth for all questions), "labelled" (ground truth on the labelled questions alone),
-            "majority+labels", "majority", "random", "format".
+        arm: What rewards: "memreward", "no-prior", "paper", "oracle" (ground truth for all questions), "labelled"
+            (ground truth on the labelled questions alone), "majority+labels", "majority".
         prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
         encoder: Of the arm "paper", and of the choice "spread": name or folder of a sentence-transformers model,

@@ -26,7 +26,7 @@ from memreward.predict.reward_predictor import WARMUP, RewardPredictor, label_ar
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.valuers import Answers, Graph
-from memreward.training.arms import arm_named
+from memreward.training.arms import Arm, arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Made, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
@@ -60,6 +60,7 @@ def prepare(
     encoder: str | Encoder,
     progress: Progress,
     *,
+    arm: Arm | None = None,
     choose_by: str | Encoder | None = None,
 ) -> Prepared:
     """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
@@ -70,13 +71,14 @@ def prepare(
         config: What to train.
         reward: Settings of the reward; what the arm pays overrules them.
         encoder: Of the texts that the paper's network reads; loaded where it is needed.
+        arm: What rewards; None takes the one that the configuration names.
         choose_by: Encoder by which questions are alike when labels are chosen; None takes `encoder`.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
-    arm = arm_named(config.arm)
+    arm = arm or arm_named(config.arm)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]

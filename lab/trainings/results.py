@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lab.trainings.outcome import FOREIGN, TEST
 from memreward.experiments.tables import ABSENT, Figure, Table, flat, plain, share_text, signed, with_interval
-from memreward.experiments.training.outcome import FOREIGN, TEST
 from memreward.types import DOMAINS, DataError
 
 OURS, ORACLE, LABELLED = "memreward", "oracle", "labelled"

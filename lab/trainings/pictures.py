@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
-from memreward.experiments.tables import Figure, flat, share_text
-from memreward.experiments.training.outcome import TEST
-from memreward.experiments.training.results import (
+from lab.trainings.outcome import TEST
+from lab.trainings.results import (
     LABELLED,
     LEDGER_HEADINGS,
     MEAN,
@@ -29,6 +27,8 @@ from memreward.experiments.training.results import (
     Curve,
     TrainingResult,
 )
+from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
+from memreward.experiments.tables import Figure, flat, share_text
 
 _SHOWN_REWARDS = (
     *("group_auc", "advantage_cosine", "reward_accuracy", "abstained"),

@@ -9,13 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from lab.testbed.config import LONGEST, StartConfig
+from lab.testbed.measure import sample_groups
+from lab.testbed.policy import load_policy, save_policy, teach
+from lab.testbed.questions import Split, draw_split
 from memreward.data import read_groups, write_groups
 from memreward.domains import Verifiers
 from memreward.policy.settings import SamplingConfig
-from memreward.testbed.config import LONGEST, StartConfig
-from memreward.testbed.measure import sample_groups
-from memreward.testbed.policy import load_policy, save_policy, teach
-from memreward.testbed.questions import Split, draw_split
 from memreward.types import ConfigurationError, Group, StoreError
 
 Progress = Callable[[str, int, int], None]

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memreward.testbed.config import PolicyConfig
-from memreward.testbed.questions import demonstrations
+from lab.testbed.config import PolicyConfig
+from lab.testbed.questions import demonstrations
 from memreward.types import MissingExtraError, StoreError
 
 try:

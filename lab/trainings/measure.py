@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.experiments.tables import Figure
-from memreward.experiments.training.outcome import TEST, Outcome
-from memreward.experiments.training.results import (
+from lab.arms import ARMS
+from lab.trainings.outcome import TEST, Outcome
+from lab.trainings.results import (
     LABELLED,
     LEDGER_HEADINGS,
     MEAN,
@@ -33,8 +33,8 @@ from memreward.experiments.training.results import (
     TrainingResult,
     spread,
 )
+from memreward.experiments.tables import Figure
 from memreward.predict.metrics import interval, resample_queries
-from memreward.training.arms import ARMS
 from memreward.types import DOMAINS, DataError, content_hash
 
 RESAMPLES = 2000

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from memreward.experiments.training.measure import measure
-from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
-from memreward.experiments.training.results import LABELLED, MEAN, ORACLE, OURS, START, spread
+from lab.trainings.measure import measure
+from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.results import LABELLED, MEAN, ORACLE, OURS, START, spread
 from memreward.types import DataError
 
 

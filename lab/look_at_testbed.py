@@ -1,6 +1,6 @@
-"""Measure the starting point of `memreward experiment`: what its policy gets right, and what majority vote makes of it.
+"""Measure the starting point of the experiments: what its policy gets right, and what majority vote makes of it.
 
-    python benchmarks/testbed.py examples/testbed
+    python -m lab.look_at_testbed examples/testbed
 
 prints the table of examples/testbed/README.md: for the shipped rollouts, and for eight sampled anew on each held-out
 and each foreign question.
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.testbed.config import LONGEST
+from lab.testbed.measure import sample_groups
+from lab.testbed.policy import load_policy
+from lab.testbed.start import EXPERIENCE, FOREIGN, TEST, Start
 from memreward.domains import Verifiers, cluster_answers
 from memreward.policy.settings import SamplingConfig
 from memreward.predict.metrics import roc_auc
-from memreward.testbed.config import LONGEST
-from memreward.testbed.measure import sample_groups
-from memreward.testbed.policy import load_policy
-from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, Start
 from memreward.types import Group
 
 ROLLOUTS = 8

@@ -1,6 +1,6 @@
 """Tell, by kind of question, where the testbed's policies end, and which kinds had a label.
 
-    python benchmarks/kinds.py examples/testbed runs/training --markdown benchmarks/results/training/kinds.md
+    python -m lab.kinds examples/testbed runs/training --markdown benchmarks/results/training/kinds.md
 
 reads what `make training` trained (nothing is trained here), for labels drawn and labels chosen. A kind whose majority
 is wrong and that has no label is where a predictor can know nothing.
@@ -16,18 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.look_at_testbed import vote
+from lab.testbed.start import EXPERIENCE, TEST, Start
+from lab.trainings.config import ExperimentConfig
+from lab.trainings.experiment import run
+from lab.trainings.outcome import TEST as TESTED
+from lab.trainings.outcome import Outcome
 from memreward.experiments.tables import Table
-from memreward.experiments.training.config import ExperimentConfig
-from memreward.experiments.training.experiment import run
-from memreward.experiments.training.outcome import TEST as TESTED
-from memreward.experiments.training.outcome import Outcome
 from memreward.features.choosing import ChoiceRule, label_order
 from memreward.features.encoder import load_encoder
 from memreward.memory import Budget
 from memreward.memory.ledger import LabelLedger
-from memreward.testbed.start import EXPERIENCE, TEST, Start
 from memreward.types import Group
-from testbed import vote
 
 ARMS = ("labelled", "no-prior", "memreward", "oracle")
 BY_SEED = ("no-prior", "memreward")
@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     start = Start(options.start)
     tables = [table(start, options.trainings, options.seeds, *setting).markdown() for setting in SETTINGS]
-    command = f"    python benchmarks/kinds.py {options.start} {options.trainings}"
+    command = f"    python -m lab.kinds {options.start} {options.trainings}"
     text = "\n\n".join(["# By kind of question", command, *map(str.strip, tables), NOTE]) + "\n"
     print(text)
     if options.markdown is not None:

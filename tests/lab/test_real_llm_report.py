@@ -1,28 +1,17 @@
-"""What the benchmarks make of what they measured; nothing is measured here."""
+"""What the training of a real model makes of what it measured; nothing is measured here."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+from lab import real_llm
+
 OPTIONS = Namespace(model="models/Small", steps=2, seed=0, results="results/small")
-
-
-@pytest.fixture(scope="module")
-def real_llm() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("real_llm", FOLDER / "real_llm.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def record(right: float, *steps: dict[str, Any], at: str = "2") -> dict[str, Any]:
@@ -30,7 +19,7 @@ def record(right: float, *steps: dict[str, Any], at: str = "2") -> dict[str, Any
     return {"accuracy": {at: {f"q{i}": float(i < 20 * right) for i in range(20)}}, "steps": list(steps)}
 
 
-def test_a_real_model_s_report_says_the_gap_and_stands_missing_figures(real_llm: ModuleType, tmp_path: Path) -> None:
+def test_a_real_model_s_report_says_the_gap_and_stands_missing_figures(tmp_path: Path) -> None:
     nothing = {"step": 2, "step_time": 3.0, "reward": None}
     found = {
         "start": record(0.2, at="0"),
@@ -46,16 +35,14 @@ def test_a_real_model_s_report_says_the_gap_and_stands_missing_figures(real_llm:
     assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_gap_no_share_of_it_is_said(real_llm: ModuleType) -> None:
+def test_without_a_gap_no_share_of_it_is_said() -> None:
     found = {"start": record(0.2, at="0"), "memreward": record(0.8), "labelled": record(0.8), "oracle": record(0.8)}
     report = real_llm.describe(found, OPTIONS)
     assert "cannot be told" in report
     assert "closes:" not in report
 
 
-def test_measuring_less_often_than_training_lasts_is_refused(
-    real_llm: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_measuring_less_often_than_training_lasts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["real_llm.py", "models/Small", "--steps", "5", "--every", "6"])
     with pytest.raises(SystemExit):
         real_llm.parse_options()

@@ -1,4 +1,4 @@
-"""`memreward experiment` with trainings that are made up: what it asks for, prints and writes."""
+"""`python -m lab experiment` with trainings that are made up: what it asks for, prints and writes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
-from memreward.cli import app
-from memreward.experiments.training import experiment as training
-from memreward.experiments.training.config import TESTBED, ExperimentConfig
-from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from lab.__main__ import app
+from lab.trainings import experiment as training
+from lab.trainings.config import TESTBED, ExperimentConfig
+from lab.trainings.outcome import FOREIGN, TEST, Outcome
 
 LEVELS = {"labelled": 0.25, "oracle": 0.75, "memreward": 0.5}
 
@@ -96,3 +97,14 @@ def test_what_an_experiment_decides_itself_is_no_option(asked):
     said = call("--help").output
     assert "--learning-rate" in said
     assert not re.search(r"--(seed|save-every|log-every|lora-rank)\b", said)
+
+
+def test_help_and_examples_name_options_that_exist():
+    group = typer.main.get_command(app)
+    command = group.commands["experiment"]
+    assert [option.name for option in command.params if not (option.help or "").strip()] == []
+    readme = (Path(__file__).resolve().parents[2] / "lab" / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^ {2,}python -m lab experiment ([^\n]*)$", f"{command.help}\n{readme}", re.MULTILINE)
+    assert len(lines) > 3
+    for line in lines:
+        command.make_context("experiment", line.split())

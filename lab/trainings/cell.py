@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.arms import ARMS
+from lab.testbed import start as testbed
+from lab.testbed.config import LONGEST
+from lab.testbed.measure import accuracy, mean_by_domain, sample_groups
+from lab.testbed.policy import load_policy
+from lab.testbed.start import Start
+from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.answers.prior import RewardPrior
 from memreward.domains import VerdictCache, Verifiers
-from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
 from memreward.features.cache import default_cache_folder
 from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
@@ -22,12 +28,6 @@ from memreward.policy.settings import SamplingConfig
 from memreward.predict.metrics import evaluate_predictions
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT
-from memreward.testbed import start as testbed
-from memreward.testbed.config import LONGEST
-from memreward.testbed.measure import accuracy, mean_by_domain, sample_groups
-from memreward.testbed.policy import load_policy
-from memreward.testbed.start import Start
-from memreward.training.arms import arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
@@ -108,19 +108,18 @@ def _measured_start(cell: Cell) -> Outcome:
 
 def _trained(cell: Cell, folder: Path) -> Outcome:
     started = time.monotonic()
-    start, measure, arm = Start(cell.start), _Measure(cell), arm_named(cell.arm)
+    start, measure, arm = Start(cell.start), _Measure(cell), ARMS[cell.arm]
     config = TrainConfig(
         model=str(start.policy),
         output=str(folder),
         experience=(str(start.experience),),
         labels=cell.labels,
         choose=cell.choose,
-        arm=cell.arm,
         encoder=cell.encoder,
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, choose_by=cell.encoder)
+    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, arm=arm, choose_by=cell.encoder)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -238,7 +237,7 @@ def _of_arm(cell: Cell) -> dict[str, Any]:
     """What the arm is, and those settings that it heeds; others do not decide its outcome."""
     if cell.arm == START:
         return {"arm": "", "prior": "", "encoder": ""}
-    arm = arm_named(cell.arm)
+    arm = ARMS[cell.arm]
     encoded = cell.encoder if cell.choose != "random" or (arm.valuer == "paper" and not arm.encoder) else ""
     prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" else ""
     return {"arm": {**asdict(arm), "says": ""}, "prior": prior, "encoder": encoded}

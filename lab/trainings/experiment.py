@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-from memreward.experiments.training.cell import START, Cell, describe, is_done, run_cell
-from memreward.experiments.training.config import ExperimentConfig
-from memreward.experiments.training.outcome import Outcome
+from lab.arms import ARMS
+from lab.testbed.config import StartConfig
+from lab.testbed.start import Start, make_start
+from lab.trainings.cell import START, Cell, describe, is_done, run_cell
+from lab.trainings.config import ExperimentConfig
+from lab.trainings.outcome import Outcome
 from memreward.experiments.workers import worker_processes
 from memreward.features.cache import default_cache_folder
-from memreward.testbed.config import StartConfig
-from memreward.testbed.start import Start, make_start
-from memreward.training.arms import ARMS, arm_named
 from memreward.types import content_hash
 
 Progress = Callable[[str, int, int], None]
@@ -68,7 +68,7 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
     choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
-    grpo = config.grpo if arm == START else arm_named(arm).trained_with(config.grpo)
+    grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
     return Cell(
         start.folder,
         arm,

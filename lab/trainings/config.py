@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lab.arms import ARMS
+from lab.testbed.config import LONGEST, StartConfig
 from memreward.features.choosing import ChoiceRule
-from memreward.testbed.config import LONGEST, StartConfig
-from memreward.training.arms import ARMS, arm_named
+from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
@@ -27,7 +28,7 @@ class ExperimentConfig:
     """What is compared.
 
     Attributes:
-        arms: Names of arms (`memreward.training.arms`).
+        arms: Names of arms (`lab.arms`).
         labels: Shares of the training questions that are labelled.
         choose: How these are chosen: drawn at random, contested ones, or contested ones that are unlike each other.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
@@ -59,7 +60,7 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         for name in self.arms:
-            arm_named(name)
+            arm_named(name, ARMS)
         if not self.arms or not self.labels or not all(0 < share < 1 for share in self.labels):
             raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
         if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:

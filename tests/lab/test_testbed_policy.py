@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from lab.testbed.config import PolicyConfig, StartConfig
+from lab.testbed.measure import accuracy, mean_by_domain
+from lab.testbed.policy import build_tokenizer, load_policy, save_policy, teach
+from lab.testbed.questions import draw_split
+from lab.testbed.start import EXPERIENCE, FOREIGN, TEST, make_start
 from memreward.domains import cluster_answers
 from memreward.predict.metrics import roc_auc
-from memreward.testbed.config import PolicyConfig, StartConfig
-from memreward.testbed.measure import accuracy, mean_by_domain
-from memreward.testbed.policy import build_tokenizer, load_policy, save_policy, teach
-from memreward.testbed.questions import draw_split
-from memreward.testbed.start import EXPERIENCE, FOREIGN, TEST, make_start
 from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
 
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"

@@ -8,9 +8,9 @@ from itertools import islice
 
 import pytest
 
+from lab.testbed.policy import build_tokenizer, prompt_of
+from lab.testbed.questions import KINDS, Kind, asked, demonstrations, draw_split
 from memreward.domains import Verifiers, parse_rollout
-from memreward.testbed.policy import build_tokenizer, prompt_of
-from memreward.testbed.questions import KINDS, Kind, asked, demonstrations, draw_split
 from memreward.types import Claim, ConfigurationError, Query
 
 DRAWS = 6

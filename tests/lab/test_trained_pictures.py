@@ -6,12 +6,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from lab.arms import ARMS
+from lab.trainings.measure import measure
+from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.pictures import drawings, picture_links, write_page, write_pictures
+from lab.trainings.results import START
 from memreward.experiments.page import DARK
-from memreward.experiments.training.measure import measure
-from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
-from memreward.experiments.training.pictures import drawings, picture_links, write_page, write_pictures
-from memreward.experiments.training.results import START
-from memreward.training.arms import ARMS
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 

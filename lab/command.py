@@ -1,4 +1,4 @@
-"""`memreward experiment`: the same policy trained with different rewards, side by side."""
+"""`python -m lab experiment`: the same policy trained with different rewards, side by side."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.trainings.config import ExperimentConfig
 from memreward.cli.common import AsJson
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, markdown_report
-from memreward.experiments.training.config import ExperimentConfig
 
 if TYPE_CHECKING:
-    from memreward.experiments.training.results import TrainingResult
+    from lab.trainings.results import TrainingResult
 
 PACKAGES = ("memreward", "torch", "transformers", "trl", "torch-geometric", "numpy")
 _LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.log_every", "grpo.lora")
@@ -63,12 +63,12 @@ def experiment(
     All arms begin with the same policy. Figures are of held-out questions, with intervals over seeds and questions.
 
     Examples:
-      memreward experiment --out runs/experiment --page
-      memreward experiment --arms oracle,labelled,memreward --labels 0.2,0.7 --seeds 3 --jobs 2
-      memreward experiment --steps 60 --seeds 1 --json
+      python -m lab experiment --out runs/experiment --page
+      python -m lab experiment --arms oracle,labelled,memreward --labels 0.2,0.7 --seeds 3 --jobs 2
+      python -m lab experiment --steps 60 --seeds 1 --json
     """
-    from memreward.experiments.training.experiment import run
-    from memreward.experiments.training.measure import measure
+    from lab.trainings.experiment import run
+    from lab.trainings.measure import measure
     from memreward.experiments.versions import installed_versions
 
     output = Output(as_json)
@@ -93,7 +93,7 @@ def _written(result: TrainingResult, out: Path, *, page: bool, markdown: Path | 
     result.save(written[0])
     links: dict[float | None, str] = {}
     if page:
-        from memreward.experiments.training.pictures import picture_links, write_page, write_pictures
+        from lab.trainings.pictures import picture_links, write_page, write_pictures
 
         written.append(out / f"{name}.html")
         write_page(result, written[-1])

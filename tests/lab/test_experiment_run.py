@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from memreward.experiments.training.cell import Cell, describe
-from memreward.experiments.training.config import TESTBED, ExperimentConfig
-from memreward.experiments.training.experiment import run
-from memreward.experiments.training.outcome import FOREIGN, TEST, Outcome
+from lab.arms import ARMS
+from lab.testbed.config import StartConfig
+from lab.testbed.start import EXPERIENCE, POLICY, Start, make_start
+from lab.trainings.cell import Cell, describe
+from lab.trainings.config import TESTBED, ExperimentConfig
+from lab.trainings.experiment import run
+from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.features.choosing import ChoiceRule
-from memreward.testbed.config import StartConfig
-from memreward.testbed.start import EXPERIENCE, POLICY, Start, make_start
-from memreward.training.arms import ARMS
 from memreward.types import ConfigurationError
 
-SHIPPED = Path(__file__).resolve().parents[3] / "examples" / "testbed"
+SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
 START = StartConfig(train=24, test=12, foreign=3, rollouts=4)
 CONFIG = ExperimentConfig(
     arms=("oracle", "labelled", "memreward", "majority"),

@@ -1,6 +1,6 @@
 """Train a real language model with three kinds of reward: ground truth for all, for a fifth, and ours for the rest.
 
-    python benchmarks/real_llm.py MODEL --out runs/real-llm --results benchmarks/results/real-llm
+    python -m lab.real_llm MODEL --out runs/real-llm --results benchmarks/results/real-llm
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
 numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose spread`). Hours on two cores. Stop it
@@ -16,11 +16,13 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lab.testbed.measure import accuracy, groups_of_samples
 from memreward.data import load_questions
 from memreward.domains import Verifiers
 from memreward.policy.local import LocalSampler
@@ -29,7 +31,6 @@ from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.predict.metrics import interval as percentile_interval
 from memreward.predict.metrics import resample_queries
-from memreward.testbed.measure import accuracy, groups_of_samples
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
@@ -69,7 +70,7 @@ def main() -> None:
         config = settings(options, arm)
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
-        train(config, on_row=lambda row, begun=begun: show(row, options.steps, begun))
+        train(config, on_row=partial(show, steps=options.steps, begun=begun))
         keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
         arm: json.loads(path.read_text(encoding="utf-8"))
