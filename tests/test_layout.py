@@ -30,6 +30,7 @@ LEVELS = {
     "reward": 7,
     "policy": 7,
     "integrations": 8,
+    "service": 8,
     "training": 9,
     "experiments": 10,
     "cli": 11,
