@@ -28,10 +28,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from memreward.answers import AnswerConfig, AnswerModel
 from memreward.domains import parse_rollout
 from memreward.features.cache import DiskVectorStore
-from memreward.features.encoder import CachedEncoder, load_encoder
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
+from memreward.network.encoder import CachedEncoder, load_encoder
 from memreward.policy.local import LocalSampler, Prompt
 from memreward.policy.settings import SamplingConfig
 from memreward.types import Query, Rollout

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from memreward.data import read_groups
+from memreward.evaluation.metrics import group_auc, roc_auc
 from memreward.features.behaviour import NAMESPACE, Behaviour, CodeRunner
 from memreward.features.cache import DiskVectorStore
 from memreward.features.evidence import Evidence, compute_evidence
-from memreward.predict.metrics import group_auc, roc_auc
 from memreward.types import Rollout
 
 SEEDS = 5

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from memreward.experiments.results import EvaluationResult
-from memreward.experiments.tables import Figure, Table, share_text, signed
+from memreward.evaluation.results import EvaluationResult
+from memreward.evaluation.tables import Figure, Table, share_text, signed
 
 OURS, VOTE = "memreward", "majority"
 SHOWN = {

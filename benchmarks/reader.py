@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from memreward.data import read_groups
-from memreward.features.encoder import HashingEncoder
+from memreward.evaluation.metrics import group_auc, roc_auc
 from memreward.features.evidence import compute_evidence
-from memreward.features.reader import Reader, ReaderConfig, Reading
-from memreward.predict.metrics import group_auc, roc_auc
+from memreward.network.encoder import HashingEncoder
+from memreward.policy.reader import Reader, ReaderConfig, Reading
 from memreward.types import FloatArray, Group, IntArray, Rollout
 
 FOLDS = 5

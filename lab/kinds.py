@@ -22,11 +22,11 @@ from lab.trainings.config import ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import TEST as TESTED
 from lab.trainings.outcome import Outcome
-from memreward.experiments.tables import Table
+from memreward.evaluation.tables import Table
 from memreward.features.choosing import ChoiceRule, label_order
-from memreward.features.encoder import load_encoder
 from memreward.memory import Budget
 from memreward.memory.ledger import LabelLedger
+from memreward.network.encoder import load_encoder
 from memreward.types import Group
 
 ARMS = ("labelled", "no-prior", "memreward", "oracle")

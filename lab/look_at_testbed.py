@@ -19,8 +19,8 @@ from lab.testbed.measure import sample_groups
 from lab.testbed.policy import load_policy
 from lab.testbed.start import EXPERIENCE, FOREIGN, TEST, Start
 from memreward.domains import Verifiers, cluster_answers
+from memreward.evaluation.metrics import roc_auc
 from memreward.policy.settings import SamplingConfig
-from memreward.predict.metrics import roc_auc
 from memreward.types import Group
 
 ROLLOUTS = 8

@@ -25,12 +25,12 @@ import numpy as np
 from lab.testbed.measure import accuracy, groups_of_samples
 from memreward.data import load_questions
 from memreward.domains import Verifiers
+from memreward.evaluation.metrics import interval as percentile_interval
+from memreward.evaluation.metrics import resample_queries
 from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
-from memreward.predict.metrics import interval as percentile_interval
-from memreward.predict.metrics import resample_queries
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig

@@ -7,10 +7,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from memreward.predict import baselines, graph_predictor
-from memreward.predict.baselines import CrossFitted
-from memreward.predict.config import PredictorConfig
-from memreward.predict.graph_predictor import GraphPredictor
+from memreward.evaluation import baselines
+from memreward.evaluation.baselines import CrossFitted
+from memreward.network import graph_predictor
+from memreward.network.config import PredictorConfig
+from memreward.network.graph_predictor import GraphPredictor
 from memreward.threads import single_threaded
 
 

@@ -21,11 +21,11 @@ from lab.testbed.start import Start
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.answers.prior import RewardPrior
 from memreward.domains import VerdictCache, Verifiers
+from memreward.evaluation.metrics import evaluate_predictions
 from memreward.features.cache import default_cache_folder
 from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
-from memreward.predict.metrics import evaluate_predictions
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT
 from memreward.training.config import TrainConfig

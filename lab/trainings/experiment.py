@@ -12,7 +12,7 @@ from lab.testbed.start import Start, make_start
 from lab.trainings.cell import START, Cell, describe, is_done, run_cell
 from lab.trainings.config import ExperimentConfig
 from lab.trainings.outcome import Outcome
-from memreward.experiments.workers import worker_processes
+from memreward.evaluation.workers import worker_processes
 from memreward.features.cache import default_cache_folder
 from memreward.types import content_hash
 

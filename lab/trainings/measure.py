@@ -33,8 +33,8 @@ from lab.trainings.results import (
     TrainingResult,
     spread,
 )
-from memreward.experiments.tables import Figure
-from memreward.predict.metrics import interval, resample_queries
+from memreward.evaluation.metrics import interval, resample_queries
+from memreward.evaluation.tables import Figure
 from memreward.types import DOMAINS, DataError, content_hash
 
 RESAMPLES = 2000

@@ -27,8 +27,8 @@ from lab.trainings.results import (
     Curve,
     TrainingResult,
 )
-from memreward.experiments.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
-from memreward.experiments.tables import Figure, flat, share_text
+from memreward.evaluation.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
+from memreward.evaluation.tables import Figure, flat, share_text
 
 _SHOWN_REWARDS = (
     *("group_auc", "advantage_cosine", "reward_accuracy", "abstained"),

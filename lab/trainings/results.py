@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.trainings.outcome import FOREIGN, TEST
-from memreward.experiments.tables import ABSENT, Figure, Table, flat, plain, share_text, signed, with_interval
+from memreward.evaluation.tables import ABSENT, Figure, Table, flat, plain, share_text, signed, with_interval
 from memreward.types import DOMAINS, DataError
 
 OURS, ORACLE, LABELLED = "memreward", "oracle", "labelled"

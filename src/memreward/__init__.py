@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memreward.data import read_groups
     from memreward.domains import parse_rollout
-    from memreward.experiments.evaluate import evaluate
+    from memreward.evaluation.protocol import evaluate
     from memreward.memory import Budget, ExperienceMemory
-    from memreward.predict.config import PredictorConfig
-    from memreward.predict.reward_predictor import RewardPredictor
+    from memreward.network.config import PredictorConfig
+    from memreward.reward.predictor import RewardPredictor
     from memreward.types import Group, MemRewardError, Query, Rollout, Score
 
 __all__ = [
@@ -43,12 +43,12 @@ _HOMES = {
     "ExperienceMemory": "memreward.memory",
     "Group": "memreward.types",
     "MemRewardError": "memreward.types",
-    "PredictorConfig": "memreward.predict.config",
+    "PredictorConfig": "memreward.network.config",
     "Query": "memreward.types",
-    "RewardPredictor": "memreward.predict.reward_predictor",
+    "RewardPredictor": "memreward.reward.predictor",
     "Rollout": "memreward.types",
     "Score": "memreward.types",
-    "evaluate": "memreward.experiments.evaluate",
+    "evaluate": "memreward.evaluation.protocol",
     "parse_rollout": "memreward.domains",
     "read_groups": "memreward.data",
 }

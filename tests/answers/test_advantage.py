@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.answers.advantage import advantage_variance, expected_advantages
-from memreward.predict.metrics import advantages
+from memreward.evaluation.metrics import advantages
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 

@@ -13,8 +13,8 @@ from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sam
 from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
 from memreward.answers.table import evidence_columns
+from memreward.evaluation.metrics import group_auc
 from memreward.features.subset import subset, vote_share
-from memreward.predict.metrics import group_auc
 from memreward.types import ConfigurationError, StoreError
 
 UNKNOWN = -1

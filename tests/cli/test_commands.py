@@ -387,8 +387,8 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
 
 def test_ablations_and_the_papers_network_can_be_compared() -> None:
     from memreward.cli.evaluate import chosen_predictors, reads_text
-    from memreward.predict.baselines import BASELINES
-    from memreward.predict.config import ABLATIONS, PredictorConfig
+    from memreward.evaluation.baselines import BASELINES
+    from memreward.network.config import ABLATIONS, PredictorConfig
 
     paper = PredictorConfig.preset("paper")
     chosen: Any = chosen_predictors("memreward,majority,ablations", "none")

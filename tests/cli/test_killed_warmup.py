@@ -23,7 +23,7 @@ from safetensors import safe_open
 
 from memreward.memory import ExperienceMemory
 from memreward.memory.ledger import LedgerEntry
-from memreward.predict.reward_predictor import FILE
+from memreward.reward.predictor import FILE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -17,9 +17,9 @@ from memreward.features.cache import DiskVectorStore
 from memreward.features.code_inputs import Example, code_inputs
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.graph import schema
-from memreward.graph.build import structural_edges
-from memreward.graph.schema import GraphConfig
+from memreward.network import schema
+from memreward.network.build import structural_edges
+from memreward.network.schema import GraphConfig
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import FloatArray, Query, Rollout

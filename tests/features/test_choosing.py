@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memreward.features.choosing import contested_order, spread_order
-from memreward.features.encoder import NgramEncoder
+from memreward.network.encoder import NgramEncoder
 from memreward.types import Group, Query, Rollout, Truth
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from memreward.evaluation.folds import assign_folds, check_classes
 from memreward.features.subset import rows_of_queries, subset, vote_share
-from memreward.predict.folds import assign_folds, check_classes
 from memreward.types import Features, LabelError
 
 

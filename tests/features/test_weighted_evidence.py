@@ -11,9 +11,9 @@ import pytest
 
 from memreward.domains import parse_rollout
 from memreward.features.behaviour import RETURNED, Behaviour
-from memreward.features.encoder import HashingEncoder
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
+from memreward.network.encoder import HashingEncoder
 from memreward.types import ConfigurationError, Query, Rollout
 
 TEXTS = {

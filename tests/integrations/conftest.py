@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 from sums import Sums, toy_prior
 
 from memreward.memory import Budget, ExperienceMemory
-from memreward.predict import RewardPredictor
+from memreward.reward.predictor import RewardPredictor
 
 
 @pytest.fixture(scope="session")

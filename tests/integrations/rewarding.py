@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from memreward.integrations.trl import RewardFunction
-from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward
+from memreward.reward.predictor import RewardPredictor
 
 REWARD = Path(__file__).resolve().parents[1] / "reward"
 sys.path.append(str(REWARD))

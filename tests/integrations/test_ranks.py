@@ -21,7 +21,7 @@ import torch.distributed as dist
 from sums import Call, Sums
 from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
-from memreward.predict import RewardPredictor
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward import HybridReward, MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm
 

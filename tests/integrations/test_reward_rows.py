@@ -12,9 +12,9 @@ from rewarding import reward_of
 from sums import Call, Sums, sample_call
 
 from memreward.features.evidence import compute_evidence
-from memreward.features.reader import Reading
 from memreward.integrations.rows import rollout_of, rows_of, text_of
-from memreward.predict import RewardPredictor
+from memreward.policy.reader import Reading
+from memreward.reward.predictor import RewardPredictor
 from memreward.types import Rollout
 
 

@@ -19,9 +19,9 @@ from memreward.data import write_groups
 from memreward.domains import parse_rollout
 from memreward.integrations.trl import callback, questions
 from memreward.memory import ExperienceMemory
-from memreward.predict import RewardPredictor
 from memreward.reward import MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm
+from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError, Group, Query, Truth
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,12 +12,12 @@ from rewarding import reward_of
 from sums import Call, Sums, sample_call
 from tiny_model import tiny_model, tiny_tokenizer
 
+from memreward.evaluation.metrics import advantages
 from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_reward import check_questions, query_id_of, query_ids
 from memreward.memory import ExperienceMemory
-from memreward.predict import RewardPredictor
-from memreward.predict.metrics import advantages
 from memreward.reward import Judged, PolicyReward, RewardConfig
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward.valuers import Nothing
 from memreward.types import ConfigurationError, DataError, NoRewardError, Rollout, UnknownDomainError
 

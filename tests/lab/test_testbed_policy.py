@@ -15,7 +15,7 @@ from lab.testbed.policy import build_tokenizer, load_policy, save_policy, teach
 from lab.testbed.questions import draw_split
 from lab.testbed.start import EXPERIENCE, FOREIGN, TEST, make_start
 from memreward.domains import cluster_answers
-from memreward.predict.metrics import roc_auc
+from memreward.evaluation.metrics import roc_auc
 from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
 
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"

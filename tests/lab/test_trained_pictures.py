@@ -11,7 +11,7 @@ from lab.trainings.measure import measure
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from lab.trainings.pictures import drawings, picture_links, write_page, write_pictures
 from lab.trainings.results import START
-from memreward.experiments.page import DARK
+from memreward.evaluation.page import DARK
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 

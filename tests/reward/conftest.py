@@ -9,7 +9,7 @@ import pytest
 from sums import Sums, toy_prior
 
 from memreward.memory import Budget, ExperienceMemory
-from memreward.predict import RewardPredictor
+from memreward.reward.predictor import RewardPredictor
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sums import SIZE, Sums, rollouts_of
 
-from memreward.predict import RewardPredictor
-from memreward.predict.metrics import advantages
+from memreward.evaluation.metrics import advantages
 from memreward.reward import HybridReward, MonitorConfig, PolicyReward, RewardConfig, RewardMonitor
 from memreward.reward.monitor import Alarm, Blind
+from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError
 
 STEPS = 12

@@ -18,11 +18,11 @@ from sums import SIZE, Sums, asked, rollouts_of, sample_call, toy_prior
 
 from memreward.answers.model import AnswerModel
 from memreward.domains import MathVerifier, Verifiers, parse_rollout
+from memreward.evaluation.metrics import advantages
 from memreward.memory import Budget, ExperienceMemory
-from memreward.predict import RewardPredictor
-from memreward.predict.metrics import advantages
 from memreward.reward import HybridReward, Judged, PolicyReward, RewardConfig
 from memreward.reward.judged import filled
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
 from memreward.types import Claim, ConfigurationError, Query, StoreError, Verdict

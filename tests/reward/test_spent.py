@@ -9,8 +9,8 @@ import pytest
 from sums import Sums, asked
 
 from memreward.memory import ExperienceMemory
-from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward, PolicyReward
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward.truth import SPENT
 from memreward.reward.valuers import Nothing
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from sums import SIZE, Sums, asked, rollouts_of, sample_call
 
-from memreward.features.encoder import HashingEncoder
+from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
-from memreward.predict import PredictorConfig
-from memreward.predict.graph_predictor import GraphPredictor
-from memreward.predict.metrics import advantages
+from memreward.network.config import PredictorConfig
+from memreward.network.encoder import HashingEncoder
+from memreward.network.graph_predictor import GraphPredictor
 from memreward.reward import Judged, PolicyReward, RewardConfig
 from memreward.reward.valuers import Format, Graph, HardMajority, Majority, Nothing, Random, Valuer
 

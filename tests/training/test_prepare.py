@@ -13,10 +13,10 @@ from additions import sums
 
 from memreward.data import read_groups, write_groups
 from memreward.features.choosing import contested_order, spread_order
-from memreward.features.encoder import NgramEncoder
-from memreward.features.policy_reader import PolicyReader
-from memreward.features.reader import Reader, ReaderConfig
 from memreward.memory import ExperienceMemory
+from memreward.network.encoder import NgramEncoder
+from memreward.policy.policy_reader import PolicyReader
+from memreward.policy.reader import Reader, ReaderConfig
 from memreward.reward import RewardConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS

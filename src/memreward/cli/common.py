@@ -15,7 +15,7 @@ from memreward.cli.output import Output, Steps
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
-    from memreward.predict.reward_predictor import RewardPredictor
+    from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files: .jsonl, .jsonl.gz or .parquet.", metavar="FILES")]
 MemoryUri = Annotated[
@@ -198,7 +198,7 @@ def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: 
         StoreError: there is no such memory or no predictor, or one of them cannot be read.
     """
     from memreward.memory import ExperienceMemory
-    from memreward.predict.reward_predictor import RewardPredictor
+    from memreward.reward.predictor import RewardPredictor
 
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)

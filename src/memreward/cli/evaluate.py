@@ -25,14 +25,14 @@ from memreward.cli.errors import ends_well
 from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, markdown_report
-from memreward.experiments.evaluate import EvaluationConfig
-from memreward.predict.config import ABLATIONS, PredictorConfig
+from memreward.evaluation.protocol import EvaluationConfig
+from memreward.network.config import ABLATIONS, PredictorConfig
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
-    from memreward.experiments.cells import PredictorFactory
-    from memreward.experiments.results import EvaluationResult
-    from memreward.features.encoder import CachedEncoder
+    from memreward.evaluation.cells import PredictorFactory
+    from memreward.evaluation.results import EvaluationResult
+    from memreward.network.encoder import CachedEncoder
     from memreward.types import Encoder, Predictor
 
 OURS = "memreward"
@@ -84,7 +84,7 @@ def evaluate(
       memreward evaluate a.jsonl b.jsonl --predictors memreward,baselines --out runs/evaluation --page
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
-    from memreward.experiments.evaluate import evaluate as run_evaluation
+    from memreward.evaluation.protocol import evaluate as run_evaluation
     from memreward.features.featurizer import Featurizer
 
     output = Output(as_json)
@@ -117,7 +117,7 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, markdown: Path 
     written = [out / "evaluation.json"]
     result.save(written[0])
     if page:
-        from memreward.experiments.report import write_page, write_picture
+        from memreward.evaluation.report import write_page, write_picture
 
         written += [out / "evaluation.html", out / "evaluation.png"]
         write_page(result, written[1])
@@ -156,7 +156,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     """
     from memreward.answers.model import AnswerModels
     from memreward.answers.prior import RewardPrior
-    from memreward.predict.baselines import BASELINES
+    from memreward.evaluation.baselines import BASELINES
 
     paper = PredictorConfig.preset(PAPER)
     networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
@@ -175,20 +175,20 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
 
 def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
     """Return whether one of the predictors reads text vectors."""
-    from memreward.predict.baselines import READ_TEXT
+    from memreward.evaluation.baselines import READ_TEXT
 
     return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)
 
 
 def _network(settings: PredictorConfig, name: str, seed: int) -> Predictor:
-    from memreward.predict.graph_predictor import GraphPredictor
+    from memreward.network.graph_predictor import GraphPredictor
 
     return GraphPredictor(settings, seed, name)
 
 
 def _cached(encoder: Encoder) -> CachedEncoder:
     from memreward.features.cache import DiskVectorStore
-    from memreward.features.encoder import CachedEncoder
+    from memreward.network.encoder import CachedEncoder
 
     return CachedEncoder(encoder, DiskVectorStore(encoder.name))
 

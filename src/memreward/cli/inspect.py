@@ -12,7 +12,7 @@ from memreward.cli.common import AnswerPatternText, AsJson, MemoryUri, Predictor
 from memreward.cli.errors import ends_well
 from memreward.cli.models import ReaderName
 from memreward.cli.output import Output
-from memreward.experiments.tables import plain
+from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreErr
 
 if TYPE_CHECKING:
     from memreward.features.behaviour import Behaviour, CodeRunner
-    from memreward.features.reader import Reader
-    from memreward.features.readings import Reading
+    from memreward.policy.reader import Reader
+    from memreward.policy.readings import Reading
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _RECORD = "warmup.json"
@@ -71,7 +71,7 @@ class Models:
 
     def load_encoder(self, steps: Steps) -> Encoder:
         """Load the encoder; texts it encodes are shown."""
-        from memreward.features.encoder import load_encoder
+        from memreward.network.encoder import load_encoder
 
         return _ShownEncoder(load_encoder(self.encoder), steps)
 
@@ -79,7 +79,7 @@ class Models:
         """Load the reader, if there is one; rollouts it reads are shown."""
         if self.reader is None:
             return None
-        from memreward.features.reader import Reader, ReaderConfig
+        from memreward.policy.reader import Reader, ReaderConfig
 
         return _ShownReader(Reader(ReaderConfig(self.reader)), steps)
 

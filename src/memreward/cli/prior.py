@@ -109,7 +109,7 @@ def show(
     prior = RewardPrior.load(name)
     _tell(output, prior, top)
     if picture is not None:
-        from memreward.experiments.prior_picture import draw_prior
+        from memreward.evaluation.prior_picture import draw_prior
 
         draw_prior(prior, picture, top)
         output.note(f"written: {picture}")
@@ -124,7 +124,7 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
         ("domain", "source", "policy", "licence", "questions", "rollouts", "right"),
         [(d, c.name, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
     )
-    from memreward.experiments.prior_picture import strongest_weights
+    from memreward.evaluation.prior_picture import strongest_weights
 
     weights = {domain: strongest_weights(prior, domain) for domain in prior.domains}
     for domain, rows in weights.items() if top else ():

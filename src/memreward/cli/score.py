@@ -31,7 +31,7 @@ from memreward.temporary import remove_left_files
 from memreward.types import Group, Rollout
 
 if TYPE_CHECKING:
-    from memreward.predict.reward_predictor import RewardPredictor
+    from memreward.reward.predictor import RewardPredictor
 
 _QUERIES_AT_ONCE = 64
 # Values are written and read with three decimals.

@@ -28,12 +28,12 @@ from memreward.cli.errors import ends_well
 from memreward.cli.models import ExecuteCode, PriorName, ReaderName, chosen_models, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
-from memreward.experiments.results import HEADINGS
+from memreward.evaluation.results import HEADINGS
 from memreward.types import Group
 
 if TYPE_CHECKING:
+    from memreward.evaluation.held_out import HeldOut
     from memreward.memory import Budget
-    from memreward.predict.held_out import HeldOut
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
@@ -84,7 +84,7 @@ def warmup(
     """
     from memreward.answers.prior import RewardPrior
     from memreward.memory import ExperienceMemory
-    from memreward.predict.reward_predictor import RewardPredictor
+    from memreward.reward.predictor import RewardPredictor
 
     output = Output(as_json)
     config = settings.made()

@@ -1,4 +1,4 @@
-"""Strings with lone surrogates, which JSON allows and UTF-8 does not, kept in columns that are UTF-8."""
+"""Strings with lone surrogates, which JSON allows and UTF-8 does not: kept in columns that are UTF-8, or replaced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 # A noncharacter: Unicode reserves it for internal use, so it does not occur in text meant for interchange.
 _MARK = "\ufdd0"
+_LONE = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile("[\ud800-\udfff\ufdd0]")
 _ESCAPED = re.compile("\ufdd0(d[89a-f][0-9a-f]{2}|fdd0)")
 
@@ -22,3 +23,8 @@ def restore_surrogates(text: str) -> str:
     if _MARK not in text:
         return text
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def replace_surrogates(text: str) -> str:
+    """Return `text` with each lone surrogate as U+FFFD, which tokenizers take; positions stay as they are."""
+    return _LONE.sub("\ufffd", text)

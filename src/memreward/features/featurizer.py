@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memreward.features.behaviour import Behaviour
-from memreward.features.encoder import CachedEncoder
 from memreward.features.evidence import compute_evidence
 from memreward.features.outline import outline_vectors
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
@@ -38,7 +37,7 @@ class Reading(Protocol):
 
 
 class RolloutReader(Protocol):
-    """Anything that reads rollouts; `memreward.features.reader.Reader` is one."""
+    """Anything that reads rollouts; `memreward.policy.reader.Reader` is one."""
 
     def read(self, rollouts: Sequence[Rollout]) -> Reading:
         """Read n rollouts."""
@@ -67,7 +66,7 @@ class Featurizer:
 
     def __init__(
         self,
-        encoder: Encoder | CachedEncoder | None = None,
+        encoder: Encoder | None = None,
         reader: RolloutReader | None = None,
         runner: RolloutRunner | None = None,
     ) -> None:

@@ -119,7 +119,7 @@ class GroupRollouts:
 
 
 def _middle_layer(model: Any) -> int:
-    from memreward.features.readings import middle_layer
+    from memreward.policy.readings import middle_layer
 
     return middle_layer(model.config.get_text_config().num_hidden_layers)
 

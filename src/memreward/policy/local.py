@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.features.key_values import cache_argument, cache_of
+from memreward.policy.key_values import cache_argument, cache_of
 from memreward.policy.prompts import render
 from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
 from memreward.policy.settings import LocalConfig, SamplingConfig

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from memreward.answers.model import AnswerBeliefs
 from memreward.domains import Verifiers
+from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
-from memreward.predict.metrics import advantages
-from memreward.predict.reward_predictor import WARMUP, RewardPredictor, pooled
 from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
+from memreward.reward.predictor import WARMUP, RewardPredictor, pooled
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer

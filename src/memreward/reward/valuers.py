@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.answers.prior import RewardPrior
-from memreward.predict.baselines import RandomScorer
+from memreward.evaluation.baselines import RandomScorer
 from memreward.reward.state import named_errors, read_state, write_state
-from memreward.types import Features
-
-if TYPE_CHECKING:
-    from memreward.predict.graph_predictor import GraphPredictor
+from memreward.types import Features, Predictor
 
 MODEL = "reward.safetensors"
 
@@ -185,7 +182,7 @@ class Graph(_Certain):
 
     name = "paper"
 
-    def __init__(self, predictor: GraphPredictor) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.predictor = predictor
 

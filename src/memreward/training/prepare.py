@@ -15,16 +15,16 @@ from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
 from memreward.features.cache import DiskVectorStore, default_cache_folder
 from memreward.features.choosing import label_order
-from memreward.features.encoder import load_encoder
 from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
+from memreward.network.config import PredictorConfig
+from memreward.network.encoder import load_encoder
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
-from memreward.predict.config import PredictorConfig
-from memreward.predict.reward_predictor import WARMUP, RewardPredictor, label_array
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
+from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import Arm, arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
@@ -208,7 +208,7 @@ class _Tools:
 
     def paper(self, encoder: str | Encoder) -> Made:
         """The paper's network, fitted on the labelled rollouts and frozen."""
-        from memreward.predict.graph_predictor import GraphPredictor
+        from memreward.network.graph_predictor import GraphPredictor
 
         named = load_encoder(encoder) if isinstance(encoder, str) else encoder
         featurizer = Featurizer(named, _reader(self.config), self.runner)
@@ -228,8 +228,8 @@ def _reader(config: TrainConfig) -> RolloutReader | None:
         return None
     from transformers import AutoTokenizer
 
-    from memreward.features.policy_reader import PolicyReader
-    from memreward.features.reader import Reader, ReaderConfig
+    from memreward.policy.policy_reader import PolicyReader
+    from memreward.policy.reader import Reader, ReaderConfig
 
     if config.reader != POLICY_READS:
         return Reader(ReaderConfig(config.reader))

@@ -1,0 +1,160 @@
+"""One cell of an evaluation: a predictor, fitted on the labelled queries of a split, predicts all others.
+
+A cell gets features and labels, never a truth that was not released for warmup: what is held out is -1 and does not
+leave the parent process. Finished cells are files, found again by a hash of everything that went in.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import memreward
+from memreward.features.subset import rows_of_queries, subset
+from memreward.temporary import remove_left_files
+from memreward.types import Features, LabelError, Predictor
+
+PredictorFactory = Callable[[int], Predictor]
+"""Makes an unfitted predictor from a seed. Must pickle where worker processes are used."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything a worker needs.
+
+    Attributes:
+        features: File written by `save_features`.
+        labels: (n,) 1 right, 0 wrong, -1 everywhere but on labelled rollouts.
+        labelled: Ids of the labelled queries; all others are predicted.
+        predictor: Factory.
+        seed: Given to the factory.
+        key: Names the cell's result.
+    """
+
+    features: Path
+    labels: NDArray[np.int8]
+    labelled: frozenset[str]
+    predictor: PredictorFactory
+    seed: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a predictor said.
+
+    Attributes:
+        values: (n,) float32; NaN for labelled queries and abstentions.
+        threshold: Where the predictor draws the line.
+        seconds: Time to fit and predict.
+        failure: Why the predictor could not be fitted; "" if it was.
+    """
+
+    values: NDArray[np.float32]
+    threshold: float
+    seconds: float
+    failure: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON; the file is whole or absent."""
+        # The shortest text of a float32 reads back as the same float32; ties stay ties.
+        values = [None if np.isnan(value) else float(str(value)) for value in self.values]
+        record = {"values": values, "threshold": self.threshold, "seconds": self.seconds, "failure": self.failure}
+        remove_left_files(path.parent, f"{path.stem}.", ".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(record), encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Outcome:
+        """Read what `save` wrote."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        values = np.array([np.nan if value is None else value for value in record.pop("values")], np.float32)
+        return cls(values=values, **record)
+
+
+def run_cell(cell: Cell) -> Outcome:
+    """Fit on all queries and some labels, predict the others; too few labels are an outcome, other errors raise."""
+    features = load_features(cell.features)
+    unlabelled = ~rows_of_queries(features, cell.labelled)
+    started = time.perf_counter()
+    values = np.full(len(features), np.nan, np.float32)
+    predictor = cell.predictor(cell.seed)
+    try:
+        predictor.fit(features, cell.labels)
+    except LabelError as error:
+        return Outcome(values, 0.5, time.perf_counter() - started, str(error))
+    values[unlabelled] = predictor.predict(subset(features, unlabelled)).value
+    threshold = float(getattr(predictor, "threshold", 0.5))
+    return Outcome(values, threshold, time.perf_counter() - started)
+
+
+def save_features(features: Features, path: Path) -> None:
+    """Write features as .npz."""
+    arrays: dict[str, Any] = {}
+    for field in fields(features):
+        value = getattr(features, field.name)
+        if value is not None:
+            # Ids may hold lone surrogates, which numpy stores as they are; `str` arrays need no pickle.
+            arrays[field.name] = np.array(value, dtype=np.str_) if isinstance(value, tuple) else value
+    np.savez(path, **arrays)
+
+
+@functools.lru_cache(maxsize=1)
+def load_features(path: Path) -> Features:
+    """Read what `save_features` wrote; the last file stays in the process."""
+    with np.load(path, allow_pickle=False) as stored:
+        parts: dict[str, Any] = {name: stored[name] for name in stored.files}
+    for name in ("rollout_ids", "query_ids", "evidence_names"):
+        parts[name] = tuple(parts[name].tolist())
+    return Features(**parts)
+
+
+def cell_key(features_hash: str, labels: NDArray[np.int8], predictor: PredictorFactory, seed: int) -> str:
+    """Hash of all that decides a cell's outcome: features, labels, the predictor's settings and the code."""
+    parts = [features_hash, hashlib.sha256(labels.tobytes()).hexdigest(), describe(predictor), str(seed), code_hash()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def hash_features(features: Features) -> str:
+    """SHA-256 of every id and number."""
+    digest = hashlib.sha256()
+    for field in fields(features):
+        value = getattr(features, field.name)
+        digest.update(field.name.encode())
+        if isinstance(value, tuple):
+            digest.update("\0".join(value).encode("utf-8", "surrogatepass"))
+        elif value is not None:
+            digest.update(str(value.shape).encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def describe(factory: Any) -> str:
+    """Name a factory and its settings the same way in every process: no addresses."""
+    if isinstance(factory, functools.partial):
+        settings = [*map(describe, factory.args), *(f"{key}={describe(v)}" for key, v in factory.keywords.items())]
+        return f"{describe(factory.func)}({', '.join(settings)})"
+    if hasattr(factory, "describe"):
+        return str(factory.describe())
+    if hasattr(factory, "__qualname__"):
+        return f"{factory.__module__}.{factory.__qualname__}"
+    return repr(factory)
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 of the source of everything that predicts, so that a changed predictor is run again."""
+    package = Path(memreward.__file__).parent
+    rooms = ("answers", "evaluation", "network")
+    sources = [package / "types.py", *(path for room in rooms for path in sorted(package.glob(f"{room}/*.py")))]
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

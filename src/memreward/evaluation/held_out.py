@@ -1,0 +1,94 @@
+"""How good a warmed-up predictor is on its own labelled rollouts, and how good majority vote is on the same ones.
+
+Cross-fitting predicts every labelled rollout by a model that is blind to its query, so these figures cost no label more
+than warmup. The calibration (two numbers) and both thresholds were fitted on these same rollouts: expect accuracy and
+calibration error to be a little worse on new queries. AUC and group AUC do not depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.model import advantages_of_values
+from memreward.evaluation.metrics import Metrics, evaluate_predictions
+from memreward.features.subset import vote_share
+from memreward.types import DOMAINS, Features, FloatArray
+
+ALL_DOMAINS = "all"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out figures of one domain.
+
+    Attributes:
+        domain: One of `DOMAINS`, or "all".
+        queries: Labelled queries.
+        rollouts: Labelled rollouts.
+        metrics: Of the predictor's calibrated values at its threshold.
+        majority: Of the share of the query's pool that agrees, as it stands.
+    """
+
+    domain: str
+    queries: int
+    rollouts: int
+    metrics: Metrics
+    majority: Metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; a figure that is not defined is None."""
+        return {name: _without_nan(value) if isinstance(value, dict) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`."""
+        parts = dict(values)
+        return cls(**parts | {name: _metrics(parts[name]) for name in ("metrics", "majority")})
+
+
+def held_out_figures(
+    features: Features, labels: NDArray[np.int8], values: FloatArray, threshold: float
+) -> tuple[HeldOut, ...]:
+    """Measure over all domains, then over each that occurs.
+
+    Args:
+        features: n rollouts of labelled queries, whole pools.
+        labels: (n,) 1 right, 0 wrong, -1 unknown.
+        values: (n,) calibrated values, each by a model that is blind to the rollout's query.
+        threshold: The predictor's.
+    """
+    share = vote_share(features)
+    expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))
+
+    def measured(name: str, rows: NDArray[np.bool_]) -> HeldOut:
+        truth, group, votes = labels[rows], features.group[rows], share[rows]
+        return HeldOut(
+            name,
+            len(np.unique(group[truth >= 0])),
+            int((truth >= 0).sum()),
+            evaluate_predictions(values[rows], truth, group, threshold, vote_share=votes, expected=expected[rows]),
+            evaluate_predictions(votes, truth, group, vote_share=votes, expected=voted[rows]),
+        )
+
+    return tuple(measured(name, rows) for name, rows in _domains(features))
+
+
+def _domains(features: Features) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    domain = features.domain[features.group]
+    yield ALL_DOMAINS, np.ones(len(features), np.bool_)
+    for index in np.unique(domain).tolist():
+        yield DOMAINS[index], domain == index
+
+
+def _without_nan(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(figure) else figure for name, figure in figures.items()}
+
+
+def _metrics(figures: Mapping[str, float | None]) -> Metrics:
+    return Metrics(**{name: math.nan if figure is None else figure for name, figure in figures.items()})

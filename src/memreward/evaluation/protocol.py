@@ -1,0 +1,456 @@
+"""Compare predictors on files of rollouts: label a share of the queries, predict the rest, measure.
+
+For each file, label share and seed the labelled queries are drawn and paid for through a label ledger; every
+predictor is fitted on them and predicts all others. The truth of the held-out queries is released by a second ledger,
+for measuring, after everything is predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.model import advantages_of_values
+from memreward.data.draw import Count
+from memreward.evaluation.cells import (
+    Cell,
+    Outcome,
+    PredictorFactory,
+    cell_key,
+    hash_features,
+    run_cell,
+    save_features,
+)
+from memreward.evaluation.metrics import (
+    BINS,
+    METRICS,
+    QueryTable,
+    bootstrap,
+    interval,
+    nanmean,
+    reliability,
+    resample_queries,
+    roc_curve,
+)
+from memreward.evaluation.results import MEAN, EvaluationResult, Row
+from memreward.evaluation.tables import Figure
+from memreward.evaluation.versions import installed_versions
+from memreward.evaluation.workers import Workers, worker_processes
+from memreward.features.subset import vote_share
+from memreward.memory import Budget, LabelLedger
+from memreward.temporary import TemporaryFolder
+from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
+
+ROC_GRID = np.linspace(0.0, 1.0, 101)
+PACKAGES = ("memreward", "numpy", "scikit-learn", "torch", "torch-geometric", "sentence-transformers")
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the steps done and the steps in all."""
+
+
+class Featurizer(Protocol):
+    """Computes features of rollouts; all rollouts of one query that are given together form its pool."""
+
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return the features, rollouts in the order given."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Settings of an evaluation.
+
+    Attributes:
+        labels: How many queries are labelled: whole numbers, 0 among them, and shares (20% or 0.2).
+        seeds: Splits for each share; also the seeds of the predictors.
+        memory_rollouts: Rollouts of each query that memory already holds, unlabelled. They are pooled with the others
+            but not measured, and everything is repeated without them for comparison.
+        references: Predictors that the others are compared with.
+        resamples: Bootstrap resamples of the queries.
+        bins: Bins of the calibration error.
+        workers: Processes; 0 takes one a core, 1 runs in this process.
+    """
+
+    labels: tuple[str, ...] = ("0", "5", "20", "50")
+    seeds: int = 5
+    memory_rollouts: int = 0
+    references: tuple[str, ...] = ("majority",)
+    resamples: int = 1000
+    bins: int = BINS
+    workers: int = 0
+
+    def counts(self) -> tuple[Count, ...]:
+        """Return the label budgets: whole numbers, and shares below 1."""
+        return tuple(count for each in self.labels if (count := Budget.of(each).queries) is not None)
+
+    def __post_init__(self) -> None:
+        if not self.labels or "all" in self.counts():
+            raise ConfigurationError(
+                f"labels={self.labels}: give numbers or shares of queries, e.g. 0,5,20%; all leaves none to predict"
+            )
+        if self.seeds < 1 or self.memory_rollouts < 0 or self.workers < 0:
+            raise ConfigurationError("seeds must be at least 1, memory_rollouts and workers at least 0")
+        if self.resamples < 1 or self.bins < 1:
+            raise ConfigurationError(f"resamples={self.resamples} and bins={self.bins} must be at least 1")
+
+
+def evaluate(
+    files: Mapping[str, Sequence[Group]],
+    predictors: Mapping[str, PredictorFactory],
+    featurizer: Featurizer,
+    config: EvaluationConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    means: Mapping[str, Sequence[str]] | None = None,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Evaluate predictors on files.
+
+    Args:
+        files: Name -> groups. Rollout ids are unique in a file.
+        predictors: Name -> factory from a seed; with several workers each must pickle. One that has a method
+            `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
+            leaves out the sources that share questions with what is measured.
+        featurizer: Called once a file (twice with `memory_rollouts`).
+        config: Settings.
+        out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
+            predictor and code are the same.
+        means: Name -> files to average over; by default "mean" over all if there are several.
+        progress: Told of steps done.
+
+    Returns:
+        Figures of every predictor on every file, pool and label share, then the means.
+
+    Raises:
+        ConfigurationError: if a reference or the file of a mean is not among those evaluated.
+        DataError: if a file has no rollouts, or rollout ids occur twice.
+        MemRewardError: if a worker process died.
+    """
+    settings = config or EvaluationConfig()
+    averaged = _checked_means(files, means)
+    _check_references(settings, predictors)
+    told = progress or _silent
+    with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
+        kept = Path(out) if out is not None else scratch
+        kept.mkdir(parents=True, exist_ok=True)
+        pools = [pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, scratch)]
+        splits = [
+            _Split.draw(pool, share, seed) for pool in pools for share in settings.counts() for seed in _seeds(settings)
+        ]
+        outcomes = _run(splits, predictors, kept, workers, told)
+    parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
+    rows = [row for part in parts for row in part.rows(settings)]
+    for name, members in averaged.items():
+        rows += _mean_rows(name, [part for part in parts if part.file in members], settings)
+    return EvaluationResult(
+        config={**asdict(settings), "labels": list(settings.labels), "predictors": list(predictors)},
+        versions=installed_versions(PACKAGES),
+        files={pool.file: pool.facts() for pool in pools},
+        ledger=tuple(split.ledger_entry() for split in splits),
+        rows=tuple(rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """A file's features under one choice of what is pooled; `groups` hold the rollouts that are measured."""
+
+    file: str
+    name: str
+    groups: tuple[Group, ...]
+    features: Features
+    stored: Path
+    hash: str
+
+    def facts(self) -> dict[str, int]:
+        verdicts = [verdict for group in self.groups for verdict in group.truth.correct]
+        return {
+            "queries": len(self.groups),
+            "rollouts": sum(len(group.rollouts) for group in self.groups),
+            "judged": sum(verdict is not None for verdict in verdicts),
+            "right": sum(verdict is True for verdict in verdicts),
+        }
+
+
+@dataclass(frozen=True)
+class _Split:
+    pool: _Pool
+    share: float
+    seed: int
+    labelled: frozenset[str]
+    labels: NDArray[np.int8]
+    truth: NDArray[np.int8]
+    warmup: Mapping[str, int]
+    evaluation: Mapping[str, int]
+
+    @classmethod
+    def draw(cls, pool: _Pool, share: Count, seed: int) -> _Split:
+        ledger = LabelLedger.detached(pool.groups)
+        budget = Budget.of(share)
+        chosen = ledger.choose(budget, seed)
+        released = ledger.release(chosen, use="warmup", budget=budget)
+        held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
+        if not held_out:
+            raise ConfigurationError(
+                f"{pool.file}: labels={share} labels all {len(pool.groups)} queries and leaves none to predict; "
+                "ask for fewer"
+            )
+        # A ledger of its own: what is only measured is no part of the label budget.
+        measured = LabelLedger.detached(pool.groups)
+        verdicts = measured.release(held_out, use="evaluation")
+        row = {rollout: index for index, rollout in enumerate(pool.features.rollout_ids)}
+        labels, truth = (np.full(len(row), -1, np.int8) for _ in range(2))
+        for target, source in ((labels, released), (truth, verdicts)):
+            for label in source:
+                target[row[label.rollout_id]] = label.correct
+        return cls(pool, float(share), seed, frozenset(chosen), labels, truth, _spent(ledger), _spent(measured))
+
+    def cell(self, predictor: PredictorFactory) -> Cell:
+        predictor = _blind(predictor, self.pool.groups)
+        key = cell_key(self.pool.hash, self.labels, predictor, self.seed)
+        return Cell(self.pool.stored, self.labels, self.labelled, predictor, self.seed, key)
+
+    def ledger_entry(self) -> dict[str, Any]:
+        return {
+            "file": self.pool.file,
+            "pool": self.pool.name,
+            "labels": self.share,
+            "seed": self.seed,
+            "warmup": dict(self.warmup),
+            "evaluation": dict(self.evaluation),
+        }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """All predictors on one file, pool and share, with the bootstrap figures that differences and means need."""
+
+    file: str
+    pool: str
+    share: float
+    tables: Mapping[str, Sequence[QueryTable]]
+    resampled: Mapping[str, Mapping[str, Floats]]
+    outcomes: Mapping[str, Sequence[Outcome]]
+    curves: Mapping[str, Mapping[str, Any]]
+
+    def points(self, predictor: str) -> dict[str, float]:
+        seeds = [table.metrics().to_dict() for table in self.tables[predictor]]
+        return {name: float(nanmean(np.array([seed[name] for seed in seeds]))) for name in METRICS}
+
+    def rows(self, settings: EvaluationConfig) -> Iterator[Row]:
+        points = {name: self.points(name) for name in self.tables}
+        for name in self.tables:
+            yield replace(
+                _row(self.file, self, name, points, self.resampled, settings),
+                seeds=tuple(table.metrics().to_dict() for table in self.tables[name]),
+                seconds=tuple(round(outcome.seconds, 3) for outcome in self.outcomes[name]),
+                failures={str(s): out.failure for s, out in enumerate(self.outcomes[name]) if out.failure},
+                **self.curves[name],
+            )
+
+
+def _row(
+    file: str,
+    part: _Part,
+    predictor: str,
+    points: Mapping[str, Mapping[str, float]],
+    resampled: Mapping[str, Mapping[str, Floats]],
+    settings: EvaluationConfig,
+) -> Row:
+    def figures(reference: str | None) -> dict[str, Figure]:
+        found = {}
+        for metric in METRICS:
+            value, spread = points[predictor][metric], resampled[predictor][metric]
+            if reference is not None:
+                value, spread = value - points[reference][metric], spread - resampled[reference][metric]
+            ends = interval(spread)
+            found[metric] = Figure(value, ends.low, ends.high) if not math.isnan(value) else Figure(*[math.nan] * 3)
+        return found
+
+    differences = {reference: figures(reference) for reference in settings.references}
+    return Row(file, part.pool, part.share, predictor, figures(None), differences)
+
+
+def _mean_rows(name: str, parts: Sequence[_Part], settings: EvaluationConfig) -> Iterator[Row]:
+    for pool, share in dict.fromkeys((part.pool, part.share) for part in parts):
+        members = [part for part in parts if (part.pool, part.share) == (pool, share)]
+        predictors = tuple(members[0].tables)
+        by_file = {predictor: [part.points(predictor) for part in members] for predictor in predictors}
+        points = {
+            predictor: {metric: float(nanmean(np.array([one[metric] for one in found]))) for metric in METRICS}
+            for predictor, found in by_file.items()
+        }
+        resampled = {
+            predictor: {
+                metric: nanmean(np.stack([p.resampled[predictor][metric] for p in members])) for metric in METRICS
+            }
+            for predictor in predictors
+        }
+        for predictor in predictors:
+            yield _row(name, members[0], predictor, points, resampled, settings)
+
+
+def _pools(
+    file: str, groups: Sequence[Group], featurizer: Featurizer, settings: EvaluationConfig, scratch: Path
+) -> Iterator[_Pool]:
+    if not any(group.rollouts for group in groups):
+        raise DataError(f"{file} has no rollouts: there is nothing to evaluate")
+    if not settings.memory_rollouts:
+        yield _pool(file, "", groups, groups, featurizer, scratch)
+        return
+    measured = [_without_memory(group, settings.memory_rollouts) for group in groups]
+    yield _pool(file, "memory empty", measured, measured, featurizer, scratch)
+    yield _pool(file, f"{settings.memory_rollouts} rollouts a query in memory", measured, groups, featurizer, scratch)
+
+
+def _pool(
+    file: str, name: str, measured: Sequence[Group], pooled: Sequence[Group], featurizer: Featurizer, scratch: Path
+) -> _Pool:
+    features = featurizer.features([rollout for group in pooled for rollout in group.rollouts])
+    if len(set(features.rollout_ids)) < len(features):
+        raise DataError(f"{file}: rollout ids occur twice; give each rollout of a file its own 'id'")
+    digest = hash_features(features)
+    stored = scratch / f"{digest}.npz"
+    save_features(features, stored)
+    return _Pool(file, name, tuple(group for group in measured if group.rollouts), features, stored, digest)
+
+
+def _without_memory(group: Group, count: int) -> Group:
+    """Take `count` rollouts out, the same in every run; the last one of a query is never taken."""
+    generator = np.random.default_rng(int(content_hash(group.query.id)[:15], 16))
+    order = generator.permutation(len(group.rollouts))
+    kept = sorted(order[min(count, max(len(order) - 1, 0)) :].tolist())
+
+    def pick(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(items[index] for index in kept) if items else ()
+
+    return replace(
+        group,
+        rollouts=pick(group.rollouts),
+        truth=replace(group.truth, correct=pick(group.truth.correct)),
+        rollout_provenance=pick(group.rollout_provenance),
+    )
+
+
+def _run(
+    splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, workers: Workers, told: Progress
+) -> dict[tuple[int, str], Outcome]:
+    outcomes: dict[tuple[int, str], Outcome] = {}
+    running: dict[Future[Outcome], tuple[int, str, Path]] = {}
+    total = len(splits) * len(predictors)
+
+    for index, split in enumerate(splits):
+        for name, factory in predictors.items():
+            cell = split.cell(factory)
+            path = kept / f"{cell.key}.json"
+            if path.exists():
+                outcomes[index, name] = Outcome.load(path)
+                told("predicting", len(outcomes), total)
+                continue
+            running[workers.submit(run_cell, cell)] = (index, name, path)
+    for future in workers.completed():
+        index, name, path = running[future]
+        outcomes[index, name] = future.result()
+        outcomes[index, name].save(path)
+        told("predicting", len(outcomes), total)
+    return outcomes
+
+
+def _measure(
+    pools: Sequence[_Pool],
+    splits: Sequence[_Split],
+    outcomes: Mapping[tuple[int, str], Outcome],
+    predictors: Sequence[str],
+    settings: EvaluationConfig,
+    told: Progress,
+) -> list[_Part]:
+    parts = []
+    for pool in pools:
+        queries = len(pool.features.query_ids)
+        # The same resamples for every predictor and pool of a file: differences are paired.
+        weights = resample_queries(queries, settings.resamples, int(content_hash(pool.file)[:8], 16))
+        for share in settings.counts():
+            chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == float(share)]
+            of = {name: [outcomes[i, name] for i in chosen] for name in predictors}
+            own = [splits[i] for i in chosen]
+            tables = {name: _tables(own, of[name], settings) for name in predictors}
+            resampled = {name: bootstrap(tables[name], weights) for name in predictors}
+            curves = {name: _curves(own, of[name], settings) for name in predictors}
+            parts.append(_Part(pool.file, pool.name, float(share), tables, resampled, of, curves))
+            told("measuring", len(parts), len(pools) * len(settings.labels))
+    return parts
+
+
+def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> list[QueryTable]:
+    return [
+        QueryTable.of(
+            outcome.values,
+            split.truth,
+            split.pool.features.group,
+            outcome.threshold,
+            queries=len(split.pool.features.query_ids),
+            vote_share=vote_share(split.pool.features),
+            expected=advantages_of_values(split.pool.features, outcome.values, split.truth >= 0),
+            bins=settings.bins,
+        )
+        for split, outcome in zip(splits, outcomes, strict=True)
+    ]
+
+
+def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> dict[str, Any]:
+    rates = [roc_curve(out.values, split.truth, ROC_GRID) for split, out in zip(splits, outcomes, strict=True)]
+    values = np.concatenate([outcome.values for outcome in outcomes])
+    curve = reliability(values, np.concatenate([split.truth for split in splits]), settings.bins)
+    return {
+        "roc": tuple(nanmean(np.stack(rates)).round(5).tolist()),
+        "reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()},
+    }
+
+
+def _spent(ledger: LabelLedger) -> dict[str, int]:
+    totals = ledger.totals()
+    return {unit: int(totals[unit]) for unit in ("queries", "judgements")}
+
+
+def _blind(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFactory:
+    """The factory without what it knows of these questions, if it knows anything of questions."""
+    blind_to = getattr(predictor, "blind_to", None)
+    return predictor if blind_to is None else blind_to([group.query for group in groups])
+
+
+def _silent(*_: object) -> None:
+    """Show nothing."""
+
+
+def _seeds(settings: EvaluationConfig) -> range:
+    return range(settings.seeds)
+
+
+def _check_references(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> None:
+    missing = [name for name in settings.references if name not in predictors]
+    if missing or not predictors:
+        raise ConfigurationError(
+            f"reference {missing} is none of the predictors {sorted(predictors)}: add it or drop it"
+        )
+
+
+def _checked_means(
+    files: Mapping[str, Sequence[Group]], means: Mapping[str, Sequence[str]] | None
+) -> Mapping[str, Sequence[str]]:
+    if means is None:
+        return {MEAN: tuple(files)} if len(files) > 1 else {}
+    for name, members in means.items():
+        unknown = sorted(set(members) - set(files))
+        if unknown or not members or name in files:
+            raise ConfigurationError(
+                f"mean {name!r} over {list(members)}: use files that are evaluated, {sorted(files)}"
+            )
+    return means

@@ -1,0 +1,222 @@
+"""What an evaluation found, as plain data, as JSON, and as tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from memreward.evaluation.metrics import METRICS
+from memreward.evaluation.tables import ABSENT, Figure, Table, plain, share_text, signed, with_interval
+from memreward.types import DataError
+
+HEADINGS: Mapping[str, str] = {
+    "auc": "AUC",
+    "group_auc": "group AUC",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "ece": "ECE",
+    "brier": "Brier",
+    "best_of_n": "best of n",
+    "majority_of_n": "majority",
+    "oracle_of_n": "oracle",
+    "advantage_cosine": "advantage cosine",
+    "coverage": "coverage",
+}
+SMALLER_IS_BETTER = frozenset({"ece", "brier"})
+NO_CONTEST = frozenset({"majority_of_n", "oracle_of_n", "coverage"})
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One predictor on one file (or in the mean of several) at one label share.
+
+    Attributes:
+        file: Name of the file, or of the mean.
+        pool: What each query's rollouts are pooled with; "" if memory holds no earlier ones.
+        labels: Share (at most 1) or number of labelled queries.
+        predictor: Its name.
+        figures: Metric -> figure.
+        differences: Reference predictor -> metric -> paired difference to it.
+        seeds: Metric -> figure of every seed; empty for a mean.
+        seconds: Fit and prediction time of every seed.
+        failures: Why it could not be fitted, by seed; empty if it always was.
+        roc: True positive rates at evenly spaced false positive rates from 0 to 1, mean of the seeds.
+        reliability: "predicted", "observed", "count": the calibration curve over all seeds.
+    """
+
+    file: str
+    pool: str
+    labels: float
+    predictor: str
+    figures: Mapping[str, Figure]
+    differences: Mapping[str, Mapping[str, Figure]]
+    seeds: tuple[Mapping[str, float], ...] = ()
+    seconds: tuple[float, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    roc: tuple[float, ...] = ()
+    reliability: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuild from JSON."""
+        parts = dict(record)
+        parts["figures"] = _figures(record["figures"])
+        parts["differences"] = {name: _figures(metrics) for name, metrics in record["differences"].items()}
+        parts["seeds"] = tuple({name: _number(v) for name, v in seed.items()} for seed in record["seeds"])
+        parts["roc"] = tuple(_number(value) for value in record["roc"])
+        parts["reliability"] = {k: tuple(map(_number, curve)) for k, curve in record["reliability"].items()}
+        parts["seconds"] = tuple(record["seconds"])
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Everything an evaluation found.
+
+    Attributes:
+        config: The evaluation's settings.
+        versions: Package -> version.
+        files: File -> "queries", "rollouts", "judged", "right".
+        ledger: One entry a split: file, pool, labels, seed, and what its two ledgers released for which use.
+        rows: Every predictor on every file, pool and label share, then the means.
+    """
+
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    files: Mapping[str, Mapping[str, int]]
+    ledger: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
+
+    def row(self, file: str, predictor: str, *, labels: float | None = None, pool: str | None = None) -> Row:
+        """Return the one row that fits.
+
+        Raises:
+            DataError: if none or several do.
+        """
+        found = [
+            row
+            for row in self.rows
+            if (row.file, row.predictor) == (file, predictor)
+            and labels in (None, row.labels)
+            and pool in (None, row.pool)
+        ]
+        if len(found) != 1:
+            raise DataError(
+                f"{len(found)} rows for {predictor!r} on {file!r} at labels={labels}, pool={pool!r}: name one"
+            )
+        return found[0]
+
+    def tables(self, file: str | None = None) -> list[Table]:
+        """Return one table for each file (or for one), pool and label share, with every predictor."""
+        return [_table(*key, rows) for key, rows in self._parts(file).items()]
+
+    def differences(self, file: str | None = None) -> list[Table]:
+        """Return the paired differences to each reference, with their intervals, in the figures that rank."""
+        shown = ("auc", "group_auc", "accuracy", "best_of_n", "ece", "advantage_cosine")
+        return [
+            Table(
+                f"{_title(*key)}: difference to {reference}",
+                ("predictor", *(HEADINGS[name] for name in shown)),
+                tuple(
+                    (row.predictor, *(signed(row.differences[reference][name]) for name in shown))
+                    for row in rows
+                    if row.predictor != reference
+                ),
+            )
+            for key, rows in self._parts(file).items()
+            for reference in rows[0].differences
+        ]
+
+    def ledger_table(self) -> Table:
+        """Return what was released, for which use, one line a split."""
+        lines = tuple(
+            (
+                *(str(entry["file"]), str(entry["pool"]), share_text(entry["labels"]), str(entry["seed"])),
+                *(str(entry[use][unit]) for use in ("warmup", "evaluation") for unit in ("queries", "judgements")),
+            )
+            for entry in self.ledger
+        )
+        columns = ("file", "pool", "labels", "seed", "labelled queries", "labelled rollouts", "held-out queries")
+        return Table("Label ledger", (*columns, "held-out rollouts"), lines)
+
+    def failures(self) -> list[str]:
+        """Return a line for every predictor that could not be fitted in some split."""
+        return [
+            f"{row.predictor} on {row.file}, {share_text(row.labels)} labelled, seed {seed}: {reason}"
+            for row in self.rows
+            for seed, reason in row.failures.items()
+        ]
+
+    def markdown(self) -> str:
+        """Return all tables as Markdown."""
+        tables = [*self.tables(), *self.differences()]
+        return "\n".join(table.markdown() for table in tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; NaN is null."""
+        record: dict[str, Any] = plain(asdict(self))
+        return record
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: if it is no such file.
+        """
+        try:
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+            rows = tuple(Row.from_dict(row) for row in record.pop("rows"))
+            return cls(rows=rows, ledger=tuple(record.pop("ledger")), **record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path} is no result of an evaluation ({error!r}): run memreward evaluate again"
+            ) from error
+
+    def _parts(self, file: str | None) -> dict[tuple[str, str, float], list[Row]]:
+        parts: dict[tuple[str, str, float], list[Row]] = {}
+        for row in self.rows:
+            if file in (None, row.file):
+                parts.setdefault((row.file, row.pool, row.labels), []).append(row)
+        return parts
+
+
+def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
+    lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
+    return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines, frozenset(_best(rows)))
+
+
+def _best(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    for column, metric in enumerate(METRICS, start=1):
+        if metric in NO_CONTEST:
+            continue
+        shown = [round(row.figures[metric].value, 3) * (-1 if metric in SMALLER_IS_BETTER else 1) for row in rows]
+        top = max((value for value in shown if not math.isnan(value)), default=math.nan)
+        yield from ((place, column) for place, value in enumerate(shown) if value == top)
+
+
+def _cell(metric: str, figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return ABSENT
+    return with_interval(figure) if metric == "group_auc" else f"{figure.value:.3f}"
+
+
+def _title(file: str, pool: str, labels: float) -> str:
+    return ", ".join(part for part in (file, pool, f"{share_text(labels)} labelled") if part)
+
+
+def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    return {name: Figure(**{key: _number(v) for key, v in figure.items()}) for name, figure in record.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

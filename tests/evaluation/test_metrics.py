@@ -1,0 +1,254 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from memreward.evaluation import metrics
+from memreward.evaluation.metrics import QueryTable, bootstrap, evaluate_predictions, interval, resample_queries
+from memreward.types import ConfigurationError, DataError
+
+
+def drawn(seed=0, queries=40, levels=12):
+    """Unequal groups, tied values, and labels that the values know something of."""
+    generator = np.random.default_rng(seed)
+    group = np.repeat(np.arange(queries), generator.integers(1, 9, queries))
+    generator.shuffle(group)
+    correct = generator.integers(0, 2, len(group))
+    noisy = 0.3 * correct + 0.7 * generator.random(len(group))
+    return np.round(noisy * levels) / levels, correct, group
+
+
+def groups_of(values, correct, group):
+    return [(values[group == name], correct[group == name]) for name in np.unique(group)]
+
+
+def pair_auc(values, correct):
+    right, wrong = values[correct == 1], values[correct == 0]
+    wins = sum(float(a > b) + 0.5 * float(a == b) for a in right for b in wrong)
+    return wins / (len(right) * len(wrong))
+
+
+def naive_cosine(expected, correct, group):
+    def standard(x):
+        spread = x.std(ddof=1) if len(x) > 1 else 0.0
+        return (x - x.mean()) / spread if spread > 1e-9 else np.zeros_like(x)
+
+    predicted = np.concatenate([v - v.mean() for v, _ in groups_of(expected, correct, group)])
+    true = np.concatenate([standard(c.astype(float)) for _, c in groups_of(expected, correct, group)])
+    return predicted @ true / np.linalg.norm(predicted) / np.linalg.norm(true)
+
+
+def naive_best(scores, correct, group):
+    return np.mean([c[s == s.max()].mean() for s, c in groups_of(scores, correct, group)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pooled_metrics_equal_scikit_learn(seed):
+    values, correct, _ = drawn(seed)
+    assert metrics.roc_auc(values, correct) == pytest.approx(reference.roc_auc_score(correct, values), abs=1e-12)
+    assert metrics.brier_score(values, correct) == pytest.approx(reference.brier_score_loss(correct, values))
+    for threshold in (0.2, 0.5, 0.7):
+        claimed = values >= threshold
+        assert metrics.f1_score(values, correct, threshold) == pytest.approx(reference.f1_score(correct, claimed))
+        assert metrics.accuracy(values, correct, threshold) == pytest.approx(reference.accuracy_score(correct, claimed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_group_metrics_equal_naive_loops(seed):
+    values, correct, group = drawn(seed)
+    mixed = [(v, c) for v, c in groups_of(values, correct, group) if 0 < c.sum() < len(c)]
+    assert metrics.group_auc(values, correct, group) == pytest.approx(np.mean([pair_auc(v, c) for v, c in mixed]))
+    assert metrics.best_of_n(values, correct, group) == pytest.approx(naive_best(values, correct, group))
+    assert metrics.advantage_cosine(values, correct, group) == pytest.approx(naive_cosine(values, correct, group))
+
+
+def test_majority_and_oracle_stand_beside_best_of_n():
+    values, correct, group = [0.9, 0.1, 0.2, 0.5, 0.4], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]
+    found = evaluate_predictions(values, correct, group, vote_share=[1 / 3, 2 / 3, 2 / 3, 0.5, 0.5])
+    assert (found.best_of_n, found.majority_of_n, found.oracle_of_n) == (0.0, 0.5, 0.5)
+    assert math.isnan(evaluate_predictions(values, correct, group).majority_of_n)
+
+
+def test_best_of_n_averages_ties():
+    assert metrics.best_of_n([0.7, 0.7, 0.7, 0.1], [1, 0, 0, 1], [0, 0, 0, 0]) == pytest.approx(1 / 3)
+
+
+def test_expected_calibration_error_closed_form():
+    values = np.array([0.1, 0.1, 0.1, 0.1, 0.95, 0.95])
+    correct = np.array([0, 0, 0, 1, 1, 1])
+    expected = (4 * abs(0.1 - 0.25) + 2 * abs(0.95 - 1.0)) / 6
+    assert metrics.expected_calibration_error(values, correct) == pytest.approx(expected)
+    calibrated = metrics.expected_calibration_error([0.25, 0.25, 0.25, 0.25], [1, 0, 0, 0])
+    assert calibrated == pytest.approx(0.0, abs=1e-12)
+
+
+def test_reliability_bins_hold_every_rollout():
+    curve = metrics.reliability([0.0, 0.05, 0.5, 1.0], [0, 1, 1, 1], bins=10)
+    assert curve.count.tolist() == [2, 0, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert curve.predicted[0] == pytest.approx(0.025)
+    assert curve.observed[[0, 5, 9]].tolist() == [0.5, 1.0, 1.0]
+    assert np.isnan(curve.observed[1])
+
+
+def test_area_under_the_roc_curve_is_the_auc():
+    values, correct, _ = drawn(3)
+    grid = np.linspace(0, 1, 20001)
+    area = np.trapezoid(metrics.roc_curve(values, correct, grid), grid)
+    assert area == pytest.approx(metrics.roc_auc(values, correct), abs=1e-3)
+
+
+def test_advantages_are_centred_gated_and_standardised():
+    values, group = np.array([0.0, 1.0, 0.50, 0.52, 0.3]), np.array([0, 0, 1, 1, 2])
+    assert metrics.advantages(values, group) == pytest.approx([-0.5, 0.5, -0.01, 0.01, 0])
+    assert metrics.advantages(values, group, 0.1) == pytest.approx([-(0.5**0.5), 0.5**0.5, 0, 0, 0])
+    assert metrics.advantages(values, group, 0.0) == pytest.approx([-(0.5**0.5), 0.5**0.5, -(0.5**0.5), 0.5**0.5, 0])
+
+
+def test_equal_values_have_no_advantage_at_all():
+    assert metrics.advantages(np.full(3, 0.1), np.zeros(3, int), 0.0).tolist() == [0, 0, 0]
+
+
+def test_perfect_and_silent_predictors_have_cosine_one_and_zero():
+    _, correct, group = drawn(1)
+    true = metrics.advantages(correct, group, 0.0)
+    assert metrics.advantage_cosine(true, correct, group) == pytest.approx(1.0)
+    assert metrics.advantage_cosine(np.full(len(group), 0.0), correct, group) == 0.0
+    assert metrics.advantage_cosine(-true, correct, group) == pytest.approx(-1.0)
+
+
+def test_claims_in_unanimous_groups_cost_cosine():
+    correct, group = np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1])
+    silent = metrics.advantage_cosine([0.5, -0.5, 0.0, 0.0], correct, group)
+    assert silent == pytest.approx(1.0)
+    assert metrics.advantage_cosine([0.5, -0.5, 0.5, -0.5], correct, group) == pytest.approx(0.5**0.5)
+
+
+def test_abstained_rollouts_leave_the_metrics_but_not_the_coverage():
+    values, correct = np.array([0.9, 0.2, np.nan, np.nan]), np.array([1, 0, 1, 0])
+    found = evaluate_predictions(values, correct, [0, 0, 0, 1])
+    assert (found.coverage, found.accuracy, found.auc, found.group_auc) == (0.5, 1.0, 1.0, 1.0)
+    assert found.best_of_n == 0.5  # query 1 is all abstained: a random rollout of it, which is wrong
+    assert metrics.advantages(values, [0, 0, 0, 1]) == pytest.approx([0.35, -0.35, 0, 0])
+
+
+def test_rollouts_without_a_label_change_nothing():
+    values, correct, group = drawn(2)
+    generator = np.random.default_rng(0)
+    more = generator.integers(0, 40, 25)
+    with_unknown = evaluate_predictions(
+        np.append(values, generator.random(25)), np.append(correct, np.full(25, -1)), np.append(group, more)
+    )
+    without = evaluate_predictions(values, correct, group)
+    assert with_unknown.to_dict() == pytest.approx(without.to_dict(), nan_ok=True)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_order_of_rollouts_and_names_of_queries_do_not_matter(seed):
+    values, correct, group = drawn(seed % 7)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(values))
+    renamed = generator.permutation(1000)[group]
+    first = evaluate_predictions(values, correct, group)
+    second = evaluate_predictions(values[order], correct[order], renamed[order])
+    assert second.to_dict() == pytest.approx(first.to_dict(), nan_ok=True)
+
+
+def test_aucs_and_choice_need_the_order_only():
+    values, correct, group = drawn(4)
+    first, second = (evaluate_predictions(v, correct, group) for v in (values, np.exp(3 * values) / 100))
+    assert (second.auc, second.group_auc, second.best_of_n) == (first.auc, first.group_auc, first.best_of_n)
+
+
+def test_values_that_are_no_probabilities_have_no_calibration():
+    found = evaluate_predictions([3.0, -2.0], [1, 0], [0, 0])
+    assert math.isnan(found.ece)
+    assert math.isnan(found.brier)
+    assert found.auc == 1.0
+
+
+@pytest.mark.parametrize("correct", [[1, 1, 1], [0, 0, 0], [-1, -1, -1]])
+def test_one_class_or_no_label_is_nan_and_no_crash(correct):
+    found = evaluate_predictions([0.2, 0.6, 0.7], correct, [0, 0, 1])
+    assert math.isnan(found.auc)
+    assert math.isnan(found.group_auc)
+    assert math.isnan(found.advantage_cosine)
+
+
+def test_nothing_at_all_is_nan():
+    found = evaluate_predictions([], [], [])
+    assert all(math.isnan(figure) for figure in found.to_dict().values())
+
+
+def test_wrong_lengths_and_labels_are_refused():
+    with pytest.raises(DataError, match="lengths"):
+        evaluate_predictions([0.1, 0.2], [1], [0, 0])
+    with pytest.raises(DataError, match="labels are"):
+        evaluate_predictions([0.1], [2], [0])
+    with pytest.raises(ConfigurationError):
+        resample_queries(0)
+
+
+def test_a_resample_equals_repeating_its_queries():
+    values, correct, group = drawn(5, queries=15)
+    table = QueryTable.of(values, correct, group, 0.4, queries=15)
+    weights = resample_queries(15, 4, seed=1)
+    resampled = table.resampled(weights)
+    for row, counts in enumerate(weights.astype(int)):
+        copies = [np.flatnonzero(group == query) for query in range(15) for _ in range(counts[query])]
+        names = np.concatenate([np.full(len(rows), name) for name, rows in enumerate(copies)])
+        rows = np.concatenate(copies)
+        expected = evaluate_predictions(values[rows], correct[rows], names, 0.4).to_dict()
+        assert {name: figures[row] for name, figures in resampled.items()} == pytest.approx(expected, nan_ok=True)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    weights = resample_queries(60, 300, seed=0)
+    covered = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        group = np.repeat(np.arange(60), 4)
+        hits = generator.random(60) < 0.7
+        values = np.where(hits[group], 0.9, 0.1)
+        table = QueryTable.of(values, np.ones(240, int), group, queries=60)
+        ends = interval(bootstrap([table], weights)["accuracy"])
+        covered.append(ends.low <= 0.7 <= ends.high)
+    assert 0.85 <= np.mean(covered) <= 1.0
+
+
+def test_paired_differences_are_tighter_than_the_intervals():
+    values, correct, group = drawn(6, queries=80)
+    weights = resample_queries(80, 400, seed=2)
+    better = np.clip(values + 0.05 * (2 * correct - 1), 0, 1)
+    first, second = (bootstrap([QueryTable.of(v, correct, group, queries=80)], weights) for v in (values, better))
+    paired = interval(second["auc"] - first["auc"])
+    alone = interval(first["auc"])
+    assert paired.low > 0
+    assert paired.high - paired.low < (alone.high - alone.low) / 2
+
+
+def test_seeds_are_averaged_and_those_without_a_figure_left_out():
+    correct, group = np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1])
+    good = QueryTable.of([0.9, 0.1, 0.5, 0.5], correct, group, queries=2)
+    bad = QueryTable.of([0.1, 0.9, 0.5, 0.5], correct, group, queries=2)
+    silent = QueryTable.of([np.nan] * 4, correct, group, queries=2)
+    figures = bootstrap([good, bad, silent], np.ones((1, 2)))
+    assert figures["group_auc"].tolist() == [0.5]
+    assert figures["coverage"][0] == pytest.approx(2 / 3)
+
+
+def test_chunks_change_nothing():
+    values, correct, group = drawn(8)
+    table = QueryTable.of(values, correct, group, queries=40)
+    weights = resample_queries(40, 50, seed=3)
+    whole, pieces = bootstrap([table], weights, chunk=1000), bootstrap([table], weights, chunk=7)
+    for name in metrics.METRICS:
+        assert whole[name] == pytest.approx(pieces[name], nan_ok=True)
+
+
+@pytest.mark.parametrize(("values", "correct"), [([], []), ([0.2, 0.8], [1, 1]), ([np.nan, np.nan], [0, 1])])
+def test_a_roc_curve_needs_both_classes(values, correct):
+    assert np.isnan(metrics.roc_curve(values, correct, [0.0, 0.5, 1.0])).all()
