@@ -1,4 +1,4 @@
-"""`python -m lab experiment`: the same policy trained with different rewards, side by side."""
+"""`python -m lab experiment`: the same policy trained with different rewards; `visits`: what their past visits told."""
 
 from __future__ import annotations
 
@@ -106,3 +106,38 @@ def _written(result: TrainingResult, out: Path, *, page: bool, markdown: Path | 
         markdown.write_text(text, encoding="utf-8")
         written.append(markdown)
     return written
+
+
+@ends_well("Nothing was written.")
+def visits(
+    trainings: Annotated[
+        list[Path], typer.Argument(help="Folders of trainings, each with its memory: OUT/cells/* of an experiment.")
+    ],
+    *,
+    start: Annotated[Path, typer.Option("--start", help="Folder of the starting policy and questions.")],
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the table, with the command, to this Markdown file.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Say what the votes of earlier visits add to the rewards of recorded trainings, by visit.
+
+    Cosine of expected with true advantages on the unlabelled questions, with each weight of the past.
+    """
+    from lab.testbed.start import EXPERIENCE, Start
+    from lab.visits import WEIGHTS, cosines, recorded, table
+    from memreward.answers.prior import RewardPrior
+
+    output, begun = Output(False), Start(start)
+    prior = RewardPrior.load("default").without(group.query for group in begun.groups(EXPERIENCE))
+    with output.progress() as shown:
+        steps = []
+        for done, folder in enumerate(trainings):
+            shown("reading trainings", done, len(trainings))
+            steps.append(recorded(folder, begun))
+        found = {weight: [cosines(each, prior, weight) for each in steps] for weight in WEIGHTS}
+    text = table(found, [folder.name for folder in trainings])
+    print(text)
+    if markdown is not None:
+        names = " ".join(str(folder) for folder in trainings)
+        command = f"python -m lab visits {names} --start {start} --markdown {markdown}"
+        markdown.write_text(f"# Earlier visits\n\n    {command}\n\n{visits.__doc__}\n\n{text}\n", encoding="utf-8")

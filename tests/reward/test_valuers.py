@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sums import SIZE, Sums, asked, rollouts_of, sample_call
 
+from memreward.data.questions import without_rollouts
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
@@ -62,7 +63,9 @@ def test_what_is_not_labelled_costs_nothing_and_gets_what_the_rule_pays(store: E
 
 def test_bare_shares_are_paid_the_expectation_over_which_answer_is_right(store: ExperienceMemory, sums: Sums) -> None:
     """By enumeration: three of five agree with probability 3/5, the other two with 2/5."""
-    judged = ask(PolicyReward(store, Majority()), sums, 2, [*WRONG, 0, 0])
+    never_visited = ExperienceMemory.in_memory()
+    never_visited.add(without_rollouts(group) for group in sums.groups())
+    judged = ask(PolicyReward(never_visited, Majority()), sums, 2, [*WRONG, 0, 0])
     if_three, if_two = np.array(standardised([1, 1, 1, 0, 0])), np.array(standardised([0, 0, 0, 1, 1]))
     np.testing.assert_allclose(judged.reward, 0.6 * if_three + 0.4 * if_two)
     np.testing.assert_allclose(judged.probability, [0.6] * 3 + [0.4] * 2)

@@ -24,6 +24,7 @@ from memreward.answers.table import (
     Scaling,
     columns_of,
     evidence_columns,
+    leaning,
 )
 from memreward.features.subset import subset
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query, Score
@@ -95,7 +96,7 @@ class AnswerBeliefs(NamedTuple):
 
     Attributes:
         right: (n,) probability that the rollout's answer is right; 0 without an answer.
-        vote: (n,) share of the pool that gives an equivalent answer; 0 without an answer.
+        vote: (n,) share of the pool that gives an equivalent answer, earlier visits apart; 0 without an answer.
         answer: (n,) number of the answer within the call.
         group: (n,) query, an index into the features' ids.
         several: (n,) whether several answers of the query may be right.
@@ -227,15 +228,17 @@ class AnswerModel:
         size = np.bincount(features.group, minlength=len(features.query_ids))[features.group]
         given = features.cluster >= 0
         vote[given] = (np.bincount(answer)[answer] / np.maximum(size, 1))[given]
+        lean = np.zeros(n) if features.lean is None else features.lean
+        expected = leaning(vote, lean, given.astype(np.float64), features.group)
         for domain, rows in _by_domain(features):
             several[rows] = domain in SEVERAL_RIGHT
-            right[rows] = vote[rows]
+            right[rows] = expected[rows]
             if domain in self.prior.domains:
                 part = subset(features, rows)
                 state = self._domains.get(domain) or self._begun(domain, part)
                 table = self._table(domain, state, part)
                 model = state.posterior.probabilities(table)[table.answer]
-                right[rows] = state.trust * model + (1 - state.trust) * vote[rows]
+                right[rows] = state.trust * model + (1 - state.trust) * expected[rows]
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:
@@ -336,7 +339,10 @@ class AnswerModel:
 
     def _evidence(self, right: Floats, told: Observed) -> float:
         """Tempered log-likelihood of the model less that of majority vote, on what was told."""
-        vote = np.where(told.table.mute, 0.0, _CERTAIN * told.table.share)
+        table = told.table
+        lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
+        share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
+        vote = np.where(table.mute, 0.0, _CERTAIN * share)
         model = question_log_likelihood(told.table, right, told.verdicts)
         return self.config.temper * float((model - question_log_likelihood(told.table, vote, told.verdicts)).sum())
 

@@ -18,7 +18,8 @@ SEVERAL_RIGHT = frozenset({"code"})
 """Domains in which several distinct answers of one question may be right."""
 
 SHARE = ("log_share", "plurality", "share")
-"""What votes say of an answer, on their own scale: ln of its share of the pool, whether none has more, the share."""
+"""What votes say of an answer, on their own scale: ln of its share of the pool, moved by what earlier visits of the
+question said (`Features.lean`); whether none has more; the share."""
 
 QUESTION = ("intercept", "answers_log", "top_share", "query_length")
 """What a question says of "none of these": 1, ln of its distinct answers, its largest share, its length."""
@@ -176,7 +177,9 @@ class AnswerTable:
         of_answer = _means(values[:, column], answer, votes)
         of_question = _means(np.column_stack([length, values[:, column]]), features.group, size)
         distinct = np.bincount(question, minlength=questions)
-        plain = [np.log(share), share >= top[question] - 1e-9, share]
+        lean = np.zeros(len(features)) if features.lean is None else features.lean
+        moved = np.log(share) + np.bincount(answer, lean, len(question)) / np.maximum(votes, 1)
+        plain = [moved, share >= top[question] - 1e-9, share]
         none = np.column_stack([np.ones(questions), np.log(np.maximum(distinct, 1)), top, of_question])
         design = np.column_stack([*plain, of_answer, -none[question]]) if len(question) else np.zeros((0, 0))
         return cls(domain, features.query_ids, answer, question, start, votes, share, mute, design)
@@ -222,6 +225,22 @@ class AnswerTable:
             np.concatenate([table.mute for table in tables]),
             np.concatenate([table.design for table in tables]),
         )
+
+
+def leaning(share: Floats, lean: Floats, weight: Floats, group: IntArray) -> Floats:
+    """(n,) shares of votes, moved by what earlier visits said; each group's sum stays what it was.
+
+    Args:
+        share: (n,) of answers, or of the answer of each rollout.
+        lean: (n,) what is added to ln of it.
+        weight: (n,) rollouts that a row stands for; 0 for one without an answer.
+        group: (n,) whose shares sum to one.
+    """
+    moved = np.exp(lean)
+    total = np.bincount(group, weight)
+    now = np.bincount(group, weight * moved)
+    kept = np.divide(total, now, out=np.ones_like(now), where=now > 0)
+    return share * moved * kept[group]
 
 
 def evidence_columns(features: Features, names: Sequence[str]) -> Floats:

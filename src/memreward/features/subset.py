@@ -40,6 +40,7 @@ def subset(features: Features, rows: ArrayLike) -> Features:
         evidence=features.evidence[index],
         outline_vectors=None if features.outline_vectors is None else features.outline_vectors[index],
         hidden=None if features.hidden is None else features.hidden[index],
+        lean=None if features.lean is None else features.lean[index],
     )
 
 

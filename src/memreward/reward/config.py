@@ -21,8 +21,6 @@ class RewardConfig:
         rewards: What is paid. "advantage": the expected advantage, of a labelled group the true standardised one; the
             trainer must only centre it. For trainers that standardise, "probability": that of being right, ground truth
             where a query is labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's).
-        recent: Earlier rollouts of a query, at most, that its pool takes from memory. 0 is the present group alone:
-            those of a policy that has moved were measured to hurt (method.md, section 7).
         half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
         grow: Let the rollouts of unlabelled queries enter memory; those of labelled ones always do, since the ledger
             names them.
@@ -33,7 +31,6 @@ class RewardConfig:
     """
 
     rewards: Kind = "advantage"
-    recent: int = 0
     half_life: float = 50.0
     grow: bool = True
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
@@ -41,5 +38,5 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if self.rewards not in get_args(Kind):
             raise ConfigurationError(f"rewards={self.rewards!r} is unknown; use one of {', '.join(get_args(Kind))}")
-        if self.recent < 0 or not 0 <= self.half_life < np.inf:
-            raise ConfigurationError(f"recent={self.recent} and half_life={self.half_life} must be at least 0")
+        if not 0 <= self.half_life < np.inf:
+            raise ConfigurationError(f"half_life={self.half_life} must be a number of at least 0")

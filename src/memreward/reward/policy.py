@@ -27,18 +27,21 @@ from memreward.reward.predictor import WARMUP, RewardPredictor, pooled
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
+from memreward.reward.visits import EarlierVisits
 from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
 _SURE = 0.9
 _ZERO = 1e-6
+_FIRST_VISIT = 64
+"""Rollouts of a query, at most, that memory is asked for when the query is first met."""
 Observer = Callable[[Sequence[Rollout], Judged], None]
 """Told of the rollouts of each step, and what came of them."""
 
 
 class _Part(NamedTuple):
-    """Rollouts that were featurized together: their rows in the step, their features with their pool's after them."""
+    """Rollouts that were featurized together: their rows in the step, and their features."""
 
     rows: IntArray
     features: Features
@@ -117,6 +120,7 @@ class PolicyReward:
         truth: Who is labelled, and judges it.
         valuer: Values unlabelled rollouts.
         monitor: Predicted and true reward on labelled queries over time.
+        visits: What earlier visits of each question voted.
         failures: Counts by reason.
         seen: Rollouts so far.
         observer: Told of each step, if it is set; what it raises counts as a failure.
@@ -138,6 +142,7 @@ class PolicyReward:
         self.featurizer, self.config = featurizer or Featurizer(), config or RewardConfig()
         self.truth = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
         self.monitor = RewardMonitor(self.config.monitor, on_alarm)
+        self.visits = EarlierVisits()
         self.failures: Counter[str] = Counter()
         self.seen = 0
         self.observer: Observer | None = None
@@ -211,6 +216,7 @@ class PolicyReward:
             "spent": self.truth.used.to_json(),
             "seen": self.seen,
             "memory": self.memory.position(),
+            "visits": self.visits.to_json(),
         }
         self.valuer.save(Path(folder), state)
 
@@ -227,6 +233,7 @@ class PolicyReward:
             self.monitor.restore(state["monitor"])
             self.failures, self.seen = Counter(state["failures"]), state["seen"]
             self.truth.used.restore(state["spent"])
+            self.visits = EarlierVisits.of_json(state["visits"])
             self.memory.rewind(state["memory"])
 
     def _believe(self, made: _Step, rows: NDArray[np.int64]) -> None:
@@ -235,8 +242,9 @@ class PolicyReward:
         if not given:
             return
         try:
-            features = self.featurizer.features(pooled(self.memory, given, self.config.recent))
-            made.believed(_Part(rows, features, self.valuer.beliefs(features).first(len(rows))))
+            features = self.featurizer.features(given)
+            features = replace(features, lean=self._lean(given))
+            made.believed(_Part(rows, features, self.valuer.beliefs(features)))
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:
@@ -248,6 +256,13 @@ class PolicyReward:
             reason = self._failed(error, len(rows))
             for i in rows:
                 made.reason[i], made.failed[i] = reason, True
+
+    def _lean(self, rollouts: Sequence[Rollout]) -> Floats:
+        """What earlier visits say; those of rollouts that memory held before the first step are one visit."""
+        given = {rollout.id for rollout in rollouts}
+        held = self.memory.groups(self.visits.unseen(rollouts), recent=_FIRST_VISIT)
+        self.visits.add([one for group in held for one in group.rollouts if one.id not in given], 0)
+        return self.visits.lean(rollouts)
 
     def _judge(self, made: _Step) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
@@ -278,12 +293,12 @@ class PolicyReward:
             _LOGGER.warning("%s", alarm)
 
     def _learn(self, made: _Step, step: int) -> None:
-        """Each verdict counts once: those on earlier visits in a pool were learned from at their own step."""
+        """Let the valuer learn from the step's verdicts, and the next visits from its votes."""
         for rows, features, _ in made.parts:
-            labels = np.full(len(features), -1, np.int8)
-            labels[: len(rows)] = made.correct[rows]
+            labels = made.correct[rows]
             if (labels >= 0).any():
                 self._guarded(partial(self.valuer.observe, features, labels, step))
+            self._guarded(partial(self.visits.add, [made.rollouts[i] for i in rows], step))
 
     def _metrics(self, made: _Step, step: int, advantage: Floats) -> dict[str, float]:
         predicted = ~made.labelled & ~np.isnan(made.probability)

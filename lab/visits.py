@@ -1,0 +1,105 @@
+"""What earlier visits of a question are worth: recorded trainings, predicted again with other weights of the past.
+
+Nothing is trained. The rollouts of a training lie in its memory, step by step; the answer model predicts each step and
+then learns from its labelled groups, as it did in the training. Truth of all other rollouts is read for measuring alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.testbed.start import EXPERIENCE, Start
+from memreward.answers.model import AnswerModel
+from memreward.answers.prior import RewardPrior
+from memreward.domains import Verifiers
+from memreward.features.featurizer import Featurizer
+from memreward.memory import ExperienceMemory
+from memreward.predict.metrics import advantages
+from memreward.reward import visits
+from memreward.types import Claim, Features, Rollout
+
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4)
+LAST = 9
+"""Visits from this one on are one row."""
+_STEP = "step-"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One step of a training: its rollouts, what they are, whether each is right and whether its query is labelled."""
+
+    rollouts: Sequence[Rollout]
+    features: Features
+    right: NDArray[np.int8]
+    labelled: NDArray[np.bool_]
+
+
+def recorded(folder: Path, start: Start) -> list[Recorded]:
+    """Read the steps of one training (`lab experiment`), oldest first."""
+    memory = ExperienceMemory.open(folder / "memory", create=False)
+    labelled = {label.query_id for label in memory.ledger.labels()}
+    references = {group.query.id: group.truth.reference or "" for group in start.groups(EXPERIENCE)}
+    by_step: dict[int, list[Rollout]] = defaultdict(list)
+    for group in memory.groups():
+        for rollout in group.rollouts:
+            if rollout.policy_version.startswith(_STEP):
+                by_step[int(rollout.policy_version.removeprefix(_STEP))].append(rollout)
+    featurizer, verifiers = Featurizer(), Verifiers()
+    steps = []
+    for step in sorted(by_step):
+        rollouts = by_step[step]
+        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in rollouts])
+        right = np.array([verdict.correct is True for verdict in verdicts], np.int8)
+        known = np.array([rollout.query.id in labelled for rollout in rollouts])
+        steps.append(Recorded(rollouts, featurizer.features(rollouts), right, known))
+    return steps
+
+
+def replayed(steps: Sequence[Recorded], prior: RewardPrior, weight: float) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Yield of each step the (n,) expected and true advantages and visits so far of its unlabelled rollouts."""
+    model, past, seen = AnswerModel(prior), visits.EarlierVisits(), defaultdict[str, int](int)
+    for step, one in enumerate(steps):
+        lean = past.lean(one.rollouts) * (weight / visits.WEIGHT)
+        features = replace(one.features, lean=lean)
+        expected = model.beliefs(features).advantages()
+        true = advantages(one.right.astype(np.float64), features.group, 0.0)
+        visit = np.array([seen[rollout.query.id] for rollout in one.rollouts], np.float64)
+        yield expected[~one.labelled], true[~one.labelled], visit[~one.labelled]
+        model.observe(features, np.where(one.labelled, one.right, -1).astype(np.int8), step)
+        past.add(one.rollouts, step)
+        for query in {rollout.query.id for rollout in one.rollouts}:
+            seen[query] += 1
+
+
+def cosines(steps: Sequence[Recorded], prior: RewardPrior, weight: float) -> dict[str, float]:
+    """Cosine of expected and true advantages of the unlabelled rollouts, of all and by visit."""
+    expected, true, visit = (np.concatenate(each) for each in zip(*replayed(steps, prior, weight), strict=True))
+    rows = {"all": visit >= 0} | {str(k + 1): visit == k for k in range(LAST)} | {f"{LAST + 1}+": visit >= LAST}
+    return {name: _cosine(expected[of], true[of]) for name, of in rows.items()}
+
+
+def table(found: Mapping[float, Sequence[Mapping[str, float]]], names: Sequence[str]) -> str:
+    """Lay out cosines by weight: mean over the trainings, all of them, and by visit."""
+    first = next(iter(found.values()))[0]
+    reached = [k for k in first if k != "all" and not np.isnan([one[k] for one in next(iter(found.values()))]).all()]
+    lines = [
+        "| weight of the past | " + " | ".join(["mean", *names, *(f"visit {k}" for k in reached)]) + " |",
+        "|---:" * (2 + len(names) + len(reached)) + "|",
+    ]
+    for weight, each in found.items():
+        values = [float(np.mean([one["all"] for one in each])), *(one["all"] for one in each)]
+        values += [float(np.nanmean([one[k] for one in each])) for k in reached]
+        lines.append(f"| {weight:g} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    return "\n".join(lines)
+
+
+def _cosine(a: Floats, b: Floats) -> float:
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / length if length else float("nan")
