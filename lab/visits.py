@@ -1,7 +1,7 @@
 """What earlier visits of a question are worth: recorded trainings, predicted again with other weights of the past.
 
 Nothing is trained. The rollouts of a training lie in its memory, step by step; the answer model predicts each step and
-then learns from its labelled groups, as it did in the training. Truth of all other rollouts is read for measuring alone.
+then learns from its labelled groups, as it did in the training. Truth of all others is read for measuring alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lab.testbed.start import EXPERIENCE, Start
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.domains import Verifiers
+from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
-from memreward.predict.metrics import advantages
 from memreward.reward import visits
 from memreward.types import Claim, Features, Rollout
 

@@ -296,6 +296,7 @@ class Features:
         evidence_names: e names.
         outline_vectors: (n, o) unit vectors of each thinking's outline (its steps with numbers replaced by where they
             come from), comparable across queries of one kind; zeros where a thinking has none.
+        template_vectors: (q, t) unit vectors of each query's words with all numbers alike.
         hidden: (n, h) states of a reader's middle layer, or None without a reader.
         lean: (n,) what earlier visits add to ln of the share of each rollout's answer, or None where there were none.
     """
@@ -311,6 +312,7 @@ class Features:
     evidence: FloatArray
     evidence_names: tuple[str, ...]
     outline_vectors: FloatArray | None = None
+    template_vectors: FloatArray | None = None
     hidden: FloatArray | None = None
     lean: NDArray[np.float64] | None = None
 

@@ -12,6 +12,7 @@ from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sam
 
 from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
+from memreward.answers.likeness import with_likeness
 from memreward.answers.table import evidence_columns
 from memreward.evaluation.metrics import group_auc
 from memreward.features.subset import subset, vote_share
@@ -89,7 +90,7 @@ def test_without_a_label_it_is_the_weighted_mean_of_prior_and_vote(prior: Reward
     model = AnswerModel(prior).fit(features, nothing(features))
     beliefs, trust = model.beliefs(features), model.trust()["math"]
     table = model._table("math", model._domains["math"], features)
-    alone = prior.domains["math"].weights.probabilities(table)[table.answer]
+    alone = with_likeness(prior.domains["math"].weights).probabilities(table)[table.answer]
     assert beliefs.right == pytest.approx(trust * alone + (1 - trust) * beliefs.vote)
 
 

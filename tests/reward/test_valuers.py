@@ -70,7 +70,7 @@ def test_bare_shares_are_paid_the_expectation_over_which_answer_is_right(store: 
     np.testing.assert_allclose(judged.reward, 0.6 * if_three + 0.4 * if_two)
     np.testing.assert_allclose(judged.probability, [0.6] * 3 + [0.4] * 2)
     # The vote is its own expert here: what is live is the same twice.
-    live = ask(PolicyReward(store, Majority(), labelled={"q3"}), sums, 3, [*WRONG, 0, 0]).metrics
+    live = ask(PolicyReward(never_visited, Majority(), labelled={"q3"}), sums, 3, [*WRONG, 0, 0]).metrics
     assert live["live/cosine"] == pytest.approx(live["live/cosine_vote"])
 
 

@@ -13,9 +13,9 @@ from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
-from memreward.predict import RewardPredictor
 from memreward.reward import HybridReward
 from memreward.reward.policy import PolicyReward
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward.valuers import Majority
 from memreward.reward.visits import HALF_LIFE, WEIGHT, EarlierVisits
 from memreward.types import Query, Rollout
@@ -87,7 +87,7 @@ def test_shares_lean_and_their_sum_stays() -> None:
 
 
 def test_the_prior_s_model_leans_with_them(predictor: RewardPredictor, sums: Sums, unlabelled: list[int]) -> None:
-    rollouts = [r for r in predictor.memory.rollouts_of([f"q{unlabelled[0]}"])]
+    rollouts = predictor.memory.rollouts_of([f"q{unlabelled[0]}"])
     features = predictor.features(rollouts)
     top = predictor.model.beliefs(features)
     lean = np.where(features.cluster == features.cluster[0], 1.0, -1.0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from memreward.answers.advantage import expected_advantages
 from memreward.answers.files import Arrays, read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import question_log_likelihood
+from memreward.answers.likeness import COLUMN, LikeSolutions, with_likeness
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior, packed, unpacked
 from memreward.answers.table import (
@@ -26,7 +27,7 @@ from memreward.answers.table import (
     evidence_columns,
     leaning,
 )
-from memreward.features.subset import subset
+from memreward.features.subset import subset, vote_share
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query, Score
 
 _CERTAIN = 0.95
@@ -143,6 +144,7 @@ class _Domain:
     scaling: Scaling
     posterior: Gaussian
     log_odds: float
+    like: LikeSolutions = field(default_factory=LikeSolutions.none)
     seen: list[tuple[int, Observed]] = field(default_factory=list)
 
     @property
@@ -209,6 +211,7 @@ class AnswerModel:
             if domain not in self._domains:
                 self._domains[domain] = self._begun(domain, part)
             state = self._domains[domain]
+            state.like = state.like.given(part, given[rows], vote_share(part).astype(np.float64))
             table = self._table(domain, state, part)
             verdicts = table.verdicts(given[rows])
             judged = np.unique(table.question[verdicts >= 0])
@@ -264,8 +267,9 @@ class AnswerModel:
         part = subset(features, rows)
         state = self._domains.get(domain) or self._begun(domain, part)
         table = self._table(domain, state, part)
-        names = columns_of(state.prior.signals)[: len(SHARE) + len(state.prior.signals)]
-        moved = table.design[:, : len(names)] * state.posterior.mean[: len(names)]
+        kept = [*range(len(SHARE) + len(state.prior.signals)), -1]
+        names = (*columns_of(state.prior.signals)[: len(kept) - 1], COLUMN)
+        moved = table.design[:, kept] * state.posterior.mean[kept]
         moved -= moved.mean(axis=0)
         return {
             int(rows[np.flatnonzero(table.answer == answer)[0]]): tuple(
@@ -294,6 +298,7 @@ class AnswerModel:
                 f"{domain}.weights": state.posterior.mean,
                 f"{domain}.covariance": state.posterior.covariance,
             }
+            arrays |= {f"{domain}.like.{name}": value for name, value in state.like.arrays().items()}
             for i, (_, told) in enumerate(state.seen):
                 table = told.table
                 parts: dict[str, NDArray[Any]] = {
@@ -305,7 +310,12 @@ class AnswerModel:
                 parts |= {"mute": table.mute.astype(np.int8), "verdicts": told.verdicts, "counts": told.counts}
                 arrays |= {f"{domain}.{i}.{name}": value for name, value in parts.items()}
             seen = [[step, list(told.table.query_ids)] for step, told in state.seen]
-            domains[domain] = {"count": state.scaling.count, "log_odds": state.log_odds, "seen": seen}
+            domains[domain] = {
+                "count": state.scaling.count,
+                "log_odds": state.log_odds,
+                "like": state.like.questions.tolist(),
+                "seen": seen,
+            }
         record = {"prior": header, "config": asdict(self.config), "step": self._step, "domains": domains}
         write_arrays(Path(path), _KIND, VERSION, {**record, "about": dict(about or {})}, arrays)
 
@@ -332,10 +342,11 @@ class AnswerModel:
         prior = self.prior.domains[domain]
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
         scaling = own.blended(prior.scaling, self.config.scaling_weight)
-        return _Domain(prior, scaling, prior.weights, START_ODDS[domain])
+        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS[domain])
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
-        return AnswerTable.of(features, domain, state.prior.signals, state.scaling)
+        table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
+        return table.beside(state.like.say(features))
 
     def _evidence(self, right: Floats, told: Observed) -> float:
         """Tempered log-likelihood of the model less that of majority vote, on what was told."""
@@ -353,14 +364,14 @@ class AnswerModel:
         for state in self._domains.values():
             state.seen = self._kept(state.seen)
             if not state.seen:
-                state.posterior = state.prior.weights
+                state.posterior = with_likeness(state.prior.weights)
                 continue
             told = [one for _, one in state.seen]
             weights = [np.full(len(one.table.query_ids), self._faded(self._step - step)) for step, one in state.seen]
             table = AnswerTable.joined([one.table for one in told])
             verdicts = np.concatenate([one.verdicts for one in told])
             observed = Observed(table, verdicts, np.concatenate(weights))
-            state.posterior = state.prior.weights.given([observed], state.posterior.mean)
+            state.posterior = with_likeness(state.prior.weights).given([observed], state.posterior.mean)
 
     def _kept(self, seen: list[tuple[int, Observed]]) -> list[tuple[int, Observed]]:
         """The observations that still count: the newest, as many as a refit can take in at every step."""
@@ -408,6 +419,12 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
     names = prior.scaling.names
     scaling = Scaling(names, arrays[f"{domain}.mean"], arrays[f"{domain}.deviation"], float(record["count"]))
     posterior = Gaussian(arrays[f"{domain}.weights"], arrays[f"{domain}.covariance"])
+    like = LikeSolutions(
+        arrays[f"{domain}.like.outlines"],
+        arrays[f"{domain}.like.templates"],
+        np.array(record["like"], np.str_),
+        arrays[f"{domain}.like.beyond"],
+    )
     seen = []
     for i, (step, query_ids) in enumerate(record["seen"]):
         part = {
@@ -427,4 +444,4 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
             part["design"],
         )
         seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
-    return _Domain(prior, scaling, posterior, float(record["log_odds"]), seen)
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), like, seen)

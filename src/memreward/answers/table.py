@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -190,6 +190,11 @@ class AnswerTable:
         right = np.bincount(self.answer, given == 1, len(self))
         wrong = np.bincount(self.answer, given == 0, len(self))
         return np.where(right > wrong, 1, np.where(right + wrong > 0, 0, -1)).astype(np.int8)
+
+    def beside(self, values: Floats) -> AnswerTable:
+        """Return the table with one more column, the mean of (n,) values over each answer's rollouts."""
+        column = np.bincount(self.answer, values, len(self)) / np.maximum(self.votes, 1)
+        return replace(self, design=np.column_stack([self.design, column]) if len(self) else self.design)
 
     def only(self, questions: ArrayLike) -> AnswerTable:
         """Return the table of some questions, by index, in the table's order; their rollouts are left out."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
-from memreward.features.outline import outline_vectors
+from memreward.features.outline import outline_vectors, template_vectors
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 
 Progress = Callable[[int], None]
@@ -108,7 +108,8 @@ class Featurizer:
             cluster=evidence.cluster,
             evidence=values,
             evidence_names=names,
-            outline_vectors=None if self.encoder is None else outline_vectors(rollouts),
+            outline_vectors=outline_vectors(rollouts),
+            template_vectors=template_vectors([q.text for q in queries.values()]),
             hidden=hidden,
         )
 

@@ -19,14 +19,17 @@ from memreward.types import FloatArray, Rollout
 
 DIMENSION = 64
 """Width of an outline vector."""
-LONGEST = 4_000
-"""Tokens of a thinking that are looked at; its end, where the answer is made."""
+LONGEST = 600
+"""Characters of a thinking that are looked at; its end, where the answer is made."""
+TEMPLATE_DIMENSION = 256
+"""Width of a question's template vector."""
 ORDER = 3
 """Longest run of tokens that is one feature."""
 SMALL = 12
 """Numbers up to this stand for themselves where they come from nowhere: halves, dozens, weekdays."""
 
 _TOKEN = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)|(?P<sign>[-+*/=×÷%^<>])|(?P<word>\\frac|\\times|\\cdot|\\div)")
+_WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 _SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "\\frac": "/"}
 
 
@@ -35,6 +38,14 @@ def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
     return np.array([_vector(r.query.text, r.thinking, r.answer or "") for r in rollouts], dtype=np.float32).reshape(
         len(rollouts), DIMENSION
     )
+
+
+def template_vectors(texts: Sequence[str]) -> FloatArray:
+    """Return (n, `TEMPLATE_DIMENSION`) float32 unit vectors of runs of one to three words, all numbers alike.
+
+    Questions made from one template are near whatever their numbers; a run counts once, case does not.
+    """
+    return np.array([_template(text) for text in texts], dtype=np.float32).reshape(len(texts), TEMPLATE_DIMENSION)
 
 
 def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
@@ -48,7 +59,7 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
         origin.setdefault(given, f"Q{index}")
     tokens: list[str] = []
     results = 0
-    for match in list(_TOKEN.finditer(thinking))[-LONGEST:]:
+    for match in _TOKEN.finditer(thinking[-LONGEST:]):
         if match.lastgroup != "number":
             tokens.append(_SAME_SIGN.get(match.group(), match.group()))
             continue
@@ -76,10 +87,20 @@ def _constant(number: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _vector(query_text: str, thinking: str, answer: str) -> tuple[float, ...]:
-    tokens = outline(query_text, thinking, answer)
-    vector = np.zeros(DIMENSION)
+    return _hashed(outline(query_text, thinking, answer), DIMENSION)
+
+
+@lru_cache(maxsize=65_536)
+def _template(text: str) -> tuple[float, ...]:
+    words = ["0" if word[0].isdigit() else word for word in _WORD.findall(text.lower())]
+    return _hashed(["^", *words, "$"] if words else [], TEMPLATE_DIMENSION)
+
+
+def _hashed(tokens: Sequence[str], dimension: int) -> tuple[float, ...]:
+    """Unit vector of the signed hashes of the runs of up to `ORDER` tokens, each counted once."""
+    vector = np.zeros(dimension)
     runs = {" ".join(tokens[i : i + n]) for n in range(1, ORDER + 1) for i in range(len(tokens) - n + 1)}
     for run in runs:
-        digest = crc32(run.encode())
-        vector[digest % DIMENSION] += 1.0 if digest & 0x8000_0000 else -1.0
+        digest = crc32(run.encode("utf-8", "surrogatepass"))
+        vector[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
     return tuple(vector / (np.linalg.norm(vector) or 1.0))

@@ -38,6 +38,7 @@ def subset(features: Features, rows: ArrayLike) -> Features:
         answer_vectors=features.answer_vectors[index],
         cluster=renumbered,
         evidence=features.evidence[index],
+        template_vectors=None if features.template_vectors is None else features.template_vectors[queries],
         outline_vectors=None if features.outline_vectors is None else features.outline_vectors[index],
         hidden=None if features.hidden is None else features.hidden[index],
         lean=None if features.lean is None else features.lean[index],

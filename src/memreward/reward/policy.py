@@ -23,7 +23,7 @@ from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
-from memreward.reward.predictor import WARMUP, RewardPredictor, pooled
+from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer

@@ -31,6 +31,7 @@ WEIGHT = 0.2
 HALF_LIFE = 20.0
 """Steps after which an earlier visit counts half; 5 and 1,000 measured the same."""
 
+
 @dataclass
 class _Tally:
     """Votes of one question by answer: of all visits, faded to `step`, and of the first one."""

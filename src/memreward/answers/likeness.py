@@ -1,0 +1,97 @@
+"""What labels of like solutions say: the labelled share of memory speaks for rollouts that reason alike elsewhere.
+
+A label is about one rollout, but a way of reasoning recurs: two solutions whose outlines are near, to two questions
+made from one template, are right or wrong together more often than not. So of each rollout i, over the labelled
+rollouts j of other questions,
+
+    m_i = sum_j k_ij (y_j - s_j) / (OTHERWISE + sum_j k_ij),    k_ij = cos(outlines)^SHARP cos(templates)^SHARP,
+
+where y_j is 1 or 0 and s_j the share of its group that agreed: what the label said beyond the vote, spread by
+similarity as the paper's network spreads rewards along its edges, in closed form. Its mean over an answer's rollouts is
+one more column of the model, with a weight that begins at WEIGHT and moves with the labels. Where no labelled question
+is like the one at hand, k is nothing and so is m: on questions that have no template in common it changes nothing.
+
+WEIGHT and SHARP were chosen on recorded trainings of the testbed (benchmarks/results/likeness.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.posterior import Gaussian
+from memreward.answers.table import Floats
+from memreward.types import Features, FloatArray
+
+WEIGHT, VARIANCE = 6.0, 4.0
+"""Where the column's weight begins, and how far labels may move it."""
+SHARP = 8
+OTHERWISE = 0.3
+"""Weight of "nothing is known" beside the labels: one nearly equal solution decides, a vague likeness does not."""
+MOST = 4096
+"""Labelled rollouts, at most, that are kept in a domain; the newest."""
+COLUMN = "like_solutions"
+
+
+@dataclass(frozen=True)
+class LikeSolutions:
+    """The labelled rollouts of one domain.
+
+    Attributes:
+        outlines: (m, o) unit vectors of their outlines.
+        templates: (m, t) unit vectors of their questions.
+        questions: (m,) ids of their questions.
+        beyond: (m,) label less vote share, in [-1, 1].
+    """
+
+    outlines: FloatArray
+    templates: FloatArray
+    questions: NDArray[np.str_]
+    beyond: Floats
+
+    @classmethod
+    def none(cls) -> Self:
+        """No label yet."""
+        return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros(0, "U1"), np.zeros(0))
+
+    def given(self, features: Features, labels: NDArray[np.int8], vote: Floats) -> LikeSolutions:
+        """Return them with the labelled ones among n rollouts: (n,) labels, -1 unknown, and (n,) shares that agree."""
+        rows = np.flatnonzero(labels >= 0)
+        if not len(rows) or features.outline_vectors is None or features.template_vectors is None:
+            return self
+        group = features.group[rows]
+        new = LikeSolutions(
+            features.outline_vectors[rows],
+            features.template_vectors[group],
+            np.array(features.query_ids)[group],
+            labels[rows] - vote[rows],
+        )
+        if not len(self.beyond):
+            return new
+        parts = ((getattr(self, field.name), getattr(new, field.name)) for field in fields(self))
+        return LikeSolutions(*(np.concatenate(pair)[-MOST:] for pair in parts))
+
+    def say(self, features: Features) -> Floats:
+        """(n,) what they say of n rollouts, in (-1, 1); a question's own labels are left out."""
+        if not len(self.beyond) or features.outline_vectors is None or features.template_vectors is None:
+            return np.zeros(len(features))
+        by_question = np.maximum(features.template_vectors @ self.templates.T, 0.0) ** SHARP
+        by_question[np.array(features.query_ids)[:, None] == self.questions[None, :]] = 0.0
+        near = np.maximum(features.outline_vectors @ self.outlines.T, 0.0) ** SHARP * by_question[features.group]
+        said: Floats = near.astype(np.float64) @ self.beyond / (OTHERWISE + near.sum(axis=1, dtype=np.float64))
+        return said
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return it as arrays of numbers; the ids are apart."""
+        return {"outlines": self.outlines, "templates": self.templates, "beyond": self.beyond}
+
+
+def with_likeness(weights: Gaussian) -> Gaussian:
+    """Return the weights of the model's columns with that of `COLUMN` after them."""
+    covariance = np.zeros((len(weights.mean) + 1,) * 2)
+    covariance[:-1, :-1] = weights.covariance
+    covariance[-1, -1] = VARIANCE
+    return Gaussian(np.append(weights.mean, WEIGHT), covariance)
