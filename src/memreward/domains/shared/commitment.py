@@ -166,10 +166,14 @@ def commitments(text: str) -> list[Commitment]:
     return sorted((said for said in weighed if said is not None), key=lambda said: said.start)
 
 
+def said_by_others(before: str) -> bool:
+    """Whether what follows `before`, the begin of its sentence, is somebody else's opinion."""
+    return _OTHERS.search(_TURN.split(before[-_NEAR:])[-1]) is not None
+
+
 def spoken_for_others(before: str) -> bool:
     """Whether what follows `before`, the begin of its sentence, is somebody else's opinion, or denied."""
-    before = _TURN.split(before[-_NEAR:])[-1]
-    return _OTHERS.search(before) is not None or _DENIED.search(before) is not None
+    return said_by_others(before) or _DENIED.search(_TURN.split(before[-_NEAR:])[-1]) is not None
 
 
 def _places(text: str) -> list[Commitment]:
