@@ -64,7 +64,7 @@ class Wanted:
 
     def other_unit(self, measured: Quantity) -> Fraction | None:
         """The factor of the unit that it asks for where that is not the answer's: 0 for one of another kind."""
-        if self.counted is not None and self.counted[0] != measured.dimension:
+        if self.counted is not None and self.counted[0] != measured.dimension.partition("/")[0]:
             return Fraction(0)
         asked = {factor for dimension, factor in self.units if dimension == measured.dimension}
         if measured.dimension in _CURRENCIES and not asked:

@@ -10,7 +10,7 @@ import re
 
 from memreward.domains.math.magnitudes import is_magnitude
 from memreward.domains.math.quantity import quantity
-from memreward.domains.shared.commitment import said_by_others
+from memreward.domains.shared.commitment import TURNED_AT_END, said_by_others, supposed
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import (
     Marked,
@@ -30,6 +30,7 @@ _DISPLAYED = re.compile(
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 _GOES_ON = re.compile(r"[\w^*+\-/\\({_=×·⋅∙÷!‰¢]|[–−]\s?\d")
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
+_OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
 _SENTENCE_END = re.compile(
     r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
@@ -83,7 +84,7 @@ _DENIED_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    r"[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
+    r"\s{0,4}[❌✗✘☒🚫]|[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
     r"(?:(?:is|was|are|seems|looks|would be|must be|has to be)\s{1,3}(?:\w+ly\s{1,3})?"
     r"(?:(?:an?\s)?(?:wrong|incorrect|false|impossible|untrue|mistaken|nonsense|absurd|invalid)\b|a mistake|an error|"
     r"too (?:big|small|large|low|high|much|many|little|few)|"
@@ -111,7 +112,6 @@ _REFUSED = re.compile(
     r"[\s$*_)}\]\\?.!,–—-]{0,8}(?:no|nope|not|wrong|never|incorrect|scratch that|hardly|of course not)\b", re.IGNORECASE
 )
 _AFFIRMED = re.compile(r"[\s?!$*_)}\]\\]{0,8}(?:yes|yep|indeed|right|correct|true)\b", re.IGNORECASE)
-_SUPPOSED = re.compile(r"\bif\b[^.;!?\n]*\b(?:were|had|was|did)\b[^.;!?\n]*$", re.IGNORECASE)
 _TURN = re.compile(
     r"\b(?:no|nope|wait|actually|sorry|oops|correction|scratch that|i mean|i meant|or rather|rather|on second thought|"
     r"make that|make it|instead|wrong|incorrect|mistake|mistaken|in fact|apologies|recalculate|recompute|not)\b",
@@ -139,7 +139,7 @@ def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
 
 def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     mark, denied = explicit(text), False
-    if mark is not None and mark.form == "boxed" and guess:
+    if mark is not None and mark.form == "boxed":
         mark, text = _standing_box(text)
         denied = mark is None
     elif mark is not None and _taken_back(text, mark.end):
@@ -171,7 +171,7 @@ def _standing_box(text: str) -> tuple[Marked | None, str]:
         mark = joined(text, found)
         if not _denied(text, mark.start, mark.end):
             after = text[mark.end : mark.end + _NEAR]
-            corrected = _corrected(after, denied=False) or _answered_anew(after)
+            corrected = _corrected(after, denied=False) or _answered_anew(after) or _corrected_word(mark.content, after)
             return (Marked(corrected, mark.start, "boxed", mark.end) if corrected else mark), text
         found = [other for other in found if other.end <= mark.start]
     return None, text[last:]
@@ -204,6 +204,12 @@ def _corrected(after: str, *, denied: bool) -> str | None:
     return answer
 
 
+def _corrected_word(content: str, after: str) -> str | None:
+    """What stands instead of an answer in words at the end of the text, "Paris. No, Lyon."."""
+    turned = TURNED_AT_END.match(after) if not any(map(str.isdigit, content)) and len(after) < _NEAR else None
+    return None if turned is None else turned[1]
+
+
 def _answered_anew(after: str) -> str | None:
     """The answer that a phrase gives behind a turn, "On second thought the answer is 5"."""
     turn = _TURN.search(after)
@@ -225,8 +231,10 @@ def _of_phrases(text: str) -> tuple[str | None, str, int]:
             place = text.find(content, phrase.end)
             end = place + len(content) if content and 0 <= place < phrase.end + 40 else phrase.end
             denied = _denied(text, phrase.start, end) or _only_asked(text, phrase, end)
+            comma = content.find(",")
+            denied = denied or (comma > 0 and _taken_back(content, comma))
         if content:
-            corrected = _corrected(text[end : end + _NEAR], denied=denied)
+            corrected = _corrected(text[end : end + _NEAR], denied=denied) or _corrected_word(content, text[end:])
             if corrected or not denied:
                 return corrected or content, "phrase", 0
         denied_until = denied_until or end + len(_sentence(text[end : end + _NEAR]))
@@ -238,8 +246,7 @@ def _only_asked(text: str, phrase: Marked, end: int) -> bool:
     asked = _ASKED.match(text, end)
     if asked is not None and not _AFFIRMED.match(text, asked.end()):
         return True
-    supposed = "would" in text[phrase.start : phrase.end].lower()
-    return supposed and _SUPPOSED.search(text[max(phrase.start - _NEAR, 0) : phrase.start]) is not None
+    return supposed(text[phrase.start : phrase.end], text[max(phrase.start - _NEAR, 0) : phrase.start])
 
 
 def _sentence(text: str) -> str:
@@ -259,7 +266,8 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
             content = answer or ("" if denied_until else content)
     elif mark.form in {"hash", "a_line"} and guess:
         clause = _clause(content)
-        content = "" if _denied(content, content.find(clause), content.find(clause) + len(clause)) else clause
+        end = content.find(clause) + len(clause)
+        content = "" if _taken_back(content, end) or _ASKED.match(content, end) else clause
     return (content, mark.form) if content else (None, "none")
 
 
@@ -280,7 +288,7 @@ def _clause(content: str) -> str:
     if words is not None and _PERCENT.match(words[2]):
         return f"{words[1]}%"
     if words is not None:
-        kept = is_magnitude(words[2]) or words[2].startswith("factorial") or quantity(clause).dimension
+        kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
         return clause if kept else words[1]
     return _number_of_sentence(clause) or clause
 
