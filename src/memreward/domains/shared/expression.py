@@ -143,7 +143,7 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
         mark, text = _standing_box(text)
         denied = mark is None
     elif mark is not None and _taken_back(text, mark.end):
-        mark, text, denied = None, text[mark.end :], True
+        text, mark, denied = text[mark.end :], None, True
     if mark is not None:
         return _opened(mark, guess=guess)
     text = without_code(text)

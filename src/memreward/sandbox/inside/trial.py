@@ -438,7 +438,7 @@ class Bench:
 
 def _with_stops(test: str) -> ast.Module:
     """The test, in which whatever catches StopIteration also catches ours, and `x.__next__()` is `next(x)`."""
-    tree = _Nexts().visit(ast.parse(test))
+    tree: ast.Module = _Nexts().visit(ast.parse(test))
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type is not None:
             node.type = ast.Call(ast.Name("__caught__", ast.Load()), [node.type], [])
