@@ -19,7 +19,7 @@ from memreward.domains.math.rules import stated_reference
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 
-RULES = 2
+RULES = 3
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 

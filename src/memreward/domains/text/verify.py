@@ -10,7 +10,7 @@ from dataclasses import replace
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict
 
-RULES = 1
+RULES = 2
 
 
 class TextVerifier:
