@@ -18,7 +18,9 @@ PACKAGE = ROOT / "src" / "memreward"
 LEVELS = {
     "types": 0,
     "temporary": 0,
+    "unicode": 0,
     "threads": 0,
+    "sqlite": 1,
     "sandbox": 1,
     "domains": 2,
     "data": 3,
@@ -40,7 +42,7 @@ HEAVY = {
     "torch_geometric",
     "transformers",
     "sentence_transformers",
-    "lancedb",
+    "pyarrow",
     "sklearn",
     "matplotlib",
     "scipy",

@@ -21,6 +21,7 @@ _EXTRAS = {
     "sklearn": "predict",
     "sentence_transformers": "encoder",
     "matplotlib": "report",
+    "pyarrow": "parquet",
     "httpx": "endpoint",
     "reasoning_gym": "questions",
     **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
+from memreward.unicode import replace_surrogates
 from memreward.features.cache import VectorStore, model_fingerprint
 from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, content_hash
 

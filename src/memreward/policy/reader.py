@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
+from memreward.unicode import replace_surrogates
 from memreward.features.cache import DiskVectorStore, VectorStore, model_fingerprint
 from memreward.policy.key_values import cache_argument, cache_of
 from memreward.policy.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, middle_layer, summarise

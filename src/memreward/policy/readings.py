@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
+from memreward.unicode import replace_surrogates
 from memreward.types import ConfigurationError, FloatArray, Rollout
 
 READER_NAMES = (
