@@ -40,9 +40,10 @@ def numbers(text: str) -> list[str]:
 
     "1,000.50" gives "1000.5", "20.0" gives "20", ".5" gives "0.5"; a minus sign counts where no operand precedes it.
     """
-    return [normal_number(match[0]) for match in _SIGNED_NUMBER.finditer(text)]
+    return [*map(normal_number, _SIGNED_NUMBER.findall(text))]
 
 
+@lru_cache(maxsize=65_536)
 def normal_number(token: str) -> str:
     """Return one decimal number without separators and superfluous zeros."""
     token = token.replace(",", "")

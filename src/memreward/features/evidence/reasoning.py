@@ -88,11 +88,18 @@ def _share_of_question(pools: Pools, parts: Sequence[Parts]) -> Column:
     """(n,) share of the question's distinct numbers that stand in the thinking; NaN where it has none."""
     given = {r.query.id: r.query.text for r in pools.rollouts}
     asked = {name: distinct(hashed(numbers(text))) for name, text in given.items()}
-    shares = [
-        float(np.isin(asked[r.query.id], held).mean()) if len(asked[r.query.id]) else np.nan
-        for r, held in zip(pools.rollouts, parts, strict=True)
-    ]
-    return np.array(shares, dtype=np.float64)
+    owner = np.repeat(np.arange(len(parts)), [len(asked[r.query.id]) for r in pools.rollouts])
+    wanted = [_held(asked[r.query.id], held) for r, held in zip(pools.rollouts, parts, strict=True)]
+    found = np.bincount(owner, np.concatenate([*wanted, np.zeros(0)]), len(parts))
+    return ratio(found, np.bincount(owner, minlength=len(parts)).astype(np.float64))
+
+
+def _held(wanted: Parts, held: Parts) -> Column:
+    """Which of the wanted parts, 1 or 0, are among those held, which are in order."""
+    if not len(held):
+        return np.zeros(len(wanted))
+    place = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return (held[place] == wanted).astype(np.float64)
 
 
 def _plain_number(rollout: Rollout) -> str | None:
