@@ -11,7 +11,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_SIGNED_NUMBER = re.compile(rf"(?:-(?<![\w.)\]}}]-))?(?:{_NUMBER})")
+# `_NUMBER` with a minus that no operand precedes, written so that a search stops at few characters.
+_SIGNED_NUMBER = re.compile(
+    rf"[-\d.](?:(?<=-)(?<![\w.)\]}}]-)(?:{_NUMBER})"
+    r"|(?<=\d)(?:\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*(?:\.\d+)?)"
+    r"|(?<=\.)\d+)"
+)
 _TOKEN = re.compile(
     rf"(?P<number>{_NUMBER})"
     r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"

@@ -197,7 +197,7 @@ def _outlying(texts: Sequence[str]) -> Column:
         return np.full(len(texts), np.nan)
     size = np.array([float(v[0]) for v in values])
     below = (size[None, :] < size[:, None]).sum(axis=1) + ((size[None, :] == size[:, None]).sum(axis=1) - 1) / 2
-    return np.abs(below / (len(texts) - 1) - 0.5)
+    return np.asarray(np.abs(below / (len(texts) - 1) - 0.5), dtype=np.float64)
 
 
 def _words(text: str) -> list[str]:

@@ -90,7 +90,7 @@ def _share_of_question(pools: Pools, parts: Sequence[Parts]) -> Column:
     asked = {name: distinct(hashed(numbers(text))) for name, text in given.items()}
     owner = np.repeat(np.arange(len(parts)), [len(asked[r.query.id]) for r in pools.rollouts])
     wanted = [_held(asked[r.query.id], held) for r, held in zip(pools.rollouts, parts, strict=True)]
-    found = np.bincount(owner, np.concatenate([*wanted, np.zeros(0)]), len(parts))
+    found: Column = np.bincount(owner, np.concatenate([*wanted, np.zeros(0)]), len(parts)).astype(np.float64)
     return ratio(found, np.bincount(owner, minlength=len(parts)).astype(np.float64))
 
 
@@ -99,7 +99,7 @@ def _held(wanted: Parts, held: Parts) -> Column:
     if not len(held):
         return np.zeros(len(wanted))
     place = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return (held[place] == wanted).astype(np.float64)
+    return np.asarray(held[place] == wanted, dtype=np.float64)
 
 
 def _plain_number(rollout: Rollout) -> str | None:
