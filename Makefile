@@ -108,12 +108,11 @@ prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the s
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),memreward-probability,memreward-threshold,majority,random,format \
 	  --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose advantage --markdown $(TRAINING)/chosen.md
 	$(EXPERIMENT) --labels 0.1,0.2,0.7 --arms oracle,labelled,memreward,no-prior,majority+labels \
 	  --markdown $(TRAINING)/shares.md
 	$(BIN)/python -m lab experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
 	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
-	$(BIN)/python -m lab.kinds $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
 
 fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
 	$(BIN)/python -m pip install --quiet atheris

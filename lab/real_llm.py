@@ -3,8 +3,8 @@
     python -m lab.real_llm MODEL --out runs/real-llm --results benchmarks/results/real-llm
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
-numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose spread`). Hours on two cores. Stop it
-at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
+numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose advantage`). Hours on two cores.
+Stop it at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
 questions from the checkpoints. What an arm came to is one JSON file among the results, and an arm that has one is not
 trained again: delete the file for that. Table and picture are made of these files.
 """
@@ -160,7 +160,7 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         output=str(Path(options.out) / arm),
         questions=(f"{FAMILY}:{TRAIN}",),
         labels=0.2,
-        choose="spread",
+        choose="advantage",
         arm=arm,
         reader="policy",
         keep_checkpoints=options.steps,

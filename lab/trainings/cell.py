@@ -23,12 +23,11 @@ from memreward.answers.prior import RewardPrior
 from memreward.domains import VerdictCache, Verifiers
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.features.cache import default_cache_folder
-from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT
-from memreward.training.config import TrainConfig
+from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
 from memreward.training.quiet import quiet_libraries
@@ -59,8 +58,7 @@ class Cell:
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
         prior: Where the answer model begins.
-        encoder: Name of the encoder, by which labels are chosen; the paper's network reads with it where the arm names
-            no other.
+        encoder: Name of the encoder that the paper's network reads with where the arm names no other.
         answers: Answers sampled for each held-out question.
         measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
     """
@@ -119,7 +117,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, arm=arm, choose_by=cell.encoder)
+    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, arm=arm)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -238,8 +236,8 @@ def _of_arm(cell: Cell) -> dict[str, Any]:
     if cell.arm == START:
         return {"arm": "", "prior": "", "encoder": ""}
     arm = ARMS[cell.arm]
-    encoded = cell.encoder if cell.choose != "random" or (arm.valuer == "paper" and not arm.encoder) else ""
-    prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" else ""
+    encoded = cell.encoder if arm.valuer == "paper" and not arm.encoder else ""
+    prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" or cell.choose != "random" else ""
     return {"arm": {**asdict(arm), "says": ""}, "prior": prior, "encoder": encoded}
 
 

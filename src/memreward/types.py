@@ -158,8 +158,6 @@ class Rollout:
         policy_version: Step or name of the policy that sampled it; "" if unknown.
         token_logprobs: Log-probability of each sampled token under the policy that sampled it, if known.
         truncated: True if the sampler stopped at its length limit; None if unknown.
-        states: (2, h) float32, what a layer of the policy that sampled it put out for the last token it read, and the
-            mean over all it read of this rollout; None if unknown. It is no part of memory or of files.
     """
 
     query: Query
@@ -170,7 +168,6 @@ class Rollout:
     policy_version: str = ""
     token_logprobs: tuple[float, ...] | None = None
     truncated: bool | None = None
-    states: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +291,6 @@ class Features:
         cluster: (n,) index of the class of equivalent answers, unique across queries; -1 without an answer.
         evidence: (n, e) signals that need no label; NaN where one is not defined for this rollout.
         evidence_names: e names.
-        outline_vectors: (n, o) unit vectors of each thinking's outline (its steps with numbers replaced by where they
-            come from), comparable across queries of one kind; zeros where a thinking has none.
-        hidden: (n, h) states of a reader's middle layer, or None without a reader.
     """
 
     rollout_ids: tuple[str, ...]
@@ -309,8 +303,6 @@ class Features:
     cluster: IntArray
     evidence: FloatArray
     evidence_names: tuple[str, ...]
-    outline_vectors: FloatArray | None = None
-    hidden: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.rollout_ids)

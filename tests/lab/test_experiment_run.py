@@ -17,7 +17,7 @@ from lab.trainings.cell import Cell, describe
 from lab.trainings.config import TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
-from memreward.features.choosing import ChoiceRule
+from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
@@ -138,7 +138,7 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
     assert told("memreward", prior="default") != told("memreward")
     for arm in ("labelled", "memreward"):
         assert told(arm, encoder="ngrams") == told(arm)
-    assert told("labelled", "spread", encoder="ngrams") != told("labelled", "spread")
+    assert told("labelled", "advantage", prior="default") != told("labelled", "advantage")
     assert told("paper", encoder="ngrams") == told("paper")
     assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
 

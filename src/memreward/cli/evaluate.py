@@ -26,7 +26,7 @@ from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
-from memreward.network.config import ABLATIONS, PredictorConfig
+from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.answers.prior import RewardPrior
     from memreward.evaluation.baselines import BASELINES
 
-    paper = PredictorConfig.preset(PAPER)
+    paper = NetworkConfig()
     networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
     networks |= {name: partial(_network, paper.ablated(name), name) for name in ABLATIONS}
     known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
@@ -169,7 +169,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
             raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
         chosen |= many[name] if name in many else {name: known[name]}
     if networks.keys() & chosen.keys():
-        check_extra("torch_geometric", "predict", "the paper's network")
+        check_extra("torch_geometric", "paper", "the paper's network")
     return chosen
 
 
@@ -180,8 +180,8 @@ def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
     return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)
 
 
-def _network(settings: PredictorConfig, name: str, seed: int) -> Predictor:
-    from memreward.network.graph_predictor import GraphPredictor
+def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
+    from memreward.network.predictor import GraphPredictor
 
     return GraphPredictor(settings, seed, name)
 

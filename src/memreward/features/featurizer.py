@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike
 
 from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
-from memreward.features.outline import outline_vectors
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 
 Progress = Callable[[int], None]
 
 
 class Reading(Protocol):
-    """What a reader says of n rollouts: named values (n, s) with NaN where undefined, and states (n, h)."""
+    """What a reader says of n rollouts: named values (n, s) with NaN where undefined."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -28,11 +27,6 @@ class Reading(Protocol):
     @property
     def values(self) -> FloatArray:
         """(n, s) values."""
-        ...
-
-    @property
-    def hidden(self) -> FloatArray:
-        """(n, h) states."""
         ...
 
 
@@ -90,12 +84,12 @@ class Featurizer:
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
         evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
-        names, values, hidden = evidence.names, evidence.values, None
+        names, values = evidence.names, evidence.values
         if self.reader is not None:
             started = time.monotonic()
             reading = self.reader.read(rollouts)
             self.reader_seconds += time.monotonic() - started
-            names, hidden = (*names, *reading.names), reading.hidden
+            names = (*names, *reading.names)
             values = np.concatenate([values, reading.values], axis=1)
         return Features(
             rollout_ids=tuple(r.id for r in rollouts),
@@ -108,8 +102,6 @@ class Featurizer:
             cluster=evidence.cluster,
             evidence=values,
             evidence_names=names,
-            outline_vectors=None if self.encoder is None else outline_vectors(rollouts),
-            hidden=hidden,
         )
 
     def _encode(self, *parts: list[str]) -> list[FloatArray]:

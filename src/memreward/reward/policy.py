@@ -76,7 +76,7 @@ class _Step:
 
     def true_advantage(self) -> Floats:
         """(n,) standardised in the group, over those of its rollouts that are judged; 0 elsewhere."""
-        return advantages(self.truth(), self.group, 0.0)
+        return advantages(self.truth(), self.group, scaled=True)
 
     def paid(self, rewards: Kind) -> tuple[Floats, Floats, tuple[str, ...]]:
         """Reward, advantage and source of each rollout."""
