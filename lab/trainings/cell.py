@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.answers.prior import RewardPrior
 from memreward.domains import VerdictCache, Verifiers
 from memreward.evaluation.metrics import evaluate_predictions
+from memreward.evaluation.parts import part_key
 from memreward.features.cache import default_cache_folder
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
@@ -220,15 +220,14 @@ def _silent(*_: object) -> None:
     """Nobody watches a process of its own; the parent shows the cells."""
 
 
-def describe(cell: Cell) -> str:
-    """Return what decides the outcome as JSON: the settings, those of the arm, and what the starting point holds.
+def cell_key(cell: Cell) -> str:
+    """Name a training by what it heeds: the settings, those of the arm, and what the starting point holds.
 
-    Code is not among it. Whoever changes what an arm does begins a new output folder. What is false, zero or empty is
-    left out, so that a setting that is new, and off, leaves what was trained before valid.
+    Code is not among it, since a training takes long: whoever changes what an arm does begins a new output folder.
     """
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
     decides = {**settings, "grpo": asdict(cell.grpo), **_of_arm(cell)}
-    return json.dumps(_said({**decides, "start": Start(cell.start).fingerprint()}))
+    return part_key({**decides, "start": Start(cell.start).fingerprint()})
 
 
 def _of_arm(cell: Cell) -> dict[str, Any]:
@@ -239,8 +238,3 @@ def _of_arm(cell: Cell) -> dict[str, Any]:
     encoded = cell.encoder if arm.valuer == "paper" and not arm.encoder else ""
     prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" or cell.choose != "random" else ""
     return {"arm": {**asdict(arm), "says": ""}, "prior": prior, "encoder": encoded}
-
-
-def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
-    each = {name: _said(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
-    return {name: value for name, value in each.items() if value}

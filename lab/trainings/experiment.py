@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import Start, make_start
-from lab.trainings.cell import START, Cell, describe, is_done, run_cell
+from lab.trainings.cell import START, Cell, cell_key, is_done, run_cell
 from lab.trainings.config import ExperimentConfig
 from lab.trainings.outcome import Outcome
 from memreward.evaluation.workers import worker_processes
@@ -38,7 +38,7 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
     """
     begun = make_start(config.start, start or _cached_start(config.start), progress)
     cells = list(_cells(config, begun))
-    folders = [out / "cells" / f"{cell.name}_{content_hash(describe(cell))[:8]}" for cell in cells]
+    folders = [out / "cells" / f"{cell.name}_{cell_key(cell)[:8]}" for cell in cells]
     outcomes: dict[int, Outcome] = {}
     with worker_processes(config.workers) as workers:
         # What is there already is only read, and not worth a process.
