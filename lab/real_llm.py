@@ -31,6 +31,7 @@ from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.temporary import write_whole
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
@@ -135,9 +136,7 @@ def keep(
 ) -> None:
     """Write what it is of, accuracy by query id and step, and what was logged of each step."""
     steps = [{name: row[name] for name in LOGGED if name in row} for row in rows]
-    unfinished = results / f"{arm}.partial"
-    unfinished.write_text(json.dumps({"of": of, "accuracy": accuracy, "steps": steps}) + "\n", encoding="utf-8")
-    unfinished.replace(results / f"{arm}.json")
+    write_whole(results / f"{arm}.json", json.dumps({"of": of, "accuracy": accuracy, "steps": steps}) + "\n")
 
 
 def settings(options: argparse.Namespace, arm: str) -> TrainConfig:

@@ -33,7 +33,7 @@ from memreward.training.prepare import prepare
 from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
-from memreward.types import Claim, Rollout
+from memreward.types import Claim, Rollout, silent
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -117,7 +117,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, arm=arm)
+    prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -214,10 +214,6 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
         figures = {name: None if np.isnan(value) else round(float(value), 5) for name, value in found.items()}
         joined.append({"step": row["step"], "reward": mean_reward(row), **figures, **own})
     return joined
-
-
-def _silent(*_: object) -> None:
-    """Nobody watches a process of its own; the parent shows the cells."""
 
 
 def cell_key(cell: Cell) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,9 +14,7 @@ from lab.trainings.config import ExperimentConfig
 from lab.trainings.outcome import Outcome
 from memreward.evaluation.workers import worker_processes
 from memreward.features.cache import default_cache_folder
-from memreward.types import content_hash
-
-Progress = Callable[[str, int, int], None]
+from memreward.types import Progress, content_hash
 
 
 def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[Outcome]:

@@ -21,7 +21,7 @@ Exceptions::
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -33,6 +33,13 @@ DOMAINS: tuple[Domain, ...] = ("math", "qa", "code", "other")
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+
+Progress = Callable[[str, int, int], None]
+"""Told of a stage, what is done of it, and of how much."""
+
+
+def silent(stage: str, done: int, of: int) -> None:
+    """Show no progress."""
 
 
 class MemRewardError(Exception):

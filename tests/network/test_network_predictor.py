@@ -234,7 +234,7 @@ def test_fewer_queries_than_folds_are_named(synthetic: Callable[..., Any]) -> No
 def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     told: list[tuple[int, int]] = []
     known = synthetic(queries=20, seed=0)
-    GraphPredictor(QUICK, progress=lambda done, total: told.append((done, total))).fit(known.features, known.correct)
+    GraphPredictor(QUICK, progress=lambda _, done, total: told.append((done, total))).fit(known.features, known.correct)
     assert told[-1] == (QUICK.epochs, QUICK.epochs)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from memreward.cli.output import Steps, printable
+from memreward.temporary import write_whole
 from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreError
 
 if TYPE_CHECKING:
@@ -111,10 +112,7 @@ def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None
     In this order a process that is killed between the two leaves no predictor whose encoder is not known.
     """
     record = {"encoder": models.encoder, "reader": models.reader, "execute": models.execute, **settings}
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{_RECORD}.partial"
-    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(folder / _RECORD)
+    write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def recorded_models(folder: Path) -> Models | None:

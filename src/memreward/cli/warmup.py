@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -110,7 +109,7 @@ def warmup(
             choose=choose,
             reader=models.load_reader(steps),
             runner=runner,
-            progress=partial(steps, "learning"),
+            progress=steps,
         )
     spent = store.ledger.totals()
     if models.execute == "auto" and runner is not None and runner.contained is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -17,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
+from memreward.temporary import replacing
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Truth
 
 Duplicates = Literal["keep", "drop", "auto"]
@@ -83,19 +82,11 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
     """
     path = Path(path)
     write = _parquet().write if format_of(path) == ".parquet" else _write_json
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            count = write(file, map(group_to_record, groups), path)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as unfinished, unfinished.open("xb") as file:
+            return write(file, map(group_to_record, groups), path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
 
 
 class _Skipper:

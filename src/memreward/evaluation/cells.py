@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from memreward.evaluation.parts import code_hash, part_key
 from memreward.features.subset import rows_of_queries, subset
-from memreward.temporary import remove_left_files
+from memreward.temporary import write_whole
 from memreward.types import Features, LabelError, Predictor
 
 _CODE = ("types.py", "features/subset.py", "answers", "network", "evaluation/baselines.py", "evaluation/calibration.py")
@@ -73,10 +72,7 @@ class Outcome:
         # The shortest text of a float32 reads back as the same float32; ties stay ties.
         values = [None if np.isnan(value) else float(str(value)) for value in self.values]
         record = {"values": values, "threshold": self.threshold, "seconds": self.seconds, "failure": self.failure}
-        remove_left_files(path.parent, f"{path.stem}.", ".partial")
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(record))
 
     @classmethod
     def load(cls, path: Path) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
-
-Progress = Callable[[int], None]
 
 
 class Reading(Protocol):

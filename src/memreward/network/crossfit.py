@@ -7,7 +7,6 @@ beyond the budget is ever read.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +20,10 @@ from memreward.network.config import NetworkConfig
 from memreward.network.graph import SIMILAR_TO, Relation, similarity_edges, structural_edges
 from memreward.network.model import RewardNetwork
 from memreward.network.neighbours import NeighbourIndex
-from memreward.types import Features, LabelError
+from memreward.types import Features, LabelError, Progress, silent
 
 EVALUATE_EVERY = 4
 """Training steps between two looks at the held-out fold."""
-
-Progress = Callable[[int, int], None]
-"""Called with steps done and steps in all."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class CrossFit:
 
 
 def crossfit(
-    features: Features, labels: Tensor, config: NetworkConfig, seed: int, progress: Progress | None = None
+    features: Features, labels: Tensor, config: NetworkConfig, seed: int, progress: Progress = silent
 ) -> CrossFit:
     """Fit the ensemble on labelled queries.
 
@@ -153,7 +149,7 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits[known], labels[known].to(logits.dtype))
 
 
-def _train_together(members: list[_Training], config: NetworkConfig, seed: int, progress: Progress | None) -> int:
+def _train_together(members: list[_Training], config: NetworkConfig, seed: int, progress: Progress) -> int:
     """Train all members step by step; stop, and go back, by the mean loss of their held-out folds.
 
     One step for all is one choice made on all labels; a step for each fold would fit that fold's few labels.
@@ -172,10 +168,8 @@ def _train_together(members: list[_Training], config: NetworkConfig, seed: int, 
                     break
             for member in members:
                 member.step()
-            if progress is not None:
-                progress(step, config.epochs)
+            progress("training the network", step, config.epochs)
     for member, state in zip(members, best, strict=True):
         member.network.load_state_dict(state)
-    if progress is not None:
-        progress(config.epochs, config.epochs)
+    progress("training the network", config.epochs, config.epochs)
     return best_step

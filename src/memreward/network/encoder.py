@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
-Progress = Callable[[int], None]
-
 _OVERLAP = 32
 _TEXTS_PER_CHUNK = 1024
 _TEXTS_PER_COMMIT = 256
@@ -77,7 +75,7 @@ class SentenceEncoder:
         """Length d of a vector."""
         return int(self._model.get_embedding_dimension() or 0)
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`.
 
         Args:
@@ -91,13 +89,13 @@ class SentenceEncoder:
             vectors[start : start + len(chunk)] = encode_chunk(chunk, progress)
         return unit_rows(vectors)
 
-    def _encode_whole(self, texts: list[str], progress: Progress | None) -> FloatArray:
+    def _encode_whole(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
         vectors = self._model.encode(texts, batch_size=self._batch_size, prompt="", show_progress_bar=False)
         if progress:
             progress(len(texts))
         return np.asarray(vectors, dtype=np.float32)
 
-    def _encode_windows(self, texts: list[str], progress: Progress | None) -> FloatArray:
+    def _encode_windows(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
         windows = self._model.tokenizer(
             texts,
             truncation=True,
@@ -269,7 +267,7 @@ class CachedEncoder:
         """The inner encoder's dimension."""
         return self._encoder.dimension
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`.
 
         Args:

@@ -20,11 +20,11 @@ from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.evaluation.calibration import Calibration, fit_calibration
 from memreward.features.subset import subset
 from memreward.network.config import NetworkConfig
-from memreward.network.crossfit import CrossFit, Part, Progress, crossfit
+from memreward.network.crossfit import CrossFit, Part, crossfit
 from memreward.network.model import RewardNetwork
 from memreward.network.neighbours import NeighbourIndex
 from memreward.threads import single_threaded
-from memreward.types import ConfigurationError, Features, Prediction, StoreError
+from memreward.types import ConfigurationError, Features, Prediction, Progress, StoreError, silent
 
 FILE = "network.safetensors"
 _OLD_FILE = "predictor.json"
@@ -69,7 +69,7 @@ class GraphPredictor:
         config: Settings.
         seed: Decides folds, weights and dropout.
         name: Shown in tables.
-        progress: Told of training steps done and in all.
+        progress: Told of training steps.
 
     Attributes:
         members: K networks, after `fit` or `load`.
@@ -86,7 +86,7 @@ class GraphPredictor:
         config: NetworkConfig | None = None,
         seed: int = 0,
         name: str = "paper",
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.config, self.seed, self.name, self._progress = config or NetworkConfig(), seed, name, progress
 

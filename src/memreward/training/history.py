@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.temporary import write_whole
 from memreward.types import DataError
 
 if TYPE_CHECKING:
@@ -80,11 +81,8 @@ def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) ->
 
 def _cut(path: Path, step: int) -> None:
     """Keep the rows up to `step`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = [row for row in history(path.parent) if row["step"] <= step]
-    unfinished = path.with_name(f"{path.name}.partial")
-    unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _finite(logs: Row) -> Row:

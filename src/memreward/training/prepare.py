@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,9 +29,7 @@ from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import Arm, arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Made, make_reward
-from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
-
-Progress = Callable[[str, int, int], None]
+from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress, Truth
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
@@ -206,7 +204,7 @@ class _Tools:
                 queries=self.drawn,
                 reader=reader,
                 runner=self.runner,
-                progress=lambda done, of: self.progress("learning from labels", done, of),
+                progress=self.progress,
             )
             made.save(self.folder)
         loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=self.runner)
