@@ -22,9 +22,9 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
+from memreward.cli.models import EncoderName, ExecuteCode, Models, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
-from memreward.cli.output import Output, markdown_report
+from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
 from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.types import ConfigurationError
@@ -32,8 +32,8 @@ from memreward.types import ConfigurationError
 if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
-    from memreward.network.encoder import CachedEncoder
-    from memreward.types import Encoder, Predictor
+    from memreward.features.featurizer import Featurizer
+    from memreward.types import Predictor
 
 OURS = "memreward"
 PAPER = "paper"
@@ -85,7 +85,6 @@ def evaluate(
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
-    from memreward.features.featurizer import Featurizer
 
     output = Output(as_json)
     config = settings.made()
@@ -96,19 +95,20 @@ def evaluate(
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
     models = chosen_models(encoder, reader, execute=execute)
-    named = {
-        name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern))
-        for name, file in file_names(files).items()
-    }
+    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+    named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
-        vectors = _cached(models.load_encoder(steps)) if reads_text(chosen) else None
-        featurizer = Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
+        featurizer = _featurizer(models, steps, with_text=reads_text(chosen))
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
+    _show(output, result, _written(result, out, page=page, markdown=markdown))
+
+
+def _show(output: Output, result: EvaluationResult, written: Sequence[Path]) -> None:
     for table in [*result.tables(), *result.differences(), result.ledger_table()]:
         output.table(table.title, table.columns, table.rows)
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
-    output.note(f"written: {', '.join(map(str, _written(result, out, page=page, markdown=markdown)))}")
+    output.note(f"written: {', '.join(map(str, written))}")
     output.result(result.to_dict())
 
 
@@ -186,11 +186,14 @@ def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
     return GraphPredictor(settings, seed, name)
 
 
-def _cached(encoder: Encoder) -> CachedEncoder:
+def _featurizer(models: Models, steps: Steps, *, with_text: bool) -> Featurizer:
     from memreward.features.cache import DiskVectorStore
+    from memreward.features.featurizer import Featurizer
     from memreward.network.encoder import CachedEncoder
 
-    return CachedEncoder(encoder, DiskVectorStore(encoder.name))
+    encoder = models.load_encoder(steps) if with_text else None
+    vectors = None if encoder is None else CachedEncoder(encoder, DiskVectorStore(encoder.name))
+    return Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

@@ -70,8 +70,7 @@ def make_trainer(
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-        kind = prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer
-        trainer: GRPOTrainer = kind(
+        trainer: GRPOTrainer = (prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer)(
             str(model) if isinstance(model, Path) else model,
             reward_funcs=function,
             args=args,
