@@ -84,9 +84,10 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
     write = _parquet().write if format_of(path) == ".parquet" else _write_json
     try:
         with replacing(path) as unfinished, unfinished.open("xb") as file:
-            return write(file, map(group_to_record, groups), path)
+            count: int = write(file, map(group_to_record, groups), path)
     except OSError as error:
         raise _unwritable(path, error) from error
+    return count
 
 
 class _Skipper:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from memreward.unicode import replace_surrogates
 from memreward.features.cache import VectorStore, model_fingerprint
 from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, content_hash
+from memreward.unicode import replace_surrogates
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

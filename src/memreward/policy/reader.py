@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from memreward.unicode import replace_surrogates
 from memreward.features.cache import DiskVectorStore, VectorStore, model_fingerprint
 from memreward.policy.key_values import cache_argument, cache_of
 from memreward.policy.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, summarise
@@ -29,6 +28,7 @@ from memreward.types import (
     Rollout,
     content_hash,
 )
+from memreward.unicode import replace_surrogates
 
 Messages = list[dict[str, str]]
 """A chat, each message with "role" and "content"."""

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from memreward.unicode import replace_surrogates
 from memreward.types import ConfigurationError, FloatArray, Rollout
+from memreward.unicode import replace_surrogates
 
 READER_NAMES = (
     "reader_logprob_mean",
