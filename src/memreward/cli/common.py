@@ -189,7 +189,7 @@ def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: 
 
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)
-    models = chosen_models(None, reader, recorded_models(source))
+    models = chosen_models(reader, recorded_models(source))
     return RewardPredictor.load(
         source,
         store,

@@ -22,7 +22,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ExecuteCode, Models, PriorName, ReaderName, chosen_models
+from memreward.cli.models import ExecuteCode, Models, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
@@ -33,8 +33,16 @@ if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
     from memreward.features.featurizer import Featurizer
-    from memreward.types import Predictor
+    from memreward.types import Encoder, FloatArray, Predictor
 
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help='Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.',
+        metavar="NAME",
+    ),
+]
 OURS = "memreward"
 PAPER = "paper"
 
@@ -49,7 +57,7 @@ def evaluate(
         typer.Option(help="Which to compare, with commas between: names, and baselines, ablations or all for many."),
     ] = f"{OURS},majority,majority_hard",
     prior: PriorName = DEFAULT_PRIOR,
-    encoder: EncoderName = None,
+    encoder: EncoderName = "all-MiniLM-L6-v2",
     reader: ReaderName = None,
     execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
@@ -94,11 +102,11 @@ def evaluate(
         check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
-    models = chosen_models(encoder, reader, execute=execute)
+    models = chosen_models(reader, execute=execute)
     read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
     named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
-        featurizer = _featurizer(models, steps, with_text=reads_text(chosen))
+        featurizer = _featurizer(encoder if reads_text(chosen) else None, models, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     _show(output, result, _written(result, out, page=page, markdown=markdown))
 
@@ -186,14 +194,30 @@ def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
     return GraphPredictor(settings, seed, name)
 
 
-def _featurizer(models: Models, steps: Steps, *, with_text: bool) -> Featurizer:
+def _featurizer(encoder: str | None, models: Models, steps: Steps) -> Featurizer:
     from memreward.features.cache import DiskVectorStore
     from memreward.features.featurizer import Featurizer
-    from memreward.network.encoder import CachedEncoder
+    from memreward.network.encoder import CachedEncoder, load_encoder
 
-    encoder = models.load_encoder(steps) if with_text else None
-    vectors = None if encoder is None else CachedEncoder(encoder, DiskVectorStore(encoder.name))
+    vectors = None
+    if encoder is not None:
+        loaded = load_encoder(encoder)
+        vectors = CachedEncoder(_ShownEncoder(loaded, steps), DiskVectorStore(loaded.name))
     return Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
+
+
+class _ShownEncoder:
+    """An encoder that tells how many texts it has encoded."""
+
+    def __init__(self, encoder: Encoder, steps: Steps) -> None:
+        self._encoder, self._steps, self._done = encoder, steps, 0
+        self.name, self.dimension = encoder.name, encoder.dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        vectors = self._encoder.encode(texts)
+        self._done += len(texts)
+        self._steps("encoding texts", self._done)
+        return vectors
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

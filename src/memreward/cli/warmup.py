@@ -91,7 +91,7 @@ def warmup(
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
     known = RewardPrior.load(prior)
-    models = chosen_models(None, reader, execute=execute)
+    models = chosen_models(reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
         runner = models.load_runner(steps)
