@@ -14,7 +14,7 @@ from memreward.features.evidence import compute_evidence
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 
 
-class Reading(Protocol):
+class ReaderSignals(Protocol):
     """What a reader says of n rollouts: named values (n, s) with NaN where undefined."""
 
     @property
@@ -31,7 +31,7 @@ class Reading(Protocol):
 class RolloutReader(Protocol):
     """Anything that reads rollouts; `memreward.policy.reader.Reader` is one."""
 
-    def read(self, rollouts: Sequence[Rollout]) -> Reading:
+    def read(self, rollouts: Sequence[Rollout]) -> ReaderSignals:
         """Read n rollouts."""
         ...
 

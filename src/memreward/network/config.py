@@ -29,8 +29,8 @@ class NetworkConfig:
         folds: Cross-fitting folds, by query.
         epochs: Training steps at most (full batch).
         patience: Steps without a better held-out fold before training stops.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
         thinking: Keep thinking nodes; False joins queries and answers directly.
         homogeneous: One set of weights for all relations.
         graph: Pass messages; False scores each rollout from its own texts by the same layers.

@@ -36,7 +36,7 @@ class CollectConfig:
             of so many.
         local: How a model in this process is run.
         endpoint: The model server to sample from instead.
-        templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
+        templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
         model_name: How the file names the model; "" for the last part of the model's.
         license: Licence of the rollouts, written into the file; "" for that of the questions.
         logprob_decimals: Decimals that token log-probabilities are rounded to.

@@ -37,13 +37,13 @@ class TrainConfig:
             (ground truth on the labelled questions alone), "majority+labels", "majority".
         prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
-        encoder: Of the arm "paper": name or folder of a sentence-transformers model, "hashing" for words, or "ngrams"
-            for templates.
+        encoder: What the arm "paper" reads texts with: name or folder of a sentence-transformers model, "hashing" for
+            words, or "ngrams" for templates.
         reader: What reads the rollouts: "policy" takes what the policy said of its own rollouts while the sampler
             "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
-        templates: Folder with prompt templates of one's own; "" for the shipped ones.
-        keep_checkpoints: Newest checkpoints to keep.
+        templates: Folder with your own prompt templates; "" for the shipped ones.
+        keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
         verify: The verifiers.
 

@@ -17,7 +17,7 @@ from memreward.temporary import write_whole
 from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
-from memreward.training.history import Row, history, mean_reward
+from memreward.training.history import LoggedStep, history, mean_reward
 from memreward.training.interrupt import Interruption
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.run import make_trainer
@@ -37,7 +37,7 @@ def train(
     reward: RewardConfig | None = None,
     encoder: str | Encoder | None = None,
     progress: Progress = silent,
-    on_row: Callable[[Row], None] | None = None,
+    on_row: Callable[[LoggedStep], None] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -96,7 +96,9 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def _run(config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None) -> int:
+def _run(
+    config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[LoggedStep], None] | None
+) -> int:
     """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
     trainer = make_trainer(

@@ -29,7 +29,7 @@ class MathConfig:
     """How mathematical answers are judged.
 
     Attributes:
-        time_limit_s: Most seconds that one answer may take; then it is undecided.
+        time_limit_s: Seconds that one answer may take at most; one that takes longer is undecided.
         processes: Worker processes of this process, each about 150 MB; 0 is one a core, four at most.
 
     Raises:
