@@ -32,7 +32,7 @@ LEVELS = {
     "reward": 7,
     "policy": 7,
     "integrations": 8,
-    "service": 8,
+    "service": 9,
     "training": 9,
     "cli": 10,
     "__main__": 11,

@@ -195,6 +195,12 @@ class AnswerModel:
                 self._domains[domain] = self._begun(domain, subset(features, rows))
         return self.observe(features, labels)
 
+    def begin(self) -> Self:
+        """Scale signals as the prior's sources are in each domain that has not begun: then no call's batch matters."""
+        for domain in [name for name in self.prior.domains if name not in self._domains]:
+            self._domains[domain] = self._with(domain, self.prior.domains[domain].scaling)
+        return self
+
     def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
         """Learn from labelled rollouts of the present policy; older observations fade by `half_life`.
 
@@ -337,7 +343,10 @@ class AnswerModel:
     def _begun(self, domain: str, features: Features) -> _Domain:
         prior = self.prior.domains[domain]
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
-        scaling = own.blended(prior.scaling, self.config.scaling_weight)
+        return self._with(domain, own.blended(prior.scaling, self.config.scaling_weight))
+
+    def _with(self, domain: str, scaling: Scaling) -> _Domain:
+        prior = self.prior.domains[domain]
         return _Domain(prior, scaling, prior.weights, START_ODDS[domain], GROWTH[domain])
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:

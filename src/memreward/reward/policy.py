@@ -214,10 +214,14 @@ class PolicyReward:
         }
         self.valuer.save(Path(folder), state)
 
-    def restore(self, folder: str | Path) -> None:
+    def restore(self, folder: str | Path, *, rewind: bool = True) -> None:
         """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
 
         The ledger keeps the labels that were released since; releasing them again costs nothing.
+
+        Args:
+            folder: What `save` was given.
+            rewind: False leaves memory as it is, for whoever has promised to keep what it was given.
 
         Raises:
             StoreError: the files are absent or damaged, or a release before 0.2 wrote them.
@@ -227,7 +231,8 @@ class PolicyReward:
             self.monitor.restore(state["monitor"])
             self.failures, self.seen = Counter(state["failures"]), state["seen"]
             self.truth.used.restore(state["spent"])
-            self.memory.rewind(state["memory"])
+            if rewind:
+                self.memory.rewind(state["memory"])
 
     def _believe(self, made: _Step, rows: NDArray[np.int64]) -> None:
         """Ask the valuer; if that fails, query by query, so that one odd rollout does not cost the others theirs."""
