@@ -14,8 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from memreward.domains import parse_rollout
-from memreward.memory import Budget
-from memreward.memory.store import AddReport
+from memreward.memory import AddReport, Budget
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
