@@ -24,8 +24,9 @@ from memreward.cli.common import (
 )
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.models import ReaderName
-from memreward.cli.output import Output, Steps, plain
+from memreward.cli.output import Output, Steps
 from memreward.domains import cluster_answers
+from memreward.evaluation.tables import plain
 from memreward.temporary import replacing
 from memreward.types import Group, Rollout
 
