@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas layout lint format base-check bench prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
+.PHONY: help demo test test-fast test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and 
 test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions that pyproject.toml admits, in $(LOWEST)
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
+test-verl test-openrlhf test-verifiers: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
+	build/trainers/$*/bin/pytest tests/trainers/test_$*.py -m slow -p no:randomly
+
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py
 
@@ -85,6 +88,10 @@ base-check: ## run every command in an environment that has the base install onl
 hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network; 2 GB; GPQA needs a login)
 	@for name in $(BENCHMARKS); do HF_HUB_OFFLINE=0 $(BIN)/memreward questions $$name:20 --out runs/hub/$$name.jsonl || \
 	  failed="$$failed $$name"; done; test -z "$$failed" || { echo "not loaded:$$failed" >&2; exit 1; }
+
+bench-service: $(STAMP) ## time the service on loopback and write benchmarks/results/service.md
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make bench-service ROLLOUTS=FOLDER" >&2; exit 1; }
+	$(BIN)/python benchmarks/service.py $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz > benchmarks/results/service.md
 
 bench: $(STAMP) ## time scoring, warmup and encoding
 	$(BIN)/python benchmarks/bench.py
@@ -108,12 +115,11 @@ prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the s
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),memreward-probability,memreward-threshold,majority,random,format \
 	  --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose spread --markdown $(TRAINING)/chosen.md
+	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose advantage --markdown $(TRAINING)/chosen.md
 	$(EXPERIMENT) --labels 0.1,0.2,0.7 --arms oracle,labelled,memreward,no-prior,majority+labels \
 	  --markdown $(TRAINING)/shares.md
 	$(BIN)/python -m lab experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
 	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
-	$(BIN)/python -m lab.kinds $(TESTBED) runs/training --markdown $(TRAINING)/kinds.md
 
 fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
 	$(BIN)/python -m pip install --quiet atheris
@@ -152,6 +158,12 @@ $(STAMP): pyproject.toml
 	@echo "Making $(VENV) (the first time only: about 2 GB and some minutes; pip's log: $(VENV)/install.log)"
 	@$(PYTHON) -m venv $(VENV)
 	@sh .ci/install $(VENV)
+	@touch $@
+
+build/trainers/%/installed: pyproject.toml .ci/trainer
+	@rm -rf build/trainers/$*
+	@$(PYTHON) -m venv build/trainers/$*
+	@sh .ci/trainer $* build/trainers/$*
 	@touch $@
 
 $(LOWEST)/installed: pyproject.toml

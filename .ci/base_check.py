@@ -18,7 +18,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-EXTRAS = ("torch", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "reasoning_gym", "httpx")
+EXTRAS = ("torch", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "reasoning_gym", "httpx", "pyarrow")
 """What a base install does not have."""
 
 
@@ -41,6 +41,7 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (0, "--help"),
         (0, f"warmup {file} {memory} --labels 5"),
         (0, f"score {file} {memory} --out {folder / 'scored.jsonl'}"),
+        (1, f"verify {file} {memory} --out {folder / 'verified.parquet'}"),
         (0, f"inspect q3/0 {memory}"),
         (0, f"propose {memory}"),
         (0, f"ledger {memory} --entries"),

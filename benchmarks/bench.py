@@ -32,8 +32,6 @@ from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.network.encoder import CachedEncoder, load_encoder
-from memreward.policy.local import LocalSampler, Prompt
-from memreward.policy.settings import SamplingConfig
 from memreward.types import Query, Rollout
 
 GROUP = 8
@@ -177,23 +175,6 @@ def prompts_and_completions(length: int) -> tuple[torch.Tensor, torch.Tensor]:
     return tokens * mask, mask
 
 
-def bench_states(length: int) -> list[tuple[str, str]]:
-    """Compare sampling with and without the policy's hidden states."""
-    model, tokenizer = small_policy(), SimpleNamespace(eos_token_id=0, decode=lambda *_, **__: "")
-    tokens, _ = prompts_and_completions(length)
-    prompts = [Prompt(str(i), tuple(row[:240].tolist()), 180) for i, row in enumerate(tokens[::GROUP])]
-
-    def sample(layer: int | None) -> None:
-        config = SamplingConfig("", rollouts=GROUP, temperature=1.0, top_p=1.0, max_new_tokens=length)
-        list(LocalSampler(config, model=model, tokenizer=tokenizer, state_layer=layer).sample(prompts))
-
-    plain, with_states = (seconds(lambda layer=layer: sample(layer)) for layer in (None, 4))
-    return [
-        (f"sample 4 x {GROUP} rollouts of {length} tokens", f"{plain:.2f} s"),
-        ("ratio with the policy's hidden states / without", f"{with_states / plain:.2f}"),
-    ]
-
-
 def bench_prompts(length: int) -> list[tuple[str, str]]:
     """Compare TRL's training pass, there and back, with the one that shares prompts."""
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -231,7 +212,6 @@ def main() -> None:
         lambda: bench_learning((10 // scale, 400 // scale)),
         lambda: bench_text_vectors(128 // scale * 2),
         lambda: bench_encoder(512 // scale),
-        lambda: bench_states(64 // scale),
         lambda: bench_prompts(64 // scale),
     ]
     for stage in stages:

@@ -93,11 +93,7 @@ def describe(rollouts: list[Rollout], correct: IntArray, reading: Reading) -> di
     models = {
         "agreement": agreement,
         "reader log-probabilities": reading.values,
-        "reader hidden state": reading.hidden,
         "agreement + log-probabilities": np.c_[agreement, with_group_means(reading.values, group)],
-        "agreement + log-probabilities + hidden": np.c_[
-            agreement, with_group_means(reading.values, group), held_out(reading.hidden, correct, group)
-        ],
         "evidence": with_group_means(evidence.values, group),
         "evidence + log-probabilities": with_group_means(np.c_[evidence.values, reading.values], group),
     }

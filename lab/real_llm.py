@@ -3,8 +3,8 @@
     python -m lab.real_llm MODEL --out runs/real-llm --results benchmarks/results/real-llm
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
-numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose spread`). Hours on two cores. Stop it
-at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
+numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose advantage`). Hours on two cores.
+Stop it at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
 questions from the checkpoints. What an arm came to is one JSON file among the results, and an arm that has one is not
 trained again: delete the file for that. Table and picture are made of these files.
 """
@@ -31,6 +31,7 @@ from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.temporary import write_whole
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
 from memreward.training.config import TrainConfig
@@ -135,9 +136,7 @@ def keep(
 ) -> None:
     """Write what it is of, accuracy by query id and step, and what was logged of each step."""
     steps = [{name: row[name] for name in LOGGED if name in row} for row in rows]
-    unfinished = results / f"{arm}.partial"
-    unfinished.write_text(json.dumps({"of": of, "accuracy": accuracy, "steps": steps}) + "\n", encoding="utf-8")
-    unfinished.replace(results / f"{arm}.json")
+    write_whole(results / f"{arm}.json", json.dumps({"of": of, "accuracy": accuracy, "steps": steps}) + "\n")
 
 
 def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
@@ -160,7 +159,7 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         output=str(Path(options.out) / arm),
         questions=(f"{FAMILY}:{TRAIN}",),
         labels=0.2,
-        choose="spread",
+        choose="advantage",
         arm=arm,
         reader="policy",
         keep_checkpoints=options.steps,

@@ -18,7 +18,9 @@ PACKAGE = ROOT / "src" / "memreward"
 LEVELS = {
     "types": 0,
     "temporary": 0,
+    "unicode": 0,
     "threads": 0,
+    "sqlite": 1,
     "sandbox": 1,
     "domains": 2,
     "data": 3,
@@ -30,7 +32,7 @@ LEVELS = {
     "reward": 7,
     "policy": 7,
     "integrations": 8,
-    "service": 8,
+    "service": 9,
     "training": 9,
     "cli": 10,
     "__main__": 11,
@@ -40,12 +42,15 @@ HEAVY = {
     "torch_geometric",
     "transformers",
     "sentence_transformers",
-    "lancedb",
+    "pyarrow",
     "sklearn",
     "matplotlib",
     "scipy",
     "safetensors",
 }
+NETWORKS = {"torch", "torch_geometric", "sentence_transformers", "transformers", "trl"}
+ROOMS_OF_NETWORKS = {"network", "policy", "training", "integrations"}
+"""Nothing else in the library needs a network, not even late."""
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 RUNS_FOREIGN_CODE = PACKAGE / "sandbox" / "inside" / "foreign.py"
 """The one module that may call exec: the sandbox's children import it, behind its walls, and nothing else does."""
@@ -148,14 +153,20 @@ def test_imports_come_from_lower_levels(path: Path) -> None:
     assert breaches(path, path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_networks_are_loaded_in_their_own_rooms_only(path: Path) -> None:
+    imported = {name.split(".")[0] for _, name in imported_modules(ast.parse(path.read_text()), package_of(path))}
+    assert part_of(path) in ROOMS_OF_NETWORKS or imported.isdisjoint(NETWORKS)
+
+
 @pytest.mark.parametrize(
     ("home", "source"),
     [
-        ("network/build.py", "from memreward.cli import app"),
+        ("network/graph.py", "from memreward.cli import app"),
         ("answers/model.py", "def late():\n    import memreward.evaluation.report"),
-        ("network/build.py", "from memreward import RewardPredictor"),
-        ("network/build.py", "import memreward\n\nmemreward.evaluate"),
-        ("answers/model.py", "from ..network import build"),
+        ("network/graph.py", "from memreward import RewardPredictor"),
+        ("network/graph.py", "import memreward\n\nmemreward.evaluate"),
+        ("answers/model.py", "from ..network import graph"),
         ("cli/app.py", "from lab.arms import ARMS"),
         ("features/cache.py", "from memreward.data import read_groups"),
     ],
@@ -174,7 +185,7 @@ def test_a_breach_is_seen(home: str, source: str) -> None:
     ],
 )
 def test_what_is_allowed_is_no_breach(source: str) -> None:
-    assert breaches(PACKAGE / "network" / "build.py", source) == []
+    assert breaches(PACKAGE / "network" / "graph.py", source) == []
 
 
 @pytest.mark.parametrize("path", [*MODULES, *LABORATORY], ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,9 +9,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from memreward.evaluation import baselines
 from memreward.evaluation.baselines import CrossFitted
-from memreward.network import graph_predictor
-from memreward.network.config import PredictorConfig
-from memreward.network.graph_predictor import GraphPredictor
+from memreward.network import predictor as network
+from memreward.network.config import NetworkConfig
+from memreward.network.predictor import GraphPredictor
 from memreward.threads import single_threaded
 
 
@@ -46,10 +46,10 @@ def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
 @pytest.mark.parametrize(
     ("predictor", "inside"),
     [
-        (lambda: GraphPredictor(PredictorConfig(hidden=16, epochs=1, folds=3)), graph_predictor),
+        (lambda: GraphPredictor(NetworkConfig(hidden=16, epochs=1, folds=3)), network),
         (lambda: CrossFitted("logistic", baselines.VoteScorer), baselines),
     ],
-    ids=["memreward", "logistic"],
+    ids=["paper", "logistic"],
 )
 def test_fits_keep_to_one_thread(
     predictor: Callable[[], GraphPredictor | CrossFitted],

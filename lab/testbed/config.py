@@ -13,14 +13,14 @@ class PolicyConfig:
     """The network, and how demonstrations teach it.
 
     Attributes:
-        width: Of a token's state.
-        layers: Of the transformer.
-        heads: Of attention.
+        width: Size of a token's state.
+        layers: Layers of the transformer.
+        heads: Attention heads.
         positions: Longest text in tokens.
-        steps: Of supervised training.
+        steps: Steps of supervised training.
         batch: Demonstrations a step.
-        learning_rate: At its peak; it falls to zero along a cosine.
-        seed: Of weights and demonstrations.
+        learning_rate: Highest learning rate; it falls to zero along a cosine.
+        seed: Seeds weights and demonstrations.
     """
 
     width: int = 128
@@ -38,7 +38,7 @@ class StartConfig:
     """What is made before any arm is trained.
 
     Attributes:
-        seed: Of the questions and of the sampled rollouts.
+        seed: Seeds the questions and the sampled rollouts.
         train: Training questions.
         test: Held-out questions of the same kinds.
         foreign: Questions of other kinds, out of domain.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.testbed.config import PolicyConfig
 from lab.testbed.questions import demonstrations
-from memreward.types import MissingExtraError, StoreError
+from memreward.types import MissingExtraError, Progress, StoreError, silent
 
 try:
     import torch
@@ -23,8 +23,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Progress = Callable[[int, int], None]
 
 _PAD, _START, _END, _UNKNOWN = "<pad>", "<s>", "</s>", "<unk>"
 # Digits one by one, so that carries have to be learned; what always comes together in one piece, for speed.
@@ -63,13 +61,13 @@ def prompt_of(question: str) -> str:
     return f"{_START}{question}\n"
 
 
-def teach(config: PolicyConfig, avoid: frozenset[str], progress: Progress | None = None) -> tuple[Any, Any]:
+def teach(config: PolicyConfig, avoid: frozenset[str], progress: Progress = silent) -> tuple[Any, Any]:
     """Train a policy on imperfect demonstrations.
 
     Args:
         config: Network and training.
         avoid: Texts of questions that are not demonstrated.
-        progress: Told of steps done and in all.
+        progress: Told of steps.
 
     Returns:
         The model, in eval mode, and its tokenizer.
@@ -103,8 +101,7 @@ def teach(config: PolicyConfig, avoid: frozenset[str], progress: Progress | None
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if progress is not None:
-            progress(done, config.steps)
+        progress("teaching the starting policy", done, config.steps)
     return _in_eval_mode(model), tokenizer
 
 

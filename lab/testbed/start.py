@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +15,7 @@ from lab.testbed.questions import Split, draw_split
 from memreward.data import read_groups, write_groups
 from memreward.domains import Verifiers
 from memreward.policy.settings import SamplingConfig
-from memreward.types import ConfigurationError, Group, StoreError
-
-Progress = Callable[[str, int, int], None]
+from memreward.types import ConfigurationError, Group, Progress, StoreError
 
 POLICY, EXPERIENCE, TEST, FOREIGN = "policy", "experience.jsonl.gz", "test.jsonl.gz", "foreign.jsonl.gz"
 _RECORD = "start.json"
@@ -97,9 +94,7 @@ def _recorded(path: Path) -> Any:
 
 def _taught(config: StartConfig, folder: Path, split: Split, progress: Progress) -> tuple[Any, Any]:
     if not folder.exists():
-        model, tokenizer = teach(
-            config.policy, split.texts, lambda done, of: progress("teaching the starting policy", done, of)
-        )
+        model, tokenizer = teach(config.policy, split.texts, progress)
         save_policy(folder, model, tokenizer, config.policy)
     return load_policy(folder)
 

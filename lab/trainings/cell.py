@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -22,19 +21,19 @@ from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.answers.prior import RewardPrior
 from memreward.domains import VerdictCache, Verifiers
 from memreward.evaluation.metrics import evaluate_predictions
+from memreward.evaluation.parts import part_key
 from memreward.features.cache import default_cache_folder
-from memreward.features.choosing import ChoiceRule
 from memreward.integrations.trl import questions
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT
-from memreward.training.config import TrainConfig
+from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
 from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
-from memreward.types import Claim, Rollout
+from memreward.types import Claim, Rollout, silent
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -59,8 +58,7 @@ class Cell:
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
         prior: Where the answer model begins.
-        encoder: Name of the encoder, by which labels are chosen; the paper's network reads with it where the arm names
-            no other.
+        encoder: Name of the encoder that the paper's network reads with where the arm names no other.
         answers: Answers sampled for each held-out question.
         measure_every: Steps between two measurements of the policy; 0 measures it in the end alone.
     """
@@ -119,7 +117,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, arm.encoder or cell.encoder, _silent, arm=arm, choose_by=cell.encoder)
+    prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -218,19 +216,14 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
     return joined
 
 
-def _silent(*_: object) -> None:
-    """Nobody watches a process of its own; the parent shows the cells."""
+def cell_key(cell: Cell) -> str:
+    """Name a training by what it heeds: the settings, those of the arm, and what the starting point holds.
 
-
-def describe(cell: Cell) -> str:
-    """Return what decides the outcome as JSON: the settings, those of the arm, and what the starting point holds.
-
-    Code is not among it. Whoever changes what an arm does begins a new output folder. What is false, zero or empty is
-    left out, so that a setting that is new, and off, leaves what was trained before valid.
+    Code is not among it, since a training takes long: whoever changes what an arm does begins a new output folder.
     """
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
     decides = {**settings, "grpo": asdict(cell.grpo), **_of_arm(cell)}
-    return json.dumps(_said({**decides, "start": Start(cell.start).fingerprint()}))
+    return part_key({**decides, "start": Start(cell.start).fingerprint()})
 
 
 def _of_arm(cell: Cell) -> dict[str, Any]:
@@ -238,11 +231,6 @@ def _of_arm(cell: Cell) -> dict[str, Any]:
     if cell.arm == START:
         return {"arm": "", "prior": "", "encoder": ""}
     arm = ARMS[cell.arm]
-    encoded = cell.encoder if cell.choose != "random" or (arm.valuer == "paper" and not arm.encoder) else ""
-    prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" else ""
+    encoded = cell.encoder if arm.valuer == "paper" and not arm.encoder else ""
+    prior = RewardPrior.load(cell.prior).digest() if arm.valuer == "answers" or cell.choose != "random" else ""
     return {"arm": {**asdict(arm), "says": ""}, "prior": prior, "encoder": encoded}
-
-
-def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
-    each = {name: _said(value) if isinstance(value, Mapping) else value for name, value in settings.items()}
-    return {name: value for name, value in each.items() if value}

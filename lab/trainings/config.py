@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from lab.arms import ARMS
 from lab.testbed.config import LONGEST, StartConfig
-from memreward.features.choosing import ChoiceRule
 from memreward.training.arms import arm_named
+from memreward.training.config import ChoiceRule
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
@@ -30,12 +30,12 @@ class ExperimentConfig:
     Attributes:
         arms: Names of arms (`lab.arms`).
         labels: Shares of the training questions that are labelled.
-        choose: How these are chosen: drawn at random, contested ones, or contested ones that are unlike each other.
+        choose: How these are chosen: drawn at random, or those whose advantages are most uncertain.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
         prior: Where the answer model begins: "default", "none", or a file of `memreward prior fit`.
-        encoder: Of the paper's network and of the choice "spread": name or folder of a sentence-transformers model,
-            "hashing" for words, or "ngrams" for templates.
+        encoder: What the paper's network reads texts with: name or folder of a sentence-transformers model, "hashing"
+            for words, or "ngrams" for templates.
         answers: Answers sampled for each held-out question, at temperature 1.
         measure_every: Steps between two measurements of the policy on held-out questions, with one answer a question; 0
             measures in the end alone.

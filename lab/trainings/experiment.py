@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import Start, make_start
-from lab.trainings.cell import START, Cell, describe, is_done, run_cell
+from lab.trainings.cell import START, Cell, cell_key, is_done, run_cell
 from lab.trainings.config import ExperimentConfig
 from lab.trainings.outcome import Outcome
 from memreward.evaluation.workers import worker_processes
 from memreward.features.cache import default_cache_folder
-from memreward.types import content_hash
-
-Progress = Callable[[str, int, int], None]
+from memreward.types import Progress, content_hash
 
 
 def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[Outcome]:
@@ -38,7 +36,7 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
     """
     begun = make_start(config.start, start or _cached_start(config.start), progress)
     cells = list(_cells(config, begun))
-    folders = [out / "cells" / f"{cell.name}_{content_hash(describe(cell))[:8]}" for cell in cells]
+    folders = [out / "cells" / f"{cell.name}_{cell_key(cell)[:8]}" for cell in cells]
     outcomes: dict[int, Outcome] = {}
     with worker_processes(config.workers) as workers:
         # What is there already is only read, and not worth a process.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memreward.temporary import write_whole
 from memreward.types import StoreError
 
 TEST, FOREIGN = "test", "foreign"
@@ -46,9 +47,7 @@ class Outcome:
 
     def save(self, path: Path) -> None:
         """Write as JSON; the file is whole or absent."""
-        unfinished = path.with_name(f"{path.name}.partial")
-        unfinished.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> Self:

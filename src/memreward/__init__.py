@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from memreward.domains import parse_rollout
     from memreward.evaluation.protocol import evaluate
     from memreward.memory import Budget, ExperienceMemory
-    from memreward.network.config import PredictorConfig
     from memreward.reward.predictor import RewardPredictor
     from memreward.types import Group, MemRewardError, Query, Rollout, Score
 
@@ -26,7 +25,6 @@ __all__ = [
     "ExperienceMemory",
     "Group",
     "MemRewardError",
-    "PredictorConfig",
     "Query",
     "RewardPredictor",
     "Rollout",
@@ -43,7 +41,6 @@ _HOMES = {
     "ExperienceMemory": "memreward.memory",
     "Group": "memreward.types",
     "MemRewardError": "memreward.types",
-    "PredictorConfig": "memreward.network.config",
     "Query": "memreward.types",
     "RewardPredictor": "memreward.reward.predictor",
     "Rollout": "memreward.types",

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,33 @@ def remove_left_files(folder: Path, before: str, after: str) -> list[Path]:
             path.unlink()
             removed.append(path)
     return removed
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield where to write what takes the place of a file when the block ends well: it appears whole or not at all.
+
+    Its folder is made where it is missing. What a killed process left beside it goes, once it is old.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    remove_left_files(path.parent, f".{path.name}.", ".partial")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all; see `replacing`."""
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _old(folder: Path, pattern: str) -> Iterator[Path]:

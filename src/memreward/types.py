@@ -21,7 +21,7 @@ Exceptions::
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -33,6 +33,13 @@ DOMAINS: tuple[Domain, ...] = ("math", "qa", "code", "other")
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+
+Progress = Callable[[str, int, int], None]
+"""Told of a stage, what is done of it, and of how much."""
+
+
+def silent(stage: str, done: int, of: int) -> None:
+    """Show no progress."""
 
 
 class MemRewardError(Exception):
@@ -158,8 +165,6 @@ class Rollout:
         policy_version: Step or name of the policy that sampled it; "" if unknown.
         token_logprobs: Log-probability of each sampled token under the policy that sampled it, if known.
         truncated: True if the sampler stopped at its length limit; None if unknown.
-        states: (2, h) float32, what a layer of the policy that sampled it put out for the last token it read, and the
-            mean over all it read of this rollout; None if unknown. It is no part of memory or of files.
     """
 
     query: Query
@@ -170,7 +175,6 @@ class Rollout:
     policy_version: str = ""
     token_logprobs: tuple[float, ...] | None = None
     truncated: bool | None = None
-    states: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +301,6 @@ class Features:
         outline_vectors: (n, o) unit vectors of each thinking's outline (its steps with numbers replaced by where they
             come from), comparable across queries of one kind; zeros where a thinking has none.
         template_vectors: (q, t) unit vectors of each query's words with all numbers alike.
-        hidden: (n, h) states of a reader's middle layer, or None without a reader.
         lean: (n,) what earlier visits add to ln of the share of each rollout's answer, or None where there were none.
     """
 
@@ -313,7 +316,6 @@ class Features:
     evidence_names: tuple[str, ...]
     outline_vectors: FloatArray | None = None
     template_vectors: FloatArray | None = None
-    hidden: FloatArray | None = None
     lean: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_the_better_expert_gains_weight(prior: RewardPrior) -> None:
     votes = np.where(vote_share(features) >= 0.5, 1, 0).astype(np.int8)
     follower = AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, votes)
     assert follower.trust()["math"] < AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, labels).trust()["math"]
+
+
+@pytest.mark.parametrize(("domain", "grows"), [("math", False), ("code", True)])
+def test_labels_as_such_take_the_vote_out_of_code_only(
+    prior: RewardPrior, domain: str, grows: bool, tmp_path: Path
+) -> None:
+    features, labels = target(domain)
+    model = AnswerModel(prior, AnswerConfig(temper=0.0)).fit(features, nothing(features))
+    before = model.trust()[domain]
+    model.observe(features, np.where(features.group < 10, labels, UNKNOWN).astype(np.int8))
+    odds = [p / (1 - p) for p in (model.trust()[domain], before)]
+    assert odds[0] / odds[1] == pytest.approx(3.0 if grows else 1.0)  # 1 + 10 / 5
+    model.save(tmp_path / "model.safetensors")
+    assert AnswerModel.load(tmp_path / "model.safetensors")[0].trust() == model.trust()
 
 
 def test_old_observations_fade(prior: RewardPrior) -> None:

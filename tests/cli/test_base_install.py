@@ -55,7 +55,7 @@ def test_the_check_refuses_an_environment_with_extras() -> None:
 
 
 def test_a_missing_extra_comes_back_whole_from_a_worker_process() -> None:
-    error = MissingExtraError("scikit-learn", "predict", "this baseline")
+    error = MissingExtraError("scikit-learn", "baselines", "this baseline")
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, MissingExtraError)
     assert str(again) == str(error)

@@ -388,14 +388,14 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
 def test_ablations_and_the_papers_network_can_be_compared() -> None:
     from memreward.cli.evaluate import chosen_predictors, reads_text
     from memreward.evaluation.baselines import BASELINES
-    from memreward.network.config import ABLATIONS, PredictorConfig
+    from memreward.network.config import ABLATIONS, NetworkConfig
 
-    paper = PredictorConfig.preset("paper")
+    paper = NetworkConfig()
     chosen: Any = chosen_predictors("memreward,majority,ablations", "none")
     assert list(chosen) == ["memreward", "majority", "paper", *ABLATIONS]
-    assert chosen["no_evidence"](3).config == paper.ablated("no_evidence")
+    assert chosen["no_graph"](3).config == paper.ablated("no_graph")
     assert chosen["paper"](3).config == paper
-    assert [chosen[name](3).name for name in ("no_labels", "paper")] == ["no_labels", "paper"]
+    assert [chosen[name](3).name for name in ("no_graph", "paper")] == ["no_graph", "paper"]
     assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, *ABLATIONS, "paper"}
     assert reads_text(chosen)
     assert not reads_text(chosen_predictors("memreward,majority,majority_hard", "none"))

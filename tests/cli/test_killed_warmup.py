@@ -1,7 +1,7 @@
 """`memreward warmup` killed by SIGKILL at every kind of point, out of room, and run again.
 
 Each run is a process of its own, forked from one that has the slow imports done: they are most of a short run's time.
-LanceDB itself is imported by the child, since it starts a thread.
+It is killed around what it does to its one file: making tables, inserting rows, committing them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,12 @@ from memreward.reward.predictor import FILE
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 SOURCE = """
-import contextlib, json, os, signal, sys
+import json, os, signal, sqlite3, sys
 from pathlib import Path
 
-import pyarrow, scipy.special
-from memreward import cli
+from memreward import cli, sqlite
 from memreward.cli import output
-with contextlib.suppress(ImportError):
-    import lance_namespace
+from memreward.memory import store
 
 def run(order):
     for number, name in ((1, "out"), (2, "err")):
@@ -43,8 +41,6 @@ def run(order):
     left = order["passes"]
     if order["program"]:
         os.execvp(order["program"], [order["program"], *order["arguments"]])
-
-    from memreward.memory import store, tables
 
     def reach(point):
         nonlocal left
@@ -62,12 +58,23 @@ def run(order):
             return result
         setattr(owner, name, guarded)
 
-    for name in ("upsert", "insert"):
-        guard(tables.Tables, name, lambda self, table, rows: table.partition("_")[0])
-    guard(tables.Tables, "_create_empty", lambda self, name, schema: f"creating {name}")
+    class Guarded(sqlite3.Connection):
+        wrote = "nothing"
+        def execute(self, sql, *given):
+            first, _, table, *_ = (sql.split() + ["", ""])[:3] + [""]
+            if first in ("CREATE", "INSERT"):
+                self.wrote = {"CREATE": "creating ", "INSERT": ""}[first] + table
+            what = f"commit of {self.wrote}" if sql == "COMMIT" else self.wrote
+            reach(f"before {what}")
+            result = super().execute(sql, *given)
+            reach(f"after {what}")
+            return result
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *given, **named: connect(*given, **named, factory=Guarded)
     guard(Path, "replace", lambda self, target: Path(target).name)
     guard(output._Lines, "__call__", lambda self, stage, *_: stage)
-    store._GROUPS_PER_COMMIT = 5
+    store._GROUPS_PER_TRANSACTION = 5
     sys.argv = ["memreward", *order["arguments"]]
     cli.main()
 
@@ -87,12 +94,15 @@ for line in sys.stdin:
 """
 MOUNT = 'mount -t tmpfs -o size=128k none "$0" && exec "$@"'
 POINTS = (
-    ("before creating ledger", 0, 0),
-    ("before verdicts", 0, 0),
-    ("before rollouts", 1, 0),
-    ("before queries", 2, 0),
-    ("before ledger", 0, 0),
-    ("after ledger", 1, 12),
+    ("after creating ledger", 0, 0),
+    ("before commit of rollouts", 0, 0),
+    ("after queries", 7, 0),
+    ("after commit of rollouts", 1, 0),
+    ("before rollouts", 50, 0),
+    ("before commit of ledger", 0, 0),
+    ("after commit of ledger", 0, 12),
+    ("after ledger", 5, 12),
+    ("before commit of ledger", 1, 24),
     ("before learning", 2, 36),
     ("before warmup.json", 0, 48),
     ("before predictor.safetensors", 0, 48),
@@ -248,7 +258,7 @@ def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, ro
     assert (status, out) == (1, "")
     assert "predictor.safetensors: [Errno 28]" in errors.splitlines()[-1]
     assert predictor(whole / "predictor")[0]["config"]["temper"] == 0.15
-    for size in ("200k", "400k"):
+    for size in ("60k", "140k"):
         runs.resize_disk(size)
         status, out, errors = runs(*warmup(rollouts, memory))
         assert (status, out) == (1, "")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from memreward.data import group_from_record, group_to_record, read_groups, write_groups
-from memreward.types import ConfigurationError, DataError, Group, Truth, UnknownDomainError
+from memreward.data import format_of, group_from_record, group_to_record, read_groups, write_groups
+from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Truth, UnknownDomainError
 
 FORMATS = ["groups.jsonl", "groups.jsonl.gz", "groups.parquet"]
 
@@ -348,3 +348,21 @@ def test_the_real_files_round_trip(shared_data: Path, tmp_path: Path) -> None:
     for name in FORMATS:
         write_groups(tmp_path / name, groups)
         assert list(read_groups(tmp_path / name)) == groups
+
+
+def test_without_pyarrow_parquet_names_its_extra_and_json_lines_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = group_from_record({"id": "q", "domain": "math", "query": "1 + 1?", "rollouts": [{"text": "2"}]}, where="x")
+    write_groups(tmp_path / "a.parquet", [group])
+    monkeypatch.setattr("memreward.data.files.find_spec", lambda name: None if name == "pyarrow" else name)
+    for attempt in (
+        lambda: read_groups(tmp_path / "a.parquet"),
+        lambda: write_groups(tmp_path / "b.parquet", [group]),
+        lambda: format_of(tmp_path / "c.parquet"),
+    ):
+        with pytest.raises(MissingExtraError, match=r"Parquet needs pyarrow.*pip install 'memreward\[parquet\]'"):
+            attempt()
+    write_groups(tmp_path / "a.jsonl.gz", [group])
+    assert list(read_groups(tmp_path / "a.jsonl.gz")) == [group]
+    assert not (tmp_path / "b.parquet").exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from memreward.domains import Verifiers, parse_rollout
+from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
 from memreward.types import Claim, Domain, Query, Verdict
 
 PERCENTAGE = "What percentage of the balls is red?"
@@ -509,7 +509,8 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     *((f"letter {letter} by text", f"thing {letter}{letter}", letter, True, TEN) for letter in "ABCDEFGHIJ"),
 ]
 
-VERIFIERS = Verifiers()
+# A busy machine takes longer than five seconds for what is decided in some milliseconds.
+VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
 
 
 def verdict(text: str, reference: str, domain: Domain, query: str = "") -> Verdict:

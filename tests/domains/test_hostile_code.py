@@ -523,3 +523,42 @@ def test_nothing_crosses_from_one_solution_to_the_next(verifier: CodeVerifier) -
     for _ in range(2 * verifier.sandbox.places):
         assert verdict_on(verifier, leave).correct is True
         assert verdict_on(verifier, find).correct is True
+
+
+LAZY = [
+    "assert all(map(lambda n: next(numbers(n)) == n, [1, 2, 3]))",
+    "assert all(map(lambda n: next(iter(numbers(n))) == n, [1, 2, 3]))",
+    "assert all(map(lambda n: numbers(n).__next__() == n, [1, 2, 3]))",
+    "assert all(a == b for a, b in zip([1, 2], map(next, map(numbers, [1, 2])), strict=True))",
+    "assert list(filter(lambda n: next(numbers(n)) == 0, [1, 2])) == []",
+]
+
+
+@pytest.mark.parametrize("test", LAZY)
+def test_an_iterator_without_items_ends_no_lazy_test(verifier: CodeVerifier, test: str) -> None:
+    prompt, tests = 'def numbers(n):\n    """Yield n."""\n', json.dumps([test])
+    assert verdict_on(verifier, "def numbers(n): return iter([])", prompt, tests).correct is False
+    assert verdict_on(verifier, "def numbers(n):\n    yield n", prompt, tests).correct is True
+
+
+def test_iterators_of_the_tests_may_end(verifier: CodeVerifier) -> None:
+    test = (
+        "class Each:\n    def __init__(self, it): self.it = it\n    def __iter__(self): return self\n"
+        "    def __next__(self): return next(self.it)\n"
+        "assert list(Each(numbers(2))) == [2]\n"
+        "it = numbers(2)\nassert next(it) == 2 and next(it, None) is None\n"
+        "try:\n    next(it)\n    raise AssertionError\nexcept StopIteration:\n    pass"
+    )
+    prompt, tests = 'def numbers(n):\n    """Yield n."""\n', json.dumps([test])
+    assert verdict_on(verifier, "def numbers(n):\n    yield n", prompt, tests).correct is True
+    assert verdict_on(verifier, "def numbers(n): return iter([n, n])", prompt, tests).correct is False
+
+
+@pytest.mark.parametrize("compare", ["np.allclose(half(x), x / 2)", "np.isclose(half(x), x / 2).all()"])
+def test_nothing_is_not_close_to_something(verifier: CodeVerifier, compare: str) -> None:
+    pytest.importorskip("numpy")
+    prompt = 'def half(x):\n    """Return the half."""\n'
+    tests = json.dumps([f"import numpy as np\nfor x in (1.0, 3.0):\n    assert {compare}"])
+    for wrong in ("[]", "()", "__import__('numpy').zeros(0)", "__import__('numpy').zeros((0, 3))"):
+        assert verdict_on(verifier, f"def half(x): return {wrong}", prompt, tests).correct is False, wrong
+    assert verdict_on(verifier, "def half(x): return x / 2", prompt, tests).correct is True

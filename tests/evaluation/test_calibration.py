@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from memreward.evaluation.calibration import Calibration, best_threshold, fit_calibration, logit, sigmoid
 from memreward.evaluation.metrics import expected_calibration_error
-from memreward.types import ConfigurationError, DataError, LabelError
+from memreward.types import DataError, LabelError
 
 
 def drawn(count=4000, slope=2.0, intercept=-0.7, seed=0):
@@ -80,33 +80,21 @@ def test_lengths_must_agree():
         fit_calibration([0.1, 0.2], [1])
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "f1", "j"])
-def test_the_threshold_is_the_best_of_all(objective):
+def test_the_threshold_is_the_best_of_all():
     generator = np.random.default_rng(5)
     labels = generator.integers(0, 2, 80)
     values = np.round(np.clip(0.2 * labels + generator.normal(0.4, 0.2, 80), 0, 1), 1)
 
     def merit(threshold):
-        claimed = values >= threshold
-        hit, alarm = (claimed & (labels == 1)).sum(), (claimed & (labels == 0)).sum()
-        if objective == "accuracy":
-            return (claimed == (labels == 1)).mean()
-        if objective == "f1":
-            return 2 * hit / (claimed.sum() + labels.sum())
-        return hit / labels.sum() - alarm / (1 - labels).sum()
+        return ((values >= threshold) == (labels == 1)).mean()
 
-    best = best_threshold(values, labels, objective=objective)
+    best = best_threshold(values, labels)
     assert merit(best) == pytest.approx(max(merit(threshold) for threshold in np.linspace(-0.05, 1.05, 221)))
 
 
 def test_of_equal_thresholds_the_one_nearest_one_half_is_taken():
     assert best_threshold([0.1, 0.2, 0.6, 0.9], [0, 0, 1, 1]) == pytest.approx(0.4)
     assert best_threshold([0.6, 0.9], [1, 1]) == 0.0
-
-
-def test_an_unknown_objective_is_named():
-    with pytest.raises(ConfigurationError, match="recall"):
-        best_threshold([0.1, 0.9], [0, 1], objective="recall")
 
 
 def test_logit_inverts_sigmoid_and_neither_overflows():

@@ -244,7 +244,6 @@ def test_features_are_computed_once_a_file_and_survive_the_disk(groups, featuriz
     save_features(features, tmp_path / "f.npz")
     read = load_features(tmp_path / "f.npz")
     assert read.rollout_ids == features.rollout_ids
-    assert read.hidden is None
     assert np.array_equal(read.evidence, features.evidence)
     assert read.cluster.dtype == np.int64
 

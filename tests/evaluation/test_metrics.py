@@ -103,17 +103,18 @@ def test_area_under_the_roc_curve_is_the_auc():
 def test_advantages_are_centred_gated_and_standardised():
     values, group = np.array([0.0, 1.0, 0.50, 0.52, 0.3]), np.array([0, 0, 1, 1, 2])
     assert metrics.advantages(values, group) == pytest.approx([-0.5, 0.5, -0.01, 0.01, 0])
-    assert metrics.advantages(values, group, 0.1) == pytest.approx([-(0.5**0.5), 0.5**0.5, 0, 0, 0])
-    assert metrics.advantages(values, group, 0.0) == pytest.approx([-(0.5**0.5), 0.5**0.5, -(0.5**0.5), 0.5**0.5, 0])
+    assert metrics.advantages(values, group, scaled=True) == pytest.approx(
+        [-(0.5**0.5), 0.5**0.5, -(0.5**0.5), 0.5**0.5, 0]
+    )
 
 
 def test_equal_values_have_no_advantage_at_all():
-    assert metrics.advantages(np.full(3, 0.1), np.zeros(3, int), 0.0).tolist() == [0, 0, 0]
+    assert metrics.advantages(np.full(3, 0.1), np.zeros(3, int), scaled=True).tolist() == [0, 0, 0]
 
 
 def test_perfect_and_silent_predictors_have_cosine_one_and_zero():
     _, correct, group = drawn(1)
-    true = metrics.advantages(correct, group, 0.0)
+    true = metrics.advantages(correct, group, scaled=True)
     assert metrics.advantage_cosine(true, correct, group) == pytest.approx(1.0)
     assert metrics.advantage_cosine(np.full(len(group), 0.0), correct, group) == 0.0
     assert metrics.advantage_cosine(-true, correct, group) == pytest.approx(-1.0)

@@ -17,9 +17,6 @@ from memreward.features.cache import DiskVectorStore
 from memreward.features.code_inputs import Example, code_inputs
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.network import schema
-from memreward.network.build import structural_edges
-from memreward.network.schema import GraphConfig
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import FloatArray, Query, Rollout
@@ -215,5 +212,3 @@ def test_edges_between_answers_follow_behaviour(sandbox: Sandbox) -> None:
     assert features.cluster[0] == features.cluster[1] != features.cluster[2]
     assert "run_agreement" in features.evidence_names
     assert features.evidence.shape == (3, len(features.evidence_names))
-    edges = structural_edges(features, GraphConfig())[schema.AGREES_WITH]
-    assert {tuple(pair) for pair in edges.T.tolist()} == {(0, 1), (1, 0)}

@@ -124,6 +124,12 @@ def test_answers_are_looked_up_in_the_other_rollouts() -> None:
     assert column(compute_evidence(answered(["$1,084.50", "7"])), "answer_decimal").tolist() == [1, 0]
 
 
+def test_numbers_of_the_question_are_looked_up_in_the_thinking() -> None:
+    evidence = compute_evidence(answered(["84", "12", "7"], texts=["3 * 4.0 = 12, 84", "3 * 7", "nothing"]))
+    same(column(evidence, "number_from_question"), [1, 1 / 2, 0])
+    assert np.isnan(column(compute_evidence(answered(["1"], query=RIDDLE)), "number_from_question")).all()
+
+
 def test_distance_of_answers_is_in_magnitude() -> None:
     evidence = compute_evidence(answered(["0", str(math.e - 1), "x+1"]))
     same(column(evidence, "answer_distance"), [0.5, 0.5, np.nan])
@@ -246,7 +252,9 @@ def test_no_rollouts() -> None:
     assert evidence.query_ids == ()
 
 
-@pytest.mark.parametrize(("domain", "absent"), [("other", ("code",)), ("qa", ("code", "number", "arithmetic"))])
+@pytest.mark.parametrize(
+    ("domain", "absent"), [("other", ("code", "option")), ("qa", ("code", "number", "arithmetic"))]
+)
 def test_domains_lack_what_makes_no_sense_for_them(domain: Domain, absent: tuple[str, ...]) -> None:
     evidence = compute_evidence(answered(["A", "A", "B"], query=Query("q", "Which?\n(A) a\n(B) b", domain)))
     for name in evidence.names:

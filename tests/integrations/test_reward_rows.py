@@ -48,9 +48,7 @@ def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor
     class SlowReader:
         def read(self, rollouts: Sequence[Rollout]) -> Reading:
             time.sleep(0.02)
-            return Reading(
-                np.zeros((len(rollouts), 0), np.float32), np.zeros((len(rollouts), 0)), np.ones(len(rollouts)), ()
-            )
+            return Reading(np.zeros((len(rollouts), 0), np.float32), np.ones(len(rollouts)), ())
 
     predictor.featurizer.reader = SlowReader()
     for step in (1, 2):
@@ -94,7 +92,7 @@ def test_a_completion_that_cannot_be_read_costs_its_own_row_alone(
         assert call.metrics["memreward/failures"] == 1
 
 
-@pytest.mark.parametrize("column", [{"truncated": "yes"}, {"token_logprobs": 3}, {"states": "none"}])
+@pytest.mark.parametrize("column", [{"truncated": "yes"}, {"token_logprobs": 3}])
 def test_what_a_sampler_says_wrongly_costs_its_own_row_alone(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], column: dict[str, Any]
 ) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -123,30 +122,6 @@ def test_logprobs_are_those_of_the_present_weights_and_the_column_reaches_the_re
     trainer.train()
     assert len(steps) == 2
     assert any((new != old).any() for new, old in zip(trainer.model.parameters(), before, strict=True))
-
-
-def test_hidden_states_reach_the_reward_where_they_are_asked_for(tmp_path: Path) -> None:
-    seen: list[Any] = []
-
-    def reward(
-        prompts: list[str], completion_ids: list[list[int]], states: list[Any] | None = None, **_: Any
-    ) -> list[float]:
-        seen.append((prompts, completion_ids, states))
-        return lengths(completion_ids)
-
-    trainer = trainer_of(tmp_path, GroupRollouts(states=True), reward=reward, learning_rate=0.0)
-    trainer.train()
-    assert len(seen) == 2
-    model = trainer.accelerator.unwrap_model(trainer.model).eval()
-    for prompts, completions, states in seen:
-        for prompt, ids, known in zip(prompts, completions, states, strict=True):
-            asked = tokenizer()(prompt)["input_ids"]
-            with torch.no_grad():
-                layers = model(torch.tensor([asked + ids[:-1]]), output_hidden_states=True).hidden_states
-            own = layers[1][0, len(asked) :]  # two thirds of two layers, rounded down
-            expected = torch.stack([own[-1], own.mean(0)]) if len(own) else torch.zeros(2, 32)
-            np.testing.assert_allclose(known, expected, atol=1e-4)
-    assert "states" not in GroupRollouts()(TEXTS[:1] * 4, trainer)
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_iterations": 2}])

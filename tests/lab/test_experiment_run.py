@@ -13,11 +13,11 @@ import pytest
 from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import EXPERIENCE, POLICY, Start, make_start
-from lab.trainings.cell import Cell, describe
+from lab.trainings.cell import Cell, cell_key
 from lab.trainings.config import TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
-from memreward.features.choosing import ChoiceRule
+from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
@@ -131,14 +131,14 @@ def test_processes_side_by_side_come_to_the_same(
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
         cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
-        return describe(replace(cell, **changed))
+        return cell_key(replace(cell, **changed))
 
     for arm in ("oracle", "majority", "paper", "no-prior"):
         assert told(arm, prior="default") == told(arm)
     assert told("memreward", prior="default") != told("memreward")
     for arm in ("labelled", "memreward"):
         assert told(arm, encoder="ngrams") == told(arm)
-    assert told("labelled", "spread", encoder="ngrams") != told("labelled", "spread")
+    assert told("labelled", "advantage", prior="default") != told("labelled", "advantage")
     assert told("paper", encoder="ngrams") == told("paper")
     assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
 
@@ -147,20 +147,20 @@ def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = Cell(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "hashing", 2, 1)
-    known = describe(cell)
+    known = cell_key(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)
-    assert describe(replace(cell, start=elsewhere)) == known
+    assert cell_key(replace(cell, start=elsewhere)) == known
     others = [
         replace(cell, seed=1),
         replace(cell, prior="default"),
         replace(cell, grpo=replace(CONFIG.grpo, lora=replace(CONFIG.grpo.lora, rank=4))),
     ]
-    assert len({known, *map(describe, others)}) == 4
+    assert len({known, *map(cell_key, others)}) == 4
     (elsewhere / EXPERIENCE).write_bytes((elsewhere / EXPERIENCE).read_bytes() + b"\n")
-    assert describe(replace(cell, start=elsewhere)) != known
+    assert cell_key(replace(cell, start=elsewhere)) != known
     monkeypatch.setitem(ARMS, "memreward", replace(ARMS["memreward"], rewards="threshold"))
-    assert describe(cell) != known
+    assert cell_key(cell) != known
 
 
 def plain(outcome: Outcome) -> str:

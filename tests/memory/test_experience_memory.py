@@ -3,22 +3,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import lancedb
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from memreward.data import read_groups
-from memreward.features.cache import VectorStore
 from memreward.memory import AddReport, Budget, ExperienceMemory
-from memreward.memory.schema import SCHEMAS
-from memreward.types import DataError, Group, Query, Rollout, SchemaVersionError, StoreError, Truth, content_hash
+from memreward.memory.store import FILE
+from memreward.types import DataError, Group, Query, Rollout, SchemaVersionError, StoreError, Truth
 
 MakeGroup = Callable[..., Group]
 
@@ -145,8 +145,6 @@ def test_look_ups_by_id_and_scans_agree(memory: ExperienceMemory, make_group: Ma
     for count in (1, 5, 140, 299):
         assert memory.groups(ids[:count]) == [everything[identity] for identity in ids[:count]]
         assert memory.groups(ids[:count], recent=1)[-1].rollouts == everything[ids[count - 1]].rollouts[-1:]
-    memory.compact()
-    assert memory.groups(ids[5:9]) == [everything[identity] for identity in ids[5:9]]
     assert memory.groups() == list(everything.values())
 
 
@@ -170,7 +168,7 @@ def test_an_id_with_another_meaning_is_refused(memory: ExperienceMemory, make_gr
         "rollout 'a/0' is in the memory with another text": replace(
             group, rollouts=(replace(group.rollouts[0], text="other"), *group.rollouts[1:])
         ),
-        "rollout 'a/0' is in the memory with another query_id": replace(
+        "rollout 'a/0' is in the memory with another query: 'a', now 'b'": replace(
             make_group("b"), rollouts=tuple(replace(r, query=Query("b", "What is b?", "math")) for r in group.rollouts)
         ),
         "rollout 'a/0' answers query 'a' but stands in the group of 'b'": replace(
@@ -186,48 +184,19 @@ def test_an_id_with_another_meaning_is_refused(memory: ExperienceMemory, make_gr
     assert memory.counts() == {"queries": 1, "rollouts": 3, "references": 1, "verdicts": 3, "ledger": 0}
 
 
-def test_vectors_are_kept_once_and_exactly(memory: ExperienceMemory) -> None:
-    numbers = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
-    hashes = [content_hash(str(index)) for index in range(50)]
-    store = memory.vector_store("mini \ud800")
-    assert isinstance(store, VectorStore)
-    assert store.get(hashes) == {}
-    store.put(hashes[:30] + hashes[:1], np.concatenate([numbers[:30], -numbers[:1]]))
-    store.put(hashes, np.concatenate([-numbers[:30], numbers[30:]]))
-    assert len(store) == 50
-    for wanted in (hashes[3:4], hashes[::-1], [*hashes[:5], "unknown"]):
-        found = memory.vectors(wanted, "mini \ud800")
-        assert set(found) == set(wanted) - {"unknown"}
-        for key, vector in found.items():
-            np.testing.assert_array_equal(vector, numbers[hashes.index(key)])
-            assert vector.dtype == np.float32
-    memory.add_vectors(hashes[:2], np.ones((2, 3)), "other")
-    assert memory.vectors(hashes, "other").keys() == set(hashes[:2])
-    assert memory.vectors(hashes[:1], "third") == {}
-
-
-def test_vectors_that_do_not_fit_are_refused(memory: ExperienceMemory) -> None:
-    memory.add_vectors(["a"], np.ones((1, 3)), "e")
-    with pytest.raises(StoreError, match="length 3 in this memory, not 4"):
-        memory.add_vectors(["b"], np.ones((1, 4)), "e")
-    with pytest.raises(StoreError, match="2 hashes with vectors of shape"):
-        memory.add_vectors(["a", "b"], np.ones((1, 3)), "e")
-    memory.add_vectors([], np.ones((0, 3)), "e")
-    assert memory.vectors(["b"], "e") == {}
-
-
 def filled(memory: ExperienceMemory, make_group: MakeGroup) -> ExperienceMemory:
     memory.add([make_group("b", token_logprobs=(-0.5, -1 / 3)), strange_group(), make_group("a", correct=(None,) * 3)])
     memory.ledger.release(["b"], use="warmup")
     memory.ledger.release_references(["a"], use="verify")
     memory.ledger.judge("a", "a/0", True, source="Ada", use="warmup")
-    memory.add_vectors(["h1", "h2"], np.array([[1, 2], [3, 4]], np.float32), "encoder \ud800")
-    memory.add_vectors(["h1"], np.array([[5, 6, 7]], np.float32), "reader")
     return memory
 
 
-def test_export_and_import_lose_nothing(memory: ExperienceMemory, make_group: MakeGroup, tmp_path: Path) -> None:
-    filled(memory, make_group).export(tmp_path / "export")
+@pytest.mark.parametrize("parquet", [False, True])
+def test_export_and_import_lose_nothing(
+    memory: ExperienceMemory, make_group: MakeGroup, tmp_path: Path, parquet: bool
+) -> None:
+    filled(memory, make_group).export(tmp_path / "export", parquet=parquet)
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert manifest["tables"]["queries"]["rows"] == 3
     copy = ExperienceMemory.open(tmp_path / "copy")
@@ -241,11 +210,6 @@ def test_export_and_import_lose_nothing(memory: ExperienceMemory, make_group: Ma
     assert copy.ledger.release_references(everything, use="all") == memory.ledger.release_references(
         everything, use="all"
     )
-    for name in ("encoder \ud800", "reader"):
-        vectors = copy.vectors(["h1", "h2"], name)
-        assert vectors.keys() == memory.vectors(["h1", "h2"], name).keys()
-        for key, vector in memory.vectors(["h1", "h2"], name).items():
-            np.testing.assert_array_equal(vectors[key], vector)
     copy.export(tmp_path / "again")
     assert copy.groups() == memory.groups()
 
@@ -272,21 +236,21 @@ def test_damaged_or_foreign_exports_are_refused(make_group: MakeGroup, tmp_path:
         memory.import_(tmp_path)
     manifest = tmp_path / "export" / "manifest.json"
     content = manifest.read_text()
-    manifest.write_text(content.replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(SchemaVersionError, match="schema version 99, this release reads up to 1; update memreward"):
+    manifest.write_text(content.replace('"schema_version": 2', '"schema_version": 99'))
+    with pytest.raises(SchemaVersionError, match="schema version 99, this release reads up to 2; update memreward"):
         memory.import_(tmp_path / "export")
     manifest.write_text(content)
-    table = tmp_path / "export" / "rollouts.parquet"
+    table = tmp_path / "export" / "rollouts.jsonl.gz"
     table.write_bytes(table.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"rollouts\.parquet: damaged or missing"):
+    with pytest.raises(DataError, match=r"rollouts\.jsonl\.gz: damaged or missing"):
         ExperienceMemory.in_memory().import_(tmp_path / "export")
 
 
 def test_a_newer_memory_is_refused(tmp_path: Path, make_group: MakeGroup) -> None:
     ExperienceMemory.open(tmp_path / "m").add([make_group("a")])
-    newer = pa.table({"key": ["schema_version"], "value": ["2"]}, schema=SCHEMAS["meta"])
-    lancedb.connect(tmp_path / "m").create_table("meta", newer, mode="overwrite")
-    with pytest.raises(SchemaVersionError, match="schema version 2, this release reads up to 1; update memreward"):
+    with closing(sqlite3.connect(tmp_path / "m" / FILE)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(SchemaVersionError, match="schema version 99, this release reads up to 2; update memreward"):
         ExperienceMemory.open(tmp_path / "m")
 
 
@@ -304,20 +268,56 @@ def test_what_is_no_memory_is_refused_and_left_alone(tmp_path: Path, make_group:
         ExperienceMemory.open(tmp_path / "empty", create=False)
     with pytest.raises(StoreError, match="the path is a file"):
         ExperienceMemory.open(tmp_path / "notes" / "note.txt")
-    ExperienceMemory.open(tmp_path / "headless").add([make_group("a")])
-    shutil.rmtree(tmp_path / "headless" / "meta.lance")
-    with pytest.raises(StoreError, match="'queries' has rows, but table 'meta' is lost"):
-        ExperienceMemory.open(tmp_path / "headless")
+    (tmp_path / "foreign").mkdir()
+    with closing(sqlite3.connect(tmp_path / "foreign" / FILE)) as connection:
+        connection.execute("CREATE TABLE notes (note TEXT)")
+    with pytest.raises(StoreError, match=r"this is no experience memory: its tables are others"):
+        ExperienceMemory.open(tmp_path / "foreign")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / FILE).write_bytes(b"no database" * 1_000)
+    with pytest.raises(StoreError, match="restore the file from a copy"):
+        ExperienceMemory.open(tmp_path / "torn")
+    with pytest.raises(StoreError, match="a memory is a folder on a local disk"):
+        ExperienceMemory.open("s3://bucket/memory")
+
+
+def test_a_memory_of_a_release_before_0_2_is_named_and_told_how_to_carry_over(tmp_path: Path) -> None:
+    (tmp_path / "old" / "meta.lance").mkdir(parents=True)
+    for create in (True, False):
+        with pytest.raises(
+            StoreError, match=r"release before 0\.2.*LanceDB.*export\('exported'\).*import_\('exported'\)"
+        ):
+            ExperienceMemory.open(tmp_path / "old", create=create)
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["meta.lance"]
 
 
 def test_a_memory_whose_making_was_cut_short_is_made_whole(tmp_path: Path, make_group: MakeGroup) -> None:
-    database = lancedb.connect(tmp_path / "m")
-    database.create_table("queries", schema=SCHEMAS["queries"])
-    (tmp_path / "m" / "rollouts.lance").mkdir()
-    (tmp_path / "m" / "meta.lance").mkdir()
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / FILE).touch()
     memory = ExperienceMemory.open(tmp_path / "m")
     memory.add([make_group("a")])
     assert memory.groups() == [sealed(make_group("a"))]
+
+
+def test_the_ledger_cannot_be_changed_behind_its_back(tmp_path: Path, make_group: MakeGroup) -> None:
+    memory = ExperienceMemory.open(tmp_path / "m")
+    memory.add([make_group("a")])
+    memory.ledger.release(["a"], use="warmup")
+    for change in ("DELETE FROM ledger", "UPDATE ledger SET use = 'nothing'"):
+        with (
+            closing(sqlite3.connect(tmp_path / "m" / FILE)) as connection,
+            pytest.raises(sqlite3.IntegrityError, match="the ledger only grows"),
+        ):
+            connection.execute(change)
+    assert {entry.use for entry in memory.ledger.entries()} == {"warmup"}
+
+
+def test_a_memory_travels_to_another_process_only_from_a_folder(tmp_path: Path, make_group: MakeGroup) -> None:
+    memory = ExperienceMemory.open(tmp_path / "m")
+    memory.add([make_group("a")])
+    assert pickle.loads(pickle.dumps(memory)).groups() == memory.groups()
+    with pytest.raises(StoreError, match="lives in this process cannot be sent"):
+        pickle.dumps(ExperienceMemory.in_memory())
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_a_full_disk_is_reported_and_loses_nothing(small_disk: Path, make_group:
             memory.add([group])
             acknowledged.append(group)
 
-    with pytest.raises(StoreError, match=r"disk/m: the memory cannot be written: the disk is full: free space"):
+    with pytest.raises(StoreError, match=r"memory\.sqlite: .* cannot be written: the disk is full: free space"):
         fill()
     assert acknowledged
     assert ExperienceMemory.open(small_disk / "m").groups([g.query.id for g in acknowledged]) == [
@@ -358,9 +358,9 @@ def test_a_read_only_memory_can_be_read(small_disk: Path, make_group: MakeGroup)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     memory = ExperienceMemory.open(small_disk / "m", create=False)
     assert memory.groups() == [sealed(make_group("a"))]
-    with pytest.raises(StoreError, match="the file system is read-only: choose a folder"):
+    with pytest.raises(StoreError, match="the file system is read-only"):
         memory.add([make_group("b")])
-    with pytest.raises(StoreError, match="read-only"):
+    with pytest.raises(StoreError, match=r"cannot be made: check the path.*Read-only file system"):
         ExperienceMemory.open(small_disk / "new")
 
 

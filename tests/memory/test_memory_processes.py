@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from memreward.memory import Budget, ExperienceMemory, tables
-from memreward.memory.tables import Tables
+from memreward.memory import Budget, ExperienceMemory
 from memreward.types import BudgetError, Group
 
 MakeGroup = Callable[..., Group]
@@ -49,6 +46,14 @@ for step in range(8):
     shared = group(step, range(5))
     report = memory.add([shared, group(step, [100 * mine + 5]), group(1000 * mine + step, range(2))])
     print(report.new_queries, report.new_rollouts, report.updated, flush=True)
+"""
+)
+MAKE = (
+    GROUPS
+    + """
+print("ready", flush=True)
+sys.stdin.readline()
+ExperienceMemory.open(sys.argv[1]).add([group(int(sys.argv[2]), range(3))])
 """
 )
 RELEASE = (
@@ -95,8 +100,6 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, start_python
         assert len(ids) == len(set(ids))
         for group in groups.values():
             assert len(group.rollouts) % 4 == 0
-    memory.compact()
-    assert {group.query.id for group in memory.groups()} == set(groups)
 
 
 @pytest.mark.slow
@@ -115,29 +118,39 @@ def test_writers_of_the_same_ids_lose_and_double_nothing(tmp_path: Path, start_p
     assert sums == [32, 112, 0]
 
 
-def test_without_a_lock_as_on_an_object_store_nothing_is_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_group: MakeGroup
-) -> None:
-    monkeypatch.setattr(Tables, "_process_lock", lambda self: contextlib.nullcontext())
-    monkeypatch.setattr(tables, "_COMMITS_BETWEEN_COMPACTIONS", 1_000_000)
-    memories = [ExperienceMemory.open(tmp_path / "m") for _ in range(3)]
+def test_threads_of_one_memory_write_in_turn(tmp_path: Path, make_group: MakeGroup) -> None:
+    for memory in (ExperienceMemory.open(tmp_path / "m"), ExperienceMemory.in_memory()):
 
-    def write(writer: int) -> None:
-        for step in range(5):
-            own = make_group(f"q{step}", rollouts=2, prefix=f"writer-{writer}-")
-            memories[writer].add([make_group(f"q{step}"), own])
-            memories[writer].add_vectors([f"h{step}", f"{writer}-{step}"], np.full((2, 3), step), "encoder")
+        def write(writer: int, memory: ExperienceMemory = memory) -> None:
+            for step in range(5):
+                own = make_group(f"q{step}", rollouts=2, prefix=f"writer-{writer}-")
+                memory.add([make_group(f"q{step}"), own])
+                memory.ledger.release([f"q{step}"], use="warmup")
+                assert len(memory.groups([f"q{step}"])[0].rollouts) >= 5
 
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(write, range(3)))
-    memory = ExperienceMemory.open(tmp_path / "m")
-    assert sorted(memory.query_ids()) == [f"q{step}" for step in range(5)]
-    for group in memory.groups():
-        ids = [f"{group.query.id}/{index}" for index in range(3)]
-        ids += [f"{group.query.id}/writer-{writer}-{index}" for writer in range(3) for index in range(2)]
-        assert sorted(rollout.id for rollout in group.rollouts) == sorted(ids)
-    assert memory.counts() == {"queries": 5, "rollouts": 45, "references": 5, "verdicts": 45, "ledger": 0}
-    assert len(memory.vector_store("encoder")) == 5 + 3 * 5
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(write, range(3)))
+        assert sorted(memory.query_ids()) == [f"q{step}" for step in range(5)]
+        for group in memory.groups():
+            ids = [f"{group.query.id}/{index}" for index in range(3)]
+            ids += [f"{group.query.id}/writer-{writer}-{index}" for writer in range(3) for index in range(2)]
+            assert sorted(rollout.id for rollout in group.rollouts) == sorted(ids)
+        assert memory.counts() == {"queries": 5, "rollouts": 45, "references": 5, "verdicts": 45, "ledger": 45}
+
+
+@pytest.mark.slow
+def test_processes_that_make_one_memory_at_the_same_moment_share_it(tmp_path: Path, start_python: StartPython) -> None:
+    processes = [start_python(MAKE, tmp_path / "m", number) for number in range(6)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        finished(process)
+    assert sorted(ExperienceMemory.open(tmp_path / "m", create=False).query_ids()) == [f"q{n}" for n in range(6)]
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from tiny_model import tiny_model, tiny_tokenizer
@@ -80,26 +79,6 @@ def test_logprobs_are_those_of_a_full_forward_pass_without_temperature_or_nucleu
             positions = range(len(prompt.tokens) - 1, len(prompt.tokens) - 1 + len(sample.tokens))
             expected = [float(logprobs[at, token]) for at, token in zip(positions, sample.tokens, strict=True)]
             assert sample.token_logprobs == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_states_are_those_of_a_full_forward_pass(model: torch.nn.Module, layer: int) -> None:
-    sampler = LocalSampler(CONFIG, LOCAL, model=model, tokenizer=tiny_tokenizer(), state_layer=layer)
-    groups = by_id(list(sampler.sample(make_prompts())))
-    assert tokens_of(groups) == tokens_of(by_id(list(make_sampler(model).sample(make_prompts()))))
-    lengths = set()
-    for prompt in make_prompts():
-        for sample in groups[prompt.id].samples:
-            read = prompt.tokens + sample.tokens[:-1]
-            with torch.no_grad():
-                states = model(torch.tensor([read]), output_hidden_states=True).hidden_states[layer][0]
-            own = states[len(prompt.tokens) :]
-            expected = torch.stack([own[-1], own.mean(0)]) if len(own) else torch.zeros(2, 32)
-            np.testing.assert_allclose(sample.states, expected, atol=1e-4)
-            lengths.add(len(sample.tokens))
-    assert len(lengths) > 1
-    plain = next(make_sampler(model).sample(make_prompts())).samples
-    assert {sample.states for sample in plain} == {None}
 
 
 @pytest.mark.parametrize("groups_per_batch", [1, 2, 4])

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 
 from tiny_model import save_tiny_model, tiny_model, tiny_tokenizer
 
-from memreward.features.cache import DictVectorStore, DiskVectorStore
+from memreward.features.cache import DictVectorStore
 from memreward.features.featurizer import Featurizer
 from memreward.network.encoder import HashingEncoder
 from memreward.policy.local import LocalSampler, Prompt
@@ -37,13 +37,13 @@ def spelled(text: str) -> list[int]:
     return tiny_tokenizer()(text, add_special_tokens=False)["input_ids"]
 
 
-def sampled(model: Any, state_layer: int | None = None, templates: str = "") -> list[Rollout]:
+def sampled(model: Any, templates: str = "") -> list[Rollout]:
     """Rollouts of a tiny policy that its tokenizer spells as it did, with an "answer" somewhere in the text.
 
     They answer the bare question, or where there is a folder of templates the chat made with these.
     """
     config = SamplingConfig("tiny", rollouts=12, temperature=1.3, top_p=1.0, max_new_tokens=24)
-    sampler = LocalSampler(config, model=model, tokenizer=tiny_tokenizer(), state_layer=state_layer)
+    sampler = LocalSampler(config, model=model, tokenizer=tiny_tokenizer())
     prompts = [Prompt(query.id, tuple(tiny_tokenizer()(query.text)["input_ids"])) for query in QUESTIONS]
     if templates:
         chats = [load_template(query, templates).messages(query.text) for query in QUESTIONS]
@@ -59,7 +59,6 @@ def sampled(model: Any, state_layer: int | None = None, templates: str = "") -> 
             "step-1",
             s.token_logprobs,
             s.truncated,
-            s.states,
         )
         for query in QUESTIONS
         for i, s in enumerate(groups[query.id])
@@ -88,17 +87,6 @@ def test_readings_equal_those_of_a_reader_over_the_same_weights(rollouts: list[R
     assert np.isfinite(own.values).any(axis=0).all()
 
 
-def test_states_equal_those_of_a_reader_over_the_same_weights(tmp_path: Path) -> None:
-    """The stop token is read by neither; a rollout that the limit ended lacks its last token here."""
-    settings = ReaderConfig(str(save_tiny_model(tmp_path)), template="{query}", pooling="both")
-    reader = Reader(settings, DictVectorStore())
-    ended = [r for r in sampled(tiny_model(), state_layer=reader.layer) if not r.truncated]
-    own = PolicyReader(tiny_tokenizer(), states=DictVectorStore(), width=reader.hidden_size).read(ended)
-    assert own.hidden.shape == (len(ended), 64)
-    assert len(ended) > 3
-    np.testing.assert_allclose(own.hidden, reader.read(ended).hidden, atol=1e-4)
-
-
 @pytest.fixture
 def templates(tmp_path: Path) -> str:
     shots = [{"question": "What is 20 plus 3?", "answer": "#### 23"}]
@@ -108,20 +96,18 @@ def templates(tmp_path: Path) -> str:
 
 def test_rollouts_of_a_chat_are_read_in_it(tmp_path: Path, templates: str) -> None:
     """What sampling saw, under system message and worked example; the store tells it from the bare question."""
-    settings = ReaderConfig(str(save_tiny_model(tmp_path / "policy")), pooling="both")
+    settings = ReaderConfig(str(save_tiny_model(tmp_path / "policy")))
     store = DictVectorStore()
     bare = Reader(settings, store)
     reader = Reader(settings, store, chat=partial(chat_of, folder=templates))
-    ended = [r for r in sampled(tiny_model(), bare.layer, templates) if not r.truncated]
+    ended = [r for r in sampled(tiny_model(), templates) if not r.truncated]
     assert len(ended) > 3
     elsewhere = bare.read(ended)
-    own = PolicyReader(tiny_tokenizer(), states=DictVectorStore(), width=reader.hidden_size).read(ended)
+    own = PolicyReader(tiny_tokenizer()).read(ended)
     from_file = pickle.loads(pickle.dumps(reader)).read(ended)
     again = reader.read(ended)
     for read in (from_file, again):
         np.testing.assert_allclose(read.values, own.values, atol=1e-4)
-        np.testing.assert_allclose(read.hidden, own.hidden, atol=1e-4)
-    assert np.abs(elsewhere.hidden - own.hidden).max() > 0.1
     assert np.nanmax(np.abs(elsewhere.values - own.values)) > 0.1
     assert bare.name != reader.name  # which is where each keeps what it read, unless told otherwise
 
@@ -147,26 +133,6 @@ def test_a_chat_that_cannot_be_put_is_refused(tmp_path: Path) -> None:
         Reader(ReaderConfig(str(folder)), DictVectorStore(), chat=chat_of).read(
             [Rollout(QUESTIONS[0], "0", "0", "0", "r")]
         )
-
-
-def test_states_are_kept_for_the_next_time_and_read_by_the_other_where_nobody_brought_them(tmp_path: Path) -> None:
-    settings = ReaderConfig(str(save_tiny_model(tmp_path)), template="{query}", pooling="both")
-    reader = Reader(settings, DictVectorStore())
-    brought = sampled(tiny_model(), state_layer=reader.layer)
-    from_memory = [replace(rollout, states=None) for rollout in brought]
-    store = DiskVectorStore("states", tmp_path)
-
-    def read(rollouts: list[Rollout], other: Any = None) -> Any:
-        return PolicyReader(tiny_tokenizer(), other, states=store, width=reader.hidden_size).read(rollouts)
-
-    first = brought[::2]
-    seen = read(first).hidden
-    assert np.abs(seen).max(axis=1).all()
-    np.testing.assert_array_equal(read(from_memory[::2]).hidden, seen)  # another process, after an interruption
-    assert not read(from_memory[1::2]).hidden.any()
-    mixed = read(from_memory, reader).hidden
-    np.testing.assert_array_equal(mixed[::2], seen)
-    np.testing.assert_allclose(mixed[1::2], reader.read(brought[1::2]).hidden)
 
 
 def test_rollouts_of_an_older_policy_keep_their_reading(rollouts: list[Rollout], reader: Reader) -> None:

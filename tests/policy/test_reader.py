@@ -82,36 +82,32 @@ def rollouts() -> list[Rollout]:
     ]
 
 
-def plain_reading(folder: Path, item: Rollout, layer: int, pooling: str, prompt: str) -> tuple[FloatArray, FloatArray]:
+def plain_reading(folder: Path, item: Rollout, prompt: str) -> FloatArray:
     """One full forward pass without a cache; the byte tokenizer makes characters and tokens the same."""
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     before, after = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, item.text))
     with torch.inference_mode():
-        out = model(torch.tensor([before + after]), use_cache=False, output_hidden_states=True)
+        out = model(torch.tensor([before + after]), use_cache=False)
     logprobs = out.logits[0].log_softmax(-1)[torch.arange(len(before) - 1, len(before + after) - 1), after].numpy()
-    states = out.hidden_states[layer][0, len(before) :].numpy()
     place = item.text.rfind(item.answer) if item.answer else len(item.text)
     thinking, answer = logprobs[:place], logprobs[place : place + len(item.answer or "")]
     values = [logprobs.mean(), logprobs.min(), np.mean(logprobs < -3)]
     for part in (thinking, answer):
         values += [part.mean(), part.min()] if len(part) else [np.nan, np.nan]
-    pooled = {"last": states[-1], "mean": states.mean(0), "both": np.concatenate([states[-1], states.mean(0)])}
-    return np.array(values, np.float32), pooled[pooling]
+    return np.array(values, np.float32)
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
-@pytest.mark.parametrize("pooling", ["last", "mean", "both"])
-def test_equals_a_plain_forward_pass(tmp_path: Path, rollouts: list[Rollout], kind: str, pooling: str) -> None:
+def test_equals_a_plain_forward_pass(tmp_path: Path, rollouts: list[Rollout], kind: str) -> None:
     folder = make_model(tmp_path, kind)
-    config = ReaderConfig(str(folder), layer=3, pooling=pooling, batch_size=3, tokens_per_forward=20)
+    config = ReaderConfig(str(folder), batch_size=3, tokens_per_forward=20)
     reading = Reader(config, DictVectorStore()).read(rollouts)
     assert reading.names == READER_NAMES
-    assert reading.values.dtype == reading.hidden.dtype == np.float32
+    assert reading.values.dtype == np.float32
     for i, item in enumerate(rollouts[:-1]):
-        values, hidden = plain_reading(folder, item, 3, pooling, item.query.text + "\n")
+        values = plain_reading(folder, item, item.query.text + "\n")
         np.testing.assert_allclose(reading.values[i], values, atol=1e-4, rtol=1e-4)
-        np.testing.assert_allclose(reading.hidden[i], hidden, atol=1e-4, rtol=1e-4)
     assert len(np.unique(reading.values[:-1, 0])) == len(rollouts) - 1
     assert 0 < np.nanmean(reading.values[:, 2]) < 1
 
@@ -119,9 +115,7 @@ def test_equals_a_plain_forward_pass(tmp_path: Path, rollouts: list[Rollout], ki
 def test_an_empty_rollout_has_no_values(folder: Path, rollouts: list[Rollout]) -> None:
     reading = Reader(ReaderConfig(str(folder)), DictVectorStore()).read(rollouts)
     assert np.isnan(reading.values[-1]).all()
-    assert not reading.hidden[-1].any()
     assert reading.coverage[-1] == 1
-    assert reading.hidden[:-1].any(axis=1).all()
 
 
 def test_answer_tokens_are_those_of_its_last_place(folder: Path) -> None:
@@ -147,7 +141,6 @@ def test_order_batch_and_segment_change_nothing(folder: Path, rollouts: list[Rol
         config = ReaderConfig(str(folder), batch_size=batch_size, tokens_per_forward=tokens)
         reading = Reader(config, DictVectorStore()).read([rollouts[i] for i in order])
         np.testing.assert_allclose(reading.values, wanted.values[order], atol=1e-4)
-        np.testing.assert_allclose(reading.hidden, wanted.hidden[order], atol=1e-4, rtol=1e-4)
 
 
 def test_the_query_is_read_before_the_rollout(folder: Path) -> None:
@@ -164,10 +157,9 @@ def test_templates(tmp_path: Path) -> None:
     item = rollout(SUM, "17 + 25 = 42", "42")
     prompts = {None: f"<user>{SUM.text}<me>", "Q: {query} A:": f"Q: {SUM.text} A:"}
     for template, prompt in prompts.items():
-        reader = Reader(ReaderConfig(str(folder), layer=2, template=template), DictVectorStore())
-        values, hidden = plain_reading(folder, item, 2, "last", prompt)
+        reader = Reader(ReaderConfig(str(folder), template=template), DictVectorStore())
+        values = plain_reading(folder, item, prompt)
         np.testing.assert_allclose(reader.read([item]).values[0], values, atol=1e-4)
-        np.testing.assert_allclose(reader.read([item]).hidden[0], hidden, atol=1e-4, rtol=1e-4)
 
 
 def test_a_long_rollout_is_read_from_its_start_and_says_so(folder: Path) -> None:
@@ -190,7 +182,7 @@ def test_texts_of_any_length_and_content(folder: Path) -> None:
     assert np.isfinite(reading.values[:, :5]).all()
     assert np.isfinite(reading.values[1:, 5:]).all()
     assert reading.coverage[0] == np.float32(256 / 100_000)  # half of the 512 positions went to the prompt
-    assert Reader(ReaderConfig(str(folder)), DictVectorStore()).read([]).hidden.shape == (0, WIDTH)
+    assert Reader(ReaderConfig(str(folder)), DictVectorStore()).read([]).values.shape == (0, len(READER_NAMES))
 
 
 class ForwardCounter:
@@ -200,7 +192,7 @@ class ForwardCounter:
         self.rows_read: list[int] = []
         forward = reader._forward_rows
 
-        def counting(rows: list[list[int]], prefix: object) -> tuple[FloatArray, FloatArray]:
+        def counting(rows: list[list[int]], prefix: object) -> FloatArray:
             if fail_at is not None and len(self.rows_read) == fail_at:
                 raise KeyboardInterrupt
             self.rows_read.append(len(rows))
@@ -226,7 +218,6 @@ def test_each_content_is_read_once(folder: Path, rollouts: list[Rollout], monkey
     other_answer = second.read([replace(rollouts[1], answer="17")])
     assert other_answer.values[0, -1] != first.values[1, -1]
     np.testing.assert_array_equal(again.values, first.values[: len(rollouts)][::-1])
-    np.testing.assert_array_equal(again.hidden, first.hidden[: len(rollouts)][::-1])
 
 
 def test_an_interrupted_run_resumes(
@@ -248,7 +239,6 @@ def test_an_interrupted_run_resumes(
     assert sum(before.rows_read) == 3
     assert sum(before.rows_read) + sum(after.rows_read) == len(rollouts) - 1
     np.testing.assert_allclose(reading.values, wanted.values, atol=1e-4)
-    np.testing.assert_allclose(reading.hidden, wanted.hidden, atol=1e-4, rtol=1e-4)
 
 
 def test_the_name_changes_with_the_weights_and_the_settings(tmp_path: Path) -> None:
@@ -258,8 +248,6 @@ def test_the_name_changes_with_the_weights_and_the_settings(tmp_path: Path) -> N
     config = ReaderConfig(str(folder))
     changed: Sequence[ReaderConfig] = [
         replace(config, model=str(other)),
-        replace(config, layer=1),
-        replace(config, pooling="mean"),
         replace(config, template="{query} "),
         replace(config, max_tokens=9),
         replace(config, dtype="bfloat16"),
@@ -267,16 +255,13 @@ def test_the_name_changes_with_the_weights_and_the_settings(tmp_path: Path) -> N
     names = [Reader(c, DictVectorStore()).name for c in (config, *changed)]
     assert len(set(names)) == len(names)
     assert Reader(replace(config, model=str(same), batch_size=1), DictVectorStore()).name == names[0]
-    assert Reader(config, DictVectorStore()).layer == 4  # two thirds of 6
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"layer": 7}, "layer is 7.*layers 0 to 6"),
         ({"max_tokens": 0}, "max_tokens is 0"),
         ({"template": "no place"}, "has no {query}"),
-        ({"pooling": "max"}, "pooling is 'max'"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"model": "no/such-model"}, "cannot load 'no/such-model'"),
     ],

@@ -16,9 +16,9 @@ CHAT_TEMPLATE = (
 SPECIAL = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 
 
-def tiny_tokenizer(*, chat: bool = True) -> PreTrainedTokenizerFast:
-    """One token a printable character, and the markers of a chat."""
-    vocabulary = {token: index for index, token in enumerate((*SPECIAL, *string.printable))}
+def tiny_tokenizer(*, chat: bool = True, characters: str = string.printable) -> PreTrainedTokenizerFast:
+    """One token a character, the space among them, and the markers of a chat."""
+    vocabulary = {token: index for index, token in enumerate((*SPECIAL, *characters))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=" "))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -28,18 +28,18 @@ def tiny_tokenizer(*, chat: bool = True) -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_model(seed: int = 0) -> Qwen2ForCausalLM:
-    """Weights wide enough that the next token is neither certain nor uniform."""
+def tiny_model(seed: int = 0, *, characters: str = string.printable, spread: float = 0.5) -> Qwen2ForCausalLM:
+    """Weights of a `spread` that is wide enough for a next token that is neither certain nor uniform."""
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=len(SPECIAL) + len(string.printable),
+        vocab_size=len(SPECIAL) + len(characters),
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=4096,
-        initializer_range=0.5,
+        initializer_range=spread,
         eos_token_id=0,
         pad_token_id=0,
         bos_token_id=None,

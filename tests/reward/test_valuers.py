@@ -12,9 +12,9 @@ from memreward.data.questions import without_rollouts
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
-from memreward.network.config import PredictorConfig
+from memreward.network.config import NetworkConfig
 from memreward.network.encoder import HashingEncoder
-from memreward.network.graph_predictor import GraphPredictor
+from memreward.network.predictor import GraphPredictor
 from memreward.reward import Judged, PolicyReward, RewardConfig
 from memreward.reward.valuers import Format, Graph, HardMajority, Majority, Nothing, Random, Valuer
 
@@ -106,7 +106,7 @@ def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sum
     verdict = {label.rollout_id: label.correct for label in store.ledger.release(chosen, use="warmup")}
     rollouts = store.rollouts_of(chosen)
     labels = np.array([verdict[rollout.id] for rollout in rollouts], np.int8)
-    network = GraphPredictor(PredictorConfig(hidden=16, epochs=4, folds=3))
+    network = GraphPredictor(NetworkConfig(hidden=16, epochs=4, folds=3))
     network.fit(featurizer.features(rollouts), labels)
     others = sorted(set(range(sums.count)) - {int(name[1:]) for name in chosen})[:2]
     call = sample_call(sums, others, seed=0)

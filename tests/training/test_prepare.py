@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from additions import sums
 
+from memreward.answers.choose import advantage_variances
+from memreward.answers.model import AnswerModel
+from memreward.answers.prior import RewardPrior
 from memreward.data import read_groups, write_groups
-from memreward.features.choosing import contested_order, spread_order
+from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
-from memreward.network.encoder import NgramEncoder
 from memreward.policy.policy_reader import PolicyReader
 from memreward.policy.reader import Reader, ReaderConfig
 from memreward.reward import RewardConfig
@@ -24,7 +27,7 @@ from memreward.training.config import TrainConfig
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
-from memreward.types import ConfigurationError, LabelError, Truth
+from memreward.types import ConfigurationError, Group, LabelError, Truth
 
 GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups")
 
@@ -38,16 +41,22 @@ def prepared(config: TrainConfig) -> Prepared:
     return prepare(config, None, "hashing", lambda *_: None)
 
 
+def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
+    """Ids of questions, those first whose advantages the answer model is least sure of before any label."""
+    features = Featurizer().features([rollout for group in groups for rollout in group.rollouts])
+    usable = RewardPrior.load(prior).without(group.query for group in groups)
+    model = AnswerModel(usable).fit(features, np.full(len(features), -1, np.int8))
+    doubt = dict(zip(features.query_ids, advantage_variances(model, features).round(9), strict=True))
+    return sorted(doubt, key=lambda query_id: (-doubt[query_id], query_id))
+
+
 @pytest.mark.parametrize("arm", ["labelled", "memreward", "majority+labels"])
-@pytest.mark.parametrize("choose", ["contested", "spread"])
-def test_labels_go_to_the_questions_that_the_rule_names(
-    arm: str, choose: str, experience: Path, tmp_path: Path
+def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
+    arm: str, experience: Path, tmp_path: Path
 ) -> None:
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO)
-    made = prepare(replace(config, arm=arm, choose=choose), None, "ngrams", lambda *_: None)  # type: ignore[arg-type]
-    groups = sums()
-    by_rule = contested_order(groups, 0) if choose == "contested" else spread_order(groups, NgramEncoder(), 0)
-    assert made.labelled == set(by_rule[:6])
+    made = prepare(replace(config, arm=arm, choose="advantage", prior="none"), None, "ngrams", lambda *_: None)
+    assert made.labelled == set(by_doubt(sums())[:6])
     assert made.memory.ledger.totals()["queries"] <= 6
     if arm == "memreward":
         assert made.memory.ledger.totals()["queries"] == 6
@@ -97,7 +106,7 @@ def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -
     )
 
 
-@pytest.mark.parametrize("choose", ["random", "spread"])
+@pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
@@ -108,7 +117,7 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     assert judged == made.labelled
     assert len(judged) == 6
     for group in made.memory.groups():
-        assert len(group.rollouts) == (32 if choose == "spread" or group.query.id in judged else 0)
+        assert len(group.rollouts) == (32 if choose == "advantage" or group.query.id in judged else 0)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -153,7 +162,7 @@ def file_without_verdicts(folder: Path, unjudged: str) -> str:
     return str(folder / "sums.jsonl")
 
 
-@pytest.mark.parametrize("choose", ["random", "contested"])
+@pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experience: Path, tmp_path: Path) -> None:
     whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, grpo=GRPO)
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
@@ -164,7 +173,7 @@ def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experi
     assert {label.query_id for label in made.memory.ledger.labels("warmup")} == drawn
 
 
-@pytest.mark.parametrize("choose", ["random", "contested"])
+@pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     choose: str, experience: Path, tmp_path: Path
 ) -> None:
@@ -189,7 +198,7 @@ def test_the_policy_cannot_read_what_another_sampler_sampled(sampler: str) -> No
     assert TrainConfig(reader="some/model", grpo=grpo).reader == "some/model"
 
 
-@pytest.mark.parametrize("choose", ["random", "contested"])
+@pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
@@ -204,5 +213,5 @@ def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
     groups = list(read_groups(sampled))
     assert len(groups) == 12
     assert all(group.truth.reference is None and set(group.truth.correct) <= {None} for group in groups)
-    assert made.labelled == set(contested_order(groups, 0)[:6])
+    assert made.labelled == set(by_doubt(groups, config.prior)[:6])
     assert prepared(config).labelled == made.labelled  # resumed, nothing is sampled or chosen anew

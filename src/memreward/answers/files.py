@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.temporary import replacing
 from memreward.types import SchemaVersionError, StoreError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -25,16 +25,12 @@ def write_arrays(path: Path, kind: str, version: int, header: Mapping[str, Any],
     from safetensors.numpy import save
 
     about = json.dumps({"kind": kind, "version": version, **header})
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-        unfinished.write_bytes(save(whole, {"memreward": about}))
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(save(whole, {"memreward": about}))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error}; free space or choose another place") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_arrays(path: Path, kind: str, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -37,6 +37,10 @@ START_ODDS = {"math": 0.4, "qa": 0.0, "code": 0.8, "other": 0.0}
 """Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
 does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
 
+GROWTH = {"math": 0.0, "qa": 0.0, "code": 1.0, "other": 0.0}
+"""How many log-odds the model gains on the vote with each e-folding of labelled questions, by domain; chosen by leaving
+sources out: in code it needs the vote no longer once labels have said how strong the policy is."""
+
 VERSION = 1
 _KIND = "predictor"
 _REMEDY = "run warmup with this folder"
@@ -44,6 +48,8 @@ _FADED = 1e-3
 _MOST = 2048
 """Labelled questions, at most, that a model whose observations fade refits on at every step."""
 _LARGEST_ODDS = 30.0
+_FIRST_QUESTIONS = 5.0
+"""Labelled questions of which `GROWTH` takes the logarithm: ln(1 + n / this)."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +150,16 @@ class _Domain:
     scaling: Scaling
     posterior: Gaussian
     log_odds: float
+    growth: float
     like: LikeSolutions = field(default_factory=LikeSolutions.none)
     seen: list[tuple[int, Observed]] = field(default_factory=list)
 
     @property
     def trust(self) -> float:
         """Weight of the model; what is left is majority vote's."""
-        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
+        labelled = sum(len(told.table.query_ids) for _, told in self.seen)
+        odds = self.log_odds + self.growth * np.log1p(labelled / _FIRST_QUESTIONS)
+        return float(1 / (1 + np.exp(-np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
 
 
 class AnswerModel:
@@ -188,6 +197,12 @@ class AnswerModel:
             if domain in self.prior.domains:
                 self._domains[domain] = self._begun(domain, subset(features, rows))
         return self.observe(features, labels)
+
+    def begin(self) -> Self:
+        """Scale signals as the prior's sources are in each domain that has not begun: then no call's batch matters."""
+        for domain in [name for name in self.prior.domains if name not in self._domains]:
+            self._domains[domain] = self._with(domain, self.prior.domains[domain].scaling)
+        return self
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
         """Learn from labelled rollouts of the present policy; older observations fade by `half_life`.
@@ -341,8 +356,11 @@ class AnswerModel:
     def _begun(self, domain: str, features: Features) -> _Domain:
         prior = self.prior.domains[domain]
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
-        scaling = own.blended(prior.scaling, self.config.scaling_weight)
-        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS[domain])
+        return self._with(domain, own.blended(prior.scaling, self.config.scaling_weight))
+
+    def _with(self, domain: str, scaling: Scaling) -> _Domain:
+        prior = self.prior.domains[domain]
+        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS[domain], GROWTH[domain])
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
         table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
@@ -444,4 +462,4 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
             part["design"],
         )
         seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
-    return _Domain(prior, scaling, posterior, float(record["log_odds"]), like, seen)
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH[domain], like, seen)

@@ -33,6 +33,7 @@ CLIP = 4.0
 _OF_NUMBERS = ("number_", "arithmetic_", "answer_")
 _OF_RUNNING = "run_"
 _OF_CODE = ("code_", _OF_RUNNING)
+_OF_OPTIONS = "option_"
 _NOT_OF_AN_ANSWER = frozenset(
     {
         "agreement_share",
@@ -51,10 +52,15 @@ _NOT_OF_AN_ANSWER = frozenset(
 def signals_of(domain: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the signals, of those named, that the model reads in a domain.
 
-    Votes have columns of their own (`SHARE`), numbers mean nothing in multiple choice and code, and only code has a
-    syntax and a behaviour.
+    Votes have columns of their own (`SHARE`), numbers mean nothing in multiple choice and code, only code has a syntax
+    and a behaviour, and only multiple choice has options.
     """
-    prefixes = {"math": _OF_CODE, "other": _OF_CODE, "qa": (*_OF_CODE, *_OF_NUMBERS), "code": _OF_NUMBERS}[domain]
+    prefixes = {
+        "math": (*_OF_CODE, _OF_OPTIONS),
+        "other": (*_OF_CODE, _OF_OPTIONS),
+        "qa": (*_OF_CODE, *_OF_NUMBERS),
+        "code": (*_OF_NUMBERS, _OF_OPTIONS),
+    }[domain]
     return tuple(name for name in names if name not in _NOT_OF_AN_ANSWER and not name.startswith(prefixes))
 
 

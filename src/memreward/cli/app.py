@@ -15,6 +15,7 @@ from memreward.cli.prior import app as prior
 from memreward.cli.propose import propose
 from memreward.cli.questions import questions
 from memreward.cli.score import score
+from memreward.cli.serve import serve
 from memreward.cli.train import train
 from memreward.cli.verify import verify
 from memreward.cli.warmup import warmup
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, train):
+for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, serve, train):
     app.command()(command)
 app.add_typer(prior, name="prior")
 

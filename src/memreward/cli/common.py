@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files: .jsonl, .jsonl.gz or .parquet.", metavar="FILES")]
-MemoryUri = Annotated[
-    str, typer.Option("--memory", "-m", help="Folder or object-store address of the experience memory.")
-]
+MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the experience memory.")]
 PredictorFolder = Annotated[
     Path | None,
     typer.Option("--predictor", help="Folder of the predictor.", show_default="MEMORY/predictor", metavar="FOLDER"),
@@ -176,25 +174,14 @@ def check_extra(package: str, extra: str, purpose: str) -> None:
 
 
 def predictor_folder(memory: str, folder: Path | None) -> Path:
-    """Return where the predictor of a memory is kept.
-
-    Raises:
-        ConfigurationError: no folder was named and the memory is no local one.
-    """
-    if folder is not None:
-        return folder
-    if "://" in memory:
-        raise ConfigurationError(
-            f"the memory {memory} is not a local folder; say by --predictor where the predictor is"
-        )
-    return Path(memory) / "predictor"
+    """Return where the predictor of a memory is kept."""
+    return folder or Path(memory) / "predictor"
 
 
 def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: Steps) -> RewardPredictor:
     """Load the predictor of a memory that must exist: a mistyped path makes no empty one.
 
     Raises:
-        ConfigurationError: no folder was named and the memory is no local one.
         StoreError: there is no such memory or no predictor, or one of them cannot be read.
     """
     from memreward.memory import ExperienceMemory
@@ -202,7 +189,7 @@ def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: 
 
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)
-    models = chosen_models(None, reader, recorded_models(source))
+    models = chosen_models(reader, recorded_models(source))
     return RewardPredictor.load(
         source,
         store,

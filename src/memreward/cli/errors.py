@@ -16,11 +16,10 @@ from memreward.cli.output import printable
 from memreward.types import MemRewardError, MissingExtraError
 
 _EXTRAS = {
-    "torch": "predict",
-    "torch_geometric": "predict",
-    "sklearn": "predict",
-    "sentence_transformers": "encoder",
+    **dict.fromkeys(("torch", "torch_geometric", "sentence_transformers"), "paper"),
+    "sklearn": "baselines",
     "matplotlib": "report",
+    "pyarrow": "parquet",
     "httpx": "endpoint",
     "reasoning_gym": "questions",
     **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),

@@ -22,19 +22,27 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import EncoderName, ExecuteCode, PriorName, ReaderName, chosen_models
+from memreward.cli.models import ExecuteCode, Models, PriorName, ReaderName, chosen_models
 from memreward.cli.options import Changes, options_from
-from memreward.cli.output import Output, markdown_report
+from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
-from memreward.network.config import ABLATIONS, PredictorConfig
+from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
-    from memreward.network.encoder import CachedEncoder
-    from memreward.types import Encoder, Predictor
+    from memreward.features.featurizer import Featurizer
+    from memreward.types import Encoder, FloatArray, Predictor
 
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help='Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.',
+        metavar="NAME",
+    ),
+]
 OURS = "memreward"
 PAPER = "paper"
 
@@ -49,7 +57,7 @@ def evaluate(
         typer.Option(help="Which to compare, with commas between: names, and baselines, ablations or all for many."),
     ] = f"{OURS},majority,majority_hard",
     prior: PriorName = DEFAULT_PRIOR,
-    encoder: EncoderName = None,
+    encoder: EncoderName = "all-MiniLM-L6-v2",
     reader: ReaderName = None,
     execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
@@ -85,7 +93,6 @@ def evaluate(
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
-    from memreward.features.featurizer import Featurizer
 
     output = Output(as_json)
     config = settings.made()
@@ -95,20 +102,21 @@ def evaluate(
         check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
-    models = chosen_models(encoder, reader, execute=execute)
-    named = {
-        name: list(read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern))
-        for name, file in file_names(files).items()
-    }
+    models = chosen_models(reader, execute=execute)
+    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+    named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
-        vectors = _cached(models.load_encoder(steps)) if reads_text(chosen) else None
-        featurizer = Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
+        featurizer = _featurizer(encoder if reads_text(chosen) else None, models, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
+    _show(output, result, _written(result, out, page=page, markdown=markdown))
+
+
+def _show(output: Output, result: EvaluationResult, written: Sequence[Path]) -> None:
     for table in [*result.tables(), *result.differences(), result.ledger_table()]:
         output.table(table.title, table.columns, table.rows)
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
-    output.note(f"written: {', '.join(map(str, _written(result, out, page=page, markdown=markdown)))}")
+    output.note(f"written: {', '.join(map(str, written))}")
     output.result(result.to_dict())
 
 
@@ -158,7 +166,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.answers.prior import RewardPrior
     from memreward.evaluation.baselines import BASELINES
 
-    paper = PredictorConfig.preset(PAPER)
+    paper = NetworkConfig()
     networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
     networks |= {name: partial(_network, paper.ablated(name), name) for name in ABLATIONS}
     known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
@@ -169,7 +177,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
             raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
         chosen |= many[name] if name in many else {name: known[name]}
     if networks.keys() & chosen.keys():
-        check_extra("torch_geometric", "predict", "the paper's network")
+        check_extra("torch_geometric", "paper", "the paper's network")
     return chosen
 
 
@@ -180,17 +188,36 @@ def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
     return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)
 
 
-def _network(settings: PredictorConfig, name: str, seed: int) -> Predictor:
-    from memreward.network.graph_predictor import GraphPredictor
+def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
+    from memreward.network.predictor import GraphPredictor
 
     return GraphPredictor(settings, seed, name)
 
 
-def _cached(encoder: Encoder) -> CachedEncoder:
+def _featurizer(encoder: str | None, models: Models, steps: Steps) -> Featurizer:
     from memreward.features.cache import DiskVectorStore
-    from memreward.network.encoder import CachedEncoder
+    from memreward.features.featurizer import Featurizer
+    from memreward.network.encoder import CachedEncoder, load_encoder
 
-    return CachedEncoder(encoder, DiskVectorStore(encoder.name))
+    vectors = None
+    if encoder is not None:
+        loaded = load_encoder(encoder)
+        vectors = CachedEncoder(_ShownEncoder(loaded, steps), DiskVectorStore(loaded.name))
+    return Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
+
+
+class _ShownEncoder:
+    """An encoder that tells how many texts it has encoded."""
+
+    def __init__(self, encoder: Encoder, steps: Steps) -> None:
+        self._encoder, self._steps, self._done = encoder, steps, 0
+        self.name, self.dimension = encoder.name, encoder.dimension
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        vectors = self._encoder.encode(texts)
+        self._done += len(texts)
+        self._steps("encoding texts", self._done)
+        return vectors
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

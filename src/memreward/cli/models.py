@@ -1,4 +1,4 @@
-"""Encoders and readers as commands use them: made from a name, showing how far they are."""
+"""Readers, and what runs code, as commands use them: made from a name, showing how far they are."""
 
 from __future__ import annotations
 
@@ -11,25 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from memreward.cli.output import Steps, printable
-from memreward.types import Encoder, FloatArray, Rollout, SandboxError, StoreError
+from memreward.temporary import write_whole
+from memreward.types import Rollout, SandboxError, StoreError
 
 if TYPE_CHECKING:
     from memreward.features.behaviour import Behaviour, CodeRunner
     from memreward.policy.reader import Reader
     from memreward.policy.readings import Reading
 
-DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _RECORD = "warmup.json"
 
-EncoderName = Annotated[
-    str | None,
-    typer.Option(
-        "--encoder",
-        help='Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.',
-        show_default=f"{DEFAULT_ENCODER}, or that of warmup",
-        metavar="NAME",
-    ),
-]
 PriorName = Annotated[
     str,
     typer.Option(
@@ -63,17 +54,10 @@ ExecuteCode = Annotated[
 
 @dataclass(frozen=True)
 class Models:
-    """What turns rollouts into numbers: an encoder, a reader unless None, and the sandbox unless off."""
+    """What adds to the numbers that rollouts are turned into: a reader unless None, and the sandbox unless off."""
 
-    encoder: str = DEFAULT_ENCODER
     reader: str | None = None
     execute: Execute = "auto"
-
-    def load_encoder(self, steps: Steps) -> Encoder:
-        """Load the encoder; texts it encodes are shown."""
-        from memreward.network.encoder import load_encoder
-
-        return _ShownEncoder(load_encoder(self.encoder), steps)
 
     def load_reader(self, steps: Steps) -> _ShownReader | None:
         """Load the reader, if there is one; rollouts it reads are shown."""
@@ -97,24 +81,19 @@ class Models:
         return runner
 
 
-def chosen_models(
-    encoder: str | None, reader: str | None, recorded: Models | None = None, *, execute: Execute | None = None
-) -> Models:
+def chosen_models(reader: str | None, recorded: Models | None = None, *, execute: Execute | None = None) -> Models:
     """Return what was named on the command line, else what was recorded, else the defaults."""
     base = recorded or Models()
-    return Models(encoder or base.encoder, reader or base.reader, execute or base.execute)
+    return Models(reader or base.reader, execute or base.execute)
 
 
 def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None:
     """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
 
-    In this order a process that is killed between the two leaves no predictor whose encoder is not known.
+    In this order a process that is killed between the two leaves no predictor whose reader is not known.
     """
-    record = {"encoder": models.encoder, "reader": models.reader, "execute": models.execute, **settings}
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{_RECORD}.partial"
-    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(folder / _RECORD)
+    record = {"reader": models.reader, "execute": models.execute, **settings}
+    write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def recorded_models(folder: Path) -> Models | None:
@@ -128,32 +107,9 @@ def recorded_models(folder: Path) -> Models | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return Models(record["encoder"], record["reader"], record.get("execute", "off"))
+        return Models(record["reader"], record.get("execute", "off"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} cannot be read ({error!r}): delete it and name --encoder, or warm up again"
-        ) from error
-
-
-class _ShownEncoder:
-    """An encoder that tells how many texts it has encoded."""
-
-    def __init__(self, encoder: Encoder, steps: Steps) -> None:
-        self._encoder, self._steps, self._done = encoder, steps, 0
-
-    @property
-    def name(self) -> str:
-        return self._encoder.name
-
-    @property
-    def dimension(self) -> int:
-        return self._encoder.dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        vectors = self._encoder.encode(texts)
-        self._done += len(texts)
-        self._steps("encoding texts", self._done)
-        return vectors
+        raise StoreError(f"{path} cannot be read ({error!r}): delete it and name --reader, or warm up again") from error
 
 
 class _ShownReader:

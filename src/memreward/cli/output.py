@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from memreward.evaluation.tables import plain
 
 _SECONDS_BETWEEN_LINES = 5.0
 _WIDTH_OF_FILES = 200
@@ -147,21 +148,6 @@ def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str
     command = f"    {one_line(shlex.join([*program, *sys.argv[1:]]))}"
     with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     return "\n\n".join([f"# {title}", command, f"With {with_versions}.", *parts])
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it; what is not a number (NaN, infinity) becomes null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
 
 
 def _cell(value: Any) -> Text:

@@ -63,7 +63,7 @@ def fit(
     check_file(out)
     kept = RewardPrior.load(beside).factors if beside else ()
     with output.progress() as steps:
-        featurizer = Featurizer(None, None, chosen_models(None, None, execute=execute).load_runner(steps))
+        featurizer = Featurizer(None, None, chosen_models(None, execute=execute).load_runner(steps))
         sources: list[LabelledSource] = []
         named = file_names(files or [])
         for i, (short, file) in enumerate(named.items()):

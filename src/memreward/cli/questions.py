@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from memreward.cli.output import Output
 from memreward.data.splits import PARTS, SplitConfig
 
 if TYPE_CHECKING:
+    from memreward.data.splits import Split
     from memreward.types import Group
 
 
@@ -78,23 +80,19 @@ def questions(
     write_groups(out, kept)
     if split is not None and drawn is not None:
         write_split(split, drawn)
-    if repeated:
-        output.note(f"{repeated} questions were left out: their text stands before")
+    _report(output, kept, drawn, {"out": out, "split": split, "repeated": repeated, "seed": config.seed})
+
+
+def _report(output: Output, kept: Sequence[Group], drawn: Split | None, about: dict[str, Any]) -> None:
+    if about["repeated"]:
+        output.note(f"{about['repeated']} questions were left out: their text stands before")
     counts = drawn.datasets if drawn else {name: {} for name in sorted({group.query.dataset for group in kept})}
     sizes = Counter(group.query.dataset for group in kept)
     columns = (*PARTS, "labelled") if drawn else ()
     rows = [(name, sizes[name], *(counts[name][part] for part in columns)) for name in counts]
-    output.table(f"Questions in {out}", ("dataset", "questions", *columns), rows)
-    output.result(
-        {
-            "out": out,
-            "split": split,
-            "questions": len(kept),
-            "repeated": repeated,
-            "seed": config.seed,
-            "datasets": {name: {"questions": sizes[name], **parts} for name, parts in counts.items()},
-        }
-    )
+    output.table(f"Questions in {about['out']}", ("dataset", "questions", *columns), rows)
+    datasets = {name: {"questions": sizes[name], **parts} for name, parts in counts.items()}
+    output.result({**about, "questions": len(kept), "datasets": datasets})
 
 
 def _loaded(

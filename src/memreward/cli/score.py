@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,9 +24,10 @@ from memreward.cli.common import (
 )
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.models import ReaderName
-from memreward.cli.output import Output, Steps, plain
+from memreward.cli.output import Output, Steps
 from memreward.domains import cluster_answers
-from memreward.temporary import remove_left_files
+from memreward.evaluation.tables import plain
+from memreward.temporary import replacing
 from memreward.types import Group, Rollout
 
 if TYPE_CHECKING:
@@ -175,12 +175,5 @@ def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, s
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_files(path.parent, f".{path.name}.", ".partial")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -92,7 +91,7 @@ def warmup(
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
     known = RewardPrior.load(prior)
-    models = chosen_models(None, reader, execute=execute)
+    models = chosen_models(reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
         runner = models.load_runner(steps)
@@ -110,7 +109,7 @@ def warmup(
             choose=choose,
             reader=models.load_reader(steps),
             runner=runner,
-            progress=partial(steps, "learning"),
+            progress=steps,
         )
     spent = store.ledger.totals()
     if models.execute == "auto" and runner is not None and runner.contained is not None:

@@ -5,60 +5,28 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, get_args
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS, group_from_record, group_to_record
-from memreward.data.unicode import escape_surrogates, restore_surrogates
+from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
-from memreward.types import ConfigurationError, DataError, Group, Truth
+from memreward.temporary import replacing
+from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Truth
 
 Duplicates = Literal["keep", "drop", "auto"]
 
 # A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
 _CHANCE_LENGTH = 400
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
-_BATCH = 256
 _CHUNK = 2**20
 LONGEST_LINE = 2**28
 """Bytes of a line of JSON; a compressed file of megabytes may hold one that no memory holds."""
 _ONE_A_LINE = "write one JSON object a line"
-# Our own Parquet files keep provenance as JSON, which Arrow types cannot hold without loss; this key marks them.
-_PARQUET_MARK = b"memreward.provenance"
-_PROVENANCE = "provenance"
-_ROLLOUT_TYPE = pa.struct(
-    [
-        ("id", pa.string()),
-        ("text", pa.large_string()),
-        ("correct", pa.bool_()),
-        ("policy_version", pa.string()),
-        ("token_logprobs", pa.list_(pa.float64())),
-        ("truncated", pa.bool_()),
-        (_PROVENANCE, pa.large_string()),
-    ]
-)
-_PARQUET_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("dataset", pa.string()),
-        ("domain", pa.string()),
-        ("query", pa.large_string()),
-        ("reference", pa.large_string()),
-        ("rollouts", pa.list_(_ROLLOUT_TYPE)),
-        (_PROVENANCE, pa.large_string()),
-    ],
-    metadata={_PARQUET_MARK: b"json"},
-)
-
 # What stands in a file: where, and its record or what is wrong with it.
 _Entry = tuple[str, Any | DataError]
 
@@ -95,8 +63,10 @@ def read_groups(
     if path.exists() and not path.is_file():
         # A pipe would be waited for without end, and can be read once only.
         raise DataError(f"{path}: is no regular file; name a file")
-    entries = _parquet_entries(path) if format_of(path) == ".parquet" else _json_entries(path)
-    return _checked(path, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
+    read = _parquet().entries if format_of(path) == ".parquet" else _json_entries
+    return _checked(
+        path, _reported(path, read(path)), _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern
+    )
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
@@ -111,19 +81,12 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
         DataError: the name ends on no known format, a group does not fit together, or the disk refuses.
     """
     path = Path(path)
-    write = _write_parquet if format_of(path) == ".parquet" else _write_json
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    write = _parquet().write if format_of(path) == ".parquet" else _write_json
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            count = write(file, groups, path)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as unfinished, unfinished.open("xb") as file:
+            count: int = write(file, map(group_to_record, groups), path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 
@@ -217,8 +180,14 @@ def _json_entries(path: Path) -> Iterator[_Entry]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         where = f"{path}, after line {number}"
         yield where, DataError(f"{where}: not a whole gzip file ({error}); copy or compress it again")
+
+
+def _reported(path: Path, entries: Iterator[_Entry]) -> Iterator[_Entry]:
+    try:
+        yield from entries
     except OSError as error:
-        raise _unreadable(path, error) from error
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read: {reason}; check the path and its permissions") from error
 
 
 def _lines(file: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes | None]:
@@ -244,80 +213,16 @@ def _json_entry(line: bytes, where: str) -> Any | DataError:
         return DataError(f"{where}: JSON that cannot be read: {reason}; shorten the number, the nesting or the line")
 
 
-def _parquet_entries(path: Path) -> Iterator[_Entry]:
-    try:
-        with path.open("rb") as source, pq.ParquetFile(source) as file:
-            ours = _PARQUET_MARK in (file.schema_arrow.metadata or {})
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for index in range(batch.num_rows):
-                    number += 1
-                    where = f"{path}, row {number}"
-                    yield where, _parquet_entry(batch.slice(index, 1), where, ours=ours)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
-
-
-def _parquet_entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | DataError:
-    try:
-        record: dict[str, Any] = row.to_pylist()[0]
-    except UnicodeDecodeError as error:
-        return DataError(f"{where}: a text is not UTF-8 ({error.reason}); write the column as UTF-8 strings")
-    except (pa.ArrowException, ValueError, OverflowError, LookupError) as error:
-        # Arrow holds times and time zones that Python does not.
-        return DataError(f"{where}: a value has no form in Python ({error}); write its column as strings")
-    if not ours:
-        return _without_absent(record)
-    try:
-        return _restored(record)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        return DataError(
-            f"{where}: marked as written by memreward, and its provenance is not ({error!r}); "
-            "remove the mark memreward.provenance from the file's metadata, or write the file again"
-        )
-
-
-def _restored(record: dict[str, Any]) -> dict[str, Any]:
-    """A row of our own: surrogates and provenance as they were."""
-    rollouts = [_with_provenance(rollout) for rollout in record["rollouts"]]
-    return {**_with_provenance(record), "rollouts": rollouts}
-
-
-def _with_provenance(entry: dict[str, Any]) -> dict[str, Any]:
-    restored = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in entry.items()}
-    provenance = json.loads(restored.pop(_PROVENANCE))
-    return {**restored, **provenance}
-
-
-def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
-    """A row of anyone's: Arrow fills keys that a rollout did not have with null."""
-    rollouts = record.get("rollouts")
-    if isinstance(rollouts, list):
-        record["rollouts"] = [
-            {key: value for key, value in rollout.items() if value is not None}
-            if isinstance(rollout, dict)
-            else rollout
-            for rollout in rollouts
-        ]
-    return {key: value for key, value in record.items() if value is not None}
-
-
-def _write_json(file: Any, groups: Iterable[Group], path: Path) -> int:
+def _write_json(file: Any, records: Iterable[dict[str, Any]], path: Path) -> int:
     if path.suffix != ".gz":
-        return _write_lines(file, groups)
+        return _write_lines(file, records)
     # Without name and time, equal groups give equal files.
     with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
-        return _write_lines(compressed, groups)
+        return _write_lines(compressed, records)
 
 
-def _write_lines(file: Any, groups: Iterable[Group]) -> int:
-    count = 0
-    for group in groups:
-        file.write(_json_line(group_to_record(group)))
-        count += 1
-    return count
+def _write_lines(file: Any, records: Iterable[dict[str, Any]]) -> int:
+    return sum(1 for record in records if file.write(_json_line(record)))
 
 
 def _json_line(record: dict[str, Any]) -> bytes:
@@ -328,26 +233,10 @@ def _json_line(record: dict[str, Any]) -> bytes:
         return json.dumps(record, default=str).encode() + b"\n"
 
 
-def _write_parquet(file: Any, groups: Iterable[Group], _path: Path) -> int:
-    count = 0
-    remaining = iter(groups)
-    with pq.ParquetWriter(file, _PARQUET_SCHEMA, compression="zstd") as writer:
-        while batch := [_parquet_row(group_to_record(group)) for group in islice(remaining, _BATCH)]:
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=_PARQUET_SCHEMA))
-            count += len(batch)
-    return count
+def _parquet() -> ModuleType:
+    from memreward.data import parquet
 
-
-def _parquet_row(record: dict[str, Any]) -> dict[str, Any]:
-    row = _packed(record, QUERY_KEYS)
-    row["rollouts"] = [_packed(rollout, ROLLOUT_KEYS) for rollout in record["rollouts"]]
-    return row
-
-
-def _packed(record: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    row = {key: escape_surrogates(value) if isinstance(value, str) else value for key, value in record.items()}
-    provenance = {key: record[key] for key in record if key not in keys}
-    return {**{key: row.get(key) for key in keys}, _PROVENANCE: json.dumps(provenance, default=str)}
+    return parquet
 
 
 def format_of(path: Path) -> str:
@@ -355,15 +244,14 @@ def format_of(path: Path) -> str:
 
     Raises:
         DataError: it says none of them.
+        MissingExtraError: it says Parquet, and pyarrow is not installed.
     """
     for suffix in _FORMATS:
         if path.name.endswith(suffix):
+            if suffix == ".parquet" and find_spec("pyarrow") is None:
+                raise MissingExtraError("pyarrow", "parquet", f"{path}: reading or writing Parquet")
             return suffix
     raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(_FORMATS)}")
-
-
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path}: cannot be read: {error.strerror or error}; check the path and its permissions")
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:

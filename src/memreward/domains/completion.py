@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.code.parse import find_code
+from memreward.domains.math.quantity import quantity
+from memreward.domains.math.wanted import wanted
 from memreward.domains.shared.answer_pattern import answer_pattern_of
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.expression import find_expression
@@ -14,6 +17,7 @@ from memreward.domains.shared.markers import answer_tag, boxed, explicit, split_
 from memreward.types import Domain, Query, Rollout
 
 _LONGEST = 500_000
+_NUMBER_AND_UNIT = re.compile(r"[-+−]?[\d.,/ ]{1,30}[a-zA-Z¢][a-zA-Z /¢]{0,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,16 @@ def _find(text: str, domain: Domain, prompt: str) -> tuple[str | None, str, str]
             letter, form = _find_open(text)
         return letter, form, _before(text, form)
     answer, form = find_expression(text, guess=domain == "math")
+    if domain == "math" and answer is not None and form in {"phrase", "hash", "a_line"}:
+        answer = _without_plain_unit(answer, prompt)
     return answer, form, _before(text, form)
+
+
+def _without_plain_unit(answer: str, prompt: str) -> str:
+    """In a sentence, a unit behind a number says nothing, unless it is another than the one that is asked for."""
+    measured = quantity(answer)
+    plain = measured.dimension not in {"", "percent"} and _NUMBER_AND_UNIT.fullmatch(answer) is not None
+    return measured.body if plain and wanted(prompt).other_unit(measured) is None else answer
 
 
 def _find_open(text: str) -> tuple[str | None, str]:

@@ -22,8 +22,8 @@ class VerifyConfig:
     """How answers are verified.
 
     Attributes:
-        math: Mathematical answers.
-        code: Solutions in Python.
+        math: How mathematical answers are verified.
+        code: How solutions in Python are run.
     """
 
     math: MathConfig = field(default_factory=MathConfig)

@@ -276,8 +276,8 @@ class RandomScorer:
 class Design:
     """The columns that the learned baselines see: text vectors, evidence, or both, filled in and scaled.
 
-    Evidence goes through the graph predictor's own `EvidenceScaler`. Text vectors (and outlines and a reader's
-    hidden states where there are any) are centred and divided by one scale a block, which keeps their geometry.
+    Evidence goes through `EvidenceScaler`. Text vectors are centred and divided by one scale a block, which keeps their
+    geometry.
     """
 
     def __init__(self, *, text: bool, evidence: bool) -> None:
@@ -304,10 +304,8 @@ class Design:
 
 
 def text_blocks(features: Features) -> tuple[NDArray[np.float32], ...]:
-    """Text vectors a rollout: its query's, its thinking's, its answer's, and outline and hidden state if any."""
-    blocks = [features.query_vectors[features.group], features.thinking_vectors, features.answer_vectors]
-    blocks += [block for block in (features.outline_vectors, features.hidden) if block is not None]
-    return tuple(blocks)
+    """Text vectors a rollout: its query's, its thinking's and its answer's."""
+    return features.query_vectors[features.group], features.thinking_vectors, features.answer_vectors
 
 
 class EstimatorScorer:
@@ -422,11 +420,11 @@ def require_sklearn(module: str) -> Any:
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
-        raise MissingExtraError("scikit-learn", "predict", "this baseline") from error
+        raise MissingExtraError("scikit-learn", "baselines", "this baseline") from error
 
 
 def _joint_vectors(features: Features) -> NDArray[np.float32]:
-    vectors = np.concatenate(text_blocks(features)[:3], axis=1)
+    vectors = np.concatenate(text_blocks(features), axis=1)
     length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.asarray(vectors / length, np.float32)
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memreward.types import ConfigurationError, DataError, LabelError
+from memreward.types import DataError, LabelError
 
 Floats = NDArray[np.float64]
-Objective = Literal["accuracy", "f1", "j"]
 
 MINIMUM_SLOPE = 1e-3
 
@@ -66,9 +65,7 @@ class Calibration:
             raise DataError(f"a calibration cannot be read from {sorted(fields)}: {error}; fit it again") from error
 
 
-def fit_calibration(
-    scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None, *, objective: Objective = "accuracy"
-) -> Calibration:
+def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None) -> Calibration:
     """Fit Platt's sigmoid and the threshold.
 
     Args:
@@ -76,7 +73,6 @@ def fit_calibration(
         labels: (n,) 1 right, 0 wrong; -1 rows are left out.
         group: (n,) query of each rollout. Rollouts of a query are no independent evidence, so Platt's smoothing of
             the targets counts queries; without it every rollout counts as a query of its own.
-        objective: What the threshold maximises, see `best_threshold`.
 
     Raises:
         LabelError: if there are not both right and wrong rollouts.
@@ -101,14 +97,14 @@ def fit_calibration(
         intercept=intercept,
         mean=mean,
         scale=scale,
-        threshold=best_threshold(probabilities, right, objective=objective),
+        threshold=best_threshold(probabilities, right),
         queries=queries,
         rollouts=len(values),
     )
 
 
-def best_threshold(probabilities: ArrayLike, labels: ArrayLike, *, objective: Objective = "accuracy") -> float:
-    """Threshold t at which `probability >= t` does best on labelled rollouts.
+def best_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Threshold t at which `probability >= t` is right most often on labelled rollouts.
 
     Candidates lie halfway between neighbouring distinct probabilities, and below and above all of them. Of those
     that do equally well the one nearest to one half is taken: with few labels it moves least from sample to sample.
@@ -116,10 +112,6 @@ def best_threshold(probabilities: ArrayLike, labels: ArrayLike, *, objective: Ob
     Args:
         probabilities: (n,) in [0, 1].
         labels: (n,) 1 right, 0 wrong.
-        objective: "accuracy", "f1", or "j" (true positive rate minus false positive rate).
-
-    Raises:
-        ConfigurationError: if the objective is none of these.
     """
     values, right = np.asarray(probabilities, np.float64), np.asarray(labels, np.int64) == 1
     levels, level = np.unique(values, return_inverse=True)
@@ -128,8 +120,8 @@ def best_threshold(probabilities: ArrayLike, labels: ArrayLike, *, objective: Ob
     wrong_at = np.bincount(level, ~right, len(levels))
     claimed_right = right.sum() - np.append(0.0, np.cumsum(right_at))
     claimed_wrong = (~right).sum() - np.append(0.0, np.cumsum(wrong_at))
-    merit = _merit(claimed_right, claimed_wrong, int(right.sum()), int((~right).sum()), objective)
-    best = candidates[merit >= merit.max() - 1e-12]
+    hits = claimed_right + ((~right).sum() - claimed_wrong)
+    best = candidates[hits >= hits.max()]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
@@ -181,13 +173,3 @@ def _line_search(
 
 def _cross_entropy(logits: Floats, targets: Floats) -> float:
     return float((np.logaddexp(0.0, logits) - targets * logits).sum())
-
-
-def _merit(claimed_right: Floats, claimed_wrong: Floats, right: int, wrong: int, objective: Objective) -> Floats:
-    if objective == "accuracy":
-        return (claimed_right + (wrong - claimed_wrong)) / max(right + wrong, 1)
-    if objective == "f1":
-        return 2 * claimed_right / np.maximum(claimed_right + claimed_wrong + right, 1)
-    if objective == "j":
-        return claimed_right / max(right, 1) - claimed_wrong / max(wrong, 1)
-    raise ConfigurationError(f"objective {objective!r} is unknown; use 'accuracy', 'f1' or 'j'")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -19,10 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import memreward
+from memreward.evaluation.parts import code_hash, part_key
 from memreward.features.subset import rows_of_queries, subset
-from memreward.temporary import remove_left_files
+from memreward.temporary import write_whole
 from memreward.types import Features, LabelError, Predictor
+
+_CODE = ("types.py", "features/subset.py", "answers", "network", "evaluation/baselines.py", "evaluation/calibration.py")
+"""What decides a predictor's values; changed comments and docstrings do not."""
 
 PredictorFactory = Callable[[int], Predictor]
 """Makes an unfitted predictor from a seed. Must pickle where worker processes are used."""
@@ -70,10 +72,7 @@ class Outcome:
         # The shortest text of a float32 reads back as the same float32; ties stay ties.
         values = [None if np.isnan(value) else float(str(value)) for value in self.values]
         record = {"values": values, "threshold": self.threshold, "seconds": self.seconds, "failure": self.failure}
-        remove_left_files(path.parent, f"{path.stem}.", ".partial")
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(record))
 
     @classmethod
     def load(cls, path: Path) -> Outcome:
@@ -121,9 +120,15 @@ def load_features(path: Path) -> Features:
 
 
 def cell_key(features_hash: str, labels: NDArray[np.int8], predictor: PredictorFactory, seed: int) -> str:
-    """Hash of all that decides a cell's outcome: features, labels, the predictor's settings and the code."""
-    parts = [features_hash, hashlib.sha256(labels.tobytes()).hexdigest(), describe(predictor), str(seed), code_hash()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    """Name a cell by what it heeds: features, labels, settings, seed, and the code that predicts."""
+    heeds = {
+        "features": features_hash,
+        "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+        "predictor": describe(predictor),
+        "seed": seed,
+        "code": code_hash(*_CODE),
+    }
+    return part_key(heeds)[:32]
 
 
 def hash_features(features: Features) -> str:
@@ -149,12 +154,3 @@ def describe(factory: Any) -> str:
     if hasattr(factory, "__qualname__"):
         return f"{factory.__module__}.{factory.__qualname__}"
     return repr(factory)
-
-
-@functools.cache
-def code_hash() -> str:
-    """SHA-256 of the source of everything that predicts, so that a changed predictor is run again."""
-    package = Path(memreward.__file__).parent
-    rooms = ("answers", "evaluation", "network")
-    sources = [package / "types.py", *(path for room in rooms for path in sorted(package.glob(f"{room}/*.py")))]
-    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()

@@ -109,9 +109,9 @@ def best_of_n(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
 def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
     """Cosine of the vectors of all expected and all true advantages, flattened over all groups.
 
-    The true ones are GRPO's own: `advantages(correct, group, 0)`. Those of a group whose rollouts are all right or all
-    wrong are zero, but what a predictor expects there still counts against it, in its own length. The cosine is 0 if
-    every expected advantage is 0, and NaN if every true one is.
+    The true ones are GRPO's own: `advantages(correct, group, scaled=True)`. Those of a group whose rollouts are all
+    right or all wrong are zero, but what a predictor expects there still counts against it, in its own length. The
+    cosine is 0 if every expected advantage is 0, and NaN if every true one is.
 
     Args:
         expected: (n,) what a trainer that only centres is paid (`memreward.answers.expected_advantages`); NaN is 0.
@@ -121,14 +121,13 @@ def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) 
     return _table(expected, correct, group).metrics().advantage_cosine
 
 
-def advantages(values: ArrayLike, group: ArrayLike, gate: float | None = None) -> Floats:
+def advantages(values: ArrayLike, group: ArrayLike, *, scaled: bool = False) -> Floats:
     """Advantages of GRPO, one a rollout: the value relative to its group.
 
     Args:
         values: (n,) rewards, NaN where the predictor abstains: it leaves the group's mean and gets advantage 0.
         group: (n,) query of each rollout.
-        gate: None centres only. Otherwise divide by the group's standard deviation (n - 1 in the denominator, as
-            TRL and verl do) where it exceeds `gate`; a flatter group gets 0 throughout (method.md, section 4 e).
+        scaled: Divide by the group's standard deviation too (n - 1 in the denominator, as TRL and verl do).
 
     Returns:
         (n,) advantages; 0 in a group with fewer than two values.
@@ -143,10 +142,10 @@ def advantages(values: ArrayLike, group: ArrayLike, gate: float | None = None) -
     centred = np.where(covered, filled - mean[query], 0.0)
     # The mean of equal floats can miss them by a rounding error, which a cosine would blow up to full size.
     centred[np.abs(centred) < FLAT] = 0.0
-    if gate is None:
+    if not scaled:
         return centred
     spread = np.sqrt(np.bincount(query, centred**2, queries) / np.maximum(count - 1, 1))
-    scale = np.where(spread > max(gate, FLAT), 1.0 / np.maximum(spread, FLAT), 0.0)
+    scale = np.where(spread > FLAT, 1.0 / np.maximum(spread, FLAT), 0.0)
     return centred * scale[query]
 
 
@@ -510,7 +509,7 @@ def _top_accuracy(rows: _Rows, scores: Floats, queries: int) -> Floats:
 
 
 def _advantage_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
-    true = advantages(rows.positive.astype(np.float64), rows.group, 0.0)
+    true = advantages(rows.positive.astype(np.float64), rows.group, scaled=True)
     expected = advantages(rows.values, rows.group) if rows.expected is None else np.nan_to_num(rows.expected)
     products = {"dot": expected * true, "expected_squared": expected**2, "true_squared": true**2}
     return {name: _sum(rows.group, product, queries) for name, product in products.items()}

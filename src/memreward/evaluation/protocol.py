@@ -8,7 +8,7 @@ for measuring, after everything is predicted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -46,13 +46,12 @@ from memreward.evaluation.workers import Workers, worker_processes
 from memreward.features.subset import vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.temporary import TemporaryFolder
-from memreward.types import ConfigurationError, DataError, Features, Group, Rollout, content_hash
+from memreward.types import ConfigurationError, DataError, Features, Group, Progress, Rollout, content_hash, silent
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
 PACKAGES = ("memreward", "numpy", "scikit-learn", "torch", "torch-geometric", "sentence-transformers")
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
 
 
@@ -137,7 +136,7 @@ def evaluate(
     settings = config or EvaluationConfig()
     averaged = _checked_means(files, means)
     _check_references(settings, predictors)
-    told = progress or _silent
+    told = progress or silent
     with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
         kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
@@ -424,10 +423,6 @@ def _blind(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFac
     """The factory without what it knows of these questions, if it knows anything of questions."""
     blind_to = getattr(predictor, "blind_to", None)
     return predictor if blind_to is None else blind_to([group.query for group in groups])
-
-
-def _silent(*_: object) -> None:
-    """Show nothing."""
 
 
 def _seeds(settings: EvaluationConfig) -> range:

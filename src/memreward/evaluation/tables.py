@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ABSENT = "–"
 """Stands for a figure that is not defined."""
@@ -83,12 +86,18 @@ def share_text(labels: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON can hold; what is not a number (NaN, infinity) is null."""
+    """Return `value` as JSON can hold it; what is not a number (NaN, infinity) becomes null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from memreward.types import FloatArray, SchemaVersionError, StoreError
+from memreward.sqlite import SqliteFile, select
+from memreward.types import FloatArray
 
 _SCHEMA_VERSION = 1
-_HASHES_PER_STATEMENT = 500  # SQLite builds allow at least 999 parameters
-_SECONDS_TO_WAIT_FOR_LOCK = 60.0
+_TABLES = (
+    "CREATE TABLE vectors "
+    "(namespace TEXT NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (namespace, hash))",
+)
 _SAMPLED_PIECES = 16
 _SAMPLED_BYTES = 65_536
 
@@ -58,9 +58,7 @@ class DictVectorStore:
 class DiskVectorStore:
     """Vectors in one SQLite file that several processes and threads may read and append to at once.
 
-    Every `put` is one transaction: a killed process leaves whole ones only, and the file stays readable. The file is
-    in write-ahead mode, which needs a local disk. An instance holds no open connection, so it may be pickled, forked
-    and shared between threads.
+    Every `put` is one transaction (`memreward.sqlite`). An instance may be pickled, forked and shared between threads.
 
     Args:
         namespace: Name of the encoder or reader; vectors of different namespaces never meet.
@@ -74,27 +72,16 @@ class DiskVectorStore:
 
     def __init__(self, namespace: str, folder: str | Path | None = None, *, only_copy: bool = False) -> None:
         self.namespace = namespace
-        self._remedy, self._elsewhere = _ways_out(folder is None, only_copy)
         self.path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the cache folder {self.path.parent}: {error}; {self._remedy}") from error
-        with self._connection() as connection:
-            self._create_tables(connection)
+        remedy = _way_out(folder is None, only_copy)
+        self._file = SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
 
     def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         """See `VectorStore.get`."""
-        found: dict[str, FloatArray] = {}
-        with self._connection() as connection:
-            for some in _batches(dict.fromkeys(hashes), _HASHES_PER_STATEMENT):
-                marks = ",".join("?" * len(some))
-                rows = connection.execute(
-                    f"SELECT hash, vector FROM vectors WHERE namespace = ? AND hash IN ({marks})",
-                    (self.namespace, *map(bytes.fromhex, some)),
-                )
-                found |= {key.hex(): np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in rows}
-        return found
+        sql = "SELECT hash, vector FROM vectors WHERE namespace = ? AND {}"
+        with self._file.reading() as connection:
+            rows = select(connection, sql, "hash", map(bytes.fromhex, hashes), self.namespace)
+            return {key.hex(): np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in rows}
 
     def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
         """See `VectorStore.put`."""
@@ -102,48 +89,21 @@ class DiskVectorStore:
             (self.namespace, bytes.fromhex(key), np.asarray(vector, dtype="<f4").tobytes())
             for key, vector in zip(hashes, vectors, strict=True)
         ]
-        with self._connection() as connection, connection:
+        with self._file.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO vectors (namespace, hash, vector) VALUES (?, ?, ?)", rows)
 
     def __len__(self) -> int:
-        with self._connection() as connection:
+        with self._file.reading() as connection:
             count = connection.execute("SELECT count(*) FROM vectors WHERE namespace = ?", (self.namespace,))
             return int(count.fetchone()[0])
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT_FOR_LOCK)) as connection:
-                connection.execute("PRAGMA synchronous = NORMAL")
-                yield connection
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot use the vector cache {self.path}: {error}; {self._remedy}") from error
 
-    def _create_tables(self, connection: sqlite3.Connection) -> None:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > _SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"the vector cache {self.path} has schema version {version}, this release reads {_SCHEMA_VERSION}: "
-                f"update memreward{self._elsewhere}"
-            )
-        if version == _SCHEMA_VERSION:
-            return
-        connection.execute("PRAGMA journal_mode = WAL")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors "
-                "(namespace TEXT NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (namespace, hash))"
-            )
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-
-
-def _ways_out(shared: bool, only_copy: bool) -> tuple[str, str]:
-    """What helps where a store cannot be used, and where else than here it may lie."""
+def _way_out(shared: bool, only_copy: bool) -> str:
+    """What helps where a store cannot be used."""
     if only_copy:
-        return "free some space, or restore the file: nothing can make its vectors again", ""
-    elsewhere = ", or set MEMREWARD_CACHE to another local folder" if shared else ", or name another local folder"
-    return f"free some space, delete the file (it only saves time){elsewhere}", elsewhere
+        return "free some space, or restore the file: nothing can make its vectors again"
+    elsewhere = "set MEMREWARD_CACHE to another local folder" if shared else "name another local folder"
+    return f"free some space, delete the file (it only saves time), or {elsewhere}"
 
 
 def default_cache_folder() -> Path:
@@ -174,9 +134,3 @@ def model_fingerprint(folder: Path) -> str:
                 if size <= _SAMPLED_BYTES:
                     break
     return digest.hexdigest()[:12]
-
-
-def _batches(items: dict[str, None], size: int) -> Iterator[list[str]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,11 +14,9 @@ from memreward.features.evidence import compute_evidence
 from memreward.features.outline import outline_vectors, template_vectors
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 
-Progress = Callable[[int], None]
 
-
-class Reading(Protocol):
-    """What a reader says of n rollouts: named values (n, s) with NaN where undefined, and states (n, h)."""
+class ReaderSignals(Protocol):
+    """What a reader says of n rollouts: named values (n, s) with NaN where undefined."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -30,16 +28,11 @@ class Reading(Protocol):
         """(n, s) values."""
         ...
 
-    @property
-    def hidden(self) -> FloatArray:
-        """(n, h) states."""
-        ...
-
 
 class RolloutReader(Protocol):
     """Anything that reads rollouts; `memreward.policy.reader.Reader` is one."""
 
-    def read(self, rollouts: Sequence[Rollout]) -> Reading:
+    def read(self, rollouts: Sequence[Rollout]) -> ReaderSignals:
         """Read n rollouts."""
         ...
 
@@ -90,12 +83,12 @@ class Featurizer:
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
         evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
-        names, values, hidden = evidence.names, evidence.values, None
+        names, values = evidence.names, evidence.values
         if self.reader is not None:
             started = time.monotonic()
             reading = self.reader.read(rollouts)
             self.reader_seconds += time.monotonic() - started
-            names, hidden = (*names, *reading.names), reading.hidden
+            names = (*names, *reading.names)
             values = np.concatenate([values, reading.values], axis=1)
         return Features(
             rollout_ids=tuple(r.id for r in rollouts),
@@ -110,7 +103,6 @@ class Featurizer:
             evidence_names=names,
             outline_vectors=outline_vectors(rollouts),
             template_vectors=template_vectors([q.text for q in queries.values()]),
-            hidden=hidden,
         )
 
     def _encode(self, *parts: list[str]) -> list[FloatArray]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memreward.types import DOMAINS, Features, FloatArray, IntArray
+from memreward.types import Features, FloatArray, IntArray
 
 
 def subset(features: Features, rows: ArrayLike) -> Features:
@@ -40,7 +40,6 @@ def subset(features: Features, rows: ArrayLike) -> Features:
         evidence=features.evidence[index],
         template_vectors=None if features.template_vectors is None else features.template_vectors[queries],
         outline_vectors=None if features.outline_vectors is None else features.outline_vectors[index],
-        hidden=None if features.hidden is None else features.hidden[index],
         lean=None if features.lean is None else features.lean[index],
     )
 
@@ -57,15 +56,6 @@ def vote_share(features: Features) -> FloatArray:
     pool = np.bincount(features.group, minlength=len(features.query_ids))
     share = votes[features.cluster] / np.maximum(pool[features.group], 1)
     return np.where(features.cluster >= 0, share, 0.0).astype(np.float32)
-
-
-def settled_together(features: Features) -> IntArray:
-    """Rollouts that are right or wrong together: (n,) class of equivalent answers, -1 for a rollout on its own.
-
-    Code is left out: what solves the inputs that were tried, or reads alike, may still differ in a hidden test.
-    """
-    code = features.domain[features.group] == DOMAINS.index("code")
-    return np.where(code, -1, features.cluster)
 
 
 def _by_first_appearance(group: IntArray) -> tuple[IntArray, IntArray]:

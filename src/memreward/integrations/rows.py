@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from memreward.domains import parse_rollout
 from memreward.memory import ExperienceMemory
@@ -15,7 +12,7 @@ from memreward.types import DataError, Group, Query, Rollout, Truth, content_has
 COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
 
-SAMPLED = ("token_logprobs", "truncated", "states")
+SAMPLED = ("token_logprobs", "truncated")
 """Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
 
 _VERSION = "step-"
@@ -32,7 +29,7 @@ class Row(NamedTuple):
         prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
         step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
-        token_logprobs, truncated, states: The sampler's columns, see `memreward.types.Rollout`; None where none.
+        token_logprobs, truncated: The sampler's columns, see `memreward.types.Rollout`; None where none.
         unreadable: Why completion or prompt cannot be read; "" where they can.
     """
 
@@ -46,7 +43,6 @@ class Row(NamedTuple):
     reference: Any
     token_logprobs: Any = None
     truncated: Any = None
-    states: Any = None
     unreadable: str = ""
 
     @classmethod
@@ -191,7 +187,7 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
     if row.truncated not in (None, True, False):
         raise DataError(f"truncated={row.truncated!r} is neither true nor false: leave it out where it is not known")
     identity = f"{query.id}@{row.step}/{number}-{content_hash(row.text)[:12]}"
-    rollout = parse_rollout(
+    return parse_rollout(
         query,
         row.text,
         id=identity,
@@ -199,4 +195,3 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
         token_logprobs=row.token_logprobs,
         truncated=row.truncated,
     )
-    return rollout if row.states is None else replace(rollout, states=np.asarray(row.states, np.float32))

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.integrations.trl_remote import RemoteRewardFunction as RemoteRewardFunction
 from memreward.integrations.trl_reward import RewardFunction as RewardFunction
 from memreward.integrations.trl_reward import check_arguments, check_questions
 from memreward.policy.prompts import load_template

@@ -190,8 +190,16 @@ def check_arguments(args: Any, reward: Reward) -> None:
     Raises:
         ConfigurationError: advantages would be standardised again.
     """
-    if not reward.pays_advantages:
-        return
+    if reward.pays_advantages:
+        check_centring(args)
+
+
+def check_centring(args: Any) -> None:
+    """Refuse a `GRPOConfig` with which the trainer would do more to an advantage than subtract its group's mean.
+
+    Raises:
+        ConfigurationError: it would.
+    """
     if args.scale_rewards != "none":
         raise ConfigurationError(
             f"scale_rewards={args.scale_rewards!r} standardises again what is an expected advantage already, and blows "

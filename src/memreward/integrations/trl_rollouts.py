@@ -29,21 +29,19 @@ class GroupRollouts:
     TRL gets no log-probabilities, as from its own generation: it then takes the policy's from the training forward
     pass, or where sampling and updates are apart computes them anew. Reward functions get two columns: "token_logprobs"
     of the sampled tokens, the stop token among them, at temperature 1 and without a nucleus, and "truncated", whether
-    the length limit ended a rollout. `RewardFunction` hands both to the evidence. With `states` there is a third,
-    "states", the hidden states of a middle layer (`Sample.states`), which a `PolicyReader` may read.
+    the length limit ended a rollout. `RewardFunction` hands both to the evidence.
 
     Args:
         seed: Of the random numbers.
         groups_per_batch: Groups decoded together.
-        states: Hand hidden states on: of the layer that a `Reader` takes where none is named.
 
     Raises:
         ConfigurationError: if a value is out of its range; when called, if the trainer asks for a kind of sampling that
             this decoder has not.
     """
 
-    def __init__(self, seed: int = 0, *, groups_per_batch: int = 64, states: bool = False) -> None:
-        self.seed, self.states = seed, states
+    def __init__(self, seed: int = 0, *, groups_per_batch: int = 64) -> None:
+        self.seed = seed
         self.local = LocalConfig(groups_per_batch=groups_per_batch)
         self._calls = ("", 0)
 
@@ -68,7 +66,6 @@ class GroupRollouts:
                 model=model,
                 tokenizer=trainer.processing_class,
                 stop_tokens=trainer.eos_token_ids,
-                state_layer=_middle_layer(model) if self.states else None,
             )
             sampled = {group.id: group.samples for group in sampler.sample(groups)}
         samples: list[Sample] = [sample for prompt in groups for sample in sampled[prompt.id]]
@@ -78,7 +75,7 @@ class GroupRollouts:
             "logprobs": None,
             "token_logprobs": [list(sample.token_logprobs or ()) for sample in samples],
             "truncated": [bool(sample.truncated) for sample in samples],
-        } | ({"states": [sample.states for sample in samples]} if self.states else {})
+        }
 
     def _groups(self, tokens: Sequence[tuple[int, ...]], trainer: Any) -> list[Prompt]:
         """One prompt a group, or the part of it that this process has, in the order of the rows."""
@@ -116,12 +113,6 @@ class GroupRollouts:
             max_new_tokens=trainer.max_completion_length,
             seed=self.seed,
         )
-
-
-def _middle_layer(model: Any) -> int:
-    from memreward.policy.readings import middle_layer
-
-    return middle_layer(model.config.get_text_config().num_hidden_layers)
 
 
 def _group_size(trainer: Any) -> int:

@@ -2,80 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from memreward.data.unicode import restore_surrogates
 from memreward.memory.ledger import LedgerEntry, SealedTruth
-from memreward.memory.schema import SCHEMAS, entry_from_row, entry_row, escaped_ids
-from memreward.memory.tables import Tables
+from memreward.memory.schema import ENTRY_COLUMNS
+from memreward.sqlite import SqliteFile, insert, select
 
 
 class SealedStore:
     """The `LedgerBackend` of a memory.
 
     Args:
-        tables: Of the memory.
-        next_position: Gives each new entry its place.
+        file: Of the memory.
     """
 
-    def __init__(self, tables: Tables, next_position: Callable[[], int]) -> None:
-        self._tables = tables
-        self._next_position = next_position
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
 
     def datasets(self) -> dict[str, str]:
         """Return the dataset of every query, by query id."""
-        rows = self._tables.scan("queries", ["id", "dataset", "position"]).sort_by("position").to_pylist()
-        return {restore_surrogates(row["id"]): restore_surrogates(row["dataset"]) for row in rows}
+        rows = self._rows("SELECT id, dataset FROM queries WHERE {} ORDER BY number", "id", None)
+        return {row["id"]: row["dataset"] for row in rows}
 
     def rollout_ids(self, query_id: str) -> set[str]:
         """Return the ids of a query's rollouts; none where the query is unknown."""
-        rows = self._tables.scan("rollouts", ["id"], column="query_id", values=escaped_ids([query_id]))
-        return {restore_surrogates(identity) for identity in rows["id"].to_pylist()}
+        sql = "SELECT r.id FROM rollouts r JOIN queries q ON q.number = r.query WHERE {}"
+        return {row["id"] for row in self._rows(sql, "q.id", [query_id])}
 
     def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
         """Return the truths of these queries, or of all; a query without any is absent."""
-        asked = escaped_ids(query_ids)
-        references = self._tables.scan("references", column="query_id", values=asked).to_pylist()
-        reference = {row["query_id"]: restore_surrogates(row["reference"]) for row in references}
+        verdicts = (
+            "SELECT q.id AS query_id, r.id, r.correct FROM queries q JOIN rollouts r ON r.query = q.number "
+            "WHERE r.correct IS NOT NULL AND {} ORDER BY r.place"
+        )
+        references = "SELECT id, reference FROM queries WHERE reference IS NOT NULL AND {}"
         correct: dict[str, dict[str, bool]] = {}
-        rows = self._tables.scan("verdicts", column="query_id", values=asked).sort_by("position").to_pylist()
-        for row in rows:
-            correct.setdefault(row["query_id"], {})[restore_surrogates(row["rollout_id"])] = row["correct"]
-        known = dict.fromkeys([*correct, *reference]) if asked is None else dict.fromkeys(asked)
+        for row in self._rows(verdicts, "q.id", query_ids):
+            correct.setdefault(row["query_id"], {})[row["id"]] = bool(row["correct"])
+        reference = {row["id"]: row["reference"] for row in self._rows(references, "id", query_ids)}
+        known = dict.fromkeys([*correct, *reference] if query_ids is None else query_ids)
         return {
-            restore_surrogates(query_id): SealedTruth(reference.get(query_id), correct.get(query_id, {}))
+            query_id: SealedTruth(reference.get(query_id), correct.get(query_id, {}))
             for query_id in known
             if query_id in reference or query_id in correct
         }
 
     def truth_counts(self) -> tuple[int, int]:
         """Return the number of queries with any truth, and of verdicts."""
-        verdicts = self._tables.scan("verdicts", ["query_id"])["query_id"]
-        references = self._tables.scan("references", ["query_id"])["query_id"]
-        queries = pa.chunked_array([*verdicts.chunks, *references.chunks], pa.string())
-        return pc.count_distinct(queries).as_py(), len(verdicts)
+        queries = (
+            "SELECT number FROM queries WHERE reference IS NOT NULL "
+            "UNION SELECT query FROM rollouts WHERE correct IS NOT NULL"
+        )
+        return self._count(queries), self._count("SELECT 1 FROM rollouts WHERE correct IS NOT NULL")
 
     def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
         """Return the entries of these queries, or all, in the order they were made."""
-        rows = self._tables.scan("ledger", column="query_id", values=escaped_ids(query_ids))
-        return [entry_from_row(row) for row in rows.sort_by("position").to_pylist()]
+        sql = f"SELECT number, {', '.join(ENTRY_COLUMNS)} FROM ledger WHERE {{}}"
+        return [_entry(row) for row in sorted(self._rows(sql, "query_id", query_ids), key=itemgetter("number"))]
 
     def spent(self) -> tuple[int, int]:
         """Return the number of distinct queries and judgements in the entries."""
-        rows = self._tables.scan("ledger", ["query_id", "rollout_id", "correct"])
-        judgements = rows.group_by(["query_id", "rollout_id", "correct"]).aggregate([]).num_rows
-        return pc.count_distinct(rows["query_id"]).as_py(), judgements
+        judgements = "SELECT DISTINCT query_id, rollout_id, correct FROM ledger"
+        return self._count("SELECT DISTINCT query_id FROM ledger"), self._count(judgements)
 
     def append(self, entries: Sequence[LedgerEntry]) -> None:
-        """Keep entries; they are durable on return."""
-        rows = [entry_row(entry, self._next_position()) for entry in entries]
-        self._tables.insert("ledger", pa.Table.from_pylist(rows, schema=SCHEMAS["ledger"]))
+        """Keep entries; they are durable on return, or when the `lock` around it ends."""
+        with self._file.writing() as connection:
+            for entry in entries:
+                insert(connection, "ledger", {name: getattr(entry, name) for name in ENTRY_COLUMNS})
 
     def lock(self) -> AbstractContextManager[Any]:
-        """Keep other writers out."""
-        return self._tables.lock()
+        """Keep other writers out; what is written inside is kept as a whole, or not at all after an exception."""
+        return self._file.writing()
+
+    def _rows(self, sql: str, column: str, values: Sequence[str] | None) -> list[sqlite3.Row]:
+        with self._file.reading() as connection:
+            return list(select(connection, sql, column, values))
+
+    def _count(self, rows: str) -> int:
+        with self._file.reading() as connection:
+            return int(connection.execute(f"SELECT count(*) FROM ({rows})").fetchone()[0])
+
+
+def _entry(row: sqlite3.Row) -> LedgerEntry:
+    correct = None if row["correct"] is None else bool(row["correct"])
+    return LedgerEntry(**{name: row[name] for name in ENTRY_COLUMNS} | {"correct": correct})

@@ -1,66 +1,111 @@
-"""A memory as a folder of Parquet files with a JSON manifest, for backup, transport and other tools."""
+"""A memory as a folder of JSON Lines or Parquet files with a JSON manifest: for backup, transport and other tools."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
+import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from memreward.memory.schema import SCHEMA_VERSION, SCHEMAS, vector_schema
-from memreward.memory.tables import Tables
+from memreward.memory.merge import AddReport, Merge
+from memreward.memory.schema import ENTRY_COLUMNS, QUERY_COLUMNS, ROLLOUT_COLUMNS, SCHEMA_VERSION, Row, packed, unpacked
+from memreward.sqlite import insert, restored, stored
 from memreward.types import DataError, SchemaVersionError, StoreError
 
 _FORMAT = "memreward memory"
 _MANIFEST = "manifest.json"
-_FIXED = tuple(name for name in SCHEMAS if name != "meta")
+# `position` orders the rows; a negative one marks a rollout that was set aside.
+_ROLLOUT = ", ".join(f"r.{name}" for name in ROLLOUT_COLUMNS)
+_TABLES = {
+    "queries": f"SELECT {', '.join(QUERY_COLUMNS)}, number AS position FROM queries ORDER BY number",
+    "rollouts": f"SELECT {_ROLLOUT}, q.id AS query_id, iif(r.aside, -r.place, r.place) AS position "
+    "FROM rollouts r JOIN queries q ON q.number = r.query ORDER BY r.place",
+    "references": "SELECT id AS query_id, reference FROM queries WHERE reference IS NOT NULL ORDER BY number",
+    "verdicts": "SELECT r.id AS rollout_id, q.id AS query_id, r.correct, r.place AS position "
+    "FROM rollouts r JOIN queries q ON q.number = r.query WHERE r.correct IS NOT NULL ORDER BY r.place",
+    "ledger": f"SELECT {', '.join(ENTRY_COLUMNS)}, number AS position FROM ledger ORDER BY number",
+}
+_KINDS = {"position": "whole", "time": "real", "correct": "flag", "truncated": "flag", "token_logprobs": "reals"}
 
 
-def write_folder(folder: Path, tables: Tables, vector_tables: Mapping[str, str]) -> None:
+def write_folder(folder: Path, connection: sqlite3.Connection, *, parquet: bool) -> None:
     """Write every table to `folder`, which appears whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    write, suffix = (_write_parquet, "parquet") if parquet else (_write_lines, "jsonl.gz")
     try:
         if folder.exists() and any(folder.iterdir()):
             raise StoreError(f"{folder}: the folder is not empty; export to a new one")
         temporary.mkdir(parents=True)
         files: dict[str, Any] = {}
-        for name in (*_FIXED, *vector_tables.values()):
-            rows = tables.scan(name)
-            path = temporary / f"{name}.parquet"
-            pq.write_table(rows, path, compression="zstd")
-            files[name] = {"rows": rows.num_rows, "sha256": _digest(path)}
+        for name, sql in _TABLES.items():
+            path, found = temporary / f"{name}.{suffix}", connection.execute(sql)
+            columns = [column for column, *_ in found.description]
+            rows = write(path, map(_plain, found), columns)
+            files[name] = {"file": path.name, "rows": rows, "sha256": _digest(path)}
         manifest = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "tables": files}
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()
         temporary.replace(folder)
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
         raise StoreError(f"{folder}: cannot export: {error}; free space or choose another folder") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_folder(folder: Path) -> dict[str, pa.Table]:
-    """Return the tables of an export, checked against manifest and schema.
+def read_folder(folder: Path) -> dict[str, list[Row]]:
+    """Return the rows of every table of an export in their order, checked against the manifest.
 
     Raises:
         DataError: it is no export, or it is damaged.
         SchemaVersionError: a newer release wrote it.
     """
     files = _manifest(folder)["tables"]
-    found = {name: _table(folder, name, files) for name in _FIXED}
-    for row in found["encoders"].to_pylist():
-        found[row["table"]] = _table(folder, row["table"], files)
-        _check_schema(folder, row["table"], found[row["table"]], vector_schema(row["dimension"]))
-    for name in _FIXED:
-        _check_schema(folder, name, found[name], SCHEMAS[name])
-    return found
+    return {name: _table(folder, name, files) for name in _TABLES}
+
+
+def merge(exported: Mapping[str, list[Row]], connection: sqlite3.Connection) -> AddReport:
+    """Merge what `read_folder` returned into a memory, within a transaction that writes.
+
+    Raises:
+        DataError: an id is known with another meaning, or rows do not fit together.
+    """
+    references = {row["query_id"]: row["reference"] for row in exported["references"]}
+    correct = {row["rollout_id"]: row["correct"] for row in exported["verdicts"]}
+    merged = Merge(connection)
+    for row in exported["queries"]:
+        merged.query({name: row[name] for name in QUERY_COLUMNS} | {"reference": references.get(row["id"])})
+    for row in exported["rollouts"]:
+        sealed = {"aside": int(row["position"] < 0), "correct": correct.get(row["id"])}
+        merged.rollout(packed({name: row[name] for name in ROLLOUT_COLUMNS}) | sealed, row["query_id"])
+    for row in exported["ledger"]:
+        insert(connection, "ledger", {name: row[name] for name in ENTRY_COLUMNS})
+    return merged.report
+
+
+def _plain(row: sqlite3.Row) -> Row:
+    """A row with the values that JSON and Parquet have."""
+    fields = unpacked(row) if "thinking" in row.keys() else dict(row)  # noqa: SIM118
+    if fields.get("correct") is not None:
+        fields["correct"] = bool(fields["correct"])
+    # As in the memory: two lone surrogates side by side are one character to JSON, and none at all to Parquet.
+    return {name: stored(value) for name, value in fields.items()}
+
+
+def _write_lines(path: Path, rows: Iterable[Row], _: list[str]) -> int:
+    with gzip.open(path, "wt", encoding="ascii", compresslevel=6) as file:
+        return sum(1 for row in rows if file.write(json.dumps(row) + "\n"))
+
+
+def _write_parquet(path: Path, rows: Iterable[Row], columns: list[str]) -> int:
+    from memreward.data.parquet import write_rows
+
+    return write_rows(path, rows, {name: _KINDS.get(name, "text") for name in columns})
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -80,19 +125,28 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _table(folder: Path, name: str, files: Mapping[str, Any]) -> pa.Table:
+def _table(folder: Path, name: str, files: Mapping[str, Any]) -> list[Row]:
     path = folder / f"{name}.parquet"
     try:
+        # Releases before 0.2 name no file.
+        path = folder / Path(files[name].get("file", path.name)).name
         if _digest(path) != files[name]["sha256"]:
             raise ValueError("its checksum is not the manifest's")
-        return pq.read_table(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows = sorted(_rows_in(path), key=lambda row: abs(row.get("position", 0)))
+        return [{name: restored(value) for name, value in row.items()} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged or missing: {error}; copy or export it again") from error
 
 
-def _check_schema(folder: Path, name: str, rows: pa.Table, schema: pa.Schema) -> None:
-    if not rows.schema.equals(schema):
-        raise DataError(f"{folder / name}.parquet: its columns are not those of an export; export it again")
+def _rows_in(path: Path) -> Iterator[Row]:
+    if path.suffix == ".parquet":
+        from memreward.data.parquet import read_rows
+
+        yield from read_rows(path)
+        return
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        for line in file:
+            yield dict(json.loads(line))
 
 
 def _digest(path: Path) -> str:

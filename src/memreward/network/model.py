@@ -1,4 +1,4 @@
-"""The graph neural network: one round of messages, the stack of rounds, and the two heads."""
+"""The graph neural network: one round of messages, the stack of rounds, and the head."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 
-from memreward.network import schema
-from memreward.network.config import PredictorConfig
-from memreward.network.inputs import Inputs
-from memreward.network.schema import Relation
+from memreward.network.config import NetworkConfig
+from memreward.network.graph import ANSWER, MEMORY, NODE_TYPES, QUERY, SIMILAR_TO, THINKING, Relation, relations
+from memreward.types import Features
 
 States = dict[str, Tensor]
 
@@ -25,27 +24,27 @@ class MessageLayer(nn.Module):
     edge attribute.
     """
 
-    def __init__(self, config: PredictorConfig, relations: tuple[Relation, ...]) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        names = ["any"] if config.homogeneous else [relation[1] for relation in relations]
-        self.convs = nn.ModuleDict({name: self._conv(config, name == schema.SIMILAR_TO[1]) for name in names})
-        self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in schema.NODE_TYPES})
+        names = ["any"] if config.homogeneous else [relation[1] for relation in relations(config)]
+        self.convs = nn.ModuleDict({name: self._conv(config, name == SIMILAR_TO[1]) for name in names})
+        self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in NODE_TYPES})
         self.dropout = nn.Dropout(config.dropout)
         self.homogeneous = config.homogeneous
 
     @staticmethod
-    def _conv(config: PredictorConfig, weighted: bool) -> GATv2Conv:
+    def _conv(config: NetworkConfig, weighted: bool) -> GATv2Conv:
         sizes, width = (config.hidden, config.hidden), config.hidden // config.heads
         return GATv2Conv(sizes, width, heads=config.heads, add_self_loops=False, edge_dim=1 if weighted else None)
 
     def forward(self, states: States, memory: Tensor, edges: dict[Relation, Tensor], cosine: Tensor | None) -> States:
         """Return the next states; `memory` (m, hidden) are the sources of `similar_to`."""
-        sources = {**states, schema.MEMORY: memory}
+        sources = {**states, MEMORY: memory}
         received: dict[str, list[Tensor]] = {kind: [] for kind in states}
         for relation, edge_index in edges.items():
             source, name, target = relation
             conv = self.convs["any" if self.homogeneous else name]
-            attribute = cosine if relation == schema.SIMILAR_TO and not self.homogeneous else None
+            attribute = cosine if relation == SIMILAR_TO and not self.homogeneous else None
             received[target].append(conv((sources[source], states[target]), edge_index, attribute))
         return {
             kind: self.norms[kind](state + self.dropout(nn.functional.elu(torch.stack(received[kind]).mean(0))))
@@ -56,47 +55,24 @@ class MessageLayer(nn.Module):
 
 
 class RewardNetwork(nn.Module):
-    """Logits of rollouts from node inputs, edges and the states of frozen memory (method, sections 2 and 5)."""
+    """Logits of rollouts from text vectors, edges and the states of frozen memory (method, section 2).
 
-    def __init__(self, config: PredictorConfig, text_dims: dict[str, int], evidence_dim: int) -> None:
+    logit = phi_q(h_query) . phi_r([h_thinking ; h_answer]) / sqrt(d) + b
+    """
+
+    def __init__(self, config: NetworkConfig, width: int) -> None:
         super().__init__()
         self.config = config
-        extra = evidence_dim if config.evidence else 0
-        widths = {
-            schema.QUERY: text_dims[schema.QUERY] * config.text,
-            schema.THINKING: text_dims[schema.THINKING] * config.text + extra,
-            schema.ANSWER: text_dims[schema.ANSWER] * config.text + extra,
-        }
-        self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind, width in widths.items()})
-        self.label = nn.Embedding(3, config.hidden)
-        relations = config.graph.relations() if config.network == "graph" else ()
-        self.rounds = nn.ModuleList(MessageLayer(config, relations) for _ in range(config.layers if relations else 0))
+        self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind in NODE_TYPES})
+        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(config.layers if config.graph else 0))
         self.dropout = nn.Dropout(config.dropout)
-        self.head = DotHead(config) if config.head == "dot" else ResidualHead(config)
-
-    def start(self, inputs: Inputs, labels: Tensor) -> States:
-        """Node states before the first message; `labels` (n,) holds 0 wrong, 1 right, 2 unknown or hidden."""
-        parts: dict[str, list[Tensor]] = {
-            schema.QUERY: [inputs.query_vectors],
-            schema.THINKING: [inputs.thinking_vectors],
-            schema.ANSWER: [inputs.answer_vectors],
-        }
-        states = {}
-        for kind, vectors in parts.items():
-            columns = vectors if self.config.text else []
-            if self.config.evidence and kind != schema.QUERY:
-                columns = [*columns, inputs.evidence]
-            rows = len(vectors[0])
-            joined = torch.cat(columns, 1) if columns else vectors[0].new_zeros(rows, 0)
-            states[kind] = self.dropout(nn.functional.elu(self.project[kind](joined)))
-        if self.config.labels:
-            states[schema.ANSWER] = states[schema.ANSWER] + self.label(labels)
-        return states
+        self.query = nn.Linear(config.hidden, config.head_dim)
+        self.rollout = nn.Linear(2 * config.hidden, config.head_dim)
+        self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(
         self,
-        inputs: Inputs,
-        labels: Tensor,
+        features: Features,
         edges: dict[Relation, Tensor],
         cosine: Tensor | None = None,
         memory: list[Tensor] | None = None,
@@ -104,8 +80,7 @@ class RewardNetwork(nn.Module):
         """Run all rounds.
 
         Args:
-            inputs: n rollouts to q queries.
-            labels: (n,) label inputs.
+            features: n rollouts of q queries.
             edges: Per relation (2, m); sources of `similar_to` index `memory`.
             cosine: (m, 1) attributes of `similar_to`.
             memory: Query states of memory before each round; None takes the batch's own queries as memory.
@@ -113,46 +88,23 @@ class RewardNetwork(nn.Module):
         Returns:
             (n,) logits, and the query states before each round, which is what a frozen memory keeps.
         """
-        states = self.start(inputs, labels)
+        vectors = {
+            QUERY: features.query_vectors,
+            THINKING: features.thinking_vectors,
+            ANSWER: features.answer_vectors,
+        }
+        states = {
+            kind: self.dropout(nn.functional.elu(self.project[kind](torch.from_numpy(given))))
+            for kind, given in vectors.items()
+        }
         kept = []
         for number, layer in enumerate(self.rounds):
-            kept.append(states[schema.QUERY])
-            states = layer(states, states[schema.QUERY] if memory is None else memory[number], edges, cosine)
-        return self.head(states, inputs.group), kept
+            kept.append(states[QUERY])
+            states = layer(states, states[QUERY] if memory is None else memory[number], edges, cosine)
+        return self._score(states, torch.from_numpy(features.group)), kept
 
-
-class DotHead(nn.Module):
-    """The paper's head: logit = phi_q(h_query) . phi_r([h_thinking ; h_answer]) / sqrt(d) + b."""
-
-    def __init__(self, config: PredictorConfig) -> None:
-        super().__init__()
-        self.query = nn.Linear(config.hidden, config.head_dim)
-        self.rollout = nn.Linear(2 * config.hidden, config.head_dim)
-        self.bias = nn.Parameter(torch.zeros(()))
-
-    def forward(self, states: States, group: Tensor) -> Tensor:
-        """Return (n,) logits of rollouts whose queries are `group` (n,)."""
-        rollout = self.rollout(torch.cat([states[schema.THINKING], states[schema.ANSWER]], 1))
-        product = (self.query(states[schema.QUERY])[group] * rollout).sum(1)
+    def _score(self, states: States, group: Tensor) -> Tensor:
+        rollout = self.rollout(torch.cat([states[THINKING], states[ANSWER]], 1))
+        product = (self.query(states[QUERY])[group] * rollout).sum(1)
         logits: Tensor = product / math.sqrt(rollout.shape[1]) + self.bias
-        return logits
-
-
-class ResidualHead(nn.Module):
-    """A small perceptron over [h_query ; h_thinking ; h_answer] that starts at zero.
-
-    Its output is added to the linear model's logit, so training begins at that model and learns what it leaves.
-    """
-
-    def __init__(self, config: PredictorConfig) -> None:
-        super().__init__()
-        self.first = nn.Linear(3 * config.hidden, config.hidden)
-        self.last = nn.Linear(config.hidden, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, states: States, group: Tensor) -> Tensor:
-        """Return (n,) logits of rollouts whose queries are `group` (n,)."""
-        joined = torch.cat([states[schema.QUERY][group], states[schema.THINKING], states[schema.ANSWER]], 1)
-        logits: Tensor = self.last(nn.functional.elu(self.first(joined))).squeeze(1)
         return logits

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from memreward.data import load_questions, write_groups
+from memreward.data import format_of, load_questions, write_groups
 from memreward.domains import Verifiers, parse_rollout
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
@@ -36,7 +36,7 @@ class CollectConfig:
             of so many.
         local: How a model in this process is run.
         endpoint: The model server to sample from instead.
-        templates: Folder with few-shot prompts of one's own, named after family or domain; "" for the shipped ones.
+        templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
         model_name: How the file names the model; "" for the last part of the model's.
         license: Licence of the rollouts, written into the file; "" for that of the questions.
         logprob_decimals: Decimals that token log-probabilities are rounded to.
@@ -58,6 +58,7 @@ class CollectConfig:
     def __post_init__(self) -> None:
         if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):
             raise ConfigurationError(f"output {self.output!r}: the name must end on .jsonl.gz, .jsonl or .parquet")
+        format_of(Path(self.output))
         if not self.questions:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
         if not 0 <= self.logprob_decimals <= 9:

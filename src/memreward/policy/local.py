@@ -22,7 +22,7 @@ from memreward.policy.key_values import cache_argument, cache_of
 from memreward.policy.prompts import render
 from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
 from memreward.policy.settings import LocalConfig, SamplingConfig
-from memreward.types import ConfigurationError, FloatArray, MissingExtraError, content_hash
+from memreward.types import ConfigurationError, MissingExtraError, content_hash
 
 try:
     import torch
@@ -66,7 +66,6 @@ class _Row:
     uniforms: NDArray[np.float64]
     tokens: list[int] = field(default_factory=list)
     token_logprobs: list[float] = field(default_factory=list)
-    states: FloatArray | None = None
     finished: bool = False
     truncated: bool = False
 
@@ -214,8 +213,6 @@ class LocalSampler:
         model: An `AutoModelForCausalLM` already loaded; by default `config.model` is loaded.
         tokenizer: Its tokenizer; by default `config.model`'s.
         stop_tokens: Tokens that end a rollout; by default those of the model's generation settings and the tokenizer.
-        state_layer: Layer whose output is kept of each rollout (`Sample.states`), 0 (the embeddings) to the number of
-            layers; None keeps none. It is taken from the forward pass that samples the next token.
 
     Raises:
         ConfigurationError: if the model cannot be loaded, or its cache cannot be repeated.
@@ -229,7 +226,6 @@ class LocalSampler:
         model: Any = None,
         tokenizer: Any = None,
         stop_tokens: Iterable[int] | None = None,
-        state_layer: int | None = None,
     ) -> None:
         self.config = config
         self.local = local or LocalConfig()
@@ -243,7 +239,6 @@ class LocalSampler:
             raise _no_key_values(config.model)
         self.model = model.to(self.device).eval()
         self.stop_tokens = _stop_tokens(self.model, self.tokenizer) if stop_tokens is None else frozenset(stop_tokens)
-        self.state_layer = state_layer
         self._preambles: dict[tuple[int, ...], list[_Layer]] = {}
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
@@ -310,7 +305,7 @@ class LocalSampler:
             _Layer(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
             for layer in self._preamble(preamble)
         ]
-        logits, layers, _ = self._forward(tokens.to(self.device), mask, position[:, start:], past)
+        logits, layers = self._forward(tokens.to(self.device), mask, position[:, start:], past)
         groups = [self._open(prompt) for prompt in prompts]
         repeats = torch.tensor([len(group.rows) for group in groups], device=self.device)
         return _Batch(
@@ -327,7 +322,7 @@ class LocalSampler:
         if preamble not in self._preambles:
             tokens = torch.tensor([preamble], device=self.device)
             position = torch.arange(len(preamble), device=self.device)[None]
-            _, self._preambles[preamble], _ = self._forward(tokens, torch.ones_like(tokens), position, [])
+            _, self._preambles[preamble] = self._forward(tokens, torch.ones_like(tokens), position, [])
         return self._preambles[preamble]
 
     def _open(self, prompt: Prompt) -> _OpenGroup:
@@ -362,9 +357,7 @@ class LocalSampler:
         if len(batch.rows) - len(left) >= max(1, len(batch.rows) // 8):
             batch, tokens = batch.keep(left), tokens[torch.tensor(left, device=tokens.device)]
         mask = torch.nn.functional.pad(batch.mask, (0, 1), value=1)
-        logits, layers, states = self._forward(tokens[:, None], mask, batch.position[:, None], batch.layers)
-        if states is not None:
-            _keep_states(batch.rows, states.cpu().numpy())
+        logits, layers = self._forward(tokens[:, None], mask, batch.position[:, None], batch.layers)
         return _Batch(batch.rows, layers, mask, batch.position + 1, logits), closed
 
     def _append(self, row: _Row, token: int, logprob: float) -> None:
@@ -380,25 +373,16 @@ class LocalSampler:
                 tuple(row.tokens),
                 tuple(row.token_logprobs),
                 row.truncated,
-                self._states(row),
             )
             for row in group.rows
         )
         usage = Usage(group.prompt_tokens, sum(len(row.tokens) for row in group.rows))
         return SampledGroup(group.id, tuple(samples), usage)
 
-    def _states(self, row: _Row) -> FloatArray | None:
-        if self.state_layer is None:
-            return None
-        if row.states is None:
-            return np.zeros((2, self.model.config.get_text_config().hidden_size), np.float32)
-        last, total = row.states
-        return np.stack([last, total / (len(row.tokens) - 1)])
-
     def _forward(
         self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[_Layer]
-    ) -> tuple[Tensor, list[_Layer], Tensor | None]:
-        """Logits (rows, vocabulary) after the last token, every layer, and states (rows, h) of the last token, if kept.
+    ) -> tuple[Tensor, list[_Layer]]:
+        """Logits (rows, vocabulary) after the last token, and every layer.
 
         The layers of `past` are written to.
         """
@@ -412,18 +396,8 @@ class LocalSampler:
             use_cache=True,
             # The last position by its number: a slice would have the whole output layer copied for every row.
             logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
-            output_hidden_states=self.state_layer is not None,
         )
-        layers = _layers(cache_of(output), self.config.model)
-        states = None if self.state_layer is None else output.hidden_states[self.state_layer][:, -1].float()
-        return output.logits[:, -1], layers, states
-
-
-def _keep_states(rows: Sequence[_Row], states: FloatArray) -> None:
-    """Add what a token's reading gave to each row that goes on: its last states, and their sum."""
-    for row, state in zip(rows, states, strict=True):
-        if not row.finished:
-            row.states = np.stack([state, state if row.states is None else row.states[1] + state])
+        return output.logits[:, -1], _layers(cache_of(output), self.config.model)
 
 
 def _layers(cache: Any, name: str) -> list[_Layer]:

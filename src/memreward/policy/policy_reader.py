@@ -1,4 +1,4 @@
-"""The policy as reader: what it said and knew of its own rollouts while it sampled them, without a second pass."""
+"""The policy as reader: how likely it found its own rollouts while it sampled them, without a second pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from memreward.features.cache import VectorStore
 from memreward.features.featurizer import RolloutReader
 from memreward.policy.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, summarise
 from memreward.types import FloatArray, Rollout, content_hash
@@ -16,7 +15,7 @@ _READINGS_KEPT = 100_000
 
 
 class PolicyReader:
-    """Reads the log-probabilities, and hidden states if asked for, that rollouts bring along.
+    """Reads the log-probabilities that rollouts bring along.
 
     Its columns are those of `memreward.policy.reader.Reader`.
 
@@ -30,27 +29,15 @@ class PolicyReader:
 
     Args:
         tokenizer: The policy's, one that tells where its tokens stand.
-        other: Reads what brings no log-probabilities, or no states where they are asked for; None leaves the values
-            undefined and the states 0. Its states must be (last token's, mean): `ReaderConfig(pooling="both")`.
-        states: Where the states that rollouts bring along are kept, since memory does not keep them: the same rollout
-            comes again when the predictor is refreshed. None asks for no states.
-        width: Length 2 h of the states.
+        other: Reads what brings no log-probabilities; None leaves the values undefined.
 
     Raises:
         ConfigurationError: if the tokenizer tells no places.
     """
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        other: RolloutReader | None = None,
-        *,
-        states: VectorStore | None = None,
-        width: int = 0,
-    ) -> None:
+    def __init__(self, tokenizer: Any, other: RolloutReader | None = None) -> None:
         self.tokenizer = fast_tokenizer(tokenizer, str(getattr(tokenizer, "name_or_path", "the policy")))
-        self.other, self.states = other, states
-        self.width = 0 if states is None else width
+        self.other = other
         self._known: dict[tuple[str, str], list[float]] = {}
 
     def read(self, rollouts: Sequence[Rollout]) -> Reading:
@@ -60,28 +47,9 @@ class PolicyReader:
         lacking = [i for i, rollout in enumerate(rollouts) if not rollout.token_logprobs]
         for i in bringing:
             values[i] = self._own(rollouts[i])
-        hidden, unseen = self._hidden(rollouts)
-        if self.other is not None and (wanted := sorted({*lacking, *unseen})):
-            read = self.other.read([rollouts[i] for i in wanted])
-            place = {i: row for row, i in enumerate(wanted)}
-            values[lacking] = read.values[[place[i] for i in lacking]]
-            if unseen:
-                hidden[unseen] = read.hidden[[place[i] for i in unseen]]
-        return Reading(values, hidden, np.ones(len(rollouts), np.float32))
-
-    def _hidden(self, rollouts: Sequence[Rollout]) -> tuple[FloatArray, list[int]]:
-        """(n, width) states, and the rollouts of which nobody brought any."""
-        hidden = np.zeros((len(rollouts), self.width), np.float32)
-        if self.states is None:
-            return hidden, []
-        keys = [content_hash(f"{rollout.id} {rollout.text}") for rollout in rollouts]
-        brought = {key: r.states.ravel() for key, r in zip(keys, rollouts, strict=True) if r.states is not None}
-        if brought:
-            self.states.put(list(brought), np.stack(list(brought.values())))
-        known = self.states.get([key for key in keys if key not in brought]) | brought
-        for row, key in zip(hidden, keys, strict=True):
-            row[:] = known.get(key, 0.0)
-        return hidden, [i for i, key in enumerate(keys) if key not in known]
+        if self.other is not None and lacking:
+            values[lacking] = self.other.read([rollouts[i] for i in lacking]).values
+        return Reading(values, np.ones(len(rollouts), np.float32))
 
     def _own(self, rollout: Rollout) -> list[float]:
         key = rollout.id, content_hash(rollout.text)

@@ -1,4 +1,4 @@
-"""What a causal language model sees in a rollout: token log-probabilities and a hidden state.
+"""What a causal language model sees in a rollout: token log-probabilities.
 
 A language model that reads a rollout knows more about its correctness than a sentence encoder (method, section 4 h):
 reasoning that is wrong tends to hold tokens the reader finds unlikely.
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
 from memreward.features.cache import DiskVectorStore, VectorStore, model_fingerprint
 from memreward.policy.key_values import cache_argument, cache_of
-from memreward.policy.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, middle_layer, summarise
+from memreward.policy.readings import READER_NAMES, Reading, TokenSpans, fast_tokenizer, summarise
 from memreward.types import (
     ConfigurationError,
     FloatArray,
@@ -29,6 +28,7 @@ from memreward.types import (
     Rollout,
     content_hash,
 )
+from memreward.unicode import replace_surrogates
 
 Messages = list[dict[str, str]]
 """A chat, each message with "role" and "content"."""
@@ -42,8 +42,6 @@ class ReaderConfig:
 
     Attributes:
         model: Folder of a causal language model, or a name in the local hub cache; nothing is downloaded.
-        layer: Whose output is the hidden state, 0 (the embeddings) to the number of layers; None is `middle_layer`.
-        pooling: The hidden state is the last token's, the mean over the rollout's tokens, or both, one after the other.
         template: The prompt with `{query}` in it. None is the model's chat template with the query as the user's
             message where the model has one, else the query and a line break; where a `Reader` is told the chat, that.
         max_tokens: Tokens of a rollout that are read, from its start; `Reading.coverage` tells what share that was.
@@ -55,8 +53,6 @@ class ReaderConfig:
     """
 
     model: str
-    layer: int | None = None
-    pooling: Literal["last", "mean", "both"] = "last"
     template: str | None = None
     max_tokens: int = 2048
     batch_size: int = 8
@@ -68,8 +64,6 @@ class ReaderConfig:
         for field in ("max_tokens", "batch_size", "tokens_per_forward"):
             if getattr(self, field) < 1:
                 raise ConfigurationError(f"reader: {field} is {getattr(self, field)}; it must be at least 1")
-        if self.pooling not in ("last", "mean", "both"):
-            raise ConfigurationError(f"reader: pooling is {self.pooling!r}; use 'last', 'mean' or 'both'")
         if self.dtype not in ("float32", "float16", "bfloat16"):
             raise ConfigurationError(f"reader: dtype is {self.dtype!r}; use float32, float16 or bfloat16")
         if self.template is not None and "{query}" not in self.template:
@@ -103,7 +97,7 @@ class Reader:
 
     Raises:
         MissingExtraError: if transformers is not installed.
-        ConfigurationError: if the model is not on this machine, has no such layer, or its tokenizer gives no offsets;
+        ConfigurationError: if the model is not on this machine, or its tokenizer gives no offsets;
             if both a template and a chat are given.
     """
 
@@ -121,7 +115,6 @@ class Reader:
                 f"reader: the template {config.template!r} and a chat both say what the prompt is: give one of them"
             )
         self.config, self.chat = config, chat
-        self.layer = self._resolve_layer()
         self._store: VectorStore = store if store is not None else DiskVectorStore(self.name)
 
     @cached_property
@@ -132,12 +125,7 @@ class Reader:
         template = "auto" if c.template is None else content_hash(c.template)[:12]
         if self.chat is not None:
             template = "chat"
-        return f"reader/{model}/layer={self.layer}-{c.pooling}/{c.dtype}/max={c.max_tokens}/template={template}"
-
-    @property
-    def hidden_size(self) -> int:
-        """Length h of a hidden state, twice the model's with pooling "both"."""
-        return int(self._text_config.hidden_size) * (2 if self.config.pooling == "both" else 1)
+        return f"reader/{model}/{c.dtype}/max={c.max_tokens}/template={template}"
 
     def read(self, rollouts: Sequence[Rollout], progress: Callable[[int], None] | None = None) -> Reading:
         """Return what the model sees in `rollouts`, in their order.
@@ -159,14 +147,13 @@ class Reader:
             self._store.put(list(new), np.stack(list(new.values())))
             known |= new
             report(new)
-        entries = [_Entry.from_row(known[key], self.hidden_size) for key in keys]
+        entries = [_Entry.from_row(known[key]) for key in keys]
         values = [
             summarise(entry.logprobs, TokenSpans.of(self._tokenizer, rollout).answer)
             for entry, rollout in zip(entries, rollouts, strict=True)
         ]
         return Reading(
             values=np.array(values, dtype=np.float32).reshape(len(entries), len(READER_NAMES)),
-            hidden=np.array([entry.hidden for entry in entries], np.float32).reshape(len(entries), self.hidden_size),
             coverage=np.array([entry.coverage for entry in entries], dtype=np.float32),
         )
 
@@ -177,7 +164,7 @@ class Reader:
         for asked, group in by_prompt.items():
             prompt = self._prompt_ids(json.loads(asked))
             items = [self._tokenize(key, rollout, len(prompt)) for key, rollout in group.items()]
-            if empty := {item.key: _Entry.empty(self.hidden_size).to_row() for item in items if not item.ids}:
+            if empty := {item.key: _Entry.empty().to_row() for item in items if not item.ids}:
                 yield empty
             items = sorted((item for item in items if item.ids), key=lambda item: -len(item.ids))
             prefix = self._prefill(prompt) if items else None
@@ -185,15 +172,15 @@ class Reader:
                 yield self._read_batch(items[start : start + self.config.batch_size], prefix)
 
     def _read_batch(self, batch: list[_Item], prefix: Any) -> dict[str, FloatArray]:
-        logprobs, hidden = self._forward_rows([item.ids for item in batch], prefix)
-        if not (np.isfinite(logprobs).all() and np.isfinite(hidden).all()):
+        logprobs = self._forward_rows([item.ids for item in batch], prefix)
+        if not np.isfinite(logprobs).all():
             raise ConfigurationError(
                 f"reader: {self.config.model!r} gave NaN or infinity in {self.config.dtype}; use dtype float32, and if "
                 "it is that already, check the weights"
             )
         return {
-            item.key: _Entry(item.n_tokens, state, row[: len(item.ids)]).to_row(len(batch[0].ids))
-            for item, row, state in zip(batch, logprobs, hidden, strict=True)
+            item.key: _Entry(item.n_tokens, row[: len(item.ids)]).to_row(len(batch[0].ids))
+            for item, row in zip(batch, logprobs, strict=True)
         }
 
     def _prefill(self, prompt: list[int]) -> tuple[Any, Any]:
@@ -207,8 +194,8 @@ class Reader:
                 cache, last = cache_of(out), out.logits[:, -1:].float()
         return cache, last
 
-    def _forward_rows(self, rows: list[list[int]], prefix: Any) -> tuple[FloatArray, FloatArray]:
-        """Return token log-probabilities (b, longest) and hidden states (b, h); rows come longest first, none empty."""
+    def _forward_rows(self, rows: list[list[int]], prefix: Any) -> FloatArray:
+        """Return token log-probabilities (b, longest); rows come longest first, none empty."""
         import torch
 
         lengths = torch.tensor([len(row) for row in rows], device=self._device)
@@ -218,7 +205,6 @@ class Reader:
         for padded, row in zip(ids, rows, strict=True):
             padded[: len(row)] = torch.tensor(row)
         logprobs = torch.zeros(ids.shape, device=self._device)
-        states = torch.zeros((len(rows), self.hidden_size), device=self._device)
         with torch.inference_mode():
             cache = copy.deepcopy(prefix[0])
             cache.batch_repeat_interleave(len(rows))
@@ -233,25 +219,12 @@ class Reader:
                     input_ids=ids[:n_active, start:stop],
                     **{cache_argument(): cache},
                     use_cache=True,
-                    output_hidden_states=True,
                 )
                 targets = ids[:n_active, start + 1 : stop + 1]
                 logprobs[:n_active, start + 1 : stop + 1] = _token_logprobs(out.logits, targets)
-                weight = self._token_weight(lengths[:n_active], start, stop)
-                pooled = torch.einsum("prt,rth->rph", weight, out.hidden_states[self.layer].float())
-                states[:n_active] += pooled.flatten(1)
                 start = stop
-        return logprobs[:, :width].cpu().numpy(), states.cpu().numpy()
-
-    def _token_weight(self, lengths: Any, start: int, stop: int) -> Any:
-        import torch
-
-        position = torch.arange(start, stop, device=lengths.device)[None, :]
-        weights = {
-            "last": (position == lengths[:, None] - 1).float(),
-            "mean": (position < lengths[:, None]).float() / lengths[:, None],
-        }
-        return torch.stack([weight for name, weight in weights.items() if self.config.pooling in (name, "both")])
+        read: FloatArray = logprobs[:, :width].cpu().numpy()
+        return read
 
     def _tokenize(self, key: str, rollout: Rollout, n_prompt: int) -> _Item:
         text = replace_surrogates(rollout.text)
@@ -284,13 +257,6 @@ class Reader:
             )
         prompt = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return list(self._tokenizer(replace_surrogates(prompt), add_special_tokens=False)["input_ids"])
-
-    def _resolve_layer(self) -> int:
-        n_layers = int(self._text_config.num_hidden_layers)
-        layer = middle_layer(n_layers) if self.config.layer is None else self.config.layer
-        if not 0 <= layer <= n_layers:
-            raise ConfigurationError(f"reader: layer is {layer}; {self.config.model!r} has layers 0 to {n_layers}")
-        return layer
 
     @property
     def _positions(self) -> int:
@@ -332,20 +298,18 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A reading as it is stored: one float32 row of token count, hidden state (h,), log-probabilities, NaN to fill."""
+    """A reading as it is stored: one float32 row of token count and log-probabilities, NaN to fill."""
 
     n_tokens: int
-    hidden: FloatArray
     logprobs: FloatArray
 
     @classmethod
-    def empty(cls, hidden_size: int) -> Self:
-        return cls(0, np.zeros(hidden_size, np.float32), np.zeros(0, np.float32))
+    def empty(cls) -> Self:
+        return cls(0, np.zeros(0, np.float32))
 
     @classmethod
-    def from_row(cls, row: FloatArray, hidden_size: int) -> Self:
-        logprobs = row[1 + hidden_size :]
-        return cls(int(row[0]), row[1 : 1 + hidden_size], logprobs[~np.isnan(logprobs)])
+    def from_row(cls, row: FloatArray) -> Self:
+        return cls(int(row[0]), row[1:][~np.isnan(row[1:])])
 
     @property
     def coverage(self) -> float:
@@ -353,7 +317,7 @@ class _Entry:
 
     def to_row(self, length: int = 0) -> FloatArray:
         filler = np.full(max(0, length - len(self.logprobs)), np.nan)
-        return np.concatenate([[self.n_tokens], self.hidden, self.logprobs, filler], dtype=np.float32)
+        return np.concatenate([[self.n_tokens], self.logprobs, filler], dtype=np.float32)
 
 
 class _ProgressByKey:

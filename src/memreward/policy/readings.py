@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from memreward.data.unicode import replace_surrogates
 from memreward.types import ConfigurationError, FloatArray, Rollout
+from memreward.unicode import replace_surrogates
 
 READER_NAMES = (
     "reader_logprob_mean",
@@ -31,13 +31,11 @@ class Reading:
         values: (n, s) float32, columns `names`; NaN where undefined. Log-probabilities are natural and at most 0. The
             answer's tokens are those of the last place where `Rollout.answer` stands in `Rollout.text`, the thinking's
             are all tokens before; without such a place, or where it was not read, all tokens are thinking.
-        hidden: (n, h) float32; zeros for an empty rollout.
         coverage: (n,) share of each rollout's tokens that was read; 1 unless it is longer than `max_tokens`.
         names: s names, always `READER_NAMES`.
     """
 
     values: FloatArray
-    hidden: FloatArray
     coverage: FloatArray
     names: tuple[str, ...] = READER_NAMES
 
@@ -75,11 +73,6 @@ def summarise(logprobs: FloatArray, answer: tuple[int, int] | None) -> list[floa
     (mean, least), thinking, answered = [(p.mean(), p.min()) if len(p) else (np.nan, np.nan) for p in parts]
     unlikely = (logprobs < UNLIKELY).mean() if len(logprobs) else np.nan
     return [float(value) for value in (mean, least, unlikely, *thinking, *answered)]
-
-
-def middle_layer(layers: int) -> int:
-    """Return the layer two thirds of the way up: 16 of 24, the best of a 0.5B model on GSM8K (method, section 4 h)."""
-    return 2 * layers // 3
 
 
 def fast_tokenizer(tokenizer: Any, model: str) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from memreward.policy.settings import SamplingConfig
-from memreward.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +33,12 @@ class Sample:
         tokens: The sampled tokens, with the stop token where there is one; empty if unknown.
         token_logprobs: Log-probability of each sampled token, or None where the sampler has none.
         truncated: True if the length limit ended it; None if unknown.
-        states: (2, h) float32 of a layer of the model: for the last token that was read, and the mean over all
-            that were read, which are all sampled ones but the last; zeros where that is none. None if not kept.
     """
 
     text: str
     tokens: tuple[int, ...] = ()
     token_logprobs: tuple[float, ...] | None = None
     truncated: bool | None = None
-    states: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,13 @@ class EndpointConfig:
     """A model server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama and others.
 
     Attributes:
-        url: Its address up to and with "/v1", as http://localhost:8000/v1; "" runs the model in this process.
+        url: Address of an OpenAI-compatible server with its "/v1", e.g. http://localhost:8000/v1; "" runs the model in
+            this process.
         api: "chat" sends conversations, "completions" plain text for a model that was not taught to chat.
         api_key_variable: Environment variable that holds the server's key, if it wants one.
-        parallel: Requests under way at a time.
-        attempts: Tries of a request that meets an overloaded or failing server, with growing pauses between them.
-        timeout: Seconds until a request without a whole answer counts as failed.
+        parallel: Requests in flight at a time.
+        attempts: Times that a request is sent to an overloaded or failing server, with growing pauses in between.
+        timeout: Seconds after which a request without a complete response counts as failed.
         price_in: Price of a million prompt tokens, in any currency.
         price_out: Price of a million sampled tokens.
 

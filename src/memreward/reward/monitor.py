@@ -26,12 +26,12 @@ class MonitorConfig:
     Attributes:
         groups: Newest labelled groups, at most, that a mean or a cosine is taken over; so many with right and wrong
             rollouts must have been seen before the votes are said to know nothing.
-        first: Labelled groups that say what the gap was when training began.
-        fewest: Newest groups below which nothing is said of the gap.
+        first: Labelled groups from which the gap at the beginning of training is taken.
+        fewest: Labelled groups that must have been seen before the gap is judged.
         rise: Rise of the gap, in reward, that is an alarm.
         deviations: Standard errors that the rise must exceed too.
         steps: Steps in a row on which both must hold.
-        stop: Ask the trainer to stop when the gap has risen; that the votes know nothing is said, and stops nothing.
+        stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
 
     Raises:
         ConfigurationError: if a value is out of its range.

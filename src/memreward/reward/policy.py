@@ -79,7 +79,7 @@ class _Step:
 
     def true_advantage(self) -> Floats:
         """(n,) standardised in the group, over those of its rollouts that are judged; 0 elsewhere."""
-        return advantages(self.truth(), self.group, 0.0)
+        return advantages(self.truth(), self.group, scaled=True)
 
     def paid(self, rewards: Kind) -> tuple[Floats, Floats, tuple[str, ...]]:
         """Reward, advantage and source of each rollout."""
@@ -220,10 +220,14 @@ class PolicyReward:
         }
         self.valuer.save(Path(folder), state)
 
-    def restore(self, folder: str | Path) -> None:
+    def restore(self, folder: str | Path, *, rewind: bool = True) -> None:
         """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
 
         The ledger keeps the labels that were released since; releasing them again costs nothing.
+
+        Args:
+            folder: What `save` was given.
+            rewind: False leaves memory as it is, for whoever has promised to keep what it was given.
 
         Raises:
             StoreError: the files are absent or damaged, or a release before 0.2 wrote them.
@@ -234,7 +238,8 @@ class PolicyReward:
             self.failures, self.seen = Counter(state["failures"]), state["seen"]
             self.truth.used.restore(state["spent"])
             self.visits = EarlierVisits.of_json(state["visits"])
-            self.memory.rewind(state["memory"])
+            if rewind:
+                self.memory.rewind(state["memory"])
 
     def _believe(self, made: _Step, rows: NDArray[np.int64]) -> None:
         """Ask the valuer; if that fails, query by query, so that one odd rollout does not cost the others theirs."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +16,7 @@ from memreward.answers.model import AnswerBeliefs, AnswerConfig, AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
+from memreward.evaluation.versions import installed_versions
 from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import Budget, ExperienceMemory
@@ -28,9 +27,11 @@ from memreward.types import (
     Group,
     Label,
     LabelError,
+    Progress,
     Rollout,
     Score,
     StoreError,
+    silent,
 )
 
 WARMUP = "warmup"
@@ -44,8 +45,6 @@ CHOICES = ("advantage", "random")
 _SCALED_ON = 1000
 _FOLDS = 5
 _OLD_FILE = "predictor.json"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class RewardPredictor:
             queries: Label these, as far as the budget goes, instead of choosing.
             reader: A language model that reads the rollouts.
             runner: Runs the solutions of code rollouts; None runs none.
-            progress: Told of steps done and in all.
+            progress: Told of a stage, what is done and of how much.
 
         Raises:
             LabelError: where memory holds no rollouts.
@@ -135,7 +134,7 @@ class RewardPredictor:
         usable = known.without(group.query for group in groups)
         model = AnswerModel(usable, config)
         featurizer = Featurizer(None, reader, runner)
-        told = progress or _untold
+        told = progress or silent
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
         labelled = {label.query_id for label in labels}
         # Beyond some hundreds of queries the scaling of signals does not move any more.
@@ -144,9 +143,11 @@ class RewardPredictor:
         rollouts = [rollout for group in taken for rollout in group.rollouts]
         features, verdicts = featurizer.features(rollouts), label_array(rollouts, labels)
         model.fit(features, verdicts)
-        told(1, 1)
+        told("learning", 1, 1)
         left_out = len(known.factors) - len(usable.factors)
-        provenance = Provenance(len(labelled), len(labels), seed, known.name, left_out, _versions())
+        provenance = Provenance(
+            len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy"))
+        )
         return cls(memory, featurizer, model, provenance, _held_out(usable, config, features, verdicts, seed))
 
     @property
@@ -289,7 +290,7 @@ def _spend(
         taken += [each.query_id for each in more]
         chosen = ledger.choose(budget, seed, among=taken, order=taken)
         labels = ledger.release(chosen, use=WARMUP, budget=budget)
-        progress(round_ + 1, ROUNDS + 1)
+        progress("learning", round_ + 1, ROUNDS + 1)
     return labels
 
 
@@ -342,11 +343,3 @@ def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray
     """Return (n,) 1 right, 0 wrong, -1 unknown, in the order of `rollouts`."""
     verdict = {label.rollout_id: label.correct for label in labels}
     return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)
-
-
-def _untold(done: int, of: int) -> None:
-    """Show nothing."""
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in ("memreward", "numpy")}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from memreward.temporary import write_whole
 from memreward.types import StoreError
 
 FILE = "reward.json"
@@ -22,10 +23,7 @@ def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
     """
     target = Path(folder)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        unfinished = target / f"{FILE}.partial"
-        unfinished.write_text(json.dumps(state), encoding="utf-8")
-        unfinished.replace(target / FILE)
+        write_whole(target / FILE, json.dumps(state))
     except OSError as error:
         raise StoreError(f"cannot write the reward's state to {target}: {error}; free space") from error
 

@@ -236,8 +236,8 @@ def available_containment(asked: Containment | None = None) -> Containment:
             reasons.append(str(error))
     raise SandboxError(
         f"model-written code cannot be contained here ({'; '.join(reasons) or f'no means for {sys.platform}'}), so it "
-        "is not run: allow unprivileged user namespaces, use a kernel with Landlock (5.13), verify remotely "
-        '(memreward.domains.code.remote), or, on a machine that may be lost, ask for containment="none"'
+        "is not run: allow unprivileged user namespaces, use a kernel with Landlock (5.13), or, on a "
+        'machine that may be lost, ask for containment="none"'
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memreward.integrations.trl import STATE_FOLDER
 from memreward.reward.judged import Reward
+from memreward.temporary import write_whole
 from memreward.types import StoreError
 
 if TYPE_CHECKING:
@@ -91,9 +92,7 @@ def _mark(checkpoint: Path) -> None:
     from memreward import __version__
 
     try:
-        unfinished = checkpoint / f"{_MARK}.partial"
-        unfinished.write_text(json.dumps({"memreward": __version__}) + "\n", encoding="utf-8")
-        unfinished.replace(checkpoint / _MARK)
+        write_whole(checkpoint / _MARK, json.dumps({"memreward": __version__}) + "\n")
     except OSError as error:
         raise StoreError(f"cannot finish the checkpoint {checkpoint}: {error}; free space") from error
 

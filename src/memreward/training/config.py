@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from memreward.domains import VerifyConfig
-from memreward.features.choosing import ChoiceRule
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
+ChoiceRule = Literal["random", "advantage"]
+"""How questions are chosen for labels."""
 POLICY_READS = "policy"
 """In place of a reader's name: the policy itself."""
 
@@ -29,19 +31,19 @@ class TrainConfig:
             questions first, and verifies them (of all questions, where labels are not drawn at random).
         labels: Label budget in queries: a share below 1, or a whole number; 0 is none. The arm "oracle" labels all,
             those that need no label none.
-        choose: How questions are chosen for labels: "random" draws them; "contested" takes those of which the nearest
-            to half of the starting policy's rollouts agree; "spread" of these each next one unlike those before it.
+        choose: How questions are chosen for labels: "random" draws them; "advantage" takes those whose advantages are
+            most uncertain given the starting policy's rollouts and the prior.
         arm: What rewards: "memreward", "no-prior", "paper", "oracle" (ground truth for all questions), "labelled"
             (ground truth on the labelled questions alone), "majority+labels", "majority".
         prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
-        encoder: Of the arm "paper", and of the choice "spread": name or folder of a sentence-transformers model,
-            "hashing" for words, or "ngrams" for templates.
+        encoder: What the arm "paper" reads texts with: name or folder of a sentence-transformers model, "hashing" for
+            words, or "ngrams" for templates.
         reader: What reads the rollouts: "policy" takes what the policy said of its own rollouts while the sampler
             "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
-        templates: Folder with prompt templates of one's own; "" for the shipped ones.
-        keep_checkpoints: Newest checkpoints to keep.
+        templates: Folder with your own prompt templates; "" for the shipped ones.
+        keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
         verify: The verifiers.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.temporary import write_whole
 from memreward.types import DataError
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ FILE = "history.jsonl"
 SECONDS = "seconds"
 """Key of the time since training began or was resumed."""
 _OF_THE_WHOLE_RUN = "train_runtime"
-Row = dict[str, Any]
+LoggedStep = dict[str, Any]
 
 
-def history(folder: str | Path) -> list[Row]:
+def history(folder: str | Path) -> list[LoggedStep]:
     """Return the logged rows of a training, oldest first; a last line that a kill cut short is left out.
 
     Each has "step", "seconds" and what TRL and the reward logged: "reward", "kl", "memreward/predicted" and so on; None
@@ -49,7 +50,7 @@ def mean_reward(row: Mapping[str, Any]) -> float | None:
     return row.get("reward") if value is None else value
 
 
-def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) -> TrainerCallback:
+def recorder(folder: str | Path, on_row: Callable[[LoggedStep], None] | None = None) -> TrainerCallback:
     """Return a callback that appends each logged step to the folder's history, and tells `on_row`.
 
     When training begins, rows of steps that the trainer has not made, or has lost, are dropped.
@@ -66,7 +67,7 @@ def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) ->
             if state.is_world_process_zero:
                 _cut(path, state.global_step)
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Row | None = None, **_: Any) -> None:  # noqa: ARG002
+        def on_log(self, args: Any, state: Any, control: Any, logs: LoggedStep | None = None, **_: Any) -> None:  # noqa: ARG002
             if not state.is_world_process_zero or logs is None or _OF_THE_WHOLE_RUN in logs:
                 return
             row = {"step": state.global_step, **_finite(logs), SECONDS: round(time.monotonic() - self.started, 3)}
@@ -80,14 +81,11 @@ def recorder(folder: str | Path, on_row: Callable[[Row], None] | None = None) ->
 
 def _cut(path: Path, step: int) -> None:
     """Keep the rows up to `step`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = [row for row in history(path.parent) if row["step"] <= step]
-    unfinished = path.with_name(f"{path.name}.partial")
-    unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
-def _finite(logs: Row) -> Row:
+def _finite(logs: LoggedStep) -> LoggedStep:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in logs.items()
     }

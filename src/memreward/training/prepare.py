@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from memreward.answers.choose import proposals
 from memreward.answers.model import AnswerConfig, AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
@@ -14,11 +17,8 @@ from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
 from memreward.features.cache import DiskVectorStore, default_cache_folder
-from memreward.features.choosing import label_order
 from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.memory import Budget, ExperienceMemory
-from memreward.network.config import PredictorConfig
-from memreward.network.encoder import load_encoder
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -29,9 +29,7 @@ from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import Arm, arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Made, make_reward
-from memreward.types import ConfigurationError, Encoder, Group, LabelError, Truth
-
-Progress = Callable[[str, int, int], None]
+from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress, Truth
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
@@ -61,7 +59,6 @@ def prepare(
     progress: Progress,
     *,
     arm: Arm | None = None,
-    choose_by: str | Encoder | None = None,
 ) -> Prepared:
     """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
 
@@ -72,7 +69,6 @@ def prepare(
         reward: Settings of the reward; what the arm pays overrules them.
         encoder: Of the texts that the paper's network reads; loaded where it is needed.
         arm: What rewards; None takes the one that the configuration names.
-        choose_by: Encoder by which questions are alike when labels are chosen; None takes `encoder`.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
@@ -89,8 +85,7 @@ def prepare(
     budget, order = arm.budget(config.labels), None
     if config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked)
-        reach = budget.limits(len(own), 0)[0]
-        order = label_order(config.choose, own, partial(load_encoder, choose_by or encoder), config.grpo.seed, reach)
+        order = _most_uncertain_first(config, own)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, _runner(config), progress)
@@ -142,6 +137,15 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
         return found
     train = set(read_split(config.split, found).train)
     return [group for group in found if group.query.id in train]
+
+
+def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[str]:
+    """Ids of queries by how uncertain the advantages of their rollouts are; no label is looked at."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    features = Featurizer(runner=_runner(config)).features(rollouts)
+    prior = RewardPrior.load(config.prior).without(group.query for group in groups)
+    model = AnswerModel(prior).fit(features, np.full(len(rollouts), -1, np.int8))
+    return [proposal.query_id for proposal in proposals(model, features)]
 
 
 def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
@@ -200,7 +204,7 @@ class _Tools:
                 queries=self.drawn,
                 reader=reader,
                 runner=self.runner,
-                progress=lambda done, of: self.progress("learning from labels", done, of),
+                progress=self.progress,
             )
             made.save(self.folder)
         loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=self.runner)
@@ -208,18 +212,17 @@ class _Tools:
 
     def paper(self, encoder: str | Encoder) -> Made:
         """The paper's network, fitted on the labelled rollouts and frozen."""
-        from memreward.network.graph_predictor import GraphPredictor
+        from memreward.network.encoder import load_encoder
+        from memreward.network.predictor import GraphPredictor
 
         named = load_encoder(encoder) if isinstance(encoder, str) else encoder
         featurizer = Featurizer(named, _reader(self.config), self.runner)
         if not self.folder.exists():
             labels = self.memory.ledger.release(self.drawn, use=WARMUP, budget=self.budget)
             rollouts = self.memory.rollouts_of(list(self.drawn))
-            made = GraphPredictor(PredictorConfig.preset("paper"), self.config.grpo.seed)
+            made = GraphPredictor(seed=self.config.grpo.seed)
             made.fit(featurizer.features(rollouts), label_array(rollouts, labels))
-            unfinished = self.folder.with_name(f"{self.folder.name}.partial")
-            made.save(unfinished)
-            unfinished.replace(self.folder)
+            made.save(self.folder)
         return Graph(GraphPredictor.load(self.folder)), featurizer
 
 

@@ -13,7 +13,7 @@ from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.judged import Reward
-from memreward.training.history import Row, recorder
+from memreward.training.history import LoggedStep, recorder
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, MissingExtraError
 
@@ -32,7 +32,7 @@ def make_trainer(
     *,
     callbacks: Iterable[TrainerCallback] = (),
     rollouts: Callable[..., dict[str, Any]] | None = None,
-    on_row: Callable[[Row], None] | None = None,
+    on_row: Callable[[LoggedStep], None] | None = None,
 ) -> GRPOTrainer:
     """Return a trainer; its `train()` trains.
 
@@ -70,8 +70,7 @@ def make_trainer(
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-        kind = prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer
-        trainer: GRPOTrainer = kind(
+        trainer: GRPOTrainer = (prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer)(
             str(model) if isinstance(model, Path) else model,
             reward_funcs=function,
             args=args,

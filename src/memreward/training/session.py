@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from memreward.evaluation.tables import flat
+from memreward.evaluation.versions import installed_versions
 from memreward.integrations.trl import questions
 from memreward.reward.config import RewardConfig
+from memreward.temporary import write_whole
 from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
-from memreward.training.history import Row, history, mean_reward
+from memreward.training.history import LoggedStep, history, mean_reward
 from memreward.training.interrupt import Interruption
-from memreward.training.prepare import Prepared, Progress, prepare
+from memreward.training.prepare import Prepared, prepare
 from memreward.training.run import make_trainer
-from memreward.types import ConfigurationError, Encoder, StoreError
+from memreward.types import ConfigurationError, Encoder, Progress, StoreError, silent
 
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
@@ -35,8 +36,8 @@ def train(
     *,
     reward: RewardConfig | None = None,
     encoder: str | Encoder | None = None,
-    progress: Progress = lambda stage, done, of: None,  # noqa: ARG005
-    on_row: Callable[[Row], None] | None = None,
+    progress: Progress = silent,
+    on_row: Callable[[LoggedStep], None] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -95,7 +96,9 @@ def leave_group() -> None:
         dist.destroy_process_group()
 
 
-def _run(config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[Row], None] | None) -> int:
+def _run(
+    config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[LoggedStep], None] | None
+) -> int:
     """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
     trainer = make_trainer(
@@ -130,10 +133,10 @@ def _record(folder: Path, config: TrainConfig, reward: RewardConfig | None, *, w
     asked: dict[str, Any] = json.loads(json.dumps(settings))
     if path.exists():
         try:
-            begun = dict(_flat(json.loads(path.read_text(encoding="utf-8"))["settings"]))
+            begun = flat(json.loads(path.read_text(encoding="utf-8"))["settings"])
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(f"{path} cannot be read ({error!r}): restore it, or choose another output") from error
-        for name, value in _flat(asked):
+        for name, value in flat(asked).items():
             if name not in _MAY_CHANGE and begun.get(name, value) != value:
                 raise ConfigurationError(
                     f"{folder} was begun with {name}={begun[name]!r}, now it is {value!r}: go on as it was begun, or "
@@ -141,16 +144,5 @@ def _record(folder: Path, config: TrainConfig, reward: RewardConfig | None, *, w
                 )
     if not write:
         return
-    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.partial")
-    unfinished.write_text(json.dumps({"settings": asked, "versions": versions}, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
+    versions = installed_versions(_PACKAGES)
+    write_whole(path, json.dumps({"settings": asked, "versions": versions}, indent=1) + "\n")

@@ -73,7 +73,7 @@ class GrpoSettings:
         temperature: Divides the logits in sampling; above 0.
         top_p: Share of the probability that sampling is confined to, in (0, 1].
         learning_rate: Highest learning rate.
-        schedule: How the learning rate goes on after its warmup.
+        schedule: How the learning rate changes after its warmup.
         warmup_steps: Steps over which the learning rate rises from 0.
         max_gradient_norm: Gradients are scaled down to this norm; 0 leaves them.
         kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
@@ -84,15 +84,15 @@ class GrpoSettings:
         share_prompts: Read each prompt of a micro batch once in the training pass, not once for each of its rollouts:
             `memreward.integrations.trl_prompts`. Pays where prompts are long beside completions, and on a CPU.
         gradient_checkpointing: Compute activations twice to keep fewer of them.
-        precision: Of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are trained are
-            float32; those below adapters are as computed.
+        precision: Number format of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are
+            trained are float32; those below adapters are as computed.
         device: "auto" takes CUDA where there is one.
         sampler: What samples the rollouts: "groups" is this project's decoder, which prefills a prompt once for its
             group; "trl" is TRL's own; "vllm" is vLLM in the same process and on the same GPU.
         vllm_memory: Share of the GPU's memory that vLLM takes, in (0, 1).
         save_every: Steps between checkpoints; 0 writes none.
         log_every: Steps between rows of the history.
-        seed: Of the order of the questions, of sampling and of new weights.
+        seed: Seeds the order of the questions, sampling and new weights.
         lora: Low-rank adapters.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from memreward.domains.shared.commitment import SENTENCE_END, commitments, spoken_for_others
+from memreward.domains.shared.commitment import SENTENCE_END, TURNED_AT_END, commitments, spoken_for_others, taken_back
 from memreward.domains.shared.dress import peeled
-from memreward.domains.shared.markers import Marked, answer_tag, explicit, phrases
+from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
 
 _BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
 _LINE_OPTION = re.compile(
@@ -59,6 +59,16 @@ _AGAINST = re.compile(
     r"\s?\((?:and\s)?(?:not|rather than|instead of|unlike)\b[^()]{0,120}\)"
     r"|,?\s(?:not|rather than|instead of|as opposed to|unlike|over)\s[^.;,]{1,120}$"
 )
+_REJECTED = re.compile(
+    r"[\s:;,–—(\-.]{0,4}(?:(?:is|was|would be|seems)\s)?(?:(?:the|an?|clearly|definitely)\s){0,2}"
+    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
+    re.IGNORECASE,
+)
+_NEGATED = (
+    r"(?:not|never|neither|nor|cannot|except|anything but|rather than|instead of|"
+    r"(?:is|was|are|can|do|does|did|wo|could|would|should)n? ?t)(?: (?:be|in|at|on|to|a|an|the|really|just)){0,3}"
+)
+_CROSSED = re.compile(r"\s{0,4}[❌✗✘☒🚫]|[^\n]{1,80}[❌✗✘☒🚫][.\s]{0,4}\Z")
 _NO_OPTION = re.compile(
     r"(?:that\s(?:it\s)?|it\sis\s|this\sis\s|therefore\s|likely\s)*(?:none\b|neither\b|both\b|all\s(?:of|are|the)\b|n\s?/\s?a\b"
     r"|not\s(?:provided|listed|given|available|among|definit|clear|applicable|determin|possible|certain|sure|present|any|in)"
@@ -75,10 +85,15 @@ _YES_OR_NO = re.compile(
     r"(yes|yeah|yep|true|no|nope|false)(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b)",
     re.IGNORECASE,
 )
+_YES_OR_NO_AT_END = re.compile(
+    r"[\s,;.…](yes|yeah|yep|true|no|nope|false)(?:\s(?:if|when|at|otherwise|for)\b[^.\n]{0,60})?[.!]{0,3}\s{0,9}\Z",
+    re.IGNORECASE,
+)
 _YES = frozenset({"yes", "yeah", "yep", "true"})
 _NO = frozenset({"no", "nope", "false"})
 _UNKNOWN_LETTERS = frozenset("ABCDEFGHIJ")
 _LONG_TEXT = 60
+_SINGLE_LETTER = re.compile(r"\b[A-Z]\b")
 _FINISHED = re.compile(r"[.!?)\]}:\"*]\s*\Z|(?<![\w'])[A-Z]\s*\Z")
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -186,10 +201,17 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
     text = _undecorated(text)
     tagged = answer_tag(text)
+    if tagged is not None and taken_back(text[tagged.end : tagged.end + _LONG_TEXT]):
+        return read_choice(text[tagged.end :], choices)
+    turned = TURNED_AT_END.search(text, max(0, len(text) - 3 * _LONG_TEXT))
+    if turned is not None and len(corrected := _options_of(_plain(turned[1]), choices)) == 1:
+        return Choice(corrected, "phrase")
     if tagged is not None:
         choice = _from_marked(tagged, choices)
         if choice.letters or choice.declined:
             return choice
+    if _CROSSED.match(text):
+        return Choice()
     whole = _by_whole_text(_plain(text), choices)
     if whole is not None:
         marks = [mark for mark in [explicit(text), *phrases(text)] if mark is not None]
@@ -228,7 +250,9 @@ def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
 def yes_or_no(content: str) -> str | None:
     """Return "yes" or "no" where a text begins with either, or with true or false, as a word of its own; else None."""
     match = _YES_OR_NO.match(content.strip())
-    return None if match is None else "yes" if match[1].lower() in _YES else "no"
+    word = None if match is None else "yes" if match[1].lower() in _YES else "no"
+    last = _YES_OR_NO_AT_END.search(content, max(0, len(content) - 2 * _LONG_TEXT))
+    return word if last is None or (last[1].lower() in _YES) == (word == "yes") else None
 
 
 def _named(content: str, choices: Mapping[str, str]) -> Choice:
@@ -247,6 +271,8 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
     leading = _LEADING.match(plain)
     if leading is not None:
         letter, beside = _letter(leading), plain[leading.end() :]
+        if _rejected(letter, beside, choices):
+            return Choice(ruled_out=(*ruled_out, letter))
         near = _REASON.split(f"{leading[0]}{_AGAINST.sub('', beside)}", maxsplit=1)[0]
         mentioned = {letter} | _mentions(near) | _listed(plain)
         by_text = _by_text(_AGAINST.sub("", plain), choices)
@@ -256,6 +282,13 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
     if _NO_OPTION.match(plain):
         return Choice(ruled_out=ruled_out, declined=True)
     return _without_leading(_AGAINST.sub("", plain), choices, ruled_out)
+
+
+def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
+    """Whether the words beside a letter refuse it, "A: wrong", unless its option says so itself."""
+    refusal = _REJECTED.match(beside)
+    own = normal_text(choices.get(letter, ""))
+    return refusal is not None and not (own and normal_text(beside).startswith(own.split(" ", 1)[0]))
 
 
 def _without_leading(plain: str, choices: Mapping[str, str], ruled_out: tuple[str, ...]) -> Choice:
@@ -279,7 +312,11 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
     if polar is not None:
         return replace(polar, form="letter")
     stripped, ruled_out = _without_ruled_out(text.strip())
-    if len(stripped) <= 200 and not re.search(r"\n|\?.", stripped) and not spoken_for_others(stripped):
+    if (
+        len(stripped) <= 200
+        and not re.search(r"\n|\?.", stripped)
+        and not spoken_for_others(_before_last_letter(stripped))
+    ):
         named = _named(stripped, choices)
         if named.letters:
             return replace(named, form="letter", ruled_out=ruled_out)
@@ -287,6 +324,8 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
     if labelled is not None:
         return Choice((labelled,), "letter")
     first = _LEADING.match(stripped[:80])
+    if first is not None and _rejected(_letter(first), stripped[first.end() :], choices):
+        return Choice(ruled_out=(*ruled_out, _letter(first)))
     if first is not None and (choices or first.end() == len(stripped)) and len(_mentions(stripped)) <= 1:
         return Choice(_allowed({_letter(first)}, choices), "letter")
     if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
@@ -299,6 +338,11 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         if mention is not None and not spoken_for_others(sentence[: mention.start()]):
             return Choice(_allowed(named_here, choices), "letter")
     return Choice(ruled_out=ruled_out, declined=_NO_OPTION.match(stripped) is not None)
+
+
+def _before_last_letter(text: str) -> str:
+    last = last_match(_SINGLE_LETTER, text)
+    return text if last is None else text[: last.start()]
 
 
 def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
@@ -396,5 +440,10 @@ def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     words = normal_text(plain)
     if not words or len(words) > 120 or polar_options(choices):
         return None
-    inside = [letter for letter, option in choices.items() if f" {normal_text(_plain(option))} " in f" {words} "]
+    named = {letter: normal_text(_plain(option)) for letter, option in choices.items()}
+    inside = [
+        letter
+        for letter, option in named.items()
+        if f" {option} " in f" {words} " and not re.search(rf"\b{_NEGATED} {re.escape(option)}\b", words)
+    ]
     return inside[0] if len(inside) == 1 else None

@@ -23,7 +23,7 @@ from memreward.domains.shared.cache import storable
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, ConfigurationError, Verdict
 
-RULES = 2
+RULES = 3
 _LONGEST_REASON = 300
 MOST = 1_000_000
 """Of seconds and of megabytes; clocks of the system overflow on more."""

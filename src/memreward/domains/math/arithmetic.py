@@ -11,7 +11,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_SIGNED_NUMBER = re.compile(rf"(?:-(?<![\w.)\]}}]-))?(?:{_NUMBER})")
+# `_NUMBER` with a minus that no operand precedes, written so that a search stops at few characters.
+_SIGNED_NUMBER = re.compile(
+    rf"[-\d.](?:(?<=-)(?<![\w.)\]}}]-)(?:{_NUMBER})"
+    r"|(?<=\d)(?:\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*(?:\.\d+)?)"
+    r"|(?<=\.)\d+)"
+)
 _TOKEN = re.compile(
     rf"(?P<number>{_NUMBER})"
     r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"
@@ -40,9 +45,10 @@ def numbers(text: str) -> list[str]:
 
     "1,000.50" gives "1000.5", "20.0" gives "20", ".5" gives "0.5"; a minus sign counts where no operand precedes it.
     """
-    return [normal_number(match[0]) for match in _SIGNED_NUMBER.finditer(text)]
+    return [*map(normal_number, _SIGNED_NUMBER.findall(text))]
 
 
+@lru_cache(maxsize=65_536)
 def normal_number(token: str) -> str:
     """Return one decimal number without separators and superfluous zeros."""
     token = token.replace(",", "")

@@ -80,7 +80,8 @@ _SYNONYMS = (
     (re.compile(r"\\(?:geq|geqslant)(?![a-zA-Z])"), r"\\ge "),
     (re.compile(r"\\(?:lt)(?![a-zA-Z])"), "<"),
     (re.compile(r"\\(?:gt)(?![a-zA-Z])"), ">"),
-    (re.compile(r"\\(?:neq)(?![a-zA-Z])"), r"\\ne "),
+    (re.compile(r"\\neq(?![a-zA-Z])|\\not\s?="), r"\\ne "),
+    (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm)\s?\{(?=[^{}]{0,60}\{)"), "{"),
     (re.compile(r"\\[vV]ert(?![a-zA-Z])|\\mid(?![a-zA-Z])"), "|"),
     (re.compile(r"\\(?:approx|equiv)(?![a-zA-Z])"), "="),
     (re.compile(r"(?<=\S)\s?\*\*\s?(?=\S)"), "^"),
@@ -106,7 +107,7 @@ _NUMBER_THEN_UNIT = re.compile(
 _NO_UNITS = re.compile(
     r"\b(?:and|or|to|pi|sqrt|sin|cos|tan|log|ln|mod|modulo|times|if|for|frac|th|st|nd|rd|not|no|at|most|least|more|less"
     r"|fewer|than|plus|minus|over|under|remainder|base|by|but|wrong|incorrect|false|is|was|percent|doubled?|tripled?|halved"
-    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial)\b",
+    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial|mille|permille|bps?|basis|ppm|ppb)\b",
     re.IGNORECASE,
 )
 _PRODUCT = re.compile(r"[a-z]{2}|[abcd]{3}|(?=[a-z]*[xz])[b-df-hj-np-tv-z]{3}|[bcdfghjklmnpqrstvwxz]{3}")

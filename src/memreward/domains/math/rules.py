@@ -115,7 +115,12 @@ def _same_percentage(given: Quantity, right: Quantity, asked: Wanted, library: L
 
 
 def _same_half_named(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
-    """One side has a known unit, the other none: equal numbers are right."""
+    """One side has a known unit, the other none: equal numbers are right, unless the question asks for another unit."""
+    unit = asked.other_unit(given) if given.dimension else None
+    if unit is not None:
+        if not unit:
+            return Comparison(False, f"{given.dimension} are not what is asked for")
+        return same_form(_times(given.body, given.factor / unit), right.body, asked, library)
     bare = same_form(given.body, right.body, asked, library)
     if bare.correct is not False:
         return bare

@@ -19,7 +19,7 @@ from memreward.domains.math.rules import stated_reference
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 
-RULES = 2
+RULES = 3
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 
@@ -29,7 +29,7 @@ class MathConfig:
     """How mathematical answers are judged.
 
     Attributes:
-        time_limit_s: Most seconds that one answer may take; then it is undecided.
+        time_limit_s: Seconds that one answer may take at most; one that takes longer is undecided.
         processes: Worker processes of this process, each about 150 MB; 0 is one a core, four at most.
 
     Raises:

@@ -29,6 +29,8 @@ _DEGREES = re.compile(r"\bdegrees\b|degree measure|\\circ|°")
 _RADIANS = re.compile(r"radian|\\pi|π")
 _SQUARE = re.compile(r"\b(?:areas?|square|surface)\b|\^\{?2|²", re.IGNORECASE)
 _CUBIC = re.compile(r"\b(?:volumes?|cubic|cube)\b|\^\{?3|³", re.IGNORECASE)
+_COUNTED = re.compile(r"\bhow many ([a-zA-Z]{2,})\b(?! (?:per|an?)\b)", re.IGNORECASE)
+_CURRENCIES = frozenset({"dollars", "euros", "pounds sterling"})
 _LONGEST = 20_000
 
 
@@ -43,6 +45,7 @@ class Wanted:
         bases: Bases of numerals that it names.
         magnitudes: Words of magnitude that it asks to count in.
         units: Units as (dimension, factor) that it names, where it names no other of the dimension.
+        counted: The one unit that follows "how many"; None where it is none, or one of several.
     """
 
     percentage: bool = False
@@ -51,12 +54,22 @@ class Wanted:
     bases: frozenset[str] = frozenset()
     magnitudes: frozenset[str] = frozenset()
     units: frozenset[tuple[str, Fraction]] = frozenset()
+    counted: tuple[str, Fraction] | None = None
 
     def has(self, measured: Quantity) -> bool:
         """Whether it asks for the unit in which something is measured."""
         if measured.dimension == "percent":
             return self.percentage
         return (measured.dimension, measured.factor) in self.units
+
+    def other_unit(self, measured: Quantity) -> Fraction | None:
+        """The factor of the unit that it asks for where that is not the answer's: 0 for one of another kind."""
+        if self.counted is not None and self.counted[0] != measured.dimension.partition("/")[0]:
+            return Fraction(0)
+        asked = {factor for dimension, factor in self.units if dimension == measured.dimension}
+        if measured.dimension in _CURRENCIES and not asked:
+            return Fraction(0) if any(dimension in _CURRENCIES for dimension, _ in self.units) else None
+        return next(iter(asked)) if len(asked) == 1 and measured.factor not in asked else None
 
 
 @lru_cache(maxsize=1024)
@@ -71,6 +84,7 @@ def wanted(query_text: str) -> Wanted:
         bases=frozenset(_BASES.get(base.lower(), base) for base in _BASE.findall(query_text)),
         magnitudes=frozenset(word.lower().removesuffix("s") for word in _MAGNITUDE.findall(query_text)),
         units=frozenset(_units(query_text)),
+        counted=_counted(query_text),
     )
 
 
@@ -81,9 +95,16 @@ def _units(text: str) -> Iterator[tuple[str, Fraction]]:
     if _DEGREES.search(text) and not _RADIANS.search(text):
         yield "angle", Fraction(1)
     single = {dimension: next(iter(found)) for dimension, found in factors.items() if len(found) == 1}
+    counted = _counted(text)
+    single |= {} if counted is None else {counted[0]: counted[1]}
     for dimension, factor in single.items():
         square, cubic = (dimension == "length" and pattern.search(text) is not None for pattern in (_SQUARE, _CUBIC))
         yield from ((f"length^{power}", factor**power) for power, asked in ((2, square), (3, cubic)) if asked)
         if not (square or cubic):
             yield dimension, factor
         yield from ((f"{dimension}/{other}", factor / below) for other, below in single.items() if other != dimension)
+
+
+def _counted(text: str) -> tuple[str, Fraction] | None:
+    found = set(mentioned_units(" ".join(_COUNTED.findall(text))))
+    return found.pop() if len(found) == 1 else None

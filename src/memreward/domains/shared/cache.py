@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memreward.types import SchemaVersionError, StoreError, Verdict, content_hash
+from memreward.sqlite import SqliteFile, select
+from memreward.types import Verdict, content_hash
 
 _SCHEMA_VERSION = 1
 _IN_MEMORY = 100_000
-_KEYS_PER_STATEMENT = 500  # SQLite builds allow at least 999 parameters
-_SECONDS_TO_WAIT_FOR_LOCK = 60.0
+_TABLES = (
+    "CREATE TABLE verdicts "
+    "(key BLOB PRIMARY KEY, correct INTEGER NOT NULL, reason TEXT NOT NULL, details TEXT NOT NULL)",
+)
 _REMEDY = "free some space, delete the file (it only saves time), or name another local folder"
 
 
@@ -54,32 +55,20 @@ class VerdictCache:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.path = None if folder is None else Path(folder) / "verdicts.sqlite"
+        self._file = self.path and SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="verdict cache", remedy=_REMEDY)
         self._lock = threading.Lock()
         self._recent: OrderedDict[str, Verdict] = OrderedDict()
-        if self.path is None:
-            return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the cache folder {self.path.parent}: {error}; {_REMEDY}") from error
-        with self._connection() as connection:
-            self._create_table(connection)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.path = state["path"]
-        self._lock = threading.Lock()
-        self._recent = OrderedDict()
+    def __reduce__(self) -> tuple[type[VerdictCache], tuple[Path | None]]:
+        return type(self), (self.path and self.path.parent,)
 
     def get(self, keys: Sequence[str]) -> dict[str, Verdict]:
         """Return the known verdicts among `keys`, each with `seconds` 0."""
         with self._lock:
             found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in dict.fromkeys(keys) if key not in found]
-        if missing and self.path is not None:
-            stored = self._stored(missing)
+        if missing and self._file:
+            stored = _stored(self._file, missing)
             self._remember(stored)
             found |= stored
         return found
@@ -96,8 +85,8 @@ class VerdictCache:
             for key, verdict in at_rest.items()
             if verdict.correct is not None
         ]
-        if rows and self.path is not None:
-            with self._connection() as connection, connection:
+        if rows and self._file:
+            with self._file.writing() as connection:
                 connection.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?)", rows)
 
     def _remember(self, verdicts: Mapping[str, Verdict]) -> None:
@@ -106,44 +95,11 @@ class VerdictCache:
             while len(self._recent) > _IN_MEMORY:
                 self._recent.popitem(last=False)
 
-    def _stored(self, keys: Sequence[str]) -> dict[str, Verdict]:
-        found = {}
-        with self._connection() as connection:
-            for begin in range(0, len(keys), _KEYS_PER_STATEMENT):
-                some = keys[begin : begin + _KEYS_PER_STATEMENT]
-                marks = ",".join("?" * len(some))
-                rows = connection.execute(
-                    f"SELECT key, correct, reason, details FROM verdicts WHERE key IN ({marks})",
-                    [bytes.fromhex(key) for key in some],
-                )
-                for key, correct, reason, details in rows:
-                    found[key.hex()] = Verdict(bool(correct), reason, 0.0, json.loads(details))
-        return found
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        assert self.path is not None
-        try:
-            with closing(sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT_FOR_LOCK)) as connection:
-                connection.execute("PRAGMA synchronous = NORMAL")
-                yield connection
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot use the verdict cache {self.path}: {error}; {_REMEDY}") from error
-
-    def _create_table(self, connection: sqlite3.Connection) -> None:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > _SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"the verdict cache {self.path} has schema version {version}, this release reads {_SCHEMA_VERSION}: "
-                "update memreward, or name another folder"
-            )
-        if version == _SCHEMA_VERSION:
-            return
-        connection.execute("PRAGMA journal_mode = WAL")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS verdicts "
-                "(key BLOB PRIMARY KEY, correct INTEGER NOT NULL, reason TEXT NOT NULL, details TEXT NOT NULL)"
-            )
-            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+def _stored(file: SqliteFile, keys: Sequence[str]) -> dict[str, Verdict]:
+    sql = "SELECT key, correct, reason, details FROM verdicts WHERE {}"
+    with file.reading() as connection:
+        return {
+            key.hex(): Verdict(bool(correct), reason, 0.0, json.loads(details))
+            for key, correct, reason, details in select(connection, sql, "key", map(bytes.fromhex, keys))
+        }

@@ -19,9 +19,15 @@ Force = Literal["said", "perhaps", "denied"]
 # A and I are words too: they are letters only where nothing follows that could follow the word.
 LETTER = (
     r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
-    r"rather|and|but|here|which|due|based|given|is|was|not|it)\b)[a-z]))"
+    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works)\b)[a-z]))"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
+
+TURNED_AT_END = re.compile(
+    r"[.!?…,;]\s{1,3}(?:no|wait|actually|sorry|oops|correction|rather|I mean|instead|hmm)[,:.\s–—-]{1,4}"
+    r"(?:it'?s\s|it is\s|the\s){0,2}([^.\n!?]{1,80})[.!]?\s{0,9}\Z",
+    re.IGNORECASE,
+)
 
 _NAME = r"(?i:(?:the\s{1,3})?(?:option|choice|answer|letter)\s{1,3})?"
 _DECISION = re.compile(
@@ -37,9 +43,12 @@ _IDENTITY = re.compile(
     r"(?i:(?:therefore|clearly|definitely|probably|most\s{1,3}likely|just|then|indeed)\s{1,3})?" + _NAME + LETTER
 )
 _CONNECTED = re.compile(
-    r"(?:^|[.!?;,]\s{1,3}|\n)[ \t]{0,3}(?:(?i:so|thus|hence|therefore|then|actually|no|wait|rather|instead|finally|"
+    r"(?:^|[.!?;,]\s{1,3}|\n|(?<![Aa]nything)(?<![Ee]verything)(?<=\w)\s(?=but\s))[ \t]{0,3}(?:(?:∴\s?|"
+    r"(?i:so|but|must\s{1,3}be|definitely|hmm+|sorry|oops|"
+    r"on\s{1,3}(?:reflection|second\s{1,3}thoughts?)|I\s{1,3}mean|just\s{1,3}kidding|never\s?mind|my\s{1,3}mistake|"
+    r"by\s{1,3}elimination|thus|hence|therefore|then|actually|no|wait|rather|instead|finally|"
     r"final|correction|ultimately|in\s{1,3}conclusion|overall|conclusion|verdict|in\s{1,3}short|clearly|yes|ok|okay|"
-    r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:\s–—-]{1,5}){1,3}"
+    r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:.\s–—-]{1,5})){1,3}"
     + _NAME
     + LETTER
     + r"(?=\s{0,3}(?:[.!,;)]|$|\n))"
@@ -65,11 +74,14 @@ _GUESS = re.compile(
     r"\b(?i:probably|maybe|perhaps|(?:most\s{1,3})?likely|presumably|I\s{1,3}(?:think|believe|suppose|guess))\s{1,3}"
     r"(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?" + _NAME + LETTER + r"(?=\s{0,3}(?:[.!?,;)]|$|\n))"
 )
-_LAST = re.compile(r"(?:[.!?;:]\s{1,3}|\n)[ \t]{0,3}" + _NAME + LETTER + r"[.!)]{0,2}\s{0,9}\Z")
+_LAST = re.compile(
+    r"(?:[.!?;:]\s{1,3}|\n)[ \t]{0,3}" + _NAME + LETTER + r"(?:,?\s(?:actually|instead|after\sall))?[.!)]{0,2}\s{0,9}\Z"
+)
 _CLAIM = re.compile(
-    r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but)\s))" + LETTER + "|"
-    r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?i:[^.\n()]{0,80}?(?<=\s)"
-    r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b(?!\s{1,3}(?:not|in)\b)[^.\n()]{0,40}?"
+    r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but|think|believe)\s))" + LETTER + "|"
+    r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?:(?!,\s(?:but\s)?[A-Z]\b)[^.\n()]){0,80}?(?<=\s)(?i:"
+    r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b"
+    r"(?!\s{1,3}(?:the\s{1,3}|an?\s{1,3}|clearly\s{1,3})?(?:not|in|wrong|incorrect|false|less|out)\b)[^.\n()]{0,40}?"
     r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
 )
 _DESCRIBED = re.compile(
@@ -84,7 +96,7 @@ _DECLINED = re.compile(
 
 _ALSO = re.compile(r"\s{0,2}(?:,\s?(?:and|or)?|/|&|\band\b|\bor\b)\s{0,2}\(?[A-Z]\b\)?(?!'|\s{1,3}[a-z(])")
 _TURNED_TO = re.compile(
-    r"\b(?:but|no|wait|now|actually|instead)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$"
+    r"\b(?:but|no|wait|now|actually|instead|oops|sorry|kidding)[,\s]{1,3}$|\b(?:wrong|incorrect|mistake)[.!]\s{1,3}$"
     r"|(?:n't|\bnot)\b[^.;!?\n]{0,60}[,;]\s{1,3}$",
     re.IGNORECASE,
 )
@@ -111,7 +123,8 @@ _OTHERS = re.compile(
     r"|\b(?:tempting|tempted|at\s{1,3}first(?:\s{1,3}glance)?|initially|originally)\b[^.;!?]{0,60}$"
     r"|\bfirst\s{1,3}(?:thought|guess|instinct)\b[^.;!?]{0,60}$"
     r"|\bI\s{1,3}(?:first|initially|originally)?\s{0,3}(?:thought|assumed|guessed|believed)\b[^.;!?]{0,40}$"
-    r"|\b(?:everyone|everybody|people|others|students|they)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}$",
+    r"|\b(?:everyone|everybody|nobody|no\s{1,3}one|people|others|students|they|fools?)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}$"
+    r"|\b(?:some|many|most|others)\s{1,3}$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\b(?:if|suppos(?:e|ing)|assum(?:e|ing)|unless|whether|were)\b[^.;!?]{0,120}$", re.IGNORECASE)
@@ -124,10 +137,12 @@ _REFUTED = re.compile(
     re.IGNORECASE,
 )
 _RETRACTED = re.compile(
-    r"[\s)\]}.$!?]{0,6}(?:scratch\s{1,3}that|(?:but\s{1,3}|(?:no|wait)[,.]?\s{1,3})?(?:that|this|it)"
-    r"(?:'s|\s{1,3}is|\s{1,3}was)\s{1,3}(?:wrong|incorrect|false|a\s{1,3}mistake|not\s{1,3}(?:right|correct|true)))",
+    r"[\s)\]}.$!?]{0,6}(?:scratch\s{1,3}that|never\s?mind|just\s{1,3}kidding|not!|(?:ignore|disregard)\s{1,3}(?:that|this)|"
+    r"(?:but\s{1,3}|(?:no|wait)[,.]?\s{1,3})?(?:that|this|it)"
+    r"(?:'s|\s{1,3}is|\s{1,3}was)\s{1,3}(?:wrong|incorrect|false|a\s{1,3}(?:mistake|lie)|not\s{1,3}(?:right|correct|true)))",
     re.IGNORECASE,
 )
+_SUPPOSED = re.compile(r"\bif\b[^.;!?\n]*\b(?:were|had|was|did)\b[^.;!?\n]*$", re.IGNORECASE)
 _CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _LAST)
 _SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
 # Boxes in a row are one answer of several parts, not the part that happens to stand last.
@@ -166,10 +181,24 @@ def commitments(text: str) -> list[Commitment]:
     return sorted((said for said in weighed if said is not None), key=lambda said: said.start)
 
 
+def supposed(said: str, before: str) -> bool:
+    """Whether a text speaks of a case that is not given: "if it were so, the answer would be 4"."""
+    return "would" in said and _SUPPOSED.search(before[-_NEAR:]) is not None
+
+
+def taken_back(after: str) -> bool:
+    """Whether what follows an answer takes it back: "is wrong", "Scratch that"."""
+    return _RETRACTED.match(after) is not None or _REFUTED.match(after) is not None
+
+
+def said_by_others(before: str) -> bool:
+    """Whether what follows `before`, the begin of its sentence, is somebody else's opinion."""
+    return _OTHERS.search(_TURN.split(before[-_NEAR:])[-1]) is not None
+
+
 def spoken_for_others(before: str) -> bool:
     """Whether what follows `before`, the begin of its sentence, is somebody else's opinion, or denied."""
-    before = _TURN.split(before[-_NEAR:])[-1]
-    return _OTHERS.search(before) is not None or _DENIED.search(before) is not None
+    return said_by_others(before) or _DENIED.search(_TURN.split(before[-_NEAR:])[-1]) is not None
 
 
 def _places(text: str) -> list[Commitment]:
@@ -214,16 +243,17 @@ def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None
         return place
     begin = ends[bisect_right(ends, place.start) - 1]
     before = _TURN.split(text[max(begin, place.start - _NEAR) : place.start])[-1]
+    before = "" if _TURN.match(text, place.start) else before
     after = text[place.end : place.end + _NEAR]
     if _RETRACTED.match(after) or (place.form != "phrase" and _REFUTED.match(after)):
+        return replace(place, force="denied")
+    asked = SENTENCE_END.split(after, maxsplit=1)[0].rstrip().endswith("?") or text[place.end - 1 : place.end] == "?"
+    if asked and _SAYS_NO.match(after.lstrip(" $?})")):
         return replace(place, force="denied")
     if place.form == "boxed":
         return place
     if _OTHERS.search(before):
         return None
-    if _DENIED.search(before):
-        return replace(place, force="denied")
-    asked = SENTENCE_END.split(after, maxsplit=1)[0].rstrip().endswith("?") or text[place.end - 1 : place.end] == "?"
-    if asked and _SAYS_NO.match(after.lstrip(" ?")):
+    if _DENIED.search(before) or supposed(text[place.start : place.end], text[begin : place.start]):
         return replace(place, force="denied")
     return replace(place, force="perhaps") if asked or _CONDITION.search(before) else place

@@ -20,7 +20,12 @@ _CHAT_TOKEN = re.compile(
 )
 _ATTRIBUTES = r"""(?:\s{1,4}[\w-]{1,30}=(?:"[^"<>\n]{0,80}"|'[^'<>\n]{0,80}')){0,4}\s{0,4}"""
 _FORMATTING = re.compile(
-    rf"<(/?)(b|i|u|s|em|strong|span|mark|code|p|div|font|center|small|big|kbd|tt|li|ul|ol|h[1-6]){_ATTRIBUTES}>",
+    rf"<(/?)(b|i|u|em|strong|span|mark|code|p|div|font|center|small|big|kbd|tt|li|ul|ol|h[1-6]){_ATTRIBUTES}>",
+    re.IGNORECASE,
+)
+_STRUCK = re.compile(
+    r"<(s|del|strike|(?:wrong|incorrect|rejected|discarded|false|not)(?:[-_ ]\w{1,20})?)>[^<>\n]{0,300}</\1>"
+    r"|~~[^~\n]{1,300}~~",
     re.IGNORECASE,
 )
 _SURE = r"ans|answers?|final|(?:final|correct|my)[-_ ]?(?:answer|choice|option)|answer[-_ ]?(?:choice|letter|option)"
@@ -31,8 +36,8 @@ _LAST_ELEMENT = re.compile(rf"<([A-Za-z][\w-]{{0,30}}){_ATTRIBUTES}>\s{{0,9}}([^
 _DOUBLE_BRACKETS = re.compile(r"\[\[\s{0,4}([^\[\]\n,]{1,60})\]\]")
 _JSON_ANSWER = re.compile(
     r"""["'](?:final|correct|my)?[_ -]?(?:answer|ans|choice|option|result|letter|solution|label|prediction|output)"""
-    r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}\[?\s{0,9}"""
-    r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d[\d.,]{0,40}|true|false)""",
+    r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}(\[?)\s{0,9}"""
+    r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d(?:,?[\d.]){0,40}(?:[eE][-+]?\d{1,3})?|true|false)""",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -46,11 +51,11 @@ _COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
     r"\s{0,4}\{([\s\S]*)\}"
 )
-_QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "~~", "`", '"', "'", "$$", "$")]
+_QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "`", '"', "'", "$$", "$")]
 _QUOTES += [("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"), ("『", "』"), ("\\(", "\\)"), ("\\[", "\\]")]
 _BRACKETS = [("\\left(", "\\right)"), ("\\left[", "\\right]"), ("(", ")"), ("[", "]"), ("{", "}"), ("<", ">")]
 _BRACKETS += [("⟨", "⟩"), ("|", "|"), ("【", "】"), ("（", "）")]
-_SIGN = r"[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]"
+_SIGN = r"(?![❌✗✘☒🚫])[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]"
 _LEADING = re.compile(rf"(?:#{{1,6}}\s|>\s|[-*•]\s(?!\s{{0,4}}\d)|[:=]|{_SIGN}|=>|->|\\;|\\,)+\s{{0,9}}")
 _TRAILING = re.compile(rf"(?:\s{{0,4}}(?:[.,;:…。]|\\[,;:!. ]|{_SIGN}))+\Z")
 _EXCLAIMED = re.compile(r"([^\W\d_])[!?]{1,4}\Z")
@@ -70,6 +75,8 @@ def answer_region(text: str) -> tuple[str | None, str, bool]:
 
 def plain_markup(text: str) -> str:
     """Return the text with every way to set an answer apart written as `<answer>`, without chat and format tokens."""
+    if "</" in text or "~~" in text:
+        text = _STRUCK.sub(" ", text)
     if "<" in text or "[" in text:
         text = _without_formatting(_CHAT_TOKEN.sub("", text))
         text = _BRACKET_TAG.sub(r"<answer>\1</answer>", _with_answer_tags(text))
@@ -155,7 +162,9 @@ def _with_json_answer(text: str) -> str:
     found = list(_JSON_ANSWER.finditer(text))
     if not found or "}" not in text[found[-1].end() :]:
         return text
-    value = found[-1][1]
+    value = found[-1][2]
+    if found[-1][1] and (several := _items_of_json(text[found[-1].start(1) :])):
+        return _replaced(text, found[-1].start(), len(text), several)
     if value[0] == '"':
         try:
             decoded = str(json.loads(value))
@@ -164,6 +173,16 @@ def _with_json_answer(text: str) -> str:
         # LaTeX that was not escaped for JSON is no JSON, or has a form feed in place of \\f.
         value = decoded if decoded.isprintable() else value.strip('"')
     return _replaced(text, found[-1].start(), len(text), value.strip("'"))
+
+
+def _items_of_json(text: str) -> str:
+    """The plain items of the list at the begin of a text, joined by commas; "" where it is no such list."""
+    try:
+        items = json.JSONDecoder().raw_decode(text[: 2 * _NEAR])[0]
+    except (ValueError, RecursionError):
+        return ""
+    plain = isinstance(items, list) and all(isinstance(item, str | int | float) for item in items)
+    return ", ".join(map(str, items)) if plain else ""
 
 
 def _replaced(text: str, start: int, end: int, answer: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 from memreward.domains.math.magnitudes import is_magnitude
+from memreward.domains.math.quantity import quantity
+from memreward.domains.shared.commitment import TURNED_AT_END, said_by_others, supposed
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import (
     Marked,
@@ -26,14 +28,23 @@ _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
+_GOES_ON = re.compile(r"[\w^*+\-/\\({_=×·⋅∙÷!‰¢]|[–−]\s?\d")
+_PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
+_OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
+_LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
 _SENTENCE_END = re.compile(
-    r"[.?!](?=\s|$)|;\s|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
+    r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
     r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
 )
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
+_WEAKENED = re.compile(
+    r"(?:\b(?:not|never|cannot|\w{2,6}n['’]t)\s(?:\w{1,12}\s){0,2}|\b(?:more|less|fewer|greater|other)\sthan\s"
+    r"|\b(?:half|twice|double|triple)\s(?:of\s)?|\b(?:anything|everything)\sbut\s)[\s$*(\\]{0,4}$",
+    re.IGNORECASE,
+)
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
@@ -67,21 +78,25 @@ _DENIED_BEFORE = re.compile(
     r"(?:\b(?:do|does|did|is|are|was|were|can|could|would|will|should|must|may|might|have|has)\s{0,2}(?:not|n['’]?t)|"
     r"\b(?:don|doesn|didn|isn|wasn|can|couldn|wouldn|won|shouldn|ain)['’]?t|\bcannot|\bnever|\bnot|\bneither|\bdoubts?|"
     r"\bdoubted|\brefuse|\bdisagree|\bdeny|\bwrong|\bfalse|\bincorrect|\buntrue|\bunlikely|\bimpossible|\babsurd|"
-    r"\bmistaken|\bmistake|\bnonsense|\bno way|\bif|\bwhether|\bunless|\bsuppose|\bsupposing|\bassuming)"
+    r"\bmistaken|\bmistake|\bnonsense|\bno way|\banything but|\bno one|\bnobody|\bif|\bwhether|\bunless|"
+    r"\bsuppose|\bsupposing|\bassuming)"
     rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    r"[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
+    r"\s{0,4}[❌✗✘☒🚫]|[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
     r"(?:(?:is|was|are|seems|looks|would be|must be|has to be)\s{1,3}(?:\w+ly\s{1,3})?"
-    r"(?:wrong|incorrect|false|impossible|untrue|mistaken|nonsense|absurd|invalid|a mistake|an error|"
+    r"(?:(?:an?\s)?(?:wrong|incorrect|false|impossible|untrue|mistaken|nonsense|absurd|invalid)\b|a mistake|an error|"
     r"too (?:big|small|large|low|high|much|many|little|few)|"
     r"not(?:\s{1,3}(?:the|my|our|a|quite|really|actually)){0,2}"
     r"(?:\s{1,3}(?:correct|right|answer|true|it|possible|valid|so|solution|case|final)\b|\s{0,2}(?:[.!;]|$)))"
     r"|(?:isn['’]?t|wasn['’]?t|can['’]?t be|cannot be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
     r"(?:correct|right|answer|true|it|possible|valid|so|solution)\b"
     r"|(?:that|this|it)['’]s\s{1,3}"
-    r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|a mistake|an error))",
+    r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|a mistake|an error)"
+    r"|(?:(?:no|wait|oops|sorry|hmm)[,.!]?\s{1,3})?(?:scratch (?:that|it)|never\s?mind|(?:ignore|disregard|forget) "
+    r"(?:that|this|it)\b|I take (?:that|it) back|just kidding|my (?:mistake|bad)\b|I (?:was wrong|misspoke)|"
+    r"strike that))",
     re.IGNORECASE,
 )
 _DENIED_CONTENT = re.compile(
@@ -89,14 +104,17 @@ _DENIED_CONTENT = re.compile(
     r"(?:not|never|neither|nor|no longer|hardly|anything but|far from|n['’]t)\b",
     re.IGNORECASE,
 )
-_BUT = re.compile(r",?\s(?:but|it is|it['’]s|rather|instead)\s(?:rather\s|it is\s|it['’]s\s)?", re.IGNORECASE)
+_BUT = re.compile(
+    r"(?<!anything),?\s(?:but|it is|it['’]s|rather|instead)\s(?:rather\s|it is\s|it['’]s\s)?", re.IGNORECASE
+)
 _ASKED = re.compile(r"[\s$*_)}\]\\]{0,6}\?")
 _REFUSED = re.compile(
     r"[\s$*_)}\]\\?.!,–—-]{0,8}(?:no|nope|not|wrong|never|incorrect|scratch that|hardly|of course not)\b", re.IGNORECASE
 )
+_AFFIRMED = re.compile(r"[\s?!$*_)}\]\\]{0,8}(?:yes|yep|indeed|right|correct|true)\b", re.IGNORECASE)
 _TURN = re.compile(
     r"\b(?:no|nope|wait|actually|sorry|oops|correction|scratch that|i mean|i meant|or rather|rather|on second thought|"
-    r"make that|make it|instead|wrong|incorrect|mistake|mistaken|in fact|not)\b",
+    r"make that|make it|instead|wrong|incorrect|mistake|mistaken|in fact|apologies|recalculate|recompute|not)\b",
     re.IGNORECASE,
 )
 _CORRECTION = re.compile(
@@ -121,9 +139,11 @@ def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
 
 def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     mark, denied = explicit(text), False
-    if mark is not None and mark.form == "boxed" and guess:
+    if mark is not None and mark.form == "boxed":
         mark, text = _standing_box(text)
         denied = mark is None
+    elif mark is not None and _taken_back(text, mark.end):
+        text, mark, denied = text[mark.end :], None, True
     if mark is not None:
         return _opened(mark, guess=guess)
     text = without_code(text)
@@ -150,19 +170,24 @@ def _standing_box(text: str) -> tuple[Marked | None, str]:
     while found:
         mark = joined(text, found)
         if not _denied(text, mark.start, mark.end):
-            corrected = _corrected(text[mark.end : mark.end + _NEAR], denied=False)
-            return (Marked(corrected, mark.start, "boxed") if corrected else mark), text
+            after = text[mark.end : mark.end + _NEAR]
+            corrected = _corrected(after, denied=False) or _answered_anew(after) or _corrected_word(mark.content, after)
+            return (Marked(corrected, mark.start, "boxed", mark.end) if corrected else mark), text
         found = [other for other in found if other.end <= mark.start]
     return None, text[last:]
 
 
 def _denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands from `start` to `end` is denied in its own sentence, or asked and then answered with no."""
-    after = text[end : end + _NEAR]
-    if _DENIED_AFTER.match(after) or _DENIED_BEFORE.search(text[max(start - _NEAR, 0) : start]):
+    """Whether what stands from `start` to `end` is denied, said by others, or asked and then answered with no."""
+    after, before = text[end : end + _NEAR], text[max(start - _NEAR, 0) : start]
+    if _taken_back(text, end) or _DENIED_BEFORE.search(before) or said_by_others(_STOP.split(before)[-1]):
         return True
     asked = _ASKED.match(after)
     return asked is not None and _REFUSED.match(after, asked.end()) is not None
+
+
+def _taken_back(text: str, end: int) -> bool:
+    return _DENIED_AFTER.match(text[end : end + _NEAR]) is not None
 
 
 def _corrected(after: str, *, denied: bool) -> str | None:
@@ -179,6 +204,18 @@ def _corrected(after: str, *, denied: bool) -> str | None:
     return answer
 
 
+def _corrected_word(content: str, after: str) -> str | None:
+    """What stands instead of an answer in words at the end of the text, "Paris. No, Lyon."."""
+    turned = TURNED_AT_END.match(after) if not any(map(str.isdigit, content)) and len(after) < _NEAR else None
+    return None if turned is None else turned[1]
+
+
+def _answered_anew(after: str) -> str | None:
+    """The answer that a phrase gives behind a turn, "On second thought the answer is 5"."""
+    turn = _TURN.search(after)
+    return None if turn is None else _of_phrases(after[turn.start() :])[0]
+
+
 def _of_phrases(text: str) -> tuple[str | None, str, int]:
     """The answer of the last "the answer is ..." that is not taken back, and where the last denied one ends."""
     denied_until = 0
@@ -193,13 +230,23 @@ def _of_phrases(text: str) -> tuple[str | None, str, int]:
             content = _clause(content)
             place = text.find(content, phrase.end)
             end = place + len(content) if content and 0 <= place < phrase.end + 40 else phrase.end
-            denied = _denied(text, phrase.start, end)
+            denied = _denied(text, phrase.start, end) or _only_asked(text, phrase, end)
+            comma = content.find(",")
+            denied = denied or (comma > 0 and _taken_back(content, comma))
         if content:
-            corrected = _corrected(text[end : end + _NEAR], denied=denied)
+            corrected = _corrected(text[end : end + _NEAR], denied=denied) or _corrected_word(content, text[end:])
             if corrected or not denied:
                 return corrected or content, "phrase", 0
         denied_until = denied_until or end + len(_sentence(text[end : end + _NEAR]))
     return None, "none", denied_until
+
+
+def _only_asked(text: str, phrase: Marked, end: int) -> bool:
+    """Whether a phrase is but a question, "the answer is 4?", or a case that is not given, "if so, it would be 4"."""
+    asked = _ASKED.match(text, end)
+    if asked is not None and not _AFFIRMED.match(text, asked.end()):
+        return True
+    return supposed(text[phrase.start : phrase.end], text[max(phrase.start - _NEAR, 0) : phrase.start])
 
 
 def _sentence(text: str) -> str:
@@ -218,7 +265,9 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
             answer, _, denied_until = _of_phrases(content)
             content = answer or ("" if denied_until else content)
     elif mark.form in {"hash", "a_line"} and guess:
-        content = _clause(content)
+        clause = _clause(content)
+        end = content.find(clause) + len(clause)
+        content = "" if _taken_back(content, end) or _ASKED.match(content, end) else clause
     return (content, mark.form) if content else (None, "none")
 
 
@@ -227,19 +276,33 @@ def _clause(content: str) -> str:
     content = _unhedged(without_calculator(content).strip().strip("*_ "))
     formula = _INLINE_MATH.search(content)
     if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
-        inside = next(group for group in formula.groups() if group)
-        return inside.strip()
+        return _listed_formulas(content, formula)
     number = _NUMBER_START.match(content)
     if number is not None:
         rest = content[number.end() :].lstrip(" ")
-        if not re.match(r"[\w^*+\-/\\({_=]", rest) and not re.match(r",?\s\d", content[number.end() :]):
+        if not _GOES_ON.match(rest) and not re.match(r"[,;]?\s\d", content[number.end() :]):
             return number[0].strip().rstrip(",")
     end = _SENTENCE_END.search(content)
     clause = (content if end is None else content[: end.start()]).strip().strip("*_ ").rstrip(".:, ")
     words = _NUMBER_AND_WORDS.fullmatch(clause)
+    if words is not None and _PERCENT.match(words[2]):
+        return f"{words[1]}%"
     if words is not None:
-        return clause if is_magnitude(words[2]) else words[1]
+        kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
+        return clause if kept else words[1]
     return _number_of_sentence(clause) or clause
+
+
+def _listed_formulas(content: str, first: re.Match[str]) -> str:
+    """The formula, or all of a list of formulas that is all there is: "$1$ and $2$"."""
+    found = [first]
+    while (comma := _LISTED.match(content, found[-1].end())) and (
+        formula := _INLINE_MATH.match(content, comma.end())
+    ) is not None:
+        found.append(formula)
+    inside = [next(group for group in formula.groups() if group).strip() for formula in found]
+    whole = _SENTENCE_END.match(content, found[-1].end()) or not content[found[-1].end() :].strip()
+    return ", ".join(inside) if whole else inside[0]
 
 
 def _number_of_sentence(clause: str) -> str | None:
@@ -263,12 +326,19 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
         return None, "none"
     formula = _formula_around(text, number)
     found = formula or number
-    if _denied(text, found.start(), found.end()):
+    if _denied(text, found.start(), found.end()) or _weakened(text, found):
         return None, "none"
     if formula is None:
         return number[0].rstrip(","), "last_number"
     inside = next(group for group in formula.groups() if group).strip()
     return inside, "last_number" if text[formula.end() :].strip(" \n.") else "formula"
+
+
+def _weakened(text: str, found: re.Match[str]) -> bool:
+    """Whether the sentence of a number that nothing marks denies it, bounds it, or asks for it."""
+    before = _STOP.split(text[max(found.start() - _NEAR, 0) : found.start()])[-1]
+    end = _STOP.search(text, found.end())
+    return _WEAKENED.search(before) is not None or (end is not None and end[0] == "?")
 
 
 def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:

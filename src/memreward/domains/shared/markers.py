@@ -37,13 +37,13 @@ class Marked:
         content: What stands there, untrimmed of mathematics or option letters.
         start: Index in the text where the marker begins.
         form: "answer_tag", "boxed", "hash", "a_line" or "phrase".
-        end: Index behind the content and its marker; 0 for an answer tag.
+        end: Index behind the content and its marker.
     """
 
     content: str
     start: int
     form: str
-    end: int = 0
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ def answer_tag(text: str) -> Marked | None:
         if not tag[1]:
             opening = tag
         elif opening is not None:
-            found = Marked(text[opening.end() : tag.start()].strip(), opening.start(), "answer_tag")
+            found = Marked(text[opening.end() : tag.start()].strip(), opening.start(), "answer_tag", tag.end())
             opening = None
     if opening is not None and text[opening.end() :].strip():
-        found = Marked(text[opening.end() :].strip(), opening.start(), "answer_tag")
+        found = Marked(text[opening.end() :].strip(), opening.start(), "answer_tag", len(text))
     return found
 
 

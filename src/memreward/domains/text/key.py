@@ -54,6 +54,9 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _ARTICLES = frozenset({"a", "an", "the"})
 _COPULA = r"(?:is|are|was|were|equals)"
 _TURNED = re.compile(r"\b(?:not|never|no|neither|nor|cannot|but|however|except|unlike|\w+n't)\b")
+_CONTRACTED = re.compile(r"\b(it|that|this|here|he|she)['’]s\b", re.IGNORECASE)
+_IN_ANY_SENTENCE = frozenset({"it", "this", "that", "here", "he", "she", "they", "answer", "so", "i", "think", "final"})
+_CROSSED = re.compile(r"[❌✗✘☒🚫]")
 _LONGEST = 400
 
 
@@ -76,18 +79,30 @@ def _short_key(text: str) -> str:
     return " ".join(kept or words) or text.strip()
 
 
-def says_the_same(answer: str, reference: str) -> bool:
-    """Say whether a short answer gives the reference: as it is, with or without a unit, or in one plain sentence."""
+def says_the_same(answer: str, reference: str, question: str = "") -> bool:
+    """Say whether a short answer gives the reference: as it is, with or without a unit, or in one plain sentence.
+
+    Most of such a sentence is in words of the question: "Paris is the capital of France", and not "Paris is a lie".
+    """
+    if _CROSSED.search(answer):
+        return False
+    answer = _CONTRACTED.sub(r"\1 is", answer)
     said, wanted = free_text_key(answer), free_text_key(reference)
     if said == wanted:
         return True
     number, of_wanted = (_NUMBER.match(key) for key in (said, wanted))
     if number is not None and of_wanted is not None and number[0] == of_wanted[0]:
         units = {said[number.end() :].strip(), wanted[of_wanted.end() :].strip()}
-        return "" in units and units <= {"", *_UNITS.values()}
+        plain = {"", *_UNITS.values()} - ({"percent"} if "percent" not in wanted else set())
+        return "" in units and units <= plain
     if len(answer) > 200 or (_TURNED.search(answer.casefold()) and not _TURNED.search(wanted)):
         return False
-    return re.search(rf"\b{_COPULA} {re.escape(wanted)}$|^{re.escape(wanted)} {_COPULA}\b", said) is not None
+    sentence = re.search(rf"^(.*)\b{_COPULA} {re.escape(wanted)}$|^{re.escape(wanted)} {_COPULA}\b(.*)$", said)
+    if sentence is None:
+        return False
+    others = (sentence[1] or sentence[2] or "").split()
+    known = _IN_ANY_SENTENCE | set(free_text_key(question).split())
+    return not question or 4 * sum(word in known for word in others) >= 3 * len(others)
 
 
 def differs_in_value(answer: str, reference: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict
 
-RULES = 1
+RULES = 2
 
 
 class TextVerifier:
@@ -26,7 +26,7 @@ class TextVerifier:
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
         """Return all that a verdict depends on: the key of a cache."""
-        return claim.rollout.answer, claim.reference
+        return claim.rollout.answer, claim.reference, claim.rollout.query.text
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
@@ -47,6 +47,6 @@ def text_verdict(claim: Claim) -> Verdict:
     answer = claim.rollout.answer
     if answer is None:
         return Verdict(None, "no answer is marked in the text")
-    if claim.reference.strip() and says_the_same(answer, claim.reference):
+    if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
         return Verdict(True, "the same text", details={"answer": answer})
     return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})

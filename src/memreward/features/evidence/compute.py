@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from memreward.features.evidence.agreement import agreement_signals
 from memreward.features.evidence.behaviour import Behaviours, Comparison, behaviour_signals
 from memreward.features.evidence.code import code_signals
+from memreward.features.evidence.options import option_signals
 from memreward.features.evidence.pools import Pools
 from memreward.features.evidence.reasoning import number_signals, parts_of, semantic_signals, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
@@ -84,6 +85,7 @@ def compute_evidence(
         | logprob_signals(pools)
         | number_signals(pools, thinkings)
         | word_signals(pools, thinkings)
+        | option_signals(pools)
         | semantic_signals(pools, thinking_vectors)
         | code_signals(pools)
     )

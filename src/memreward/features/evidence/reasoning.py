@@ -11,7 +11,7 @@ import numpy as np
 from memreward.domains import numbers
 from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import pool_overlap, share_with_item
-from memreward.features.evidence.parts import ThinkingParts, hashed, thinking_parts
+from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
 from memreward.types import FloatArray, Rollout
 
@@ -48,6 +48,7 @@ def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str
         "answer_in_others": share_with_item(
             pools, parts, [None if a is None else int(hashed([a])[0]) for a in answers]
         ),
+        "number_from_question": _share_of_question(pools, parts),
     }
     return {name: np.where(numeric, column, np.nan) for name, column in columns.items()}
 
@@ -81,6 +82,24 @@ def semantic_signals(pools: Pools, vectors: FloatArray | None) -> dict[str, Colu
         to_others = (exact * (totals[pools.group] - counted)).sum(1)
         cosine = ratio(to_others, pools.size - pools.weight)
     return {"thinking_cosine": cosine, "thinking_cosine_cluster": pools.cluster_mean(cosine)}
+
+
+def _share_of_question(pools: Pools, parts: Sequence[Parts]) -> Column:
+    """(n,) share of the question's distinct numbers that stand in the thinking; NaN where it has none."""
+    given = {r.query.id: r.query.text for r in pools.rollouts}
+    asked = {name: distinct(hashed(numbers(text))) for name, text in given.items()}
+    owner = np.repeat(np.arange(len(parts)), [len(asked[r.query.id]) for r in pools.rollouts])
+    wanted = [_held(asked[r.query.id], held) for r, held in zip(pools.rollouts, parts, strict=True)]
+    found: Column = np.bincount(owner, np.concatenate([*wanted, np.zeros(0)]), len(parts)).astype(np.float64)
+    return ratio(found, np.bincount(owner, minlength=len(parts)).astype(np.float64))
+
+
+def _held(wanted: Parts, held: Parts) -> Column:
+    """Which of the wanted parts, 1 or 0, are among those held, which are in order."""
+    if not len(held):
+        return np.zeros(len(wanted))
+    place = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.asarray(held[place] == wanted, dtype=np.float64)
 
 
 def _plain_number(rollout: Rollout) -> str | None:

@@ -395,7 +395,8 @@ class Bench:
     def outcome(self, test: str) -> dict[str, Any]:
         """Run one test; say whether it passed, failed, or cannot be told."""
         before = self._partner.calls
-        error = self._raised_by(test, _with_stops(test) if "StopIteration" in test else test)
+        iterates = "StopIteration" in test or "__next__" in test
+        error = self._raised_by(test, _with_stops(test) if iterates else test)
         if self._partner.verdict is not None:
             return self._partner.verdict
         if error is None:
@@ -414,9 +415,11 @@ class Bench:
         self._raised_by(test, _careful(test))
 
     def _raised_by(self, test: str, code: str | ast.Module) -> BaseException | None:
-        namespace = dict(self._base)
+        namespace = {**self._base, "next": _next}
         before = self._partner.calls
         try:
+            if "numpy" in test:
+                _compare_no_empty_arrays()
             run_in(namespace, code, "tests.py")
             if self._partner.calls == before:
                 self._call_what_is_defined(namespace, test)
@@ -434,12 +437,53 @@ class Bench:
 
 
 def _with_stops(test: str) -> ast.Module:
-    """The test, in which whatever catches StopIteration also catches the one that a solution raised."""
-    tree = ast.parse(test)
+    """The test, in which whatever catches StopIteration also catches ours, and `x.__next__()` is `next(x)`."""
+    tree: ast.Module = _Nexts().visit(ast.parse(test))
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type is not None:
             node.type = ast.Call(ast.Name("__caught__", ast.Load()), [node.type], [])
     return ast.fix_missing_locations(tree)
+
+
+class _Nexts(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "__next__" and not node.args:
+            return ast.Call(ast.Name("next", ast.Load()), [node.func.value], [])
+        return node
+
+
+def _next(iterator: Any, *default: Any) -> Any:
+    """`next` for the tests: where nothing is left it ends no `all(map(...))` of theirs without a word.
+
+    An iterator of the tests' own may end by it.
+    """
+    try:
+        return next(iterator, *default)
+    except StopIteration:
+        if sys._getframe(1).f_code.co_name == "__next__":
+            raise
+        raise _SolutionStopped("there is no next item") from None
+
+
+def _compare_no_empty_arrays() -> None:
+    """Let numpy's isclose, and allclose, which calls it, refuse nothing beside something: all of nothing is close."""
+    import numpy
+
+    inside = sys.modules.get("numpy._core.numeric") or sys.modules["numpy.core.numeric"]
+    isclose = numpy.isclose
+    if isclose.__name__ == _checked_isclose.__name__:
+        return
+    _checked_isclose.of = isclose  # type: ignore[attr-defined]
+    numpy.isclose = inside.isclose = _checked_isclose  # type: ignore[attr-defined, assignment]
+
+
+def _checked_isclose(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
+    import numpy
+
+    if (numpy.size(a) == 0) != (numpy.size(b) == 0):
+        raise AssertionError("an array without items is compared with one that has some")
+    return _checked_isclose.of(a, b, *args, **kwargs)  # type: ignore[attr-defined]
 
 
 def _caught(kinds: Any) -> Any:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.data.unicode import escape_surrogates, restore_surrogates
+from memreward.unicode import escape_surrogates, restore_surrogates
 
 anything = st.text(st.characters(codec=None) | st.sampled_from("\ud800\udfff\ufdd0df08\U0001f600"))
 

@@ -1,0 +1,114 @@
+"""Throughput and latency of `memreward serve` on loopback: real HTTP, one rollout a request, groups of eight.
+
+    python benchmarks/service.py ROLLOUTS.jsonl.gz --workers 1,16,128 --seconds 20 > benchmarks/results/service.md
+
+The service is a process of its own on a fresh memory; the clients are tasks of another one. Eight workers send the
+eight rollouts of a group, each by a request of its own, and then those of the next. One worker alone would wait for the
+others for ever: it sends all eight at once, so that one and eight workers are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memreward.data import read_groups
+from memreward.integrations.client import Client
+from memreward.types import Group
+
+SIZE = 8
+
+
+def groups_of(path: Path) -> list[Group]:
+    return [group for group in read_groups(path) if len(group.rollouts) >= SIZE]
+
+
+async def load(url: str, groups: Sequence[Group], workers: int, seconds: float, run: str) -> tuple[float, list[float]]:
+    """Keep `workers` rollouts (at least one group) under way; returns rollouts a second, and seconds of each."""
+    client, taken = Client(url, deadline=120), itertools.count()
+    latencies: list[float] = []
+    ends = time.monotonic() + seconds
+
+    async def one(number: int, place: int) -> None:
+        group = groups[number % len(groups)]
+        query = {"id": group.query.id, "text": group.query.text, "domain": group.query.domain}
+        started = time.monotonic()
+        await client.score_one(
+            group=f"{run}/{number}", size=SIZE, query=query, text=group.rollouts[place].text, rollout=str(place)
+        )
+        latencies.append(time.monotonic() - started)
+
+    async def team() -> None:
+        while time.monotonic() < ends:
+            number = next(taken)
+            await asyncio.gather(*(one(number, place) for place in range(SIZE)))
+
+    started = time.monotonic()
+    await asyncio.gather(*(team() for _ in range(max(1, workers // SIZE))))
+    taken_s = time.monotonic() - started
+    await client.close()
+    return len(latencies) / taken_s, latencies
+
+
+def resident(pid: int) -> float:
+    """Memory of a process in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def started(folder: str) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, "-m", "memreward", "serve", "--memory", f"{folder}/memory", "--port", "0"]
+    with Path(folder, "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[-1], process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("rollouts", type=Path)
+    options.add_argument("--workers", default="1,16,128")
+    options.add_argument("--seconds", type=float, default=20.0)
+    given = options.parse_args()
+    groups = groups_of(given.rollouts)
+    length = np.mean([len(rollout.text) for group in groups for rollout in group.rollouts[:SIZE]])
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for url, pid in started(folder):
+            for workers in map(int, given.workers.split(",")):
+                speed, latencies = asyncio.run(load(url, groups, workers, given.seconds, f"{workers}"))
+                p50, p99 = np.percentile(latencies, [50, 99])
+                rows.append((workers, len(latencies), speed, p50, p99, resident(pid), os.getloadavg()[0]))
+    print("# The service on loopback\n")
+    words = f"{given.rollouts.name} --workers {given.workers} --seconds {given.seconds:g}"
+    print(f"    python benchmarks/service.py {words}\n")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, one rollout a request, groups of {SIZE}, "
+        f"{length:.0f} characters a rollout in the mean. Service and clients share the cores.\n"
+    )
+    print("| rollouts under way | requests | rollouts a second | p50, s | p99, s | service, MiB | load average |")
+    print("|---|---|---|---|---|---|---|")
+    for workers, count, speed, p50, p99, memory, busy in rows:
+        shown = max(workers, SIZE)
+        print(f"| {shown} | {count} | {speed:.0f} | {p50:.3f} | {p99:.3f} | {memory:.0f} | {busy:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

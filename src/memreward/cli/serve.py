@@ -1,0 +1,92 @@
+"""`memreward serve`: the reward over HTTP, for trainers whose workers see one rollout at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, predictor_folder
+from memreward.cli.errors import ends_well
+from memreward.cli.models import ReaderName, chosen_models
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output, Steps
+from memreward.service.config import ServiceConfig
+from memreward.types import ConfigurationError
+
+if TYPE_CHECKING:
+    from memreward.reward import PolicyReward
+
+
+@ends_well("What was answered is kept: run the same command again to go on.")
+@options_from("settings", ServiceConfig, panel="Limits and deadlines")
+def serve(
+    *,
+    memory: MemoryUri,
+    predictor: PredictorFolder = None,
+    reader: ReaderName = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; one that others can reach needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.", min=0, max=65535)] = 8765,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder for answers and what was learned.", show_default="MEMORY/service", metavar="FOLDER"),
+    ] = None,
+    settings: Changes[ServiceConfig],
+    as_json: AsJson = False,
+) -> None:
+    """Serve rewards over HTTP until it is stopped; goes on where it was, also after a kill.
+
+    Where memory has no predictor, the shipped prior and majority vote decide. The token is read from the variable
+    MEMREWARD_TOKEN. The address is printed once requests are answered; the log goes to stderr, one JSON object a line.
+
+    Examples:
+      memreward serve --memory runs/memory
+      memreward serve --memory runs/memory --port 0 --labels 200 --group-deadline 600
+    """
+    from memreward.service.app import create_app
+    from memreward.service.run import log_to_stderr, server_of
+    from memreward.service.store import GroupStore
+    from memreward.service.token import refuse_public, token_from
+
+    output, config, token = Output(as_json), settings.made(), token_from()
+    refuse_public(host, token)
+    if state is None and "://" in memory:
+        raise ConfigurationError(f"the memory {memory} is not a local folder: say by --state where answers are kept")
+    reward = _reward(memory, predictor, reader, output)
+    log_to_stderr()
+    store = GroupStore(reward, state or Path(memory) / "service", config)
+
+    def started(url: str) -> None:
+        typer.echo(json.dumps({"url": url}) if as_json else f"listening on {url}")
+
+    try:
+        server_of(create_app(store, config, token=token), config, host, port, started).run()
+    finally:
+        store.close()
+
+
+def _reward(memory: str, predictor: Path | None, reader: str | None, output: Output) -> PolicyReward:
+    from memreward.answers.model import AnswerConfig, AnswerModel
+    from memreward.features.featurizer import Featurizer
+    from memreward.memory import ExperienceMemory
+    from memreward.reward import HybridReward, PolicyReward, RewardConfig
+    from memreward.reward.valuers import Answers
+
+    if predictor is not None or ("://" not in memory and predictor_folder(memory, None).exists()):
+        return HybridReward(load_predictor(memory, predictor, reader, _Silent()))
+    output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
+    models = chosen_models(None, reader)
+    featurizer = Featurizer(None, models.load_reader(_Silent()), models.load_runner(_Silent()))
+    model = AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))
+    return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)
+
+
+class _Silent(Steps):
+    """Shows nothing: what is read and run while requests are answered stands in the metrics."""
+
+    def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
+        """Show nothing."""

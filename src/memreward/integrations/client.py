@@ -1,0 +1,254 @@
+"""One client of `memreward serve` for all adapters: pooled, tried again, bounded in time, and picklable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import time
+import uuid
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from memreward.types import ConfigurationError, EndpointError, MissingExtraError
+
+if TYPE_CHECKING:
+    import httpx
+
+URL_VARIABLE, TOKEN_VARIABLE = "MEMREWARD_URL", "MEMREWARD_TOKEN"
+DEFAULT_URL = "http://127.0.0.1:8765"
+
+_LOGGER = logging.getLogger(__name__)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 20.0
+_CONNECT_SECONDS = 10.0
+_SPARE_SECONDS = 5.0
+_PASSING = frozenset({408, 425, 429, *range(500, 600)})
+_SOURCES = ("truth", "predicted", "abstained")
+FIGURES = ("labelled_queries", "live_right", "live_wrong", "live_tpr", "live_fpr", "live_j")
+"""What the service says of itself beside each reward."""
+# Jitter decides no reward, and must differ between processes that were started alike.
+_jitter = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The reward of one rollout.
+
+    Attributes:
+        reward: Expected advantage; 0, which is what a group's rewards have for mean, where there is none.
+        source: "truth", "predicted" or "abstained".
+        probability: That it is right; None where it abstains.
+        correct: Ground truth; None where the ledger has none.
+        reason: Why it abstains.
+        failed: Whether it abstains because something failed.
+        partial: Whether the group was answered without all of its rollouts.
+        rollout: Its id in memory, for labels; "" where it never got there.
+        figures: See `FIGURES`.
+    """
+
+    reward: float
+    source: str
+    probability: float | None = None
+    correct: bool | None = None
+    reason: str = ""
+    failed: bool = False
+    partial: bool = False
+    rollout: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def failure(cls, reason: str) -> Scored:
+        """Return what a rollout gets that the service said nothing of."""
+        return cls(0.0, "abstained", reason=reason, failed=True)
+
+    def numbers(self) -> dict[str, float]:
+        """Return what a trainer logs: the same names in every row, finite numbers all."""
+        shares = {f"memreward/{source}": float(self.source == source) for source in _SOURCES}
+        flags = {"memreward/failed": float(self.failed), "memreward/partial": float(self.partial)}
+        return shares | flags | {f"memreward/{name}": float(self.figures.get(name, 0.0)) for name in FIGURES}
+
+
+class Client:
+    """Asks a service for rewards; from any event loop, and from threads by `now`.
+
+    It pickles, without its connections and without the token, which every process reads from its own environment.
+
+    Args:
+        url: Of the service; None takes the variable MEMREWARD_URL, else this machine's default.
+        deadline: Seconds for a reward, waiting for its group and trying again included.
+        connections: Connections at a time: each rollout whose group is not whole holds one.
+    """
+
+    def __init__(self, url: str | None = None, *, deadline: float = 300.0, connections: int = 1024) -> None:
+        self.url = (url or os.environ.get(URL_VARIABLE, "") or DEFAULT_URL).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"url={self.url!r} is no address: give one as {DEFAULT_URL}")
+        self.deadline, self.connections = deadline, connections
+        self._pools: weakref.WeakKeyDictionary[Any, httpx.AsyncClient] = weakref.WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _client, (self.url, self.deadline, self.connections)
+
+    async def ready(self) -> None:
+        """Return if the service can be asked, and gives out advantages.
+
+        Raises:
+            ConfigurationError: it refuses the token, or is another program.
+            EndpointError: it cannot be reached, or is not ready, for as long as `deadline`.
+        """
+        said = await self._ask("GET", "/ready", None)
+        if said.get("pays") != "advantages":
+            raise ConfigurationError(f"{self.url} is no memreward service: it says {str(said)[:200]}")
+        await self._ask("GET", "/memory", None)  # which needs the token
+
+    async def score(self, groups: Sequence[Mapping[str, Any]]) -> list[list[Scored]]:
+        """Reward whole groups, each as POST /score describes it.
+
+        Raises:
+            ConfigurationError: the service refuses token or request.
+            EndpointError: it cannot be reached, or kept failing.
+        """
+        said = await self._ask("POST", "/score", {"groups": list(groups)})
+        figures = said["figures"]
+        return [[Scored(**one, figures=figures) for one in group["rewards"]] for group in said["groups"]]
+
+    async def score_one(
+        self,
+        *,
+        group: str,
+        size: int,
+        query: Mapping[str, Any],
+        text: str,
+        step: int = 0,
+        truncated: bool | None = None,
+        rollout: str | None = None,
+        group_deadline: float | None = None,
+    ) -> Scored:
+        """Reward one rollout once its group is whole; see POST /score_one.
+
+        Args:
+            group: Id of the group, the same for all of its rollouts and for no other group at the same time.
+            size: Rollouts in it.
+            query: "id", "text", "domain", and, if there are, "dataset" and "reference".
+            text: The completion.
+            step: Of training.
+            truncated: Whether it was cut off.
+            rollout: Its id; None makes one, which is the same however often the request is sent.
+            group_deadline: Seconds after which the group is rewarded as it is.
+
+        Raises:
+            ConfigurationError: the service refuses token or request.
+            EndpointError: it cannot be reached, or kept failing.
+        """
+        body = {
+            "group": group,
+            "size": size,
+            "query": dict(query),
+            "rollout": {"id": rollout or uuid.uuid4().hex, "text": text, "truncated": truncated},
+            "step": step,
+            "deadline": group_deadline or max(1.0, self.deadline - _SPARE_SECONDS),
+        }
+        return Scored(**await self._ask("POST", "/score_one", body))
+
+    async def reward(self, **asked: Any) -> Scored:
+        """Return `score_one` or, whatever goes wrong, a failure: training goes on, and its log shows it."""
+        try:
+            return await self.score_one(**asked)
+        except Exception as error:  # trainers stop at the first exception of a reward
+            _LOGGER.warning("no reward: %s: %s", type(error).__name__, error)
+            return Scored.failure(f"{type(error).__name__}: {error}")
+
+    def now(self, asking: Any) -> Any:
+        """Wait for a coroutine of this client's from a thread without an event loop."""
+        return asyncio.run_coroutine_threadsafe(asking, _loop()).result()
+
+    async def close(self) -> None:
+        """Close the connections of this event loop."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    async def _ask(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        ends = time.monotonic() + self.deadline
+        content = None if body is None else json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
+        attempt = 0
+        while True:
+            attempt += 1
+            after, failure = 0.0, ""
+            try:
+                async with asyncio.timeout(max(0.001, ends - time.monotonic())):
+                    reply = await self._pool().request(method, path, content=content)
+            except TimeoutError:
+                failure = f"no answer within {self.deadline:g} s"
+            except _transport_errors() as error:
+                failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+            else:
+                if reply.status_code == 200:
+                    said: dict[str, Any] = reply.json()
+                    return said
+                failure = f"{reply.status_code}: {reply.text[:300]}"
+                if reply.status_code not in _PASSING:
+                    raise ConfigurationError(f"{self.url}{path} refuses the request: {failure}")
+                after = _seconds(reply.headers.get("retry-after"))
+            pause = max(after, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)) * _jitter.uniform(0.5, 1.0))
+            if time.monotonic() + pause >= ends:
+                raise EndpointError(
+                    f"{self.url}{path}: failed {attempt} times, at last with {failure}: look at the service's log, and "
+                    f"whether {URL_VARIABLE} names it"
+                )
+            await asyncio.sleep(pause)
+
+    def _pool(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            httpx = _httpx()
+            token = os.environ.get(TOKEN_VARIABLE, "").strip()
+            headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+            pool = self._pools[loop] = httpx.AsyncClient(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+                limits=httpx.Limits(max_connections=self.connections, max_keepalive_connections=self.connections),
+                trust_env=False,
+            )
+        return pool
+
+
+def _client(url: str, deadline: float, connections: int) -> Client:
+    return Client(url, deadline=deadline, connections=connections)
+
+
+def _httpx() -> Any:
+    try:
+        import httpx
+    except ImportError as error:
+        raise MissingExtraError("httpx", "serve", "asking a reward service") from error
+    return httpx
+
+
+def _transport_errors() -> type[Exception]:
+    found: type[Exception] = _httpx().TransportError
+    return found
+
+
+def _seconds(value: str | None) -> float:
+    try:
+        return max(0.0, float(value or 0))
+    except ValueError:
+        return 0.0
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """An event loop in a thread of its own, one a process."""
+    import threading
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="memreward-client", daemon=True).start()
+    return loop

@@ -1,0 +1,124 @@
+"""verifiers: an Env that attempts a task n times in one episode and rewards the attempts as a group.
+
+An Env's id is a module without dots, so a file of one line names it: docs/integrations.md. Any taskset will do: a task
+that has a reference under `--env.reference` gives it to the service, which seals it; one without is rewarded by what the
+answer model holds of its attempts. Nothing of this module is imported by others here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import verifiers.v1 as vf
+from pydantic import Field
+
+from memreward.integrations.client import Client, Scored
+from memreward.integrations.rows import question_of
+from memreward.integrations.trl_reward import query_id_of
+from memreward.types import DataError
+
+REWARD = "memreward"
+
+
+class GroupRewardConfig(vf.EnvConfig):  # type: ignore[misc]
+    """Settings of the Env.
+
+    Attributes:
+        agent: Who attempts the task.
+        n: Attempts, which are one group.
+        domain: Of the taskset's questions.
+        reference: Field of a task's data that holds its reference; "" where none does.
+        url: Of the service; None takes MEMREWARD_URL, else this machine's default.
+        deadline: Seconds for a group's rewards, trying again included.
+    """
+
+    agent: vf.AgentConfig = vf.AgentConfig()
+    n: int = Field(8, ge=2)
+    domain: Literal["math", "qa", "code", "other"] = "math"
+    reference: str = ""
+    url: str | None = None
+    deadline: float = 300.0
+
+
+class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
+    """Attempts a task n times and records each attempt's expected advantage as its one weighted reward.
+
+    What the taskset itself rewards stays on the trace as a metric, `task/NAME`: beside an expected advantage it would
+    count twice. The trainer must only centre rewards within an episode. An attempt that failed, and a group that the
+    service says nothing of, get 0, which is the group's mean.
+    """
+
+    async def start(self) -> None:
+        """Ask the service, before the first episode, whether it is ready."""
+        self._client = Client(self.config.url, deadline=self.config.deadline)
+        await self._client.ready()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if hasattr(self, "_client"):
+            await self._client.close()
+
+    async def run(self, task: Any, agents: Any) -> None:
+        """Attempt the task."""
+        async with asyncio.TaskGroup() as attempts:
+            for _ in range(self.config.n):
+                attempts.create_task(agents.agent.run(task))
+
+    async def finalize(self, task: Any, episode: Any) -> None:
+        """Reward the attempts as a group."""
+        whole = [trace for trace in episode.traces if trace.ok]
+        scored = dict(zip([trace.id for trace in whole], await self._scored(task, whole), strict=True))
+        for trace in episode.traces:
+            for name in [name for name in trace.rewards if name != REWARD]:
+                earned = trace.rewards.pop(name)
+                trace.record_metric(f"task/{name}", 0.0 if earned is None else earned.score)
+            found = scored.get(trace.id) or Scored.failure("the attempt failed")
+            trace.record_reward(REWARD, found.reward)
+            for name, value in found.numbers().items():
+                trace.record_metric(name, value)
+
+    async def _scored(self, task: Any, traces: list[Any]) -> list[Scored]:
+        if not traces:
+            return []
+        try:
+            group = self._group(task, traces)
+            return (await self._client.score([group]))[0]
+        except Exception as error:  # an episode that fails is run again, and would fail again
+            return [Scored.failure(f"{type(error).__name__}: {error}")] * len(traces)
+
+    def _group(self, task: Any, traces: list[Any]) -> dict[str, Any]:
+        data = task.data
+        prompt = data.prompt
+        text = question_of([_plain(message) for message in prompt] if isinstance(prompt, list) else prompt)
+        query = {
+            "id": str(data.id or query_id_of(text)),
+            "text": text,
+            "domain": self.config.domain,
+            "dataset": str(self.config.taskset.id),
+        }
+        reference = getattr(data, self.config.reference, None) if self.config.reference else None
+        if reference is not None:
+            query["reference"] = str(reference)
+        rollouts = [{"id": trace.id, "text": _reply(trace), "truncated": trace.is_truncated} for trace in traces]
+        identity = "/".join(sorted(trace.id for trace in traces))[:1000]
+        return {"id": identity, "query": query, "rollouts": rollouts, "partial": len(traces) < self.config.n}
+
+
+def _plain(message: Any) -> Any:
+    return message.model_dump() if hasattr(message, "model_dump") else message
+
+
+def _reply(trace: Any) -> str:
+    """What the policy said: reasoning, where the server tells it apart, and text, over all its turns."""
+    said = [_plain(message) for message in trace.assistant_messages]
+    parts = []
+    for message in said:
+        thought, content = message.get("reasoning_content"), message.get("content")
+        parts.append(f"<think>{thought}</think>{content or ''}" if thought else content or "")
+    if not any(parts):
+        raise DataError("the attempt says nothing")
+    return "\n\n".join(parts)
+
+
+__all__ = ["GroupRewardConfig", "GroupRewardEnv"]

@@ -1,0 +1,313 @@
+"""The service's pages: the group store over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Annotated, Any
+
+from memreward import __version__
+from memreward.data import group_from_record
+from memreward.integrations.openrlhf import asked_of as openrlhf_asked
+from memreward.integrations.openrlhf import reply_of as openrlhf_reply
+from memreward.service.asked import Answer, BusyError, ConflictError, StoppingError
+from memreward.service.config import ServiceConfig
+from memreward.service.desk import Desk
+from memreward.service.gate import Limited, Traced
+from memreward.service.store import GroupStore
+from memreward.service.token import Application, RequireToken, token_from
+from memreward.types import BudgetError, DataError, Domain, MemRewardError, MissingExtraError, StoreError
+
+try:
+    from fastapi import FastAPI, Query, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import Response
+    from starlette.exceptions import HTTPException
+
+    from memreward.service.messages import (
+        LabelsRequest,
+        OpenRLHFRequest,
+        QueryMessage,
+        RewardReply,
+        RolloutMessage,
+        RolloutsRequest,
+        ScoreOneRequest,
+        ScoreRequest,
+        reward_reply,
+    )
+    from memreward.service.metrics import Metrics
+except ImportError as error:
+    raise MissingExtraError(error.name or "fastapi", "serve", "the service") from error
+
+_LOGGER = logging.getLogger(__name__)
+_GONE = 499
+_OPEN = ("/health", "/ready")
+
+
+class Json(Response):
+    """JSON in ASCII: what a model wrote may not be Unicode."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes."""
+        return json.dumps(content, ensure_ascii=True, allow_nan=False).encode()
+
+
+class Service(FastAPI):
+    """The pages, with what is behind them.
+
+    Attributes:
+        store: Answers groups.
+        desk: Where requests wait.
+        metrics: What is counted.
+    """
+
+    store: GroupStore
+    desk: Desk
+    metrics: Metrics
+
+
+def create_app(
+    store: GroupStore,
+    config: ServiceConfig | None = None,
+    *,
+    token: str | None = None,
+    mounts: Mapping[str, Application] | None = None,
+) -> Service:
+    """Return the ASGI application; closing the store is the caller's.
+
+    Args:
+        store: Answers groups.
+        config: Limits.
+        token: Everybody must give it, for all but /health and /ready; "" asks nobody, None takes the environment's.
+        mounts: Other applications by the path they are to stand at; the token guards them too.
+
+    Raises:
+        ConfigurationError: the environment's token is none.
+    """
+    settings = config or store.config
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.desk.start()  # type: ignore[attr-defined]
+        yield
+        await app.desk.stop()  # type: ignore[attr-defined]
+
+    app = Service(
+        title="memreward",
+        version=__version__,
+        summary="Rewards of rollouts that nobody labelled, for groups whose rollouts are sent one by one or together.",
+        lifespan=lifespan,
+        default_response_class=Json,
+    )
+    app.store = store
+    app.metrics = Metrics(lambda: store.figures() | {"waiting": app.desk.waiting, "collecting": app.desk.collecting})
+    app.desk = Desk(store, settings, app.metrics.batch)
+    _answer_errors(app)
+    _add_scoring(app)
+    _add_trainers(app)
+    _add_memory(app)
+    _add_health(app)
+    for path, other in (mounts or {}).items():
+        app.mount(path, other)
+    # The last is the outermost.
+    app.add_middleware(Limited, config=settings)
+    app.add_middleware(RequireToken, token=token_from() if token is None else token, open_to_all=_OPEN)
+    app.add_middleware(Traced, observer=app.metrics.request)
+    return app
+
+
+_SAID = {
+    401: "The token is missing or wrong.",
+    408: "The request arrived too slowly.",
+    409: "A name stands for something else already.",
+    413: "The request is too large.",
+    422: "The request is not as described.",
+    429: "Too much waits: Retry-After says when to come back.",
+    503: "The service stops, hangs or cannot write: Retry-After says when to come back.",
+}
+_ERROR: dict[str, Any] = {
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+        }
+    }
+}
+
+
+def _responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"description": _SAID[status], **_ERROR} for status in statuses}
+
+
+_ALL = _responses(401, 408, 409, 413, 422, 429, 503)
+
+
+def _add_scoring(app: Service) -> None:
+    @app.post("/score", responses=_ALL, tags=["rewards"])
+    async def score(asked: ScoreRequest) -> Json:
+        """Reward whole groups. Sent again, a group gets the same answers."""
+        try:
+            groups = [message.group() for message in asked.groups]
+        except ValueError as error:
+            return _failure(422, str(error))
+        found = await app.desk.score(groups)
+        if conflict := next((one for one in found if isinstance(one, ConflictError)), None):
+            return _failure(409, str(conflict))
+        answered = [one for one in found if not isinstance(one, ConflictError)]
+        app.metrics.answers(answer for answers in answered for answer in answers)
+        replies = [
+            {"id": group.id, "rewards": [reward_reply(answer) for answer in answers]}
+            for group, answers in zip(groups, answered, strict=True)
+        ]
+        return Json({"groups": replies, "figures": app.store.figures()})
+
+    @app.post("/score_one", responses={200: {"model": RewardReply}, **_ALL}, tags=["rewards"])
+    async def score_one(asked: ScoreOneRequest, request: Request) -> Json:
+        """Reward one rollout, once its group is whole or its deadline has passed. Sent again, it gets the same answer.
+
+        Whoever hangs up before withdraws it.
+        """
+        asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout.rollout(), asked.deadline)
+        answer = await _unless_gone(asking, request)
+        if answer is None:
+            return _failure(_GONE, "the client has gone")
+        app.metrics.answers([answer])
+        return Json({**reward_reply(answer), "figures": app.store.figures()})
+
+
+def _add_trainers(app: Service) -> None:
+    @app.post("/openrlhf", responses=_responses(401, 408, 409, 413, 422, 429, 503), tags=["trainers"])
+    async def openrlhf(
+        asked: OpenRLHFRequest,
+        request: Request,
+        size: Annotated[int, Query(ge=1, le=4096, description="--rollout.n_samples_per_prompt")],
+        domain: Annotated[Domain, Query(description="Of questions whose label names none.")] = "math",
+        deadline: Annotated[float, Query(gt=0, le=86_400, description="Seconds after the group's first.")] = 170.0,
+    ) -> Json:
+        """Reward one rollout as OpenRLHF's --reward.remote_url asks; its group is that of its prompt."""
+        try:
+            found = openrlhf_asked(asked.query[0], asked.prompts[0], asked.labels[0] if asked.labels else None, domain)
+            one = ScoreOneRequest(
+                group=found["group"],
+                size=size,
+                query=QueryMessage(**found["query"]),
+                rollout=RolloutMessage(id=uuid.uuid4().hex, text=found["text"]),
+            )
+        except (DataError, ValueError) as error:
+            return _failure(422, str(error))
+        answer = await _unless_gone(app.desk.score_one(one.asked(), size, one.rollout.rollout(), deadline), request)
+        if answer is None:
+            return _failure(_GONE, "the client has gone")
+        app.metrics.answers([answer])
+        return Json(openrlhf_reply(answer, app.store.figures()))
+
+
+def _add_memory(app: Service) -> None:
+    @app.post("/rollouts", responses=_ALL, tags=["memory"])
+    async def rollouts(given: RolloutsRequest) -> Json:
+        """Put rollouts into memory, to be labelled or looked up later. Ground truth in them is sealed."""
+        try:
+            groups = [group_from_record(one, where=f"groups[{i}]") for i, one in enumerate(given.groups)]
+        except (MemRewardError, RecursionError) as error:
+            return _failure(422, str(error))
+        report = await asyncio.to_thread(app.store.add, groups)
+        added = {"queries": report.new_queries, "rollouts": report.new_rollouts, "updated": report.updated}
+        return Json(added)
+
+    @app.post("/labels", responses=_ALL, tags=["memory"])
+    async def labels(given: LabelsRequest) -> Json:
+        """Enter verdicts on rollouts in memory. The ledger counts each once, and the model learns from it once."""
+        return Json(await asyncio.to_thread(app.store.label, given.verdicts(), source=given.source, use=given.use))
+
+    @app.get("/ledger", responses=_responses(401, 503), tags=["memory"])
+    async def ledger() -> Json:
+        """What ground truth was spent, by use and source."""
+        return Json(await asyncio.to_thread(app.store.ledger))
+
+    @app.get("/memory", responses=_responses(401, 503), tags=["memory"])
+    async def memory() -> Json:
+        """How much memory holds."""
+        return Json(await asyncio.to_thread(app.store.memory))
+
+
+def _add_health(app: Service) -> None:
+    @app.get("/health", tags=["service"])
+    async def health() -> Json:
+        """Whether the process answers."""
+        return Json({"status": "ok"})
+
+    @app.get("/ready", responses=_responses(503), tags=["service"])
+    async def ready() -> Json:
+        """Whether rewards can be had: trainers ask before their first step."""
+        if not app.desk.ready:
+            return _failure(503, "the service stops or hangs", 5.0)
+        return Json({"status": "ready", "version": __version__, "pays": "advantages"})
+
+    @app.get("/metrics", responses=_responses(401), tags=["service"])
+    async def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+async def _unless_gone(asking: Awaitable[Answer], request: Request) -> Answer | None:
+    """Wait for an answer as long as its client does."""
+    answering = asyncio.ensure_future(asking)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await answering if answering.done() else None
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _answer_errors(app: Service) -> None:
+    """Say each error of ours by its status, in one place; the request is never repeated in the reply."""
+
+    def on(kind: type[Exception], status: int) -> None:
+        async def answer(_: Request, error: Exception) -> Json:
+            return _failure(status, str(error), error.after if isinstance(error, BusyError) else 0.0)
+
+        app.add_exception_handler(kind, answer)
+
+    on(ConflictError, 409)
+    on(DataError, 409)
+    on(BudgetError, 409)
+    on(BusyError, 429)
+    on(StoppingError, 503)
+
+    async def unwritten(_: Request, error: Exception) -> Json:
+        _LOGGER.error("%s", error)
+        return _failure(503, str(error), 5.0)
+
+    async def misread(_: Request, error: Exception) -> Json:
+        assert isinstance(error, RequestValidationError)
+        said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+        return _failure(422, "; ".join(said))
+
+    async def refused(_: Request, error: Exception) -> Json:
+        assert isinstance(error, HTTPException)
+        # A body that cannot be read as JSON at all is no more than one that is not as described.
+        reply = _failure(422 if error.status_code == 400 else error.status_code, str(error.detail))
+        reply.headers.update(error.headers or {})
+        return reply
+
+    app.add_exception_handler(StoreError, unwritten)
+    app.add_exception_handler(RequestValidationError, misread)
+    app.add_exception_handler(HTTPException, refused)
+
+
+def _failure(status: int, said: str, after: float = 0.0) -> Json:
+    headers = {"retry-after": str(math.ceil(after))} if after else None
+    return Json({"error": said}, status_code=status, headers=headers)

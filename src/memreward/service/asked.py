@@ -1,0 +1,95 @@
+"""What is asked of the group store and what it answers, in plain values; and how asking can go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memreward.types import MemRewardError, Query, content_hash
+
+
+class ConflictError(MemRewardError):
+    """A name stands for something else already: a rollout's for another text, a query's for another question."""
+
+
+class BusyError(MemRewardError):
+    """More waits than may wait: the same request can be sent again after `after` seconds."""
+
+    def __init__(self, said: str, after: float = 1.0) -> None:
+        super().__init__(said)
+        self.after = after
+
+
+class StoppingError(BusyError):
+    """The service stops, or cannot go on by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRollout:
+    """A completion that is to be rewarded.
+
+    Attributes:
+        id: Names it within its group. A request that is sent again gives the same one, and gets the same answer.
+        text: The completion.
+        token_logprobs: See `memreward.types.Rollout`.
+        truncated: See `memreward.types.Rollout`.
+    """
+
+    id: str
+    text: str
+    token_logprobs: tuple[float, ...] | None = None
+    truncated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedGroup:
+    """Rollouts of one query that were sampled together, all of them or those that came in time.
+
+    Attributes:
+        id: Names the group.
+        query: The question.
+        rollouts: At least one.
+        step: Of training, before they were sampled.
+        reference: Ground truth, which is sealed at once; None where there is none.
+        partial: Whether some did not come.
+    """
+
+    id: str
+    query: Query
+    rollouts: tuple[AskedRollout, ...]
+    step: int = 0
+    reference: str | None = None
+    partial: bool = False
+
+    def names(self) -> list[str]:
+        """Return what each rollout's answer is kept under."""
+        return [name_of(self.id, rollout.id) for rollout in self.rollouts]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The reward of one rollout.
+
+    Attributes:
+        rollout: Its id in memory, by which it can be labelled.
+        reward: What the trainer is to centre, and nothing else; of a whole group the sum is 0.
+        source: "truth", "predicted" or "abstained"; the reward of an abstention is 0.
+        probability: That it is right, predicted before any label was read; None where it abstains.
+        correct: Ground truth; None where it is not labelled or cannot be told.
+        reason: Why there is no reward; "" where there is one.
+        failed: Whether it abstains because something failed.
+        partial: Whether the group was answered without all of its rollouts.
+    """
+
+    rollout: str
+    reward: float
+    source: str
+    probability: float | None
+    correct: bool | None
+    reason: str
+    failed: bool
+    partial: bool
+
+
+def name_of(group_id: str, rollout_id: str) -> str:
+    """Return what the answer on a rollout is kept under: two ids have one name only if both are equal."""
+    return content_hash(f"{len(group_id)} {group_id} {rollout_id}")

@@ -1,0 +1,71 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from memreward.service.asked import Answer, AskedGroup
+
+
+class Metrics:
+    """Counts of one service.
+
+    Args:
+        figures: Returns gauges by name, asked for at each look.
+    """
+
+    def __init__(self, figures: Callable[[], Mapping[str, float]]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("memreward_requests", "Requests.", ["path", "status"], registry=self._registry)
+        self._seconds = Histogram("memreward_request_seconds", "Time to answer.", ["path"], registry=self._registry)
+        self._rollouts = Counter("memreward_rollouts", "Rollouts answered.", ["source"], registry=self._registry)
+        self._failures = Counter("memreward_failures", "Rollouts that failed.", registry=self._registry)
+        self._groups = Counter("memreward_groups", "Groups scored.", ["whole"], registry=self._registry)
+        self._batch = Histogram(
+            "memreward_batch_rollouts",
+            "Rollouts scored at once.",
+            buckets=[2**power for power in range(13)],
+            registry=self._registry,
+        )
+        self._scoring = Histogram("memreward_batch_seconds", "Time to score a batch.", registry=self._registry)
+        self._busy = Gauge("memreward_up", "1 while the service runs.", registry=self._registry)
+        self._busy.set(1)
+        self._registry.register(_Figures(figures))
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def batch(self, groups: Sequence[AskedGroup], seconds: float) -> None:
+        """Count a batch."""
+        self._batch.observe(sum(len(group.rollouts) for group in groups))
+        self._scoring.observe(seconds)
+        for group in groups:
+            self._groups.labels("no" if group.partial else "yes").inc()
+
+    def answers(self, answers: Iterable[Answer]) -> None:
+        """Count rollouts that were answered."""
+        for answer in answers:
+            self._rollouts.labels(answer.source).inc()
+            if answer.failed:
+                self._failures.inc()
+
+    def text(self) -> bytes:
+        """Return all of it as Prometheus reads it."""
+        return generate_latest(self._registry)
+
+
+class _Figures:
+    def __init__(self, figures: Callable[[], Mapping[str, float]]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        for name, value in self._figures().items():
+            yield GaugeMetricFamily(f"memreward_{name}", name.replace("_", " "), value)
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()

@@ -1,0 +1,99 @@
+"""Runs the service on uvicorn, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from memreward.service.app import Service
+from memreward.service.config import ServiceConfig
+from memreward.service.gate import LogFormat
+from memreward.types import MissingExtraError
+
+try:
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+except ImportError as error:
+    raise MissingExtraError(error.name or "uvicorn", "serve", "the service") from error
+
+_BACKLOG = 4_096
+_IDLE_SECONDS = 75
+
+
+def server_of(
+    app: Service, config: ServiceConfig, host: str, port: int, started: Callable[[str], None]
+) -> uvicorn.Server:
+    """Return a server whose `run` answers until SIGTERM or SIGINT; what is being scored then is answered first.
+
+    Args:
+        app: The pages.
+        config: Limits.
+        host: Address to listen on.
+        port: 0 takes any that is free.
+        started: Told of the address once the service listens.
+    """
+    settings = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=_protocol(config.body_seconds),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        limit_concurrency=config.connections,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=int(config.stop_seconds),
+    )
+    return _Server(settings, app, started)
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Write one JSON object a line for each request, and for whatever the library logs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormat())
+    for name in ("memreward", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level if name == "memreward" else logging.WARNING)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, settings: uvicorn.Config, app: Service, started: Callable[[str], None]) -> None:
+        super().__init__(settings)
+        self._service, self._started = app, started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First: uvicorn waits for all requests, and those whose groups are not whole would wait for others.
+        await self._service.desk.stop()
+        await super().shutdown(sockets)
+
+
+def _protocol(seconds: float) -> type[asyncio.Protocol]:
+    """HTTP for which a connection must have sent its first request's head in so many seconds."""
+
+    class Impatient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._patience = asyncio.get_running_loop().call_later(seconds, self._end_if_silent)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._patience.cancel()
+            super().connection_lost(exc)
+
+        def _end_if_silent(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Impatient

@@ -1,0 +1,93 @@
+"""Signals of multiple choice: the options beside each other, and what rollouts say of those they did not choose."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from memreward.domains import parse_rollout
+from memreward.features.evidence import compute_evidence
+from memreward.features.evidence.options import OPTION_SIGNALS, options_of
+from memreward.types import Query
+
+SNOW = "What colour is fresh snow?\n(A) pure white\n(B) dark red\n(C) light green\n(D) none of the above"
+
+
+def signals(question: str, *texts: str, weights: list[float] | None = None) -> dict[str, np.ndarray]:
+    query = Query("q", question, "qa")
+    evidence = compute_evidence([parse_rollout(query, t, id=str(i)) for i, t in enumerate(texts)], weights=weights)
+    return {name: evidence.values[:, evidence.names.index(name)] for name in OPTION_SIGNALS}
+
+
+def test_what_is_said_of_an_option_counts_for_and_against_it() -> None:
+    found = signals(
+        SNOW,
+        "(B) is wrong and unlikely. (C) fits less. The answer is (A).",
+        "(A) is not it, it is no colour. The answer is (B).",
+    )
+    others = (-2 + (1 - 1)) / 2  # (B) two words against it; (C) one for and one against
+    assert found["option_verdict_others"] == pytest.approx([others, -2])
+    assert found["option_verdict_rivals"] == pytest.approx([-2, -2])
+
+
+def test_an_option_is_named_by_its_text_and_another_mention_ends_the_passage() -> None:
+    found = signals(SNOW, "Dark red fits best, Light Green is wrong. The answer is (A).", "The answer is (B).")
+    assert found["option_verdict_others"] == pytest.approx([(2 - 1) / 2, np.nan], nan_ok=True)
+    assert found["option_verdict_rivals"] == pytest.approx([np.nan, 2], nan_ok=True)
+
+
+def test_rivals_count_by_their_weight_and_allies_not_at_all() -> None:
+    texts = (
+        "The answer is (A).",
+        "(A) is wrong. The answer is (B).",
+        "(A) is right. The answer is (C).",
+        "(A) is right. It fits best. The answer is (A).",
+    )
+    assert signals(SNOW, *texts)["option_verdict_rivals"][0] == pytest.approx(0)
+    assert signals(SNOW, *texts, weights=[1, 3, 1, 1])["option_verdict_rivals"][0] == pytest.approx(-0.5)
+
+
+def test_words_of_an_option_are_looked_for_in_every_rollout() -> None:
+    found = signals(SNOW, "pure and white. The answer is (A).", "The answer is (B).")
+    shares = np.array([0.5, 0, 0, 0])  # of the pool's two texts one has both words of (A)
+    assert found["option_words"] == pytest.approx(shares[:2] - shares.mean())
+
+
+def test_middle_numbers_and_options_about_options() -> None:
+    found = signals("How many?\n(A) 1,200 eggs\n(B) 7 eggs\n(C) 30 eggs", "(A)", "(B)", "(C)")
+    assert found["option_outlying"].tolist() == [0.5, 0.5, 0]
+    equal = signals("How many?\n(A) 5\n(B) 5.0\n(C) 9", "(A)", "(B)", "(C)")
+    assert equal["option_outlying"].tolist() == [0.25, 0.25, 0.5]
+    found = signals(SNOW, "(A)", "(D)")
+    assert np.isnan(found["option_outlying"]).all()
+    assert found["option_of_options"].tolist() == [0, 1]
+
+
+def test_words_of_the_question_and_likeness_are_taken_against_the_mean() -> None:
+    question = "Which river flows to the sea?\n(A) the river Rhine\n(B) the Rhine\n(C) Everest"
+    found = signals(question, "(A)", "(B)", "(C)")
+    assert found["option_from_question"] == pytest.approx([0.5 - 1 / 6, -1 / 6, -1 / 6])
+    assert found["option_alike"].sum() == pytest.approx(0, abs=1e-6)
+    assert found["option_alike"].argmin() == 2
+    rarity = options_of(question).words[0]  # type: ignore[union-attr]
+    assert rarity == pytest.approx({"river": math.log(4), "rhine": math.log(2)})
+
+
+@pytest.mark.parametrize("question", ["Which?", "Which?\n(A) only one"])
+def test_without_options_there_is_nothing_to_say(question: str) -> None:
+    assert options_of(question) is None
+    assert all(np.isnan(column).all() for column in signals(question, "It is (A).").values())
+
+
+def test_who_chose_no_option_has_none_of_these_signals() -> None:
+    found = signals(SNOW, "no idea", "It is (A).")
+    assert all(np.isnan(column[0]) for column in found.values())
+    assert np.isfinite(found["option_words"][1])
+
+
+def test_odd_options_and_texts_are_read() -> None:
+    question = "Which?\nOptions:\n- \u212aelvin scale\n- K+\n- (?:a|b)"
+    assert options_of(question) is not None
+    signals(question, "The answer is kelvin scale", "\u212aELVIN SCALE", "(?:a|b) " * 5_000)

@@ -1,0 +1,147 @@
+"""The one client: what it sends again, for how long, and that it pickles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from memreward.integrations.client import Client, Scored
+from memreward.types import ConfigurationError, EndpointError
+
+GOOD = {
+    "rollout": "r",
+    "reward": 0.5,
+    "source": "predicted",
+    "probability": 0.7,
+    "correct": None,
+    "reason": "",
+    "failed": False,
+    "partial": False,
+    "figures": {"live_tpr": 0.9},
+}
+QUERY = {"id": "q", "text": "2 + 3?", "domain": "math"}
+
+
+class Server(ThreadingHTTPServer):
+    """Stands for the service: replies as it is told, one status a request, then 200."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies: list[int | str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.tokens: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.reply(200, {"pays": "advantages"})
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.server.tokens.append(self.headers.get("authorization", ""))
+        what = self.server.replies.pop(0) if self.server.replies else 200
+        if what == "drop":
+            self.close_connection = True
+            self.connection.close()
+        elif what == "hang":
+            time.sleep(3)
+        else:
+            self.reply(int(what), GOOD)
+
+    def reply(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.send_header("retry-after", "0")
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as made:
+        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def ask(client: Client, text: str = "5") -> Scored:
+    async def asking() -> Scored:
+        try:
+            return await client.score_one(group="g", size=4, query=QUERY, text=text)
+        finally:
+            await client.close()
+
+    return asyncio.run(asking())
+
+
+def test_what_passes_is_sent_again_under_the_same_id(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-of-some-length")
+    server.replies = [503, 429, 500, "drop"]
+    found = ask(Client(server.url), "\ud800 odd")
+    assert (found.reward, found.source, found.figures) == (0.5, "predicted", {"live_tpr": 0.9})
+    assert len(server.bodies) == 5
+    assert len({body["rollout"]["id"] for body in server.bodies}) == 1
+    assert {body["rollout"]["text"] for body in server.bodies} == {"\ud800 odd"}
+    assert set(server.tokens) == {"Bearer a-token-of-some-length"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 409, 413, 422])
+def test_what_does_not_pass_is_not_sent_again(server: Server, status: int) -> None:
+    server.replies = [status]
+    with pytest.raises(ConfigurationError, match=str(status)):
+        ask(Client(server.url))
+    assert len(server.bodies) == 1
+
+
+def test_a_deadline_holds_over_all_that_is_tried(server: Server) -> None:
+    server.replies = ["hang", *[503] * 100]
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="failed"):
+        ask(Client(server.url, deadline=1.0))
+    assert time.monotonic() - started < 3
+
+
+def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_other() -> None:
+    async def asking() -> Scored:
+        client = Client("http://127.0.0.1:9", deadline=0.5)
+        return await client.reward(group="g", size=4, query=QUERY, text="5")
+
+    failed = asyncio.run(asking())
+    assert (failed.reward, failed.source, failed.failed) == (0.0, "abstained", True)
+    good = Scored(0.4, "predicted", 0.6).numbers()
+    assert good.keys() == failed.numbers().keys()
+    assert all(type(value) is float for value in [*good.values(), *failed.numbers().values()])
+
+
+def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Server) -> None:
+    client = Client(server.url, deadline=20)
+    ask(client)
+    copy = pickle.loads(pickle.dumps(client))
+    found = [copy.now(copy.score_one(group="g", size=4, query=QUERY, text=str(i))).reward for i in range(3)]
+    assert found == [0.5] * 3
+    client.now(client.ready())
+    for one in (copy, client):
+        one.now(one.close())
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no address"):
+        Client("localhost:8765")

@@ -1,0 +1,337 @@
+"""The service on a real socket: groups, duplicates, lost clients, odd texts, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from serving import HEADERS, client, group, made_store, ones, query, served, texts_of
+
+from memreward.service.asked import Answer, AskedGroup, AskedRollout
+from memreward.service.config import ServiceConfig
+from memreward.service.store import Answered
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    store = made_store()
+    with served(store, ServiceConfig(group_deadline=20)) as address:
+        yield address
+    store.close()
+
+
+async def post_all(url: str, bodies: Sequence[dict[str, Any]], path: str = "/score_one") -> list[httpx.Response]:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, headers=HEADERS) as asking:
+        return await asyncio.gather(*(asking.post(path, content=json.dumps(body)) for body in bodies))
+
+
+def rewards(replies: Sequence[httpx.Response]) -> list[float]:
+    assert {reply.status_code for reply in replies} == {200}, [reply.text for reply in replies][:3]
+    return [reply.json()["reward"] for reply in replies]
+
+
+def test_rollouts_sent_one_by_one_get_what_their_group_gets_together(url: str) -> None:
+    groups = [group(number, 1) for number in range(6)]
+    bodies = [body for whole in groups for body in ones(whole)]
+    order = random.Random(0).sample(range(len(bodies)), len(bodies))
+    found = dict(zip(order, asyncio.run(post_all(url, [bodies[i] for i in order])), strict=True))
+    apart = rewards([found[i] for i in range(len(bodies))])
+    # The same groups again, whole: names that were answered are answered alike.
+    with client(url) as asking:
+        said = asking.post("/score", content=json.dumps({"groups": groups})).json()
+    together = [one["reward"] for answers in said["groups"] for one in answers["rewards"]]
+    assert apart == together
+    assert not any(reply.json()["partial"] for reply in found.values())
+    other = made_store()
+    with served(other) as fresh, client(fresh) as asking:
+        anew = asking.post("/score", content=json.dumps({"groups": groups})).json()
+    assert [one["reward"] for answers in anew["groups"] for one in answers["rewards"]] == apart
+
+
+def test_a_group_that_does_not_get_whole_is_answered_in_time_and_marked(url: str) -> None:
+    bodies = [{**body, "deadline": 0.3} for body in ones(group(20))[:3]]
+    started = time.monotonic()
+    replies = asyncio.run(post_all(url, bodies))
+    assert time.monotonic() - started < 15
+    assert all(reply.json()["partial"] for reply in replies)
+    assert sum(rewards(replies)) == pytest.approx(0, abs=1e-9)
+    late = asyncio.run(post_all(url, [{**ones(group(20))[3], "deadline": 0.1}]))
+    assert rewards(late) == [0]  # alone, it has no advantage
+
+
+def test_the_same_request_twice_is_one_rollout(url: str) -> None:
+    bodies = ones(group(21))
+    replies = asyncio.run(post_all(url, [*bodies[:2], *bodies[:2], *bodies]))
+    found = rewards(replies)
+    assert found[:2] == found[2:4] == found[4:6]
+    again = rewards(asyncio.run(post_all(url, bodies)))
+    assert again == found[4:]
+
+
+def test_contradictions_are_conflicts_and_leave_the_group_as_it_was(url: str) -> None:
+    bodies = ones(group(22))
+    wrong = [
+        {**bodies[1], "size": 5},
+        {**bodies[1], "query": {**query(22), "text": "Another question?"}},
+        {**bodies[0], "rollout": {"id": "0", "text": "another text"}},
+    ]
+
+    async def ask() -> list[list[httpx.Response]]:
+        first = asyncio.create_task(post_all(url, bodies[:1]))
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as looking:
+            while "memreward_collecting 1.0" not in (await looking.get("/metrics")).text:
+                await asyncio.sleep(0.05)
+        refused = await post_all(url, wrong)
+        return [refused, [*await post_all(url, bodies[1:]), *await first]]
+
+    refused, others = asyncio.run(ask())
+    assert [reply.status_code for reply in refused] == [409, 409, 409]
+    assert all("give" in reply.json()["error"] for reply in refused)
+    assert len(rewards(others)) == 4
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind(url: str) -> None:
+    body = ones(group(23))[0]
+    with client(url) as asking:
+        with pytest.raises(httpx.ReadTimeout):
+            asking.post("/score_one", content=json.dumps(body), timeout=1)
+        for _ in range(100):
+            if "memreward_collecting 0.0" in asking.get("/metrics").text:
+                break
+            time.sleep(0.05)
+        assert "memreward_collecting 0.0" in asking.get("/metrics").text
+        assert "memreward_waiting 0.0" in asking.get("/metrics").text
+    assert len(rewards(asyncio.run(post_all(url, ones(group(23)))))) == 4
+
+
+ODD = [
+    "",
+    " " * 100_000,
+    "\ud800 lone \udfff surrogates \\boxed{5}",
+    "\x00\x01\x1b[31m\u202e",
+    "\\boxed{" * 20_000,
+    "<think>" * 5_000,
+    "9" * 50_000,
+    "The answer is 9^9^9^9^9.",
+    "𝟝 ٥ 五 🤖" * 500,
+]
+
+
+def test_no_text_is_too_odd(url: str) -> None:
+    whole = group(24, texts=ODD)
+    replies = asyncio.run(post_all(url, ones(whole)))
+    found = rewards(replies)
+    assert sum(found) == pytest.approx(0, abs=1e-6)
+    named = {**group(25), "id": "\ud800/\x00", "query": query(25, dataset="\udfff")}
+    with client(url) as asking:
+        assert asking.post("/score", content=json.dumps({"groups": [named]})).status_code == 200
+
+
+BROKEN: list[tuple[bytes, int]] = [
+    (b"", 422),
+    (b"{", 422),
+    (b"[]", 422),
+    (b'{"groups": []}', 422),
+    (b"\xff\xfe", 422),
+    (b'{"groups": ' + b"[" * 100_000, 422),
+    (b'{"groups": [{"a": ' + b"9" * 5_000 + b"}]}", 422),
+    (b'{"groups": [NaN]}', 422),
+    (json.dumps({"groups": [{**group(), "rollouts": []}]}).encode(), 422),
+    (json.dumps({"groups": [{**group(), "step": -1}]}).encode(), 422),
+    (json.dumps({"groups": [{**group(), "unknown": "\ud800"}]}).encode(), 422),
+    (json.dumps({"groups": [{**group(), "query": query(domain="poetry")}]}).encode(), 422),
+    (json.dumps({"groups": [{**group(), "rollouts": [{"id": "a", "text": "x"}] * 2}]}).encode(), 422),
+]
+
+
+@pytest.mark.parametrize(("content", "status"), BROKEN, ids=range(len(BROKEN)))
+def test_what_is_not_as_described_is_refused_in_words(url: str, content: bytes, status: int) -> None:
+    with client(url) as asking:
+        reply = asking.post("/score", content=content)
+        assert (reply.status_code, list(reply.json())) == (status, ["error"])
+
+
+@pytest.mark.parametrize("size", ["NaN", "Infinity", "-1", "0", "1e9", "99999999999999999999", '"8"x', "null"])
+def test_sizes_that_are_none_are_refused(url: str, size: str) -> None:
+    body = json.dumps({**ones(group(26))[0], "size": 77_777}).replace("77777", size)
+    with client(url) as asking:
+        assert asking.post("/score_one", content=body).status_code == 422
+
+
+def test_labels_and_rollouts_go_through_the_ledger(url: str) -> None:
+    with client(url) as asking:
+        record = {"id": "own", "domain": "math", "query": "1 + 1?", "rollouts": [{"id": "mine", "text": "2"}]}
+        assert asking.post("/rollouts", json={"groups": [record]}).json()["rollouts"] == 1
+        before = asking.get("/ledger").json()["judgements"]
+        body = {"source": "Ada", "labels": [{"query": "own", "rollout": "mine", "correct": True}]}
+        assert asking.post("/labels", json=body).json() == {"labels": 1, "new": 1}
+        assert asking.post("/labels", json=body).json() == {"labels": 1, "new": 0}
+        assert asking.get("/ledger").json()["judgements"] == before + 1
+        body["labels"][0]["rollout"] = "nobody"  # type: ignore[index]
+        assert asking.post("/labels", json=body).status_code == 409
+        record["query"] = "1 + 2?"
+        assert asking.post("/rollouts", json={"groups": [record]}).status_code == 409
+        assert asking.post("/rollouts", json={"groups": [{"id": 3}]}).status_code == 422
+
+
+def test_request_ids_metrics_and_the_description(url: str) -> None:
+    with client(url) as asking:
+        assert asking.get("/health", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
+        forged = asking.get("/health", headers={"x-request-id": 'a"b\\c'}).headers["x-request-id"]
+        assert forged.isalnum()
+        assert asking.get("/ready").json()["pays"] == "advantages"
+        text = asking.get("/metrics").text
+        assert 'memreward_requests_total{path="/health",status="200"}' in text
+        described = asking.get("/openapi.json").json()
+        assert {"/score", "/score_one", "/rollouts", "/labels", "/openrlhf"} <= described["paths"].keys()
+        assert described["components"]["schemas"]["GroupMessage"]["examples"]
+
+
+def test_openrlhf_gets_the_reply_it_expects(url: str) -> None:
+    prompt = "<|im_start|>user\nWhat is 30 + 3?<|im_end|>\n<|im_start|>assistant\n"
+    texts = [f"{text}<|im_end|>\n<|endoftext|>" for text in texts_of(30)]
+    bodies = [{"query": [prompt + text], "prompts": [prompt], "labels": [None]} for text in texts]
+    replies = asyncio.run(post_all(url, bodies, "/openrlhf?size=4&domain=math"))
+    assert [set(reply.json()) for reply in replies] == [{"rewards", "scores", "extra_logs"}] * 4
+    paid = [reply.json()["rewards"] for reply in replies]
+    assert sum(paid) == pytest.approx(0, abs=1e-9)
+    assert paid[0] > paid[2]
+    assert len({tuple(reply.json()["extra_logs"]) for reply in replies}) == 1
+
+
+def test_the_token_guards_all_but_health_and_other_applications_too() -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a page"})
+
+    with served(made_store(), token=TOKEN, mounts={"/label": page}) as address, client(address) as asking:
+        assert asking.get("/health").status_code == asking.get("/ready").status_code == 200
+        for path in ("/metrics", "/ledger", "/memory", "/openapi.json", "/docs", "/label"):
+            assert asking.get(path).status_code == 401, path
+        assert asking.post("/score", json={"groups": [group()]}).status_code == 401
+        allowed = {"authorization": f"Bearer {TOKEN}"}
+        assert asking.get("/ledger", headers=allowed).status_code == 200
+        assert asking.get("/label/", headers=allowed).text == "a page"
+        assert asking.get("/ledger", auth=("anyone", TOKEN)).status_code == 200
+
+
+def test_what_is_too_large_too_slow_or_too_much_is_refused() -> None:
+    config = ServiceConfig(body=5_000, body_seconds=1.0, requests_per_second=1000.0)
+    with served(made_store(), config) as address, client(address) as asking:
+        assert asking.post("/score", content=b" " * 5_001).status_code == 413
+
+        def parts() -> Iterator[bytes]:
+            yield from [b" " * 1_000] * 10
+
+        assert asking.post("/score", content=parts()).status_code == 413
+        host, port = address.removeprefix("http://").split(":")
+        for head in (b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{", b"POST /sco", b""):
+            with socket.create_connection((host, int(port)), timeout=20) as slow:
+                slow.sendall(head)
+                said = slow.recv(1000)  # an answer or, before the head is whole, the end
+                assert said == b"" or b" 408 " in said
+        assert asking.get("/health").status_code == 200
+    with served(made_store(), ServiceConfig(requests_per_second=2.0)) as address, client(address) as asking:
+        replies = [asking.get("/health") for _ in range(6)]
+        refused = [reply for reply in replies if reply.status_code == 429]
+        assert refused
+        assert refused[0].headers["retry-after"] == "1"
+
+
+class _Slow:
+    """Answers when it is let."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.begun, self.go, self.error = threading.Event(), threading.Event(), error
+        self.config = ServiceConfig()
+
+    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
+        return None
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
+        self.begun.set()
+        self.go.wait(30)
+        if self.error is not None:
+            raise self.error
+        return [[Answer(r.id, 0.0, "predicted", 0.5, None, "", False, g.partial) for r in g.rollouts] for g in groups]
+
+
+def test_beyond_what_may_wait_clients_are_told_when_to_come_back() -> None:
+    slow: Any = _Slow()
+    with served(slow, ServiceConfig(waiting=10)) as address:
+
+        async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
+            first = asyncio.create_task(post_all(address, [{"groups": [group(1)]}], "/score"))
+            await asyncio.to_thread(slow.begun.wait, 30)
+            waiting = asyncio.create_task(post_all(address, [{"groups": [group(n)]} for n in (2, 3)], "/score"))
+            async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as looking:
+                while "memreward_waiting 8.0" not in (await looking.get("/metrics")).text:
+                    await asyncio.sleep(0.05)
+            refused = await post_all(address, [{"groups": [group(4)]}], "/score")
+            slow.go.set()
+            return refused, [*await first, *await waiting]
+
+        refused, answered = asyncio.run(ask())
+        assert [reply.status_code for reply in refused] == [429]
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert [reply.status_code for reply in answered] == [200] * 3
+
+
+def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until_it_ends() -> None:
+    slow: Any = _Slow()
+    with served(slow, ServiceConfig(scoring_deadline=0.5)) as address, client(address) as asking:
+        reply = asking.post("/score", json={"groups": [group()]})
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "10")
+        assert asking.get("/ready").status_code == 503
+        assert asking.get("/health").status_code == 200
+        slow.go.set()
+        for _ in range(100):
+            if asking.get("/ready").status_code == 200:
+                break
+            time.sleep(0.05)
+        assert asking.post("/score", json={"groups": [group()]}).status_code == 200
+
+
+def test_a_disk_that_is_full_is_no_answer_but_a_time_to_come_back() -> None:
+    full: Any = _Slow(OSError("no space"))
+    full.go.set()
+    with served(full) as address, client(address) as asking:
+        reply = asking.post("/score", json={"groups": [group()]})
+        assert reply.status_code == 503
+        assert "no space" in reply.json()["error"]
+
+
+def test_stopping_answers_what_is_whole_and_sends_the_others_away(tmp_path: Path) -> None:
+    slow: Any = _Slow()
+    replies: list[httpx.Response] = []
+    with served(slow) as address:
+        bodies = [("/score", {"groups": [group(1)]}), ("/score_one", ones(group(2))[0])]
+
+        def ask(path: str, body: dict[str, Any]) -> None:
+            with client(address) as asking:
+                replies.append(asking.post(path, json=body))
+
+        threads = [threading.Thread(target=ask, args=one) for one in bodies]
+        for thread in threads:
+            thread.start()
+        with client(address) as looking:
+            while not (slow.begun.is_set() and "memreward_collecting 1.0" in looking.get("/metrics").text):
+                time.sleep(0.05)
+        threading.Timer(1, slow.go.set).start()
+    for thread in threads:
+        thread.join()
+    assert sorted(reply.status_code for reply in replies) == [200, 503]

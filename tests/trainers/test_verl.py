@@ -1,0 +1,175 @@
+"""verl 0.9: its plug-ins, its own reward loop workers with real batches, and the advantages that reach the loss."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("verl")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+SIZE = 4
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """A tokenizer of single characters."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    characters = [chr(code) for code in range(32, 127)]
+    names = ["<pad>", "<eos>", "<unk>", *characters]
+    made = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    made.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
+    fast.save_pretrained(folder)
+    return folder
+
+
+def config_of(folder: Path, url: str, **algorithm: Any) -> Any:
+    """The configuration of verl, composed by its own loader."""
+    import verl.trainer
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(Path(verl.trainer.__file__).parent / "config"), version_base=None):
+        return compose(
+            "ppo_trainer",
+            [
+                "algorithm.adv_estimator=grpo",
+                "algorithm.norm_adv_by_std_in_grpo=False",
+                "reward.reward_manager.name=memreward",
+                "+reward.reward_kwargs.domain=math",
+                f"+reward.reward_kwargs.url={url}",
+                f"actor_rollout_ref.rollout.n={SIZE}",
+                f"actor_rollout_ref.model.path={folder}",
+                *(f"algorithm.{name}={value}" for name, value in algorithm.items()),
+            ],
+        )
+
+
+def rows_of(numbers: list[int], tokenizer: Any) -> Any:
+    """A DataProto as verl's agent loop makes it: prompts, responses padded at the right, uid."""
+    import torch
+    from serving import texts_of
+    from tensordict import TensorDict
+    from verl import DataProto
+
+    texts, columns = [], {name: [] for name in ("uid", "data_source", "reward_model", "extra_info", "raw_prompt")}
+    for number in numbers:
+        uid = str(uuid.uuid4())
+        for text in texts_of(number):
+            texts.append(text)
+            question = f"What is {number} + 3?"
+            columns["uid"].append(uid)
+            columns["data_source"].append("sums")
+            truth = str(number + 3) if number % 2 else None
+            columns["reward_model"].append({"ground_truth": truth})
+            columns["extra_info"].append({"index": number, "split": "train"})
+            columns["raw_prompt"].append([{"role": "user", "content": question}])
+    tokens = [tokenizer(text)["input_ids"] + [tokenizer.eos_token_id] for text in texts]
+    longest = max(map(len, tokens))
+    responses = torch.zeros((len(texts), longest), dtype=torch.long)
+    mask = torch.zeros((len(texts), longest), dtype=torch.long)
+    for row, ids in enumerate(tokens):
+        responses[row, : len(ids)], mask[row, : len(ids)] = torch.tensor(ids), 1
+    prompts = torch.ones((len(texts), 3), dtype=torch.long)
+    attended = torch.cat([torch.ones_like(prompts), mask], 1)
+    batch = {"prompts": prompts, "responses": responses, "attention_mask": attended}
+
+    def objects(values: list[Any]) -> Any:
+        made = np.empty(len(values), dtype=object)
+        made[:] = values
+        return made
+
+    return DataProto(TensorDict(batch, batch_size=len(texts)), {k: objects(v) for k, v in columns.items()})
+
+
+def test_the_manager_is_registered_by_verls_own_plugins() -> None:
+    import verl
+    from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
+
+    assert verl.__version__.startswith("0.9")
+    assert get_reward_manager_cls("memreward").__module__ == "memreward.integrations.verl"
+
+
+def test_groups_split_over_reward_workers_get_expected_advantages_that_verl_passes_on(
+    service: str, tmp_path: Path
+) -> None:
+    import torch
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+    from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+    from verl.utils import hf_tokenizer
+
+    folder = tokenizer_folder(tmp_path / "model")
+    config, tokenizer = config_of(folder, service), hf_tokenizer(str(folder))
+    workers = [RewardLoopWorker(config) for _ in range(3)]
+    data = rows_of(list(range(8)), tokenizer)
+    order = random.Random(3).sample(range(len(data)), len(data))
+
+    async def run() -> dict[int, Any]:
+        tasks = {i: workers[i % 3].compute_score(data[i : i + 1]) for i in order}
+        return dict(zip(tasks, await asyncio.gather(*tasks.values()), strict=True))
+
+    found = asyncio.run(run())
+    rows = [found[i] for i in range(len(data))]
+    assert len({tuple(row["reward_extra_info"]) for row in rows}) == 1
+    assert all(type(value) is float for row in rows for value in row["reward_extra_info"].values())
+    assert not any(row["reward_extra_info"]["memreward/failed"] for row in rows)
+    for number in range(8):
+        own = [rows[number * SIZE + place] for place in range(SIZE)]
+        kind = "memreward/truth" if number % 2 else "memreward/predicted"
+        assert [row["reward_extra_info"][kind] for row in own] == [1.0] * SIZE
+        assert own[0]["reward_score"] == own[1]["reward_score"] > own[2]["reward_score"]
+    mask = data.batch["attention_mask"][:, 3:]
+    rewards = torch.zeros_like(mask, dtype=torch.float32)
+    scores = torch.tensor([row["reward_score"] for row in rows])
+    rewards[torch.arange(len(rows)), mask.sum(1) - 1] = scores
+    uid = data.non_tensor_batch["uid"]
+    centred, _ = compute_grpo_outcome_advantage(rewards, mask, uid, norm_adv_by_std_in_grpo=False)
+    torch.testing.assert_close(centred.sum(1) / mask.sum(1), scores, atol=1e-5, rtol=0)
+    scaled, _ = compute_grpo_outcome_advantage(rewards, mask, uid, norm_adv_by_std_in_grpo=True)
+    assert (scaled.sum(1) / mask.sum(1) - scores).abs().max() > 0.05
+
+
+def test_it_refuses_to_start_where_verl_would_standardise_or_no_service_answers(service: str, tmp_path: Path) -> None:
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+    from memreward.types import ConfigurationError, EndpointError
+
+    folder = tokenizer_folder(tmp_path / "model")
+    with pytest.raises(ConfigurationError, match="norm_adv_by_std_in_grpo=False"):
+        RewardLoopWorker(config_of(folder, service, norm_adv_by_std_in_grpo=True))
+    config = config_of(folder, "http://127.0.0.1:9")
+    config.reward.reward_kwargs.update({"deadline": 1.0})
+    with pytest.raises(EndpointError, match="failed"):
+        RewardLoopWorker(config)
+
+
+def test_a_function_by_pkg_scores_groups_by_their_question(service: str, tmp_path: Path) -> None:
+    from omegaconf import open_dict
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+    from verl.utils import hf_tokenizer
+
+    folder = tokenizer_folder(tmp_path / "model")
+    config, tokenizer = config_of(folder, service), hf_tokenizer(str(folder))
+    with open_dict(config):
+        config.reward.reward_manager.name = "naive"
+        config.reward.custom_reward_function = {
+            "path": "pkg://memreward.integrations.verl",
+            "name": "compute_score",
+            "reward_kwargs": {"size": SIZE, "domain": "math", "url": service},
+        }
+    data = rows_of([20, 22], tokenizer)
+    for row in range(len(data)):
+        data.non_tensor_batch["extra_info"][row]["question"] = f"What is {20 + row // SIZE * 2} + 3?"
+    rows = asyncio.run(RewardLoopWorker(config).compute_score_batch(data))
+    for start in (0, SIZE):
+        paid = [row["reward_score"] for row in rows[start : start + SIZE]]
+        assert sum(paid) == pytest.approx(0, abs=1e-6)
+        assert paid[0] > paid[2]
