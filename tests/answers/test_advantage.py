@@ -25,7 +25,7 @@ def enumerated(votes: list[int], chances: list[float], *, several: bool) -> tupl
     else:
         sets = [tuple(int(i == j) for i in range(len(votes))) for j in range(len(votes))] + [(0,) * len(votes)]
         weight = [*chances, 1 - sum(chances)]
-    each = np.stack([advantages(np.array(s, float)[answer], group, 0.0) for s in sets])
+    each = np.stack([advantages(np.array(s, float)[answer], group, scaled=True) for s in sets])
     mean = np.asarray(weight) @ each
     return mean, float((np.asarray(weight) @ each**2 - mean**2).sum())
 
@@ -75,4 +75,4 @@ def test_a_certain_answer_gives_the_trainers_own_advantage() -> None:
     right = (answer == 1).astype(float)
     for several in (False, True):
         found = expected_advantages(group, answer, right, several=several)
-        assert found == pytest.approx(advantages(right, group, 0.0))
+        assert found == pytest.approx(advantages(right, group, scaled=True))

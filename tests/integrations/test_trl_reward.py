@@ -109,7 +109,7 @@ def test_the_advantages_that_reach_the_loss_are_the_expected_ones(
     ((rollouts, found),) = judged
     expected = dict(zip([rollout.text for rollout in rollouts], found.advantage.tolist(), strict=True))
     assert expected.keys() == trainer.lost.keys()
-    true = advantages([1.0, 0.0, 1.0, 0.0], np.zeros(SIZE), 0.0)
+    true = advantages([1.0, 0.0, 1.0, 0.0], np.zeros(SIZE), scaled=True)
     assert [expected[text] for text in texts[sums.query(known).text]] == pytest.approx(true.tolist())
     of_other = np.array([expected[text] for text in texts[sums.query(other).text]])
     assert of_other[0] == pytest.approx(of_other[1])
@@ -151,7 +151,7 @@ def test_probabilities_are_standardised_by_the_trainer(
     function.reward.observer = lambda *given: judged.append(given)  # type: ignore[attr-defined]
     trainer = trained(tmp_path / "run", function, rows, rollouts=Texts(texts), scale_rewards="group")
     ((rollouts, found),) = judged
-    standardised = advantages(found.probability, GROUPS, 0.0)
+    standardised = advantages(found.probability, GROUPS, scaled=True)
     got = [trainer.lost[rollout.text] for rollout in rollouts]
     assert got == pytest.approx(standardised.tolist(), abs=2e-2)  # TRL adds 1e-4 to the deviation
 

@@ -109,7 +109,7 @@ def feed(
         group = np.repeat(np.arange(8), SIZE)
         rate = draw.normal(0, 0.1, 8)[group]
         correct = (draw.random(len(group)) < true + rate).astype(float)
-        truly = advantages(correct, group, 0.0)
+        truly = advantages(correct, group, scaled=True)
         voted = voting * truly + draw.normal(0, 0.5, len(group))
         monitor.observe(step, Blind(np.clip(predicted + rate, 0, 1), 0.5 * truly, voted, correct, truly, group))
 

@@ -71,7 +71,7 @@ def test_a_labelled_group_is_paid_its_true_advantage_and_another_the_expected_on
     rollouts = rollouts_of(sums, call.numbers, call.texts)
     expected = beliefs_at_first_sight(predictor, rollouts[SIZE:])
     judged = HybridReward(predictor).step(rollouts, 0)
-    true = advantages(right(sums, call.numbers, call.texts)[:SIZE], np.zeros(SIZE), 0.0)
+    true = advantages(right(sums, call.numbers, call.texts)[:SIZE], np.zeros(SIZE), scaled=True)
     assert np.ptp(true) > 0
     np.testing.assert_allclose(judged.reward, [*true, *expected.advantages()], atol=1e-9)
     np.testing.assert_allclose(judged.advantage, judged.reward)
@@ -260,7 +260,7 @@ def test_a_rollout_that_cannot_be_judged_costs_its_own_reward_alone(
     assert untold.any()
     assert not untold.all()
     truth = np.where(untold, np.nan, right(sums, call.numbers, call.texts))
-    np.testing.assert_allclose(judged.reward, advantages(truth, np.zeros(SIZE), 0.0))
+    np.testing.assert_allclose(judged.reward, advantages(truth, np.zeros(SIZE), scaled=True))
     assert [source == "abstained" for source in judged.source] == untold.tolist()
     assert ["timed out" in reason for reason in judged.reason] == untold.tolist()
 
@@ -277,7 +277,7 @@ def test_features_that_fail_are_an_abstention_never_ground_truth(
     call, judged = asked(reward, sums, [labelled[0], unlabelled[0]])
     assert judged.reward[SIZE:].tolist() == [0.0] * SIZE
     assert judged.source == ("truth",) * SIZE + ("abstained",) * SIZE
-    true = advantages(right(sums, call.numbers, call.texts)[:SIZE], np.zeros(SIZE), 0.0)
+    true = advantages(right(sums, call.numbers, call.texts)[:SIZE], np.zeros(SIZE), scaled=True)
     np.testing.assert_allclose(judged.reward[:SIZE], true)
     assert sum(reward.failures.values()) == 2 * SIZE
 

@@ -35,7 +35,7 @@ def ask(reward: PolicyReward, sums: Sums, number: int, off: list[int | None], st
 
 
 def standardised(rewards: list[float]) -> list[float]:
-    return advantages(rewards, np.zeros(len(rewards)), 0.0).tolist()
+    return advantages(rewards, np.zeros(len(rewards)), scaled=True).tolist()
 
 
 @pytest.mark.parametrize("valuer", [Nothing(), Majority(), HardMajority(), Format(), Random()])
