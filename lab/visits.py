@@ -69,7 +69,7 @@ def replayed(steps: Sequence[Recorded], prior: RewardPrior, weight: float) -> It
         lean = past.lean(one.rollouts) * (weight / visits.WEIGHT)
         features = replace(one.features, lean=lean)
         expected = model.beliefs(features).advantages()
-        true = advantages(one.right.astype(np.float64), features.group, 0.0)
+        true = advantages(one.right.astype(np.float64), features.group, scaled=True)
         visit = np.array([seen[rollout.query.id] for rollout in one.rollouts], np.float64)
         yield expected[~one.labelled], true[~one.labelled], visit[~one.labelled]
         model.observe(features, np.where(one.labelled, one.right, -1).astype(np.int8), step)
