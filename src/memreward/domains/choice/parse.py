@@ -285,7 +285,9 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
 
 
 def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
-    """Whether the words beside a letter refuse it, "A: wrong", unless its option says so itself."""
+    """Whether the words beside a letter refuse it, "A: wrong", unless its option may say so itself."""
+    if polar_options(choices):
+        return False
     refusal = _REJECTED.match(beside)
     own = normal_text(choices.get(letter, ""))
     return refusal is not None and not (own and normal_text(beside).startswith(own.split(" ", 1)[0]))
