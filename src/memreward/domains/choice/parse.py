@@ -61,7 +61,8 @@ _AGAINST = re.compile(
 )
 _REJECTED = re.compile(
     r"[\s:;,–—(\-.]{0,4}(?:(?:is|was|would be|seems)\s)?(?:(?:the|an?|clearly|definitely)\s){0,2}"
-    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
+    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b"
+    r"|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
     re.IGNORECASE,
 )
 _NEGATED = (
