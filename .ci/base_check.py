@@ -18,7 +18,17 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-EXTRAS = ("torch", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "reasoning_gym", "httpx", "pyarrow")
+EXTRAS = (
+    "torch",
+    "sklearn",
+    "transformers",
+    "sentence_transformers",
+    "matplotlib",
+    "trl",
+    "reasoning_gym",
+    "httpx",
+    "pyarrow",
+)
 """What a base install does not have."""
 
 

@@ -65,8 +65,8 @@ class SqliteFile:
             raise StoreError(
                 f"a {self._noun} that lives in this process cannot be sent to another: open it in a folder"
             )
-        settings = {"noun": self._noun, "remedy": self._remedy, "durable": self._durable}
-        return partial(SqliteFile, self.path, self._tables, self._version, **settings), ()
+        made = partial(SqliteFile, self.path, self._tables, self._version)
+        return partial(made, noun=self._noun, remedy=self._remedy, durable=self._durable), ()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

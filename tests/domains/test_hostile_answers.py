@@ -636,3 +636,10 @@ def test_words_count_where_they_are_the_answer(texts: list[str], correct: bool, 
 def test_yes_counts_where_no_does_not_follow(texts: list[str], correct: bool) -> None:
     wrong = [text for text in texts if (verdict(text, "Yes", "qa", "Is the sky blue?") is True) is not correct]
     assert not wrong
+
+
+def test_words_beside_a_letter_may_be_its_option() -> None:
+    polar = "Is it so?\n(A) yes\n(B) no"
+    assert verdict("The answer is B) False.", "B", "qa", polar) is True
+    assert verdict("B. Not there", "B", "qa", "Where?\n(A) here\n(B) not there") is True
+    assert verdict("A: wrong", "A", "qa", BAKER) is False

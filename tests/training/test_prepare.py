@@ -27,9 +27,9 @@ from memreward.training.config import TrainConfig
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
-from memreward.types import ConfigurationError, Group, LabelError, Truth
+from memreward.types import ConfigurationError, Group, LabelError, MemRewardError, Truth
 
-GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups")
+GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups", groups_per_step=1)
 
 
 @pytest.fixture(autouse=True)
@@ -215,3 +215,29 @@ def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
     assert all(group.truth.reference is None and set(group.truth.correct) <= {None} for group in groups)
     assert made.labelled == set(by_doubt(groups, config.prior)[:6])
     assert prepared(config).labelled == made.labelled  # resumed, nothing is sampled or chosen anew
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"grpo": replace(GRPO, groups_per_step=64)}, "fewer than the 64 of a step"),
+        ({"grpo": replace(GRPO, groups_per_step=8), "arm": "labelled"}, "labelled questions are fewer than the 8"),
+        ({"prior": "nowhere.safetensors"}, "nowhere.safetensors"),
+    ],
+)
+def test_what_would_end_the_training_is_refused_before_a_label_is_spent(
+    changed: dict[str, Any], said: str, experience: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO)
+    with pytest.raises(MemRewardError, match=said):
+        prepared(replace(config, **changed))
+    assert ExperienceMemory.open(tmp_path / "memory").ledger.totals()["queries"] == 0
+
+
+def test_a_model_that_is_none_costs_no_label(experience: Path, tmp_path: Path) -> None:
+    model = tmp_path / "no-model"
+    model.mkdir()
+    config = TrainConfig(str(model), str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        train(config)
+    assert not (tmp_path / "memory").exists()

@@ -17,7 +17,6 @@ from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import budget_from, counted
 from memreward.domains import Verifiers, VerifyConfig
-from memreward.domains.code.verify import CodeVerifier
 from memreward.types import Claim, Group, Verdict
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def verify(
         groups = list(
             read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
         )
-        _refuse_uncontained(groups, verifiers)
+        verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))
         found = _verified(groups, store.ledger, verifiers, budget, seed, steps)
@@ -95,18 +94,6 @@ def verify(
     if len(verdicts) == counts["cannot_tell"]:
         output.note("Nothing could be told: no query has a reference, or no verdict could be reached.")
         raise typer.Exit(Exit.NOTHING_SCORED)
-
-
-def _refuse_uncontained(groups: Sequence[Group], verifiers: Verifiers) -> None:
-    """Where code cannot be contained no verdict on code can be had, and no reference of it is worth its price.
-
-    Raises:
-        SandboxError: so it is.
-    """
-    if any(group.query.domain == "code" for group in groups):
-        verifier = verifiers.of("code")
-        if isinstance(verifier, CodeVerifier):
-            _ = verifier.sandbox.containment
 
 
 def _verified(

@@ -112,6 +112,17 @@ class Verifiers:
         """See `memreward.types.Verifier.verify_async`."""
         return await asyncio.to_thread(self.verify, claims)
 
+    def refuse_uncontained(self, groups: Sequence[Group]) -> None:
+        """Refuse questions of code where it cannot be contained: no reference is worth its price without a verdict.
+
+        Raises:
+            SandboxError: so it is.
+        """
+        if any(group.query.domain == "code" for group in groups):
+            verifier = self.of("code")
+            if isinstance(verifier, CodeVerifier):
+                _ = verifier.sandbox.containment
+
     def judge(self, groups: Sequence[Group]) -> list[Group]:
         """Return the groups with a verdict on every rollout: None where it cannot be told, or there is no reference.
 

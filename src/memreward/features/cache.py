@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from memreward.sqlite import SqliteFile, select
 from memreward.types import FloatArray
@@ -110,10 +110,7 @@ def default_cache_folder() -> Path:
     """Return the folder for vectors: `$MEMREWARD_CACHE`, or memreward's place in the platform's cache folder."""
     if own := os.environ.get("MEMREWARD_CACHE"):
         return Path(own).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "memreward"
-    variable, fallback = ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
-    return Path(os.environ.get(variable) or Path.home() / fallback) / "memreward"
+    return user_cache_path("memreward", appauthor=False, opinion=False)
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -6,6 +6,7 @@ A row is a mapping from column to value, with texts as they are; `memreward.sqli
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,7 +83,7 @@ def rollout_row(rollout: Rollout, provenance: Mapping[str, Any]) -> Row:
     return packed(fields | {"provenance": dump_json(provenance)})
 
 
-def rollout_from_row(row: Mapping[str, Any], query: Query) -> Rollout:
+def rollout_from_row(row: sqlite3.Row, query: Query) -> Rollout:
     """Undo `rollout_row`; nothing is parsed again."""
     fields = unpacked(row)
     return Rollout(query, **{name: fields[name] for name in ROLLOUT_COLUMNS if name != "provenance"})
@@ -97,9 +98,9 @@ def packed(rollout: Mapping[str, Any]) -> Row:
     return row
 
 
-def unpacked(row: Mapping[str, Any]) -> Row:
+def unpacked(row: sqlite3.Row) -> Row:
     """Undo `packed`."""
-    fields: Row = dict(row)
+    fields = dict(row)
     if isinstance(row["thinking"], int):
         fields["thinking"] = row["text"][: row["thinking"]]
     if row["token_logprobs"] is not None:

@@ -6,6 +6,7 @@ Ground truth is stored as it arrives and read by nothing but the label ledger: g
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -129,7 +130,7 @@ class ExperienceMemory:
             sql = f"SELECT number, {', '.join(QUERY_COLUMNS)} FROM queries WHERE {{}}"
             queries = sorted(select(connection, sql, "id", query_ids), key=itemgetter("number"))
             numbers = None if query_ids is None else [row["number"] for row in queries]
-            pools: dict[int, list[Row]] = {row["number"]: [] for row in queries}
+            pools: dict[int, list[sqlite3.Row]] = {row["number"]: [] for row in queries}
             for row in sorted(select(connection, rollouts, "query", numbers), key=itemgetter("place")):
                 pools[row["query"]].append(row)
         return [_group(row, pools[row["number"]]) for row in queries]
@@ -240,7 +241,7 @@ def _rows_of(group: Group) -> tuple[Row, list[Row]]:
     return query_row(group.query, group.provenance) | {"reference": group.truth.reference}, rows
 
 
-def _group(row: Row, rollouts: Sequence[Row]) -> Group:
+def _group(row: sqlite3.Row, rollouts: Sequence[sqlite3.Row]) -> Group:
     query = Query(row["id"], row["text"], row["domain"], row["dataset"])
     return Group(
         query,

@@ -2,6 +2,10 @@
 
 What passes by itself (429, 5xx, a dropped connection, a time-out, half an answer) is tried again with pauses that
 grow; what does not (a wrong key, an unknown model, a wrong address) ends the sampling with what to change.
+
+The openai client (3.57) was tried in its place. It does not try again after half an answer, takes a page of HTML for
+an answer, goes on asking where the quota is used up or a llama.cpp server lacks a part of the request, and lets each
+request find out by itself that the server wants a pause. Without its retries it would replace one line, for 30 MB.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ def prepare(
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
     asked = _questions(config, given)
+    _refuse_unready(config, asked, verifiers)
     memory.add(asked)
     names = {group.query.id for group in asked}
     own = [group for group in given if group.query.id in names]
@@ -87,6 +88,8 @@ def prepare(
         own = own or _sampled(config, asked)
         order = _most_uncertain_first(config, own)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
+    if arm.only_labelled:
+        _refuse_too_few(len(drawn), config, "labelled questions")
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, _runner(config), progress)
 
@@ -146,6 +149,20 @@ def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[
     prior = RewardPrior.load(config.prior).without(group.query for group in groups)
     model = AnswerModel(prior).fit(features, np.full(len(rollouts), -1, np.int8))
     return [proposal.query_id for proposal in proposals(model, features)]
+
+
+def _refuse_unready(config: TrainConfig, asked: Sequence[Group], verifiers: Verifiers) -> None:
+    """Refuse, before a label is spent, what would end the training after it."""
+    _refuse_too_few(len(asked), config, "questions")
+    RewardPrior.load(config.prior)
+    verifiers.refuse_uncontained(asked)
+
+
+def _refuse_too_few(questions: int, config: TrainConfig, kind: str) -> None:
+    if questions < (size := config.grpo.groups_per_step):
+        raise ConfigurationError(
+            f"{questions} {kind} are fewer than the {size} of a step: lower groups_per_step, or name more"
+        )
 
 
 def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:

@@ -61,6 +61,7 @@ def train(
     config.check_complete()
     config = replace(config, grpo=arm_named(config.arm).trained_with(config.grpo))
     folder = Path(config.output)
+    _refuse_unreadable(config.model)
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):
         _record(folder, config, reward, write=args.process_index == 0)
@@ -83,6 +84,19 @@ def train(
         "alarms": len(prepared.reward.monitor.alarms),
         "ledger": prepared.memory.ledger.totals(),
     }
+
+
+def _refuse_unreadable(model: str) -> None:
+    """Refuse, before a label is spent, a model that is no checkpoint."""
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(model)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ConfigurationError(
+            f"model={model!r} cannot be read: {first}; name a checkpoint's folder, or a model of the hub"
+        ) from error
 
 
 def leave_group() -> None:

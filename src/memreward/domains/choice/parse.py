@@ -61,7 +61,8 @@ _AGAINST = re.compile(
 )
 _REJECTED = re.compile(
     r"[\s:;,–—(\-.]{0,4}(?:(?:is|was|would be|seems)\s)?(?:(?:the|an?|clearly|definitely)\s){0,2}"
-    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
+    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b"
+    r"|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
     re.IGNORECASE,
 )
 _NEGATED = (
@@ -285,7 +286,9 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
 
 
 def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
-    """Whether the words beside a letter refuse it, "A: wrong", unless its option says so itself."""
+    """Whether the words beside a letter refuse it, "A: wrong", unless its option may say so itself."""
+    if polar_options(choices):
+        return False
     refusal = _REJECTED.match(beside)
     own = normal_text(choices.get(letter, ""))
     return refusal is not None and not (own and normal_text(beside).startswith(own.split(" ", 1)[0]))

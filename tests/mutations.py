@@ -1,0 +1,137 @@
+"""Break each main promise of a module in turn: the fast lane must notice.
+
+    python tests/mutations.py [NAME ...]
+
+Each line of `MUTATIONS` breaks one promise in a copy of the sources by replacing one piece of code, and names the tests
+of the fast lane that must turn red. Exits with 1 where all stay green, or where the piece is no longer there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# (promise, module, what stands there, what breaks it, tests that notice)
+MUTATIONS: list[tuple[str, str, str, str, str]] = [
+    (
+        "another option is wrong",
+        "domains/choice/verify.py",
+        "return Verdict(letter == right,",
+        "return Verdict(True,",
+        "tests/domains/test_hostile_answers.py -k option",
+    ),
+    (
+        "an answer taken back is none",
+        "domains/shared/expression.py",
+        "    if _taken_back(text, end) or",
+        "    if False and",
+        "tests/domains/test_hostile_answers.py -k mentioned",
+    ),
+    (
+        "the unit that is asked for counts",
+        "domains/math/rules.py",
+        "asked.other_unit(given) if given.dimension else None",
+        "None",
+        "tests/domains/test_hostile_answers.py -k unit",
+    ),
+    (
+        "decimals are not rounded away",
+        "domains/math/form.py",
+        "round(value, 6 if exponent >= -1",
+        "round(value, 1 if exponent >= -1",
+        "tests/domains/test_answer_cases.py -k decimals",
+    ),
+    (
+        "other words cannot be told",
+        "domains/text/verify.py",
+        '    return Verdict(None, "texts differ',
+        '    return Verdict(True, "texts differ',
+        "tests/domains/test_hostile_answers.py -k words",
+    ),
+    (
+        "a solution that fails its tests is wrong",
+        "domains/code/verify.py",
+        '"failed": False',
+        '"failed": True',
+        "tests/domains/test_hostile_code.py -k iterator",
+    ),
+    (
+        "what the solution's iterator lacks fails a test",
+        "sandbox/inside/trial.py",
+        '"next": _next}',
+        "}",
+        "tests/domains/test_hostile_code.py -k lazy",
+    ),
+    (
+        "the budget holds",
+        "memory/ledger.py",
+        "if more and limit is not None and spent + more > limit:",
+        "if False:",
+        "tests/memory/test_label_ledger.py -k budget",
+    ),
+    (
+        "labels move the answer model",
+        "answers/posterior.py",
+        "gradient + found.gradient",
+        "gradient",
+        "tests/answers/test_answer_model.py",
+    ),
+    (
+        "an advantage is less the group's mean",
+        "answers/advantage.py",
+        "(1 - share) / deviation",
+        "1 / deviation",
+        "tests/answers/test_advantage.py",
+    ),
+    (
+        "the most uncertain question is asked first",
+        "answers/choose.py",
+        "(-round(float(variance[q]), 9)",
+        "(round(float(variance[q]), 9)",
+        "tests/answers tests/cli/test_commands.py -k propos",
+    ),
+    (
+        "advantages are centred in their group",
+        "evaluation/metrics.py",
+        "filled - mean[query]",
+        "filled",
+        "tests/evaluation/test_metrics.py",
+    ),
+]
+
+
+def main() -> None:
+    chosen = [row for row in MUTATIONS if not sys.argv[1:] or any(name in row[0] for name in sys.argv[1:])]
+    survived = [row[0] for row in chosen if not noticed(*row)]
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} noticed", *survived, sep="\n  not noticed: ")
+    sys.exit(bool(survived))
+
+
+def noticed(promise: str, module: str, piece: str, broken: str, tests: str) -> bool:
+    """Whether the named tests of the fast lane fail in a copy of the sources that breaks the promise."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        file = copy / "memreward" / module
+        source = file.read_text(encoding="utf-8")
+        if source.count(piece) != 1:
+            print(f"{promise}: {piece!r} stands {source.count(piece)} times in {module}", flush=True)
+            return False
+        file.write_text(source.replace(piece, broken), encoding="utf-8")
+        paths, _, choice = tests.partition(" -k ")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", *paths.split()]
+        command += ["-m", "not slow", *(["-k", choice] if choice else [])]
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        print(f"{promise}: {'red' if ran.returncode == 1 else f'exit status {ran.returncode}'}", flush=True)
+        return ran.returncode == 1
+
+
+if __name__ == "__main__":
+    main()
