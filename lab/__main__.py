@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lab.command import experiment, visits
+from lab.command import experiment, replay
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,7 +14,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(experiment)
-app.command()(visits)
+app.command()(replay)
 
 
 @app.callback()

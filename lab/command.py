@@ -1,4 +1,4 @@
-"""`python -m lab experiment`: the same policy trained with different rewards; `visits`: what their past visits told."""
+"""`python -m lab`: the same policy trained with different rewards, and what their rewards could have known."""
 
 from __future__ import annotations
 
@@ -109,35 +109,43 @@ def _written(result: TrainingResult, out: Path, *, page: bool, markdown: Path | 
 
 
 @ends_well("Nothing was written.")
-def visits(
+def replay(
     trainings: Annotated[
         list[Path], typer.Argument(help="Folders of trainings, each with its memory: OUT/cells/* of an experiment.")
     ],
     *,
     start: Annotated[Path, typer.Option("--start", help="Folder of the starting policy and questions.")],
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the table, with the command, to this Markdown file.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Also write the tables to this Markdown file.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Say what the votes of earlier visits add to the rewards of recorded trainings, by visit.
+    """Say what earlier visits and labels of like solutions add to the rewards of recorded trainings, by visit.
 
-    Cosine of expected with true advantages on the unlabelled questions, with each weight of the past.
+    Cosine of expected with true advantages on the unlabelled questions, under each weight.
     """
+    from lab.replay import LIKE, PAST, cosines, recorded, table
     from lab.testbed.start import EXPERIENCE, Start
-    from lab.visits import WEIGHTS, cosines, recorded, table
     from memreward.answers.prior import RewardPrior
 
     output, begun = Output(False), Start(start)
     prior = RewardPrior.load("default").without(group.query for group in begun.groups(EXPERIENCE))
+    names = [folder.name for folder in trainings]
     with output.progress() as shown:
         steps = []
-        for done, folder in enumerate(trainings):
-            shown("reading trainings", done, len(trainings))
+        for done, folder in enumerate(trainings, start=1):
             steps.append(recorded(folder, begun))
-        found = {weight: [cosines(each, prior, weight) for each in steps] for weight in WEIGHTS}
-    text = table(found, [folder.name for folder in trainings])
-    print(text)
+            shown("reading trainings", done, len(trainings))
+        by_past = {weight: [cosines(each, prior, past=weight) for each in steps] for weight in PAST}
+        by_like = {weight: [cosines(each, prior, like=weight) for each in steps] for weight in LIKE}
+    tables = [table("weight of earlier visits", by_past, names), table("weight of like solutions", by_like, names)]
+    print("\n\n".join(tables))
     if markdown is not None:
-        names = " ".join(str(folder) for folder in trainings)
-        command = f"python -m lab visits {names} --start {start} --markdown {markdown}"
-        markdown.write_text(f"# Earlier visits\n\n    {command}\n\n{visits.__doc__}\n\n{text}\n", encoding="utf-8")
+        command = f"python -m lab replay {' '.join(map(str, trainings))} --start {start} --markdown {markdown}"
+        parts = ["# Recorded trainings, predicted again", f"    {command}", _REPLAYED, *tables]
+        markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+_REPLAYED = """\
+Cosine of expected with true advantages on the unlabelled questions of each training, and by visit of a question (mean
+of the trainings). The answer model predicts each step before it learns from the step's labelled groups."""

@@ -11,7 +11,7 @@ similarity as the paper's network spreads rewards along its edges, in closed for
 one more column of the model, with a weight that begins at WEIGHT and moves with the labels. Where no labelled question
 is like the one at hand, k is nothing and so is m: on questions that have no template in common it changes nothing.
 
-WEIGHT and SHARP were chosen on recorded trainings of the testbed (benchmarks/results/likeness.md).
+WEIGHT and SHARP were chosen on recorded trainings of the testbed (benchmarks/results/replay.md).
 """
 
 from __future__ import annotations

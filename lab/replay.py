@@ -1,4 +1,4 @@
-"""What earlier visits of a question are worth: recorded trainings, predicted again with other weights of the past.
+"""Recorded trainings, predicted again: what earlier visits of a question and labels of like solutions are worth.
 
 Nothing is trained. The rollouts of a training lie in its memory, step by step; the answer model predicts each step and
 then learns from its labelled groups, as it did in the training. Truth of all others is read for measuring alone.
@@ -10,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.testbed.start import EXPERIENCE, Start
+from memreward.answers import likeness
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.domains import Verifiers
@@ -24,10 +26,14 @@ from memreward.memory import ExperienceMemory
 from memreward.reward import visits
 from memreward.types import Claim, Features, Rollout
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4)
+PAST = (0.0, 0.1, 0.2, 0.3, 0.4)
+"""Weights of earlier visits that are tried (`visits.WEIGHT`)."""
+LIKE = (0.0, 2.0, 4.0, 6.0, 8.0)
+"""Where the weight of like solutions begins (`likeness.WEIGHT`); at 0 labels do not move it."""
 LAST = 9
 """Visits from this one on are one row."""
 _STEP = "step-"
+_NAILED = 1e-9
 Floats = NDArray[np.float64]
 
 
@@ -62,35 +68,38 @@ def recorded(folder: Path, start: Start) -> list[Recorded]:
     return steps
 
 
-def replayed(steps: Sequence[Recorded], prior: RewardPrior, weight: float) -> Iterator[tuple[Floats, Floats, Floats]]:
+def replayed(steps: Sequence[Recorded], prior: RewardPrior, past: float) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Yield of each step the (n,) expected and true advantages and visits so far of its unlabelled rollouts."""
-    model, past, seen = AnswerModel(prior), visits.EarlierVisits(), defaultdict[str, int](int)
+    model, before, seen = AnswerModel(prior), visits.EarlierVisits(), defaultdict[str, int](int)
     for step, one in enumerate(steps):
-        lean = past.lean(one.rollouts) * (weight / visits.WEIGHT)
+        lean = before.lean(one.rollouts) * (past / visits.WEIGHT)
         features = replace(one.features, lean=lean)
         expected = model.beliefs(features).advantages()
         true = advantages(one.right.astype(np.float64), features.group, scaled=True)
         visit = np.array([seen[rollout.query.id] for rollout in one.rollouts], np.float64)
         yield expected[~one.labelled], true[~one.labelled], visit[~one.labelled]
         model.observe(features, np.where(one.labelled, one.right, -1).astype(np.int8), step)
-        past.add(one.rollouts, step)
+        before.add(one.rollouts, step)
         for query in {rollout.query.id for rollout in one.rollouts}:
             seen[query] += 1
 
 
-def cosines(steps: Sequence[Recorded], prior: RewardPrior, weight: float) -> dict[str, float]:
+def cosines(
+    steps: Sequence[Recorded], prior: RewardPrior, *, past: float = visits.WEIGHT, like: float = likeness.WEIGHT
+) -> dict[str, float]:
     """Cosine of expected and true advantages of the unlabelled rollouts, of all and by visit."""
-    expected, true, visit = (np.concatenate(each) for each in zip(*replayed(steps, prior, weight), strict=True))
+    with patch.multiple(likeness, WEIGHT=like, VARIANCE=likeness.VARIANCE if like else _NAILED):
+        expected, true, visit = (np.concatenate(each) for each in zip(*replayed(steps, prior, past), strict=True))
     rows = {"all": visit >= 0} | {str(k + 1): visit == k for k in range(LAST)} | {f"{LAST + 1}+": visit >= LAST}
     return {name: _cosine(expected[of], true[of]) for name, of in rows.items()}
 
 
-def table(found: Mapping[float, Sequence[Mapping[str, float]]], names: Sequence[str]) -> str:
+def table(what: str, found: Mapping[float, Sequence[Mapping[str, float]]], names: Sequence[str]) -> str:
     """Lay out cosines by weight: mean over the trainings, all of them, and by visit."""
     first = next(iter(found.values()))[0]
     reached = [k for k in first if k != "all" and not np.isnan([one[k] for one in next(iter(found.values()))]).all()]
     lines = [
-        "| weight of the past | " + " | ".join(["mean", *names, *(f"visit {k}" for k in reached)]) + " |",
+        f"| {what} | " + " | ".join(["mean", *names, *(f"visit {k}" for k in reached)]) + " |",
         "|---:" * (2 + len(names) + len(reached)) + "|",
     ]
     for weight, each in found.items():
