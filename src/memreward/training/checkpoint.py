@@ -74,7 +74,7 @@ def keeper(folder: str | Path, keep: int) -> TrainerCallback:
     """
     from transformers import TrainerCallback
 
-    class Keeper(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class MarksCheckpoints(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             args.distributed_state.wait_for_everyone()  # each process writes its own random state
             if not state.is_world_process_zero:
@@ -85,7 +85,7 @@ def keeper(folder: str | Path, keep: int) -> TrainerCallback:
                 (old / _MARK).unlink()
                 shutil.rmtree(old)
 
-    return Keeper()
+    return MarksCheckpoints()
 
 
 def _mark(checkpoint: Path) -> None:
