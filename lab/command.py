@@ -64,7 +64,7 @@ def experiment(
 
     Examples:
       python -m lab experiment --out runs/experiment --page
-      python -m lab experiment --arms oracle,labelled,memreward --labels 0.2,0.7 --seeds 3 --jobs 2
+      python -m lab experiment --arms oracle,labelled,memreward --labels 20%,70% --seeds 3 --jobs 2
       python -m lab experiment --steps 60 --seeds 1 --json
     """
     from lab.trainings.experiment import run

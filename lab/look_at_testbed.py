@@ -20,6 +20,7 @@ from lab.testbed.policy import load_policy
 from lab.testbed.start import EXPERIENCE, FOREIGN, TEST, Start
 from memreward.domains import Verifiers, cluster_answers
 from memreward.evaluation.metrics import roc_auc
+from memreward.memory import measured, sealed_verdicts
 from memreward.policy.settings import SamplingConfig
 from memreward.types import Group
 
@@ -38,13 +39,14 @@ def main() -> None:
     for part in (EXPERIENCE, TEST, FOREIGN):
         groups = start.groups(part)
         if part != EXPERIENCE:
-            groups = verifiers.judge(sample_groups(model, tokenizer, groups, sampling))
+            groups = sealed_verdicts(sample_groups(model, tokenizer, groups, sampling), verifiers)
         print(row(part, groups))
 
 
 def row(part: str, groups: Sequence[Group]) -> str:
     """One part of the starting point as a row of the table."""
-    correct = [[verdict is True for verdict in group.truth.correct] for group in groups]
+    right = measured(groups)
+    correct = [[right.get(rollout.id, False) for rollout in group.rollouts] for group in groups]
     share, wrong = zip(*map(vote, groups, correct), strict=True)
     by_domain = [
         np.mean([c for group, c in zip(groups, correct, strict=True) if group.query.domain == domain])

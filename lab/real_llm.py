@@ -27,6 +27,7 @@ from memreward.data import load_questions
 from memreward.domains import Verifiers
 from memreward.evaluation.metrics import interval as percentile_interval
 from memreward.evaluation.metrics import resample_queries
+from memreward.memory import sealed_verdicts
 from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
@@ -158,7 +159,7 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         model=options.model,
         output=str(Path(options.out) / arm),
         questions=(f"{FAMILY}:{TRAIN}",),
-        labels=0.2,
+        labels="20%",
         choose="advantage",
         arm=arm,
         reader="policy",
@@ -194,7 +195,7 @@ def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
         template = load_template(group.query)
         chats.append(Chat(group.query.id, template.name, template.messages(group.query.text)))
     samples = {done.id: done.samples for done in sampler.sample(sampler.prompts(chats))}
-    return accuracy(Verifiers().judge(groups_of_samples(questions, samples)))
+    return accuracy(sealed_verdicts(groups_of_samples(questions, samples), Verifiers()))
 
 
 def resampled(by_query: Mapping[str, float]) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from memreward.domains import parse_rollout
+from memreward.memory import measured
 from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Chat, Sample
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -61,7 +62,8 @@ def groups_of_samples(groups: Sequence[Group], sampled: Mapping[str, Sequence[Sa
 
 def accuracy(groups: Sequence[Group]) -> dict[str, float]:
     """Return the share of right rollouts by query id; one that cannot be told is not right."""
-    return {group.query.id: sum(c is True for c in group.truth.correct) / len(group.rollouts) for group in groups}
+    right = {identity for identity, correct in measured(groups).items() if correct}
+    return {g.query.id: sum(r.id in right for r in g.rollouts) / len(g.rollouts) for g in groups}
 
 
 def mean_by_domain(by_query: Mapping[str, float], domains: Mapping[str, str]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from lab.testbed.policy import load_policy, save_policy, teach
 from lab.testbed.questions import Split, draw_split
 from memreward.data import read_groups, write_groups
 from memreward.domains import Verifiers
+from memreward.memory import sealed_verdicts
 from memreward.policy.settings import SamplingConfig
 from memreward.types import ConfigurationError, Group, Progress, StoreError
 
@@ -75,7 +76,7 @@ def make_start(config: StartConfig, folder: Path, progress: Progress) -> Start:
         model, tokenizer = _taught(config, folder / POLICY, split, progress)
         progress("sampling from the starting policy", 0, 1)
         sampling = SamplingConfig(POLICY, config.rollouts, 1.0, 1.0, LONGEST, config.seed)
-        sampled = Verifiers().judge(sample_groups(model, tokenizer, split.train, sampling))
+        sampled = sealed_verdicts(sample_groups(model, tokenizer, split.train, sampling), Verifiers())
         for name, groups in ((EXPERIENCE, sampled), (TEST, split.test), (FOREIGN, split.foreign)):
             write_groups(folder / name, groups)
         begun.replace(record)

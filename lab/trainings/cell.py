@@ -19,21 +19,23 @@ from lab.testbed.policy import load_policy
 from lab.testbed.start import Start
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
 from memreward.answers.prior import RewardPrior
+from memreward.data.draw import Count
 from memreward.domains import VerdictCache, Verifiers
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.evaluation.parts import part_key
 from memreward.features.cache import default_cache_folder
 from memreward.integrations.trl import questions
+from memreward.memory import measured, sealed_verdicts
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.judged import ABSTAINED, Judged
-from memreward.reward.truth import SPENT
+from memreward.reward.truth import SPENT, groups_of
 from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
 from memreward.training.quiet import quiet_libraries
 from memreward.training.run import make_trainer
 from memreward.training.settings import GrpoSettings
-from memreward.types import Claim, Rollout, silent
+from memreward.types import Group, Rollout, silent
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -53,7 +55,7 @@ class Cell:
     Attributes:
         start: Folder of the starting point.
         arm: Name of the arm, or `START`.
-        labels: Share of the training questions that is labelled.
+        labels: Training questions that are labelled: a share below 1, or a whole number.
         choose: How these are chosen.
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
@@ -65,7 +67,7 @@ class Cell:
 
     start: Path
     arm: str
-    labels: float
+    labels: Count
     choose: ChoiceRule
     seed: int
     grpo: GrpoSettings
@@ -111,7 +113,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         model=str(start.policy),
         output=str(folder),
         experience=(str(start.experience),),
-        labels=cell.labels,
+        labels=str(cell.labels),
         choose=cell.choose,
         encoder=cell.encoder,
         prior=cell.prior,
@@ -130,9 +132,9 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
     seconds = time.monotonic() - started
     final = measure(model, tokenizer)
     curve.append({"step": cell.grpo.steps, **measure.by_domain(final)})
-    references = {group.query.id: group.truth.reference or "" for group in start.groups(testbed.EXPERIENCE)}
-    steps = _joined(history(folder), rewarded.judged(references, measure.verifiers))
-    labels = {"all": 1.0, "share": cell.labels, "none": 0.0}[arm.labels]
+    experience = {group.query.id: group for group in start.groups(testbed.EXPERIENCE)}
+    steps = _joined(history(folder), rewarded.judged(experience, measure.verifiers))
+    labels = {"all": 1.0, "share": float(cell.labels), "none": 0.0}[arm.labels]
     ledger = prepared.memory.ledger.totals()
     return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
 
@@ -150,7 +152,7 @@ class _Measure:
         """Accuracy by part and query id, over as many answers as the cell asks for, or over `answers`."""
         sampling = SamplingConfig("", answers or self.answers, 1.0, 1.0, LONGEST, self.seed)
         sampled = {part: sample_groups(model, tokenizer, groups, sampling) for part, groups in self.parts.items()}
-        return {part: accuracy(self.verifiers.judge(groups)) for part, groups in sampled.items()}
+        return {part: accuracy(sealed_verdicts(groups, self.verifiers)) for part, groups in sampled.items()}
 
     def by_domain(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         return {part: mean_by_domain(by_query, self.domains) for part, by_query in measured.items()}
@@ -179,8 +181,8 @@ class _Rewarded:
     def see(self, rollouts: Sequence[Rollout], judged: Judged) -> None:
         self.steps.append(_Step(rollouts, judged))
 
-    def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> list[dict[str, float]]:
-        return [step.judged(references, verifiers) for step in self.steps]
+    def judged(self, experience: Mapping[str, Group], verifiers: Verifiers) -> list[dict[str, float]]:
+        return [step.judged(experience, verifiers) for step in self.steps]
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,10 @@ class _Step:
     rollouts: Sequence[Rollout]
     rewarded: Judged
 
-    def judged(self, references: Mapping[str, str], verifiers: Verifiers) -> dict[str, float]:
-        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in self.rollouts])
-        correct = np.array([verdict.correct is True for verdict in verdicts], np.int8)
+    def judged(self, experience: Mapping[str, Group], verifiers: Verifiers) -> dict[str, float]:
+        groups = [experience[group.query.id].answered(group.rollouts, {}) for group in groups_of(self.rollouts)]
+        right = measured(groups, verifiers)
+        correct = np.array([right.get(rollout.id, False) for rollout in self.rollouts], np.int8)
         group = np.unique([rollout.query.id for rollout in self.rollouts], return_inverse=True)[1]
         told = self.rewarded
         silent = np.array([source == ABSTAINED for source in told.source])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from lab.arms import ARMS
 from lab.testbed.config import LONGEST, StartConfig
+from memreward.data.draw import Count, count_from
 from memreward.training.arms import arm_named
 from memreward.training.config import ChoiceRule
 from memreward.training.settings import GrpoSettings
@@ -29,7 +30,7 @@ class ExperimentConfig:
 
     Attributes:
         arms: Names of arms (`lab.arms`).
-        labels: Shares of the training questions that are labelled.
+        labels: Label budgets in questions: shares of the training questions (20%) or whole numbers (20).
         choose: How these are chosen: drawn at random, or those whose advantages are most uncertain.
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
@@ -47,7 +48,7 @@ class ExperimentConfig:
     """
 
     arms: tuple[str, ...] = tuple(ARMS)
-    labels: tuple[float, ...] = (0.2,)
+    labels: tuple[str, ...] = ("20%",)
     choose: ChoiceRule = "random"
     seeds: int = 5
     workers: int = 0
@@ -58,10 +59,14 @@ class ExperimentConfig:
     start: StartConfig = field(default_factory=StartConfig)
     grpo: GrpoSettings = TESTBED
 
+    def counts(self) -> tuple[Count, ...]:
+        """Return the label budgets: whole numbers, and shares below 1."""
+        return tuple(count_from(each) for each in self.labels)
+
     def __post_init__(self) -> None:
         for name in self.arms:
             arm_named(name, ARMS)
-        if not self.arms or not self.labels or not all(0 < share < 1 for share in self.labels):
-            raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares between 0 and 1")
+        if not self.arms or not self.labels or {0, "all"} & set(self.counts()):
+            raise ConfigurationError(f"arms={self.arms}, labels={self.labels}: name arms, and shares or numbers")
         if self.seeds < 1 or self.answers < 1 or self.workers < 0 or self.measure_every < 0:
             raise ConfigurationError("seeds and answers must be at least 1, workers and measure_every at least 0")

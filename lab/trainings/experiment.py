@@ -12,6 +12,7 @@ from lab.testbed.start import Start, make_start
 from lab.trainings.cell import START, Cell, cell_key, is_done, run_cell
 from lab.trainings.config import ExperimentConfig
 from lab.trainings.outcome import Outcome
+from memreward.data.draw import Count
 from memreward.evaluation.workers import worker_processes
 from memreward.features.cache import default_cache_folder
 from memreward.types import Progress, content_hash
@@ -57,14 +58,14 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
     """Seed by seed, so that an interrupted experiment has compared all arms on the first seeds."""
     for seed in range(config.seeds):
         yield _cell(config, start, START, 0.0, seed)
-        for number, share in enumerate(config.labels):
+        for number, share in enumerate(config.counts()):
             for name in config.arms:
                 # Arms that read all labels or none are the same at every share.
                 if ARMS[name].labels == "share" or number == 0:
                     yield _cell(config, start, name, share if ARMS[name].labels == "share" else 0.0, seed)
 
 
-def _cell(config: ExperimentConfig, start: Start, arm: str, share: float, seed: int) -> Cell:
+def _cell(config: ExperimentConfig, start: Start, arm: str, share: Count, seed: int) -> Cell:
     choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
     grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
     return Cell(

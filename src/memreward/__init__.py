@@ -1,7 +1,7 @@
 """Experience memory that predicts the rewards of rollouts nobody labelled.
 
     memory = ExperienceMemory.open("runs/memory")
-    predictor = RewardPredictor.warmup(memory, budget=Budget(queries=0.2), seed=0)
+    predictor = RewardPredictor.warmup(memory, budget=Budget(share=0.2), seed=0)
     scores = predictor.score(rollouts)
 
 Names are loaded at first use, so that `import memreward` costs nothing and needs no optional dependency.

@@ -22,14 +22,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-Domain = Literal["math", "qa", "code", "other"]
-DOMAINS: tuple[Domain, ...] = ("math", "qa", "code", "other")
+Domain = str
+"""Name of a domain, one of `DOMAINS`."""
+DOMAINS: list[Domain] = ["math", "qa", "code", "other"]
+"""Names of the domains there are; `memreward.domains.register` adds to them."""
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -110,6 +112,12 @@ PROGRAMMING_ERRORS: tuple[type[Exception], ...] = (
 """Errors that say that code is wrong, not that a rollout is odd: they are raised, and never become an abstention."""
 
 
+def add_domain(name: Domain) -> None:
+    """Let queries be of a domain; `memreward.domains.register` calls this."""
+    if name not in DOMAINS:
+        DOMAINS.append(name)
+
+
 def content_hash(text: str) -> str:
     """SHA-256 of a text in hexadecimal; lone surrogates hash too, so no string is refused."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -181,7 +189,8 @@ class Rollout:
 class Truth:
     """Ground truth that exists for a group but has not been paid for.
 
-    Only `memreward.memory.ledger.LabelLedger` opens it, and enters what it releases. Nothing else may read it.
+    Only `memreward.memory.label` opens it, and enters what it releases. Nothing else may read it: what has to be done
+    with a group whose truth stays sealed is a method of `Group`.
 
     Attributes:
         reference: Final answer, option letter, or JSON list of tests; None if there is none.
@@ -209,6 +218,36 @@ class Group:
     truth: Truth = field(default_factory=Truth)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     rollout_provenance: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def labellable(self) -> bool:
+        """Whether there is any ground truth, without a look at what it says."""
+        return self.truth.reference is not None or any(verdict is not None for verdict in self.truth.correct)
+
+    def unlabelled(self) -> Group:
+        """Return the group without any ground truth."""
+        return replace(self, truth=Truth())
+
+    def question(self) -> Group:
+        """Return the question alone, with its reference still sealed."""
+        return replace(self, rollouts=(), truth=Truth(self.truth.reference), rollout_provenance=())
+
+    def answered(self, rollouts: Sequence[Rollout], provenance: Mapping[str, Any]) -> Group:
+        """Return the question with these rollouts, its reference still sealed."""
+        return Group(self.query, tuple(rollouts), Truth(self.truth.reference), provenance)
+
+    def judged(self, correct: Sequence[bool | None]) -> Group:
+        """Return the group with one verdict a rollout in place of those that it had."""
+        return replace(self, truth=Truth(self.truth.reference, tuple(correct)))
+
+    def only(self, kept: Sequence[int]) -> Group:
+        """Return the group with some of its rollouts, by index; each keeps its verdict, still sealed."""
+
+        def pick(items: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(items[index] for index in kept) if items else ()
+
+        truth = Truth(self.truth.reference, pick(self.truth.correct))
+        return Group(self.query, pick(self.rollouts), truth, self.provenance, pick(self.rollout_provenance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +294,14 @@ class Verdict:
         reason: Why it cannot tell, or what decided; never "" where `correct` is None.
         seconds: Time spent on this claim; 0 for a verdict from the cache.
         details: Anything a reader may want to look at, as plain JSON values.
+        source: Name of the verifier that decided, for the ledger; "" is the name of the one that was asked.
     """
 
     correct: bool | None
     reason: str = ""
     seconds: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from memreward.answers.prior import RewardPrior
 from memreward.cli import app
 from memreward.data import read_groups
-from memreward.memory import ExperienceMemory
+from memreward.memory import ExperienceMemory, Judgement, Told, label
 
 
 def sums(start: int, stop: int) -> list[dict[str, Any]]:
@@ -153,7 +153,8 @@ def test_the_labels_of_a_person_serve_warmup(tmp_path: Path) -> None:
     for group in list(read_groups(known))[:12]:
         total = int(group.query.id[1:]) + 3
         for rollout in group.rollouts:
-            ledger.judge(group.query.id, rollout.id, rollout.answer == str(total), source="Ada", use="labelling")
+            judgement = Judgement(group.query.id, rollout.answer == str(total), rollout_id=rollout.id)
+            label(ledger, None, Told("Ada", [judgement]), use="labelling")
     result = run("warmup", *place, "--json")
     report = json.loads(result.stdout)
     assert (report["labelled_queries"], report["labels"]) == (12, 48)

@@ -23,7 +23,8 @@ from memreward.memory import LabelLedger
 from memreward.types import Claim, Verdict
 
 OPTIONS = "\n(A) one\n(B) two\n(C) three"
-TRUTH = {"sum/0": True, "sum/1": False, "sum/2": None, "pick/0": True, "pick/1": None, "pick/2": False}
+# The third sum may not be finished, which the verifier could not tell; but its answer is the first one's.
+TRUTH = {"sum/0": True, "sum/1": False, "sum/2": True, "pick/0": True, "pick/1": None, "pick/2": False}
 # A number with more digits than the machine has bits.
 HANG = "\\boxed{9^{9^{9^{9}}} + \\sin 1}"
 
@@ -86,15 +87,14 @@ def test_labels_what_the_budget_buys_and_nothing_else(file: Path, tmp_path: Path
     for name, group in groups.items():
         expected = [truth(rollout.id) if name in verified else None for rollout in group.rollouts]
         assert list(group.truth.correct) == expected
-    assert (report["right"], report["wrong"], report["cannot_tell"]) == (4, 4, 4)
-    assert sum(report["reasons"].values()) == 4
+    assert (report["right"], report["wrong"], report["cannot_tell"]) == (6, 4, 2)
+    assert sum(report["reasons"].values()) == 2
     spent = entries(tmp_path / "m")
     assert {entry["query_id"] for entry in spent} == verified
     assert {entry["use"] for entry in spent} == {"verify"}
     judged = {entry["rollout_id"]: entry["correct"] for entry in spent if entry["rollout_id"]}
-    assert judged == {
-        f"{n}/{i}": truth(f"{n}/{i}") for n in verified for i in range(3) if truth(f"{n}/{i}") is not None
-    }
+    asked = {"sum": (0, 1), "pick": (0, 2)}
+    assert judged == {f"{n}/{i}": truth(f"{n}/{i}") for n in verified for i in asked[n.rstrip("0123")]}
     assert {entry["source"].split("-")[0] for entry in spent} == {"file", "math", "choice"}
     assert report["ledger"]["queries"] == 4
 
@@ -156,7 +156,7 @@ def test_free_text_is_right_or_not_told(tmp_path: Path) -> None:
     lines = [line | {"domain": "other"} if line["domain"] == "qa" else line for line in records(2)]
     arguments = (write(tmp_path / "f.jsonl", lines), "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
     report = json.loads(run(*arguments, "--labels", "1.0", "--json").stdout)
-    assert (report["right"], report["wrong"], report["cannot_tell"]) == (4, 2, 6)
+    assert (report["right"], report["wrong"], report["cannot_tell"]) == (6, 2, 4)
     assert any("other words" in reason for reason in report["reasons"])
 
 

@@ -77,7 +77,7 @@ def test_the_label_ledger_draws_the_same_questions(seed: int) -> None:
 
 def test_questions_without_any_truth_are_not_drawn() -> None:
     groups = [group(number, reference=None if number % 2 else "4") for number in range(60)]
-    split = make_split(groups, SplitConfig(labelled=1.0))
+    split = make_split(groups, SplitConfig(labelled="all"))
     assert set(split.labelled) == {identity for identity in split.train if int(identity[5:]) % 2 == 0}
     with pytest.raises(DataError, match="none of 30 questions can be labelled"):
         make_split([g for g in groups if g.truth.reference is None])

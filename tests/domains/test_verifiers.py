@@ -26,6 +26,7 @@ from memreward.domains import (
     parse_rollout,
     verifier_for,
 )
+from memreward.memory import sealed_verdicts
 from memreward.types import (
     Claim,
     ConfigurationError,
@@ -104,7 +105,7 @@ def test_groups_are_judged_in_their_order_and_not_without_a_reference() -> None:
         return Group(query, rollouts, Truth(reference, (True,) * len(texts)))
 
     given = [group(0, "3", "#### 3", "#### 4"), group(1, None, "#### 3"), group(2, "4", "#### 3", "#### 4", "#### 5")]
-    judged = Verifiers().judge(given)
+    judged = sealed_verdicts(given, Verifiers())
     assert [found.truth.correct for found in judged] == [(True, False), (None,), (False, True, False)]
     assert [replace(found, truth=asked.truth) for found, asked in zip(judged, given, strict=True)] == given
 

@@ -56,7 +56,7 @@ def adapted(folder: Path) -> str:
     changes = {
         '"runs/memory"': repr(str(folder / "memory")),
         '"rollouts.jsonl"': repr(str(folder / "rollouts.jsonl")),
-        "budget=Budget(queries=0.2)": 'budget=Budget(queries=0.5), prior="none"',
+        "budget=Budget(share=0.2)": 'budget=Budget(share=0.5), prior="none"',
         '"runs/policy", num_generations=8, max_completion_length=512': f"{str(folder / 'policy')!r}, {ON_A_CPU}",
         '"Qwen/Qwen2.5-1.5B-Instruct"': repr(str(folder / "model")),
         "GRPOTrainer(model": "trainer = GRPOTrainer(model",

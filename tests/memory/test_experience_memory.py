@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from echo import Echo
 
 from memreward.data import read_groups
-from memreward.memory import AddReport, Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, AddReport, Budget, ExperienceMemory, Judgement, Told, label
 from memreward.memory.store import FILE
 from memreward.types import DataError, Group, Query, Rollout, SchemaVersionError, StoreError, Truth
 
@@ -74,7 +75,7 @@ def test_an_empty_memory_gives_empty_answers(memory: ExperienceMemory) -> None:
 
 def test_no_field_of_a_group_holds_truth(memory: ExperienceMemory, make_group: MakeGroup) -> None:
     memory.add([make_group("a", reference="the sealed reference"), make_group("b")])
-    memory.ledger.release(["a"], use="warmup")
+    label(memory, ["a"], FROM_FILE, use="warmup")
     for group in [*memory.groups(), *memory.groups(["a"]), *memory.groups(recent=2)]:
         assert group.truth == Truth()
         assert "sealed reference" not in repr(dataclasses.asdict(group))
@@ -87,7 +88,7 @@ def test_adding_again_changes_nothing(memory: ExperienceMemory, make_group: Make
     assert memory.add(memory.groups()) == AddReport()
     assert memory.groups() == [sealed(group) for group in groups]
     assert memory.counts()["verdicts"] == 4
-    assert memory.ledger.release(["a"], use="warmup") != []
+    assert label(memory, ["a"], FROM_FILE, use="warmup").labels != []
 
 
 def test_a_query_collects_rollouts_over_visits(memory: ExperienceMemory, make_group: MakeGroup) -> None:
@@ -96,7 +97,7 @@ def test_a_query_collects_rollouts_over_visits(memory: ExperienceMemory, make_gr
     assert memory.add([second, make_group("b")]) == AddReport(1, 5, 0)
     (group, _) = memory.groups()
     assert group.rollouts == first.rollouts + second.rollouts
-    assert [label.rollout_id for label in memory.ledger.release(["a"], use="x")] == [r.id for r in group.rollouts]
+    assert [one.rollout_id for one in label(memory, ["a"], FROM_FILE, use="x").labels] == [r.id for r in group.rollouts]
 
 
 def test_one_question_on_two_lines_is_one_query(memory: ExperienceMemory, make_group: MakeGroup) -> None:
@@ -117,7 +118,7 @@ def test_later_arrivals_add_what_was_unknown_and_take_nothing_away(
     assert memory.add([poor]) == AddReport()
     (group,) = memory.groups()
     assert group == replace(sealed(rich), provenance={"license": "MIT", "level": 3})
-    assert [label.correct for label in memory.ledger.release(["a"], use="x")] == [True, False, True]
+    assert [one.correct for one in label(memory, ["a"], FROM_FILE, use="x").labels] == [True, False, True]
 
 
 def test_parsed_fields_are_replaced_by_a_new_parse(memory: ExperienceMemory, make_group: MakeGroup) -> None:
@@ -186,9 +187,9 @@ def test_an_id_with_another_meaning_is_refused(memory: ExperienceMemory, make_gr
 
 def filled(memory: ExperienceMemory, make_group: MakeGroup) -> ExperienceMemory:
     memory.add([make_group("b", token_logprobs=(-0.5, -1 / 3)), strange_group(), make_group("a", correct=(None,) * 3)])
-    memory.ledger.release(["b"], use="warmup")
-    memory.ledger.release_references(["a"], use="verify")
-    memory.ledger.judge("a", "a/0", True, source="Ada", use="warmup")
+    label(memory, ["b"], FROM_FILE, use="warmup")
+    label(memory, ["a"], Echo(), use="verify")
+    label(memory, None, Told("Ada", [Judgement("a", True, rollout_id="a/0")]), use="warmup")
     return memory
 
 
@@ -206,10 +207,11 @@ def test_export_and_import_lose_nothing(
     assert copy.counts() == memory.counts()
     assert copy.ledger.entries() == memory.ledger.entries()
     everything = memory.query_ids()
-    assert copy.ledger.release(everything, use="all")[0].correct is True
-    assert copy.ledger.release_references(everything, use="all") == memory.ledger.release_references(
-        everything, use="all"
-    )
+    assert label(copy, everything, FROM_FILE, use="all").labels[0].correct is True
+    for kept in (memory, copy):
+        verifier = Echo()
+        label(kept, [strange_group().query.id], verifier, use="all")
+        assert {claim.reference for claim in verifier.asked} == {"\udfff"}
     copy.export(tmp_path / "again")
     assert copy.groups() == memory.groups()
 
@@ -302,7 +304,7 @@ def test_a_memory_whose_making_was_cut_short_is_made_whole(tmp_path: Path, make_
 def test_the_ledger_cannot_be_changed_behind_its_back(tmp_path: Path, make_group: MakeGroup) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     memory.add([make_group("a")])
-    memory.ledger.release(["a"], use="warmup")
+    label(memory, ["a"], FROM_FILE, use="warmup")
     for change in ("DELETE FROM ledger", "UPDATE ledger SET use = 'nothing'"):
         with (
             closing(sqlite3.connect(tmp_path / "m" / FILE)) as connection,
@@ -369,5 +371,5 @@ def test_real_rollouts_round_trip(shared_data: Path, tmp_path: Path) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     assert memory.add(groups) == AddReport(164, 820, 0)
     assert memory.groups() == [sealed(group) for group in groups]
-    labels = memory.ledger.release(memory.query_ids(), use="evaluation", budget=Budget(queries="all"))
+    labels = label(memory, memory.query_ids(), FROM_FILE, Budget(share=1.0), "evaluation").labels
     assert [label.correct for label in labels] == [verdict for group in groups for verdict in group.truth.correct]

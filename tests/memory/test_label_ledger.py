@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from echo import Echo
 
-from memreward.memory import Budget, ExperienceMemory, LabelLedger
-from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label
+from memreward.memory import Budget, ExperienceMemory, FromFile, Judgement, LabelLedger, Told, label
+from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label, Verdict
 
 MakeGroup = Callable[..., Group]
 MakeLedger = Callable[[list[Group]], LabelLedger]
@@ -33,25 +34,63 @@ def spent(ledger: LabelLedger) -> tuple[int, int]:
     return totals["queries"], totals["judgements"]
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, 1.0, -0.2, float("nan"), float("inf"), True, "0.2"])
-@pytest.mark.parametrize("unit", ["queries", "judgements"])
-def test_a_budget_is_a_count_or_a_share(unit: str, value: Any) -> None:
+def release(
+    ledger: LabelLedger, query_ids: list[str], *, use: str, budget: Budget | None = None, source: str = "file"
+) -> list[Label]:
+    """What came with the rollouts, each of these with an answer of its own."""
+    return label(ledger, query_ids, FromFile(source), budget, use).labels
+
+
+class Silent(Echo):
+    """Can never tell."""
+
+    def verify(self, claims: Any) -> list[Verdict]:
+        self.asked += claims
+        return [Verdict(None, "cannot tell")] * len(claims)
+
+
+def judge(
+    ledger: LabelLedger,
+    query_id: str,
+    rollout_id: str,
+    correct: bool,
+    *,
+    source: str,
+    use: str,
+    budget: Budget | None = None,
+) -> Label:
+    """What a person says of one rollout, and what is told of it then."""
+    told = Told(source, [Judgement(query_id, correct, rollout_id=rollout_id)])
+    found = label(ledger, None, told, budget, use).labels
+    return next(one for one in found if one.rollout_id == rollout_id)
+
+
+@pytest.mark.parametrize(
+    ("unit", "value"),
+    [
+        *[(unit, value) for unit in ("queries", "judgements") for value in (-1, 0.5, 1.0, True, "20%", float("nan"))],
+        *[("share", value) for value in (0, 0.0, 1.5, -0.2, 2, True, "0.2", float("nan"))],
+    ],
+)
+def test_a_budget_is_a_share_or_a_count(unit: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"budget {unit}="):
         Budget(**{unit: value})
 
 
-def test_a_budget_must_limit_something() -> None:
-    with pytest.raises(ConfigurationError, match="must limit queries or judgements"):
+def test_a_budget_limits_something_and_queries_once() -> None:
+    with pytest.raises(ConfigurationError, match="must limit something"):
         Budget()
+    with pytest.raises(ConfigurationError, match="not both"):
+        Budget(share=0.2, queries=20)
 
 
 def test_shares_are_rounded_down_to_at_least_one() -> None:
-    assert Budget(queries=0.29, judgements=0.5).limits(100, 7) == (29, 3)
-    assert Budget(queries=1, judgements="all").limits(100, 7) == (1, 7)
-    assert Budget(queries=0).limits(100, 7) == (0, None)
-    assert Budget(queries=0.001).limits(10, 10) == (1, None)
-    assert Budget(queries=2.0, judgements=0.0) == Budget(queries=2, judgements=0)
-    assert Budget(queries=2.0).limits(100, 7) == (2, None)
+    assert Budget(share=0.29, judgements=3).limits(100) == (29, 3)
+    assert Budget(queries=1).limits(100) == (1, None)
+    assert Budget(queries=0).limits(100) == (0, None)
+    assert Budget(share=0.001).limits(10) == (1, None)
+    assert Budget(share=1.0).limits(7) == Budget(share=1).limits(7) == (7, None)
+    assert Budget(judgements=5).limits(100) == (None, 5)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +102,7 @@ def test_shares_are_rounded_down_to_at_least_one() -> None:
     ],
 )
 def test_one_is_one_query_and_a_share_is_said_with_a_point_or_a_percent_sign(labels: Any, queries: int) -> None:
-    assert Budget.of(labels).limits(100, 7) == (queries, None)
+    assert Budget.of(labels).limits(100) == (queries, None)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +116,7 @@ def test_what_is_no_count_is_refused(labels: Any) -> None:
 def test_a_release_opens_the_verdicts_and_enters_them(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("a", correct=(True, None, False)), make_group("b")])
     before = time.time()
-    labels = ledger.release(["a"], use="warmup", source="gold")
+    labels = release(ledger, ["a"], use="warmup", source="gold")
     assert [(label.query_id, label.rollout_id, label.correct) for label in labels] == [
         ("a", "a/0", True),
         ("a", "a/2", False),
@@ -92,10 +131,10 @@ def test_a_release_opens_the_verdicts_and_enters_them(make_ledger: MakeLedger, m
 def test_releasing_again_costs_nothing(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group(name) for name in "abc"])
     budget = Budget(queries=1, judgements=3)
-    labels = ledger.release(["a"], use="warmup", budget=budget)
-    assert ledger.release(["a", "a"], use="warmup", budget=budget) == labels
+    labels = release(ledger, ["a"], use="warmup", budget=budget)
+    assert release(ledger, ["a", "a"], use="warmup", budget=budget) == labels
     assert len(ledger.entries()) == 3
-    again = ledger.release(["a"], use="calibration", budget=budget)
+    again = release(ledger, ["a"], use="calibration", budget=budget)
     assert [(label.rollout_id, label.correct) for label in again] == [
         (label.rollout_id, label.correct) for label in labels
     ]
@@ -109,60 +148,62 @@ def test_releasing_again_costs_nothing(make_ledger: MakeLedger, make_group: Make
 
 @pytest.mark.parametrize(
     ("budget", "unit", "allowed"),
-    [(Budget(queries=2), "queries", 2), (Budget(queries=0.5), "queries", 2), (Budget(judgements=7), "judgements", 7)],
+    [(Budget(queries=2), "queries", 2), (Budget(share=0.5), "queries", 2), (Budget(judgements=7), "judgements", 7)],
 )
 def test_the_budget_holds_over_the_whole_ledger(
     make_ledger: MakeLedger, make_group: MakeGroup, budget: Budget, unit: str, allowed: int
 ) -> None:
     ledger = make_ledger([make_group(name) for name in "abcd"])
-    ledger.release(["a"], use="warmup", budget=budget)
-    ledger.release(["b"], use="checkpoint", budget=budget)
+    release(ledger, ["a"], use="warmup", budget=budget)
+    release(ledger, ["b"], use="checkpoint", budget=budget)
     before, used = ledger.entries(), 2 if unit == "queries" else 6
     more = 2 if unit == "queries" else 6
     with pytest.raises(BudgetError) as caught:
-        ledger.release(["b", "c", "d"], use="warmup", budget=budget)
+        release(ledger, ["b", "c", "d"], use="warmup", budget=budget)
     message = str(caught.value)
     assert f"{used} {unit} are spent, {more} more were asked for, {allowed} are allowed" in message
     assert f"ask for at most {allowed - used} or raise the budget" in message
     assert ledger.entries() == before
-    assert len(ledger.release(["b"], use="warmup", budget=budget)) == 3
-    assert len(ledger.release(["c", "d"], use="warmup")) == 6
+    assert len(release(ledger, ["b"], use="warmup", budget=budget)) == 3
+    assert len(release(ledger, ["c", "d"], use="warmup")) == 6
 
 
 def test_a_share_is_of_the_queries_with_ground_truth(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     unlabelled = [make_group(f"u{index}", correct=(), reference=None) for index in range(10)]
     ledger = make_ledger([*unlabelled, *(make_group(f"q{index}") for index in range(4))])
     with pytest.raises(BudgetError, match="2 are allowed"):
-        ledger.release(["q0", "q1", "q2"], use="warmup", budget=Budget(queries=0.5))
-    assert ledger.release(["u0", "nowhere"], use="warmup", budget=Budget(queries=0.5)) == []
+        release(ledger, ["q0", "q1", "q2"], use="warmup", budget=Budget(share=0.5))
+    assert release(ledger, ["u0", "nowhere"], use="warmup", budget=Budget(share=0.5)) == []
     assert spent(ledger) == (0, 0)
 
 
 def test_a_reference_is_a_judgement(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("a", reference="42"), make_group("b", reference=None)])
-    assert ledger.release_references(["a", "b"], use="verify", budget=Budget(judgements=1)) == {"a": "42"}
-    assert ledger.release_references(["a"], use="verify", budget=Budget(judgements=1)) == {"a": "42"}
+    verifier = Silent()
+    for asked in (["a", "b"], ["a"]):
+        assert label(ledger, asked, verifier, Budget(judgements=1), "verify").labels == []
+    assert {claim.reference for claim in verifier.asked} == {"42"}
     (entry,) = ledger.entries()
     assert (entry.query_id, entry.rollout_id, entry.correct, entry.use) == ("a", None, None, "verify")
     assert ledger.labels() == []
     assert ledger.totals()["references"] == 1
     with pytest.raises(BudgetError, match="1 judgements are spent, 3 more"):
-        ledger.release(["a"], use="warmup", budget=Budget(judgements=3))
-    assert ledger.release(["a"], use="warmup", budget=Budget(queries=1)) != []
+        release(ledger, ["a"], use="warmup", budget=Budget(judgements=3))
+    assert release(ledger, ["a"], use="warmup", budget=Budget(queries=1)) != []
 
 
 def test_a_judgement_is_entered_and_the_last_one_prevails(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("a", correct=(None, None, None), reference=None)])
     budget = Budget(judgements=2)
     for correct in (True, True, False, True):
-        label = ledger.judge("a", "a/0", correct, source="Ada", use="warmup", budget=budget)
+        label = judge(ledger, "a", "a/0", correct, source="Ada", use="warmup", budget=budget)
         assert (label.correct, label.source) == (correct, "Ada")
         assert [known.correct for known in ledger.labels()] == [correct]
     assert [entry.correct for entry in ledger.entries()] == [True, False, True]
     assert spent(ledger) == (1, 2)
     with pytest.raises(BudgetError, match="2 judgements are spent, 1 more were asked for, 2 are allowed"):
-        ledger.judge("a", "a/1", True, source="Ada", use="warmup", budget=budget)
-    assert ledger.judge("a", "a/0", True, source="Bob", use="warmup", budget=budget).source == "Bob"
+        judge(ledger, "a", "a/1", True, source="Ada", use="warmup", budget=budget)
+    assert judge(ledger, "a", "a/0", True, source="Bob", use="warmup", budget=budget).source == "Bob"
     assert ledger.totals()["sources"]["Bob"] == {"queries": 1, "judgements": 1, "references": 0}
 
 
@@ -170,29 +211,29 @@ def test_a_judgement_of_an_unknown_rollout_is_refused(make_ledger: MakeLedger, m
     ledger = make_ledger([make_group("a")])
     for query_id, rollout_id in (("a", "a/9"), ("b", "a/0")):
         with pytest.raises(DataError, match=f"'{rollout_id}' of query '{query_id}' is not in the memory"):
-            ledger.judge(query_id, rollout_id, True, source="Ada", use="warmup")
+            judge(ledger, query_id, rollout_id, True, source="Ada", use="warmup")
     assert ledger.entries() == []
 
 
 def test_entries_survive_and_bind_the_next_process(tmp_path: Path, make_group: MakeGroup) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     memory.add([make_group("a"), make_group("b \ud800", correct=(True,) * 3)])
-    memory.ledger.release(["a", "b \ud800"], use="warmup \udfff")
-    memory.ledger.release_references(["a"], use="verify")
+    release(memory.ledger, ["a", "b \ud800"], use="warmup \udfff")
+    label(memory, ["a"], Silent(), use="verify")
     again = ExperienceMemory.open(tmp_path / "m").ledger
     assert again.entries() == memory.ledger.entries()
     assert {entry.query_id for entry in again.entries()} == {"a", "b \ud800"}
     memory.add([make_group("c")])
     with pytest.raises(BudgetError, match="2 queries are spent"):
-        again.release(["c"], use="warmup", budget=Budget(queries=2))
+        release(again, ["c"], use="warmup", budget=Budget(queries=2))
 
 
 def test_new_rollouts_of_a_released_query_cost_judgements_only(tmp_path: Path, make_group: MakeGroup) -> None:
     memory = ExperienceMemory.open(tmp_path / "m")
     memory.add([make_group("a")])
-    memory.ledger.release(["a"], use="warmup")
+    release(memory.ledger, ["a"], use="warmup")
     memory.add([make_group("a", prefix="new-", rollouts=2)])
-    labels = memory.ledger.release(["a"], use="warmup", budget=Budget(queries=1, judgements=5))
+    labels = release(memory.ledger, ["a"], use="warmup", budget=Budget(queries=1, judgements=5))
     assert len(labels) == 5
     assert spent(memory.ledger) == (1, 5)
 
@@ -205,7 +246,7 @@ def mixed(make_group: MakeGroup) -> list[Group]:
 def test_the_draw_depends_on_seed_and_ids_alone(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     groups = mixed(make_group)[280:330]
     forward, backward = LabelLedger.detached(groups), make_ledger(groups[::-1])
-    budget = Budget(queries=0.2)
+    budget = Budget(share=0.2)
     assert forward.choose(budget, 3) == backward.choose(budget, 3)
     assert forward.choose(budget, 3) != forward.choose(budget, 4)
     assert len(forward.choose(budget, 3)) == 10
@@ -216,7 +257,7 @@ def test_the_draw_depends_on_seed_and_ids_alone(make_ledger: MakeLedger, make_gr
 def test_the_draw_is_stratified_and_grows_by_prefix(make_group: MakeGroup, share: float) -> None:
     ledger = LabelLedger.detached(mixed(make_group))
     for seed in range(20):
-        drawn = ledger.choose(Budget(queries=share), seed)
+        drawn = ledger.choose(Budget(share=share), seed)
         counts = Counter(query_id.split("-")[0] for query_id in drawn)
         for name, size in (("big", 300), ("middle", 90), ("small", 10)):
             assert abs(counts[name] - share * size) <= 1.5
@@ -229,7 +270,7 @@ def test_every_query_is_drawn_equally_often(make_group: MakeGroup, stratify: boo
     groups += [make_group(f"c{i}", dataset="c") for i in range(2)]
     ledger = LabelLedger.detached(groups)
     draws = 1500
-    counts = Counter(q for seed in range(draws) for q in ledger.choose(Budget(queries=0.2), seed, stratify=stratify))
+    counts = Counter(q for seed in range(draws) for q in ledger.choose(Budget(share=0.2), seed, stratify=stratify))
     for group in groups:
         # Four standard deviations of a fair draw, and the stratified draw's rounding.
         assert abs(counts[group.query.id] / draws - 0.2) < 4 * (0.2 * 0.8 / draws) ** 0.5 + 0.02
@@ -261,18 +302,18 @@ def test_a_draw_keeps_to_judgements(make_ledger: MakeLedger, make_group: MakeGro
     ledger = make_ledger(groups)
     drawn = ledger.choose(Budget(judgements=10), 0)
     assert drawn == ledger.choose(None, 0)[:2]
-    assert len(ledger.release(drawn, use="warmup", budget=Budget(judgements=10))) == 8
-    assert len(ledger.choose(Budget(judgements=0.5, queries=5), 0)) == 5
+    assert len(release(ledger, drawn, use="warmup", budget=Budget(judgements=10))) == 8
+    assert len(ledger.choose(Budget(judgements=24, queries=5), 0)) == 5
 
 
 def test_a_detached_ledger_leaves_the_memory_alone(make_group: MakeGroup) -> None:
     memory = ExperienceMemory.in_memory()
     memory.add([make_group("a")])
     detached = LabelLedger.detached([make_group("a")])
-    labels = detached.release(["a"], use="evaluation")
+    labels = release(detached, ["a"], use="evaluation")
     assert all(isinstance(label, Label) for label in labels)
     assert memory.ledger.entries() == []
-    assert LabelLedger.detached(memory.groups()).release(["a"], use="evaluation") == []
+    assert release(LabelLedger.detached(memory.groups()), ["a"], use="evaluation") == []
 
 
 def unjudged(make_group: MakeGroup, count: int) -> list[Group]:
@@ -284,22 +325,22 @@ def test_a_persons_judgements_are_released_for_every_use_and_cost_nothing_again(
 ) -> None:
     ledger = make_ledger(unjudged(make_group, 3))
     for rollout, correct in (("q1/0", True), ("q1/2", False)):
-        ledger.judge("q1", rollout, correct, source="Ada", use="looked at")
+        judge(ledger, "q1", rollout, correct, source="Ada", use="looked at")
     assert ledger.ineligible() == ["q0", "q2"]
-    assert ledger.choose(Budget(queries=0.2), 0) == ledger.choose(Budget(queries=0), 0) == ["q1"]
-    labels = ledger.release(["q0", "q1", "q2"], use="warmup", budget=Budget(queries=0))
+    assert ledger.choose(Budget(share=0.2), 0) == ledger.choose(Budget(queries=0), 0) == ["q1"]
+    labels = release(ledger, ["q0", "q1", "q2"], use="warmup", budget=Budget(queries=0))
     assert [(label.rollout_id, label.correct, label.source, label.use) for label in labels] == [
         ("q1/0", True, "Ada", "warmup"),
         ("q1/2", False, "Ada", "warmup"),
     ]
     assert spent(ledger) == (1, 2)
-    assert ledger.release(["q1"], use="warmup") == labels == ledger.labels("warmup")
+    assert release(ledger, ["q1"], use="warmup") == labels == ledger.labels("warmup")
 
 
 def test_a_person_overrules_the_file_whose_verdict_stays_sealed(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("a", correct=(True, True, False))])
-    ledger.judge("a", "a/1", False, source="Ada", use="review")
-    labels = ledger.release(["a"], use="warmup", budget=Budget(judgements=3))
+    judge(ledger, "a", "a/1", False, source="Ada", use="review")
+    labels = release(ledger, ["a"], use="warmup", budget=Budget(judgements=3))
     assert [(label.rollout_id, label.correct, label.source) for label in labels] == [
         ("a/0", True, "file"),
         ("a/1", False, "Ada"),
@@ -307,8 +348,8 @@ def test_a_person_overrules_the_file_whose_verdict_stays_sealed(make_ledger: Mak
     ]
     assert ("a/1", True) not in {(entry.rollout_id, entry.correct) for entry in ledger.entries()}
     for correct in (True, False, True):  # whoever judges last is heard, however often
-        ledger.judge("a", "a/1", correct, source="Bob", use="review")
-        assert ledger.release(["a"], use="warmup")[1].correct is correct
+        judge(ledger, "a", "a/1", correct, source="Bob", use="review")
+        assert release(ledger, ["a"], use="warmup")[1].correct is correct
         assert {label.rollout_id: label.correct for label in ledger.labels("warmup")}["a/1"] is correct
 
 
@@ -318,7 +359,7 @@ def test_labelled_queries_come_first_and_the_rest_of_the_budget_is_drawn(
     groups = [make_group(f"f{index}") for index in range(20)]
     ledger = make_ledger([*unjudged(make_group, 3), *groups])
     for query in ("q2", "q0"):
-        ledger.judge(query, f"{query}/0", True, source="Ada", use="review")
+        judge(ledger, query, f"{query}/0", True, source="Ada", use="review")
     budget = Budget(queries=5)
     chosen = ledger.choose(budget, 0)
     assert set(chosen[:2]) == {"q0", "q2"}
@@ -326,7 +367,7 @@ def test_labelled_queries_come_first_and_the_rest_of_the_budget_is_drawn(
     assert chosen[2:] == untouched.choose(Budget(queries=3), 0)
     assert ledger.choose(budget, 0, order=["f7", "q1", "f3", "f1", "f9"]) == ["q0", "q2", "f7", "f3", "f1"]
     assert ledger.choose(budget, 0, among=["q0", "f5"]) == ["q0", "f5"]
-    ledger.release(chosen, use="warmup", budget=budget)
+    release(ledger, chosen, use="warmup", budget=budget)
     assert spent(ledger)[0] == 5
     assert set(ledger.choose(budget, seed=9)) == set(chosen)  # another seed buys nothing more
     assert len(ledger.choose(Budget(queries=6), seed=9)) == 6
@@ -334,10 +375,10 @@ def test_labelled_queries_come_first_and_the_rest_of_the_budget_is_drawn(
 
 def test_judgements_left_over_go_to_what_they_suffice_for(make_ledger: MakeLedger, make_group: MakeGroup) -> None:
     ledger = make_ledger([make_group("part"), make_group("other"), *unjudged(make_group, 1)])
-    ledger.judge("part", "part/0", True, source="Ada", use="review")
-    ledger.judge("q0", "q0/0", True, source="Ada", use="review")
+    judge(ledger, "part", "part/0", True, source="Ada", use="review")
+    judge(ledger, "q0", "q0/0", True, source="Ada", use="review")
     assert ledger.choose(Budget(judgements=2), 0) == ["q0"]
     assert set(ledger.choose(Budget(judgements=4), 0)) == {"part", "q0"}
     chosen = ledger.choose(Budget(judgements=7), 0)
     assert set(chosen) == {"part", "q0", "other"}
-    assert len(ledger.release(chosen, use="warmup", budget=Budget(judgements=7))) == 7
+    assert len(release(ledger, chosen, use="warmup", budget=Budget(judgements=7))) == 7

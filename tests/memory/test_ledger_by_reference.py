@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.memory import Budget, ExperienceMemory, LabelLedger
+from memreward.memory import Budget, ExperienceMemory, LabelLedger, Told, label
 from memreward.types import BudgetError, DataError, Group, Query, Truth
 
 
@@ -27,10 +27,10 @@ def test_queries_with_a_reference_are_drawn_though_none_has_a_verdict() -> None:
     assert ledger.choose(Budget(queries=2), 0, by="references") == drawn[:2]
 
 
-def test_a_query_costs_its_reference_and_its_rollouts() -> None:
+def test_a_query_costs_its_reference_and_its_distinct_answers() -> None:
     ledger = LabelLedger.detached(groups(9, rollouts=3))
-    assert len(ledger.choose(Budget(judgements=8), 0, by="references")) == 2
-    assert len(ledger.choose(Budget(judgements=7), 0, by="references")) == 1
+    assert len(ledger.choose(Budget(judgements=4), 0, by="references")) == 2
+    assert len(ledger.choose(Budget(judgements=3), 0, by="references")) == 1
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["detached", "in a memory"])
@@ -40,12 +40,15 @@ def test_many_judgements_are_entered_at_once_or_not_at_all(stored: bool) -> None
     ledger = memory.ledger if stored else LabelLedger.detached(groups(4))
     found = {"q0": {"q0/0": True, "q0/1": False}, "q1": {"q1/2": True}}
     with pytest.raises(DataError, match="'q1/9'"):
-        ledger.judge_all(found | {"q1": {"q1/9": True}}, source="rules-1", use="verify")
+        label(ledger, None, Told.of_rollouts("rules-1", found | {"q1": {"q1/9": True}}), None, "verify")
     with pytest.raises(BudgetError):
-        ledger.judge_all(found, source="rules-1", use="verify", budget=Budget(queries=1))
+        label(ledger, None, Told.of_rollouts("rules-1", found), Budget(queries=1), "verify")
     assert ledger.entries() == []
-    labels = ledger.judge_all(found, source="rules-1", use="verify", budget=Budget(queries=2))
-    assert [(label.rollout_id, label.correct) for label in labels] == [("q0/0", True), ("q0/1", False), ("q1/2", True)]
+    labels = label(ledger, None, Told.of_rollouts("rules-1", found), Budget(queries=2), "verify").labels
+    assert {one.rollout_id: one.correct for one in labels} == {
+        **{"q0/0": True, "q0/1": False, "q0/2": False},  # all give one answer, and the latest verdict stands for it
+        **{f"q1/{index}": True for index in range(3)},
+    }
     assert {(entry.source, entry.use) for entry in ledger.entries()} == {("rules-1", "verify")}
-    ledger.judge_all(found, source="rules-1", use="verify")
+    label(ledger, None, Told.of_rollouts("rules-1", found), None, "verify")
     assert len(ledger.entries()) == 3

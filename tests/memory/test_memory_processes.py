@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.types import BudgetError, Group
 
 MakeGroup = Callable[..., Group]
@@ -18,7 +18,7 @@ StartPython = Callable[..., subprocess.Popen[str]]
 
 GROUPS = """
 import sys
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.types import BudgetError, Group, Query, Rollout, Truth
 
 def group(query, rollouts):
@@ -33,7 +33,7 @@ memory = ExperienceMemory.open(sys.argv[1])
 start = int(sys.argv[2])
 for step in range(100_000):
     memory.add([group(start + step, range(4)), group(start, range(4 * step, 4 * step + 4))])
-    memory.ledger.release([f"q{start + step}"], use="warmup")
+    label(memory, [f"q{start + step}"], FROM_FILE, use="warmup")
     print(start + step, flush=True)
 """
 )
@@ -64,7 +64,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for query in range(int(sys.argv[2]), int(sys.argv[3])):
     try:
-        print(len(ledger.release([f"q{query}"], use="warmup", budget=Budget(queries=9))), flush=True)
+        print(len(label(ledger, [f"q{query}"], FROM_FILE, Budget(queries=9), "warmup").labels), flush=True)
     except BudgetError:
         print("refused", flush=True)
 """
@@ -125,7 +125,7 @@ def test_threads_of_one_memory_write_in_turn(tmp_path: Path, make_group: MakeGro
             for step in range(5):
                 own = make_group(f"q{step}", rollouts=2, prefix=f"writer-{writer}-")
                 memory.add([make_group(f"q{step}"), own])
-                memory.ledger.release([f"q{step}"], use="warmup")
+                label(memory, [f"q{step}"], FROM_FILE, use="warmup")
                 assert len(memory.groups([f"q{step}"])[0].rollouts) >= 5
 
         with ThreadPoolExecutor(3) as pool:
@@ -172,7 +172,7 @@ def test_releases_at_the_same_moment_keep_to_the_budget(
     totals = memory.ledger.totals()
     assert (totals["queries"], totals["judgements"]) == (9, 27)
     with pytest.raises(BudgetError, match="9 queries are spent"):
-        memory.ledger.release([f"q{index}" for index in range(24)], use="warmup", budget=Budget(queries=9))
+        label(memory, [f"q{index}" for index in range(24)], FROM_FILE, Budget(queries=9), "warmup")
 
 
 def test_a_reader_sees_whole_groups_while_another_process_writes(tmp_path: Path, start_python: StartPython) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import Budget, ExperienceMemory, Told, label
 from memreward.types import Group
 
 Make = Callable[..., Group]
@@ -62,12 +62,12 @@ def test_the_ledger_keeps_its_entries_and_takes_them_again_for_nothing(
     memory.add([late])
     budget = Budget(queries=1)
     judged = {"a": {"a/late0": True}}
-    memory.ledger.judge_all(judged, source="me", use="training", budget=budget)
+    label(memory, None, Told.of_rollouts("me", judged), budget, "training")
     entries, totals = memory.ledger.entries(), memory.ledger.totals()
     memory.rewind(position)
     assert memory.ledger.entries() == entries
     memory.add([late])
-    memory.ledger.judge_all(judged, source="me", use="training", budget=budget)
+    label(memory, None, Told.of_rollouts("me", judged), budget, "training")
     assert memory.ledger.entries() == entries
     assert memory.ledger.totals() == totals
 

@@ -19,7 +19,7 @@ from sums import SIZE, Sums, asked, rollouts_of, sample_call, toy_prior
 from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.domains import MathVerifier, Verifiers, parse_rollout
 from memreward.evaluation.metrics import advantages
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import Budget, ExperienceMemory, Judgement, Told, label
 from memreward.reward import HybridReward, Judged, PolicyReward, RewardConfig
 from memreward.reward.judged import filled
 from memreward.reward.predictor import RewardPredictor
@@ -125,16 +125,16 @@ def test_two_groups_of_one_question_in_a_step_are_two_groups_only_where_they_sta
 
 
 def test_what_is_predicted_is_predicted_before_the_labels_of_the_step_are_read(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+    sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
     config = RewardConfig(grow=False)
-    told = HybridReward(predictor, config=config)
+    told = HybridReward(predictor, labelled=[f"q{n}" for n in unlabelled[:4]], config=config)
     blind = HybridReward(predictor, labelled=[], config=config)
-    one, other = (asked(reward, sums, labelled[:4])[1] for reward in (told, blind))
+    one, other = (asked(reward, sums, unlabelled[:4])[1] for reward in (blind, told))
     np.testing.assert_array_equal(one.probability, other.probability)
     assert one.source != other.source
     # Only afterwards did it learn from them.
-    later = [asked(reward, sums, labelled[4:6], step=1)[1] for reward in (told, blind)]
+    later = [asked(reward, sums, unlabelled[4:6], step=1)[1] for reward in (told, blind)]
     assert np.abs(later[0].probability - later[1].probability).max() > 1e-4
 
 
@@ -195,18 +195,19 @@ def test_the_log_says_what_was_predicted_and_what_was_true(
 
 
 def test_every_ground_truth_is_in_the_ledger_and_no_other_is_opened(
-    sums: Sums, memory: ExperienceMemory, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+    sums: Sums, memory: ExperienceMemory, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
     before = memory.ledger.totals()
-    _, judged = asked(HybridReward(predictor), sums, [*labelled[:3], *unlabelled])
+    named = {f"q{number}" for number in unlabelled[:3]}
+    call, judged = asked(HybridReward(predictor, labelled=named), sums, unlabelled)
     entries = [entry for entry in memory.ledger.entries() if entry.use == TRAINING]
-    assert {entry.query_id for entry in entries} == {f"q{number}" for number in labelled[:3]}
+    assert {entry.query_id for entry in entries} == named
     assert sum(entry.rollout_id is None for entry in entries) == 3
     verdicts = {entry.rollout_id: entry.correct for entry in entries if entry.rollout_id}
-    assert len(verdicts) == 3 * SIZE
+    assert len(verdicts) == len(set(zip(call.numbers[: 3 * SIZE], call.texts, strict=False))), "one for each answer"
     assert {entry.source for entry in entries if entry.rollout_id} == {MathVerifier().name}
-    assert sum(filter(None, verdicts.values())) == (judged.correct == 1).sum()
-    assert memory.ledger.totals()["queries"] == before["queries"]
+    assert (judged.correct == 1).sum() == right(sums, call.numbers, call.texts)[: 3 * SIZE].sum()
+    assert memory.ledger.totals()["queries"] == before["queries"] + 3
 
 
 def test_the_reference_of_an_unlabelled_query_changes_nothing(
@@ -222,7 +223,7 @@ def test_the_reference_of_an_unlabelled_query_changes_nothing(
             else g
             for g in sums.groups()
         )
-        made = RewardPredictor.warmup(memory, budget=Budget(queries=0.5), prior=toy_prior(), choose="random")
+        made = RewardPredictor.warmup(memory, budget=Budget(share=0.5), prior=toy_prior(), choose="random")
         results.append(asked(HybridReward(made), sums, [labelled[0], *unlabelled[:4]])[1].reward)
     np.testing.assert_array_equal(results[0], results[1])
 
@@ -232,15 +233,15 @@ def test_the_reference_of_an_unlabelled_query_changes_nothing(
 def test_a_labelled_group_without_a_verdict_abstains_and_adds_nothing(
     sums: Sums,
     predictor: RewardPredictor,
-    labelled: list[int],
     unlabelled: list[int],
     failure: str,
     reason: str,
     rewards: Any,
 ) -> None:
     verifiers = Verifiers(own={"math": OddVerifier(failure)})
-    reward = HybridReward(predictor, config=RewardConfig(rewards=rewards), verifiers=verifiers)
-    _, judged = asked(reward, sums, [labelled[0], unlabelled[0]])
+    named = [f"q{unlabelled[1]}"]
+    reward = HybridReward(predictor, labelled=named, config=RewardConfig(rewards=rewards), verifiers=verifiers)
+    _, judged = asked(reward, sums, [unlabelled[1], unlabelled[0]])
     assert judged.source == ("abstained",) * SIZE + ("predicted",) * SIZE
     assert np.ptp(judged.reward[:SIZE]) == 0
     assert judged.advantage[:SIZE].tolist() == [0.0] * SIZE
@@ -252,10 +253,11 @@ def test_a_labelled_group_without_a_verdict_abstains_and_adds_nothing(
 
 
 def test_a_rollout_that_cannot_be_judged_costs_its_own_reward_alone(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+    sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
-    reward = HybridReward(predictor, verifiers=Verifiers(own={"math": OddVerifier("first")}))
-    call, judged = asked(reward, sums, labelled[:1], step=7)
+    verifiers = Verifiers(own={"math": OddVerifier("first")})
+    reward = HybridReward(predictor, labelled=[f"q{unlabelled[0]}"], verifiers=verifiers)
+    call, judged = asked(reward, sums, unlabelled[:1], step=7)
     untold = np.array([text == call.texts[0] for text in call.texts])  # equal texts are judged once
     assert untold.any()
     assert not untold.all()
@@ -304,10 +306,13 @@ def test_one_odd_query_costs_the_others_nothing(
     assert "ZeroDivisionError" in judged.reason[SIZE]
 
 
-def test_a_programming_error_is_raised(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
-    reward = HybridReward(predictor, verifiers=Verifiers(own={"math": OddVerifier("careless")}))
+def test_a_programming_error_is_raised(
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
+) -> None:
+    verifiers = Verifiers(own={"math": OddVerifier("careless")})
+    reward = HybridReward(predictor, labelled=[f"q{unlabelled[0]}"], verifiers=verifiers)
     with pytest.raises(AttributeError, match="no_such_field"):
-        asked(reward, sums, labelled[:1])
+        asked(reward, sums, unlabelled[:1])
     reward = HybridReward(predictor)
     reward.valuer.model = None  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
@@ -341,9 +346,11 @@ def test_what_the_budget_refuses_costs_the_others_nothing(
     assert judged.metrics["failures"] == SIZE
     assert memory.ledger.totals()["queries"] == len(labelled)
     # Two references and the verdicts on one group are left.
-    left = Budget(judgements=memory.ledger.spent()[1] + SIZE)
-    reward = HybridReward(predictor, labelled=named, budget=left)
-    _, judged = asked(reward, sums, [labelled[0], labelled[1]], step=1)
+    fresh = unlabelled[1:3]
+    answers = len(set(sample_call(sums, fresh, seed=1).texts[:SIZE]))
+    left = Budget(judgements=memory.ledger.spent()[1] + 2 + answers)
+    reward = HybridReward(predictor, labelled=[f"q{n}" for n in fresh], budget=left)
+    _, judged = asked(reward, sums, fresh, step=1)
     assert sorted(judged.source) == ["abstained"] * SIZE + ["truth"] * SIZE
     assert judged.metrics["judgements"] == memory.ledger.spent()[1] == left.judgements
 
@@ -365,14 +372,56 @@ def test_a_verifier_that_raises_costs_the_other_domains_nothing(
 
 
 def test_failures_are_logged_once_a_kind(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int], caplog: pytest.LogCaptureFixture
+    sums: Sums, predictor: RewardPredictor, unlabelled: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    reward = HybridReward(predictor, verifiers=Verifiers(own={"math": OddVerifier("cannot tell")}))
+    verifiers = Verifiers(own={"math": OddVerifier("cannot tell")})
+    reward = HybridReward(predictor, labelled=[f"q{unlabelled[0]}"], verifiers=verifiers)
     with caplog.at_level(logging.WARNING):
         for step in range(3):
-            asked(reward, sums, labelled[:1], step=step)
+            asked(reward, sums, unlabelled[:1], step=step)
     assert len(caplog.messages) == 1
     assert sum(reward.failures.values()) == 3 * SIZE
+
+
+def test_what_a_person_enters_in_another_process_counts_from_the_next_step_on(
+    sums: Sums, memory: ExperienceMemory, predictor: RewardPredictor, unlabelled: list[int]
+) -> None:
+    known, told = f"q{unlabelled[0]}", []
+
+    class Listening(Answers):
+        def observe(self, features: Any, labels: Any, step: int) -> None:
+            told.append({q: labels[features.group == i].tolist() for i, q in enumerate(features.query_ids)})
+            super().observe(features, labels, step)
+
+    reward = PolicyReward(memory, Listening(predictor.model), labelled=[])
+    _, judged = asked(reward, sums, unlabelled[:2])
+    assert judged.source == ("predicted",) * 2 * SIZE
+    assert told == []
+    person = ExperienceMemory.open(memory.uri, create=False)  # as another process would
+    answer = str(sum(sums.asked[unlabelled[0]]))
+    entry = label(person, None, Told("Ann", [Judgement(known, True, answers=(answer,))]), use="page").entered[0]
+    call, judged = asked(reward, sums, unlabelled[:2], step=1)
+    assert judged.source == ("truth",) * SIZE + ("predicted",) * SIZE
+    assert judged.correct[:SIZE].tolist() == right(sums, call.numbers, call.texts)[:SIZE].tolist()
+    assert [list(one) for one in told] == [[known], [known, f"q{unlabelled[1]}"]]
+    assert {1} <= set(told[0][known]) <= {0, 1}, "what memory holds of the question is learned from at once"
+    spent = memory.ledger.spent()
+    person.ledger.withdraw(entry.id, source="Ann")
+    _, judged = asked(reward, sums, unlabelled[:2], step=2)
+    assert judged.source == ("predicted",) * 2 * SIZE
+    assert memory.ledger.spent() == spent
+
+
+def test_what_a_person_said_of_single_rollouts_is_learned_from_and_the_group_is_predicted(
+    sums: Sums, memory: ExperienceMemory, predictor: RewardPredictor, unlabelled: list[int]
+) -> None:
+    number = unlabelled[0]
+    label(memory, None, Told("Ann", [Judgement(f"q{number}", False, answers=("1",))]), use="page")
+    reward = HybridReward(predictor, labelled=[])
+    texts = [sums.text(number, off=1 - sum(sums.asked[number])), *[sums.text(number)] * 3]
+    judged = reward.step(rollouts_of(sums, [number] * 4, texts), 0)
+    assert judged.source == ("predicted",) * 4
+    assert judged.correct.tolist() == [0, -1, -1, -1]
 
 
 def test_whoever_watches_sees_rollouts_and_what_came_of_them(

@@ -15,7 +15,7 @@ from memreward.answers.prior import RewardPrior, fit_prior
 from memreward.answers.sources import sources_of
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, Judgement, Told, label
 from memreward.reward.predictor import RewardPredictor, blind_values
 from memreward.types import BudgetError, Group, LabelError, Query, Rollout, Score, StoreError, Truth
 
@@ -53,7 +53,7 @@ def prior() -> RewardPrior:
 
 @pytest.fixture(scope="module")
 def predictor(memory: ExperienceMemory, prior: RewardPrior) -> RewardPredictor:
-    return RewardPredictor.warmup(memory, budget=Budget(queries=0.5), prior=prior)
+    return RewardPredictor.warmup(memory, budget=Budget(share=0.5), prior=prior)
 
 
 def rollouts_of(groups: list[Group]) -> list[Rollout]:
@@ -79,13 +79,18 @@ def test_every_label_that_is_used_is_in_the_ledger(memory: ExperienceMemory, pre
 
 def test_the_budget_is_enforced(memory: ExperienceMemory, predictor: RewardPredictor) -> None:
     with pytest.raises(BudgetError):
-        memory.ledger.release([f"q{i}" for i in range(40)], use="more", budget=Budget(queries=0.5))
+        label(memory, [f"q{i}" for i in range(40)], FROM_FILE, Budget(share=0.5), "more")
 
 
 def judged_by_hand(memory: ExperienceMemory, groups: list[Group]) -> None:
     for group in groups:
         for rollout, correct in zip(group.rollouts, group.truth.correct, strict=True):
-            memory.ledger.judge(group.query.id, rollout.id, bool(correct), source="Ada", use="looked at")
+            label(
+                memory,
+                None,
+                Told("Ada", [Judgement(group.query.id, bool(correct), rollout_id=rollout.id)]),
+                use="looked",
+            )
 
 
 def test_twelve_questions_judged_by_a_person_warm_up_at_no_further_cost(prior: RewardPrior) -> None:
@@ -93,7 +98,7 @@ def test_twelve_questions_judged_by_a_person_warm_up_at_no_further_cost(prior: R
     memory = ExperienceMemory.in_memory()
     memory.add([replace(group, truth=Truth()) for group in groups])
     judged_by_hand(memory, groups[:12])
-    for budget in (Budget(queries=0), Budget(queries=0.2), Budget(queries="all"), None):
+    for budget in (Budget(queries=0), Budget(share=0.2), Budget(share=1.0), None):
         made = RewardPredictor.warmup(memory, budget=budget, prior=prior)
         assert (made.provenance.labelled_queries, made.provenance.labels) == (12, 72)
         assert memory.ledger.spent() == (12, 72)

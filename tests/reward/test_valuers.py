@@ -11,7 +11,7 @@ from sums import SIZE, Sums, asked, rollouts_of, sample_call
 from memreward.data.questions import without_rollouts
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.network.config import NetworkConfig
 from memreward.network.encoder import HashingEncoder
 from memreward.network.predictor import GraphPredictor
@@ -102,8 +102,8 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
 
 def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sums: Sums) -> None:
     featurizer = Featurizer(HashingEncoder())
-    chosen = store.ledger.choose(Budget(queries=0.5), 0)
-    verdict = {label.rollout_id: label.correct for label in store.ledger.release(chosen, use="warmup")}
+    chosen = store.ledger.choose(Budget(share=0.5), 0)
+    verdict = {one.rollout_id: one.correct for one in label(store, chosen, FROM_FILE, use="warmup").labels}
     rollouts = store.rollouts_of(chosen)
     labels = np.array([verdict[rollout.id] for rollout in rollouts], np.int8)
     network = GraphPredictor(NetworkConfig(hidden=16, epochs=4, folds=3))

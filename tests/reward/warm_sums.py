@@ -25,7 +25,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, sums: Sums) -> Path:
     folder = tmp_path_factory.mktemp("warm")
     memory = ExperienceMemory.open(folder / "memory")
     memory.add(sums.groups())
-    made = RewardPredictor.warmup(memory, budget=Budget(queries=0.5), prior=toy_prior(), choose="random")
+    made = RewardPredictor.warmup(memory, budget=Budget(share=0.5), prior=toy_prior(), choose="random")
     made.save(folder / "predictor")
     return folder
 

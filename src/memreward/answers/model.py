@@ -17,7 +17,6 @@ from memreward.answers.likeness import COLUMN, LikeSolutions, with_likeness
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior, packed, unpacked
 from memreward.answers.table import (
-    SEVERAL_RIGHT,
     SHARE,
     AnswerTable,
     Bools,
@@ -27,6 +26,7 @@ from memreward.answers.table import (
     evidence_columns,
     leaning,
 )
+from memreward.domains import rules_of
 from memreward.features.subset import subset, vote_share
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query, Score
 
@@ -217,7 +217,7 @@ class AnswerModel:
         given = np.asarray(labels)
         elapsed, self._step = max(step - self._step, 0), max(step, self._step)
         for domain, state in self._domains.items():
-            start = START_ODDS[domain]
+            start = START_ODDS.get(domain, 0.0)
             state.log_odds = start + (state.log_odds - start) * self._faded(elapsed)
         for domain, rows in _by_domain(features):
             if domain not in self.prior.domains or not (given[rows] >= 0).any():
@@ -249,7 +249,7 @@ class AnswerModel:
         lean = np.zeros(n) if features.lean is None else features.lean
         expected = leaning(vote, lean, given.astype(np.float64), features.group)
         for domain, rows in _by_domain(features):
-            several[rows] = domain in SEVERAL_RIGHT
+            several[rows] = rules_of(domain).several_right
             right[rows] = expected[rows]
             if domain in self.prior.domains:
                 part = subset(features, rows)
@@ -264,6 +264,10 @@ class AnswerModel:
         right = self.beliefs(features).right
         confidence = np.abs(2 * right - 1).astype(np.float32)
         return Prediction(right.astype(np.float32), confidence, ("",) * len(features))
+
+    def learned(self) -> set[str]:
+        """Ids of the queries whose labels still count."""
+        return {name for state in self._domains.values() for _, told in state.seen for name in told.table.query_ids}
 
     def trust(self) -> dict[str, float]:
         """Domain -> weight of the model beside majority vote, for the domains met so far."""
@@ -360,7 +364,7 @@ class AnswerModel:
 
     def _with(self, domain: str, scaling: Scaling) -> _Domain:
         prior = self.prior.domains[domain]
-        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS[domain], GROWTH[domain])
+        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS.get(domain, 0.0), GROWTH.get(domain, 0.0))
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
         table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
@@ -420,7 +424,7 @@ def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray
     total = np.bincount(group, given / votes[answer], len(features.query_ids)) if len(index) else np.zeros(1)
     domain = features.domain[group]
     for several in (False, True):
-        mine = np.isin(domain, [i for i, name in enumerate(DOMAINS) if (name in SEVERAL_RIGHT) == several])
+        mine = np.isin(domain, [i for i, name in enumerate(DOMAINS) if rules_of(name).several_right == several])
         right = mean[answer] if several else mean[answer] / np.maximum(total[group], 1.0)
         if mine.any():
             expected[index[mine]] = expected_advantages(group[mine], answer[mine], right[mine], several=several)
@@ -462,4 +466,4 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
             part["design"],
         )
         seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
-    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH[domain], like, seen)
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH.get(domain, 0.0), like, seen)

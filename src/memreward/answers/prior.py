@@ -351,7 +351,7 @@ def _domain_prior(domain: str, factors: Sequence[SourceFactor], columns: _Column
     mine = [each for each in factors if each.domain == domain]
     signals = tuple(dict.fromkeys(name for each in mine for name in each.signals))
     at = columns.places(signals)
-    variance = SPREADS[domain] * (level.spread[domain][at] + level.doubt[domain][at])
+    variance = SPREADS.get(domain, 1.0) * (level.spread[domain][at] + level.doubt[domain][at])
     weights = Gaussian.diagonal(level.mean[domain][at], variance)
     return DomainPrior(signals, weights, _pooled(mine, signals), tuple(each.card.name for each in mine))
 

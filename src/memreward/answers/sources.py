@@ -9,7 +9,7 @@ import numpy as np
 
 from memreward.answers.prior import LabelledSource, SourceCard
 from memreward.features.subset import subset
-from memreward.memory.ledger import LabelLedger
+from memreward.memory import FROM_FILE, LabelLedger, label
 from memreward.types import DOMAINS, Features, Group, Label, Rollout
 
 USE = "prior"
@@ -34,7 +34,8 @@ def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list
     """
     kept = [group for group in groups if group.rollouts]
     ledger = LabelLedger.detached(kept)
-    return judged_sources(name, kept, ledger.release(ledger.choose(None, 0), use=USE), featurizer)
+    released = label(ledger, ledger.choose(None, 0), FROM_FILE, use=USE, settle=False).labels
+    return judged_sources(name, kept, released, featurizer)
 
 
 def judged_sources(

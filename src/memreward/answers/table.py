@@ -9,13 +9,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from memreward.domains import rules_of
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-SEVERAL_RIGHT = frozenset({"code"})
-"""Domains in which several distinct answers of one question may be right."""
 
 SHARE = ("log_share", "plurality", "share")
 """What votes say of an answer, on their own scale: ln of its share of the pool, moved by what earlier visits of the
@@ -55,12 +53,9 @@ def signals_of(domain: str, names: Sequence[str]) -> tuple[str, ...]:
     Votes have columns of their own (`SHARE`), numbers mean nothing in multiple choice and code, only code has a syntax
     and a behaviour, and only multiple choice has options.
     """
-    prefixes = {
-        "math": (*_OF_CODE, _OF_OPTIONS),
-        "other": (*_OF_CODE, _OF_OPTIONS),
-        "qa": (*_OF_CODE, *_OF_NUMBERS),
-        "code": (*_OF_NUMBERS, _OF_OPTIONS),
-    }[domain]
+    rules = rules_of(domain)
+    silent = ((rules.program, _OF_CODE), (rules.numeric, _OF_NUMBERS), (rules.lettered, (_OF_OPTIONS,)))
+    prefixes = tuple(prefix for means, prefixes in silent if not means for prefix in prefixes)
     return tuple(name for name in names if name not in _NOT_OF_AN_ANSWER and not name.startswith(prefixes))
 
 
@@ -149,7 +144,7 @@ class AnswerTable:
     @property
     def several(self) -> bool:
         """Whether several answers of one question may be right."""
-        return self.domain in SEVERAL_RIGHT
+        return rules_of(self.domain).several_right
 
     @property
     def rollout_question(self) -> IntArray:

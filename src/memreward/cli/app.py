@@ -8,6 +8,7 @@ import typer
 
 from memreward import __version__
 from memreward.cli.collect import collect
+from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import evaluate
 from memreward.cli.inspect import inspect
 from memreward.cli.ledger import ledger
@@ -40,6 +41,15 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@ends_well("Nothing was changed: run the same command again.")
+def _add_domains(named: list[str] | None) -> list[str] | None:
+    if named:
+        from memreward.domains import use_domains
+
+        use_domains(named)
+    return named
+
+
 @app.callback(
     epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 nothing could be scored, 4 the scores order nothing, "
     "130 interrupted."
@@ -48,6 +58,17 @@ def memreward(
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
     ] = False,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--domain",
+            callback=_add_domains,
+            is_eager=True,
+            metavar="FILE.py:CLASS",
+            help="Add a domain of your own, from a file or an installed module; give it once for each. See "
+            "docs/own_domain.md.",
+        ),
+    ] = None,
 ) -> None:
     """Predict the rewards of rollouts nobody labelled, from an experience memory and a few labels.
 

@@ -32,6 +32,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
       memreward collect --url http://localhost:8000/v1 --model Qwen/Qwen2.5-7B-Instruct --out rollouts.jsonl.gz
     """
     from memreward.data import read_groups
+    from memreward.memory import measured
     from memreward.policy.collect import collect as sample_rollouts
 
     output = Output(as_json)
@@ -39,7 +40,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     check_file(Path(config.output))
     path = sample_rollouts(config)
     groups = list(read_groups(path))
-    verdicts = [verdict for group in groups for verdict in group.truth.correct if verdict is not None]
+    verdicts = list(measured(groups).values())
     rollouts = sum(len(group.rollouts) for group in groups)
     usage = sum((Usage(**group.provenance["usage"]) for group in groups), Usage())
     report = {

@@ -99,6 +99,8 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         raise ConfigurationError(f"{where} is {value!r}; give a list, as [{value!r}]")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # labels = 0.2 and labels = 200 need no quotes
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigurationError(f"{where} is {value!r}; give a value of type {hint.__name__}")
     return value

@@ -57,7 +57,7 @@ def fit(
     from memreward.answers.prior import RewardPrior, fit_prior
     from memreward.answers.sources import judged_sources, sources_of
     from memreward.features.featurizer import Featurizer
-    from memreward.memory import ExperienceMemory
+    from memreward.memory import NOBODY, ExperienceMemory, label
 
     output = Output(as_json)
     check_file(out)
@@ -72,8 +72,8 @@ def fit(
             steps("reading sources", i + 1, len(named))
         for uri in memory or []:
             store = ExperienceMemory.open(uri, create=False)
-            labels = store.ledger.labels()
-            judged = list(store.groups(sorted({label.query_id for label in labels})))
+            labels = label(store, store.ledger.labelled(), NOBODY, use="prior").labels
+            judged = list(store.groups(sorted({one.query_id for one in labels})))
             sources += judged_sources(Path(uri).name, judged, labels, featurizer)
         made = fit_prior(sources, name or out.name.split(".")[0], kept)
     made.save(out)

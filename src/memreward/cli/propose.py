@@ -38,7 +38,7 @@ def propose(
     with output.progress() as steps:
         made = load_predictor(memory, predictor, reader, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
-        labelled = {label.query_id for label in made.memory.ledger.labels()}
+        labelled = set(made.memory.ledger.labelled())
         asked = [group for key, group in groups.items() if key not in labelled]
         features = made.features([rollout for group in asked for rollout in group.rollouts])
         found = proposals(made.model, features, count) if asked else []

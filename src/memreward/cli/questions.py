@@ -59,7 +59,7 @@ def questions(
     Examples:
       memreward questions
       memreward questions gsm8k mmlu --n 1500 --seed 0 --out questions.jsonl.gz --split split.json
-      memreward questions data/own.jsonl gcd:200 --labels 0.3 --out questions.jsonl --split split.json --json
+      memreward questions data/own.jsonl gcd:200 --labels 30% --out questions.jsonl --split split.json --json
     """
     output = Output(as_json)
     if not sources:

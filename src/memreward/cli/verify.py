@@ -17,10 +17,10 @@ from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import budget_from, counted
 from memreward.domains import Verifiers, VerifyConfig
-from memreward.types import Claim, Group, Verdict
+from memreward.types import Group, Verdict
 
 if TYPE_CHECKING:
-    from memreward.memory import Budget, LabelLedger
+    from memreward.memory import Budget, ExperienceMemory
 
 USE = "verify"
 _QUERIES_AT_ONCE = 16
@@ -74,7 +74,7 @@ def verify(
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))
-        found = _verified(groups, store.ledger, verifiers, budget, seed, steps)
+        found = _verified(groups, store, verifiers, budget, seed, steps)
         write_groups(out, (_with_verdicts(group, found.get(group.query.id)) for group in groups))
     verdicts = [verdict for of_query in found.values() for verdict in of_query.values()]
     counts: dict[str, Any] = {
@@ -97,26 +97,24 @@ def verify(
 
 
 def _verified(
-    groups: Sequence[Group], ledger: LabelLedger, verifiers: Verifiers, budget: Budget, seed: int, steps: Steps
+    groups: Sequence[Group], memory: ExperienceMemory, verifiers: Verifiers, budget: Budget, seed: int, steps: Steps
 ) -> dict[str, dict[str, Verdict]]:
     """Verdicts by query id and rollout id of the queries that the budget buys; in the ledger, batch by batch."""
+    from memreward.memory import label
+
     by_id = {group.query.id: group for group in groups}
-    chosen = ledger.choose(budget, seed, among=list(by_id), by="references")
+    chosen = memory.ledger.choose(budget, seed, among=list(by_id), by="references")
     total = sum(len(by_id[query_id].rollouts) for query_id in chosen)
     found: dict[str, dict[str, Verdict]] = {}
     done = 0
     for batch in _batches([by_id[query_id] for query_id in chosen]):
-        references = ledger.release_references(
-            [group.query.id for group in batch], use=USE, budget=budget, source="file"
-        )
-        claims = [Claim(rollout, references[group.query.id]) for group in batch for rollout in group.rollouts]
-        verdicts = verifiers.verify(claims)
+        rollouts = [rollout for group in batch for rollout in group.rollouts]
+        told = label(memory, [group.query.id for group in batch], verifiers, budget, USE, rollouts=rollouts, again=True)
+        known = {one.rollout_id: Verdict(one.correct, f"known by {one.source}") for one in told.labels}
+        known |= told.verdicts
         for group in batch:
-            found[group.query.id] = {}
-        for claim, verdict in zip(claims, verdicts, strict=True):
-            found[claim.rollout.query.id][claim.rollout.id] = verdict
-        _enter(batch, found, ledger, verifiers, budget)
-        done += len(claims)
+            found[group.query.id] = {r.id: known[r.id] for r in group.rollouts if r.id in known}
+        done += len(rollouts)
         steps("verifying rollouts", done, total)
     return found
 
@@ -124,27 +122,6 @@ def _verified(
 def _batches(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
     for begin in range(0, len(groups), _QUERIES_AT_ONCE):
         yield groups[begin : begin + _QUERIES_AT_ONCE]
-
-
-def _enter(
-    batch: Sequence[Group],
-    found: Mapping[str, Mapping[str, Verdict]],
-    ledger: LabelLedger,
-    verifiers: Verifiers,
-    budget: Budget,
-) -> None:
-    """Put what could be told of a batch into the ledger, under the name of the verifier that told it."""
-    for domain in dict.fromkeys(group.query.domain for group in batch):
-        decided: dict[str, dict[str, bool]] = {}
-        for group in batch:
-            if group.query.domain == domain:
-                decided[group.query.id] = {
-                    identity: verdict.correct
-                    for identity, verdict in found[group.query.id].items()
-                    if verdict.correct is not None
-                }
-        if any(decided.values()):
-            ledger.judge_all(decided, source=verifiers.of(domain).name, use=USE, budget=budget)
 
 
 def _with_verdicts(group: Group, verdicts: Mapping[str, Verdict] | None) -> Group:
@@ -155,5 +132,5 @@ def _with_verdicts(group: Group, verdicts: Mapping[str, Verdict] | None) -> Grou
         known = dict(group.rollout_provenance[index]) if group.rollout_provenance else {}
         known.pop(_KEY, None)
         provenance.append({**known, _KEY: given[rollout.id].reason} if rollout.id in given else known)
-    correct = tuple(given[rollout.id].correct if rollout.id in given else None for rollout in group.rollouts)
-    return replace(group, truth=replace(group.truth, correct=correct), rollout_provenance=tuple(provenance))
+    correct = [given[rollout.id].correct if rollout.id in given else None for rollout in group.rollouts]
+    return replace(group.judged(correct), rollout_provenance=tuple(provenance))

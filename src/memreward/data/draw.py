@@ -15,13 +15,17 @@ Count = int | float | Literal["all"]
 _FORMS = 'a share such as 20% or 0.2, a whole number such as 200, 0 for none, or "all"'
 
 
-def count_from(text: str) -> Count:
+def count_from(labels: Count | str) -> Count:
     """Read a count as a person writes it: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" are all.
+
+    A number is what it is: see `checked_count`.
 
     Raises:
         ConfigurationError: it is none of these.
     """
-    given = text.strip().lower()
+    if not isinstance(labels, str):
+        return checked_count(labels, "labels")
+    given = labels.strip().lower()
     if re.fullmatch(r"[0-9]{1,18}", given):
         return int(given)
     # What has a point or a percent sign is a share, so that "1.0" and "100%" are all.
@@ -31,7 +35,7 @@ def count_from(text: str) -> Count:
             return "all" if share == 1 else share or 0
     if given == "all":
         return "all"
-    raise ConfigurationError(f"{text!r} is no count: write {_FORMS}")
+    raise ConfigurationError(f"{labels!r} is no count: write {_FORMS}")
 
 
 def checked_count(value: Any, name: str) -> Count:

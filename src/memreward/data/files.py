@@ -7,7 +7,6 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from typing import Any, Literal, get_args
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
 from memreward.temporary import replacing
-from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Truth
+from memreward.types import ConfigurationError, DataError, Group, MissingExtraError
 
 Duplicates = Literal["keep", "drop", "auto"]
 
@@ -159,12 +158,7 @@ def _without_duplicates(group: Group, duplicates: Duplicates) -> Group:
         if not repeats:
             kept.append(index)
         seen.add(rollout.text)
-    return replace(
-        group,
-        rollouts=tuple(group.rollouts[index] for index in kept),
-        truth=Truth(group.truth.reference, tuple(group.truth.correct[index] for index in kept)),
-        rollout_provenance=tuple(group.rollout_provenance[index] for index in kept),
-    )
+    return group.only(kept)
 
 
 def _json_entries(path: Path) -> Iterator[_Entry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from memreward.data.benchmarks import benchmarks
@@ -11,7 +10,7 @@ from memreward.data.draw import by_stratum, stratified_order
 from memreward.data.families import FAMILIES, questions
 from memreward.data.files import read_groups
 from memreward.data.hub import SAMPLE, load_benchmark
-from memreward.types import ConfigurationError, DataError, Group, Truth
+from memreward.types import ConfigurationError, DataError, Group
 
 _GENERATED = {"source": "reasoning-gym", "license": "Apache-2.0"}
 
@@ -56,7 +55,7 @@ def _load(source: str, split: str | None, n: int | None, seed: int, root: str | 
             raise ConfigurationError(f"questions {source!r}: say how many, as {name}:100")
         return [Group(query, (), truth, _GENERATED) for query, truth in questions(name, n, seed)]
     if Path(name).is_file():
-        groups = [without_rollouts(group) for group in read_groups(name)]
+        groups = [group.question() for group in read_groups(name)]
         return groups if n is None else sample_questions(groups, n, seed)
     raise ConfigurationError(
         f"questions {source!r}: neither a file, nor a benchmark ({', '.join(benchmarks())}), nor a family of generated "
@@ -87,11 +86,6 @@ def sample_questions(groups: Sequence[Group], n: int, seed: int) -> list[Group]:
         strata = by_stratum((key, str(group.provenance.get("subject", ""))) for key, group in by_id.items())
         drawn += [by_id[key] for key in stratified_order(strata, seed, purpose=SAMPLE)[:n]]
     return drawn
-
-
-def without_rollouts(group: Group) -> Group:
-    """Return the question alone, with its reference still sealed."""
-    return replace(group, rollouts=(), truth=Truth(group.truth.reference), rollout_provenance=())
 
 
 def distinct(groups: Sequence[Group]) -> tuple[list[Group], int]:

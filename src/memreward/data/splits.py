@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from memreward.data.draw import count_of, stratified_order, uniform
+from memreward.data.draw import count_from, count_of, stratified_order, uniform
 from memreward.types import ConfigurationError, DataError, Group, content_hash
 
 PARTS = ("train", "validation", "test")
@@ -24,7 +24,8 @@ class SplitConfig:
     """How questions are split and how many are labelled.
 
     Attributes:
-        labelled: Share of the training questions that are labelled, in (0, 1]; the paper's headline is 0.2.
+        labelled: Training questions that are labelled: a share (20%, the paper's headline), a whole number (200), or
+            all.
         validation: Share of all questions that goes to validation, in [0, 1).
         test: Share of all questions that goes to the test, in [0, 1).
         seed: Decides split and labelled share, together with the questions' ids.
@@ -33,14 +34,14 @@ class SplitConfig:
         ConfigurationError: a share is out of its range, or none is left for training.
     """
 
-    labelled: float = 0.2
+    labelled: str = "20%"
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.labelled <= 1:
-            raise ConfigurationError(f"labelled is {self.labelled}: use a share above 0 and at most 1")
+        if count_from(self.labelled) == 0:
+            raise ConfigurationError(f"labelled is {self.labelled}: use a share above 0, a whole number, or all")
         for name in ("validation", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: use a share of at least 0 and below 1")
@@ -100,12 +101,12 @@ def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Sp
     for group in groups:
         part = part_of(group.query.id, config)
         parts[part].append(group.query.id)
-        if part == "train" and _has_truth(group):
+        if part == "train" and group.labellable:
             strata.setdefault(group.query.dataset, []).append(group.query.id)
     order = stratified_order(strata, config.seed)
     if not order:
         raise DataError(f"none of {len(groups)} questions can be labelled: read questions with a reference, or more")
-    labelled = tuple(order[: count_of(config.labelled, len(order))])
+    labelled = tuple(order[: count_of(count_from(config.labelled), len(order))])
     return Split(
         config,
         train=tuple(sorted(parts["train"])),
@@ -177,10 +178,6 @@ def _from_record(record: dict[str, Any]) -> Split:
         questions=record["questions"],
         version=record["memreward"],
     )
-
-
-def _has_truth(group: Group) -> bool:
-    return group.truth.reference is not None or any(verdict is not None for verdict in group.truth.correct)
 
 
 def _counts(groups: Sequence[Group], parts: dict[str, list[str]], labelled: tuple[str, ...]) -> dict[str, Any]:

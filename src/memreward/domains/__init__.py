@@ -7,8 +7,11 @@ from memreward.domains.completion import Completion, parse_completion, parse_rol
 from memreward.domains.equivalence import answer_key, cluster_answers, equivalent
 from memreward.domains.math.arithmetic import arithmetic_statements, numbers
 from memreward.domains.math.verify import MathConfig, MathVerifier
+from memreward.domains.registry import load_all, load_domain, register, rules_of, use_domains
+from memreward.domains.rules import DomainRules
 from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.shared.cache import VerdictCache
+from memreward.domains.text.judge import JudgeConfig, JudgeVerifier
 from memreward.domains.text.verify import TextVerifier
 from memreward.domains.verifiers import Verifiers, VerifyConfig, verifier_for
 
@@ -18,6 +21,9 @@ __all__ = [
     "CodeConfig",
     "CodeVerifier",
     "Completion",
+    "DomainRules",
+    "JudgeConfig",
+    "JudgeVerifier",
     "MathConfig",
     "MathVerifier",
     "TextVerifier",
@@ -31,11 +37,17 @@ __all__ = [
     "defines",
     "entry_point",
     "equivalent",
+    "load_domain",
     "numbers",
     "parse_completion",
     "parse_rollout",
     "parse_tree",
     "parses",
+    "register",
+    "rules_of",
     "syntax_tree",
+    "use_domains",
     "verifier_for",
 ]
+
+load_all()

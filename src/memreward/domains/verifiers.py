@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.code.verify import CodeConfig, CodeVerifier
-from memreward.domains.math.verify import MathConfig, MathVerifier
+from memreward.domains.math.verify import MathConfig
+from memreward.domains.registry import rules_of
 from memreward.domains.shared.cache import VerdictCache, verdict_key
-from memreward.domains.text.verify import TextVerifier
-from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Truth, Verdict, Verifier
+from memreward.domains.text.judge import JudgeConfig
+from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Verdict, Verifier
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
@@ -24,31 +24,21 @@ class VerifyConfig:
     Attributes:
         math: How mathematical answers are verified.
         code: How solutions in Python are run.
+        text: The language model that judges free text.
     """
 
     math: MathConfig = field(default_factory=MathConfig)
     code: CodeConfig = field(default_factory=CodeConfig)
+    text: JudgeConfig = field(default_factory=JudgeConfig)
 
 
 def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
     """Return the verifier of a domain.
 
     Raises:
-        ConfigurationError: the domain has none.
+        UnknownDomainError: there is no such domain.
     """
-    config = config or VerifyConfig()
-    if domain == "math":
-        return MathVerifier(config.math)
-    if domain == "qa":
-        return ChoiceVerifier()
-    if domain == "code":
-        return CodeVerifier(config.code)
-    if domain == "other":
-        return TextVerifier()
-    raise ConfigurationError(
-        f"domain {domain!r} has no verifier: judge its rollouts yourself (LabelLedger.judge), or give a verifier of "
-        "your own as Verifiers(own={...})"
-    )
+    return rules_of(domain).verifier(config or VerifyConfig())
 
 
 class Verifiers:
@@ -118,29 +108,10 @@ class Verifiers:
         Raises:
             SandboxError: so it is.
         """
-        if any(group.query.domain == "code" for group in groups):
-            verifier = self.of("code")
+        for domain in {group.query.domain for group in groups}:
+            verifier = self.of(domain)
             if isinstance(verifier, CodeVerifier):
                 _ = verifier.sandbox.containment
-
-    def judge(self, groups: Sequence[Group]) -> list[Group]:
-        """Return the groups with a verdict on every rollout: None where it cannot be told, or there is no reference.
-
-        The ledger does not count these: they are for measuring, or sealed again at once.
-        """
-        claims = [
-            Claim(rollout, group.truth.reference)
-            for group in groups
-            if group.truth.reference is not None
-            for rollout in group.rollouts
-        ]
-        verdicts = iter(self.verify(claims))
-
-        def truth(group: Group) -> Truth:
-            given = group.truth.reference
-            return Truth(given, tuple(None if given is None else next(verdicts).correct for _ in group.rollouts))
-
-        return [replace(group, truth=truth(group)) for group in groups]
 
     def _of_domain(self, domain: Domain, claims: list[Claim]) -> list[Verdict]:
         try:
@@ -158,7 +129,7 @@ class Verifiers:
             verdicts.append(judged[key] if key in judged else known[key])
             if key in judged:
                 known[key] = replace(judged.pop(key), seconds=0.0)
-        return verdicts
+        return [replace(verdict, source=verifier.name) for verdict in verdicts]
 
 
 def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.model import advantages_of_values
-from memreward.data.draw import Count
+from memreward.data.draw import Count, count_from
 from memreward.evaluation.cells import (
     Cell,
     Outcome,
@@ -44,7 +44,7 @@ from memreward.evaluation.tables import Figure
 from memreward.evaluation.versions import installed_versions
 from memreward.evaluation.workers import Workers, worker_processes
 from memreward.features.subset import vote_share
-from memreward.memory import Budget, LabelLedger
+from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
 from memreward.temporary import TemporaryFolder
 from memreward.types import ConfigurationError, DataError, Features, Group, Progress, Rollout, content_hash, silent
 
@@ -88,7 +88,7 @@ class EvaluationConfig:
 
     def counts(self) -> tuple[Count, ...]:
         """Return the label budgets: whole numbers, and shares below 1."""
-        return tuple(count for each in self.labels if (count := Budget.of(each).queries) is not None)
+        return tuple(count_from(each) for each in self.labels)
 
     def __post_init__(self) -> None:
         if not self.labels or "all" in self.counts():
@@ -170,12 +170,12 @@ class _Pool:
     hash: str
 
     def facts(self) -> dict[str, int]:
-        verdicts = [verdict for group in self.groups for verdict in group.truth.correct]
+        verdicts = list(measured(self.groups).values())
         return {
             "queries": len(self.groups),
             "rollouts": sum(len(group.rollouts) for group in self.groups),
-            "judged": sum(verdict is not None for verdict in verdicts),
-            "right": sum(verdict is True for verdict in verdicts),
+            "judged": len(verdicts),
+            "right": sum(verdicts),
         }
 
 
@@ -186,7 +186,7 @@ class _Split:
     seed: int
     labelled: frozenset[str]
     labels: NDArray[np.int8]
-    truth: NDArray[np.int8]
+    measured_by: NDArray[np.int8]
     warmup: Mapping[str, int]
     evaluation: Mapping[str, int]
 
@@ -195,7 +195,8 @@ class _Split:
         ledger = LabelLedger.detached(pool.groups)
         budget = Budget.of(share)
         chosen = ledger.choose(budget, seed)
-        released = ledger.release(chosen, use="warmup", budget=budget)
+        # Every verdict is read, as the published figures were made; what one settles of others would cost less.
+        released = label(ledger, chosen, FROM_FILE, budget, "warmup", settle=False).labels
         held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
         if not held_out:
             raise ConfigurationError(
@@ -203,14 +204,14 @@ class _Split:
                 "ask for fewer"
             )
         # A ledger of its own: what is only measured is no part of the label budget.
-        measured = LabelLedger.detached(pool.groups)
-        verdicts = measured.release(held_out, use="evaluation")
+        apart = LabelLedger.detached(pool.groups)
+        verdicts = label(apart, held_out, FROM_FILE, use="evaluation", settle=False).labels
         row = {rollout: index for index, rollout in enumerate(pool.features.rollout_ids)}
-        labels, truth = (np.full(len(row), -1, np.int8) for _ in range(2))
-        for target, source in ((labels, released), (truth, verdicts)):
-            for label in source:
-                target[row[label.rollout_id]] = label.correct
-        return cls(pool, float(share), seed, frozenset(chosen), labels, truth, _spent(ledger), _spent(measured))
+        labels, measured_by = (np.full(len(row), -1, np.int8) for _ in range(2))
+        for target, source in ((labels, released), (measured_by, verdicts)):
+            for one in source:
+                target[row[one.rollout_id]] = one.correct
+        return cls(pool, float(share), seed, frozenset(chosen), labels, measured_by, _spent(ledger), _spent(apart))
 
     def cell(self, predictor: PredictorFactory) -> Cell:
         predictor = _blind(predictor, self.pool.groups)
@@ -328,15 +329,7 @@ def _without_memory(group: Group, count: int) -> Group:
     order = generator.permutation(len(group.rollouts))
     kept = sorted(order[min(count, max(len(order) - 1, 0)) :].tolist())
 
-    def pick(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(items[index] for index in kept) if items else ()
-
-    return replace(
-        group,
-        rollouts=pick(group.rollouts),
-        truth=replace(group.truth, correct=pick(group.truth.correct)),
-        rollout_provenance=pick(group.rollout_provenance),
-    )
+    return group.only(kept)
 
 
 def _run(
@@ -392,12 +385,12 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
     return [
         QueryTable.of(
             outcome.values,
-            split.truth,
+            split.measured_by,
             split.pool.features.group,
             outcome.threshold,
             queries=len(split.pool.features.query_ids),
             vote_share=vote_share(split.pool.features),
-            expected=advantages_of_values(split.pool.features, outcome.values, split.truth >= 0),
+            expected=advantages_of_values(split.pool.features, outcome.values, split.measured_by >= 0),
             bins=settings.bins,
         )
         for split, outcome in zip(splits, outcomes, strict=True)
@@ -405,9 +398,9 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
 
 
 def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> dict[str, Any]:
-    rates = [roc_curve(out.values, split.truth, ROC_GRID) for split, out in zip(splits, outcomes, strict=True)]
+    rates = [roc_curve(out.values, split.measured_by, ROC_GRID) for split, out in zip(splits, outcomes, strict=True)]
     values = np.concatenate([outcome.values for outcome in outcomes])
-    curve = reliability(values, np.concatenate([split.truth for split in splits]), settings.bins)
+    curve = reliability(values, np.concatenate([split.measured_by for split in splits]), settings.bins)
     return {
         "roc": tuple(nanmean(np.stack(rates)).round(5).tolist()),
         "reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()},

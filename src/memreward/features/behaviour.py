@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.domains import rules_of
 from memreward.domains.code.programs import solution_source
 from memreward.features.cache import DictVectorStore, VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
@@ -92,7 +93,7 @@ class CodeRunner:
             rollouts: Any number, of any domains.
             progress: Told of the programs run and of those to run in all.
         """
-        inputs = [code_inputs(r.query.text) if r.query.domain == "code" else None for r in rollouts]
+        inputs = [code_inputs(r.query.text) if rules_of(r.query.domain).program else None for r in rollouts]
         sources = [None if given is None else solution_source(r) for r, given in zip(rollouts, inputs, strict=True)]
         keys = [_key(source, given) for source, given in zip(sources, inputs, strict=True)]
         wanted = {

@@ -173,7 +173,7 @@ def query_of(row: Row) -> Query:
         raise DataError(
             f"query {row.query_id!r} is not in memory and has no domain: add a column 'domain', or its group to memory"
         )
-    return Query(row.query_id, str(row.query or row.prompt), row.domain, str(row.dataset or ""))  # type: ignore[arg-type]
+    return Query(row.query_id, str(row.query or row.prompt), row.domain, str(row.dataset or ""))
 
 
 def rollout_of(row: Row, query: Query, number: int) -> Rollout:

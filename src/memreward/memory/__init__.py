@@ -1,7 +1,37 @@
 """Experience memory: what was sampled, and the ledger of the labels that were paid for."""
 
-from memreward.memory.ledger import Budget, LabelLedger, LedgerEntry
+from memreward.memory.budget import Budget
+from memreward.memory.entries import LedgerEntry
+from memreward.memory.label import (
+    FROM_FILE,
+    NOBODY,
+    FromFile,
+    Judge,
+    Judgement,
+    Labelled,
+    Told,
+    label,
+    measured,
+    sealed_verdicts,
+)
+from memreward.memory.ledger import LabelLedger
 from memreward.memory.merge import AddReport
 from memreward.memory.store import ExperienceMemory
 
-__all__ = ["AddReport", "Budget", "ExperienceMemory", "LabelLedger", "LedgerEntry"]
+__all__ = [
+    "FROM_FILE",
+    "NOBODY",
+    "AddReport",
+    "Budget",
+    "ExperienceMemory",
+    "FromFile",
+    "Judge",
+    "Judgement",
+    "LabelLedger",
+    "Labelled",
+    "LedgerEntry",
+    "Told",
+    "label",
+    "measured",
+    "sealed_verdicts",
+]

@@ -56,7 +56,9 @@ TABLES = (
         correct INTEGER,
         source TEXT NOT NULL,
         use TEXT NOT NULL,
-        time REAL NOT NULL
+        time REAL NOT NULL,
+        answers TEXT NOT NULL,
+        withdraws TEXT NOT NULL
     )""",
     "CREATE INDEX judgements ON ledger (query_id, rollout_id, correct)",
     *(
@@ -68,7 +70,7 @@ QUERY_COLUMNS = ("id", "text", "domain", "dataset", "provenance")
 ROLLOUT_COLUMNS = (
     "id", "text", "thinking", "answer", "policy_version", "token_logprobs", "truncated", "provenance"
 )  # fmt: skip
-ENTRY_COLUMNS = ("id", "query_id", "rollout_id", "correct", "source", "use", "time")
+ENTRY_COLUMNS = ("id", "query_id", "rollout_id", "correct", "source", "use", "time", "answers", "withdraws")
 
 
 def query_row(query: Query, provenance: Mapping[str, Any]) -> Row:

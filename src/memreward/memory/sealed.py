@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
 from typing import Any
 
-from memreward.memory.ledger import LedgerEntry, SealedTruth
+from memreward.memory.entries import LedgerEntry
+from memreward.memory.ledger import SealedTruth
 from memreward.memory.schema import ENTRY_COLUMNS
 from memreward.sqlite import SqliteFile, insert, select
+from memreward.types import Group
 
 
 class SealedStore:
@@ -18,20 +21,21 @@ class SealedStore:
 
     Args:
         file: Of the memory.
+        groups: Returns queries by id, with their rollouts.
     """
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, groups: Callable[[Sequence[str]], list[Group]]) -> None:
         self._file = file
+        self._groups = groups
 
     def datasets(self) -> dict[str, str]:
         """Return the dataset of every query, by query id."""
         rows = self._rows("SELECT id, dataset FROM queries WHERE {} ORDER BY number", "id", None)
         return {row["id"]: row["dataset"] for row in rows}
 
-    def rollout_ids(self, query_id: str) -> set[str]:
-        """Return the ids of a query's rollouts; none where the query is unknown."""
-        sql = "SELECT r.id FROM rollouts r JOIN queries q ON q.number = r.query WHERE {}"
-        return {row["id"] for row in self._rows(sql, "q.id", [query_id])}
+    def groups(self, query_ids: Sequence[str]) -> list[Group]:
+        """Return these queries with all their rollouts; unknown ones are absent."""
+        return self._groups(query_ids)
 
     def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
         """Return the truths of these queries, or of all; a query without any is absent."""
@@ -51,29 +55,37 @@ class SealedStore:
             if query_id in reference or query_id in correct
         }
 
-    def truth_counts(self) -> tuple[int, int]:
-        """Return the number of queries with any truth, and of verdicts."""
+    def truth_count(self) -> int:
+        """Return the number of queries with any truth."""
         queries = (
             "SELECT number FROM queries WHERE reference IS NOT NULL "
             "UNION SELECT query FROM rollouts WHERE correct IS NOT NULL"
         )
-        return self._count(queries), self._count("SELECT 1 FROM rollouts WHERE correct IS NOT NULL")
+        return self._count(queries)
 
     def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
         """Return the entries of these queries, or all, in the order they were made."""
         sql = f"SELECT number, {', '.join(ENTRY_COLUMNS)} FROM ledger WHERE {{}}"
         return [_entry(row) for row in sorted(self._rows(sql, "query_id", query_ids), key=itemgetter("number"))]
 
+    def entry_count(self) -> int:
+        """Return the number of entries."""
+        return self._count("SELECT 1 FROM ledger")
+
     def spent(self) -> tuple[int, int]:
         """Return the number of distinct queries and judgements in the entries."""
-        judgements = "SELECT DISTINCT query_id, rollout_id, correct FROM ledger"
+        judgements = (
+            "SELECT DISTINCT query_id, rollout_id, CASE WHEN rollout_id IS NULL THEN answers END, correct FROM ledger "
+            "WHERE withdraws = ''"
+        )
         return self._count("SELECT DISTINCT query_id FROM ledger"), self._count(judgements)
 
     def append(self, entries: Sequence[LedgerEntry]) -> None:
         """Keep entries; they are durable on return, or when the `lock` around it ends."""
         with self._file.writing() as connection:
             for entry in entries:
-                insert(connection, "ledger", {name: getattr(entry, name) for name in ENTRY_COLUMNS})
+                row = {name: getattr(entry, name) for name in ENTRY_COLUMNS}
+                insert(connection, "ledger", row | {"answers": json.dumps(entry.answers)})
 
     def lock(self) -> AbstractContextManager[Any]:
         """Keep other writers out; what is written inside is kept as a whole, or not at all after an exception."""
@@ -90,4 +102,5 @@ class SealedStore:
 
 def _entry(row: sqlite3.Row) -> LedgerEntry:
     correct = None if row["correct"] is None else bool(row["correct"])
-    return LedgerEntry(**{name: row[name] for name in ENTRY_COLUMNS} | {"correct": correct})
+    fields = {name: row[name] for name in ENTRY_COLUMNS}
+    return LedgerEntry(**fields | {"correct": correct, "answers": tuple(json.loads(row["answers"]))})

@@ -80,7 +80,7 @@ class ExperienceMemory:
     @property
     def ledger(self) -> LabelLedger:
         """The only way to ground truth; its entries are kept in this memory."""
-        return LabelLedger(SealedStore(self._file))
+        return LabelLedger(SealedStore(self._file, self.groups))
 
     def __len__(self) -> int:
         return self._number("count(*) FROM queries")

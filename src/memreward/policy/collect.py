@@ -14,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from memreward.data import format_of, load_questions, write_groups
 from memreward.domains import Verifiers, parse_rollout
+from memreward.memory import sealed_verdicts
 from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
-from memreward.types import ConfigurationError, Group, Query, Truth
+from memreward.types import ConfigurationError, Group, Query
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
 _SECONDS_BETWEEN_LINES = 30.0
@@ -76,10 +77,13 @@ class CollectConfig:
 
 @dataclass(frozen=True)
 class _Question:
-    query: Query
-    truth: Truth
+    group: Group
     provenance: dict[str, Any]
     prompt: AnyPrompt
+
+    @property
+    def query(self) -> Query:
+        return self.group.query
 
 
 def collect(
@@ -154,9 +158,9 @@ def _sampler(config: CollectConfig, sampler: Sampler[Any] | None) -> Sampler[Any
     return LocalSampler(config.sampling, config.local)
 
 
-def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]]]:
+def _questions(config: CollectConfig) -> list[Group]:
     """All questions, the sources mixed evenly, so that a run that is cut short has some of each."""
-    placed: list[tuple[float, tuple[Query, Truth, dict[str, Any]]]] = []
+    placed: list[tuple[float, Group]] = []
     seen: set[str] = set()
     for source in config.questions:
         found = load_questions(source, seed=config.sampling.seed)
@@ -164,23 +168,21 @@ def _questions(config: CollectConfig) -> list[tuple[Query, Truth, dict[str, Any]
             if group.query.id in seen:
                 raise ConfigurationError(f"question {group.query.id!r} is asked twice: name {source!r} once")
             seen.add(group.query.id)
-            provenance = {key: value for key, value in group.provenance.items() if key in ("source", "license")}
-            placed.append(((index + 0.5) / len(found), (group.query, group.truth, provenance)))
+            placed.append(((index + 0.5) / len(found), group))
     return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
 
 
-def _prompted(
-    asked: Sequence[tuple[Query, Truth, dict[str, Any]]], config: CollectConfig, sampler: Sampler[Any]
-) -> list[_Question]:
-    templates = [load_template(query, config.templates) for query, _, _ in asked]
+def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler[Any]) -> list[_Question]:
+    templates = [load_template(group.query, config.templates) for group in asked]
     chats = [
-        Chat(query.id, template.name, template.messages(query.text))
-        for template, (query, _, _) in zip(templates, asked, strict=True)
+        Chat(group.query.id, template.name, template.messages(group.query.text))
+        for template, group in zip(templates, asked, strict=True)
     ]
-    return [
-        _Question(query, Truth(truth.reference), {**provenance, "prompt": chat.template}, prompt)
-        for (query, truth, provenance), chat, prompt in zip(asked, chats, sampler.prompts(chats), strict=True)
-    ]
+    made = []
+    for group, chat, prompt in zip(asked, chats, sampler.prompts(chats), strict=True):
+        kept = {key: value for key, value in group.provenance.items() if key in ("source", "license")}
+        made.append(_Question(group, {**kept, "prompt": chat.template}, prompt))
+    return made
 
 
 def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Question]) -> None:
@@ -223,7 +225,7 @@ def _groups(
             _group(question, records[question.query.id], config)
             for question in prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
         ]
-        yield from verifiers.judge(groups)
+        yield from sealed_verdicts(groups, verifiers)
 
 
 def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
@@ -246,7 +248,7 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
         "sampler": _settings(config),
         "usage": asdict(_usage(record)),
     }
-    return Group(query, rollouts, question.truth, provenance)
+    return question.group.answered(rollouts, provenance)
 
 
 class _Rate:

@@ -23,7 +23,7 @@ from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
-from memreward.reward.predictor import WARMUP, RewardPredictor
+from memreward.reward.predictor import RewardPredictor
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
@@ -33,6 +33,8 @@ from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardErr
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
 _SURE = 0.9
+_EARLIER = 32
+"""Earlier rollouts of a query, at most, that are learned from where others label it."""
 _ZERO = 1e-6
 _FIRST_VISIT = 64
 """Rollouts of a query, at most, that memory is asked for when the query is first met."""
@@ -73,13 +75,13 @@ class _Step:
         self.voted[rows] = beliefs._replace(right=beliefs.vote).advantages(among)
         self.parts.append(part)
 
-    def truth(self) -> Floats:
+    def verdicts(self) -> Floats:
         """(n,) ground truth, NaN where there is none."""
         return np.where(self.correct >= 0, self.correct, np.nan)
 
     def true_advantage(self) -> Floats:
         """(n,) standardised in the group, over those of its rollouts that are judged; 0 elsewhere."""
-        return advantages(self.truth(), self.group, scaled=True)
+        return advantages(self.verdicts(), self.group, scaled=True)
 
     def paid(self, rewards: Kind) -> tuple[Floats, Floats, tuple[str, ...]]:
         """Reward, advantage and source of each rollout."""
@@ -117,7 +119,7 @@ class PolicyReward:
         on_alarm: Called at each of the monitor's alarms.
 
     Attributes:
-        truth: Who is labelled, and judges it.
+        ground: Who is labelled, and judges it.
         valuer: Values unlabelled rollouts.
         monitor: Predicted and true reward on labelled queries over time.
         visits: What earlier visits of each question voted.
@@ -140,7 +142,7 @@ class PolicyReward:
     ) -> None:
         self.name, self.memory, self.valuer = valuer.name, memory, valuer
         self.featurizer, self.config = featurizer or Featurizer(), config or RewardConfig()
-        self.truth = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
+        self.ground = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
         self.monitor = RewardMonitor(self.config.monitor, on_alarm)
         self.visits = EarlierVisits()
         self.failures: Counter[str] = Counter()
@@ -150,7 +152,7 @@ class PolicyReward:
     @property
     def labelled(self) -> frozenset[str]:
         """Ids of the queries that may be judged."""
-        return self.truth.labelled
+        return self.ground.labelled
 
     @property
     def pays_advantages(self) -> bool:
@@ -175,6 +177,7 @@ class PolicyReward:
         started, failures = time.monotonic(), self.failures.total()
         read = self.featurizer.reader_seconds
         made = _Step(rollouts)
+        self._guarded(partial(self._heed, step))
         self._believe(made, np.arange(len(rollouts)))  # blind: before any label of the step is read
         self._judge(made)
         self._watch(made, step)
@@ -213,7 +216,8 @@ class PolicyReward:
         state = {
             "monitor": self.monitor.to_json(),
             "failures": dict(self.failures),
-            "spent": self.truth.used.to_json(),
+            "spent": self.ground.used.to_json(),
+            "heard": self.ground.heard,
             "seen": self.seen,
             "memory": self.memory.position(),
             "visits": self.visits.to_json(),
@@ -236,7 +240,8 @@ class PolicyReward:
         with named_errors(folder):
             self.monitor.restore(state["monitor"])
             self.failures, self.seen = Counter(state["failures"]), state["seen"]
-            self.truth.used.restore(state["spent"])
+            self.ground.used.restore(state["spent"])
+            self.ground.heard = state["heard"]
             self.visits = EarlierVisits.of_json(state["visits"])
             if rewind:
                 self.memory.rewind(state["memory"])
@@ -271,25 +276,37 @@ class PolicyReward:
 
     def _judge(self, made: _Step) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
-        reachable = [i for i, rollout in enumerate(made.rollouts) if rollout.query.id in self.labelled]
-        asked = [made.rollouts[i] for i in reachable]
+        reachable = [rollout for rollout in made.rollouts if rollout.query.id in self.labelled]
         try:
-            self.memory.add(groups_of(made.rollouts if self.config.grow else asked))
-            told = self.truth.judge(asked)
+            self.memory.add(groups_of(made.rollouts if self.config.grow else reachable))
+            told = self.ground.judge(made.rollouts)
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:  # no verdict without an entry in the ledger, and no prediction in its place
-            told = [Told(True, None, str(error), error)] * len(asked)
-        for i, one in zip(reachable, told, strict=True):
+            lost = Told(True, None, str(error), error)
+            told = [lost if r.query.id in self.labelled else Told(False) for r in made.rollouts]
+        for i, one in enumerate(told):
+            if one.correct is not None:
+                made.correct[i] = one.correct
             if not one.labelled:
                 continue
             made.labelled[i], made.failed[i] = True, one.correct is None
             if one.correct is not None:
-                made.correct[i] = one.correct
-            elif one.error is not None:
+                continue
+            if one.error is not None:
                 made.reason[i] = self._failed(one.error)
             else:
                 made.reason[i] = self._noted(f"cannot verify: {one.reason}")
+
+    def _heed(self, step: int) -> None:
+        """Learn from verdicts that others entered since the last step, e.g. a person in another process."""
+        learned = self.valuer.learned()
+        news = self.ground.news(learned) if learned is not None else []
+        rollouts = [r for group in self.memory.groups(news, recent=_EARLIER) for r in group.rollouts]
+        known = self.ground.known(rollouts) if rollouts else {}
+        if known:
+            labels = np.array([known.get(rollout.id, -1) for rollout in rollouts], np.int8)
+            self.valuer.observe(self.featurizer.features(rollouts), labels, step)
 
     def _watch(self, made: _Step, step: int) -> None:
         raised = len(self.monitor.alarms)
@@ -308,7 +325,7 @@ class PolicyReward:
     def _metrics(self, made: _Step, step: int, advantage: Floats) -> dict[str, float]:
         predicted = ~made.labelled & ~np.isnan(made.probability)
         doubtful = (made.probability > 1 - _SURE) & (made.probability < _SURE)
-        rewards = np.where(made.labelled, made.truth(), made.probability)
+        rewards = np.where(made.labelled, made.verdicts(), made.probability)
         found = {
             "groups_in_doubt": _share(np.unique(made.group[predicted & doubtful]), np.unique(made.group[predicted])),
             "advantage_mean_abs": float(np.abs(advantage).mean()) if len(advantage) else np.nan,
@@ -322,7 +339,7 @@ class PolicyReward:
             live |= {"cosine": last.cosine, "cosine_vote": last.vote_cosine}
             found |= {f"live/{name}": value for name, value in live.items() if value is not None}
         found |= {f"trust/{domain}": weight for domain, weight in self.valuer.trust().items()}
-        self._guarded(lambda: found.update(self.truth.spent()))
+        self._guarded(lambda: found.update(self.ground.spent()))
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
     def _guarded(self, action: Callable[[], object]) -> None:
@@ -357,7 +374,8 @@ def HybridReward(
 
     Args:
         predictor: Its memory grows and its ledger is used.
-        labelled: Ids of the queries that may be judged; None takes those whose labels warmup released.
+        labelled: Ids of the queries that may be judged; None takes those of which the ledger holds any verdict,
+            whoever gave it.
         config: Settings.
         budget: See `PolicyReward`.
         verifiers: See `PolicyReward`.
@@ -367,7 +385,7 @@ def HybridReward(
     model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})
     model.config = replace(model.config, half_life=settings.half_life)
     if labelled is None:
-        labelled = {label.query_id for label in memory.ledger.labels(WARMUP)}
+        labelled = memory.ledger.labelled()
     return PolicyReward(
         memory,
         Answers(model),

@@ -19,7 +19,7 @@ from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.versions import installed_versions
 from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.types import (
     PROGRAMMING_ERRORS,
     Features,
@@ -136,7 +136,7 @@ class RewardPredictor:
         featurizer = Featurizer(None, reader, runner)
         told = progress or silent
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
-        labelled = {label.query_id for label in labels}
+        labelled = {one.query_id for one in labels}
         # Beyond some hundreds of queries the scaling of signals does not move any more.
         others = [g for g in groups if g.query.id not in labelled][:_SCALED_ON]
         taken = [g for g in groups if g.query.id in labelled] + others
@@ -272,24 +272,24 @@ def _spend(
     ledger = memory.ledger
     if choose != "advantage" or budget is None:
         order = None if isinstance(choose, str) else choose
-        return ledger.release(ledger.choose(budget, seed, order=order), use=WARMUP, budget=budget)
+        return label(ledger, ledger.choose(budget, seed, order=order), FROM_FILE, budget, WARMUP).labels
     count = len(ledger.choose(budget, seed))
     without = set(ledger.ineligible())
     groups = [g for g in memory.groups() if g.rollouts and g.query.id not in without]
     if count >= len(groups):
-        return ledger.release(ledger.choose(budget, seed), use=WARMUP, budget=budget)
+        return label(ledger, ledger.choose(budget, seed), FROM_FILE, budget, WARMUP).labels
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     features = featurizer.features(rollouts)
     # What the ledger holds comes first and fills the rounds it suffices for, so that a killed warmup goes on as it was.
-    held = {label.query_id for label in ledger.labels()}
+    held = set(ledger.labelled())
     taken = [query_id for query_id in ledger.choose(budget, seed) if query_id in held]
-    labels = ledger.release(taken, use=WARMUP, budget=budget)
+    labels = label(ledger, taken, FROM_FILE, budget, WARMUP).labels
     for round_ in range(ROUNDS):
         model.fit(features, label_array(rollouts, labels))
         more = proposals(model, features, max(0, (round_ + 1) * count // ROUNDS - len(taken)), taken)
         taken += [each.query_id for each in more]
         chosen = ledger.choose(budget, seed, among=taken, order=taken)
-        labels = ledger.release(chosen, use=WARMUP, budget=budget)
+        labels = label(ledger, chosen, FROM_FILE, budget, WARMUP).labels
         progress("learning", round_ + 1, ROUNDS + 1)
     return labels
 
@@ -341,5 +341,5 @@ def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:
 
 def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
     """Return (n,) 1 right, 0 wrong, -1 unknown, in the order of `rollouts`."""
-    verdict = {label.rollout_id: label.correct for label in labels}
+    verdict = {one.rollout_id: one.correct for one in labels}
     return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from memreward.domains import Verifiers
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import NOBODY, Budget, ExperienceMemory, Labelled, label
 from memreward.reward.spent import Spent
-from memreward.types import PROGRAMMING_ERRORS, BudgetError, Claim, Domain, Group, Rollout
+from memreward.types import Group, Rollout
 
 TRAINING = "training"
 """The ledger's name for ground truth that rewards labelled queries, and that the model learns from in training."""
@@ -33,7 +33,7 @@ class Told(NamedTuple):
 
 
 class GroundTruth:
-    """Judges rollouts of labelled queries.
+    """Judges rollouts of labelled queries, and heeds what others enter into the ledger meanwhile.
 
     Args:
         memory: Holds the references, sealed, and the ledger.
@@ -44,6 +44,7 @@ class GroundTruth:
     Attributes:
         labelled: Ids of the queries that may be judged.
         used: What this training has used so far of the ledger.
+        heard: Verdicts in the ledger, of other uses than training, that `news` told of; None before its first call.
     """
 
     def __init__(
@@ -57,28 +58,36 @@ class GroundTruth:
         self.memory, self.labelled = memory, frozenset(labelled)
         self.budget, self.verifiers = budget, verifiers or Verifiers()
         self.used = Spent(memory)
-        self._references: dict[str, str] = {}
+        self.heard: int | None = None
+        self._entries = 0
 
     def judge(self, rollouts: Sequence[Rollout]) -> list[Told]:
         """Judge n rollouts that memory holds; each verdict is in the ledger before it is returned.
 
-        A query that the budget refuses, and a verifier that raises in one domain, cost the others nothing.
+        Of a query that may not be judged, what others said of it and of equivalent answers is told; it is labelled
+        where they said enough to tell all of its rollouts here. A query that the budget refuses, and a verifier that
+        raises in one domain, cost the others nothing.
 
         Raises:
             StoreError: the ledger cannot be read or written.
             Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in a verifier.
         """
         self.used.begin()
-        asked = {rollout.query.id for rollout in rollouts} & self.labelled
-        refused = self._release(sorted(asked))
-        judged = {i: _failed(refused[r.query.id]) for i, r in enumerate(rollouts) if r.query.id in refused}
-        by_domain: dict[Domain, list[int]] = {}
-        for place, rollout in enumerate(rollouts):
-            if rollout.query.id in self._references:
-                by_domain.setdefault(rollout.query.domain, []).append(place)
-        for domain, places in by_domain.items():
-            judged.update(zip(places, self._judge(domain, [rollouts[place] for place in places]), strict=True))
-        return [judged.get(place, Told(False)) for place in range(len(rollouts))]
+        queries = list(dict.fromkeys(rollout.query.id for rollout in rollouts))
+        own = [query_id for query_id in queries if query_id in self.labelled]
+        others = [query_id for query_id in queries if query_id not in self.labelled]
+        found = label(self.memory, own, self.verifiers, self.budget, TRAINING, rollouts=rollouts, each=True)
+        said = label(self.memory, others, NOBODY, use=TRAINING, rollouts=rollouts)
+        self._entries += len(found.entered) + len(said.entered)
+        self._count(own, rollouts)
+        known = {one.rollout_id: one.correct for one in (*found.labels, *said.labels)}
+        unknown = {rollout.query.id for rollout in rollouts if rollout.id not in known}
+        return [
+            self._told(rollout, known.get(rollout.id), found)
+            if rollout.query.id in self.labelled
+            else Told(rollout.query.id not in unknown, known.get(rollout.id))
+            for rollout in rollouts
+        ]
 
     def spent(self) -> dict[str, float]:
         """Return what this training has used so far: "labelled_queries" and "judgements", as trainers log it.
@@ -88,61 +97,52 @@ class GroundTruth:
         """
         return dict(zip(SPENT, map(float, self.used.counts()), strict=True))
 
-    def _release(self, query_ids: Sequence[str]) -> dict[str, BudgetError]:
-        """Open references; returns whom the budget refuses."""
+    def news(self, learned: Collection[str]) -> list[str]:
+        """Return the queries on which others, in any process, have entered or withdrawn verdicts since the last call.
 
-        def release(asked: Sequence[str]) -> None:
-            found = self.memory.ledger.release_references(asked, use=TRAINING, budget=self.budget)
-            self._references.update(found)
+        Args:
+            learned: Queries whose verdicts were learned from before the first call.
 
-        refused = _as_far_as_allowed(release, [each for each in query_ids if each not in self._references])
-        self.used.add((query_id, None, None) for query_id in query_ids if query_id in self._references)
-        return refused
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        ledger = self.memory.ledger
+        if self.heard is not None and len(ledger) == self._entries:
+            return []
+        entries = ledger.entries()
+        theirs = [entry for entry in entries if entry.correct is not None and entry.use != TRAINING]
+        new = theirs[self.heard :] if self.heard is not None else [e for e in theirs if e.query_id not in learned]
+        self.heard, self._entries = len(theirs), len(entries)
+        return list(dict.fromkeys(entry.query_id for entry in new))
 
-    def _judge(self, domain: Domain, rollouts: Sequence[Rollout]) -> list[Told]:
-        try:
-            verdicts = self.verifiers.verify([Claim(r, self._references[r.query.id]) for r in rollouts])
-        except PROGRAMMING_ERRORS:
-            raise
-        except Exception as error:  # a verifier may be the user's
-            return [_failed(error)] * len(rollouts)
-        told: dict[str, dict[str, bool]] = {}
-        for rollout, verdict in zip(rollouts, verdicts, strict=True):
-            if verdict.correct is not None:
-                told.setdefault(rollout.query.id, {})[rollout.id] = verdict.correct
-        refused = self._enter(domain, told)
-        return [
-            _failed(refused[rollout.query.id])
-            if rollout.query.id in refused
-            else Told(True, verdict.correct, verdict.reason)
-            for rollout, verdict in zip(rollouts, verdicts, strict=True)
-        ]
+    def known(self, rollouts: Sequence[Rollout]) -> dict[str, bool]:
+        """Return what the ledger says of these rollouts and of equivalent answers, by rollout id.
 
-    def _enter(self, domain: Domain, told: Mapping[str, Mapping[str, bool]]) -> dict[str, BudgetError]:
-        """Put verdicts into the ledger; returns whom the budget refuses."""
-        source = self.verifiers.of(domain).name if told else ""
+        Raises:
+            StoreError: the ledger cannot be read or written.
+        """
+        queries = dict.fromkeys(rollout.query.id for rollout in rollouts)
+        found = label(self.memory, queries, NOBODY, use=TRAINING, rollouts=rollouts)
+        self._entries += len(found.entered)
+        return {one.rollout_id: one.correct for one in found.labels}
 
-        def enter(asked: Sequence[str]) -> None:
-            given = {query_id: told[query_id] for query_id in asked}
-            self.memory.ledger.judge_all(given, source=source, use=TRAINING, budget=self.budget)
+    def _told(self, rollout: Rollout, correct: bool | None, found: Labelled) -> Told:
+        verdict = found.verdicts.get(rollout.id)
+        if correct is not None:
+            return Told(True, correct, "" if verdict is None else verdict.reason)
+        if rollout.query.id in found.failed:
+            return _failed(found.failed[rollout.query.id])
+        return Told(False) if verdict is None else Told(True, None, verdict.reason)
 
-        refused = _as_far_as_allowed(enter, list(told))
-        kept = {query_id: verdicts for query_id, verdicts in told.items() if query_id not in refused}
-        self.used.add((query_id, *verdict) for query_id, verdicts in kept.items() for verdict in verdicts.items())
-        return refused
-
-
-def _as_far_as_allowed(ask: Callable[[Sequence[str]], None], query_ids: Sequence[str]) -> dict[str, BudgetError]:
-    """Ask for all at once or, where the budget refuses that, one after the other; returns whom it refuses."""
-    if not query_ids:
-        return {}
-    try:
-        ask(query_ids)
-    except BudgetError as error:
-        if len(query_ids) == 1:
-            return {query_ids[0]: error}
-        return {each: found for one in query_ids for each, found in _as_far_as_allowed(ask, [one]).items()}
-    return {}
+    def _count(self, query_ids: Sequence[str], rollouts: Sequence[Rollout]) -> None:
+        """Count references and the verdicts on these rollouts, whether they were entered now or before a restart."""
+        ids = {rollout.id for rollout in rollouts}
+        entries = self.memory.ledger.entries(query_ids) if query_ids else []
+        self.used.add(
+            (entry.query_id, entry.rollout_id, entry.correct)
+            for entry in entries
+            if not entry.withdraws and (entry.correct is None or entry.rollout_id in ids)
+        )
 
 
 def _failed(error: Exception) -> Told:

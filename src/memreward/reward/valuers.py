@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ class Valuer(Protocol):
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
         """Learn from (n,) labels, 1 right, 0 wrong, -1 unknown, of rollouts of the present policy."""
+        ...
+
+    def learned(self) -> Collection[str] | None:
+        """Ids of the queries that were learned from; None of who learns nothing."""
         ...
 
     def trust(self) -> Mapping[str, float]:
@@ -68,6 +72,10 @@ class Answers:
         """Move the posterior."""
         self.model.observe(features, labels, step)
 
+    def learned(self) -> Collection[str]:
+        """Return the model's."""
+        return self.model.learned()
+
     def trust(self) -> Mapping[str, float]:
         """Return the model's."""
         return self.model.trust()
@@ -101,6 +109,9 @@ class Majority:
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
         """Learn nothing."""
+
+    def learned(self) -> None:
+        """Return None."""
 
     def trust(self) -> Mapping[str, float]:
         """Return nothing."""

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from memreward.domains import parse_rollout
-from memreward.memory import AddReport, Budget
+from memreward.memory import AddReport, Budget, Told, label
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
@@ -122,7 +122,7 @@ class GroupStore:
         """
         with self._lock:
             budget = Budget(queries=self.config.labels) if self.config.labels else None
-            self._memory.ledger.judge_all(verdicts, source=source, use=use, budget=budget)
+            label(self._memory, None, Told.of_rollouts(source, verdicts), budget, use)
             self._paid.update(verdicts)
             given = {name_of(q, r): right for q, told in verdicts.items() for r, right in told.items()}
             known = self._journal.learned(list(given))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from memreward.memory.ledger import Budget
+from memreward.memory import Budget
 from memreward.reward.config import Kind
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
@@ -38,11 +38,9 @@ class Arm:
     rewards: Kind = "advantage"
     encoder: str = ""
 
-    def budget(self, labels: float) -> Budget:
-        """Return what the arm may label, given the experiment's budget: a share below 1, or a number of queries."""
-        if self.labels == "all":
-            return Budget(queries="all")
-        return Budget.of(labels if labels < 1 else int(labels))
+    def budget(self, labels: str) -> Budget:
+        """Return what the arm may label, given the training's budget as `Budget.of` reads it."""
+        return Budget.of("all" if self.labels == "all" else labels)
 
     def trained_with(self, grpo: GrpoSettings) -> GrpoSettings:
         """Return the settings of the training: advantages are only centred, other rewards standardised."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from memreward.domains import VerifyConfig
+from memreward.memory import Budget
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
@@ -29,8 +30,8 @@ class TrainConfig:
             are asked; "" asks all.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
             questions first, and verifies them (of all questions, where labels are not drawn at random).
-        labels: Label budget in queries: a share below 1, or a whole number; 0 is none. The arm "oracle" labels all,
-            those that need no label none.
+        labels: Label budget in queries: a share (20%), a whole number (200), 0 for none, or all. The arm "oracle"
+            labels all, those that need no label none.
         choose: How questions are chosen for labels: "random" draws them; "advantage" takes those whose advantages are
             most uncertain given the starting policy's rollouts and the prior.
         arm: What rewards: "memreward", "no-prior", "paper", "oracle" (ground truth for all questions), "labelled"
@@ -56,7 +57,7 @@ class TrainConfig:
     questions: tuple[str, ...] = ()
     split: str = ""
     experience: tuple[str, ...] = ()
-    labels: float = 0.2
+    labels: str = "20%"
     choose: ChoiceRule = "random"
     arm: str = "memreward"
     prior: str = "default"
@@ -69,8 +70,7 @@ class TrainConfig:
     verify: VerifyConfig = field(default_factory=VerifyConfig)
 
     def __post_init__(self) -> None:
-        if not self.labels >= 0 or (self.labels >= 1 and self.labels != int(self.labels)):
-            raise ConfigurationError(f"labels={self.labels} must be a share below 1, or a whole number")
+        Budget.of(self.labels)
         arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from memreward.answers.choose import proposals
 from memreward.answers.model import AnswerConfig, AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
-from memreward.data.questions import without_rollouts
 from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
 from memreward.features.cache import DiskVectorStore, default_cache_folder
 from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -29,7 +28,7 @@ from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import Arm, arm_named
 from memreward.training.config import POLICY_READS, TrainConfig
 from memreward.training.rewards import Made, make_reward
-from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress, Truth
+from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
@@ -99,10 +98,8 @@ def prepare(
             _refuse_unjudged(memory, drawn)
             return
         asked_of = {group.query.id: group for group in asked}
-        memory.ledger.release_references(sorted(labelled), use=WARMUP, budget=budget)
-        sampled = own or _sampled(config, [asked_of[query_id] for query_id in drawn])
-        known = [replace(g, truth=asked_of[g.query.id].truth) if g.query.id in labelled else g for g in sampled]
-        memory.add(verifiers.judge(known))
+        memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn]))
+        label(memory, sorted(labelled), verifiers, budget, WARMUP)
 
     def answers() -> Made:
         warmed_up()
@@ -130,7 +127,7 @@ def prepare(
 
 def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
     found = (
-        [without_rollouts(group) for group in experience]
+        [group.question() for group in experience]
         if not config.questions
         else [group for source in config.questions for group in load_questions(source, seed=config.grpo.seed)]
     )
@@ -171,7 +168,7 @@ def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
         return []
     folder = Path(config.output)
     if not (folder / _EXPERIENCE).exists():
-        write_groups(folder / _ASKED_FIRST, (replace(group, truth=Truth()) for group in asked))
+        write_groups(folder / _ASKED_FIRST, (group.unlabelled() for group in asked))
         collect(_collecting(config, folder))
     return list(read_groups(folder / _EXPERIENCE))
 
@@ -235,7 +232,7 @@ class _Tools:
         named = load_encoder(encoder) if isinstance(encoder, str) else encoder
         featurizer = Featurizer(named, _reader(self.config), self.runner)
         if not self.folder.exists():
-            labels = self.memory.ledger.release(self.drawn, use=WARMUP, budget=self.budget)
+            labels = label(self.memory, self.drawn, FROM_FILE, self.budget, WARMUP).labels
             rollouts = self.memory.rollouts_of(list(self.drawn))
             made = GraphPredictor(seed=self.config.grpo.seed)
             made.fit(featurizer.features(rollouts), label_array(rollouts, labels))

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from memreward.domains import code_normal_form, entry_point, parse_tree, parses
+from memreward.domains import code_normal_form, entry_point, parse_tree, parses, rules_of
 from memreward.features.evidence.overlap import pool_overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
@@ -43,7 +43,7 @@ class CodeFacts:
 
 def code_signals(pools: Pools) -> dict[str, Column]:
     """Signals of domain code; NaN for rollouts of other domains."""
-    is_code = np.array([r.query.domain == "code" for r in pools.rollouts], dtype=bool)
+    is_code = np.array([rules_of(r.query.domain).program for r in pools.rollouts], dtype=bool)
     facts = [_facts_of(r) if code else None for r, code in zip(pools.rollouts, is_code, strict=True)]
     trees = pool_overlap(pools, [_NOTHING if f is None else f.subtrees for f in facts])
     tokens = pool_overlap(pools, [_NOTHING if f is None else f.token_pairs for f in facts])

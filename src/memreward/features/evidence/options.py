@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from memreward.domains import numbers
+from memreward.domains import numbers, rules_of
 from memreward.domains.choice.parse import normal_text, options
 from memreward.features.evidence.parts import CACHED_TEXTS
 from memreward.features.evidence.pools import Column, Pools
@@ -82,7 +82,7 @@ def option_signals(pools: Pools) -> dict[str, Column]:
     found = {name: np.full(len(pools.group), np.nan) for name in OPTION_SIGNALS}
     for rows in pools.rows:
         query = pools.rollouts[rows[0]].query
-        known = options_of(query.text) if query.domain == "qa" else None
+        known = options_of(query.text) if rules_of(query.domain).lettered else None
         if known is not None:
             chosen = np.array([known.index.get(pools.rollouts[i].answer or "", -1) for i in rows])
             columns = _of_pool([pools.rollouts[i] for i in rows], known, chosen, pools.weight[rows])

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memreward.domains import numbers
+from memreward.domains import numbers, rules_of
 from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import pool_overlap, share_with_item
 from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
 from memreward.types import FloatArray, Rollout
-
-NUMERIC_DOMAINS = frozenset({"math", "other"})
 
 _PLAIN_NUMBER = re.compile(r"-?(?:\d[\d,]*(?:\.\d*)?|\.\d+)")
 _LARGEST = 1e30
@@ -23,12 +21,12 @@ _LARGEST = 1e30
 
 def parts_of(rollout: Rollout) -> ThinkingParts:
     """Take the rollout's thinking apart."""
-    return thinking_parts(rollout.thinking, numeric=rollout.query.domain in NUMERIC_DOMAINS)
+    return thinking_parts(rollout.thinking, numeric=rules_of(rollout.query.domain).numeric)
 
 
 def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, Column]:
     """Numbers and arithmetic; NaN in domains qa and code."""
-    numeric = np.array([r.query.domain in NUMERIC_DOMAINS for r in pools.rollouts], dtype=bool)
+    numeric = np.array([rules_of(r.query.domain).numeric for r in pools.rollouts], dtype=bool)
     parts = [thinking.numbers for thinking in thinkings]
     counts = np.array([thinking.arithmetic for thinking in thinkings], dtype=np.float64).reshape(-1, 2)
     true, false = np.log1p(counts).T

@@ -1,0 +1,53 @@
+"""Multiple choice as a domain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
+from memreward.domains.choice.verify import ChoiceVerifier
+from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.shared.expression import find_expression
+from memreward.domains.text.key import free_text_key
+from memreward.types import Verifier
+
+if TYPE_CHECKING:
+    from memreward.domains.verifiers import VerifyConfig
+
+
+class Choice(DomainRules):
+    """Lettered options; without them yes or no, else short text."""
+
+    name = "qa"
+    lettered = True
+
+    def find(self, text: str, prompt: str) -> Found:
+        """Return the letter of the option that the text commits to."""
+        choices = options(prompt)
+        letter, form = find_choice(text, choices)
+        if letter is None and not choices:
+            letter, form = _find_open(text)
+        return letter, form, before(text, form)
+
+    def named(self, found: str, prompt: str) -> str:
+        """Return the letter of the option that is named by letter or text."""
+        return letter_of(found, options(prompt)) or found
+
+    def key(self, answer: str, prompt: str) -> str:
+        """Return the option's letter, named by letter or by the option's text; without options yes or no; else text."""
+        choices = options(prompt)
+        letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
+        return letter if letter is not None else "text " + free_text_key(answer)
+
+    def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
+        """Return the one that reads the reference in the question's terms."""
+        return ChoiceVerifier()
+
+
+def _find_open(text: str) -> tuple[str | None, str]:
+    """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
+    answer, form = find_expression(text, guess=False)
+    if form not in {"none", "text"} or yes_or_no(text) is None:
+        word = None if answer is None else yes_or_no(answer)
+        return (answer if word is None else word), form
+    return yes_or_no(text), "text"

@@ -1,0 +1,47 @@
+"""Python programs as a domain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memreward.domains.code.parse import code_normal_form, entry_point, find_code
+from memreward.domains.code.verify import CodeVerifier
+from memreward.domains.rules import DomainRules, Found
+from memreward.domains.shared.markers import answer_tag, split_thinking
+from memreward.types import Verifier
+
+if TYPE_CHECKING:
+    from memreward.domains.verifiers import VerifyConfig
+
+
+class Code(DomainRules):
+    """Programs: several may be right, and what reads alike may still differ in a hidden test."""
+
+    name = "code"
+    several_right = True
+    settles = False
+    program = True
+
+    def region(self, text: str) -> tuple[str | None, str, bool]:
+        """Return thinking and the rest of a text whose tags and braces are code."""
+        parts = split_thinking(text)
+        return parts.thinking, parts.rest, parts.closed
+
+    def find(self, text: str, prompt: str) -> Found:
+        """Return the solution's source."""
+        tagged = answer_tag(text)
+        code, form, around = find_code(tagged.content if tagged is not None else text, prompt)
+        return code, form, around if tagged is None else text[: tagged.start]
+
+    def find_in_thinking(self, thinking: str, prompt: str, *, closed: bool) -> tuple[str | None, str]:
+        """Return a fenced solution of a thinking that was ended."""
+        code, form, _ = find_code(thinking, prompt) if closed else (None, "none", "")
+        return (code, form) if form == "fence" else (None, "none")
+
+    def key(self, answer: str, prompt: str) -> str:
+        """Return the normal form of the syntax tree."""
+        return code_normal_form(answer, entry_point(prompt))
+
+    def verifier(self, config: VerifyConfig) -> Verifier:
+        """Return the one that runs tests in the sandbox."""
+        return CodeVerifier(config.code)

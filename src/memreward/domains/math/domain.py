@@ -1,0 +1,53 @@
+"""Mathematics as a domain."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memreward.domains.math.form import math_key, normal_form
+from memreward.domains.math.quantity import quantity
+from memreward.domains.math.wanted import wanted
+from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.shared.expression import find_expression
+from memreward.types import Verifier
+
+if TYPE_CHECKING:
+    from memreward.domains.verifiers import VerifyConfig
+
+_NUMBER_AND_UNIT = re.compile(r"[-+−]?[\d.,/ ]{1,30}[a-zA-Z¢][a-zA-Z /¢]{0,30}")
+
+
+class Math(DomainRules):
+    """Numbers, formulas, sets, intervals; in what the query asks for."""
+
+    name = "math"
+    numeric = True
+
+    def find(self, text: str, prompt: str) -> Found:
+        """Return the marked answer, else the formula or number that ends the text."""
+        answer, form = find_expression(text, guess=True)
+        if answer is not None and form in {"phrase", "hash", "a_line"}:
+            answer = _without_plain_unit(answer, prompt)
+        return answer, form, before(text, form)
+
+    def spelling(self, answer: str) -> str:
+        """Return the answer without what LaTeX adds to its looks."""
+        return normal_form(answer)
+
+    def key(self, answer: str, prompt: str) -> str:
+        """Return value or structure; see `memreward.domains.math.form`."""
+        return math_key(answer, prompt)
+
+    def verifier(self, config: VerifyConfig) -> Verifier:
+        """Return the one that asks math-verify where our own rules do not decide."""
+        from memreward.domains.math.verify import MathVerifier  # which parses by these rules
+
+        return MathVerifier(config.math)
+
+
+def _without_plain_unit(answer: str, prompt: str) -> str:
+    """In a sentence, a unit behind a number says nothing, unless it is another than the one that is asked for."""
+    measured = quantity(answer)
+    plain = measured.dimension not in {"", "percent"} and _NUMBER_AND_UNIT.fullmatch(answer) is not None
+    return measured.body if plain and wanted(prompt).other_unit(measured) is None else answer

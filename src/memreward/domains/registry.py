@@ -1,0 +1,113 @@
+"""The domains there are: four of ours, those of installed packages, and those that a user names.
+
+A package adds one by an entry point of the group "memreward.domains"; anybody by `register`, or for every command and
+all of its processes by the environment: MEMREWARD_DOMAINS="mine.py:MyDomain,other.py:Theirs".
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from memreward.domains.choice.domain import Choice
+from memreward.domains.code.domain import Code
+from memreward.domains.math.domain import Math
+from memreward.domains.rules import DomainRules
+from memreward.domains.text.domain import Text
+from memreward.types import ConfigurationError, UnknownDomainError, add_domain, unknown_domain
+
+GROUP = "memreward.domains"
+VARIABLE = "MEMREWARD_DOMAINS"
+
+_RULES: dict[str, DomainRules] = {rules.name: rules for rules in (Math(), Choice(), Code(), Text())}
+
+
+def register(rules: DomainRules) -> None:
+    """Add a domain, in this process; one of the same name and class may be added again.
+
+    Raises:
+        ConfigurationError: it has no name, or the name of another.
+    """
+    if not isinstance(rules, DomainRules) or not rules.name:
+        raise ConfigurationError(f"{rules!r} is no domain: derive it from memreward.domains.DomainRules and name it")
+    known = _RULES.get(rules.name)
+    if known is not None and type(known).__qualname__ != type(rules).__qualname__:
+        raise ConfigurationError(f"domain {rules.name!r} is there already: give yours another name")
+    _RULES[rules.name] = rules
+    add_domain(rules.name)
+
+
+def rules_of(name: str) -> DomainRules:
+    """Return a domain by name.
+
+    Raises:
+        UnknownDomainError: there is none of that name.
+    """
+    if name not in _RULES:
+        raise UnknownDomainError(unknown_domain(name))
+    return _RULES[name]
+
+
+def load_domain(named: str) -> DomainRules:
+    """Add a domain that is named as "mine.py:MyDomain", by a file, or "package.module:MyDomain".
+
+    Raises:
+        ConfigurationError: there is no such file or class, or it cannot be made.
+    """
+    place, colon, attribute = named.rpartition(":")
+    try:
+        if not colon:
+            raise ValueError("name the class after a colon")
+        made = getattr(_module(place), attribute)
+        rules = made() if isinstance(made, type) else made
+    except Exception as error:
+        raise ConfigurationError(
+            f"domain {named!r} cannot be loaded ({type(error).__name__}: {error}); write FILE.py:CLASS or MODULE:CLASS"
+        ) from error
+    register(rules)
+    return rules_of(rules.name)
+
+
+def use_domains(named: Sequence[str]) -> None:
+    """Add domains as `load_domain` does, in this process and in those that it will start.
+
+    Raises:
+        ConfigurationError: one of them cannot be loaded.
+    """
+    before = [one for one in os.environ.get(VARIABLE, "").split(",") if one]
+    for one in named:
+        load_domain(one)
+        place, _, attribute = one.rpartition(":")
+        whole = f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else one
+        if whole not in before:
+            before.append(whole)
+    os.environ[VARIABLE] = ",".join(before)
+
+
+def _module(place: str) -> Any:
+    if not place.endswith(".py"):
+        return importlib.import_module(place)
+    name = f"memreward_domain_{Path(place).stem}"
+    spec = importlib.util.spec_from_file_location(name, place)
+    if spec is None or spec.loader is None or not Path(place).is_file():
+        raise FileNotFoundError(place)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def load_all() -> None:
+    """Add the domains of installed packages and of the environment, once in a process."""
+    for found in entry_points(group=GROUP):
+        load_domain(found.value)
+    for named in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        load_domain(named)

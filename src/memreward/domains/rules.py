@@ -1,0 +1,125 @@
+"""What a domain is: how a completion is read, when two answers are equivalent, and who verifies them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.expression import find_expression
+from memreward.domains.shared.markers import answer_tag, boxed, explicit
+from memreward.domains.text.key import free_text_key
+from memreward.types import Claim, Verdict, Verifier
+
+if TYPE_CHECKING:
+    from memreward.domains.verifiers import VerifyConfig
+
+Found = tuple[str | None, str, str]
+"""Answer, form (see `Completion.form`), and the text before a separate answer element, "" for all of it."""
+
+
+class DomainRules:
+    """One kind of question. A domain of one's own overrides what differs: `parse`, `key` and `verify` mostly.
+
+    Attributes:
+        name: What files say under "domain".
+        several_right: Whether several distinct answers of one question may be right.
+        settles: Whether a judgement on one rollout settles those with an equivalent answer.
+        numeric: Whether numbers and arithmetic of a thinking are evidence.
+        program: Whether answers are programs, whose syntax and behaviour are evidence.
+        lettered: Whether what is said of the question's options is evidence.
+    """
+
+    name = ""
+    several_right = False
+    settles = True
+    numeric = False
+    program = False
+    lettered = False
+
+    def parse(self, text: str, prompt: str) -> str | None:  # noqa: ARG002
+        """Return the answer that a completion commits to, None where it commits to none.
+
+        Args:
+            text: The completion, without a part that is marked as thinking.
+            prompt: The query's text.
+        """
+        return find_expression(text, guess=False)[0] if text.strip() else None
+
+    def key(self, answer: str, prompt: str) -> str:  # noqa: ARG002
+        """Return a string that is equal for equivalent answers to one query, and stable across processes."""
+        return free_text_key(answer)
+
+    def verify(self, answer: str | None, reference: str, prompt: str) -> bool | None:
+        """Say whether an answer is what the reference asks for; None where that cannot be told."""
+        return None if answer is None else self.key(answer, prompt) == self.key(reference, prompt)
+
+    def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
+        """Return what verifies claims: `verify` for each, unless a domain has more to it."""
+        return RulesVerifier(self)
+
+    def spelling(self, answer: str) -> str:
+        """Return what decides the key, and costs little."""
+        return answer
+
+    def region(self, text: str) -> tuple[str | None, str, bool]:
+        """Return the thinking that a text marks as such, the rest, and whether the mark is closed."""
+        return answer_region(text)
+
+    def find(self, text: str, prompt: str) -> Found:
+        """Return what `parse` finds, how it was found, and what stands before it."""
+        answer = self.parse(text, prompt)
+        return answer, "none" if answer is None else "own", ""
+
+    def find_in_thinking(self, thinking: str, prompt: str, *, closed: bool) -> tuple[str | None, str]:  # noqa: ARG002
+        """Return an answer that was given inside of the thinking: tagged or boxed, since all else may be passing."""
+        mark = answer_tag(thinking) or boxed(thinking)
+        if mark is None:
+            return None, "none"
+        answer, form, _ = self.find(f"<answer>{mark.content}</answer>", prompt)
+        return (answer, mark.form) if answer is not None else (None, form)
+
+    def named(self, found: str, prompt: str) -> str:  # noqa: ARG002
+        """Return the answer that stands where a pattern of the user's says."""
+        return found
+
+
+class RulesVerifier:
+    """Verifies by `DomainRules.verify`.
+
+    Args:
+        rules: The domain.
+    """
+
+    def __init__(self, rules: DomainRules) -> None:
+        self.rules = rules
+
+    @property
+    def name(self) -> str:
+        """The domain's name."""
+        return self.rules.name
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify`."""
+        return [self._verdict(claim) for claim in claims]
+
+    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """See `memreward.types.Verifier.verify_async`."""
+        return await asyncio.to_thread(self.verify, claims)
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        answer, prompt = claim.rollout.answer, claim.rollout.query.text
+        if answer is None:
+            return Verdict(None, "no answer can be read")
+        correct = self.rules.verify(answer, claim.reference, prompt)
+        reason = {True: "equal to the reference", False: "differs from the reference", None: "cannot be told"}[correct]
+        return Verdict(correct, reason, details={"answer": answer})
+
+
+def before(text: str, form: str) -> str:
+    """Return the text before a separate answer element; "" where the answer stands inside of the thinking."""
+    if form not in {"answer_tag", "hash", "a_line"}:
+        return ""
+    mark = explicit(text)
+    return text[: mark.start] if mark is not None else ""

@@ -1,0 +1,29 @@
+"""Free text as a domain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.shared.expression import find_expression
+from memreward.domains.text.verify import TextVerifier
+from memreward.types import Verifier
+
+if TYPE_CHECKING:
+    from memreward.domains.verifiers import VerifyConfig
+
+
+class Text(DomainRules):
+    """Answers in words, compared as normalised strings."""
+
+    name = "other"
+    numeric = True
+
+    def find(self, text: str, prompt: str) -> Found:  # noqa: ARG002
+        """Return the marked answer, or all of a short text."""
+        answer, form = find_expression(text, guess=False)
+        return answer, form, before(text, form)
+
+    def verifier(self, config: VerifyConfig) -> Verifier:
+        """Return the judge that was plugged in, else the comparison of strings, which never says "wrong"."""
+        return config.text.judge() or TextVerifier()
