@@ -288,7 +288,7 @@ class GroupStore:
                 self._may_judge([key])
 
     def _may_judge(self, query_ids: Iterable[str]) -> None:
-        self._reward.truth.labelled |= frozenset(query_ids)
+        self._reward.ground.labelled |= frozenset(query_ids)
 
     def _note(self, judged: Judged) -> None:
         for probability, correct in zip(judged.probability, judged.correct, strict=True):
