@@ -364,7 +364,9 @@ class AnswerModel:
 
     def _with(self, domain: str, scaling: Scaling) -> _Domain:
         prior = self.prior.domains[domain]
-        return _Domain(prior, scaling, with_likeness(prior.weights), START_ODDS.get(domain, 0.0), GROWTH.get(domain, 0.0))
+        return _Domain(
+            prior, scaling, with_likeness(prior.weights), START_ODDS.get(domain, 0.0), GROWTH.get(domain, 0.0)
+        )
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
         table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
