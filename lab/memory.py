@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from memreward.memory import Budget, ExperienceMemory
+from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.types import Group, Query, Rollout, Truth
 
 ROLLOUTS = 8
@@ -47,7 +47,7 @@ def group(number: int, visit: int) -> Group:
 def step(memory: ExperienceMemory, numbers: list[int], visit: int) -> None:
     """What a step of training writes: its rollouts, then the labels of its questions."""
     memory.add(group(number, visit) for number in numbers)
-    memory.ledger.release([f"bench-{n:07d}" for n in numbers], use="training", budget=Budget(queries=10**9))
+    label(memory, [f"bench-{n:07d}" for n in numbers], FROM_FILE, Budget(queries=10**9), "training")
 
 
 def numbers_of(size: int, seed: int) -> list[int]:

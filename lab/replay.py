@@ -22,9 +22,10 @@ from memreward.answers.prior import RewardPrior
 from memreward.domains import Verifiers
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
-from memreward.memory import ExperienceMemory
+from memreward.memory import ExperienceMemory, measured
 from memreward.reward import visits
-from memreward.types import Claim, Features, Rollout
+from memreward.reward.truth import groups_of
+from memreward.types import Features, Rollout
 
 PAST = (0.0, 0.1, 0.2, 0.3, 0.4)
 """Weights of earlier visits that are tried (`visits.WEIGHT`)."""
@@ -50,8 +51,8 @@ class Recorded:
 def recorded(folder: Path, start: Start) -> list[Recorded]:
     """Read the steps of one training (`lab experiment`), oldest first."""
     memory = ExperienceMemory.open(folder / "memory", create=False)
-    labelled = {label.query_id for label in memory.ledger.labels()}
-    references = {group.query.id: group.truth.reference or "" for group in start.groups(EXPERIENCE)}
+    labelled = set(memory.ledger.labelled())
+    experience = {group.query.id: group for group in start.groups(EXPERIENCE)}
     by_step: dict[int, list[Rollout]] = defaultdict(list)
     for group in memory.groups():
         for rollout in group.rollouts:
@@ -61,8 +62,9 @@ def recorded(folder: Path, start: Start) -> list[Recorded]:
     steps = []
     for step in sorted(by_step):
         rollouts = by_step[step]
-        verdicts = verifiers.verify([Claim(rollout, references[rollout.query.id]) for rollout in rollouts])
-        right = np.array([verdict.correct is True for verdict in verdicts], np.int8)
+        groups = [experience[group.query.id].answered(group.rollouts, {}) for group in groups_of(rollouts)]
+        found = measured(groups, verifiers)
+        right = np.array([found.get(rollout.id, False) for rollout in rollouts], np.int8)
         known = np.array([rollout.query.id in labelled for rollout in rollouts])
         steps.append(Recorded(rollouts, featurizer.features(rollouts), right, known))
     return steps
