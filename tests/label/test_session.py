@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from label_toys import answer, answer_of, group, groups, labelling, truth
-from memreward.memory.label import Judgement, Told, label
 
 from memreward.label.journal import Journal
 from memreward.label.start import begin
@@ -326,7 +325,7 @@ def test_learning_in_the_background_ends_where_learning_at_once_does() -> None:
 def test_the_first_questions_are_asked_while_the_others_are_still_read() -> None:
     memory = ExperienceMemory.in_memory()
     memory.add(groups())
-    label(memory, None, Told("ann", [Judgement("q11", False)]), use="before")
+    memory.ledger.judge("q11", "q11/0", False, source="ann", use="before")
     session = begin(memory, journal=Journal(None), at_once=4)
     assert session.outlook.place("q11") is not None, "what has a label is read first"
     assert session.next("ann") is not None

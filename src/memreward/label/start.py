@@ -50,7 +50,7 @@ def begin(
         LabelError: memory holds no rollouts.
     """
     made, known = featurizer or Featurizer(), memory.query_ids()
-    order = reading_order(known, memory.ledger.labelled())[:MOST]
+    order = reading_order(known, list(dict.fromkeys(label.query_id for label in memory.ledger.labels())))[:MOST]
     first = order if at_once is None else order[:at_once]
     pool = Pool.read(memory, made, first)
     if not pool.groups:
