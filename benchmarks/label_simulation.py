@@ -82,7 +82,7 @@ def read(file: Path) -> Case:
     known = {label.rollout_id: label.correct for label in labels}
     truth = np.array([known.get(r.id, -1) for r in rollouts], np.int8)
     model = AnswerModel(RewardPrior.load("default").without(g.query for g in groups))
-    return Case(file.name.split(".")[0], Outlook(Featurizer().features(rollouts), model), truth, model)
+    return Case(file.name.split(".jsonl")[0], Outlook(Featurizer().features(rollouts), model), truth, model)
 
 
 def simulate(case: Case, rule: str, following: float, seed: int) -> Run:
