@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -55,15 +56,14 @@ def reading_order(query_ids: Sequence[str], first: Sequence[str]) -> list[str]:
 def joined(one: Features, two: Features) -> Features:
     """Return the features of both; they share no question."""
     first = int(one.cluster.max(initial=-1)) + 1
-    return replace(
-        one,
-        rollout_ids=one.rollout_ids + two.rollout_ids,
-        query_ids=one.query_ids + two.query_ids,
-        group=np.concatenate([one.group, two.group + len(one.query_ids)]),
-        domain=np.concatenate([one.domain, two.domain]),
-        query_vectors=np.concatenate([one.query_vectors, two.query_vectors]),
-        thinking_vectors=np.concatenate([one.thinking_vectors, two.thinking_vectors]),
-        answer_vectors=np.concatenate([one.answer_vectors, two.answer_vectors]),
-        cluster=np.concatenate([one.cluster, np.where(two.cluster < 0, -1, two.cluster + first)]),
-        evidence=np.concatenate([one.evidence, two.evidence]),
-    )
+    made = {field.name: _end_to_end(getattr(one, field.name), getattr(two, field.name)) for field in fields(one)}
+    made["evidence_names"] = one.evidence_names
+    made["group"] = np.concatenate([one.group, two.group + len(one.query_ids)])
+    made["cluster"] = np.concatenate([one.cluster, np.where(two.cluster < 0, -1, two.cluster + first)])
+    return replace(one, **made)
+
+
+def _end_to_end(one: Any, two: Any) -> Any:
+    if one is None or two is None:
+        return None
+    return one + two if isinstance(one, tuple) else np.concatenate([one, two])
