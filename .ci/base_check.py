@@ -71,6 +71,7 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (1, f"questions gcd:5 --out {folder / 'gcd.jsonl'}"),
         (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
         (1, f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}"),
+        (1, f"serve {memory}"),
         (1, f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
     ]
 

@@ -69,6 +69,12 @@ def resident(pid: int) -> float:
     return float("nan")
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, whoever else was running."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def started(folder: str) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-m", "memreward", "serve", "--memory", f"{folder}/memory", "--port", "0"]
     with Path(folder, "log").open("wb") as log:
@@ -93,21 +99,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for url, pid in started(folder):
             for workers in map(int, given.workers.split(",")):
+                before = processor_seconds(pid)
                 speed, latencies = asyncio.run(load(url, groups, workers, given.seconds, f"{workers}"))
                 p50, p99 = np.percentile(latencies, [50, 99])
-                rows.append((workers, len(latencies), speed, p50, p99, resident(pid), os.getloadavg()[0]))
+                used = 1000 * (processor_seconds(pid) - before) / len(latencies)
+                rows.append((workers, len(latencies), speed, p50, p99, used, resident(pid), os.getloadavg()[0]))
     print("# The service on loopback\n")
     words = f"{given.rollouts.name} --workers {given.workers} --seconds {given.seconds:g}"
     print(f"    python benchmarks/service.py {words}\n")
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, one rollout a request, groups of {SIZE}, "
-        f"{length:.0f} characters a rollout in the mean. Service and clients share the cores.\n"
+        f"{length:.0f} characters a rollout in the mean. Service and clients share the cores; CPU and\n"
+        "MiB are the service's, load is the machine's load average: above its cores, others were running.\n"
     )
-    print("| rollouts under way | requests | rollouts a second | p50, s | p99, s | service, MiB | load average |")
-    print("|---|---|---|---|---|---|---|")
-    for workers, count, speed, p50, p99, memory, busy in rows:
+    print("| rollouts under way | requests | rollouts a second | p50, s | p99, s | CPU, ms a rollout | MiB | load |")
+    print("|---|---|---|---|---|---|---|---|")
+    for workers, count, speed, p50, p99, used, memory, busy in rows:
         shown = max(workers, SIZE)
-        print(f"| {shown} | {count} | {speed:.0f} | {p50:.3f} | {p99:.3f} | {memory:.0f} | {busy:.1f} |")
+        print(f"| {shown} | {count} | {speed:.0f} | {p50:.3f} | {p99:.3f} | {used:.2f} | {memory:.0f} | {busy:.0f} |")
 
 
 if __name__ == "__main__":

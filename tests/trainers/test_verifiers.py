@@ -58,13 +58,14 @@ def model() -> Iterator[str]:
 def episodes(model: str, url: str, **more: Any) -> list[Any]:
     import verifiers.v1 as vf
     from sums_taskset import AskOnceConfig
+    from verifiers.v1.runtimes import SubprocessConfig
     from verifiers.v1.utils.loaders import load_environment
 
     from memreward.integrations.verifiers import GroupRewardConfig
 
     config = GroupRewardConfig(
         taskset=vf.TasksetConfig(id="sums_taskset"),
-        agent=vf.AgentConfig(harness=AskOnceConfig(id="sums_taskset")),
+        agent=vf.AgentConfig(harness=AskOnceConfig(id="sums_taskset"), runtime=SubprocessConfig()),
         n=SIZE,
         url=url,
         **{"deadline": 60.0, **more},

@@ -138,6 +138,7 @@ def test_groups_split_over_reward_workers_get_expected_advantages_that_verl_pass
 
 
 def test_it_refuses_to_start_where_verl_would_standardise_or_no_service_answers(service: str, tmp_path: Path) -> None:
+    from omegaconf import open_dict
     from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
     from memreward.types import ConfigurationError, EndpointError
@@ -146,7 +147,8 @@ def test_it_refuses_to_start_where_verl_would_standardise_or_no_service_answers(
     with pytest.raises(ConfigurationError, match="norm_adv_by_std_in_grpo=False"):
         RewardLoopWorker(config_of(folder, service, norm_adv_by_std_in_grpo=True))
     config = config_of(folder, "http://127.0.0.1:9")
-    config.reward.reward_kwargs.update({"deadline": 1.0})
+    with open_dict(config):
+        config.reward.reward_kwargs.deadline = 1.0
     with pytest.raises(EndpointError, match="failed"):
         RewardLoopWorker(config)
 
@@ -168,7 +170,8 @@ def test_a_function_by_pkg_scores_groups_by_their_question(service: str, tmp_pat
     data = rows_of([20, 22], tokenizer)
     for row in range(len(data)):
         data.non_tensor_batch["extra_info"][row]["question"] = f"What is {20 + row // SIZE * 2} + 3?"
-    rows = asyncio.run(RewardLoopWorker(config).compute_score_batch(data))
+    worker = RewardLoopWorker(config)
+    rows = worker.loop.run_until_complete(worker.compute_score_batch(data))  # as in its own process
     for start in (0, SIZE):
         paid = [row["reward_score"] for row in rows[start : start + SIZE]]
         assert sum(paid) == pytest.approx(0, abs=1e-6)

@@ -1,8 +1,8 @@
 """verifiers: an Env that attempts a task n times in one episode and rewards the attempts as a group.
 
 An Env's id is a module without dots, so a file of one line names it: docs/integrations.md. Any taskset will do: a task
-that has a reference under `--env.reference` gives it to the service, which seals it; one without is rewarded by what the
-answer model holds of its attempts. Nothing of this module is imported by others here.
+that has a reference under `--env.reference` gives it to the service, which seals it; one without is rewarded by what
+the answer model holds of its attempts. Nothing of this module is imported by others here.
 """
 
 from __future__ import annotations
