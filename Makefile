@@ -20,6 +20,7 @@ FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(C
 MATHEMATICS = $(filter math500% gsm8k% date%,$(FILES)) $(COLLECTED)
 CODE = $(filter humaneval% mbpp%,$(FILES))
 CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
+LABELLED := date_gpt-3.5-turbo_10samples mmlu-pro_llama-3_base medqa_gpt-3.5_gpt-4_mirage
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --seeds 5 --out runs/training --page
@@ -33,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -48,11 +49,20 @@ demo: $(STAMP) ## warm up, score, propose and evaluate on the shipped rollouts, 
 	$(BIN)/python -m lab experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
 	  --out $(DEMO)/training --page
 
+label-demo: $(STAMP) ## open the labelling page on the shipped rollouts, with no label spent
+	@rm -rf runs/label
+	$(BIN)/memreward warmup $(EXAMPLE) --memory runs/label/memory --labels 0
+	$(BIN)/memreward label --memory runs/label/memory --labels 20
+
 test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/test_layout.py
 
 test-fast: $(STAMP) ## run the tests that are not marked slow, and name the files of those that are
 	$(BIN)/pytest -n $(WORKERS) -m 'not slow'
+
+test-label: $(STAMP) ## label in a real browser (installs playwright and axe; needs Debian's chromium)
+	$(BIN)/python -m pip install --quiet playwright axe-playwright-python
+	$(BIN)/pytest tests/label/test_browser.py
 
 test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and of torch, with one and two threads
 	@set -e; for kernel in $$(sh .ci/kernels); do for threads in 1 2; do \
@@ -120,6 +130,11 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 	  --markdown $(TRAINING)/shares.md
 	$(BIN)/python -m lab experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
 	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
+
+label-simulation: $(STAMP) ## simulate people who label, and write benchmarks/results/labelling.md
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make label-simulation ROLLOUTS=FOLDER" >&2; exit 1; }
+	nice -n 15 $(BIN)/python benchmarks/label_simulation.py $(LABELLED:%=$(ROLLOUTS)/%.jsonl.gz) \
+	  --markdown benchmarks/results/labelling.md
 
 fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
 	$(BIN)/python -m pip install --quiet atheris

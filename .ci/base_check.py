@@ -28,6 +28,7 @@ EXTRAS = (
     "reasoning_gym",
     "httpx",
     "pyarrow",
+    "fastapi",
 )
 """What a base install does not have."""
 
@@ -55,6 +56,10 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (0, f"inspect q3/0 {memory}"),
         (0, f"propose {memory}"),
         (0, f"ledger {memory} --entries"),
+        (0, f"label {memory} --batch 2 --out {folder / 'to_label.jsonl'}"),
+        (0, f"label {memory} --import {folder / 'to_label.jsonl'}"),
+        (1, f"label {memory}"),
+        (1, f"label {memory} --judge http://127.0.0.1:9/v1 --judge-model tiny"),
         (0, f"verify {file} {memory} --out {folder / 'verified.jsonl'} --labels all"),
         (0, f"prior fit {file} --out {folder / 'prior.safetensors'}"),
         (0, f"prior show {folder / 'prior.safetensors'}"),

@@ -34,8 +34,9 @@ LEVELS = {
     "integrations": 8,
     "service": 9,
     "training": 9,
-    "cli": 10,
-    "__main__": 11,
+    "label": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 HEAVY = {
     "torch",

@@ -106,7 +106,7 @@ def test_the_command_stops_in_good_order_and_goes_on_where_it_was(tmp_path: Path
     with client(again.address()) as asking:
         assert asking.post("/score", content=json.dumps({"groups": [group(1)]})).json()["groups"] == first
         assert asking.get("/memory").json()["rollouts"] == 4
-    assert again.kill(signal.SIGINT) == 0
+    assert again.kill(signal.SIGINT) == 130
     public = Command(memory, log, "--host", "0.0.0.0")
     assert public.process.wait(120) == 1
     public.kill()

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memreward.answers.advantage import advantage_variance
 from memreward.answers.model import AnswerBeliefs, AnswerModel
@@ -41,16 +42,7 @@ class Proposal(NamedTuple):
 
 def advantage_variances(model: AnswerModel, features: Features) -> Floats:
     """(q,) how uncertain the advantages of each query's rollouts are."""
-    beliefs = model.beliefs(features)
-    found = np.zeros(len(features.query_ids))
-    for several in (False, True):
-        rows = beliefs.several == several
-        if rows.any():
-            group = beliefs.group[rows]
-            found[np.unique(group)] = advantage_variance(
-                group, beliefs.answer[rows], beliefs.right[rows], several=several
-            )
-    return found
+    return variances(model.beliefs(features), len(features.query_ids))
 
 
 def proposals(
@@ -64,10 +56,11 @@ def proposals(
         count: How many; None orders all.
         labelled: Ids of questions that have a label already.
     """
-    beliefs, variance = model.beliefs(features), advantage_variances(model, features)
-    top = np.zeros(len(features.query_ids))
+    beliefs, queries = model.beliefs(features), len(features.query_ids)
+    variance = variances(beliefs, queries)
+    top = np.zeros(queries)
     np.maximum.at(top, beliefs.group, beliefs.right)
-    cheap = _told_by_judging_the_top(beliefs, top)
+    cheap = told_by_judging(beliefs, most_probable(beliefs, queries), queries)
     given = np.unique(np.stack([features.group, features.cluster], 1)[features.cluster >= 0], axis=0)
     answers = np.bincount(given[:, 0], minlength=len(top))
     done = set(labelled)
@@ -79,16 +72,46 @@ def proposals(
     ]
 
 
-def _told_by_judging_the_top(beliefs: AnswerBeliefs, top: Floats) -> Floats:
-    """(q,) variance of E[A | whether the most probable answer is right], summed over the query's rollouts."""
-    first = np.full(len(top), np.iinfo(np.int64).max)
+def most_probable(beliefs: AnswerBeliefs, queries: int) -> NDArray[np.bool_]:
+    """(n,) whether the rollout gives the most probable answer of its query; of equals the first."""
+    top = np.zeros(queries)
+    np.maximum.at(top, beliefs.group, beliefs.right)
+    first = np.full(queries, np.iinfo(np.int64).max)
     is_top = beliefs.right >= top[beliefs.group]
     np.minimum.at(first, beliefs.group[is_top], beliefs.answer[is_top])
-    asked = beliefs.answer == first[beliefs.group]
-    chance = top[beliefs.group]
+    return np.asarray(beliefs.answer == first[beliefs.group], np.bool_)
+
+
+def told_by_judging(beliefs: AnswerBeliefs, asked: NDArray[np.bool_], queries: int) -> Floats:
+    """(q,) what "is this answer right?" is expected to change: the variance of E[A | the reply], over the rollouts.
+
+    Args:
+        beliefs: Of n rollouts.
+        asked: (n,) whether the rollout gives the answer that is asked about; one answer a query, or none.
+        queries: How many there are.
+    """
+    chance = np.zeros(queries)
+    chance[beliefs.group[asked]] = beliefs.right[asked]
+    chance = chance[beliefs.group]
     rest = np.where(beliefs.several, beliefs.right, beliefs.right / np.maximum(1 - chance, 1e-12))
-    if_right = beliefs._replace(right=np.where(asked, 1.0, np.where(beliefs.several, beliefs.right, 0.0)))
+    told_of = np.zeros(queries, np.bool_)
+    told_of[beliefs.group[asked]] = True
+    others_if_right = np.where(beliefs.several | ~told_of[beliefs.group], beliefs.right, 0.0)
+    if_right = beliefs._replace(right=np.where(asked, 1.0, others_if_right))
     if_wrong = beliefs._replace(right=np.where(asked, 0.0, np.minimum(rest, 1.0)))
     now, yes, no = (each.advantages() for each in (beliefs, if_right, if_wrong))
-    told = np.bincount(beliefs.group, chance * yes**2 + (1 - chance) * no**2 - now**2, len(top))
+    told = np.bincount(beliefs.group, chance * yes**2 + (1 - chance) * no**2 - now**2, queries)
     return np.maximum(told, 0.0)
+
+
+def variances(beliefs: AnswerBeliefs, queries: int) -> Floats:
+    """(q,) how uncertain the advantages of each query's rollouts are, summed over them."""
+    found = np.zeros(queries)
+    for several in (False, True):
+        rows = beliefs.several == several
+        if rows.any():
+            group = beliefs.group[rows]
+            found[np.unique(group)] = advantage_variance(
+                group, beliefs.answer[rows], beliefs.right[rows], several=several
+            )
+    return found

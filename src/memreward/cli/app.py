@@ -10,6 +10,7 @@ from memreward import __version__
 from memreward.cli.collect import collect
 from memreward.cli.evaluate import evaluate
 from memreward.cli.inspect import inspect
+from memreward.cli.label import label
 from memreward.cli.ledger import ledger
 from memreward.cli.prior import app as prior
 from memreward.cli.propose import propose
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, propose, ledger, evaluate, collect, questions, verify, serve, train):
+for command in (warmup, score, inspect, propose, label, ledger, evaluate, collect, questions, verify, serve, train):
     app.command()(command)
 app.add_typer(prior, name="prior")
 

@@ -21,6 +21,7 @@ _EXTRAS = {
     "matplotlib": "report",
     "pyarrow": "parquet",
     "httpx": "endpoint",
+    **dict.fromkeys(("fastapi", "uvicorn", "jinja2"), "label"),
     "reasoning_gym": "questions",
     **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),
 }

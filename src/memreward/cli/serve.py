@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +65,8 @@ def serve(
     def started(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else f"listening on {url}")
 
+    # uvicorn raises the signal again once it has stopped; its default would end the process before the store is closed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server_of(create_app(store, config, token=token), config, host, port, started).run()
     finally:

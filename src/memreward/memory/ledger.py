@@ -230,6 +230,12 @@ class LabelLedger:
                 entries.append(LedgerEntry(query_id, rollout_id, bool(correct), source, use, time.time()))
         return [_label(entry) for entry in self._consume(list(verdicts), lambda *_: entries, budget)]
 
+    def withdraw(self, query_id: str, rollout_ids: Sequence[str], *, source: str, use: str) -> None:
+        """Take back what stands on these rollouts; an entry says so, and what was entered stays to be read."""
+        now = time.time()
+        with self._backend.lock():
+            self._backend.append([LedgerEntry(query_id, key, None, source, use, now) for key in rollout_ids])
+
     def labels(self, use: str | None = None) -> list[Label]:
         """Return what was released so far, for one use or any: one label a rollout, the latest."""
         return [_label(e) for e in _standing([e for e in self.entries() if use in (None, e.use)]).values()]
@@ -458,7 +464,8 @@ def _judgement(entry: LedgerEntry) -> tuple[str, str | None, bool | None]:
 
 def _standing(entries: Iterable[LedgerEntry]) -> dict[tuple[str, str], LedgerEntry]:
     """The latest entry on each rollout, by query id and rollout id."""
-    return {(e.query_id, e.rollout_id): e for e in entries if e.rollout_id is not None}
+    latest = {(e.query_id, e.rollout_id): e for e in entries if e.rollout_id is not None}
+    return {key: entry for key, entry in latest.items() if entry.correct is not None}
 
 
 def _label(entry: LedgerEntry) -> Label:
@@ -468,6 +475,7 @@ def _label(entry: LedgerEntry) -> Label:
 
 
 def _totals(entries: Sequence[LedgerEntry]) -> dict[str, int]:
+    entries = [entry for entry in entries if entry.rollout_id is None or entry.correct is not None]
     judgements = {_judgement(entry) for entry in entries}
     return {
         "queries": len({entry.query_id for entry in entries}),

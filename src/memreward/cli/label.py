@@ -1,0 +1,207 @@
+"""`memreward label`: people, or a judge model, say which answers are right, and see what that bought."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import secrets
+import webbrowser
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import typer
+
+from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
+from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, check_extra, check_file, predictor_folder
+from memreward.cli.errors import ends_well
+from memreward.cli.models import PriorName
+from memreward.cli.options import Changes, options_from
+from memreward.cli.output import Output
+from memreward.label.task import LabelConfig
+from memreward.types import ConfigurationError
+
+if TYPE_CHECKING:
+    from memreward.label.session import Labelling
+
+_DAY = 86_400.0
+Format = Literal["jsonl", "label-studio", "argilla"]
+
+
+@ends_well("What was decided is in the ledger: run the same command again to go on.")
+@options_from("settings", LabelConfig, panel="Asking")
+def label(
+    *,
+    memory: MemoryUri,
+    labels: Annotated[
+        int | None, typer.Option("--labels", help="Most questions that may have a label, whoever gave it.", min=0)
+    ] = None,
+    annotator: Annotated[
+        str, typer.Option(help="Who labels; the ledger keeps the name.", show_default="the user's name")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser if there is one.")] = True,
+    batch: Annotated[int | None, typer.Option(help="Write so many questions to --out; no page.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option(help="File for --batch.", metavar="FILE")] = None,
+    import_: Annotated[
+        Path | None, typer.Option("--import", help="Enter what came back in this file.", metavar="FILE")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="Of the file: ours, or another tool's tasks.")] = "jsonl",
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL"),
+    ] = None,
+    judge_model: Annotated[str, typer.Option(help="Its name there.")] = "",
+    count: Annotated[int, typer.Option(help="Questions that the judge is asked, at most.", min=1)] = 20,
+    predictor: PredictorFolder = None,
+    prior: PriorName = DEFAULT_PRIOR,
+    as_json: AsJson = False,
+    settings: Changes[LabelConfig],
+) -> None:
+    """Ask people which answers are right, the most telling question first, on a page of this machine.
+
+    The page's address holds a token; MEMREWARD_TOKEN sets one. Several people can label at once, each under a name
+    (?annotator=NAME in the address). With --batch and --import questions go out and come back in a file instead; with
+    --judge a language model answers, whose verdicts stand in the ledger under its name and which people overrule.
+
+    Examples:
+      memreward label --memory runs/memory --labels 20
+      memreward label --memory runs/memory --batch 20 --out to_label.jsonl
+      memreward label --memory runs/memory --import labelled.jsonl --annotator ann
+      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --count 50
+    """
+    output, who, config = Output(as_json), annotator or _user(), settings.made()
+    if (batch is None) != (out is None):
+        raise ConfigurationError("--batch COUNT and --out FILE belong together")
+    check_file(out)
+    page = batch is None and import_ is None and judge is None
+    if page:
+        check_extra("fastapi", "label", "the page")
+        check_extra("uvicorn", "label", "the page")
+        check_extra("jinja2", "label", "the page")
+    if batch is not None:
+        config = replace(config, lease=max(config.lease, _DAY))
+    labelling = _opened(memory, predictor, prior, config, labels, page=page)
+    report: dict[str, Any] = {}
+    if batch is not None and out is not None:
+        report = {"written": _write(labelling, batch, out, form, who), "file": out}
+    elif import_ is not None:
+        report = _take_in(labelling, import_, form, who)
+    elif judge is not None:
+        report = _judge(labelling, judge, judge_model, count)
+    else:
+        _serve(labelling, output, host, port, who, browser=browser)
+    _report(output, labelling, report)
+    labelling.close()
+
+
+def _opened(
+    memory: str, predictor: Path | None, prior: str, config: LabelConfig, labels: int | None, *, page: bool
+) -> Labelling:
+    """Open the labelling, with what a predictor of this memory reads where there is one."""
+    from memreward.answers.prior import RewardPrior
+    from memreward.label.start import AT_ONCE, begin
+    from memreward.memory import ExperienceMemory
+    from memreward.reward.predictor import FILE, RewardPredictor
+
+    store = ExperienceMemory.open(memory, create=False)
+    folder = predictor_folder(memory, predictor)
+    featurizer, known = None, RewardPrior.load(prior)
+    if prior == DEFAULT_PRIOR and (folder / FILE).exists():
+        made = RewardPredictor.load(folder, store)
+        featurizer, known = made.featurizer, made.model.prior
+    return begin(
+        store,
+        prior=known,
+        featurizer=featurizer,
+        config=config,
+        questions=labels,
+        at_once=AT_ONCE if page else None,
+        background=page,
+    )
+
+
+def _serve(labelling: Labelling, output: Output, host: str, port: int, who: str, *, browser: bool) -> None:
+    """Serve the page until it is interrupted."""
+    import socket
+
+    import uvicorn
+
+    from memreward.label.page import create_page
+    from memreward.service.token import is_loopback, refuse_public, token_from
+
+    token = token_from() or secrets.token_urlsafe(24)
+    refuse_public(host, token)
+    listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    shown = f"[{host}]" if ":" in host else host
+    query = urlencode({"token": token, "annotator": who})
+    address = f"http://{shown}:{listening.getsockname()[1]}/?{query}"
+    output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
+    if browser and is_loopback(host) and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        webbrowser.open(address)
+    server = uvicorn.Server(uvicorn.Config(create_page(labelling, token=token, annotator=who), log_level="warning"))
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a session ends, and uvicorn passes it on
+        server.run(sockets=[listening])
+
+
+def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) -> int:
+    from memreward.label import exchange, files
+
+    records = files.batch(labelling, count, who)
+    if form == "argilla":
+        files.write(out, exchange.to_argilla(records))
+    elif form == "label-studio":
+        files.write_list(out, exchange.to_label_studio(records))
+    else:
+        files.write(out, records)
+    return len(records)
+
+
+def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[str, Any]:
+    from memreward.label import exchange, files
+
+    read = {"jsonl": list, "argilla": exchange.from_argilla, "label-studio": exchange.from_label_studio}[form]
+    return files.take_in(labelling, read(files.read(path)), who)._asdict()
+
+
+def _judge(labelling: Labelling, url: str, model: str, count: int) -> dict[str, Any]:
+    from memreward.label.judge import judge
+    from memreward.policy.settings import EndpointConfig
+
+    if not model:
+        raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
+    return asdict(judge(labelling, model, EndpointConfig(url=url), count))
+
+
+def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> None:
+    progress = labelling.progress()
+    told, asked = progress.foretold, progress.questions
+    rows: list[tuple[str, Any]] = [
+        ("questions with a label", asked if progress.limit is None else f"{asked} of {progress.limit}"),
+        ("judgements", progress.judgements),
+        ("skipped, broken", f"{progress.skipped}, {progress.broken}"),
+        ("unlabelled questions decided with confidence", f"{progress.decided} of {progress.waiting}"),
+        ("advantages that the next ten labels are expected to change", progress.next_ten),
+    ]
+    if told.model:
+        rows += [
+            ("judged rollouts foretold, model and majority vote", f"{told.model[-1]:.3f}, {told.majority[-1]:.3f}"),
+            ("cosine of their advantages", f"{told.model_cosine[-1]:.3f}, {told.majority_cosine[-1]:.3f}"),
+        ]
+    if progress.twice:
+        rows.append(("judged twice, Cohen's kappa", f"{progress.twice}, {progress.kappa:.2f}"))
+    if progress.people_and_judges[0]:
+        both, agreed = progress.people_and_judges
+        rows.append(("answers on which people and judges agree", f"{agreed} of {both}"))
+    output.table("Labelling", ("", ""), [*((k.replace("_", " "), v) for k, v in report.items()), *rows])
+    output.result(report | asdict(progress))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "annotator"

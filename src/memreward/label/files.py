@@ -1,0 +1,135 @@
+"""Labelling without the page: questions go out in a file, and come back with what somebody said of their answers.
+
+A line is one question: `id`, `question`, `options`, `ask` ("whole" or "one"), and `answers`, each with its `text`, a
+typical `solution` and the ids of the `rollouts` that give it. Whoever labels sets `right` of each answer to true or
+false; null says nothing of it. `skip` may hold a reason, `broken` may be true.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memreward.label.session import Labelling
+from memreward.label.task import Task
+from memreward.label.view import shown
+from memreward.types import DataError
+
+Record = dict[str, Any]
+
+
+class Imported(NamedTuple):
+    """What came back: decisions entered, questions skipped, flagged, and those of which nothing was said."""
+
+    entered: int = 0
+    skipped: int = 0
+    broken: int = 0
+    silent: int = 0
+
+
+def batch(labelling: Labelling, count: int, annotator: str) -> list[Record]:
+    """Take the next questions, each kept from others for as long as a lease lasts; blind, as on the page."""
+    return [record(labelling, task) for task in labelling.take(annotator, count)]
+
+
+def record(labelling: Labelling, task: Task) -> Record:
+    """Return a task as one line of a batch."""
+    seen = shown(labelling, task)
+    ids, outlook = labelling.outlook.features.rollout_ids, labelling.outlook
+    asked = [each for each in seen.answers if task.kind == "whole" or each.answer == task.asked]
+    return {
+        "id": task.query_id,
+        "question": seen.question,
+        "options": dict(seen.options),
+        "ask": task.kind,
+        "several": task.several,
+        "answers": [
+            {
+                "text": each.text,
+                "solution": each.solution,
+                "rollouts": [ids[row] for row in outlook.rows(each.answer)],
+                "right": None,
+            }
+            for each in asked
+        ],
+    }
+
+
+def take_in(labelling: Labelling, records: Iterable[Mapping[str, Any]], annotator: str) -> Imported:
+    """Enter what came back, question by question; what was entered before a bad line stays.
+
+    Raises:
+        DataError: a line does not say of which question, or of which answers, it speaks.
+        BudgetError: no further question may be labelled.
+    """
+    found = Imported()
+    for number, each in enumerate(records, start=1):
+        query_id = each.get("id")
+        if not isinstance(query_id, str):
+            raise DataError(f"line {number} has no question's 'id'; give the lines that --batch wrote")
+        if each.get("broken"):
+            labelling.flag(annotator, query_id)
+            found = found._replace(broken=found.broken + 1)
+        elif each.get("skip"):
+            labelling.skip(annotator, query_id, str(each["skip"]))
+            found = found._replace(skipped=found.skipped + 1)
+        elif (said := _said(labelling, each, number)) is None:
+            found = found._replace(silent=found.silent + 1)
+        else:
+            for asked, right in said:
+                labelling.decide(annotator, query_id, right, asked=asked, seconds=float(each.get("seconds") or 0.0))
+            found = found._replace(entered=found.entered + 1)
+    return found
+
+
+def _said(labelling: Labelling, each: Mapping[str, Any], number: int) -> list[tuple[int, list[int]]] | None:
+    """What was said, as decisions: (answer asked about or -1, right ones); None where nothing was."""
+    verdicts: dict[int, bool] = {}
+    for given in each.get("answers", ()):
+        if given.get("right") is not None:
+            verdicts[_answer(labelling, str(each["id"]), given, number)] = bool(given["right"])
+    if not verdicts:
+        return None
+    outlook = labelling.outlook
+    answers = [a for a in labelling.answers(str(each["id"])) if not outlook.mute[a]]
+    right = [answer for answer, verdict in verdicts.items() if verdict]
+    if verdicts.keys() >= set(answers) or (right and not outlook.several[answers[0]]):
+        return [(-1, right)]
+    return [(answer, [answer] if verdict else []) for answer, verdict in verdicts.items()]
+
+
+def _answer(labelling: Labelling, query_id: str, given: Mapping[str, Any], number: int) -> int:
+    rollouts = set(given.get("rollouts") or ())
+    for answer in labelling.answers(query_id):
+        ids = labelling.outlook.features.rollout_ids
+        if rollouts & {ids[row] for row in labelling.outlook.rows(answer)}:
+            return answer
+    raise DataError(f"line {number}: question {query_id!r} has no answer with rollouts {sorted(rollouts)[:3]}")
+
+
+def write(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    path.write_text("".join(json.dumps(each, ensure_ascii=True) + "\n" for each in records), encoding="utf-8")
+
+
+def write_list(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON list, as Label Studio imports it."""
+    path.write_text(json.dumps(list(records), ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> list[Record]:
+    """Read one JSON object a line, or a list of them.
+
+    Raises:
+        DataError: it is neither.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        whole = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is no JSON: {error}; give JSON Lines or a list") from error
+    if not all(isinstance(each, dict) for each in whole):
+        raise DataError(f"{path}: every entry must be an object")
+    return list(whole)

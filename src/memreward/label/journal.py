@@ -1,0 +1,114 @@
+"""What a labelling session must remember and the ledger does not hold: who has what open, skips, flags, predictions.
+
+One SQLite file beside the memory. Each call is durable on return, and several processes may share the file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memreward.sqlite import SqliteFile, stored
+
+DECIDED, UNDONE, SKIPPED, BROKEN = "decided", "undone", "skipped", "broken"
+FILE = "labelling.sqlite"
+
+_VERSION = 1
+_TABLES = (
+    "CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, query_id TEXT NOT NULL, "
+    "annotator TEXT NOT NULL, data TEXT NOT NULL)",
+    "CREATE TABLE leases (query_id TEXT PRIMARY KEY, annotator TEXT NOT NULL, until REAL NOT NULL)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that an annotator did.
+
+    Attributes:
+        id: Ascends in the order in which things happened.
+        time: Seconds since the epoch.
+        kind: "decided", "undone", "skipped" or "broken".
+        query_id: The question.
+        annotator: Who.
+        data: Of a decision: "verdicts" by rollout id (one rollout an answer), "kind", "seconds", "second" and
+            "predicted"; of a skip: "reason"; of an undoing: "event", the id of what it takes back.
+    """
+
+    id: int
+    time: float
+    kind: str
+    query_id: str
+    annotator: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Journal:
+    """Events and leases of all annotators of one memory.
+
+    Args:
+        path: The file; None keeps them in this process only.
+        clock: Tells the time in seconds since the epoch.
+
+    Raises:
+        StoreError: the file cannot be read or written.
+        SchemaVersionError: a newer release made it.
+    """
+
+    def __init__(self, path: str | Path | None, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        place = None if path is None else Path(path)
+        remedy = "choose another folder, or move the file away: labels are in the ledger"
+        # The page says that a judgement is kept: so it must be on the disk, not only with the system.
+        self._file = SqliteFile(place, _TABLES, _VERSION, noun="journal of labelling", remedy=remedy, durable=True)
+
+    def add(self, kind: str, query_id: str, annotator: str, data: Mapping[str, Any] | None = None) -> Event:
+        """Keep an event; it is durable on return."""
+        now, told = self._clock(), dict(data or {})
+        sql = "INSERT INTO events (time, kind, query_id, annotator, data) VALUES (?, ?, ?, ?, ?)"
+        with self._file.writing() as connection:
+            cursor = connection.execute(sql, (now, kind, stored(query_id), stored(annotator), json.dumps(told)))
+        return Event(int(cursor.lastrowid or 0), now, kind, query_id, annotator, told)
+
+    def events(self) -> list[Event]:
+        """Return what stands, in order: what was undone, and the undoing itself, are left out."""
+        found = self.history()
+        gone = {event.data["event"] for event in found if event.kind == UNDONE}
+        return [event for event in found if event.kind != UNDONE and event.id not in gone]
+
+    def last(self) -> int:
+        """Return the id of the latest event; 0 where there is none."""
+        with self._file.reading() as connection:
+            return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
+
+    def history(self) -> list[Event]:
+        """Return everything that happened, in order."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT id, time, kind, query_id, annotator, data FROM events ORDER BY id")
+            return [Event(i, t, kind, query, who, json.loads(data)) for i, t, kind, query, who, data in rows]
+
+    def lease(self, query_id: str, annotator: str, seconds: float) -> bool:
+        """Give an annotator a question for so long, or longer if it is theirs; False where another has it open."""
+        now = self._clock()
+        sql = (
+            "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (query_id) DO UPDATE SET annotator = excluded.annotator, "
+            "until = excluded.until WHERE leases.until <= ? OR leases.annotator = excluded.annotator"
+        )
+        with self._file.writing() as connection:
+            return connection.execute(sql, (stored(query_id), stored(annotator), now + seconds, now)).rowcount > 0
+
+    def release(self, query_id: str, annotator: str) -> None:
+        """Let go of a question."""
+        with self._file.writing() as connection:
+            sql = "DELETE FROM leases WHERE query_id = ? AND annotator = ?"
+            connection.execute(sql, (stored(query_id), stored(annotator)))
+
+    def leases(self) -> dict[str, str]:
+        """Return who has which question open now."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT query_id, annotator FROM leases WHERE until > ?", (self._clock(),))
+            return dict(map(tuple, rows))

@@ -1,0 +1,163 @@
+"""What is believed of every question's distinct answers, moved by judgements, and what the next one would change.
+
+What is believed is a function of the labels alone, not of the order in which they came: a session that is taken up
+again believes what it believed, and a judgement that is taken back leaves no trace.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers import AnswerModel
+from memreward.answers.choose import told_by_judging, variances
+from memreward.answers.model import AnswerBeliefs
+from memreward.features.subset import subset
+from memreward.types import Features, IntArray
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+class Gains(NamedTuple):
+    """What asking about some questions is expected to change, in squared advantages summed over their rollouts.
+
+    Attributes:
+        questions: (q,) which.
+        whole: (q,) by a judgement of all their answers.
+        one: (q,) by asking whether one answer, `asked`, is right.
+        asked: (q,) the most probable answer that is not judged yet; -1 where none is left.
+    """
+
+    questions: IntArray
+    whole: Floats
+    one: Floats
+    asked: IntArray
+
+
+class Outlook:
+    """Beliefs about the distinct answers of all questions that a session may ask about.
+
+    Args:
+        features: n rollouts; all of a question that are given form its pool.
+        model: Where learning begins; it is not changed.
+
+    Attributes:
+        features: As given.
+        question: (C,) question of each distinct answer; those of one question stand together.
+        answer: (n,) distinct answer of each rollout.
+        votes: (C,) rollouts that give it.
+        mute: (C,) whether it is the class of rollouts without an answer, which cannot be right.
+        verdicts: (C,) 1 right, 0 wrong, -1 not judged.
+        model: Moved by the labels.
+    """
+
+    def __init__(self, features: Features, model: AnswerModel) -> None:
+        self.features = features
+        n, count = len(features), len(features.query_ids)
+        self._base = copy.deepcopy(model, {id(model.prior): model.prior}).fit(features, np.full(n, -1, np.int8))
+        pairs = np.stack([features.group, features.cluster], axis=1)
+        distinct, first, answer = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        self.answer = answer.reshape(-1).astype(np.int64)
+        self.question = distinct[:, 0].astype(np.int64)
+        self.mute: Bools = distinct[:, 1] < 0
+        self.votes = np.bincount(self.answer, minlength=len(distinct))
+        self.start = np.searchsorted(self.question, np.arange(count + 1))
+        self._first_row = first
+        self._rows = np.argsort(features.group, kind="stable")
+        self._row_start = np.searchsorted(features.group[self._rows], np.arange(count + 1))
+        self._place = {query_id: q for q, query_id in enumerate(features.query_ids)}
+        self.several = self._base.beliefs(subset(features, first)).several if n else np.zeros(0, np.bool_)
+        self.verdicts = np.full(len(distinct), -1, np.int8)
+        self.model = self._base
+
+    def __len__(self) -> int:
+        return len(self.features.query_ids)
+
+    def place(self, query_id: str) -> int | None:
+        """Return the number of a question, None where it is not among those of this session."""
+        return self._place.get(query_id)
+
+    def answers(self, question: int) -> range:
+        """Return the distinct answers of a question, the class without an answer among them."""
+        return range(int(self.start[question]), int(self.start[question + 1]))
+
+    def rows(self, answer: int) -> IntArray:
+        """Return the rollouts that give an answer."""
+        mine = self._rows_of(np.array([self.question[answer]]))
+        return np.asarray(mine[self.answer[mine] == answer], np.int64)
+
+    def told(self, labels: Mapping[str, bool], without: Collection[str] = ()) -> Outlook:
+        """Return what is believed when these are all the labels there are.
+
+        Args:
+            labels: Verdicts by rollout id; most of those on one answer decide.
+            without: Questions that nothing is learned from, because they are broken or disputed.
+        """
+        ids, made = self.features.rollout_ids, copy.copy(self)
+        given = np.array([-1 if (verdict := labels.get(key)) is None else int(verdict) for key in ids], np.int8)
+        right = np.bincount(self.answer, given == 1, len(self.question))
+        wrong = np.bincount(self.answer, given == 0, len(self.question))
+        made.verdicts = np.where(right > wrong, 1, np.where(right + wrong > 0, 0, -1)).astype(np.int8)
+        left_out = [q for query_id in without if (q := self._place.get(query_id)) is not None]
+        judged = np.setdiff1d(np.unique(self.question[made.verdicts >= 0]), left_out)
+        made.model = copy.deepcopy(self._base, {id(self._base.prior): self._base.prior})
+        if len(judged):
+            rows = self._rows_of(judged)
+            made.model.observe(subset(self.features, rows), made.verdicts[self.answer[rows]])
+        return made
+
+    def blind(self, questions: IntArray) -> AnswerBeliefs:
+        """Return what the model holds of these questions' rollouts, whatever was judged of themselves."""
+        return self.model.beliefs(subset(self.features, self._rows_of(questions)))
+
+    def beliefs(self, questions: IntArray) -> AnswerBeliefs:
+        """Return what is held of these questions' rollouts now that some of their answers may be judged."""
+        verdicts = self.verdicts[self.answer[self._rows_of(questions)]]
+        return conditioned(self.blind(questions), verdicts)
+
+    def of_rollouts(self, questions: IntArray) -> IntArray:
+        """Return the rollouts that `beliefs` speaks of, in its order."""
+        return self._rows_of(questions)
+
+    def gains(self, questions: IntArray) -> Gains:
+        """Say what asking about each of these questions is expected to change."""
+        rows = self._rows_of(questions)
+        answer = self.answer[rows]
+        beliefs = conditioned(self.blind(questions), self.verdicts[answer])
+        open_ = (self.verdicts[answer] < 0) & ~self.mute[answer]
+        top = np.full(len(questions), -1.0)
+        np.maximum.at(top, beliefs.group[open_], beliefs.right[open_])
+        asked = np.full(len(questions), np.iinfo(np.int64).max)
+        best = open_ & (beliefs.right >= top[beliefs.group])
+        np.minimum.at(asked, beliefs.group[best], answer[best])
+        asked[top < 0] = -1
+        one = told_by_judging(beliefs, answer == asked[beliefs.group], len(questions))
+        return Gains(questions, variances(beliefs, len(questions)), one, asked)
+
+    def representative(self, answer: int) -> int:
+        """Return the first rollout that gives an answer."""
+        return int(self._first_row[answer])
+
+    def _rows_of(self, questions: IntArray) -> IntArray:
+        parts = [self._rows[self._row_start[q] : self._row_start[q + 1]] for q in questions]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def conditioned(beliefs: AnswerBeliefs, verdicts: NDArray[np.int8]) -> AnswerBeliefs:
+    """Return what is held of n rollouts after (n,) verdicts on their answers: 1 right, 0 wrong, -1 not judged.
+
+    Where at most one answer can be right, a right one leaves nothing to the others, and what a wrong one held goes to
+    the others and to "none of these" in proportion.
+    """
+    count = int(beliefs.group.max()) + 1 if len(beliefs.group) else 0
+    found = np.bincount(beliefs.group, verdicts == 1, count)[beliefs.group] > 0
+    votes = np.bincount(beliefs.answer)[beliefs.answer] if len(beliefs.answer) else np.zeros(0)
+    refuted = np.bincount(beliefs.group, np.where(verdicts == 0, beliefs.right / votes, 0.0), count)[beliefs.group]
+    spread = np.minimum(beliefs.right / np.maximum(1.0 - refuted, 1e-12), 1.0)
+    open_ = np.where(beliefs.several, beliefs.right, np.where(found, 0.0, spread))
+    return beliefs._replace(right=np.where(verdicts >= 0, (verdicts == 1).astype(np.float64), open_))

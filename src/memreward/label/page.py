@@ -1,0 +1,250 @@
+"""The page on which people label: one question at a time, by single keys, rendered here and served on loopback."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from memreward.label import render
+from memreward.label.journal import BROKEN, DECIDED, SKIPPED
+from memreward.label.session import Labelling
+from memreward.label.task import REASONS, Task
+from memreward.label.view import answer_text, outcome, rollouts_of, shown
+from memreward.service.token import given_token, same_token
+from memreward.types import BudgetError, DataError, MemRewardError
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing runs and nothing is fetched but what this application serves."""
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_COOKIE, _NAME_COOKIE = "memreward-token", "memreward-annotator"
+_LARGEST_BODY = 65_536
+_LONGEST_NAME = 60
+_OTHERS_SHOWN = 20
+_UNDONE = {DECIDED: "Your last judgement", SKIPPED: "Your skipping", BROKEN: "Your flag"}
+
+Form = Mapping[str, list[str]]
+
+
+def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -> FastAPI:
+    """Return the application; mount it where a service runs, or serve it alone.
+
+    Args:
+        labelling: What is asked and decided.
+        token: Whoever comes must give it, in the address once (`?token=`) or as a bearer's; "" lets everybody in.
+        annotator: Name of whoever gives none in the address (`?annotator=`); "" makes one up for each browser.
+    """
+    app = FastAPI(title="memreward label", docs_url=None, redoc_url=None, openapi_url=None)
+    page = _Page(labelling, annotator)
+    app.mount("/static", StaticFiles(directory=str(files("memreward.label") / "static")), name="static")
+
+    @app.middleware("http")
+    async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await _refused(request, token) or await call_next(request)
+        response.headers.update(HEADERS)
+        if not request.url.path.endswith((".woff2", ".js", ".css")):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.exception_handler(MemRewardError)
+    async def failed(request: Request, error: MemRewardError) -> Response:  # noqa: ARG001
+        return PlainTextResponse(str(error), 409 if isinstance(error, BudgetError | DataError) else 500)
+
+    @app.get("/")
+    def whole(request: Request) -> Response:
+        if "token" in request.query_params or "annotator" in request.query_params:
+            return _entered(request, token)
+        name, response = page.name(request), HTMLResponse("")
+        response.set_cookie(_NAME_COOKIE, quote(name), httponly=True, samesite="strict")
+        response.body = page.whole(request, name).encode()
+        response.headers["content-length"] = str(len(response.body))
+        return response
+
+    @app.get("/task")
+    def task(request: Request) -> Response:
+        return HTMLResponse(page.task(request, page.name(request)))
+
+    @app.get("/progress")
+    def progress(request: Request) -> Response:
+        labelling.settled()
+        return HTMLResponse(page.progress(page.name(request)))
+
+    @app.get("/solutions")
+    def solutions(query_id: str, answer: str) -> Response:
+        return HTMLResponse(page.solutions(_read(query_id), _read(answer)))
+
+    @app.post("/{action}")
+    async def act(request: Request, action: str) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+        from starlette.concurrency import run_in_threadpool
+
+        return await run_in_threadpool(page.act, request, action, form)
+
+    return app
+
+
+class _Page:
+    """Renders what a labelling says, and knows what each annotator did last."""
+
+    def __init__(self, labelling: Labelling, annotator: str) -> None:
+        self.labelling, self.annotator = labelling, annotator
+        self._since: dict[tuple[str, str], float] = {}
+        self._last: dict[str, dict[str, Any]] = {}
+        self._templates = Environment(
+            loader=PackageLoader("memreward.label"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._templates.filters.update(prose=render.prose, raw=render.raw, answer=render.answer, name=_written)
+        self._templates.globals.update(reasons=REASONS)
+
+    def name(self, request: Request) -> str:
+        given = unquote(request.cookies.get(_NAME_COOKIE, "")) or self.annotator
+        return given[:_LONGEST_NAME] or f"annotator-{secrets.token_hex(3)}"
+
+    def whole(self, request: Request, name: str) -> str:
+        root = request.scope.get("root_path", "")
+        return self._render("page.html", name, request, root=root, progress=self.labelling.progress())
+
+    def task(self, request: Request, name: str) -> str:
+        return self._render("task.html", name, request)
+
+    def progress(self, name: str) -> str:
+        template = self._templates.get_template("progress.html")
+        return template.render(progress=self.labelling.progress(), name=name, limit_reached=False)
+
+    def solutions(self, query_id: str, key: str) -> str:
+        answer = self.labelling.answer(query_id, key)
+        texts = [rollout.text for rollout in rollouts_of(self.labelling, answer)[:_OTHERS_SHOWN]]
+        return self._templates.get_template("solutions.html").render(texts=texts)
+
+    def act(self, request: Request, action: str, form: Form) -> Response:
+        name = self.name(request)
+        query_id = _read(_one(form, "query_id"))
+        if action == "decide":
+            self._decide(name, query_id, form)
+        elif action == "skip":
+            self.labelling.skip(name, query_id, _one(form, "reason") or REASONS[0])
+            self._last[name] = {"said": "Skipped. It will not be put to you again."}
+        elif action == "flag":
+            self.labelling.flag(name, query_id)
+            self._last[name] = {"said": "Flagged as broken. Nobody is asked it, and nothing is learned from it."}
+        elif action == "undo":
+            undone = self.labelling.undo(name)
+            what = "There is nothing of yours to take back." if undone is None else f"{_UNDONE[undone.kind]} is undone."
+            self._last[name] = {"said": what}
+        elif action == "reference":
+            reference = self.labelling.reference(query_id)
+            self._last[name] = {"said": "This question has no reference."}
+            if reference is not None:
+                said = "The reference was opened, and the ledger says so:"
+                self._last[name] = {"said": said, "reference": reference}
+        elif action == "open":
+            if self.labelling.open(name, query_id) is None:
+                self._last[name] = {"said": "Somebody else has that question open now."}
+        else:
+            return PlainTextResponse("no such action", 404)
+        if request.headers.get("x-fragment"):
+            return HTMLResponse(self.task(request, name))
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+
+    def _decide(self, name: str, query_id: str, form: Form) -> None:
+        right = [self.labelling.answer(query_id, _read(key)) for key in form.get("right", ()) if key]
+        asked = self.labelling.answer(query_id, _read(key)) if (key := _one(form, "asked")) else -1
+        if asked < 0 and not right and "none" not in form:
+            raise DataError("nothing was marked: mark an answer, or say that none is right")
+        seconds = time.monotonic() - self._since.pop((name, query_id), time.monotonic())
+        seen = self.labelling.decide(name, query_id, right, asked=asked, seconds=seconds)
+        self._last[name] = {"said": "Kept.", "outcome": outcome(self.labelling, query_id, seen)}
+
+    def _render(self, template: str, name: str, request: Request, **more: Any) -> str:
+        task = self.labelling.next(name)
+        last = self._last.pop(name, {}) if request.method == "GET" else self._last.get(name, {})
+        if request.method != "GET":
+            self._last.pop(name, None)
+        wanted = request.query_params
+        if task is not None:
+            self._since.setdefault((name, task.query_id), time.monotonic())
+            if "whole" in wanted:
+                task = task._replace(kind="whole", asked=-1)
+            if "several" in wanted:
+                task = task._replace(kind="whole", asked=-1, several=True)
+        return self._templates.get_template(template).render(
+            name=name,
+            shown=None if task is None else shown(self.labelling, task),
+            said=last.get("said", ""),
+            reference=last.get("reference"),
+            outcome=last.get("outcome", ()),
+            before=self._before(task),
+            **more,
+        )
+
+    def _before(self, task: Task | None) -> list[tuple[str, list[str]]]:
+        """Who called which answers right, where a dispute is to be settled."""
+        if task is None or not task.settles:
+            return []
+        by_rollout = {rollout.id: rollout for rollout in self.labelling.pool.groups[task.query_id].rollouts}
+        said = self.labelling.said(task.query_id)
+        right = [[key for key, verdict in event.data["verdicts"].items() if verdict] for event in said]
+        return [
+            (event.annotator, [answer_text(by_rollout[key], {}) for key in keys if key in by_rollout])
+            for event, keys in zip(said, right, strict=True)
+        ]
+
+
+async def _refused(request: Request, token: str) -> Response | None:
+    """Refuse whoever has no token, and what another site makes a browser send."""
+    elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    if elsewhere and request.method not in ("GET", "HEAD"):
+        return PlainTextResponse("this page answers only to itself", 403)
+    if int(request.headers.get("content-length") or 0) > _LARGEST_BODY:
+        return PlainTextResponse("too large", 413)
+    given = (
+        request.query_params.get("token", "").encode(),
+        request.cookies.get(_COOKIE, "").encode(),
+        given_token(request.scope["headers"]),
+    )
+    if token and not any(same_token(each, token) for each in given):
+        return PlainTextResponse("open the address that memreward label printed: it holds the token", 401)
+    return None
+
+
+def _entered(request: Request, token: str) -> Response:
+    """Keep token and name in cookies, and take them out of the address."""
+    rest = {k: v for k, v in request.query_params.items() if k not in ("token", "annotator")}
+    root = request.scope.get("root_path", "")
+    response = RedirectResponse(f"{root}/{'?' + urlencode(rest) if rest else ''}", 303)
+    if token:
+        response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
+    if name := request.query_params.get("annotator", "")[:_LONGEST_NAME]:
+        response.set_cookie(_NAME_COOKIE, quote(name), httponly=True, samesite="strict")
+    return response
+
+
+def _one(form: Form, key: str) -> str:
+    return (form.get(key) or [""])[-1]
+
+
+def _written(text: str) -> str:
+    """An id as a form can hold it: ids may have line breaks, which forms change, and lone surrogates."""
+    return quote(text, safe="/:@ ", errors="surrogatepass")
+
+
+def _read(text: str) -> str:
+    return unquote(text, errors="surrogatepass")

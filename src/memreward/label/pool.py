@@ -1,0 +1,69 @@
+"""The questions that a session may ask about: their rollouts, and the features from which beliefs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from memreward.features.featurizer import Featurizer
+from memreward.memory import ExperienceMemory
+from memreward.types import Features, Group, Rollout, content_hash
+
+RECENT = 32
+"""Rollouts of a question, at most."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Questions with their rollouts.
+
+    Attributes:
+        groups: By question id, in the order of the features.
+        features: Of all rollouts, question by question.
+    """
+
+    groups: Mapping[str, Group]
+    features: Features
+
+    @classmethod
+    def read(cls, memory: ExperienceMemory, featurizer: Featurizer, query_ids: Sequence[str]) -> Pool:
+        """Read questions from memory; those without rollouts are left out."""
+        groups = [group for group in memory.groups(query_ids, recent=RECENT) if group.rollouts]
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        return cls({group.query.id: group for group in groups}, featurizer.features(rollouts))
+
+    def joined(self, other: Pool) -> Pool:
+        """Return both pools' questions; `other` holds none of this one's."""
+        return Pool({**self.groups, **other.groups}, joined(self.features, other.features))
+
+    def rollout(self, row: int) -> Rollout:
+        """Return the rollout of a row of the features."""
+        group = self.groups[self.features.query_ids[self.features.group[row]]]
+        wanted = self.features.rollout_ids[row]
+        return next(rollout for rollout in group.rollouts if rollout.id == wanted)
+
+
+def reading_order(query_ids: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Return all ids: `first` ones, then the others in an order that has nothing to do with how they were added."""
+    known = set(query_ids)
+    ahead = [query_id for query_id in dict.fromkeys(first) if query_id in known]
+    return [*ahead, *sorted(known.difference(ahead), key=content_hash)]
+
+
+def joined(one: Features, two: Features) -> Features:
+    """Return the features of both; they share no question."""
+    first = int(one.cluster.max(initial=-1)) + 1
+    made = {field.name: _end_to_end(getattr(one, field.name), getattr(two, field.name)) for field in fields(one)}
+    made["evidence_names"] = one.evidence_names
+    made["group"] = np.concatenate([one.group, two.group + len(one.query_ids)])
+    made["cluster"] = np.concatenate([one.cluster, np.where(two.cluster < 0, -1, two.cluster + first)])
+    return replace(one, **made)
+
+
+def _end_to_end(one: Any, two: Any) -> Any:
+    if one is None or two is None:
+        return None
+    return one + two if isinstance(one, tuple) else np.concatenate([one, two])

@@ -1,0 +1,64 @@
+"""What stands of all that was said: in the ledger, and in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from memreward.label.door import Door
+from memreward.label.figures import twice_judged
+from memreward.label.journal import BROKEN, DECIDED, SKIPPED, Event, Journal
+
+
+class Standing:
+    """Read once, and again when somebody has done something; other processes may.
+
+    Args:
+        door: To the ledger.
+        journal: Of what the ledger does not hold.
+
+    Attributes:
+        last: Id of the latest event that was read.
+        events: Those that were not undone, in order.
+        decisions: The judgements among them, by question.
+        labels: Verdicts by rollout id, whoever gave them.
+        labelled: Questions that have a label, whoever gave it.
+        skips: Pairs of question and annotator.
+        broken: Questions that were flagged.
+        disputed: Questions on which two people disagree and which nobody settled.
+    """
+
+    def __init__(self, door: Door, journal: Journal) -> None:
+        self._door, self._journal = door, journal
+        self.labels: dict[str, bool] = {}
+        self.read()
+
+    def read(self, only: str | None = None, rollouts: Collection[str] = ()) -> None:
+        """Read what stands; of the ledger, where `only` names a question, only what it says of its `rollouts`."""
+        self.last = self._journal.last()
+        self.events = self._journal.events()
+        if only is None:
+            self.labels = self._door.labels()
+        else:
+            rest = {key: correct for key, correct in self.labels.items() if key not in rollouts}
+            self.labels = rest | self._door.labels([only])
+        self.labelled = frozenset(self._door.labelled())
+        self.broken = frozenset(event.query_id for event in self.events if event.kind == BROKEN)
+        self.skips = {(event.query_id, event.annotator) for event in self.events if event.kind == SKIPPED}
+        self.decisions: dict[str, list[Event]] = {}
+        for event in self.events:
+            if event.kind == DECIDED:
+                self.decisions.setdefault(event.query_id, []).append(event)
+        self.disputed = twice_judged(self.decisions)[3]
+
+    def is_old(self) -> bool:
+        """Return whether something has happened since it was read."""
+        return self._journal.last() != self.last
+
+    def by_others(self, query_id: str, annotator: str) -> bool:
+        """Return whether others judged a question, and this person did not."""
+        events = self.decisions.get(query_id, ())
+        return bool(events) and all(event.annotator != annotator for event in events)
+
+    def may_ask(self, query_id: str, annotator: str) -> bool:
+        """Return whether a question may be put to somebody: it is not broken, and they have not skipped it."""
+        return query_id not in self.broken and (query_id, annotator) not in self.skips

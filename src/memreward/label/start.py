@@ -1,0 +1,71 @@
+"""From a memory to a labelling: which questions come first, and how the rest follow while people already answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from memreward.answers import AnswerModel, RewardPrior
+from memreward.features.featurizer import Featurizer
+from memreward.label.door import Door
+from memreward.label.journal import FILE, Journal
+from memreward.label.pool import Pool, reading_order
+from memreward.label.session import Labelling
+from memreward.label.task import LabelConfig
+from memreward.memory import ExperienceMemory
+from memreward.types import LabelError
+
+AT_ONCE = 64
+"""Questions whose evidence is computed before the first one is asked; the others follow meanwhile."""
+MOST = 4_000
+"""Questions that a labelling looks at, at most: a sample as large as nobody labels."""
+_STEP = 250
+
+
+def begin(
+    memory: ExperienceMemory,
+    *,
+    prior: RewardPrior | str | Path = "default",
+    featurizer: Featurizer | None = None,
+    config: LabelConfig | None = None,
+    questions: int | None = None,
+    journal: Journal | None = None,
+    at_once: int | None = None,
+    background: bool = False,
+) -> Labelling:
+    """Open a labelling of a memory; what its ledger and journal hold is taken up again.
+
+    Args:
+        memory: Holds the rollouts.
+        prior: Where learning begins; sources that share a question with memory are left out.
+        featurizer: Turns rollouts into evidence; None makes a plain one.
+        config: Settings.
+        questions: Most questions that may have a label, whoever gave it; None does not limit.
+        journal: Of what the ledger does not hold; None is `labelling.sqlite` in the memory's folder.
+        at_once: Questions to begin with; the others follow in a thread. None reads all of them first.
+        background: Learn in another thread.
+
+    Raises:
+        LabelError: memory holds no rollouts.
+    """
+    made, known = featurizer or Featurizer(), memory.query_ids()
+    order = reading_order(known, list(dict.fromkeys(label.query_id for label in memory.ledger.labels())))[:MOST]
+    first = order if at_once is None else order[:at_once]
+    pool = Pool.read(memory, made, first)
+    if not pool.groups:
+        raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not (memreward warmup --labels 0)")
+    loaded = prior if isinstance(prior, RewardPrior) else RewardPrior.load(prior)
+    model = AnswerModel(loaded.without(group.query for group in memory.groups(order, recent=0)))
+    door = Door(memory, questions)
+    labelling = Labelling(pool, model, door, journal or Journal(Path(memory.uri) / FILE), config, background=background)
+    if len(order) > len(first):
+        threading.Thread(target=_follow, args=(labelling, memory, made, order[len(first) :]), daemon=True).start()
+    return labelling
+
+
+def _follow(labelling: Labelling, memory: ExperienceMemory, featurizer: Featurizer, rest: Sequence[str]) -> None:
+    for part in (rest[i : i + _STEP] for i in range(0, len(rest), _STEP)):
+        more = Pool.read(memory, featurizer, part)
+        if more.groups:
+            labelling.extend(more)

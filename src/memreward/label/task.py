@@ -1,0 +1,68 @@
+"""What somebody is asked, what they see afterwards, and the settings of a labelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from memreward.label.queue import Ask, Kind
+from memreward.types import ConfigurationError
+
+REASONS = ("I cannot tell", "It takes too long", "Not my subject", "Another reason")
+"""Why a question is skipped."""
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """Settings of a labelling.
+
+    Attributes:
+        ask: "one" asks whether one answer is right, "whole" shows all answers of a question, "auto" takes what is
+            expected to change more in a minute.
+        blind: Counts and beliefs stay hidden until a question is answered, and answers come in a shuffled order.
+        twice: Share of the questions that a second person judges too, blind to the first.
+        lease: Seconds for which a question that somebody has open is kept from others.
+    """
+
+    ask: Ask = "auto"
+    blind: bool = True
+    twice: float = 0.1
+    lease: float = 600.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.twice <= 1:
+            raise ConfigurationError(f"twice={self.twice} must be a share between 0 and 1")
+        if not self.lease > 0:
+            raise ConfigurationError(f"lease={self.lease} must be a number of seconds above 0")
+
+
+class Task(NamedTuple):
+    """What somebody is asked.
+
+    Attributes:
+        query_id: The question.
+        kind: "whole": which of its answers are right; "one": whether `asked` is.
+        answers: Its distinct answers in the order in which they are shown, without the class of no answer.
+        asked: The answer that is asked about; -1 where all are.
+        several: Whether more than one may be right.
+        second: Whether another person has judged it before.
+        settles: Whether two people disagree on it and this decides.
+    """
+
+    query_id: str
+    kind: Kind
+    answers: tuple[int, ...]
+    asked: int
+    several: bool
+    second: bool = False
+    settles: bool = False
+
+
+class AnswerSeen(NamedTuple):
+    """What is shown of an answer after the decision: its votes, and what was believed before the first judgement."""
+
+    answer: int
+    votes: int
+    rollouts: int
+    believed: float
+    correct: bool | None

@@ -1,0 +1,118 @@
+"""What a page, a file or a judge model shows of a task: the question's text, its answers, one solution of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memreward.domains.choice.parse import options
+from memreward.label.session import Labelling
+from memreward.label.task import AnswerSeen, Task
+from memreward.types import Domain, Rollout
+
+
+@dataclass(frozen=True)
+class AnswerShown:
+    """One distinct answer.
+
+    Attributes:
+        answer: Its number.
+        key: Names it for good: the id of its first rollout. Numbers are those of one session.
+        text: As one of its rollouts wrote it; of an option, with what the option says.
+        solution: The completion of a typical rollout: the one of median length among those that were not cut off.
+        others: How many other rollouts give it; None while that is hidden.
+        believed: Probability that it is right; None while that is hidden.
+    """
+
+    answer: int
+    key: str
+    text: str
+    solution: str
+    others: int | None = None
+    believed: float | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A task with its texts.
+
+    Attributes:
+        task: What is asked.
+        domain: Of the question.
+        question: Its text, without the options where these are a list of their own.
+        options: Options of multiple choice by letter.
+        answers: In the order of the task.
+    """
+
+    task: Task
+    domain: Domain
+    question: str
+    options: Mapping[str, str]
+    answers: tuple[AnswerShown, ...]
+
+    @property
+    def asked(self) -> AnswerShown | None:
+        """The answer that is asked about; None where all are."""
+        return next((each for each in self.answers if each.answer == self.task.asked), None)
+
+
+def shown(labelling: Labelling, task: Task) -> Shown:
+    """Return the texts of a task; how often an answer was given stays hidden where the labelling is blind."""
+    query = labelling.pool.groups[task.query_id].query
+    listed = options(query.text) if query.domain == "qa" else {}
+    believed = {} if labelling.config.blind else {s.answer: s for s in labelling.beliefs(task.query_id)}
+    answers = tuple(
+        AnswerShown(
+            answer,
+            labelling.key(answer),
+            answer_text(rollouts_of(labelling, answer)[0], listed),
+            typical(rollouts_of(labelling, answer)).text,
+            believed[answer].votes if believed else None,
+            believed[answer].believed if believed else None,
+        )
+        for answer in task.answers
+    )
+    return Shown(task, query.domain, stem(query.text, listed), listed, answers)
+
+
+def rollouts_of(labelling: Labelling, answer: int) -> list[Rollout]:
+    """Return the rollouts that give an answer."""
+    return [labelling.pool.rollout(int(row)) for row in labelling.outlook.rows(answer)]
+
+
+def typical(rollouts: list[Rollout]) -> Rollout:
+    """Return the rollout of median length, of those that were not cut off if there are any."""
+    whole = [rollout for rollout in rollouts if not rollout.truncated] or rollouts
+    return sorted(whole, key=lambda rollout: (len(rollout.text), rollout.id))[(len(whole) - 1) // 2]
+
+
+def answer_text(rollout: Rollout, listed: Mapping[str, str]) -> str:
+    """Return an answer with what its option says."""
+    text = rollout.answer or ""
+    option = listed.get(text.strip().strip("()").upper(), "")
+    return f"{text}: {option}" if option and option != text else text
+
+
+def stem(text: str, listed: Mapping[str, str]) -> str:
+    """Return a question without its options, where each stands in it once, one after the other, at its end."""
+    places = [text.rfind(option) for option in listed.values()]
+    if len(places) < 2 or -1 in places or places != sorted(places):
+        return text
+    end = places[-1] + len(list(listed.values())[-1])
+    first = next(iter(listed))
+    start = text.rfind("\n", 0, places[0])
+    head = text[start + 1 : places[0]]
+    # Only where nothing but the options' letters would be lost.
+    if start < 0 or len(head.strip()) > len(first) + 3:
+        return text
+    return f"{text[:start].rstrip()}\n{text[end:].strip()}".strip()
+
+
+def outcome(labelling: Labelling, query_id: str, seen: list[AnswerSeen]) -> list[tuple[str, AnswerSeen]]:
+    """Return what is shown after a decision: each answer's text with its votes and what was believed."""
+    query = labelling.pool.groups[query_id].query
+    listed = options(query.text) if query.domain == "qa" else {}
+    return [
+        (answer_text(rollouts_of(labelling, each.answer)[0], listed) or "(no answer)", each)
+        for each in sorted(seen, key=lambda each: -each.votes)
+    ]

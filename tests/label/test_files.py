@@ -1,0 +1,146 @@
+"""Batches in files, and the tasks of Label Studio and Argilla."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from label_toys import answer_of, groups, labelling, truth
+
+from memreward.label import exchange, files
+from memreward.label.files import Record
+from memreward.types import DataError
+
+
+def answered(records: list[Record]) -> list[Record]:
+    """Answer a batch truthfully."""
+    for each in records:
+        for one in each["answers"]:
+            one["right"] = one["text"] == truth(each["id"])
+    return records
+
+
+def test_a_batch_goes_out_and_comes_back(tmp_path: Path) -> None:
+    session = labelling(groups(), ask="whole", twice=0.0)
+    path = tmp_path / "out.jsonl"
+    files.write(path, files.batch(session, 5, "ann"))
+    records = files.read(path)
+    assert len({each["id"] for each in records}) == 5
+    text = path.read_text()
+    assert "votes" not in text
+    assert "believed" not in text
+    done = files.take_in(session, answered(records), "ann")
+    assert done == files.Imported(entered=5)
+    for each in records:
+        right = answer_of(session, each["id"], truth(each["id"]))
+        assert all(session.door.labels()[session.pool.features.rollout_ids[row]] for row in session.outlook.rows(right))
+    assert session.progress().questions == 5
+
+
+def test_what_is_out_is_kept_from_others_and_the_same_when_asked_for_again() -> None:
+    session = labelling(groups(), twice=0.0)
+    out = [each["id"] for each in files.batch(session, 5, "ann")]
+    assert session.next("bob").query_id not in out  # type: ignore[union-attr]
+    assert {each["id"] for each in files.batch(session, 5, "ann")} == set(out)
+
+
+def test_one_answer_asked_about_comes_back_as_that() -> None:
+    session = labelling(groups(), ask="one", twice=0.0)
+    record = files.batch(session, 1, "ann")[0]
+    assert record["ask"] == "one"
+    assert len(record["answers"]) == 1
+    record["answers"][0]["right"] = False
+    files.take_in(session, [record], "ann")
+    labels = {key: value for key, value in session.door.labels().items() if key.startswith(record["id"] + "/")}
+    assert labels == dict.fromkeys(record["answers"][0]["rollouts"], False)
+
+
+def test_skips_flags_and_silence_come_back_too() -> None:
+    session = labelling(groups(), twice=0.0)
+    one, two, three = files.batch(session, 3, "ann")
+    done = files.take_in(session, [{**one, "skip": "no idea"}, {**two, "broken": True}, three], "ann")
+    assert done == files.Imported(skipped=1, broken=1, silent=1)
+    assert session.broken() == {two["id"]}
+
+
+@pytest.mark.parametrize("bad", [{"answers": []}, {"id": "q0", "answers": [{"rollouts": ["q1/0"], "right": True}]}])
+def test_a_line_that_fits_nothing_is_named(bad: Record) -> None:
+    session = labelling(groups())
+    with pytest.raises(DataError, match="line 1"):
+        files.take_in(session, [bad], "ann")
+    assert session.door.labels() == {}
+
+
+def test_label_studio_and_back(tmp_path: Path) -> None:
+    session = labelling(groups(), ask="whole", twice=0.0)
+    tasks = exchange.to_label_studio(files.batch(session, 4, "ann"))
+    files.write_list(tmp_path / "tasks.json", tasks)
+    exported = files.read(tmp_path / "tasks.json")
+    for task in exported[:2]:
+        numbers = [
+            str(n)
+            for n, a in enumerate(task["data"]["memreward"]["answers"], 1)
+            if a["text"] == truth(task["data"]["memreward_id"])
+        ]
+        task["annotations"] = [annotation(numbers)]
+    exported[2]["annotations"] = [annotation([exchange.NONE])]
+    exported[3]["annotations"] = [{**annotation(["1"]), "was_cancelled": True}]
+    done = files.take_in(session, exchange.from_label_studio(exported), "ann")
+    assert done == files.Imported(entered=3, silent=1)
+    first = exported[0]["data"]["memreward_id"]
+    assert session.door.labels()[f"{first}/0"] is True
+    assert not any(
+        v for k, v in session.door.labels().items() if k.startswith(exported[2]["data"]["memreward_id"] + "/")
+    )
+    assert session.said(first)[0].data["seconds"] == 7.5
+
+
+def annotation(choices: list[str]) -> Record:
+    result = {"from_name": "right", "to_name": "question", "type": "choices", "value": {"choices": choices}}
+    return {"result": [result], "lead_time": 7.5, "was_cancelled": False}
+
+
+def test_the_interface_of_label_studio_offers_the_choices_of_each_task() -> None:
+    from xml.etree import ElementTree
+
+    choices = ElementTree.fromstring(exchange.LABEL_STUDIO_CONFIG).find("Choices")
+    assert choices is not None
+    assert choices.get("value") == "$choices"
+    session = labelling(groups(), ask="whole")
+    task = exchange.to_label_studio(files.batch(session, 1, "ann"))[0]["data"]
+    assert [each["value"] for each in task["choices"]][-3:] == [exchange.NONE, exchange.BROKEN, exchange.SKIP]
+    assert len(task["choices"]) == len(task["memreward"]["answers"]) + 3
+
+
+def test_argilla_and_back() -> None:
+    session = labelling(groups(), ask="whole", twice=0.0)
+    records = exchange.to_argilla(files.batch(session, 3, "ann"))
+    assert all(isinstance(value, str) for each in records for value in each["fields"].values())
+    given = json.loads(json.dumps(records))
+    first = json.loads(given[0]["metadata"]["memreward"])
+    right = [str(n) for n, a in enumerate(first["answers"], 1) if a["text"] == truth(first["id"])]
+    given[0]["responses"] = {"right": [{"value": right, "status": "submitted", "user_id": "u"}]}
+    given[1]["responses"] = {"right": [{"value": [exchange.BROKEN], "status": "submitted"}]}
+    given[2]["responses"] = {"right": [{"value": ["1"], "status": "draft"}]}
+    done = files.take_in(session, exchange.from_argilla(given), "ann")
+    assert done == files.Imported(entered=1, broken=1, silent=1)
+    assert session.door.labels()[f"{first['id']}/0"] is True
+
+
+@pytest.mark.parametrize("back", [exchange.from_label_studio, exchange.from_argilla])
+def test_foreign_tasks_are_named(back: object) -> None:
+    with pytest.raises(DataError, match="lacks what was put into it"):
+        back([{"id": "x", "data": {"text": "foreign"}, "metadata": {}}])  # type: ignore[operator]
+
+
+def test_argillas_own_records_take_a_batch_and_bring_it_back() -> None:
+    rg = pytest.importorskip(
+        "argilla", reason="argilla is not installed (pip install argilla): its SDK has the records"
+    )
+    session = labelling(groups(), ask="whole", twice=0.0)
+    made = [rg.Record(**record) for record in exchange.to_argilla(files.batch(session, 2, "ann"))]
+    made[0].responses.add(rg.Response(question_name="right", value=["1"], user_id=uuid.uuid4(), status="submitted"))
+    back = [record.to_dict() for record in made]
+    assert files.take_in(session, exchange.from_argilla(back), "ann") == files.Imported(entered=1, silent=1)
