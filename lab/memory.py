@@ -84,7 +84,7 @@ def opening_seconds(path: Path) -> Seconds:
         "len(ExperienceMemory.open(sys.argv[1], create=False));"
         "print(time.perf_counter() - started[0], time.process_time() - started[1])"
     )
-    run = [sys.executable, "-c", source, path]
+    run = [sys.executable, "-c", source, str(path)]
     taken = [list(map(float, subprocess.run(run, capture_output=True, check=True).stdout.split())) for _ in range(3)]
     return statistics.median(clock for clock, _ in taken), statistics.median(used for _, used in taken)
 

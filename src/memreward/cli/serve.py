@@ -83,7 +83,7 @@ def _reward(memory: str, predictor: Path | None, reader: str | None, output: Out
     if predictor is not None or ("://" not in memory and predictor_folder(memory, None).exists()):
         return HybridReward(load_predictor(memory, predictor, reader, _Silent()))
     output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
-    models = chosen_models(None, reader)
+    models = chosen_models(reader)
     featurizer = Featurizer(None, models.load_reader(_Silent()), models.load_runner(_Silent()))
     model = AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))
     return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)
