@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
+from memreward.memory.label import NOBODY
 from memreward.types import BudgetError, Group
 
 MakeGroup = Callable[..., Group]
@@ -19,6 +20,7 @@ StartPython = Callable[..., subprocess.Popen[str]]
 GROUPS = """
 import sys
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
+from memreward.memory.label import NOBODY
 from memreward.types import BudgetError, Group, Query, Rollout, Truth
 
 def group(query, rollouts):
@@ -135,7 +137,8 @@ def test_threads_of_one_memory_write_in_turn(tmp_path: Path, make_group: MakeGro
             ids = [f"{group.query.id}/{index}" for index in range(3)]
             ids += [f"{group.query.id}/writer-{writer}-{index}" for writer in range(3) for index in range(2)]
             assert sorted(rollout.id for rollout in group.rollouts) == sorted(ids)
-        assert memory.counts() == {"queries": 5, "rollouts": 45, "references": 5, "verdicts": 45, "ledger": 45}
+        assert memory.counts() == {"queries": 5, "rollouts": 45, "references": 5, "verdicts": 45, "ledger": 15}
+        assert len(label(memory, memory.query_ids(), NOBODY).labels) == 45  # equivalent answers are judged once
 
 
 @pytest.mark.slow

@@ -163,8 +163,12 @@ def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) 
 def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[str, Any]:
     from memreward.label import exchange, files
 
-    read = {"jsonl": list, "argilla": exchange.from_argilla, "label-studio": exchange.from_label_studio}[form]
-    return files.take_in(labelling, read(files.read(path)), who)._asdict()
+    records = files.read(path)
+    if form == "argilla":
+        records = exchange.from_argilla(records)
+    elif form == "label-studio":
+        records = exchange.from_label_studio(records)
+    return files.take_in(labelling, records, who)._asdict()
 
 
 def _judge(labelling: Labelling, url: str, model: str, count: int) -> dict[str, Any]:

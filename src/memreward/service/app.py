@@ -21,7 +21,15 @@ from memreward.service.desk import Desk
 from memreward.service.gate import Limited, Traced
 from memreward.service.store import GroupStore
 from memreward.service.token import Application, RequireToken, token_from
-from memreward.types import BudgetError, DataError, Domain, MemRewardError, MissingExtraError, StoreError
+from memreward.types import (
+    BudgetError,
+    DataError,
+    Domain,
+    MemRewardError,
+    MissingExtraError,
+    StoreError,
+    UnknownDomainError,
+)
 
 try:
     from fastapi import FastAPI, Query, Request
@@ -282,6 +290,7 @@ def _answer_errors(app: Service) -> None:
         app.add_exception_handler(kind, answer)
 
     on(ConflictError, 409)
+    on(UnknownDomainError, 422)
     on(DataError, 409)
     on(BudgetError, 409)
     on(BusyError, 429)
