@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from memreward.types import SchemaVersionError, StoreError
 from memreward.unicode import escape_surrogates, restore_surrogates
 
 _SECONDS_TO_WAIT_FOR_WRITERS = 120.0
+_PAUSE = 0.01
 _VALUES_PER_STATEMENT = 500  # SQLite builds allow at least 999 parameters
 _LITTLE_SPACE = 2**20
 _FULL = "the disk is full: free space and repeat, what was acknowledged is kept"
@@ -111,7 +113,7 @@ class SqliteFile:
         with self._connection() as connection:
             if self._version_in(connection) == self._version:
                 return
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
         with self.writing() as connection:
             if self._version_in(connection) == self._version:
                 return
@@ -179,6 +181,20 @@ def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -
     """Insert a row, unless its id is known; the cursor's `rowcount` says which."""
     sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({','.join('?' * len(row))}) ON CONFLICT (id) DO NOTHING"
     return connection.execute(sql, [stored(value) for value in row.values()])
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead mode; SQLite does not wait by itself for others that do the same at this moment."""
+    end = time.monotonic() + _SECONDS_TO_WAIT_FOR_WRITERS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _connected(address: str) -> sqlite3.Connection:

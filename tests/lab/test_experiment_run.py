@@ -171,5 +171,6 @@ def plain(outcome: Outcome) -> str:
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="arm 'best' is unknown"):
         replace(CONFIG, arms=("best",))
-    with pytest.raises(ConfigurationError, match="shares between 0 and 1"):
-        replace(CONFIG, labels=(1.0,))
+    for nothing_to_compare in ("all", "0"):
+        with pytest.raises(ConfigurationError, match="name arms, and shares or numbers"):
+            replace(CONFIG, labels=(nothing_to_compare,))
