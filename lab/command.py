@@ -137,8 +137,13 @@ def replay(
             steps.append(recorded(folder, begun))
             shown("reading trainings", done, len(trainings))
         by_past = {weight: [cosines(each, prior, past=weight) for each in steps] for weight in PAST}
+        alone = {weight: [cosines(each, prior, past=weight, like=0.0) for each in steps] for weight in PAST}
         by_like = {weight: [cosines(each, prior, like=weight) for each in steps] for weight in LIKE}
-    tables = [table("weight of earlier visits", by_past, names), table("weight of like solutions", by_like, names)]
+    tables = [
+        table("weight of like solutions", by_like, names),
+        table("weight of earlier visits, no like solutions", alone, names),
+        table("weight of earlier visits beside like solutions", by_past, names),
+    ]
     print("\n\n".join(tables))
     if markdown is not None:
         command = f"python -m lab replay {' '.join(map(str, trainings))} --start {start} --markdown {markdown}"

@@ -17,7 +17,7 @@ HIDE = """
 import sys
 
 HIDDEN = {"torch", "torch_geometric", "sklearn", "transformers", "sentence_transformers", "matplotlib", "trl", "peft",
-          "accelerate", "datasets", "reasoning_gym", "httpx"}
+          "accelerate", "datasets", "reasoning_gym", "httpx", "pyarrow", "fastapi"}
 
 class Hiding:
     def __init__(self, finder):

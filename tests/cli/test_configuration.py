@@ -39,8 +39,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "train.toml"
     path.write_text(FILE, encoding="utf-8")
     config = made(read_tables(path))
-    assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), 1.0)
-    assert isinstance(config.labels, float)
+    assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), "1")
     assert (config.grpo.steps, config.grpo.learning_rate, config.grpo.kl) == (7, 1.0, TrainConfig().grpo.kl)
     assert (config.grpo.lora.rank, config.grpo.lora.targets) == (4, ("q_proj",))
     assert config.verify.math.time_limit_s == 2.0

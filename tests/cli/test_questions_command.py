@@ -43,7 +43,7 @@ def test_questions_and_split_are_written_and_fit_together(file: Path, tmp_path: 
     assert groups == load_questions(file, n=15, seed=3)
     assert (report["questions"], report["repeated"], report["seed"]) == (30, 0, 3)
     assert report["datasets"] == {name: {"questions": 15, **parts} for name, parts in drawn.datasets.items()}
-    assert (drawn.config.labelled, drawn.config.seed) == (0.5, 3)
+    assert (drawn.config.labelled, drawn.config.seed) == ("0.5", 3)
     assert len(drawn.labelled) == len(drawn.train) // 2
     first = out.read_bytes(), split.read_bytes()
     run(*arguments)

@@ -94,7 +94,7 @@ def test_a_split_is_written_and_read_whole_with_seed_and_version(tmp_path: Path)
     write_split(path, make_split(GROUPS[::-1], SplitConfig(seed=3)))
     assert path.read_bytes() == first
     record = json.loads(first)
-    assert record["settings"] == {"labelled": 0.2, "validation": 0.1, "test": 0.1, "seed": 3}
+    assert record["settings"] == {"labelled": "20%", "validation": 0.1, "test": 0.1, "seed": 3}
     assert record["memreward"] == split.version
     assert [entry.name for entry in path.parent.iterdir()] == ["split.json"]
 
@@ -122,7 +122,7 @@ def test_a_file_that_holds_no_split_is_named(tmp_path: Path, content: str) -> No
     ("settings", "words"),
     [
         ({"labelled": 0.0}, "labelled is 0.0: use a share above 0"),
-        ({"labelled": 1.2}, "labelled is 1.2"),
+        ({"labelled": "1.2"}, "1.2. is no count"),
         ({"test": -0.1}, "test is -0.1: use a share of at least 0"),
         ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
     ],

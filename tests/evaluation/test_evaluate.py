@@ -44,7 +44,7 @@ class Failing(Recorder):
 
 
 def labelled_ids(groups, share, seed):
-    return set(LabelLedger.detached(groups).choose(Budget(queries=share), seed))
+    return set(LabelLedger.detached(groups).choose(Budget(share=share), seed))
 
 
 def with_truth(groups, change):

@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[ExperimentConfig]:
         configs.append(config)
         progress("training", 1, 1)
         out.mkdir(parents=True, exist_ok=True)
-        return [made_up(arm, share, s) for arm in config.arms for share in config.labels for s in range(config.seeds)]
+        return [made_up(arm, share, s) for arm in config.arms for share in config.counts() for s in range(config.seeds)]
 
     monkeypatch.setattr(training, "run", run)
     return configs
@@ -51,7 +51,7 @@ SMALL = ("--arms", "labelled,oracle,memreward", "--seeds", "2")
 def test_options_change_the_testbed_settings_and_no_others(asked, tmp_path):
     call(*SMALL, "--out", tmp_path, "--labels", "0.2", "--steps", "7", "--jobs", "2", "--start-test", "30")
     (config,) = asked
-    assert (config.arms, config.seeds, config.labels) == (("labelled", "oracle", "memreward"), 2, (0.2,))
+    assert (config.arms, config.seeds, config.labels) == (("labelled", "oracle", "memreward"), 2, ("0.2",))
     assert (config.grpo.steps, config.workers, config.start.test) == (7, 2, 30)
     assert config.grpo.learning_rate == TESTBED.learning_rate
 

@@ -30,7 +30,7 @@ def silent(*_: object) -> None:
 @pytest.mark.slow
 def test_teaching_is_repeatable_heeds_its_seed_and_survives_a_save(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    model, tokenizer = teach(TINY, frozenset(), lambda done, of: seen.append((done, of)))
+    model, tokenizer = teach(TINY, frozenset(), lambda _, done, of: seen.append((done, of)))
     assert seen == [(step, 6) for step in range(1, 7)]
     ids = torch.tensor([tokenizer("What is 7+3*8?\n").input_ids])
     save_policy(tmp_path / "policy", model, tokenizer, TINY)

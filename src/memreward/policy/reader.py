@@ -115,6 +115,7 @@ class Reader:
                 f"reader: the template {config.template!r} and a chat both say what the prompt is: give one of them"
             )
         self.config, self.chat = config, chat
+        self._text_config  # noqa: B018  a model that is missing is told here, before anything is spent
         self._store: VectorStore = store if store is not None else DiskVectorStore(self.name)
 
     @cached_property
