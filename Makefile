@@ -75,7 +75,7 @@ test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions 
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
 test-verl test-openrlhf test-verifiers: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
-	build/trainers/$*/bin/pytest tests/trainers/test_$*.py -m slow -p no:randomly
+	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly
 
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.families import FAMILIES, Family
 from memreward.data.options import with_options
-from memreward.data.questions import sample_questions, without_rollouts
+from memreward.data.questions import sample_questions
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import Group
@@ -260,7 +260,7 @@ def _from_file(path: Path) -> list[Group]:
     if not path.is_file():
         raise FileNotFoundError(2, "no such file", str(path))
     held_out = _texts([path.with_name("math500_test.jsonl.gz")]) if path.name.startswith("math_test") else set()
-    groups = [without_rollouts(group) for group in read_groups(path) if _plain(group) not in held_out]
+    groups = [group.question() for group in read_groups(path) if _plain(group) not in held_out]
     return sample_questions(groups, len(groups), SEED)
 
 

@@ -130,8 +130,8 @@ def test_a_larger_budget_adds_to_a_smaller_one(file: Path, tmp_path: Path) -> No
 
 def test_judgements_count_references_and_rollouts(file: Path, tmp_path: Path) -> None:
     run(file, "--memory", tmp_path / "m", "--out", tmp_path / "out.jsonl", "--judgements", "11")
-    assert len({entry["query_id"] for entry in entries(tmp_path / "m")}) == 2
-    assert len(entries(tmp_path / "m")) <= 11
+    assert len({entry["query_id"] for entry in entries(tmp_path / "m")}) == 3
+    assert len(entries(tmp_path / "m")) <= 11  # a question is its reference and each distinct answer
 
 
 def test_a_budget_that_is_spent_is_refused(file: Path, tmp_path: Path) -> None:

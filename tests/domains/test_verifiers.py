@@ -37,6 +37,7 @@ from memreward.types import (
     SchemaVersionError,
     StoreError,
     Truth,
+    UnknownDomainError,
     Verdict,
     Verifier,
 )
@@ -94,8 +95,8 @@ def test_all_keep_the_protocol() -> None:
     assert isinstance(verifier_for("math"), MathVerifier)
     assert isinstance(verifier_for("qa"), ChoiceVerifier)
     assert isinstance(verifier_for("other"), TextVerifier)
-    with pytest.raises(ConfigurationError, match="'law' has no verifier"):
-        verifier_for("law")  # type: ignore[arg-type]
+    with pytest.raises(UnknownDomainError, match="'law' is unknown"):
+        verifier_for("law")
 
 
 def test_groups_are_judged_in_their_order_and_not_without_a_reference() -> None:
@@ -217,7 +218,8 @@ def test_a_claim_is_judged_once() -> None:
     assert [one.rollout.text for one in counting.asked] == ["5", "6", "7"]
     assert [verdict.seconds for verdict in first] == [1.5, 1.5, 0.0]
     assert [verdict.seconds for verdict in again] == [0.0, 1.5]
-    assert again[0] == replace(counting.found, seconds=0.0)
+    assert again[0] == replace(counting.found, seconds=0.0, source=again[0].source)
+    assert again[0].source == counting.name
 
 
 def test_answer_reference_query_and_version_each_make_another_claim() -> None:

@@ -16,6 +16,7 @@ from memreward.answers.sources import sources_of
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, Judgement, Told, label
+from memreward.memory.label import NOBODY
 from memreward.reward.predictor import RewardPredictor, blind_values
 from memreward.types import BudgetError, Group, LabelError, Query, Rollout, Score, StoreError, Truth
 
@@ -71,10 +72,14 @@ def test_scores_know_right_from_wrong(predictor: RewardPredictor) -> None:
 
 
 def test_every_label_that_is_used_is_in_the_ledger(memory: ExperienceMemory, predictor: RewardPredictor) -> None:
-    labels = memory.ledger.labels("warmup")
+    labels = label(memory, memory.ledger.labelled(), NOBODY, use="warmup").labels
     assert len({label.query_id for label in labels}) == 20 == predictor.provenance.labelled_queries
     assert len(labels) == 120 == predictor.provenance.labels
-    assert len(memory.ledger.entries()) == 120
+    verdict = {one.rollout_id: one.correct for one in labels}
+    for group in memory.groups(memory.ledger.labelled()):
+        given = {(r.answer, verdict[r.id]) for r in group.rollouts}
+        entered = [entry for entry in memory.ledger.entries() if entry.query_id == group.query.id]
+        assert len(entered) == len(given)  # each answer is judged once
 
 
 def test_the_budget_is_enforced(memory: ExperienceMemory, predictor: RewardPredictor) -> None:

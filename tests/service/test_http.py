@@ -42,7 +42,7 @@ def rewards(replies: Sequence[httpx.Response]) -> list[float]:
 
 
 def test_rollouts_sent_one_by_one_get_what_their_group_gets_together(url: str) -> None:
-    groups = [group(number, 1) for number in range(6)]
+    groups = [group(number, 1) for number in range(60, 66)]  # that no other test visits
     bodies = [body for whole in groups for body in ones(whole)]
     order = random.Random(0).sample(range(len(bodies)), len(bodies))
     found = dict(zip(order, asyncio.run(post_all(url, [bodies[i] for i in order])), strict=True))

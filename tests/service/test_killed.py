@@ -85,8 +85,8 @@ def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twi
     kept = ExperienceMemory.open(memory, create=False)
     assert truths == 10
     totals = kept.ledger.totals()
-    assert (totals["queries"], totals["references"], totals["judgements"]) == (10, 10, 50)
-    assert len(kept.ledger.entries()) == 50
+    assert (totals["queries"], totals["references"], totals["judgements"]) == (10, 10, 40)  # of four rollouts two agree
+    assert len(kept.ledger.entries()) == 40
     assert kept.counts()["rollouts"] == 4 * _GROUPS
     assert {one.rollout for one in found.values()} == {r.id for g in kept.groups() for r in g.rollouts}
 
