@@ -43,7 +43,7 @@ def row(number: int) -> dict[str, Any]:
 @pytest.mark.slow
 def test_the_advantages_of_a_real_step_are_the_services_rewards(url: str, tmp_path: Path) -> None:
     offs = (0, 0, 1, 2)  # the tiny tokenizer loses spaces
-    texts = {query(n)["text"]: [f"{place}:####{n + 3 + off}" for place, off in enumerate(offs)] for n in (1, 2)}
+    texts = {query(n)["text"]: [f"{place};answer:{n + 3 + off}" for place, off in enumerate(offs)] for n in (1, 2)}
 
     def nothing(completions: list[str], **_: Any) -> list[float]:
         return [0.0 for _ in completions]

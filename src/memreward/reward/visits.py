@@ -10,7 +10,7 @@ visits before it, the newer the more, and in the first visit, before the policy 
 where both shares of the past count the present group as one rollout more, so that a new answer is not ruled out. What
 is handed on is ln s - ln s_present, less its mean over the group's rollouts with an answer: it moves belief between
 answers, and says nothing of "none of these". W was chosen on recorded trainings, leaving out those that share a seed
-with the one measured (benchmarks/results/replay.md).
+with the one measured; on later ones it gains at the second visit and nothing in the mean (benchmarks/results/replay.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from memreward.domains import answer_key
 from memreward.types import Rollout
 
 WEIGHT = 0.2
-"""W: the optimum is flat from .1 to .4."""
+"""W; .1 to .4 measured alike."""
 HALF_LIFE = 20.0
 """Steps after which an earlier visit counts half; 5 and 1,000 measured the same."""
 
