@@ -320,7 +320,8 @@ def test_a_prior_of_nothing_is_refused(tmp_path: Path) -> None:
 def distinct_answers(folder: Path) -> int:
     """Of the labelled questions: a judgement on one rollout settles those with an equivalent answer."""
     labelled = {entry["query_id"] for entry in ledger_entries(folder)}
-    return sum(len({one["text"].rsplit(" ", 1)[1] for one in r["rollouts"]}) for r in sums(10, 34) if r["id"] in labelled)
+    known = [record for record in sums(10, 34) if record["id"] in labelled]
+    return sum(len({one["text"].rsplit(" ", 1)[1] for one in record["rollouts"]}) for record in known)
 
 
 def ledger_entries(folder: Path) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ def test_the_advantages_of_a_real_step_are_the_services_rewards(url: str, tmp_pa
     for number in (1, 2):
         own = query(number)
         rollouts = tuple(AskedRollout(str(i), text) for i, text in enumerate(texts[own["text"]]))
-        (answers,) = store.score([AskedGroup("g", Query(own["id"], own["text"], "math"), rollouts)])
+        (answers,) = store.score([AskedGroup(f"g{number}", Query(own["id"], own["text"], "math"), rollouts)])
         assert not isinstance(answers, ConflictError)
         wanted = [answer.reward for answer in answers]
         assert wanted[0] > wanted[2]
