@@ -50,6 +50,9 @@ def test_the_advantages_of_a_real_step_are_the_services_rewards(url: str, tmp_pa
 
     reward = RemoteRewardFunction(Client(url, deadline=120), run="real")
     trainer = trained(tmp_path, [reward, nothing], [row(1), row(2)], rollouts=Texts(texts))
+    assert len(reward.client._pools) == 1
+    reward.client.close_all()
+    assert not reward.client._pools
     logged = next(entry for entry in trainer.state.log_history if "memreward/predicted" in entry)
     assert (logged["memreward/predicted"], logged["memreward/failed"]) == (1.0, 0.0)
     store = made_store()

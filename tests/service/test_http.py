@@ -41,8 +41,17 @@ def rewards(replies: Sequence[httpx.Response]) -> list[float]:
     return [reply.json()["reward"] for reply in replies]
 
 
-def test_rollouts_sent_one_by_one_get_what_their_group_gets_together(url: str) -> None:
-    groups = [group(number, 1) for number in range(60, 66)]  # that no other test visits
+@pytest.fixture
+def untold() -> Iterator[str]:
+    """A service that no other test has told anything."""
+    store = made_store()
+    with served(store, ServiceConfig(group_deadline=20)) as address:
+        yield address
+    store.close()
+
+
+def test_rollouts_sent_one_by_one_get_what_their_group_gets_together(untold: str) -> None:
+    url, groups = untold, [group(number, 1) for number in range(6)]
     bodies = [body for whole in groups for body in ones(whole)]
     order = random.Random(0).sample(range(len(bodies)), len(bodies))
     found = dict(zip(order, asyncio.run(post_all(url, [bodies[i] for i in order])), strict=True))

@@ -173,6 +173,13 @@ class Client:
         if pool is not None:
             await pool.aclose()
 
+    def close_all(self) -> None:
+        """Close the connections of every event loop that runs in another thread, as a trainer's does."""
+        for loop, pool in list(self._pools.items()):
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(pool.aclose(), loop).result(_CONNECT_SECONDS)
+        self._pools.clear()
+
     async def _ask(self, method: str, path: str, body: Any) -> dict[str, Any]:
         ends = time.monotonic() + self.deadline
         content = None if body is None else json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
