@@ -155,6 +155,11 @@ class _Domain:
     seen: list[tuple[int, Observed]] = field(default_factory=list)
 
     @property
+    def start(self) -> Gaussian:
+        """Weights before any label."""
+        return with_likeness(self.prior.weights)
+
+    @property
     def trust(self) -> float:
         """Weight of the model; what is left is majority vote's."""
         labelled = sum(len(told.table.query_ids) for _, told in self.seen)
@@ -388,14 +393,14 @@ class AnswerModel:
         for state in self._domains.values():
             state.seen = self._kept(state.seen)
             if not state.seen:
-                state.posterior = with_likeness(state.prior.weights)
+                state.posterior = state.start
                 continue
             told = [one for _, one in state.seen]
             weights = [np.full(len(one.table.query_ids), self._faded(self._step - step)) for step, one in state.seen]
             table = AnswerTable.joined([one.table for one in told])
             verdicts = np.concatenate([one.verdicts for one in told])
             observed = Observed(table, verdicts, np.concatenate(weights))
-            state.posterior = with_likeness(state.prior.weights).given([observed], state.posterior.mean)
+            state.posterior = state.start.given([observed], state.posterior.mean)
 
     def _kept(self, seen: list[tuple[int, Observed]]) -> list[tuple[int, Observed]]:
         """The observations that still count: the newest, as many as a refit can take in at every step."""

@@ -146,11 +146,6 @@ class AnswerTable:
         """Whether several answers of one question may be right."""
         return rules_of(self.domain).several_right
 
-    @property
-    def rollout_question(self) -> IntArray:
-        """(n,) each rollout's question."""
-        return self.question[self.answer]
-
     def __len__(self) -> int:
         return len(self.question)
 

@@ -56,11 +56,6 @@ class Budget:
             return cls(share=1.0)
         return cls(queries=count) if isinstance(count, int) else cls(share=count)
 
-    @property
-    def labels_all(self) -> bool:
-        """Whether every query may be labelled."""
-        return self.share == 1 and self.judgements is None
-
     def limits(self, queries: int) -> tuple[int | None, int | None]:
         """Return the most queries and judgements allowed where so many queries have ground truth."""
         if self.share is None:
