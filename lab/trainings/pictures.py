@@ -347,7 +347,7 @@ def _learning(
             continue
         steps, lines = _from_start(curve, start[part][domain].value if start else math.nan)
         look = _look(row).of(theme)
-        axes.plot(steps, lines[0], label=row.arm, **look)
+        axes.plot(steps, lines[0], label=row.arm, marker="o", markersize=4.5, **look)  # a dot is a measurement
         if bands:
             axes.fill_between(steps, lines[1], lines[2], color=look["color"], alpha=0.1, linewidth=0)
     axes.margins(x=0.01)
