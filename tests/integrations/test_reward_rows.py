@@ -11,8 +11,9 @@ import pytest
 from rewarding import reward_of
 from sums import Call, Sums, sample_call
 
+from memreward.data.chat import text_of
 from memreward.features.evidence import compute_evidence
-from memreward.integrations.rows import rollout_of, rows_of, text_of
+from memreward.integrations.rows import rollout_of, rows_of
 from memreward.policy.reader import Reading
 from memreward.reward.predictor import RewardPredictor
 from memreward.types import Rollout

@@ -17,8 +17,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from memreward.data.chat import query_id_of
 from memreward.integrations.client import Client, Scored
-from memreward.integrations.trl_reward import query_id_of
 from memreward.types import DOMAINS, ConfigurationError, DataError
 
 _QWEN = r"<\|im_start\|>user\n(.*?)<\|im_end\|>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from memreward.data.chat import question_of, text_of
 from memreward.domains import parse_rollout
 from memreward.memory import ExperienceMemory
 from memreward.types import DataError, Group, Query, Rollout, Truth, content_hash
@@ -16,9 +17,6 @@ SAMPLED = ("token_logprobs", "truncated")
 """Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
 
 _VERSION = "step-"
-_SHAPES = 'give "text", or [{"role": "assistant", "content": "text"}]'
-_DEEPEST = 6
-"""Levels of a completion: list of messages, message, list of parts, part, text; and one to spare."""
 
 
 class Row(NamedTuple):
@@ -127,39 +125,6 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
         except DataError as error:
             rows.append(Row("", "", step, **values, unreadable=str(error)))
     return rows
-
-
-def question_of(prompt: Any) -> str:
-    """Return a prompt's text, of a chat the last message's.
-
-    Raises:
-        DataError: it is neither.
-    """
-    return text_of(prompt[-1:] if isinstance(prompt, list) else prompt)
-
-
-def text_of(said: Any) -> str:
-    """Return a text as it is, of messages what they say, one after the other.
-
-    Raises:
-        DataError: it is neither, or contains itself.
-    """
-    return _text_of(said, _DEEPEST)
-
-
-def _text_of(said: Any, levels: int) -> str:
-    if isinstance(said, str):
-        return said
-    if not levels:
-        raise DataError("a message holds messages inside messages, or itself: give a text or a list of messages")
-    if isinstance(said, Mapping):
-        content = said.get("content", said.get("text"))
-        if content is None and (said.get("tool_calls") or said.get("type") not in (None, "text")):
-            return ""  # a call of a tool, an image
-        return _text_of(content, levels - 1)
-    if isinstance(said, Sequence) and not isinstance(said, bytes | bytearray | memoryview):
-        return "".join(_text_of(part, levels - 1) for part in said)
-    raise DataError(f"a {type(said).__name__} stands where a text or a list of messages should: {_SHAPES}")
 
 
 def query_of(row: Row) -> Query:

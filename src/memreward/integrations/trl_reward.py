@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.ranks import decide_together
-from memreward.integrations.rows import COLUMNS, Row, RowReader, question_of, rows_of
+from memreward.integrations.rows import COLUMNS, Row, RowReader, rows_of
 from memreward.reward.judged import Judged, Reward
 from memreward.types import (
     DOMAINS,
@@ -24,7 +25,6 @@ from memreward.types import (
     NoRewardError,
     Rollout,
     UnknownDomainError,
-    content_hash,
     unknown_domain,
 )
 
@@ -227,11 +227,6 @@ def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | 
         _query_id(None if names is None else names[i], None if texts is None else texts[i], prompt)
         for i, prompt in enumerate(prompts)
     ]
-
-
-def query_id_of(text: str) -> str:
-    """Return the id of a question that has no other: a hash of its text."""
-    return content_hash(text)[:16]
 
 
 def _query_id(name: Any, text: Any, prompt: Any) -> str | None:

@@ -13,9 +13,8 @@ from typing import Any, Literal
 import verifiers.v1 as vf
 from pydantic import Field
 
+from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.client import Client, Scored
-from memreward.integrations.rows import question_of
-from memreward.integrations.trl_reward import query_id_of
 from memreward.types import DataError
 
 REWARD = "memreward"

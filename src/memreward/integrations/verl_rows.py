@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from memreward.integrations.rows import question_of
-from memreward.integrations.trl_reward import query_id_of
+from memreward.data.chat import query_id_of, question_of
 from memreward.types import DOMAINS, ConfigurationError, DataError
 
 
