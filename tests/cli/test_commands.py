@@ -352,9 +352,20 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     spent = [(split["labels"], split["warmup"]["queries"]) for split in report["ledger"]]
     assert spent == [(0, 0)] * 2 + [(6, 6)] * 2 + [(0.5, 12)] * 2
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
-    result = run(*arguments, "--page", "--markdown", tmp_path / "new" / "tables.md")
+    assert "seconds" not in (tmp_path / "evaluation.json").read_text()
+    assert len((tmp_path / "timings.csv").read_text().splitlines()) == 1 + 3 * 3 * 2
+    csv, latex = tmp_path / "new" / "f.csv", tmp_path / "new" / "f.tex"
+    result = run(*arguments, "--page", "--csv", csv, "--latex", latex)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "Label ledger" not in result.stdout
+    assert result.stderr.splitlines()[-4:] == [
+        *(f"  {tmp_path / name}" for name in ("evaluation.html", "evaluation.png")),
+        *(f"  {path}" for path in (csv, latex)),
+    ]
+    assert len(csv.read_text().splitlines()) == 1 + 3 * 3 * 11
+    assert latex.read_text().count("\\begin{table}") == 4 * 3
+    result = run(*arguments, "--full", "--markdown", tmp_path / "new" / "tables.md")
     text = result.stdout
-    assert "evaluation.html" in result.stderr
     assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<html" in (tmp_path / "evaluation.html").read_text()
     assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text().replace("\\", "")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -51,3 +55,29 @@ def test_a_bar_tells_the_same_rate(speed: float | None, shown: str) -> None:
     task = Task(0, "training", 100, 1, _get_time=lambda: 0.0)  # type: ignore[arg-type]
     task.finished_speed = speed
     assert str(output._RateColumn().render(task)) == shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize(("columns", "terminal"), [("60", True), ("200", True), ("200", False)])
+def test_text_goes_out_without_colour_as_wide_as_the_terminal_and_80_where_there_is_none(
+    columns: str, terminal: bool
+) -> None:
+    """A pipe gets 80 columns; a terminal its own, and with NO_COLOR no escape either."""
+    import pty
+
+    code = (
+        "from memreward.cli.output import Output as O; o = O(False); o.text(str(o.width)); o.table('t', ['a'], [['b']])"
+    )
+    main, other = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=other if terminal else subprocess.PIPE,
+        env={**os.environ, "COLUMNS": columns, "NO_COLOR": "1", "TERM": "xterm"},
+        check=True,
+    )
+    os.close(other)
+    text = os.read(main, 4096).decode() if terminal else done.stdout.decode()
+    os.close(main)
+    assert int(text.split()[0]) == (int(columns) if terminal else 80)
+    assert not re.search(r"\x1b\[(3|4|9)", text), "no colour"
+    assert terminal or "\x1b" not in text

@@ -9,9 +9,10 @@ import pytest
 from memreward.answers.model import advantages_of_values
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.cells import Outcome, describe, load_features, save_features
-from memreward.evaluation.metrics import evaluate_predictions
+from memreward.evaluation.metrics import METRICS, evaluate_predictions
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
-from memreward.evaluation.results import EvaluationResult
+from memreward.evaluation.results import HEADINGS, EvaluationResult, Row
+from memreward.evaluation.tables import Figure
 from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
@@ -208,22 +209,40 @@ def test_the_result_survives_json_and_refuses_anything_else(groups, featurizer, 
     result.save(tmp_path / "result.json")
     assert EvaluationResult.load(tmp_path / "result.json").to_dict() == result.to_dict()
     assert json.loads((tmp_path / "result.json").read_text())["config"]["labels"] == [0.3, 0.5]
+    older = result.to_dict()
+    for row in older["rows"]:
+        row |= {"seconds": [1.0], "roc": [0.0, 1.0]}
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    assert EvaluationResult.load(tmp_path / "older.json").to_dict() == result.to_dict()
     (tmp_path / "other.json").write_text('{"rows": 3}')
     with pytest.raises(DataError, match="memreward evaluate again"):
         EvaluationResult.load(tmp_path / "other.json")
 
 
-def test_tables_hold_every_predictor_and_mark_the_best(groups, featurizer):
+def test_better_is_where_the_whole_interval_lies_on_the_good_side():
+    def row(metric, low, high):
+        return Row("f", "", 0.0, "p", {}, {"majority": {metric: Figure((low + high) / 2, low, high)}})
+
+    assert row("auc", 0.01, 0.03).stands("auc", "majority") == 1
+    assert row("auc", -0.01, 0.03).stands("auc", "majority") == 0
+    assert row("auc", -0.03, -0.01).stands("auc", "majority") == -1
+    assert row("ece", -0.03, -0.01).stands("ece", "majority") == 1, "a smaller error is better"
+
+
+def test_tables_hold_every_predictor_and_mark_what_is_surely_better(groups, featurizer):
     result = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
     (table,), (difference,) = result.tables(), result.differences()
     assert [row[0] for row in table.rows] == list(TWO)
-    assert table.title == "toy, 40% labelled"
+    assert table.title.startswith("toy, 40% labelled; the same for all: majority 0.")
+    assert table.title.endswith("coverage 1.000")
+    assert not {"majority", "oracle", "coverage"} & set(table.columns)
     assert difference.rows[0][0] == "logistic_evidence"
-    auc = [result.row("toy", name).figures["auc"].value for name in TWO]
-    ece = [result.row("toy", name).figures["ece"].value for name in TWO]
-    assert (int(np.argmax(auc)), 1) in table.best
-    assert (int(np.argmin(ece)), table.columns.index("ECE")) in table.best
-    assert f"**{max(auc):.3f}**" in result.markdown()
+    learned = result.row("toy", "logistic_evidence")
+    sure = {metric for metric in METRICS if learned.stands(metric, "majority") > 0}
+    assert sure
+    assert {table.columns[column] for line, column in table.best} == {HEADINGS[metric] for metric in sure}
+    assert {line for line, _ in table.best} == {1}, "the reference is not better than itself"
+    assert f"**{learned.figures[sure.pop()].value:.3f}" in result.markdown()
     ledger = result.ledger_table()
     assert len(ledger.rows) == 2
     assert len(ledger.rows[0]) == len(ledger.columns)
@@ -264,7 +283,18 @@ def test_factories_are_described_by_their_settings():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"labels": ()}, {"labels": (-1.0,)}, {"seeds": 0}, {"workers": -1}, {"bins": 0}, {"resamples": 0}]
+    "bad",
+    [
+        {"labels": ()},
+        {"labels": (-1.0,)},
+        {"seeds": 0},
+        {"seeds": "9-5"},
+        {"seeds": "1,x"},
+        {"seeds": "-2"},
+        {"workers": -1},
+        {"bins": 0},
+        {"resamples": 0},
+    ],
 )
 def test_settings_that_cannot_be_used_are_refused(bad):
     with pytest.raises(ConfigurationError):
@@ -274,6 +304,45 @@ def test_settings_that_cannot_be_used_are_refused(bad):
 def test_labelling_every_query_leaves_nothing_to_measure_and_is_refused(groups, featurizer):
     with pytest.raises(ConfigurationError, match="leaves none to predict"):
         evaluate({"toy": groups()}, MAJORITY, featurizer, replace(SMALL, labels=(0.4, 500.0)))
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [(3, (0, 1, 2)), ("3", (0, 1, 2)), ("5-9", (5, 6, 7, 8, 9)), ("1, 4,7-8,4", (1, 4, 7, 8)), ("4-4", (4,))],
+)
+def test_seeds_are_a_number_a_range_or_a_list(given, seeds):
+    assert EvaluationConfig(seeds=given).splits() == seeds
+
+
+def test_a_seed_finds_the_same_whichever_others_are_asked_for(groups, featurizer):
+    both, one = (evaluate({"toy": groups()}, TWO, featurizer, replace(SMALL, seeds=s)) for s in ("0-1", "1-1"))
+    assert both.row("toy", "logistic_evidence").seeds[1] == one.row("toy", "logistic_evidence").seeds[0]
+    assert one.config["seeds"] == [1]
+
+
+def test_equal_runs_write_equal_files_whatever_the_file_is_called_and_however_many_work(groups, featurizer, tmp_path):
+    first = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
+    second = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
+    for name, result in (("a", first), ("b", second)):
+        result.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert all(len(row.seconds) == 2 for row in first.rows)
+    renamed = evaluate({"other": groups()}, TWO, featurizer, SMALL)
+    for one, other in zip(first.rows, renamed.rows, strict=True):
+        assert one.figures == other.figures
+        assert one.differences == other.differences
+
+
+def test_nothing_to_evaluate_is_an_error(groups, featurizer):
+    unjudged = with_truth(groups(), lambda group: (None,) * len(group.rollouts))
+    with pytest.raises(DataError, match="memreward verify"):
+        evaluate({"toy": unjudged}, MAJORITY, featurizer, SMALL)
+    few = [*groups(12), *with_truth(groups(5, prefix="z"), lambda group: (None,) * len(group.rollouts))]
+    with pytest.raises(ConfigurationError, match="cannot be measured"):
+        evaluate({"toy": few}, MAJORITY, featurizer, replace(SMALL, labels=("12",)))
+    for files, predictors in (({}, MAJORITY), ({"toy": groups()}, {})):
+        with pytest.raises(ConfigurationError, match="nothing to evaluate"):
+            evaluate(files, predictors, featurizer, SMALL)
 
 
 def test_missing_references_files_without_rollouts_and_double_ids_are_refused(groups, featurizer):

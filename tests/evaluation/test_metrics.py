@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from memreward.evaluation import metrics
-from memreward.evaluation.metrics import QueryTable, bootstrap, evaluate_predictions, interval, resample_queries
+from memreward.evaluation.metrics import (
+    QueryTable,
+    bootstrap,
+    evaluate_predictions,
+    interval,
+    resample_named,
+    resample_queries,
+)
 from memreward.types import ConfigurationError, DataError
 
 
@@ -76,13 +83,54 @@ def test_best_of_n_averages_ties():
     assert metrics.best_of_n([0.7, 0.7, 0.7, 0.1], [1, 0, 0, 1], [0, 0, 0, 0]) == pytest.approx(1 / 3)
 
 
-def test_expected_calibration_error_closed_form():
+def test_the_calibration_error_without_bias_in_closed_form():
     values = np.array([0.1, 0.1, 0.1, 0.1, 0.95, 0.95])
-    correct = np.array([0, 0, 0, 1, 1, 1])
-    expected = (4 * abs(0.1 - 0.25) + 2 * abs(0.95 - 1.0)) / 6
-    assert metrics.expected_calibration_error(values, correct) == pytest.approx(expected)
-    calibrated = metrics.expected_calibration_error([0.25, 0.25, 0.25, 0.25], [1, 0, 0, 0])
-    assert calibrated == pytest.approx(0.0, abs=1e-12)
+    correct = np.array([0, 0, 0, 1, 0, 1])
+    # Mean gap of a bin squared, less the variance of that mean: of four errors, and of two.
+    low = (0.1 - 0.25) ** 2 - np.var([0.1, 0.1, 0.1, -0.9], ddof=1) / 4
+    high = (0.95 - 0.5) ** 2 - np.var([0.95, -0.05], ddof=1) / 2
+    assert metrics.calibration_error(values, correct) == pytest.approx(np.sqrt(max((4 * low + 2 * high) / 6, 0)))
+    assert metrics.calibration_error([0.9] * 50, [0] * 50) == pytest.approx(0.9)
+    # All four are of one query, which says nothing of how its bin would do on others.
+    assert metrics.calibration_error([0.9] * 4, [0] * 4, [0] * 4) == 0.0
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.2])
+def test_the_squared_calibration_error_is_right_on_average_and_the_plain_one_is_not(gap):
+    generator, found, plain = np.random.default_rng(0), [], []
+    for _ in range(400):
+        chance = np.repeat(generator.uniform(0.3, 0.7, 30), 4)
+        # Rollouts of a query share their verdict: thirty observations, not a hundred and twenty.
+        right = np.repeat(generator.random(30), 4) < chance
+        group = np.repeat(np.arange(30), 4)
+        table = QueryTable.of(chance + gap, right.astype(int), group, queries=30, bins=4)
+        total = {name: column.sum(0) for name, column in table.sums.items()}
+        count, mean = total["bin_count"], total["bin_gap"] / np.maximum(total["bin_count"], 1)
+        noise = ((table.sums["bin_gap"] - mean * table.sums["bin_count"]) ** 2).sum(0)
+        noise *= total["bin_queries"] / np.maximum(total["bin_queries"] - 1, 1) / np.maximum(count, 1) ** 2
+        found.append(float((count * np.where(total["bin_queries"] > 1, mean**2 - noise, 0)).sum() / 120))
+        plain.append(float((count * mean**2).sum() / 120))
+        assert table.metrics().ece == pytest.approx(np.sqrt(max(found[-1], 0.0)))
+    assert np.mean(found) == pytest.approx(gap**2, abs=0.004)
+    assert np.mean(plain) > gap**2 + 0.01
+
+
+def test_an_interval_of_the_calibration_error_holds_its_estimate():
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        group = np.repeat(np.arange(40), 4)
+        values = generator.random(160)
+        tables = [QueryTable.of(values, generator.random(160) < values, group, queries=40)]
+        ends = interval(bootstrap(tables, resample_queries(40, 300))["ece"])
+        assert ends.low <= tables[0].metrics().ece <= ends.high
+
+
+def test_resamples_depend_on_the_ids_of_queries_and_on_nothing_else():
+    ids = [f"q{number}" for number in range(12)]
+    weights, turned = resample_named(ids, 20), resample_named(ids[::-1], 20)
+    assert np.array_equal(weights, turned[:, ::-1])
+    assert not np.array_equal(weights, resample_named([*ids[:-1], "other"], 20))
+    assert (weights.sum(1) == 12).all()
 
 
 def test_reliability_bins_hold_every_rollout():
@@ -91,13 +139,6 @@ def test_reliability_bins_hold_every_rollout():
     assert curve.predicted[0] == pytest.approx(0.025)
     assert curve.observed[[0, 5, 9]].tolist() == [0.5, 1.0, 1.0]
     assert np.isnan(curve.observed[1])
-
-
-def test_area_under_the_roc_curve_is_the_auc():
-    values, correct, _ = drawn(3)
-    grid = np.linspace(0, 1, 20001)
-    area = np.trapezoid(metrics.roc_curve(values, correct, grid), grid)
-    assert area == pytest.approx(metrics.roc_auc(values, correct), abs=1e-3)
 
 
 def test_advantages_are_centred_gated_and_standardised():
@@ -248,8 +289,3 @@ def test_chunks_change_nothing():
     whole, pieces = bootstrap([table], weights, chunk=1000), bootstrap([table], weights, chunk=7)
     for name in metrics.METRICS:
         assert whole[name] == pytest.approx(pieces[name], nan_ok=True)
-
-
-@pytest.mark.parametrize(("values", "correct"), [([], []), ([0.2, 0.8], [1, 1]), ([np.nan, np.nan], [0, 1])])
-def test_a_roc_curve_needs_both_classes(values, correct):
-    assert np.isnan(metrics.roc_curve(values, correct, [0.0, 0.5, 1.0])).all()

@@ -127,3 +127,27 @@ def test_without_processes_work_is_done_one_by_one() -> None:
         for count, future in enumerate(workers.completed(), start=1):
             assert future is futures[count - 1]
             assert len(seen) == count
+
+
+UNGUARDED = """
+from memreward.evaluation.workers import worker_processes
+
+with worker_processes(2) as workers:
+    workers.submit(abs, -1)
+    print([future.result() for future in workers.completed()])
+"""
+
+
+def test_a_script_without_a_guard_is_named_as_such(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    for text, passes in (
+        (UNGUARDED, False),
+        (UNGUARDED.replace("\nwith", "\nif __name__ == '__main__':\n  with"), True),
+    ):
+        lines = text.split("if __name__")
+        guarded = lines[0] + "if __name__" + lines[1].replace("\n    ", "\n      ") if passes else text
+        script.write_text(guarded, encoding="utf-8")
+        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+        assert (done.returncode == 0) is passes, done.stderr
+        assert passes or f"{script} does all its work there: put what it does under" in done.stderr
+        assert passes or "bootstrapping" not in done.stderr

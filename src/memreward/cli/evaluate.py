@@ -27,6 +27,7 @@ from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
 from memreward.network.config import ABLATIONS, NetworkConfig
+from memreward.temporary import write_whole
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,6 +71,16 @@ def evaluate(
         Path | None,
         typer.Option(help="Also write the tables, with the command, to this Markdown file.", metavar="FILE"),
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Also write a row a file, budget, predictor and metric.", metavar="FILE"),
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option("--latex", help="Also write tables for a paper (booktabs).", metavar="FILE")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every table, and the ledger, instead of the summary.")
+    ] = False,
     mean: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,12 +95,13 @@ def evaluate(
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
-    Splits are by query id. All labels that are used stand in the ledger it prints. For each file, sources of the prior
-    that share a question with it are left out.
+    Splits are by query id. It prints a summary, and with --full every table and the ledger of the labels that were
+    used. For each file, sources of the prior that share a question with it are left out.
 
     Examples:
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
       memreward evaluate a.jsonl b.jsonl --predictors memreward,baselines --out runs/evaluation --page
+      memreward evaluate rollouts.jsonl --labels 20,20% --seeds 5-9 --csv figures.csv --latex tables.tex
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
@@ -97,7 +109,9 @@ def evaluate(
     output = Output(as_json)
     config = settings.made()
     check_folder(out)
-    check_file(markdown)
+    forms = {"markdown": markdown, "csv": csv, "latex": latex}
+    for file in forms.values():
+        check_file(file)
     if page:
         check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
@@ -108,36 +122,47 @@ def evaluate(
     with output.progress() as steps:
         featurizer = _featurizer(encoder if reads_text(chosen) else None, models, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
-    _show(output, result, _written(result, out, page=page, markdown=markdown))
+    _show(output, result, _written(result, out, page=page, forms=forms), full=full)
 
 
-def _show(output: Output, result: EvaluationResult, written: Sequence[Path]) -> None:
-    for table in [*result.tables(), *result.differences(), result.ledger_table()]:
-        output.table(table.title, table.columns, table.rows)
+def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, full: bool) -> None:
+    from memreward.evaluation.summary import summary
+
+    if full:
+        for table in [*result.tables(), *result.differences(), result.ledger_table()]:
+            output.table(table.title, table.columns, table.rows)
+    else:
+        output.text(summary(result, output.width))
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
-    output.note(f"written: {', '.join(map(str, written))}")
+    output.note("\n".join(["written:", *(f"  {path}" for path in written)]))
     output.result(result.to_dict())
 
 
-def _written(result: EvaluationResult, out: Path, *, page: bool, markdown: Path | None) -> list[Path]:
-    """Write the result in every form that was asked for; return where."""
+def _written(result: EvaluationResult, out: Path, *, page: bool, forms: Mapping[str, Path | None]) -> list[Path]:
+    """Write the result in every form that was asked for; return where. How long it took stands in a file of its own."""
+    from memreward.evaluation.export import as_csv, as_latex, as_timings
+
     written = [out / "evaluation.json"]
     result.save(written[0])
+    write_whole(out / "timings.csv", as_timings(result))
     if page:
         from memreward.evaluation.report import write_page, write_picture
 
         written += [out / "evaluation.html", out / "evaluation.png"]
         write_page(result, written[1])
         write_picture(result, written[2])
-    if markdown is not None:
-        page_text = markdown_report(
-            "Predicted rewards", result.versions, result.markdown(), result.ledger_table().markdown()
-        )
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text(page_text, encoding="utf-8")
-        written.append(markdown)
+    texts = {"csv": as_csv, "latex": as_latex, "markdown": _markdown}
+    for form, path in forms.items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, texts[form](result))
+            written.append(path)
     return written
+
+
+def _markdown(result: EvaluationResult) -> str:
+    return markdown_report("Predicted rewards", result.versions, result.markdown(), result.ledger_table().markdown())
 
 
 def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:

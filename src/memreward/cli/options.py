@@ -155,7 +155,8 @@ def _default(item: Field[Any]) -> Any:
 
 def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        hint = str if str in kinds else kinds[0]  # what a configuration reads from text, it may also take as it is
     if hint in (bool, int, float, str, Path) or get_origin(hint) is Literal:
         return hint, {}
     if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):

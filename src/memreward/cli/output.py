@@ -53,6 +53,16 @@ class Output:
         """Say something on stderr, as it is: no markup, no wrapping."""
         self._err.print(printable(text), markup=False, soft_wrap=True)
 
+    @property
+    def width(self) -> int:
+        """Characters of a line on stdout; 80 where it is no terminal."""
+        return self._out.width if self._out.is_terminal else 80
+
+    def text(self, text: str) -> None:
+        """Print text on stdout as it is, unless the result goes there as JSON."""
+        if not self.as_json:
+            sys.stdout.write(printable(text) + "\n")
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right."""
         if self.as_json:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memreward.types import ConfigurationError, DataError
+from memreward.types import ConfigurationError, DataError, content_hash
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +36,7 @@ class Metrics:
         group_auc: Mean over the queries with both classes of the AUC inside the query.
         accuracy: Share of covered rollouts on the right side of the threshold.
         f1: F1 of the class "right" at the threshold.
-        ece: Expected calibration error; NaN where a value is no probability.
+        ece: Calibration error (see `calibration_error`); NaN where a value is no probability.
         brier: Mean squared error of the probability; NaN where a value is no probability.
         best_of_n: Accuracy of the query's rollout with the highest value, ties averaged.
         majority_of_n: The same for the largest class of equivalent answers; NaN without vote shares.
@@ -92,9 +92,22 @@ def brier_score(values: ArrayLike, correct: ArrayLike) -> float:
     return _table(values, correct, None).metrics().brier
 
 
-def expected_calibration_error(values: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """Mean over rollouts of |mean probability - share right| of their bin; `bins` equal widths on [0, 1]."""
-    return _table(values, correct, None, bins=bins).metrics().ece
+def calibration_error(values: ArrayLike, correct: ArrayLike, group: ArrayLike | None = None, bins: int = BINS) -> float:
+    """Root mean square, over rollouts, of mean probability less share right of their bin; without its bias.
+
+    The plain estimator counts the noise of each bin's mean as miscalibration. Here the variance of that mean is taken
+    off its square (Kumar, Liang and Ma, Verified Uncertainty Calibration, NeurIPS 2019, section 5; arXiv 1909.10155),
+    estimated over queries, since the rollouts of one query are no independent evidence. A bin with one query says
+    nothing; a sum below 0 is 0.
+
+    Args:
+        values: (n,) probabilities.
+        correct: (n,) 1 right, 0 wrong, -1 unknown.
+        group: (n,) query of each rollout; None takes each rollout for a query of its own.
+        bins: Of equal width on [0, 1].
+    """
+    query = np.arange(len(np.asarray(correct))) if group is None else group
+    return _table(values, correct, query, bins=bins).metrics().ece
 
 
 def best_of_n(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
@@ -204,19 +217,6 @@ def reliability(values: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reli
     )
 
 
-def roc_curve(values: ArrayLike, correct: ArrayLike, grid: ArrayLike) -> Floats:
-    """True positive rate at each false positive rate of `grid`, interpolated as the area under the curve is."""
-    rows = _Rows.of(values, correct, None)
-    order = np.argsort(-rows.values, kind="stable")
-    last_of_tie = np.diff(rows.values[order], append=-np.inf) != 0
-    right = np.append(0.0, np.cumsum(rows.positive[order])[last_of_tie])
-    wrong = np.append(0.0, np.cumsum(~rows.positive[order])[last_of_tie])
-    if right[-1] == 0 or wrong[-1] == 0:
-        return np.full(np.shape(grid), np.nan)
-    rate: Floats = np.interp(np.asarray(grid, np.float64), wrong / wrong[-1], right / right[-1])
-    return rate
-
-
 @dataclass(frozen=True)
 class QueryTable:
     """What the metrics need of one predictor's values, summed per query; the arrays have q rows.
@@ -285,7 +285,7 @@ class QueryTable:
             "group_auc": _ratio(total["group_auc"], total["mixed"]),
             "accuracy": _ratio(total["hits"], total["covered"]),
             "f1": _ratio(2 * total["true_positive"], total["true_positive"] + total["claimed"] + total["missed"]),
-            "ece": _ratio(np.abs(total["bin_gap"]).sum(-1), total["covered"]),
+            "ece": _calibration_error(total),
             "brier": _ratio(total["squared_error"], total["covered"]),
             "best_of_n": _ratio(total["best"], total["queries"]),
             "majority_of_n": _ratio(total["majority"], total["queries"]),
@@ -320,10 +320,25 @@ def resample_queries(queries: int, resamples: int = 1000, seed: int = 0) -> Floa
     return draws.astype(np.float64)
 
 
+def resample_named(query_ids: Sequence[str], resamples: int = 1000) -> Floats:
+    """Draw resamples that the ids alone decide: neither the name of a file nor its order moves an interval.
+
+    Returns:
+        (B, q) multiplicities, in the order of `query_ids`.
+    """
+    ranked = sorted(range(len(query_ids)), key=lambda index: query_ids[index])
+    seed = int(content_hash("\0".join(query_ids[index] for index in ranked))[:8], 16)
+    weights = np.empty((resamples, len(query_ids)))
+    weights[:, ranked] = resample_queries(len(query_ids), resamples, seed)
+    return weights
+
+
 def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100) -> dict[str, Floats]:
     """Metrics averaged over `tables` (the seeds of one predictor) under each resample of the queries.
 
     Pass the same weights for two predictors, and the difference of their arrays is the paired bootstrap difference.
+    A resample repeats the noise of the sample, which the calibration error of the sample is rid of: its figures are
+    moved so that their mean is the estimate.
 
     Args:
         tables: Tables over the same q queries, one a seed; a query a seed does not hold has zero sums.
@@ -340,7 +355,10 @@ def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100
         seeds = [table.resampled(block) for table in tables]
         for name in METRICS:
             parts[name].append(nanmean(np.stack([seed[name] for seed in seeds])))
-    return {name: np.concatenate(figures) for name, figures in parts.items()}
+    found = {name: np.concatenate(figures) for name, figures in parts.items()}
+    estimate = nanmean(np.array([table.metrics().ece for table in tables]))
+    found["ece"] += estimate - nanmean(found["ece"])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,13 +493,31 @@ def _classification_sums(rows: _Rows, threshold: float, queries: int) -> dict[st
 def _calibration_sums(rows: _Rows, queries: int, bins: int) -> dict[str, Floats]:
     probabilities = bool(((rows.values >= 0) & (rows.values <= 1)).all())
     if not probabilities:
-        return {"squared_error": np.full(queries, np.nan), "bin_gap": np.full((queries, bins), np.nan)}
+        return {"squared_error": np.full(queries, np.nan)}
     error = rows.values - rows.positive
     cell = rows.group * bins + _bin(rows.values, bins)
+    gap, count = (_sum(cell, each, queries * bins).reshape(queries, bins) for each in (error, 1.0))
     return {
         "squared_error": _sum(rows.group, error**2, queries),
-        "bin_gap": _sum(cell, error, queries * bins).reshape(queries, bins),
+        "bin_gap": gap,
+        "bin_count": count,
+        "bin_queries": (count > 0).astype(np.float64),
+        "bin_gap_gap": gap**2,
+        "bin_gap_count": gap * count,
+        "bin_count_count": count**2,
     }
+
+
+def _calibration_error(total: dict[str, Floats]) -> Floats:
+    """(B,) from sums over queries: each bin's squared mean gap less the variance of that mean over queries."""
+    if "bin_count" not in total:
+        return np.full(len(total["covered"]), np.nan)
+    count, queries = total["bin_count"], total["bin_queries"]
+    mean = total["bin_gap"] / np.maximum(count, 1)
+    scatter = total["bin_gap_gap"] - 2 * mean * total["bin_gap_count"] + mean**2 * total["bin_count_count"]
+    noise = scatter * queries / np.maximum(queries - 1, 1) / np.maximum(count, 1) ** 2
+    squared = np.where(queries > 1, mean**2 - noise, 0.0)
+    return np.sqrt(np.maximum(_ratio((count * squared).sum(-1), total["covered"]), 0.0))
 
 
 def _bin(values: Floats, bins: int) -> Ints:

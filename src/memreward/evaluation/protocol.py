@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,8 +37,7 @@ from memreward.evaluation.metrics import (
     interval,
     nanmean,
     reliability,
-    resample_queries,
-    roc_curve,
+    resample_named,
 )
 from memreward.evaluation.results import MEAN, EvaluationResult, Row
 from memreward.evaluation.tables import Figure
@@ -48,11 +48,9 @@ from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
 from memreward.temporary import TemporaryFolder
 from memreward.types import ConfigurationError, DataError, Features, Group, Progress, Rollout, content_hash, silent
 
-ROC_GRID = np.linspace(0.0, 1.0, 101)
 PACKAGES = ("memreward", "numpy", "scikit-learn", "torch", "torch-geometric", "sentence-transformers")
 
 Floats = NDArray[np.float64]
-"""Called with the stage, the steps done and the steps in all."""
 
 
 class Featurizer(Protocol):
@@ -69,7 +67,8 @@ class EvaluationConfig:
 
     Attributes:
         labels: How many queries are labelled: whole numbers, 0 among them, and shares (20% or 0.2).
-        seeds: Splits for each share; also the seeds of the predictors.
+        seeds: Splits for each number of labels, which also seed the predictors: 5 is 0 to 4, 5-9 and 1,4,7 are
+            these.
         memory_rollouts: Rollouts of each query that memory already holds, unlabelled. They are pooled with the others
             but not measured, and everything is repeated without them for comparison.
         references: Predictors that the others are compared with.
@@ -79,7 +78,7 @@ class EvaluationConfig:
     """
 
     labels: tuple[str, ...] = ("0", "5", "20", "50")
-    seeds: int = 5
+    seeds: int | str = 5
     memory_rollouts: int = 0
     references: tuple[str, ...] = ("majority",)
     resamples: int = 1000
@@ -90,13 +89,30 @@ class EvaluationConfig:
         """Return the label budgets: whole numbers, and shares below 1."""
         return tuple(count_from(each) for each in self.labels)
 
+    def splits(self) -> tuple[int, ...]:
+        """Return the seeds, each once.
+
+        Raises:
+            ConfigurationError: they cannot be read.
+        """
+        text = str(self.seeds)
+        if text.isdecimal():
+            return tuple(range(int(text)))
+        parts = [part.strip().partition("-") for part in text.split(",")]
+        if not all(low.isdecimal() and (high.isdecimal() or not dash) for low, dash, high in parts):
+            raise ConfigurationError(f"seeds={text}: give how many (5 is 0 to 4), a range (5-9) or a list (1,4,7)")
+        found = [range(int(low), int(high or low) + 1) for low, _, high in parts]
+        return tuple(dict.fromkeys(seed for numbers in found for seed in numbers))
+
     def __post_init__(self) -> None:
         if not self.labels or "all" in self.counts():
             raise ConfigurationError(
                 f"labels={self.labels}: give numbers or shares of queries, e.g. 0,5,20%; all leaves none to predict"
             )
-        if self.seeds < 1 or self.memory_rollouts < 0 or self.workers < 0:
-            raise ConfigurationError("seeds must be at least 1, memory_rollouts and workers at least 0")
+        if not self.splits() or self.memory_rollouts < 0 or self.workers < 0:
+            raise ConfigurationError(
+                f"seeds={self.seeds}: give one at least (5-9 counts up); memory_rollouts and workers are at least 0"
+            )
         if self.resamples < 1 or self.bins < 1:
             raise ConfigurationError(f"resamples={self.resamples} and bins={self.bins} must be at least 1")
 
@@ -129,8 +145,8 @@ def evaluate(
         Figures of every predictor on every file, pool and label share, then the means.
 
     Raises:
-        ConfigurationError: if a reference or the file of a mean is not among those evaluated.
-        DataError: if a file has no rollouts, or rollout ids occur twice.
+        ConfigurationError: if a reference or the file of a mean is not among those evaluated, or there is no file.
+        DataError: if a file has no rollouts or no verdicts, or rollout ids occur twice.
         MemRewardError: if a worker process died.
     """
     settings = config or EvaluationConfig()
@@ -141,21 +157,26 @@ def evaluate(
         kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
         pools = [pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, scratch)]
-        splits = [
-            _Split.draw(pool, share, seed) for pool in pools for share in settings.counts() for seed in _seeds(settings)
-        ]
+        draws = list(product(settings.counts(), settings.splits()))
+        splits = [_Split.draw(pool, share, seed) for pool in pools for share, seed in draws]
         outcomes = _run(splits, predictors, kept, workers, told)
     parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
     rows = [row for part in parts for row in part.rows(settings)]
     for name, members in averaged.items():
         rows += _mean_rows(name, [part for part in parts if part.file in members], settings)
     return EvaluationResult(
-        config={**asdict(settings), "labels": list(settings.labels), "predictors": list(predictors)},
+        config=_recorded(settings, predictors),
         versions=installed_versions(PACKAGES),
         files={pool.file: pool.facts() for pool in pools},
         ledger=tuple(split.ledger_entry() for split in splits),
         rows=tuple(rows),
     )
+
+
+def _recorded(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> dict[str, Any]:
+    """What decides the result; how many processes found it does not."""
+    given = {name: value for name, value in asdict(settings).items() if name != "workers"}
+    return {**given, "labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
 
 
 @dataclass(frozen=True)
@@ -206,6 +227,11 @@ class _Split:
         # A ledger of its own: what is only measured is no part of the label budget.
         apart = LabelLedger.detached(pool.groups)
         verdicts = label(apart, held_out, FROM_FILE, use="evaluation", settle=False).labels
+        if not verdicts:
+            raise ConfigurationError(
+                f"{pool.file}: labels={share} takes all {len(chosen)} queries that have a verdict, and what is left "
+                "cannot be measured; ask for fewer"
+            )
         row = {rollout: index for index, rollout in enumerate(pool.features.rollout_ids)}
         labels, measured_by = (np.full(len(row), -1, np.int8) for _ in range(2))
         for target, source in ((labels, released), (measured_by, verdicts)):
@@ -252,7 +278,11 @@ class _Part:
                 _row(self.file, self, name, points, self.resampled, settings),
                 seeds=tuple(table.metrics().to_dict() for table in self.tables[name]),
                 seconds=tuple(round(outcome.seconds, 3) for outcome in self.outcomes[name]),
-                failures={str(s): out.failure for s, out in enumerate(self.outcomes[name]) if out.failure},
+                failures={
+                    str(seed): out.failure
+                    for seed, out in zip(settings.splits(), self.outcomes[name], strict=True)
+                    if out.failure
+                },
                 **self.curves[name],
             )
 
@@ -271,12 +301,19 @@ def _row(
             value, spread = points[predictor][metric], resampled[predictor][metric]
             if reference is not None:
                 value, spread = value - points[reference][metric], spread - resampled[reference][metric]
-            ends = interval(spread)
-            found[metric] = Figure(value, ends.low, ends.high) if not math.isnan(value) else Figure(*[math.nan] * 3)
+            found[metric] = _figure(value, spread, least=-math.inf if reference else 0.0)
         return found
 
     differences = {reference: figures(reference) for reference in settings.references}
     return Row(file, part.pool, part.share, predictor, figures(None), differences)
+
+
+def _figure(value: float, spread: Floats, least: float) -> Figure:
+    """An estimate with the percentile interval of its resamples, which holds it."""
+    if math.isnan(value):
+        return Figure(math.nan, math.nan, math.nan)
+    ends = interval(spread)
+    return Figure(value, max(min(ends.low, value), least), max(ends.high, value))
 
 
 def _mean_rows(name: str, parts: Sequence[_Part], settings: EvaluationConfig) -> Iterator[Row]:
@@ -303,16 +340,21 @@ def _pools(
 ) -> Iterator[_Pool]:
     if not any(group.rollouts for group in groups):
         raise DataError(f"{file} has no rollouts: there is nothing to evaluate")
+    if not measured(groups):
+        raise DataError(
+            f'{file} has no verdict, so there is nothing to measure by: give its rollouts "correct", or let memreward '
+            "verify fill it from the references"
+        )
     if not settings.memory_rollouts:
         yield _pool(file, "", groups, groups, featurizer, scratch)
         return
-    measured = [_without_memory(group, settings.memory_rollouts) for group in groups]
-    yield _pool(file, "memory empty", measured, measured, featurizer, scratch)
-    yield _pool(file, f"{settings.memory_rollouts} rollouts a query in memory", measured, groups, featurizer, scratch)
+    kept = [_without_memory(group, settings.memory_rollouts) for group in groups]
+    yield _pool(file, "memory empty", kept, kept, featurizer, scratch)
+    yield _pool(file, f"{settings.memory_rollouts} rollouts a query in memory", kept, groups, featurizer, scratch)
 
 
 def _pool(
-    file: str, name: str, measured: Sequence[Group], pooled: Sequence[Group], featurizer: Featurizer, scratch: Path
+    file: str, name: str, kept: Sequence[Group], pooled: Sequence[Group], featurizer: Featurizer, scratch: Path
 ) -> _Pool:
     features = featurizer.features([rollout for group in pooled for rollout in group.rollouts])
     if len(set(features.rollout_ids)) < len(features):
@@ -320,7 +362,7 @@ def _pool(
     digest = hash_features(features)
     stored = scratch / f"{digest}.npz"
     save_features(features, stored)
-    return _Pool(file, name, tuple(group for group in measured if group.rollouts), features, stored, digest)
+    return _Pool(file, name, tuple(group for group in kept if group.rollouts), features, stored, digest)
 
 
 def _without_memory(group: Group, count: int) -> Group:
@@ -366,9 +408,8 @@ def _measure(
 ) -> list[_Part]:
     parts = []
     for pool in pools:
-        queries = len(pool.features.query_ids)
-        # The same resamples for every predictor and pool of a file: differences are paired.
-        weights = resample_queries(queries, settings.resamples, int(content_hash(pool.file)[:8], 16))
+        # The same resamples for every predictor and pool of the same questions: differences are paired.
+        weights = resample_named(pool.features.query_ids, settings.resamples)
         for share in settings.counts():
             chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == float(share)]
             of = {name: [outcomes[i, name] for i in chosen] for name in predictors}
@@ -398,13 +439,9 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
 
 
 def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> dict[str, Any]:
-    rates = [roc_curve(out.values, split.measured_by, ROC_GRID) for split, out in zip(splits, outcomes, strict=True)]
     values = np.concatenate([outcome.values for outcome in outcomes])
     curve = reliability(values, np.concatenate([split.measured_by for split in splits]), settings.bins)
-    return {
-        "roc": tuple(nanmean(np.stack(rates)).round(5).tolist()),
-        "reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()},
-    }
+    return {"reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()}}
 
 
 def _spent(ledger: LabelLedger) -> dict[str, int]:
@@ -418,13 +455,11 @@ def _blind(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFac
     return predictor if blind_to is None else blind_to([group.query for group in groups])
 
 
-def _seeds(settings: EvaluationConfig) -> range:
-    return range(settings.seeds)
-
-
 def _check_references(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> None:
     missing = [name for name in settings.references if name not in predictors]
-    if missing or not predictors:
+    if not predictors:
+        raise ConfigurationError("no predictor is given: there is nothing to evaluate")
+    if missing:
         raise ConfigurationError(
             f"reference {missing} is none of the predictors {sorted(predictors)}: add it or drop it"
         )
@@ -433,6 +468,8 @@ def _check_references(settings: EvaluationConfig, predictors: Mapping[str, Predi
 def _checked_means(
     files: Mapping[str, Sequence[Group]], means: Mapping[str, Sequence[str]] | None
 ) -> Mapping[str, Sequence[str]]:
+    if not files:
+        raise ConfigurationError("no file is given: there is nothing to evaluate")
     if means is None:
         return {MEAN: tuple(files)} if len(files) > 1 else {}
     for name, members in means.items():

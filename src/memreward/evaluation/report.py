@@ -19,14 +19,11 @@ COLOURS = ("", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 STYLES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (5, 1.5)), (0, (5, 1.5)), (0, (5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SHARE = 0.2
-_CAPTION = (
-    "ROC curves (mean of the seeds), calibration, and area under the ROC curve inside a query with its 95 % bootstrap "
-    "interval over queries."
-)
+_CAPTION = "Calibration, and area under the ROC curve inside a query with its 95 % bootstrap interval over queries."
 
 
 def write_picture(result: EvaluationResult, path: str | Path) -> None:
-    """Write a PNG with one line of panels a file: ROC, calibration, and group AUC by predictor or label share.
+    """Write a PNG with one line of panels a file: calibration, and group AUC by predictor or label share.
 
     Raises:
         MissingExtraError: without matplotlib.
@@ -73,19 +70,18 @@ def _drawing(result: EvaluationResult, files: Sequence[str], *, titles: bool) ->
     shown = drawn_predictors(result)
 
     def draw(figure: Any, theme: Theme) -> None:
-        panels = figure.subplots(len(files), 3, squeeze=False, width_ratios=(1, 1, 1.25))
+        panels = figure.subplots(len(files), 2, squeeze=False, width_ratios=(1, 1.25))
         for axes, file in zip(panels, files, strict=True):
             rows = [row for row in result.rows if row.file == file]
             rows = [row for row in rows if row.pool == rows[0].pool]
-            _draw_roc(axes[0], _at_share(rows), shown, theme)
-            _draw_calibration(axes[1], _at_share(rows), shown, theme)
+            _draw_calibration(axes[0], _at_share(rows), shown, theme)
             if len({row.labels for row in rows}) > 1:
-                _draw_label_curve(axes[2], rows, shown, theme)
+                _draw_label_curve(axes[1], rows, shown, theme)
             else:
-                _draw_intervals(axes[2], rows, shown, theme)
+                _draw_intervals(axes[1], rows, shown, theme)
             if titles:
                 axes[0].set_title(file, loc="left", fontweight="bold", pad=10)
-        handles = panels[0][1].get_lines()[1:]
+        handles = panels[0][0].get_lines()[1:]
         figure.legend(handles=handles, labels=shown, loc="outside upper left", ncols=len(shown), frameon=False)
 
     return draw, (13.5, 4.1 * len(files) + 0.7)
@@ -94,13 +90,6 @@ def _drawing(result: EvaluationResult, files: Sequence[str], *, titles: bool) ->
 def _look(shown: Sequence[str], name: str, theme: Theme) -> dict[str, Any]:
     place = shown.index(name)
     return {"color": COLOURS[place] or theme.ink, "linestyle": STYLES[place], "linewidth": 1.8}
-
-
-def _draw_roc(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
-    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.8)
-    for row in _in_order(rows, shown):
-        axes.plot(np.linspace(0, 1, len(row.roc)), row.roc, **_look(shown, row.predictor, theme))
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
 
 
 def _draw_calibration(axes: Any, rows: Sequence[Row], shown: Sequence[str], theme: Theme) -> None:
@@ -190,9 +179,15 @@ def _summary(result: EvaluationResult) -> str:
     return (
         f"{len(result.config['predictors'])} predictors on {len(result.files)} "
         f"{'file' if len(result.files) == 1 else 'files'} of rollouts. Labelled: {shares}; all other "
-        f"queries are predicted. {result.config['seeds']} seeds, {result.config['resamples']} bootstrap resamples of "
-        "the queries. Group AUC, the order inside a query, is what GRPO uses. The best figure of a column stands out."
+        f"queries are predicted. {_seeds(result)} seeds, {result.config['resamples']} bootstrap resamples of "
+        "the queries. Group AUC, the order inside a query, is what GRPO uses. What is surely better than "
+        "a reference stands out."
     )
+
+
+def _seeds(result: EvaluationResult) -> int:
+    seeds = result.config["seeds"]
+    return len(seeds) if isinstance(seeds, list) else int(seeds)
 
 
 def _facts(result: EvaluationResult) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,9 +43,8 @@ class Row:
         figures: Metric -> figure.
         differences: Reference predictor -> metric -> paired difference to it.
         seeds: Metric -> figure of every seed; empty for a mean.
-        seconds: Fit and prediction time of every seed.
+        seconds: Fit and prediction time of every seed; no part of the file, so that equal runs write equal files.
         failures: Why it could not be fitted, by seed; empty if it always was.
-        roc: True positive rates at evenly spaced false positive rates from 0 to 1, mean of the seeds.
         reliability: "predicted", "observed", "count": the calibration curve over all seeds.
     """
 
@@ -56,22 +55,28 @@ class Row:
     figures: Mapping[str, Figure]
     differences: Mapping[str, Mapping[str, Figure]]
     seeds: tuple[Mapping[str, float], ...] = ()
-    seconds: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = field(default=(), compare=False)
     failures: Mapping[str, str] = field(default_factory=dict)
-    roc: tuple[float, ...] = ()
     reliability: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Rebuild from JSON."""
-        parts = dict(record)
+        """Rebuild from JSON; what only earlier releases wrote is left out."""
+        parts = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         parts["figures"] = _figures(record["figures"])
         parts["differences"] = {name: _figures(metrics) for name, metrics in record["differences"].items()}
         parts["seeds"] = tuple({name: _number(v) for name, v in seed.items()} for seed in record["seeds"])
-        parts["roc"] = tuple(_number(value) for value in record["roc"])
         parts["reliability"] = {k: tuple(map(_number, curve)) for k, curve in record["reliability"].items()}
-        parts["seconds"] = tuple(record["seconds"])
         return cls(**parts)
+
+    def stands(self, metric: str, reference: str) -> int:
+        """Return 1 where it is surely better than the reference, -1 where surely worse, else 0.
+
+        Surely: the whole 95 % interval of the paired difference lies on one side of 0.
+        """
+        found = self.differences[reference][metric]
+        side = 1 if found.low > 0 else -1 if found.high < 0 else 0
+        return -side if metric in SMALLER_IS_BETTER else side
 
 
 @dataclass(frozen=True)
@@ -145,21 +150,47 @@ class EvaluationResult:
         return Table("Label ledger", (*columns, "held-out rollouts"), lines)
 
     def failures(self) -> list[str]:
-        """Return a line for every predictor that could not be fitted in some split."""
+        """Return what could not be fitted and why, one line a predictor, budget and reason."""
+        found: dict[tuple[str, float, str], list[str]] = {}
+        for row in self.rows:
+            for reason in dict.fromkeys(row.failures.values()):
+                found.setdefault((row.predictor, row.labels, reason), []).append(row.file)
         return [
-            f"{row.predictor} on {row.file}, {share_text(row.labels)} labelled, seed {seed}: {reason}"
-            for row in self.rows
-            for seed, reason in row.failures.items()
+            f"{predictor}, {share_text(labels)} labelled, "
+            f"{', '.join(files) if len(files) < 4 else f'{len(files)} files'}: {reason}"
+            for (predictor, labels, reason), files in found.items()
         ]
 
+    @property
+    def reference(self) -> str | None:
+        """The first predictor that others are compared with."""
+        return next(iter(self.config["references"]), None)
+
+    @property
+    def budgets(self) -> list[float]:
+        """The label budgets, in the order they were asked for."""
+        return list(dict.fromkeys(row.labels for row in self.rows))
+
+    @property
+    def predictors(self) -> list[str]:
+        """The predictors, in the order they were asked for."""
+        return list(dict.fromkeys(row.predictor for row in self.rows))
+
+    @property
+    def means(self) -> list[str]:
+        """Names of the means over files."""
+        return [name for name in dict.fromkeys(row.file for row in self.rows) if name not in self.files]
+
     def markdown(self) -> str:
-        """Return all tables as Markdown."""
+        """Return all tables as Markdown; bold is what is surely better than a reference (`Row.stands`)."""
         tables = [*self.tables(), *self.differences()]
         return "\n".join(table.markdown() for table in tables)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; NaN is null."""
         record: dict[str, Any] = plain(asdict(self))
+        for row in record["rows"]:
+            del row["seconds"]
         return record
 
     def save(self, path: str | Path) -> None:
@@ -191,17 +222,20 @@ class EvaluationResult:
 
 
 def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
-    lines = tuple((row.predictor, *(_cell(name, row.figures[name]) for name in METRICS)) for row in rows)
-    return Table(_title(file, pool, labels), ("predictor", *HEADINGS.values()), lines, frozenset(_best(rows)))
-
-
-def _best(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
-    for column, metric in enumerate(METRICS, start=1):
-        if metric in NO_CONTEST:
-            continue
-        shown = [round(row.figures[metric].value, 3) * (-1 if metric in SMALLER_IS_BETTER else 1) for row in rows]
-        top = max((value for value in shown if not math.isnan(value)), default=math.nan)
-        yield from ((place, column) for place, value in enumerate(shown) if value == top)
+    """One line a predictor; a figure that is the same for all of them has no column and stands in the title."""
+    cells = {name: [_cell(name, row.figures[name]) for row in rows] for name in METRICS}
+    constant = {name for name, shown in cells.items() if len(rows) > 1 and len(set(shown)) == 1}
+    columns = [name for name in METRICS if name not in constant]
+    same = ", ".join(f"{HEADINGS[name]} {cells[name][0]}" for name in METRICS if name in constant)
+    lines = tuple((row.predictor, *(cells[name][line] for name in columns)) for line, row in enumerate(rows))
+    bold = frozenset(
+        (line, place)
+        for line, row in enumerate(rows)
+        for place, name in enumerate(columns, start=1)
+        if name not in NO_CONTEST and any(row.stands(name, reference) > 0 for reference in row.differences)
+    )
+    title = _title(file, pool, labels) + (f"; the same for all: {same}" if same else "")
+    return Table(title, ("predictor", *(HEADINGS[name] for name in columns)), lines, bold)
 
 
 def _cell(metric: str, figure: Figure) -> str:

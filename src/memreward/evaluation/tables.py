@@ -33,7 +33,7 @@ class Table:
         title: What the table shows.
         columns: Headings; the first column names the line.
         rows: Cells as text.
-        best: (row, column) of the best figure of each column that is a contest.
+        best: (row, column) of the figures that stand out.
         texts: Columns after the first that hold words and stand at the left.
     """
 
@@ -44,7 +44,7 @@ class Table:
     texts: frozenset[int] = frozenset()
 
     def markdown(self) -> str:
-        """Return a Markdown section with the table; numbers stand at the right and the best ones are bold."""
+        """Return a Markdown section with the table; numbers stand at the right and what stands out is bold."""
         align = [":---" if x == 0 or x in self.texts else "---:" for x in range(len(self.columns))]
         cells = [
             [f"**{escaped(cell)}**" if (y, x) in self.best else escaped(cell) for x, cell in enumerate(row)]

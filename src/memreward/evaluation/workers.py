@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,11 +12,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, current_process, get_context, parent_process
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from memreward.types import MemRewardError
+from memreward.types import ConfigurationError, MemRewardError
+
+_NO_GUARD = (
+    "worker processes run the script again from its top, and {script} does all its work there: put what it does under "
+    '`if __name__ == "__main__":`, or use one process (workers=1)'
+)
 
 
 class Workers:
@@ -83,6 +90,7 @@ def worker_processes(count: int) -> Iterator[Workers]:
         count: Processes; 0 takes one a core, 1 runs in this process.
 
     Raises:
+        ConfigurationError: the script that calls this has no `__main__` guard.
         MemRewardError: a worker died.
     """
     processes = count or len(
@@ -91,12 +99,17 @@ def worker_processes(count: int) -> Iterator[Workers]:
     if processes == 1:
         yield Workers(None)
         return
+    if getattr(current_process(), "_inheriting", False):
+        # This is a worker that runs its parent's script: the parent says why it ended.
+        raise SystemExit(1)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
         workers, others = Workers(executor), set(active_children())
         try:
             with handling_interrupts(workers):
                 yield workers
         except BrokenProcessPool as error:
+            if (script := _unguarded_script()) is not None:
+                raise ConfigurationError(_NO_GUARD.format(script=script)) from error
             raise MemRewardError(
                 "a worker process of the experiment died (out of memory, or killed); finished parts are kept in the "
                 "output folder: run the same command again, with fewer workers"
@@ -108,6 +121,19 @@ def worker_processes(count: int) -> Iterator[Workers]:
             raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _unguarded_script() -> str | None:
+    """The script that this process runs, if it never asks whether it is the main one."""
+    main = sys.modules.get("__main__")
+    script = getattr(main, "__file__", None)
+    if script is None or getattr(main, "__spec__", None) is not None:
+        return None
+    try:
+        text = Path(script).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    return None if "__name__" in text else str(script)
 
 
 @contextmanager
