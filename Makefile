@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz reader hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -144,11 +144,6 @@ fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (i
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
 	$(BIN)/python benchmarks/verifiers.py $(ROLLOUTS)
-
-reader: $(STAMP) ## report what a language model (READER=FOLDER) that reads the rollouts adds
-	@test -n "$(READER)" || { echo "name the checkpoint folder of a causal language model: make reader READER=FOLDER" >&2; exit 1; }
-	$(BIN)/python benchmarks/reader.py $(READER) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --questions 60
-	$(BIN)/python benchmarks/reader.py $(READER) $(EXAMPLE) --questions 0
 
 real-llm: $(STAMP) ## train a real language model (MODEL=FOLDER) with three kinds of reward (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make real-llm MODEL=FOLDER" >&2; exit 1; }

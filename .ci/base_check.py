@@ -72,7 +72,6 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (1, f"{evaluate} --predictors paper"),
         (1, f"{evaluate} --predictors majority --page"),
         (1, f"prior show --picture {folder / 'prior.png'}"),
-        (1, f"warmup {file} {memory} --labels 5 --reader nobody/nothing"),
         (1, f"questions gcd:5 --out {folder / 'gcd.jsonl'}"),
         (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
         (1, f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}"),

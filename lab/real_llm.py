@@ -162,7 +162,6 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         labels="20%",
         choose="advantage",
         arm=arm,
-        reader="policy",
         keep_checkpoints=options.steps,
         grpo=grpo,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,7 @@ from sums import Call, Sums, sample_call
 from memreward.data.chat import text_of
 from memreward.features.evidence import compute_evidence
 from memreward.integrations.rows import rollout_of, rows_of
-from memreward.policy.reader import Reading
 from memreward.reward.predictor import RewardPredictor
-from memreward.types import Rollout
 
 
 def test_log_probabilities_of_sampling_enter_memory_with_the_rollout(
@@ -40,21 +36,6 @@ def test_rows_without_the_samplers_columns_have_none(sums: Sums) -> None:
     rollout = rollout_of(row, sums.query(0), 1)
     assert rollout.token_logprobs is None
     assert rollout.truncated is None
-
-
-def test_the_time_of_the_reader_is_logged(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
-    call = sample_call(sums, unlabelled[:1], seed=3).of(reward_of(predictor), sums)
-    assert "memreward/reader_seconds" not in call.metrics
-
-    class SlowReader:
-        def read(self, rollouts: Sequence[Rollout]) -> Reading:
-            time.sleep(0.02)
-            return Reading(np.zeros((len(rollouts), 0), np.float32), np.ones(len(rollouts)), ())
-
-    predictor.featurizer.reader = SlowReader()
-    for step in (1, 2):
-        call = sample_call(sums, unlabelled[:1], seed=3).of(reward_of(predictor), sums, step=step)
-        assert 0.02 <= call.metrics["memreward/reader_seconds"] <= call.metrics["memreward/seconds"]
 
 
 def silent(call: Call) -> list[int]:

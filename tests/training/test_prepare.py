@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,6 @@ from memreward.answers.prior import RewardPrior
 from memreward.data import read_groups, write_groups
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
-from memreward.policy.policy_reader import PolicyReader
-from memreward.policy.reader import Reader, ReaderConfig
 from memreward.reward import RewardConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS
@@ -120,41 +117,6 @@ def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
         assert len(group.rollouts) == (32 if choose == "advantage" or group.query.id in judged else 0)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_rollouts_of_a_file_are_read_under_the_prompt_that_training_samples_with(
-    model: Path, experience: Path, tmp_path: Path
-) -> None:
-    """A policy that hardly learns is the starting policy: read from a file, its rollouts are what it saw in them."""
-    shots = {"system": "0 # 0", "shots": [{"question": "1+1=?", "answer": "#### 2"}]}
-    (tmp_path / "math.json").write_text(json.dumps(shots), encoding="utf-8")
-    config = half_labelled(
-        model,
-        tmp_path,
-        tmp_path,
-        experience=(str(experience),),
-        encoder="hashing",
-        reader="policy",
-        grpo=replace(GRPO, steps=1, groups_per_step=3, rollouts=8, max_new_tokens=24, kl=0.0, learning_rate=1e-12),
-    )
-    train(config)
-    made = prepared(config)
-    reader = made.reward.featurizer.reader
-    assert isinstance(reader, PolicyReader)
-    # Each character is a token, and neither reads the stop token.
-    ended = [
-        rollout
-        for group in made.memory.groups()
-        for rollout in group.rollouts
-        if rollout.token_logprobs and len(rollout.token_logprobs) == len(rollout.text) + 1 > 1
-    ]
-    assert len(ended) > 3
-    own = reader.read(ended)
-    from_file = reader.read([replace(rollout, id=f"file-{rollout.id}", token_logprobs=None) for rollout in ended])
-    np.testing.assert_allclose(from_file.values, own.values, atol=1e-4)
-    bare = Reader(ReaderConfig(str(model))).read(ended)
-    assert np.nanmax(np.abs(bare.values - own.values)) > 0.01
-
-
 def file_without_verdicts(folder: Path, unjudged: str) -> str:
     """The sums, with a question whose rollouts nobody has judged."""
     groups = [replace(g, truth=Truth(g.truth.reference, (None,) * 4)) if g.query.id == unjudged else g for g in sums()]
@@ -188,14 +150,6 @@ def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     assert not (tmp_path / "run" / "predictor").exists()
     mended = prepared(replace(broken, experience=(str(experience),)))
     assert {label.query_id for label in mended.memory.ledger.labels("warmup")} == mended.labelled
-
-
-@pytest.mark.parametrize("sampler", ["trl", "vllm"])
-def test_the_policy_cannot_read_what_another_sampler_sampled(sampler: str) -> None:
-    grpo = replace(GRPO, sampler=sampler)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match=f"reader='policy' with sampler='{sampler}'.*groups"):
-        TrainConfig(reader="policy", grpo=grpo)
-    assert TrainConfig(reader="some/model", grpo=grpo).reader == "some/model"
 
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])

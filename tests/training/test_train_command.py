@@ -31,7 +31,7 @@ OPTIONS = (
     f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 "
     "--reward half_life=3"
 ).split()
-NOT_REPEATED = ("seconds", "memreward/seconds", "memreward/reader_seconds", "step_time")
+NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -134,8 +134,8 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
 
 @pytest.mark.slow
 @pytest.mark.timeout(290)
-def test_adapters_shared_prompts_and_the_policy_as_reader_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
-    options = ("--lora-rank", "4", "--share-prompts", "--reader", "policy", "--steps", "4")
+def test_adapters_and_shared_prompts_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
+    options = ("--lora-rank", "4", "--share-prompts", "--steps", "4")
     report = finished(begin(tmp_path / "whole", *options))
     folder = taken_back(tmp_path / "whole", tmp_path / "run", 4)
     same_end(folder, finished(begin(folder, *options)), (tmp_path / "whole", report))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from memreward.cli.models import chosen_models, recorded_models
+from memreward.cli.models import load_runner, recorded_execute
 from memreward.cli.output import Output, Steps
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
@@ -178,7 +178,7 @@ def predictor_folder(memory: str, folder: Path | None) -> Path:
     return folder or Path(memory) / "predictor"
 
 
-def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: Steps) -> RewardPredictor:
+def load_predictor(memory: str, folder: Path | None, steps: Steps) -> RewardPredictor:
     """Load the predictor of a memory that must exist: a mistyped path makes no empty one.
 
     Raises:
@@ -189,10 +189,4 @@ def load_predictor(memory: str, folder: Path | None, reader: str | None, steps: 
 
     store = ExperienceMemory.open(memory, create=False)
     source = predictor_folder(memory, folder)
-    models = chosen_models(reader, recorded_models(source))
-    return RewardPredictor.load(
-        source,
-        store,
-        reader=models.load_reader(steps),
-        runner=models.load_runner(steps),
-    )
+    return RewardPredictor.load(source, store, runner=load_runner(recorded_execute(source), steps))

@@ -22,7 +22,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ExecuteCode, Models, PriorName, ReaderName, chosen_models
+from memreward.cli.models import Execute, ExecuteCode, PriorName, load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
@@ -59,7 +59,6 @@ def evaluate(
     ] = f"{OURS},majority,majority_hard",
     prior: PriorName = DEFAULT_PRIOR,
     encoder: EncoderName = "all-MiniLM-L6-v2",
-    reader: ReaderName = None,
     execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
@@ -116,11 +115,10 @@ def evaluate(
         check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
-    models = chosen_models(reader, execute=execute)
     read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
     named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
-        featurizer = _featurizer(encoder if reads_text(chosen) else None, models, steps)
+        featurizer = _featurizer(encoder if reads_text(chosen) else None, execute, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
 
@@ -219,7 +217,7 @@ def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
     return GraphPredictor(settings, seed, name)
 
 
-def _featurizer(encoder: str | None, models: Models, steps: Steps) -> Featurizer:
+def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> Featurizer:
     from memreward.features.cache import DiskVectorStore
     from memreward.features.featurizer import Featurizer
     from memreward.network.encoder import CachedEncoder, load_encoder
@@ -228,7 +226,7 @@ def _featurizer(encoder: str | None, models: Models, steps: Steps) -> Featurizer
     if encoder is not None:
         loaded = load_encoder(encoder)
         vectors = CachedEncoder(_ShownEncoder(loaded, steps), DiskVectorStore(loaded.name))
-    return Featurizer(vectors, models.load_reader(steps), models.load_runner(steps))
+    return Featurizer(vectors, load_runner(execute, steps))
 
 
 class _ShownEncoder:

@@ -10,7 +10,6 @@ import typer
 
 from memreward.cli.common import AnswerPatternText, AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ReaderName
 from memreward.cli.output import Output
 from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
@@ -32,7 +31,6 @@ def inspect(
         typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself"),
     ] = None,
     predictor: PredictorFolder = None,
-    reader: ReaderName = None,
     answer_pattern: AnswerPatternText = None,
     top: Annotated[int, typer.Option(help="How many answers, and reasons of each, to show.", min=1)] = 10,
     as_json: AsJson = False,
@@ -45,7 +43,7 @@ def inspect(
     """
     output = Output(as_json)
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, reader, steps)
+        made = load_predictor(memory, predictor, steps)
         rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern)
         explanation = made.explain(rollout, beside=group.rollouts)
     _print(output, rollout, explanation, top)

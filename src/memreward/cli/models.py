@@ -1,10 +1,9 @@
-"""Readers, and what runs code, as commands use them: made from a name, showing how far they are."""
+"""What commands that learn or predict share: the prior's name, and what runs code, which shows how far it is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,8 +15,6 @@ from memreward.types import Rollout, SandboxError, StoreError
 
 if TYPE_CHECKING:
     from memreward.features.behaviour import Behaviour, CodeRunner
-    from memreward.policy.reader import Reader
-    from memreward.policy.readings import Reading
 
 _RECORD = "warmup.json"
 
@@ -30,16 +27,6 @@ PriorName = Annotated[
         metavar="NAME",
     ),
 ]
-ReaderName = Annotated[
-    str | None,
-    typer.Option(
-        "--reader",
-        help="Name or folder of a causal language model that reads the rollouts: slower, and it knows more.",
-        show_default="none, or that of warmup",
-        metavar="NAME",
-    ),
-]
-
 Execute = Literal["on", "auto", "off"]
 ExecuteCode = Annotated[
     Execute | None,
@@ -52,84 +39,53 @@ ExecuteCode = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Models:
-    """What adds to the numbers that rollouts are turned into: a reader unless None, and the sandbox unless off."""
-
-    reader: str | None = None
-    execute: Execute = "auto"
-
-    def load_reader(self, steps: Steps) -> _ShownReader | None:
-        """Load the reader, if there is one; rollouts it reads are shown."""
-        if self.reader is None:
-            return None
-        from memreward.policy.reader import Reader, ReaderConfig
-
-        return _ShownReader(Reader(ReaderConfig(self.reader)), steps)
-
-    def load_runner(self, steps: Steps) -> _ShownRunner | None:
-        """Make what runs code, unless it is off; programs it runs are shown. No sandbox starts before there is code.
-
-        Raises:
-            SandboxError: it is on, and the system cannot contain what is run.
-        """
-        if self.execute == "off":
-            return None
-        runner = _ShownRunner(steps, must=self.execute == "on")
-        if self.execute == "on":
-            runner.start()
-        return runner
-
-
-def chosen_models(reader: str | None, recorded: Models | None = None, *, execute: Execute | None = None) -> Models:
-    """Return what was named on the command line, else what was recorded, else the defaults."""
-    base = recorded or Models()
-    return Models(reader or base.reader, execute or base.execute)
-
-
-def write_record(folder: Path, models: Models, settings: dict[str, Any]) -> None:
-    """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
-
-    In this order a process that is killed between the two leaves no predictor whose reader is not known.
-    """
-    record = {"reader": models.reader, "execute": models.execute, **settings}
-    write_whole(folder / _RECORD, json.dumps(record, indent=1) + "\n")
-
-
-def recorded_models(folder: Path) -> Models | None:
-    """Return the models of the warmup that wrote `folder`, or None where it was not done by the command line.
+def load_runner(execute: Execute | None, steps: Steps) -> ShownRunner | None:
+    """Make what runs code, unless it is off; programs it runs are shown. No sandbox starts before there is code.
 
     Raises:
-        StoreError: the record is damaged.
+        SandboxError: it is on, and the system cannot contain what is run.
+    """
+    if execute == "off":
+        return None
+    runner = ShownRunner(steps, must=execute == "on")
+    if execute == "on":
+        runner.start()
+    return runner
+
+
+def write_record(folder: Path, execute: Execute | None, settings: dict[str, Any]) -> None:
+    """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
+
+    In this order a process that is killed between the two leaves no predictor of which it is not known whether code
+    was run.
+    """
+    write_whole(folder / _RECORD, json.dumps({"execute": execute or "auto", **settings}, indent=1) + "\n")
+
+
+def recorded_execute(folder: Path) -> Execute:
+    """Return whether the warmup that wrote `folder` ran code; "auto" where it was not done by the command line.
+
+    Raises:
+        StoreError: the record is damaged, or of a release in which a language model read the rollouts.
     """
     path = folder / _RECORD
     if not path.exists():
-        return None
+        return "auto"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return Models(record["reader"], record.get("execute", "off"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read ({error!r}): delete it and name --reader, or warm up again") from error
+        execute: Execute = record.get("execute", "off")
+        read_by = record.get("reader")
+    except (OSError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path} cannot be read ({error!r}): delete it, or warm up again") from error
+    if read_by is not None:
+        raise StoreError(
+            f"{folder} was made with --reader {read_by}, and no language model reads rollouts any more: warm up again; "
+            "the labels that the ledger holds cost nothing again"
+        )
+    return execute
 
 
-class _ShownReader:
-    """A reader that tells how many rollouts it has read."""
-
-    def __init__(self, reader: Reader, steps: Steps) -> None:
-        self._reader, self._steps = reader, steps
-
-    def read(self, rollouts: Sequence[Rollout]) -> Reading:
-        done = 0
-
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            self._steps("reading rollouts", done, len(rollouts))
-
-        return self._reader.read(rollouts, advance)
-
-
-class _ShownRunner:
+class ShownRunner:
     """A runner of code that starts where there is code, and tells how many programs it has run.
 
     Attributes:
@@ -160,6 +116,7 @@ class _ShownRunner:
         self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
 
     def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
+        """See `CodeRunner.observe`."""
         if self.contained is None and any(rollout.query.domain == "code" for rollout in rollouts):
             self.start()
         if self._runner is None:

@@ -11,7 +11,7 @@ import typer
 from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_extra, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
-from memreward.cli.models import ExecuteCode, chosen_models
+from memreward.cli.models import ExecuteCode, load_runner
 from memreward.cli.output import Output
 from memreward.types import ConfigurationError
 
@@ -63,7 +63,7 @@ def fit(
     check_file(out)
     kept = RewardPrior.load(beside).factors if beside else ()
     with output.progress() as steps:
-        featurizer = Featurizer(None, None, chosen_models(None, execute=execute).load_runner(steps))
+        featurizer = Featurizer(runner=load_runner(execute, steps))
         sources: list[LabelledSource] = []
         named = file_names(files or [])
         for i, (short, file) in enumerate(named.items()):

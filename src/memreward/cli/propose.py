@@ -8,7 +8,6 @@ import typer
 
 from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ReaderName
 from memreward.cli.output import Output
 
 _TEXT_SHOWN = 70
@@ -20,7 +19,6 @@ def propose(
     memory: MemoryUri,
     count: Annotated[int, typer.Option("--count", "-n", help="How many questions.", min=1)] = 10,
     predictor: PredictorFolder = None,
-    reader: ReaderName = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the questions of memory whose label is expected to change most, and ask for no label.
@@ -36,7 +34,7 @@ def propose(
 
     output = Output(as_json)
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, reader, steps)
+        made = load_predictor(memory, predictor, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
         asked = [group for key, group in groups.items() if key not in labelled]

@@ -23,7 +23,6 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.models import ReaderName
 from memreward.cli.output import Output, Steps
 from memreward.domains import cluster_answers
 from memreward.evaluation.tables import plain
@@ -46,7 +45,6 @@ def score(
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go, one JSON object a rollout.")],
     predictor: PredictorFolder = None,
-    reader: ReaderName = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
@@ -66,7 +64,7 @@ def score(
     check_file(out)
     tally = _Tally()
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, reader, steps)
+        made = load_predictor(memory, predictor, steps)
         groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
         _write_lines(out, _lines(made, groups, tally, steps))
     output.table(

@@ -12,7 +12,7 @@ import typer
 
 from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, predictor_folder
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ReaderName, chosen_models
+from memreward.cli.models import load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.service.config import ServiceConfig
@@ -28,7 +28,6 @@ def serve(
     *,
     memory: MemoryUri,
     predictor: PredictorFolder = None,
-    reader: ReaderName = None,
     host: Annotated[str, typer.Option(help="Address to listen on; one that others can reach needs a token.")] = (
         "127.0.0.1"
     ),
@@ -58,7 +57,7 @@ def serve(
     refuse_public(host, token)
     if state is None and "://" in memory:
         raise ConfigurationError(f"the memory {memory} is not a local folder: say by --state where answers are kept")
-    reward = _reward(memory, predictor, reader, output)
+    reward = _reward(memory, predictor, output)
     log_to_stderr()
     store = GroupStore(reward, state or Path(memory) / "service", config)
 
@@ -73,7 +72,7 @@ def serve(
         store.close()
 
 
-def _reward(memory: str, predictor: Path | None, reader: str | None, output: Output) -> PolicyReward:
+def _reward(memory: str, predictor: Path | None, output: Output) -> PolicyReward:
     from memreward.answers.model import AnswerConfig, AnswerModel
     from memreward.features.featurizer import Featurizer
     from memreward.memory import ExperienceMemory
@@ -81,10 +80,9 @@ def _reward(memory: str, predictor: Path | None, reader: str | None, output: Out
     from memreward.reward.valuers import Answers
 
     if predictor is not None or ("://" not in memory and predictor_folder(memory, None).exists()):
-        return HybridReward(load_predictor(memory, predictor, reader, _Silent()))
+        return HybridReward(load_predictor(memory, predictor, _Silent()))
     output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
-    models = chosen_models(reader)
-    featurizer = Featurizer(None, models.load_reader(_Silent()), models.load_runner(_Silent()))
+    featurizer = Featurizer(runner=load_runner("auto", _Silent()))
     model = AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))
     return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)
 

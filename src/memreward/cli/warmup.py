@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ExecuteCode, PriorName, ReaderName, chosen_models, write_record
+from memreward.cli.models import ExecuteCode, PriorName, load_runner, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
@@ -62,7 +62,6 @@ def warmup(
     ] = "advantage",
     seed: Annotated[int, typer.Option(help="Decides which queries are labelled where they are drawn.")] = 0,
     prior: PriorName = DEFAULT_PRIOR,
-    reader: ReaderName = None,
     execute: ExecuteCode = None,
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
@@ -91,10 +90,9 @@ def warmup(
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
     known = RewardPrior.load(prior)
-    models = chosen_models(reader, execute=execute)
     started = time.monotonic()
     with output.progress() as steps:
-        runner = models.load_runner(steps)
+        runner = load_runner(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(
             files or [], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern
@@ -107,14 +105,13 @@ def warmup(
             prior=known,
             config=config,
             choose=choose,
-            reader=models.load_reader(steps),
             runner=runner,
             progress=steps,
         )
     spent = store.ledger.totals()
-    if models.execute == "auto" and runner is not None and runner.contained is not None:
-        models = replace(models, execute="on" if runner.contained else "off")  # what was done is done when scoring too
-    write_record(folder, models, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
+    if execute == "auto" and runner is not None and runner.contained is not None:
+        execute = "on" if runner.contained else "off"  # what was done is done when scoring too
+    write_record(folder, execute, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
     made.save(folder)
     report = {
         "memory": {"uri": memory, **store.counts()},

@@ -1,1 +1,1 @@
-"""What predictors see of a rollout: text vectors, evidence that needs no label, a reader's view."""
+"""What predictors see of a rollout: text vectors and evidence that needs no label."""

@@ -25,7 +25,7 @@ _SAMPLED_BYTES = 65_536
 
 @runtime_checkable
 class VectorStore(Protocol):
-    """Vectors of one encoder or reader, by `memreward.types.content_hash` of what was encoded."""
+    """Vectors of one encoder, by `memreward.types.content_hash` of what was encoded."""
 
     def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         """Return the known ones among `hashes`, each a (d,) float32 vector."""
@@ -34,7 +34,7 @@ class VectorStore(Protocol):
     def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
         """Keep row i of `vectors` (n, d) under `hashes[i]`; a hash that is known keeps its first vector.
 
-        An encoder's calls all have one d; a reader's differ, since its rows hold one number a token.
+        An encoder's calls all have one d; those of programs that ran differ, since each has inputs of its own.
         """
         ...
 
@@ -61,7 +61,7 @@ class DiskVectorStore:
     Every `put` is one transaction (`memreward.sqlite`). An instance may be pickled, forked and shared between threads.
 
     Args:
-        namespace: Name of the encoder or reader; vectors of different namespaces never meet.
+        namespace: Name of the encoder; vectors of different namespaces never meet.
         folder: Holds `vectors.sqlite`; made if absent. None is `default_cache_folder()`.
         only_copy: Whether nothing can make the vectors again; no error then advises to delete the file.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,28 +12,6 @@ from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
 from memreward.features.outline import outline_vectors, template_vectors
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
-
-
-class ReaderSignals(Protocol):
-    """What a reader says of n rollouts: named values (n, s) with NaN where undefined."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns of `values`."""
-        ...
-
-    @property
-    def values(self) -> FloatArray:
-        """(n, s) values."""
-        ...
-
-
-class RolloutReader(Protocol):
-    """Anything that reads rollouts; `memreward.policy.reader.Reader` is one."""
-
-    def read(self, rollouts: Sequence[Rollout]) -> ReaderSignals:
-        """Read n rollouts."""
-        ...
 
 
 class RolloutRunner(Protocol):
@@ -50,21 +27,11 @@ class Featurizer:
 
     Args:
         encoder: Gives the text vectors; None gives none, which is all that the answer model and majority vote need.
-        reader: A language model that reads rollouts, or None.
         runner: Runs the solutions of code rollouts in a sandbox, or None: then no code is run.
-
-    Attributes:
-        reader_seconds: Time that the reader has taken so far.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder | None = None,
-        reader: RolloutReader | None = None,
-        runner: RolloutRunner | None = None,
-    ) -> None:
-        self.encoder, self.reader, self.runner = encoder, reader, runner
-        self.reader_seconds = 0.0
+    def __init__(self, encoder: Encoder | None = None, runner: RolloutRunner | None = None) -> None:
+        self.encoder, self.runner = encoder, runner
 
     def features(self, rollouts: Sequence[Rollout], weights: ArrayLike | None = None) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
@@ -83,13 +50,6 @@ class Featurizer:
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
         evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
-        names, values = evidence.names, evidence.values
-        if self.reader is not None:
-            started = time.monotonic()
-            reading = self.reader.read(rollouts)
-            self.reader_seconds += time.monotonic() - started
-            names = (*names, *reading.names)
-            values = np.concatenate([values, reading.values], axis=1)
         return Features(
             rollout_ids=tuple(r.id for r in rollouts),
             query_ids=tuple(queries),
@@ -99,8 +59,8 @@ class Featurizer:
             thinking_vectors=thinking,
             answer_vectors=answers,
             cluster=evidence.cluster,
-            evidence=values,
-            evidence_names=names,
+            evidence=evidence.values,
+            evidence_names=evidence.names,
             outline_vectors=outline_vectors(rollouts),
             template_vectors=template_vectors([q.text for q in queries.values()]),
         )

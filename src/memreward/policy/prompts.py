@@ -56,11 +56,6 @@ def load_template(query: Query, folder: str = "") -> Template:
     )
 
 
-def chat_of(query: Query, folder: str = "") -> list[dict[str, str]]:
-    """The chat in which `query` is put to a policy; see `load_template`."""
-    return load_template(query, folder).messages(query.text)
-
-
 def _read(name: str, file: Any) -> Template:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))

@@ -175,7 +175,6 @@ class PolicyReward:
             Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in featurizer, valuer or verifier.
         """
         started, failures = time.monotonic(), self.failures.total()
-        read = self.featurizer.reader_seconds
         made = _Step(rollouts)
         self._guarded(partial(self._heed, step))
         self._believe(made, np.arange(len(rollouts)))  # blind: before any label of the step is read
@@ -189,8 +188,6 @@ class PolicyReward:
             "failures": float(self.failures.total() - failures),
             "seconds": time.monotonic() - started,
         }
-        if self.featurizer.reader_seconds > read:
-            metrics["reader_seconds"] = self.featurizer.reader_seconds - read
         judged = Judged(
             reward,
             made.probability,

@@ -17,7 +17,7 @@ from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.versions import installed_versions
-from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
+from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.types import (
@@ -102,7 +102,6 @@ class RewardPredictor:
         config: AnswerConfig | None = None,
         choose: str = "advantage",
         queries: Sequence[str] | None = None,
-        reader: RolloutReader | None = None,
         runner: RolloutRunner | None = None,
         progress: Progress | None = None,
     ) -> Self:
@@ -119,7 +118,6 @@ class RewardPredictor:
             config: Settings.
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
             queries: Label these, as far as the budget goes, instead of choosing.
-            reader: A language model that reads the rollouts.
             runner: Runs the solutions of code rollouts; None runs none.
             progress: Told of a stage, what is done and of how much.
 
@@ -133,7 +131,7 @@ class RewardPredictor:
             raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not")
         usable = known.without(group.query for group in groups)
         model = AnswerModel(usable, config)
-        featurizer = Featurizer(None, reader, runner)
+        featurizer = Featurizer(runner=runner)
         told = progress or silent
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
         labelled = {one.query_id for one in labels}
@@ -236,7 +234,6 @@ class RewardPredictor:
         folder: str | Path,
         memory: ExperienceMemory,
         *,
-        reader: RolloutReader | None = None,
         runner: RolloutRunner | None = None,
     ) -> Self:
         """Read what `save` wrote.
@@ -256,7 +253,7 @@ class RewardPredictor:
             provenance = Provenance(**about["provenance"])
         except (KeyError, TypeError) as error:
             raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error
-        return cls(memory, Featurizer(None, reader, runner), model, provenance, held_out)
+        return cls(memory, Featurizer(runner=runner), model, provenance, held_out)
 
 
 def _spend(

@@ -13,8 +13,6 @@ from memreward.types import ConfigurationError
 
 ChoiceRule = Literal["random", "advantage"]
 """How questions are chosen for labels."""
-POLICY_READS = "policy"
-"""In place of a reader's name: the policy itself."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,6 @@ class TrainConfig:
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
         encoder: What the arm "paper" reads texts with: name or folder of a sentence-transformers model, "hashing" for
             words, or "ngrams" for templates.
-        reader: What reads the rollouts: "policy" takes what the policy said of its own rollouts while the sampler
-            "groups" sampled them, at no cost; else name or folder of a causal language model; "" is none.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
         templates: Folder with your own prompt templates; "" for the shipped ones.
         keep_checkpoints: How many of the newest checkpoints to keep.
@@ -49,7 +45,7 @@ class TrainConfig:
         verify: The verifiers.
 
     Raises:
-        ConfigurationError: if a value is out of its range, or the policy is to read what another sampler sampled.
+        ConfigurationError: if a value is out of its range.
     """
 
     model: str = ""
@@ -62,7 +58,6 @@ class TrainConfig:
     arm: str = "memreward"
     prior: str = "default"
     encoder: str = "all-MiniLM-L6-v2"
-    reader: str = ""
     execute: bool = False
     templates: str = ""
     keep_checkpoints: int = 2
@@ -74,12 +69,6 @@ class TrainConfig:
         arm_named(self.arm)
         if self.keep_checkpoints < 1:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
-        if self.reader == POLICY_READS and self.grpo.sampler != "groups":
-            raise ConfigurationError(
-                f"reader={POLICY_READS!r} with sampler={self.grpo.sampler!r}: only the sampler 'groups' hands on what "
-                "the policy said of its rollouts, and a copy of the starting policy would read them in its place; take "
-                "that sampler, or name the starting policy as the reader if that is meant"
-            )
 
     def check_complete(self) -> None:
         """Refuse a configuration that leaves out what has no default.

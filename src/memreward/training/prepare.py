@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,16 @@ from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
 from memreward.features.cache import DiskVectorStore, default_cache_folder
-from memreward.features.featurizer import Featurizer, RolloutReader, RolloutRunner
+from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
-from memreward.policy.prompts import chat_of
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import Arm, arm_named
-from memreward.training.config import POLICY_READS, TrainConfig
+from memreward.training.config import TrainConfig
 from memreward.training.rewards import Made, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
@@ -204,10 +202,9 @@ class _Tools:
     def answers(self) -> Made:
         """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
         settings = AnswerConfig(half_life=self.reward.half_life)
-        reader = _reader(self.config)
         prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
         if not any(group.rollouts for group in self.memory.groups()):
-            return Answers(AnswerModel(prior, settings)), Featurizer(None, reader, self.runner)
+            return Answers(AnswerModel(prior, settings)), Featurizer(runner=self.runner)
         if not self.folder.exists():
             made = RewardPredictor.warmup(
                 self.memory,
@@ -216,12 +213,11 @@ class _Tools:
                 prior=prior,
                 config=settings,
                 queries=self.drawn,
-                reader=reader,
                 runner=self.runner,
                 progress=self.progress,
             )
             made.save(self.folder)
-        loaded = RewardPredictor.load(self.folder, self.memory, reader=reader, runner=self.runner)
+        loaded = RewardPredictor.load(self.folder, self.memory, runner=self.runner)
         return Answers(loaded.model), loaded.featurizer
 
     def paper(self, encoder: str | Encoder) -> Made:
@@ -230,7 +226,7 @@ class _Tools:
         from memreward.network.predictor import GraphPredictor
 
         named = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        featurizer = Featurizer(named, _reader(self.config), self.runner)
+        featurizer = Featurizer(named, self.runner)
         if not self.folder.exists():
             labels = label(self.memory, self.drawn, FROM_FILE, self.budget, WARMUP).labels
             rollouts = self.memory.rollouts_of(list(self.drawn))
@@ -238,22 +234,6 @@ class _Tools:
             made.fit(featurizer.features(rollouts), label_array(rollouts, labels))
             made.save(self.folder)
         return Graph(GraphPredictor.load(self.folder)), featurizer
-
-
-def _reader(config: TrainConfig) -> RolloutReader | None:
-    if not config.reader:
-        return None
-    from transformers import AutoTokenizer
-
-    from memreward.policy.policy_reader import PolicyReader
-    from memreward.policy.reader import Reader, ReaderConfig
-
-    if config.reader != POLICY_READS:
-        return Reader(ReaderConfig(config.reader))
-    tokenizer = AutoTokenizer.from_pretrained(config.model)
-    # What training samples with is what rollouts of a file are read under.
-    chat = partial(chat_of, folder=config.templates)
-    return PolicyReader(tokenizer, Reader(ReaderConfig(config.model), chat=chat))
 
 
 def _runner(config: TrainConfig) -> RolloutRunner | None:
