@@ -44,6 +44,24 @@ def test_equal_to_enumeration(several: bool, votes: list[int], data: st.DataObje
     assert found.sum() == pytest.approx(0, abs=1e-9)
 
 
+@given(votes=SIZES, data=st.data())
+def test_rollouts_of_one_answer_are_right_together_the_likelier_first(votes: list[int], data: st.DataObject) -> None:
+    answer = np.repeat(np.arange(len(votes)), votes)
+    chance = np.array([data.draw(st.sampled_from([0.0, 0.2, 0.45, 0.7, 1.0])) for _ in answer])
+    group = np.zeros(len(answer), int)
+    first, second = np.zeros(len(answer)), np.zeros(len(answer))
+    # One number below 1 an answer; a rollout is right if it is below its chance. Between chances nothing changes.
+    cuts = [0.0, 0.2, 0.45, 0.7, 1.0]
+    for cell in itertools.product(range(4), repeat=len(votes)):
+        weight = np.prod([cuts[c + 1] - cuts[c] for c in cell])
+        right = chance >= np.array([cuts[c + 1] for c in cell])[answer]
+        found = advantages(right.astype(float), group, scaled=True)
+        first, second = first + weight * found, second + weight * found**2
+    assert expected_advantages(group, answer, chance, several=True) == pytest.approx(first, abs=1e-9)
+    variance = float((second - first**2).sum())
+    assert advantage_variance(group, answer, chance, several=True) == pytest.approx([variance], abs=1e-9)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_groups_do_not_mix_and_order_does_not_matter(several: bool) -> None:
     rng = np.random.default_rng(0)

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import threadpoolctl
-from answer_toys import COLUMNS, drawn_verdicts, features_of, known_weights, sampled_answers, source_of, table_of
+from answer_toys import (
+    COLUMNS,
+    EVIDENCE,
+    drawn_verdicts,
+    features_of,
+    known_weights,
+    sampled_answers,
+    source_of,
+    table_of,
+)
 
 from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
@@ -47,12 +56,24 @@ def nothing(features) -> np.ndarray:
     return np.full(len(features), UNKNOWN, np.int8)
 
 
-@pytest.mark.parametrize("domain", ["math", "code"])
-def test_equivalent_answers_have_one_value_to_the_last_bit(prior: RewardPrior, domain: str) -> None:
-    features, labels = target(domain)
+def test_equivalent_answers_have_one_value_to_the_last_bit(prior: RewardPrior) -> None:
+    features, labels = target()
     right = AnswerModel(prior).fit(features, labels).beliefs(features).right
     for cluster in np.unique(features.cluster):
         assert len(set(right[features.cluster == cluster])) == 1
+
+
+def test_code_that_behaves_alike_shares_its_votes_and_is_told_apart_by_its_signals(prior: RewardPrior) -> None:
+    evidence = np.zeros((8, 4))
+    recall = EVIDENCE.index("word_recall")
+    evidence[:, recall] = [1, 1, -1, 0, 1, 0, 0, 0]  # word recall speaks for a solution, in the toy's sources
+    features = features_of([[0, 0, 0, 0, 1, 2, 2, 2]], evidence, domain="code")
+    beliefs = AnswerModel(prior).fit(features, nothing(features)).beliefs(features)
+    assert beliefs.right[0] == beliefs.right[1] > beliefs.right[3] > beliefs.right[2]
+    assert beliefs.right[0] > beliefs.right[4]  # the same signals, fewer votes
+    assert len(set(beliefs.answer[:4].tolist())) == 1
+    alike = AnswerModel(prior).fit(features, nothing(features)).observe(features, np.int8([-1, -1, 0, 1] + [-1] * 4))
+    assert alike.beliefs(features).right[3] > alike.beliefs(features).right[2] + 0.1  # a verdict on one is no other's
 
 
 @pytest.mark.parametrize("domain", ["math", "code"])
@@ -132,7 +153,7 @@ def test_labels_as_such_take_the_vote_out_of_code_only(
     before = model.trust()[domain]
     model.observe(features, np.where(features.group < 10, labels, UNKNOWN).astype(np.int8))
     odds = [p / (1 - p) for p in (model.trust()[domain], before)]
-    assert odds[0] / odds[1] == pytest.approx(3.0 if grows else 1.0)  # 1 + 10 / 5
+    assert odds[0] / odds[1] == pytest.approx(9.0 if grows else 1.0)  # (1 + 10 / 5) ** 2
     model.save(tmp_path / "model.safetensors")
     assert AnswerModel.load(tmp_path / "model.safetensors")[0].trust() == model.trust()
 

@@ -23,9 +23,13 @@ def test_two_answers_with_known_scores() -> None:
     assert right[:, 0] == pytest.approx([0.6, 0.3])  # and none of them 1 / (1 + 6 + 3)
 
 
-def test_several_answers_of_code_are_judged_one_by_one() -> None:
-    two = table_of(features_of([[0, 0, 1]], domain="code"), "code")
-    assert right_probabilities(two, np.array([[0.0], [np.log(3.0)]]))[:, 0] == pytest.approx([0.5, 0.75])
+def test_solutions_of_code_are_judged_one_by_one_and_count_as_two_questions() -> None:
+    three = table_of(features_of([[0, 0, 1]], domain="code"), "code")
+    assert three.share == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    right = right_probabilities(three, np.log([[1.0], [3.0], [3.0]]))[:, 0]
+    assert right == pytest.approx([0.5, 0.75, 0.75])
+    found = question_log_likelihood(three, right, np.array([1, 0, -1], np.int8))
+    assert found == pytest.approx([2 / 3 * (np.log(0.5) + np.log(0.25))])
 
 
 def test_rollouts_without_an_answer_cannot_be_right() -> None:

@@ -17,15 +17,15 @@ from memreward.answers.table import Floats
 from memreward.types import IntArray
 
 
-class Votes(NamedTuple):
-    """The answers given in m groups: C rows, those of one group together.
+class _Answers(NamedTuple):
+    """The answers given in m groups: C of them, those of one group together, and the n rollouts that give them.
 
-    `group` (C,), `votes` (C,) rollouts of the group that give the answer, `right` (C,) probability that it is right.
+    `group` (C,) in 0 .. m - 1, `votes` (C,) rollouts that give the answer, `row` (n,) answer of each rollout.
     """
 
     group: IntArray
     votes: IntArray
-    right: Floats
+    row: IntArray
 
 
 def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
@@ -35,14 +35,11 @@ def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, sev
         group: (n,) group of each rollout. Only the rollouts given count: pool the probabilities over earlier visits of
             a question, and give the present group alone.
         answer: (n,) answer of each rollout; equal numbers in one group are one answer.
-        right: (n,) probability that the rollout's answer is right; equal for equal answers.
+        right: (n,) probability that the rollout is right. Where at most one answer may be right, it is equal for equal
+            answers; else rollouts of one answer are right together, the likelier first.
         several: Whether several answers of a group may be right, independently of each other; else at most one is.
     """
-    votes, row = _votes(group, answer, right)
-    if not len(row):
-        return np.zeros(0)
-    first, _ = (_several_moments if several else _one_moments)(votes)
-    return first[row]
+    return _moments(_answers(group, answer), right, several)[0] if len(group) else np.zeros(0)
 
 
 def advantage_variance(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
@@ -51,62 +48,89 @@ def advantage_variance(group: IntArray, answer: IntArray, right: Floats, *, seve
     What a label of the whole question is expected to change, in squared advantages. Arguments as in
     `expected_advantages`.
     """
-    votes, row = _votes(group, answer, right)
-    if not len(row):
+    if not len(group):
         return np.zeros(0)
-    first, second = (_several_moments if several else _one_moments)(votes)
-    return np.bincount(votes.group, votes.votes * np.maximum(second - first**2, 0.0)).astype(np.float64)
+    given = _answers(group, answer)
+    first, second = _moments(given, right, several)
+    return np.bincount(given.group[given.row], np.maximum(second - first**2, 0.0)).astype(np.float64)
 
 
-def _votes(group: IntArray, answer: IntArray, right: Floats) -> tuple[Votes, IntArray]:
-    """Count the votes; also (n,) row of each rollout."""
+def _answers(group: IntArray, answer: IntArray) -> _Answers:
     pairs = np.stack([np.unique(group, return_inverse=True)[1].reshape(-1), answer], axis=1)
     distinct, row = np.unique(pairs, axis=0, return_inverse=True)
-    row = row.reshape(-1)
-    chance = np.zeros(len(distinct))
-    chance[row] = np.clip(right, 0.0, 1.0)
-    return Votes(distinct[:, 0], np.bincount(row, minlength=len(distinct)), chance), row
+    row = row.reshape(-1).astype(np.int64)
+    return _Answers(distinct[:, 0].astype(np.int64), np.bincount(row, minlength=len(distinct)), row)
 
 
-def _one_moments(votes: Votes) -> tuple[Floats, Floats]:
-    """(C,) E[A] and E[A^2] of each answer's rollouts if at most one answer is right.
+def _moments(given: _Answers, right: Floats, several: bool) -> tuple[Floats, Floats]:
+    """(n,) E[A] and E[A^2] of each rollout."""
+    chance = np.clip(right, 0.0, 1.0)
+    return _several_moments(given, chance) if several else _one_moments(given, chance)
+
+
+def _one_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:
+    """Moments if at most one answer is right.
 
     If answer c with share q is right, its rollouts have (1 - q) / sd and all others -q / sd.
     """
-    size = np.bincount(votes.group, votes.votes)[votes.group]
-    high, low = _advantages(votes.votes.astype(np.float64), size)
-    lost = votes.right * low
-    lost_squared = votes.right * low**2
-    others = np.bincount(votes.group, lost)[votes.group] - lost
-    others_squared = np.bincount(votes.group, lost_squared)[votes.group] - lost_squared
-    return others + votes.right * high, others_squared + votes.right * high**2
+    right = np.zeros(len(given.votes))
+    right[given.row] = chance
+    size = np.bincount(given.group, given.votes)[given.group]
+    high, low = _advantages(given.votes.astype(np.float64), size)
+    lost = right * low
+    lost_squared = right * low**2
+    others = np.bincount(given.group, lost)[given.group] - lost
+    others_squared = np.bincount(given.group, lost_squared)[given.group] - lost_squared
+    first, second = others + right * high, others_squared + right * high**2
+    return first[given.row], second[given.row]
 
 
-def _several_moments(votes: Votes) -> tuple[Floats, Floats]:
-    """(C,) the same if each answer is right or wrong by itself.
+def _several_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:
+    """Moments if each answer is right or wrong by itself, and its rollouts with it, the likelier first.
 
-    An advantage depends on its own answer and on how many rollouts of the group are right. The distribution of that
-    number is built answer by answer, all groups at once; for each answer its own part is left out.
+    So k rollouts of an answer are right with the probability of its k-th likeliest less that of the next. An advantage
+    depends on the rollout and on how many of the group are right. The distribution of that number is built answer by
+    answer, all groups at once; for each answer its own part is left out.
     """
-    groups = int(votes.group[-1]) + 1
-    size = np.bincount(votes.group, votes.votes)
-    place = np.arange(len(votes.group)) - np.searchsorted(votes.group, votes.group)
+    size = np.bincount(given.group, given.votes)
+    place = np.arange(len(given.group)) - np.searchsorted(given.group, given.group)
     width, most = int(place.max()) + 1, int(size.max())
-    count = np.zeros((groups, width), np.int64)
-    chance = np.zeros((groups, width))
-    count[votes.group, place], chance[votes.group, place] = votes.votes, votes.right
-    before = _running(count, chance, most)
-    after = _running(count[:, ::-1], chance[:, ::-1], most)
-    number = np.arange(most + 1)
-    high, low = _advantages(np.minimum(number[None, :], size[:, None]).astype(np.float64), size[:, None])
-    first, second = np.zeros((groups, width)), np.zeros((groups, width))
-    for own in range(width):
-        others = _convolved(before[own], after[width - 1 - own])
-        mine = _shifted(others, count[:, own])
-        p = chance[:, own]
-        first[:, own] = p * (mine * high).sum(1) + (1 - p) * (others * low).sum(1)
-        second[:, own] = p * (mine * high**2).sum(1) + (1 - p) * (others * low**2).sum(1)
-    return first[votes.group, place], second[votes.group, place]
+    group, own = given.group[given.row], place[given.row]
+    rank = _rank(given.row, chance)
+    reached = np.zeros((len(size), width, most + 2))
+    reached[:, :, 0] = 1.0
+    reached[group, own, rank] = chance
+    number = reached[:, :, :-1] - reached[:, :, 1:]
+    before, after = _running(number), _running(number[:, ::-1])
+    right = np.minimum(np.arange(most + 1)[None, :], size[:, None]).astype(np.float64)
+    high, low = _advantages(right, size[:, None])
+    first, second = (np.zeros((len(size), width, most + 1)) for _ in range(2))
+    for answer in range(width):
+        others, mine = _convolved(before[answer], after[width - 1 - answer]), number[:, answer]
+        for power, found in ((1, first), (2, second)):
+            found[:, answer] = _by_rank(
+                mine * _shifted_mean(others, high**power), mine * _shifted_mean(others, low**power)
+            )
+    return first[group, own, rank], second[group, own, rank]
+
+
+def _rank(row: IntArray, chance: Floats) -> IntArray:
+    """(n,) 1 for the likeliest rollout of each answer, 2 for the next; ties in any order, for they change nothing."""
+    order = np.lexsort((-chance, row))
+    rank = np.empty(len(row), np.int64)
+    rank[order] = np.arange(len(row)) - np.searchsorted(row[order], row[order]) + 1
+    return rank
+
+
+def _by_rank(high: Floats, low: Floats) -> Floats:
+    """Column r: the sum of `high` over numbers of right rollouts from r on, and of `low` over those below r."""
+    return np.cumsum(high[:, ::-1], axis=1)[:, ::-1] + np.cumsum(low, axis=1) - low
+
+
+def _shifted_mean(others: Floats, values: Floats) -> Floats:
+    """Column k: mean of `values` at k more than a number that is distributed as `others`."""
+    width = others.shape[1]
+    return np.stack([(others[:, : width - k] * values[:, k:]).sum(axis=1) for k in range(width)], axis=1)
 
 
 def _advantages(right: Floats, size: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -119,23 +143,13 @@ def _advantages(right: Floats, size: NDArray[Any]) -> tuple[Floats, Floats]:
     return np.where(mixed, (1 - share) / deviation, 0.0), np.where(mixed, -share / deviation, 0.0)
 
 
-def _running(count: IntArray, chance: Floats, most: int) -> list[Floats]:
+def _running(number: Floats) -> list[Floats]:
     """For k = 0 .. width: (groups, most + 1) distribution of the right rollouts among the first k answers."""
-    now = np.zeros((len(count), most + 1))
-    now[:, 0] = 1.0
-    found = [now]
-    for k in range(count.shape[1]):
-        p = chance[:, k, None]
-        now = now * (1 - p) + _shifted(now, count[:, k]) * p
-        found.append(now)
+    found = [np.zeros_like(number[:, 0])]
+    found[0][:, 0] = 1.0
+    for k in range(number.shape[1]):
+        found.append(_convolved(found[-1], number[:, k]))
     return found
-
-
-def _shifted(distribution: Floats, by: IntArray) -> Floats:
-    """Each row moved `by` places to the right."""
-    source = np.arange(distribution.shape[1])[None, :] - by[:, None]
-    moved = np.take_along_axis(distribution, np.maximum(source, 0), axis=1)
-    return np.where(source >= 0, moved, 0.0)
 
 
 def _convolved(left: Floats, right: Floats) -> Floats:

@@ -87,17 +87,19 @@ def told_by_judging(beliefs: AnswerBeliefs, asked: NDArray[np.bool_], queries: i
 
     Args:
         beliefs: Of n rollouts.
-        asked: (n,) whether the rollout gives the answer that is asked about; one answer a query, or none.
+        asked: (n,) whether the rollout gives the answer that is asked about; one answer a query, or none. Of code that
+            behaves alike it is the likeliest rollout that is judged.
         queries: How many there are.
     """
     chance = np.zeros(queries)
-    chance[beliefs.group[asked]] = beliefs.right[asked]
+    np.maximum.at(chance, beliefs.group[asked], beliefs.right[asked])
     chance = chance[beliefs.group]
     rest = np.where(beliefs.several, beliefs.right, beliefs.right / np.maximum(1 - chance, 1e-12))
     told_of = np.zeros(queries, np.bool_)
     told_of[beliefs.group[asked]] = True
     others_if_right = np.where(beliefs.several | ~told_of[beliefs.group], beliefs.right, 0.0)
-    if_right = beliefs._replace(right=np.where(asked, 1.0, others_if_right))
+    asked_if_right = beliefs.right / np.maximum(chance, 1e-12)
+    if_right = beliefs._replace(right=np.where(asked, asked_if_right, others_if_right))
     if_wrong = beliefs._replace(right=np.where(asked, 0.0, np.minimum(rest, 1.0)))
     now, yes, no = (each.advantages() for each in (beliefs, if_right, if_wrong))
     told = np.bincount(beliefs.group, chance * yes**2 + (1 - chance) * no**2 - now**2, queries)

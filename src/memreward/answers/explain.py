@@ -18,7 +18,7 @@ class AnswerShown:
     Attributes:
         text: As one of its rollouts wrote it; None for the rollouts without an answer.
         votes: Rollouts of the pool that give it.
-        right: Probability that it is right.
+        right: Probability that it is right; of code that behaves alike the mean of its rollouts.
         vote_share: What majority vote gives it.
         reasons: Column and contribution to its score, against the mean of the question's answers; strongest first.
     """
@@ -62,7 +62,7 @@ def explain(model: AnswerModel, features: Features, rollouts: Sequence[Rollout],
         AnswerShown(
             rollouts[first[answer]].answer,
             int((beliefs.answer[mine] == answer).sum()),
-            float(beliefs.right[first[answer]]),
+            float(beliefs.right[mine[beliefs.answer[mine] == answer]].mean()),
             float(beliefs.vote[first[answer]]),
             contributions.get(first[answer], ()),
         )

@@ -1,4 +1,4 @@
-"""What judgements say of the weights: a conditional logit with an outside option, or one Bernoulli an answer.
+"""What judgements say of the weights: a conditional logit with an outside option, or one Bernoulli a rollout.
 
 With at most one right answer (mathematics, choice, text), s_c = w . x_c the score of answer c, and 0 that of "none of
 these"::
@@ -6,8 +6,8 @@ these"::
     P(c right) = exp(s_c) / (1 + sum over c' of exp(s_c')),    P(none) = 1 / (the same)
 
 McFadden's conditional logit. A judgement leaves a set of outcomes possible (the right answer; none of these; not this
-one; ...), and its likelihood is the probability of that set. Where several may be right (code) each answer is a
-Bernoulli with log-odds s_c, weighted by its share, a question counting as two observations.
+one; ...), and its likelihood is the probability of that set. Where several may be right (code) each rollout is a
+Bernoulli with log-odds s_c, a question counting as two observations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from memreward.answers.table import AnswerTable, Floats
 
 OBSERVATIONS_OF_CODE = 2.0
-"""Observations that a question of code counts as, spread over its answers by their shares."""
+"""Observations that a question of code counts as, spread over its rollouts."""
 
 _TINY = 1e-12
 _IMPOSSIBLE = -1e30
@@ -51,7 +51,7 @@ def question_log_likelihood(table: AnswerTable, right: Floats, verdicts: NDArray
     """(G,) log-probability of what was judged of each question, under (C,) probabilities; 0 where nothing was."""
     if table.several:
         hit = np.where(verdicts == 1, right, 1.0 - right)
-        weight = OBSERVATIONS_OF_CODE * table.share * ((verdicts >= 0) & ~table.mute)
+        weight = OBSERVATIONS_OF_CODE * table.weight * ((verdicts >= 0) & ~table.mute)
         return _per_question(table, weight * np.log(np.maximum(hit, _TINY)))
     possible, none = _possible(table, verdicts)
     inside = _per_question(table, right * possible)
@@ -71,7 +71,7 @@ def slope(table: AnswerTable, weights: Floats, verdicts: NDArray[np.int8], count
     right = right_probabilities(table, (table.design @ weights)[:, None])[:, 0]
     counted = counts[table.question]
     if table.several:
-        weight = counted * OBSERVATIONS_OF_CODE * table.share * ((verdicts >= 0) & ~table.mute)
+        weight = counted * OBSERVATIONS_OF_CODE * table.weight * ((verdicts >= 0) & ~table.mute)
         hit = np.where(verdicts == 1, right, 1.0 - right)
         value = float(weight @ np.log(np.maximum(hit, _TINY)))
         gradient = table.design.T @ (weight * ((verdicts == 1) - right))

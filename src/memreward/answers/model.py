@@ -37,7 +37,7 @@ START_ODDS = {"math": 0.4, "qa": 0.0, "code": 0.8, "other": 0.0}
 """Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
 does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
 
-GROWTH = {"math": 0.0, "qa": 0.0, "code": 1.0, "other": 0.0}
+GROWTH = {"math": 0.0, "qa": 0.0, "code": 2.0, "other": 0.0}
 """How many log-odds the model gains on the vote with each e-folding of labelled questions, by domain; chosen by leaving
 sources out: in code it needs the vote no longer once labels have said how strong the policy is."""
 
@@ -102,7 +102,7 @@ class AnswerBeliefs(NamedTuple):
     """What the model holds of n rollouts.
 
     Attributes:
-        right: (n,) probability that the rollout's answer is right; 0 without an answer.
+        right: (n,) probability of being right, equal for equivalent answers except in code; 0 without an answer.
         vote: (n,) share of the pool that gives an equivalent answer, earlier visits apart; 0 without an answer.
         answer: (n,) number of the answer within the call.
         group: (n,) query, an index into the features' ids.

@@ -115,6 +115,9 @@ class Scaling:
 class AnswerTable:
     """The C distinct answers of G questions of one domain, given by n rollouts.
 
+    Where several answers may be right, as in code, each rollout has a row of its own: solutions that behave alike on
+    the examples share their votes, and may still differ in what the examples do not show.
+
     Rollouts without an answer form one class a question that cannot be right. Answers of one question stand together,
     in the order of their class. `columns` are those of `columns_of`; the score of "none of these" is 0, so its columns
     stand with a minus in the row of every answer, and an answer's score is one product.
@@ -125,8 +128,8 @@ class AnswerTable:
         answer: (n,) each rollout's answer.
         question: (C,) each answer's question.
         start: (G,) first answer of each question.
-        votes: (C,) rollouts that give it.
-        share: (C,) the same over the question's rollouts.
+        votes: (C,) rollouts that the row stands for.
+        share: (C,) share of the question's rollouts that give this answer or an equivalent one.
         mute: (C,) whether it is the class of those without an answer.
         design: (C, p) columns.
     """
@@ -146,6 +149,11 @@ class AnswerTable:
         """Whether several answers of one question may be right."""
         return rules_of(self.domain).several_right
 
+    @property
+    def weight(self) -> Floats:
+        """(C,) share of its question's rollouts that each row stands for."""
+        return self.votes / np.bincount(self.question, self.votes, len(self.query_ids))[self.question]
+
     def __len__(self) -> int:
         return len(self.question)
 
@@ -160,10 +168,17 @@ class AnswerTable:
             raise ConfigurationError(f"a table of {domain} cannot hold queries of another domain")
         values = scaling.apply(evidence_columns(features, scaling.names))
         questions = len(features.query_ids)
-        answer, question = _classes(features)
-        votes = np.bincount(answer, minlength=len(question)).astype(np.float64)
+        alike, question = _classes(features)
         size = np.bincount(features.group, minlength=questions).astype(np.float64)
-        share = votes / size[question]
+        distinct = np.bincount(question, minlength=questions)
+        share = np.bincount(alike, minlength=len(question)) / size[question]
+        answer = alike
+        if rules_of(domain).several_right:
+            order = np.argsort(alike, kind="stable")
+            answer = np.empty_like(alike)
+            answer[order] = np.arange(len(alike))
+            question, share = features.group[order], share[alike[order]]
+        votes = np.bincount(answer, minlength=len(question)).astype(np.float64)
         mute = np.zeros(len(question), np.bool_)
         mute[answer] = features.cluster < 0
         start = np.searchsorted(question, np.arange(questions))
@@ -172,7 +187,6 @@ class AnswerTable:
         length = values[:, scaling.names.index("query_length_log")]
         of_answer = _means(values[:, column], answer, votes)
         of_question = _means(np.column_stack([length, values[:, column]]), features.group, size)
-        distinct = np.bincount(question, minlength=questions)
         lean = np.zeros(len(features)) if features.lean is None else features.lean
         moved = np.log(share) + np.bincount(answer, lean, len(question)) / np.maximum(votes, 1)
         plain = [moved, share >= top[question] - 1e-9, share]
