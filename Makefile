@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions 
 
 test-verl test-openrlhf test-verifiers: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
 	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly
+
+test-kills: $(STAMP) ## kill the service a hundred times while clients send split groups
+	KILLS=100 $(BIN)/pytest tests/service/test_killed.py -k again -s -p no:randomly
 
 layout: $(STAMP) ## hold the layers, the lazy imports and the ban on pickle, eval and exec
 	@$(BIN)/pytest tests/test_layout.py

@@ -84,6 +84,10 @@ class SandboxError(MemRewardError):
     """Model-written code cannot be contained here, so none of it is run."""
 
 
+class FaultError(MemRewardError):
+    """A reward service met a bug while it scored a group: asking again does not help, and nobody may train on it."""
+
+
 class NoRewardError(MemRewardError):
     """No rollout of a training step got a reward, all of them for one cause; training on would be on nothing."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from memreward.integrations.client import Client, Scored
-from memreward.types import ConfigurationError, EndpointError
+from memreward.types import ConfigurationError, EndpointError, FaultError
 
 GOOD = {
     "rollout": "r",
@@ -82,10 +82,11 @@ def server() -> Iterator[Server]:
         made.shutdown()
 
 
-def ask(client: Client, text: str = "5") -> Scored:
+def ask(client: Client, text: str = "5", *, forgiving: bool = False) -> Scored:
     async def asking() -> Scored:
         try:
-            return await client.score_one(group="g", size=4, query=QUERY, text=text)
+            asked = client.reward if forgiving else client.score_one
+            return await asked(group="g", size=4, query=QUERY, text=text)
         finally:
             await client.close()
 
@@ -94,7 +95,7 @@ def ask(client: Client, text: str = "5") -> Scored:
 
 def test_what_passes_is_sent_again_under_the_same_id(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-of-some-length")
-    server.replies = [503, 429, 500, "drop"]
+    server.replies = [503, 429, 502, "drop"]
     found = ask(Client(server.url), "\ud800 odd")
     assert (found.reward, found.source, found.figures) == (0.5, "predicted", {"live_tpr": 0.9})
     assert len(server.bodies) == 5
@@ -108,6 +109,13 @@ def test_what_does_not_pass_is_not_sent_again(server: Server, status: int) -> No
     server.replies = [status]
     with pytest.raises(ConfigurationError, match=str(status)):
         ask(Client(server.url))
+    assert len(server.bodies) == 1
+
+
+def test_a_bug_of_the_service_is_not_asked_again_and_never_an_abstention(server: Server) -> None:
+    server.replies = [500]
+    with pytest.raises(FaultError, match="500"):
+        ask(Client(server.url), forgiving=True)
     assert len(server.bodies) == 1
 
 

@@ -20,7 +20,7 @@ from memreward.service.asked import Answer, AskedGroup, ConflictError
 from memreward.service.config import ServiceConfig
 from memreward.service.messages import GroupMessage
 from memreward.service.store import GroupStore
-from memreward.types import BudgetError, DataError, Group, Query, Rollout, StoreError
+from memreward.types import BudgetError, DataError, FaultError, Group, Query, Rollout, StoreError
 
 OPEN: list[GroupStore] = []
 
@@ -149,20 +149,96 @@ def test_labels_that_cannot_be_entered_are_refused_whole() -> None:
 
 
 class _Odd(Majority):
-    """Has a bug that one text sets off."""
+    """Raises on one question."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
     def beliefs(self, features: Any) -> Any:
         if "q13" in features.query_ids:
-            raise AttributeError("a bug")
+            raise self.error
         return super().beliefs(features)
 
 
-def test_a_text_that_sets_off_a_bug_costs_the_others_nothing() -> None:
-    store = GroupStore(PolicyReward(ExperienceMemory.in_memory(), _Odd()))
+def test_a_text_that_nothing_can_be_said_of_costs_the_others_nothing() -> None:
+    store = GroupStore(PolicyReward(ExperienceMemory.in_memory(), _Odd(ValueError("too odd"))))
     found = answers(store, asked(12), asked(13), asked(14))
     assert [{one.source for one in given} for given in found] == [{"predicted"}, {"abstained"}, {"predicted"}]
     assert [one.reward for one in found[1]] == [0, 0, 0, 0]
-    assert all(one.failed and "a bug" in one.reason for one in found[1])
+    assert all(one.failed and "too odd" in one.reason for one in found[1])
+
+
+def test_a_bug_is_an_error_and_no_abstention_and_costs_the_others_nothing() -> None:
+    odd = _Odd(AttributeError("a bug"))
+    store = GroupStore(PolicyReward(ExperienceMemory.in_memory(), odd))
+    first, fault, last = store.score([asked(12), asked(13), asked(14)])
+    assert isinstance(fault, FaultError)
+    assert "q13" in str(fault)
+    assert "a bug" in str(fault)
+    assert [one.source for given in (first, last) for one in given] == ["predicted"] * 8  # type: ignore[union-attr]
+    odd.error = ValueError("mended")  # what was not answered is asked anew, and answered
+    assert {one.source for one in answers(store, asked(13))[0]} == {"abstained"}
+
+
+def killed(store: GroupStore) -> None:
+    """Let go of the folder without a word, as the system does for a process that is killed."""
+    OPEN.remove(store)
+    store._journal.close()
+    assert store._held is not None
+    store._held.close()
+
+
+def test_a_killed_store_goes_on_exactly_as_one_that_was_not(tmp_path: Path) -> None:
+    config = ServiceConfig(labels=8)
+    steps = [
+        [asked(n, step, reference=str(n + 3)) for n in ((2 * step + k) % 12 for k in range(3))] for step in range(12)
+    ]
+
+    def rewards(store: GroupStore, groups: list[AskedGroup]) -> list[list[float]]:
+        return [[one.reward for one in given] for given in answers(store, *groups)]
+
+    steady, store = made_store(tmp_path / "steady", config), made_store(tmp_path / "killed", config)
+    for number, groups in enumerate(steps):
+        assert rewards(store, groups) == rewards(steady, groups), number
+        if number % 3 == 2:
+            killed(store)
+            store = made_store(tmp_path / "killed", config)
+        assert store.figures() == steady.figures()
+        assert store.ledger()["judgements"] == steady.ledger()["judgements"]
+    assert store.ledger()["queries"] == 8
+
+
+def test_a_labelled_batch_writes_a_few_rows_and_not_the_whole_state(tmp_path: Path) -> None:
+    store = made_store(tmp_path, ServiceConfig(labels=30))
+
+    def states() -> dict[str, int]:
+        return {file.name: file.stat().st_mtime_ns for file in (tmp_path / "service").glob("state-*/*")}
+
+    before = states()
+    answers(store, *(asked(number, reference=str(number + 3)) for number in range(5)))
+    assert len(before) == 1
+    assert states() == before
+    assert len(store._journal.undone()) == 1
+    OPEN.pop().close()
+    assert list(states()) == list(before)
+    assert states() != before
+    assert made_store(tmp_path)._journal.undone() == []
+
+
+def test_what_could_not_be_kept_was_not_answered_and_is_learned_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, groups = ServiceConfig(labels=30), [asked(number, reference=str(number + 3)) for number in range(20)]
+    steady, store = made_store(tmp_path / "steady", config), made_store(tmp_path / "full", config)
+    answers(steady, *groups)
+    with monkeypatch.context() as full:
+        full.setattr(store._journal, "commit", lambda *_: (_ for _ in ()).throw(StoreError("no space")))
+        with pytest.raises(StoreError, match="no space"):
+            store.score(groups)
+    answers(store, *groups)
+    assert answers(store, asked(50)) == answers(steady, asked(50))
+    assert store.ledger()["judgements"] == steady.ledger()["judgements"]
 
 
 def test_rollouts_that_are_given_are_in_memory(tmp_path: Path) -> None:

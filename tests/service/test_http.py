@@ -16,9 +16,14 @@ import httpx
 import pytest
 from serving import HEADERS, client, group, made_store, ones, query, served, texts_of
 
+from memreward.memory import ExperienceMemory
+from memreward.reward import PolicyReward
+from memreward.reward.valuers import Majority
 from memreward.service.asked import Answer, AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
-from memreward.service.store import Answered
+from memreward.service.desk import Desk
+from memreward.service.messages import ScoreOneRequest
+from memreward.service.store import Answered, GroupStore
 
 TOKEN = "a-token-of-some-length"
 
@@ -122,6 +127,23 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(url: str) -> None:
         assert "memreward_collecting 0.0" in asking.get("/metrics").text
         assert "memreward_waiting 0.0" in asking.get("/metrics").text
     assert len(rewards(asyncio.run(post_all(url, ones(group(23)))))) == 4
+
+
+def test_a_rollout_sent_again_at_the_moment_it_is_withdrawn_is_taken() -> None:
+    body = ScoreOneRequest(**ones(group(27))[0])
+
+    async def run() -> Answer:
+        desk = Desk(made_store(), ServiceConfig())
+        desk.start()
+        first = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout.rollout()))
+        await asyncio.sleep(0)
+        first.cancel()
+        again = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout.rollout(), 0.1))
+        await asyncio.wait({again})
+        await desk.stop()
+        return again.result()
+
+    assert asyncio.run(run()).partial
 
 
 ODD = [
@@ -313,6 +335,32 @@ def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until
                 break
             time.sleep(0.05)
         assert asking.post("/score", json={"groups": [group()]}).status_code == 200
+
+
+def test_a_bug_is_an_error_of_that_group_in_the_log_and_leaves_the_service_unready(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(Majority):
+        def beliefs(self, features: Any) -> Any:
+            if "q13" in features.query_ids:
+                raise AttributeError("a bug")
+            return super().beliefs(features)
+
+    store = GroupStore(PolicyReward(ExperienceMemory.in_memory(), Odd()))
+    with served(store) as address, client(address) as asking:
+        bodies = [body for number in (12, 13, 14) for body in ones(group(number))]
+        replies = asyncio.run(post_all(address, bodies))
+        assert [reply.status_code for reply in replies] == [200] * 4 + [500] * 4 + [200] * 4
+        said, name = replies[4].json()["error"], replies[4].headers["x-request-id"]
+        assert "a bug" in said
+        assert name in said
+        assert "a bug" in caplog.text
+        ready = asking.get("/ready")
+        assert (ready.status_code, "bug" in ready.json()["error"]) == (503, True)
+        assert asking.get("/health").status_code == 200
+        assert "memreward_faults 1.0" in asking.get("/metrics").text
+        assert asking.post("/score", json={"groups": [group(15), group(13, 1)]}).status_code == 500
+        assert asking.post("/score", json={"groups": [group(15)]}).status_code == 200
 
 
 def test_a_disk_that_is_full_is_no_answer_but_a_time_to_come_back() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from memreward.types import ConfigurationError, EndpointError, MissingExtraError
+from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, EndpointError, FaultError, MissingExtraError
 
 if TYPE_CHECKING:
     import httpx
@@ -27,10 +27,12 @@ _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 20.0
 _CONNECT_SECONDS = 10.0
 _SPARE_SECONDS = 5.0
-_PASSING = frozenset({408, 425, 429, *range(500, 600)})
+_PASSING = frozenset({408, 425, 429, *range(501, 600)})
 _SOURCES = ("truth", "predicted", "abstained")
 FIGURES = ("labelled_queries", "live_right", "live_wrong", "live_tpr", "live_fpr", "live_j")
 """What the service says of itself beside each reward."""
+LOUD: tuple[type[Exception], ...] = (FaultError, *PROGRAMMING_ERRORS)
+"""What no adapter turns into an abstention: a bug, of the service's or of ours."""
 # Jitter decides no reward, and must differ between processes that were started alike.
 _jitter = random.SystemRandom()
 
@@ -112,6 +114,7 @@ class Client:
         Raises:
             ConfigurationError: the service refuses token or request.
             EndpointError: it cannot be reached, or kept failing.
+            FaultError: it met a bug.
         """
         said = await self._ask("POST", "/score", {"groups": list(groups)})
         figures = said["figures"]
@@ -144,6 +147,7 @@ class Client:
         Raises:
             ConfigurationError: the service refuses token or request.
             EndpointError: it cannot be reached, or kept failing.
+            FaultError: it met a bug.
         """
         body = {
             "group": group,
@@ -156,9 +160,15 @@ class Client:
         return Scored(**await self._ask("POST", "/score_one", body))
 
     async def reward(self, **asked: Any) -> Scored:
-        """Return `score_one` or, whatever goes wrong, a failure: training goes on, and its log shows it."""
+        """Return `score_one` or, where the service does not answer, a failure: training goes on, and its log shows it.
+
+        Raises:
+            FaultError: the service met a bug. A training must not go on as if it had abstained.
+        """
         try:
             return await self.score_one(**asked)
+        except LOUD:
+            raise
         except Exception as error:  # trainers stop at the first exception of a reward
             _LOGGER.warning("no reward: %s: %s", type(error).__name__, error)
             return Scored.failure(f"{type(error).__name__}: {error}")
@@ -199,6 +209,8 @@ class Client:
                     said: dict[str, Any] = reply.json()
                     return said
                 failure = f"{reply.status_code}: {reply.text[:300]}"
+                if reply.status_code == 500:
+                    raise FaultError(f"{self.url}{path} met a bug: {failure}")
                 if reply.status_code not in _PASSING:
                     raise ConfigurationError(f"{self.url}{path} refuses the request: {failure}")
                 after = _seconds(reply.headers.get("retry-after"))

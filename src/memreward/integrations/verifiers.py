@@ -14,7 +14,7 @@ import verifiers.v1 as vf
 from pydantic import Field
 
 from memreward.data.chat import query_id_of, question_of
-from memreward.integrations.client import Client, Scored
+from memreward.integrations.client import LOUD, Client, Scored
 from memreward.types import DataError
 
 REWARD = "memreward"
@@ -83,6 +83,8 @@ class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
         try:
             group = self._group(task, traces)
             return (await self._client.score([group]))[0]
+        except LOUD:
+            raise
         except Exception as error:  # an episode that fails is run again, and would fail again
             return [Scored.failure(f"{type(error).__name__}: {error}")] * len(traces)
 

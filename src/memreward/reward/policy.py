@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -126,6 +126,7 @@ class PolicyReward:
         failures: Counts by reason.
         seen: Rollouts so far.
         observer: Told of each step, if it is set; what it raises counts as a failure.
+        unmet: Ids of rollouts in memory that later steps are to meet: for whoever does steps again.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class PolicyReward:
         self.failures: Counter[str] = Counter()
         self.seen = 0
         self.observer: Observer | None = None
+        self.unmet: Collection[str] = ()
 
     @property
     def labelled(self) -> frozenset[str]:
@@ -266,7 +268,7 @@ class PolicyReward:
 
     def _lean(self, rollouts: Sequence[Rollout]) -> Floats:
         """What earlier visits say; those of rollouts that memory held before the first step are one visit."""
-        given = {rollout.id for rollout in rollouts}
+        given = {rollout.id for rollout in rollouts}.union(self.unmet)
         held = self.memory.groups(self.visits.unseen(rollouts), recent=_FIRST_VISIT)
         self.visits.add([one for group in held for one in group.rollouts if one.id not in given], 0)
         return self.visits.lean(rollouts)

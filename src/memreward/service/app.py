@@ -18,13 +18,14 @@ from memreward.integrations.openrlhf import reply_of as openrlhf_reply
 from memreward.service.asked import Answer, BusyError, ConflictError, StoppingError
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
-from memreward.service.gate import Limited, Traced
+from memreward.service.gate import Limited, Traced, request_id
 from memreward.service.store import GroupStore
 from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
     BudgetError,
     DataError,
     Domain,
+    FaultError,
     MemRewardError,
     MissingExtraError,
     StoreError,
@@ -115,7 +116,7 @@ def create_app(
         default_response_class=Json,
     )
     app.store = store
-    app.metrics = Metrics(lambda: store.figures() | {"waiting": app.desk.waiting, "collecting": app.desk.collecting})
+    app.metrics = Metrics(lambda: store.figures() | app.desk.figures())
     app.desk = Desk(store, settings, app.metrics.batch)
     _answer_errors(app)
     _add_scoring(app)
@@ -138,6 +139,7 @@ _SAID = {
     413: "The request is too large.",
     422: "The request is not as described.",
     429: "Too much waits: Retry-After says when to come back.",
+    500: "The service met a bug in scoring this group: asking again does not help.",
     503: "The service stops, hangs or cannot write: Retry-After says when to come back.",
 }
 _ERROR: dict[str, Any] = {
@@ -153,7 +155,7 @@ def _responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _SAID[status], **_ERROR} for status in statuses}
 
 
-_ALL = _responses(401, 408, 409, 413, 422, 429, 503)
+_ALL = _responses(401, 408, 409, 413, 422, 429, 500, 503)
 
 
 def _add_scoring(app: Service) -> None:
@@ -190,7 +192,7 @@ def _add_scoring(app: Service) -> None:
 
 
 def _add_trainers(app: Service) -> None:
-    @app.post("/openrlhf", responses=_responses(401, 408, 409, 413, 422, 429, 503), tags=["trainers"])
+    @app.post("/openrlhf", responses=_ALL, tags=["trainers"])
     async def openrlhf(
         asked: OpenRLHFRequest,
         request: Request,
@@ -253,6 +255,8 @@ def _add_health(app: Service) -> None:
     @app.get("/ready", responses=_responses(503), tags=["service"])
     async def ready() -> Json:
         """Whether rewards can be had: trainers ask before their first step."""
+        if app.desk.faults:
+            return _failure(503, f"{app.desk.faults} groups met a bug: see the log, and start the service again", 5.0)
         if not app.desk.ready:
             return _failure(503, "the service stops or hangs", 5.0)
         return Json({"status": "ready", "version": __version__, "pays": "advantages"})
@@ -300,6 +304,12 @@ def _answer_errors(app: Service) -> None:
         _LOGGER.error("%s", error)
         return _failure(503, str(error), 5.0)
 
+    async def faulty(_: Request, error: Exception) -> Json:
+        known = isinstance(error, FaultError)
+        _LOGGER.error("no answer: %s", error, exc_info=None if known else error)
+        said = str(error) if known else f"a bug was met: {type(error).__name__}: {error}"
+        return _failure(500, f"{said}; request {request_id.get()}")
+
     async def misread(_: Request, error: Exception) -> Json:
         assert isinstance(error, RequestValidationError)
         said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
@@ -313,6 +323,8 @@ def _answer_errors(app: Service) -> None:
         return reply
 
     app.add_exception_handler(StoreError, unwritten)
+    app.add_exception_handler(FaultError, faulty)
+    app.add_exception_handler(Exception, faulty)
     app.add_exception_handler(RequestValidationError, misread)
     app.add_exception_handler(HTTPException, refused)
 

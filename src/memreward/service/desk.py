@@ -14,7 +14,7 @@ from typing import Protocol
 from memreward.service.asked import Answer, AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
 from memreward.service.store import Answered
-from memreward.types import MemRewardError
+from memreward.types import FaultError, MemRewardError, StoreError
 
 _LOGGER = logging.getLogger(__name__)
 Observer = Callable[[Sequence[AskedGroup], float], None]
@@ -29,7 +29,7 @@ class Scorer(Protocol):
         ...
 
     def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
-        """Answer groups, or say which are in conflict."""
+        """Answer groups, or say which are in conflict, and which met a bug."""
         ...
 
 
@@ -69,6 +69,9 @@ class Desk:
         store: Answers whole groups, in a thread of its own.
         config: Limits and deadlines.
         observer: Told of batches.
+
+    Attributes:
+        faults: Groups that met a bug: they are answered with an error, and nothing is ready any more.
     """
 
     def __init__(self, store: Scorer, config: ServiceConfig, observer: Observer | None = None) -> None:
@@ -79,6 +82,7 @@ class Desk:
         self._work = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._stopping = self._stuck = False
+        self.faults = 0
         self._queued = 0
         self._speed = 100.0  # rollouts a second, as seen
 
@@ -87,14 +91,17 @@ class Desk:
         """Rollouts that wait to be scored, in whole groups or not."""
         return self._queued + sum(len(one.members) for one in self._collecting.values())
 
-    @property
-    def collecting(self) -> int:
-        """Groups that are not whole."""
-        return len(self._collecting)
+    def figures(self) -> dict[str, float]:
+        """Return gauges: rollouts "waiting", groups "collecting" that are not whole, and "faults"."""
+        return {"waiting": self.waiting, "collecting": len(self._collecting), "faults": self.faults}
 
     @property
     def ready(self) -> bool:
-        """Whether what is asked now will be answered."""
+        """Whether what is asked now will be answered, and no bug was met so far: a training may begin."""
+        return self._answers and not self.faults
+
+    @property
+    def _answers(self) -> bool:
         return self._worker is not None and not self._stopping and not self._stuck
 
     def start(self) -> None:
@@ -111,12 +118,13 @@ class Desk:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._worker), self._config.stop_seconds)
 
-    async def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
+    async def score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | ConflictError]:
         """Answer groups, whole as they are.
 
         Raises:
             BusyError: too much waits.
             StoppingError: the service stops or cannot go on.
+            FaultError: a group met a bug; the others are answered when they are asked again.
         """
         self._refuse_more(sum(len(group.rollouts) for group in groups))
         jobs = [self._enqueue(group) for group in groups]
@@ -143,6 +151,7 @@ class Desk:
             ConflictError: the group has another size or question, or the rollout another text.
             BusyError: too much waits.
             StoppingError: the service stops or cannot go on.
+            FaultError: the group met a bug.
         """
         name = name_of(group.id, rollout.id)
         member = self._members.get(name)
@@ -176,21 +185,23 @@ class Desk:
                 f"query {group.query.id!r}, or not the same text: give each group an id of its own"
             )
         member = one.members[rollout.id] = self._members[name] = _Member(rollout, loop.create_future())
-        member.answer.add_done_callback(lambda answer: self._forget(name, answer))
+        member.answer.add_done_callback(lambda _: self._forget(name, member))
         if len(one.members) == one.size:
             self._close(one)
         return member
 
-    def _forget(self, name: str, answer: asyncio.Future[Answer]) -> None:
-        self._members.pop(name, None)
-        if not answer.cancelled():
-            answer.exception()  # whoever asked may be gone, and nobody else is to be told
+    def _forget(self, name: str, member: _Member) -> None:
+        if self._members.get(name) is member:
+            del self._members[name]
+        if not member.answer.cancelled():
+            member.answer.exception()  # whoever asked may be gone, and nobody else is to be told
 
     def _withdraw(self, name: str, group_id: str, rollout_id: str) -> None:
         """Take a rollout back whose client has gone, if its group still waits for others."""
         one = self._collecting.get(group_id)
         if one is None or rollout_id not in one.members or self._members.get(name) is not one.members[rollout_id]:
             return
+        del self._members[name]  # at once: the same rollout may be sent again at this moment
         one.members.pop(rollout_id).answer.cancel()
         if not one.members:
             self._leave(one)
@@ -222,7 +233,7 @@ class Desk:
         return job
 
     def _refuse_more(self, rollouts: int) -> None:
-        if not self.ready:
+        if not self._answers:
             why = "cannot go on by itself" if self._stuck else "stops"
             raise StoppingError(f"the service {why}: send the request again later, or elsewhere", 5.0)
         if self.waiting and self.waiting + rollouts > self._config.waiting:
@@ -258,17 +269,21 @@ class Desk:
         except TimeoutError:
             await self._wait_for_stuck(jobs, scoring)
             return
-        except Exception as error:  # of the disk, mostly: nothing was promised, and the same may be asked again
+        except (StoreError, OSError) as error:  # nothing was promised, and the same may be asked again
             _LOGGER.exception("a batch could not be answered")
             _fail(jobs, StoppingError(f"no answer can be kept: {error}", 5.0))
             return
+        except Exception as error:
+            _LOGGER.exception("a batch met a bug")
+            found = [FaultError(f"a batch met a bug: {type(error).__name__}: {error}")] * len(jobs)
         seconds = time.monotonic() - started
         count = sum(len(group.rollouts) for group in groups)
         self._speed += 0.2 * (count / max(seconds, 1e-3) - self._speed)
         for job, answers in zip(jobs, found, strict=True):
+            self.faults += isinstance(answers, FaultError)
             if job.answers.done():
                 continue
-            if isinstance(answers, ConflictError):
+            if isinstance(answers, ConflictError | FaultError):
                 job.answers.set_exception(answers)
             else:
                 job.answers.set_result(answers)

@@ -1,4 +1,8 @@
-"""What the service has promised: answers by name, and which state of the reward they led to, in one SQLite file."""
+"""What the service has promised, in one SQLite file: answers by name, and the steps that the saved state lacks.
+
+The reward's state is megabytes and changes with every step, so it is saved now and then. What was scored since is a
+few ids a step: doing these steps again, in their order, leads to the same state.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +22,8 @@ from memreward.types import StoreError, content_hash
 _NAMES_PER_STATEMENT = 500
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (name TEXT PRIMARY KEY, text TEXT NOT NULL, answer TEXT NOT NULL, at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS learned (name TEXT PRIMARY KEY, correct INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL);
-INSERT OR IGNORE INTO state VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS steps (number INTEGER PRIMARY KEY, step INTEGER NOT NULL, rollouts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 """
 
 
@@ -34,6 +37,18 @@ class Kept(NamedTuple):
 
     text: str
     answer: Answer
+
+
+class Done(NamedTuple):
+    """A step that the reward was asked to do.
+
+    Attributes:
+        step: Of training.
+        rollouts: Query id and rollout id of each rollout, in order; memory holds them.
+    """
+
+    step: int
+    rollouts: Sequence[tuple[str, str]]
 
 
 class Journal:
@@ -60,10 +75,23 @@ class Journal:
             raise self._error("opened", error) from error
 
     @property
-    def generation(self) -> int:
-        """Number of the reward's state that stands; 0 before any was written."""
-        with self._lock:
-            return int(self._database.execute("SELECT generation FROM state").fetchone()[0])
+    def saved(self) -> int | None:
+        """Number under which the reward was saved last; None if it never was.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        rows = self._rows("SELECT number FROM state")
+        return int(rows[0][0]) if rows else None
+
+    def undone(self) -> list[Done]:
+        """Return the steps since the reward was saved, in order.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        rows = self._rows("SELECT step, rollouts FROM steps ORDER BY number")
+        return [Done(int(step), [(query, rollout) for query, rollout in json.loads(ids)]) for step, ids in rows]
 
     def answers(self, names: Sequence[str]) -> dict[str, Kept]:
         """Return those of the answers that were given and are still kept, by name.
@@ -77,48 +105,45 @@ class Journal:
             found.update((name, Kept(text, Answer(**json.loads(answer)))) for name, text, answer in rows)
         return found
 
-    def learned(self, names: Sequence[str]) -> dict[str, bool]:
-        """Return the verdicts from outside that the reward has learned from, by name.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
-        found: dict[str, bool] = {}
-        for some, marks in _portions(names):
-            rows = self._rows(f"SELECT name, correct FROM learned WHERE name IN ({marks})", some)
-            found.update((name, bool(correct)) for name, correct in rows)
-        return found
-
-    def commit(
-        self,
-        answers: Iterable[tuple[str, str, Answer]] = (),
-        learned: Mapping[str, bool] | None = None,
-        generation: int | None = None,
-    ) -> None:
-        """Keep answers (name, text, answer), what was learned, and the state's number: all or, on a failure, nothing.
+    def commit(self, answers: Iterable[tuple[str, str, Answer]], done: Iterable[Done]) -> None:
+        """Keep answers (name, text, answer) and the steps that led to them: all or, on a failure, nothing.
 
         Raises:
             StoreError: the file cannot be written.
         """
         now = time.time()
         rows = [(name, content_hash(text), json.dumps(asdict(answer)), now) for name, text, answer in answers]
-        try:
-            with self._lock, self._database:
-                self._database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
-                self._database.executemany("INSERT OR REPLACE INTO learned VALUES (?, ?)", (learned or {}).items())
-                if generation is not None:
-                    self._database.execute("UPDATE state SET generation = ?", (generation,))
-                last = self._database.execute("SELECT max(rowid) FROM answers").fetchone()[0] or 0
-                self._database.execute("DELETE FROM answers WHERE rowid <= ?", (last - self._most,))
-        except sqlite3.Error as error:
-            raise self._error("written", error) from error
+        with self._written() as database:
+            database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
+            steps = [(one.step, json.dumps(one.rollouts)) for one in done]
+            database.executemany("INSERT INTO steps (step, rollouts) VALUES (?, ?)", steps)
+            last = database.execute("SELECT max(rowid) FROM answers").fetchone()[0] or 0
+            database.execute("DELETE FROM answers WHERE rowid <= ?", (last - self._most,))
+
+    def save(self, number: int) -> None:
+        """Note that the reward was saved under a number, and forget the steps before.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        with self._written() as database:
+            database.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (number,))
+            database.execute("DELETE FROM steps")
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._database.close()
 
-    def _rows(self, statement: str, values: Sequence[str]) -> list[tuple[str, ...]]:
+    @contextmanager
+    def _written(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock, self._database:
+                yield self._database
+        except sqlite3.Error as error:
+            raise self._error("written", error) from error
+
+    def _rows(self, statement: str, values: Sequence[str] = ()) -> list[tuple[str, ...]]:
         try:
             with self._lock, closing(self._database.execute(statement, values)) as cursor:
                 return cursor.fetchall()

@@ -6,8 +6,10 @@ import fcntl
 import logging
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,15 +23,26 @@ from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
 from memreward.service.asked import Answer, AskedGroup, AskedRollout, ConflictError, name_of
 from memreward.service.config import ServiceConfig
-from memreward.service.journal import Journal, Kept
-from memreward.types import Group, Query, Rollout, StoreError, Truth, content_hash
+from memreward.service.journal import Done, Journal, Kept
+from memreward.types import PROGRAMMING_ERRORS, FaultError, Group, Query, Rollout, StoreError, Truth, content_hash
 
 _LOGGER = logging.getLogger(__name__)
 _QUERIES_HELD = 20_000
 _LIVE = 2_000
 """Labelled rollouts, the latest, over which live rates are taken."""
+_SAVE_AFTER, _SAVE_SHARE = 4_096, 0.02
+"""The reward is saved once so many rollouts were scored since, in no more than this share of the time."""
 
-Answered = list[Answer] | ConflictError
+Answered = list[Answer] | ConflictError | FaultError
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A group whose rollouts were read: those that could be, and by place why the others could not."""
+
+    group: AskedGroup
+    rollouts: list[Rollout]
+    broken: dict[int, str]
 
 
 class GroupStore:
@@ -54,9 +67,6 @@ class GroupStore:
         self._lock = threading.RLock()
         self._held = _held(folder)
         self._journal = Journal(folder and folder / "journal.sqlite", self.config.kept_answers)
-        self._generation = self._journal.generation
-        if folder is not None and self._generation:
-            reward.restore(self._state_folder(self._generation), rewind=False)
         if isinstance(reward.valuer, Answers):
             reward.valuer.model.begin()
         self._queries: dict[str, Query] = {}
@@ -65,11 +75,9 @@ class GroupStore:
         self._live: deque[tuple[bool, bool]] = deque(maxlen=_LIVE)
         entries = self._memory.ledger.entries()
         self._paid = {entry.query_id for entry in entries}
-        opened = {entry.query_id for entry in entries if entry.rollout_id is None and entry.use == TRAINING}
-        self._may_judge(opened)
-        if not self._generation:
-            known = self._memory.ledger.labels()
-            self._journal.commit(learned={name_of(one.query_id, one.rollout_id): one.correct for one in known})
+        self._may_judge({e.query_id for e in entries if e.rollout_id is None and e.use == TRAINING})
+        self._since, self._scoring, self._saving = 0, 0.0, 0.0
+        self._recall()
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
         """Return the answer that was given on a rollout, None where there is none.
@@ -111,7 +119,7 @@ class GroupStore:
             return self._memory.add(groups)
 
     def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]:
-        """Enter verdicts from outside, by query id and rollout id in memory, and let the model learn the new ones.
+        """Enter verdicts from outside, by query id and rollout id in memory; the next step learns from them.
 
         Returns:
             "labels" that were given, and how many of them were "new".
@@ -122,15 +130,10 @@ class GroupStore:
         """
         with self._lock:
             budget = Budget(queries=self.config.labels) if self.config.labels else None
-            label(self._memory, None, Told.of_rollouts(source, verdicts), budget, use)
+            found = label(self._memory, None, Told.of_rollouts(source, verdicts), budget, use)
             self._paid.update(verdicts)
-            given = {name_of(q, r): right for q, told in verdicts.items() for r, right in told.items()}
-            known = self._journal.learned(list(given))
-            new = {name: right for name, right in given.items() if known.get(name) is not right}
-            if new:
-                self._learn(list(verdicts), new)
-                self._commit([], new)
-        return {"labels": len(given), "new": len(new)}
+        given = {(rollout, right) for told in verdicts.values() for rollout, right in told.items()}
+        return {"labels": len(given), "new": len(given & {(one.rollout_id, one.correct) for one in found.entered})}
 
     def ledger(self) -> dict[str, Any]:
         """Return what was spent: `LabelLedger.totals`."""
@@ -162,7 +165,7 @@ class GroupStore:
     def close(self) -> None:
         """Write what was learned, and let go of the folder."""
         with self._lock:
-            self._commit([], {}, save=True)
+            self._save()
             self._journal.close()
             if self._held is not None:
                 self._held.close()
@@ -218,61 +221,79 @@ class GroupStore:
                 unknown = list(dict.fromkeys(query.id for query in queries))
             self._queries.update((each.query.id, each.query) for each in self._memory.groups(unknown, recent=0))
 
-    def _score(self, groups: Sequence[AskedGroup]) -> list[list[Answer]]:
+    def _score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | FaultError]:
         """Reward groups of different queries at one step, and keep the answers."""
         if not groups:
             return []
+        started = time.monotonic()
         self._step = max(self._step, groups[0].step)
         self._seal(groups)
-        rows = [(number, group, rollout) for number, group in enumerate(groups) for rollout in group.rollouts]
-        rollouts: list[Rollout] = []
-        broken: list[str] = []
-        for _, group, asked in rows:
-            try:
-                rollouts.append(self._parsed(group, asked))
-                broken.append("")
-            except Exception as error:  # one odd text must not cost the others their reward
-                broken.append(f"{type(error).__name__}: {error}")
-        judged = self._judged(rollouts, groups[0].step).among(broken, [number for number, *_ in rows])
-        ids = iter([rollout.id for rollout in rollouts])
-        answers: list[list[Answer]] = [[] for _ in groups]
-        for i, (number, group, _) in enumerate(rows):
-            answers[number].append(_answer(judged, i, "" if broken[i] else next(ids), group.partial))
-        self._note(judged)
-        learned = {
-            name_of(group.query.id, answer.rollout): answer.correct
-            for group, given in zip(groups, answers, strict=True)
-            for answer in given
-            if answer.correct is not None
-        }
-        given = [answer for one in answers for answer in one]
-        self._commit(
-            [(name_of(g.id, r.id), r.text, answer) for (_, g, r), answer in zip(rows, given, strict=True)], learned
-        )
+        read = [self._read(group) for group in groups]
+        done: list[Done] = []
+        judged = iter(self._judged([one for one in read if isinstance(one, _Read)], groups[0].step, done))
+        answers = [one if isinstance(one, FaultError) else _answers(one, next(judged)) for one in read]
+        try:
+            self._commit(groups, answers, done)
+        except StoreError:
+            self._recall()  # nobody was answered: what was learned with these answers is to be learned with the next
+            raise
+        self._since += sum(len(group.rollouts) for group in groups)
+        self._scoring += time.monotonic() - started
+        if self._since >= _SAVE_AFTER and self._saving <= _SAVE_SHARE * self._scoring:
+            self._save()
         return answers
 
-    def _parsed(self, group: AskedGroup, asked: AskedRollout) -> Rollout:
-        query = self._queries.get(group.query.id, group.query)
-        return parse_rollout(
-            query,
-            asked.text,
-            id=f"{query.id}@{group.step}/{name_of(group.id, asked.id)[:16]}-{content_hash(asked.text)[:12]}",
-            policy_version=f"step-{group.step}",
-            token_logprobs=asked.token_logprobs,
-            truncated=asked.truncated,
-        )
+    def _commit(
+        self, groups: Sequence[AskedGroup], answers: Sequence[list[Answer] | FaultError], done: Sequence[Done]
+    ) -> None:
+        kept = [
+            (name_of(group.id, asked.id), asked.text, answer)
+            for group, given in zip(groups, answers, strict=True)
+            if isinstance(given, list)
+            for asked, answer in zip(group.rollouts, given, strict=True)
+        ]
+        self._journal.commit(kept, done if self._folder is not None else ())
 
-    def _judged(self, rollouts: Sequence[Rollout], step: int) -> Judged:
-        """Ask the reward; where even that raises, query by query: what one text brings about is its own affair."""
+    def _read(self, group: AskedGroup) -> _Read | FaultError:
+        query = self._queries.get(group.query.id, group.query)
+        found = _Read(group, [], {})
+        for place, asked in enumerate(group.rollouts):
+            try:
+                rollout = parse_rollout(
+                    query,
+                    asked.text,
+                    id=f"{query.id}@{group.step}/{name_of(group.id, asked.id)[:16]}-{content_hash(asked.text)[:12]}",
+                    policy_version=f"step-{group.step}",
+                    token_logprobs=asked.token_logprobs,
+                    truncated=asked.truncated,
+                )
+            except PROGRAMMING_ERRORS as error:
+                return _fault(query, error)
+            except Exception as error:  # one odd text must not cost the others their reward
+                found.broken[place] = f"{type(error).__name__}: {error}"
+            else:
+                found.rollouts.append(rollout)
+        return found
+
+    def _judged(self, read: Sequence[_Read], step: int, done: list[Done]) -> list[tuple[Judged, int] | FaultError]:
+        """Ask the reward; where that raises, group by group: odd texts abstain by themselves, so it is a bug.
+
+        Returns:
+            For each group what holds its rows, and where they begin.
+        """
+        rollouts = [rollout for one in read for rollout in one.rollouts]
         try:
-            return self._reward.step(rollouts, step)
+            judged = self._reward.step(rollouts, step)
+        except StoreError:
+            raise
         except Exception as error:
-            queries = list(dict.fromkeys(rollout.query.id for rollout in rollouts))
-            if len(queries) <= 1:
-                _LOGGER.exception("the reward failed on query %r", queries[0] if queries else "")
-                return _nothing(rollouts, f"{type(error).__name__}: {error}")
-            parts = [self._judged([r for r in rollouts if r.query.id == query], step) for query in queries]
-            return _joined(parts)
+            if len(read) == 1:
+                return [_fault(read[0].group.query, error)]
+            return [found for one in read for found in self._judged([one], step, done)]
+        done.append(Done(step, [(rollout.query.id, rollout.id) for rollout in rollouts]))
+        self._note(judged)
+        starts = np.cumsum([0, *(len(one.rollouts) for one in read)]).tolist()
+        return [(judged, start) for start in starts[:-1]]
 
     def _seal(self, groups: Sequence[AskedGroup]) -> None:
         """Put references into memory, unseen, and let those be judged by them that the budget holds."""
@@ -295,31 +316,41 @@ class GroupStore:
             if correct >= 0 and not np.isnan(probability):
                 self._live.append((bool(probability >= THRESHOLD), bool(correct)))
 
-    def _learn(self, query_ids: Sequence[str], new: Mapping[str, bool]) -> None:
-        """Let the model learn verdicts, by name, on rollouts of these queries."""
-        for group in self._memory.groups(query_ids):
-            names = [name_of(group.query.id, rollout.id) for rollout in group.rollouts]
-            labels = np.array([int(new[name]) if name in new else -1 for name in names], np.int8)
-            features = self._reward.featurizer.features(group.rollouts)
-            self._reward.valuer.observe(features, labels, self._step)
-
-    def _commit(
-        self, answers: Sequence[tuple[str, str, Answer]], learned: Mapping[str, bool], *, save: bool = False
-    ) -> None:
-        """Keep answers, and what was learned with them: a kill leaves both or neither."""
-        if self._folder is None or not (learned or save):
-            self._journal.commit(answers, learned)
+    def _recall(self) -> None:
+        """Bring the reward to where the journal says it is: as it was saved last, and the steps since done again."""
+        if self._folder is None:
             return
-        before, after = self._state_folder(self._generation), self._state_folder(self._generation + 1)
-        shutil.rmtree(after, ignore_errors=True)
-        self._reward.save(after)
-        self._journal.commit(answers, learned, self._generation + 1)
-        self._generation += 1
-        shutil.rmtree(before, ignore_errors=True)
+        self._number = self._journal.saved
+        if self._number is None:
+            self._save()
+        else:
+            self._reward.restore(self._state_folder(self._number), rewind=False)
+        undone = self._journal.undone()
+        self._reward.unmet = {rollout for one in undone for _, rollout in one.rollouts}
+        for one in undone:
+            queries = list(dict.fromkeys(query for query, _ in one.rollouts))
+            known = {rollout.id: rollout for rollout in self._memory.rollouts_of(queries)}
+            self._note(self._reward.step([known[rollout] for _, rollout in one.rollouts], one.step))
+            self._step = max(self._step, one.step)
+            self._since += len(one.rollouts)
+        self._reward.unmet = frozenset()
 
-    def _state_folder(self, generation: int) -> Path:
+    def _save(self) -> None:
+        if self._folder is None:
+            return
+        started, before = time.monotonic(), self._number
+        after = 0 if before is None else before + 1
+        shutil.rmtree(self._state_folder(after), ignore_errors=True)
+        self._reward.save(self._state_folder(after))
+        self._journal.save(after)
+        self._number = after
+        if before is not None:
+            shutil.rmtree(self._state_folder(before), ignore_errors=True)
+        self._since, self._scoring, self._saving = 0, 0.0, time.monotonic() - started
+
+    def _state_folder(self, number: int) -> Path:
         assert self._folder is not None
-        return self._folder / f"state-{generation}"
+        return self._folder / f"state-{number}"
 
 
 def _held(folder: Path | None) -> IO[str] | None:
@@ -348,6 +379,29 @@ def _checked(group_id: str, rollout: AskedRollout, kept: Kept) -> Answer:
     return kept.answer
 
 
+def _answers(read: _Read, judged: tuple[Judged, int] | FaultError) -> list[Answer] | FaultError:
+    """Return a group's answers; a rollout that could not be read is paid 0, the mean of the others."""
+    if isinstance(judged, FaultError):
+        return judged
+    whole, row = judged
+    partial, rollouts, answers = read.group.partial, iter(read.rollouts), []
+    for place in range(len(read.group.rollouts)):
+        if reason := read.broken.get(place):
+            answers.append(Answer("", 0.0, ABSTAINED, None, None, reason, failed=True, partial=partial))
+            continue
+        answers.append(_answer(whole, row, next(rollouts).id, partial))
+        row += 1
+    return answers
+
+
+def _fault(query: Query, error: Exception) -> FaultError:
+    _LOGGER.error("a bug was met in scoring query %r", query.id, exc_info=error)
+    return FaultError(
+        f"query {query.id!r} cannot be scored, because of a bug: {type(error).__name__}: {error}. Nothing in the text "
+        "excuses it, and asking again does not help: the log has the traceback"
+    )
+
+
 def _answer(judged: Judged, row: int, rollout_id: str, partial: bool) -> Answer:
     probability, correct = float(judged.probability[row]), int(judged.correct[row])
     return Answer(
@@ -359,32 +413,4 @@ def _answer(judged: Judged, row: int, rollout_id: str, partial: bool) -> Answer:
         judged.reason[row],
         bool(judged.failed[row]),
         partial,
-    )
-
-
-def _nothing(rollouts: Sequence[Rollout], reason: str) -> Judged:
-    n = len(rollouts)
-    return Judged(
-        np.zeros(n),
-        np.full(n, np.nan),
-        np.zeros(n),
-        (ABSTAINED,) * n,
-        np.full(n, -1, np.int8),
-        (reason,) * n,
-        np.ones(n, np.bool_),
-        {"failures": float(n)},
-    )
-
-
-def _joined(parts: Sequence[Judged]) -> Judged:
-    """Of rollouts in rows of one query after the other."""
-    return Judged(
-        np.concatenate([part.reward for part in parts]),
-        np.concatenate([part.probability for part in parts]),
-        np.concatenate([part.advantage for part in parts]),
-        tuple(one for part in parts for one in part.source),
-        np.concatenate([part.correct for part in parts]),
-        tuple(one for part in parts for one in part.reason),
-        np.concatenate([part.failed for part in parts]),
-        {"failures": sum(part.metrics.get("failures", 0.0) for part in parts)},
     )
