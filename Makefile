@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BASE := build/base
-EXAMPLE := examples/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
+EXAMPLE := src/memreward/demo/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz
 DEMO := runs/demo
 TESTBED := examples/testbed
 ROLLOUTS ?= ../shared/data/rollouts
@@ -15,6 +15,8 @@ empty :=
 WORKERS ?= logical
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
 LOWEST := build/lowest
+RECENT = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
 joined = $(subst $(empty) ,$(comma),$(strip $(1)))
 FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
 MATHEMATICS = $(filter math500% gsm8k% date%,$(FILES)) $(COLLECTED)
@@ -39,15 +41,8 @@ demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMP) ## warm up, score, propose and evaluate on the shipped rollouts, then train three arms: tables and pictures
-	@rm -rf $(DEMO)
-	$(BIN)/memreward warmup $(EXAMPLE) --memory $(DEMO)/memory --labels 20
-	$(BIN)/memreward score $(EXAMPLE) --memory $(DEMO)/memory --out $(DEMO)/scored.jsonl
-	$(BIN)/memreward propose --memory $(DEMO)/memory --count 5
-	$(BIN)/memreward ledger --memory $(DEMO)/memory
-	$(BIN)/memreward evaluate $(EXAMPLE) --labels 0,5,20,20% --seeds 2 --out $(DEMO)/evaluation --page
-	$(BIN)/python -m lab experiment --start $(TESTBED) --arms oracle,labelled,memreward --seeds 1 --steps 40 \
-	  --out $(DEMO)/training --page
+demo: build/demo/installed ## what no label, five, twenty and a fifth of them are worth on the shipped rollouts, in a minute
+	build/demo/bin/memreward demo --out $(DEMO)
 
 label-demo: $(STAMP) ## open the labelling page on the shipped rollouts, with no label spent
 	@rm -rf runs/label
@@ -166,11 +161,17 @@ clean: ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
+	@$(RECENT)
 	@echo "Making $(VENV) (the first time only: about 2 GB and some minutes; pip's log: $(VENV)/install.log)"
 	@$(PYTHON) -m venv $(VENV)
 	@sh .ci/install $(VENV)
+	@touch $@
+
+build/demo/installed: pyproject.toml
+	@$(RECENT)
+	@echo "Making build/demo (the first time only: about 200 MB)"
+	@$(PYTHON) -m venv build/demo
+	@build/demo/bin/pip install --quiet --no-input --editable '.[report]'
 	@touch $@
 
 build/trainers/%/installed: pyproject.toml .ci/trainer

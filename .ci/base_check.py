@@ -50,6 +50,7 @@ def commands(folder: Path) -> list[tuple[int, str]]:
     evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --resamples 10 --out {folder / 'evaluation'}"
     return [
         (0, "--help"),
+        (0, f"demo --out {folder / 'demo'}"),
         (0, f"warmup {file} {memory} --labels 5"),
         (0, f"score {file} {memory} --out {folder / 'scored.jsonl'}"),
         (1, f"verify {file} {memory} --out {folder / 'verified.parquet'}"),

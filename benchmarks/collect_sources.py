@@ -34,7 +34,7 @@ from memreward.types import Group
 if TYPE_CHECKING:
     from memreward.policy.local import LocalSampler
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
+EXAMPLE = Path(__file__).parents[1] / "src/memreward/demo/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
 PROMPTS = Path(__file__).with_name("source_prompts")
 SEED = 19
 ROLLOUTS = 8

@@ -8,6 +8,7 @@ import typer
 
 from memreward import __version__
 from memreward.cli.collect import collect
+from memreward.cli.demo import demo
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import evaluate
 from memreward.cli.inspect import inspect
@@ -31,7 +32,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (warmup, score, inspect, propose, label, ledger, evaluate, collect, questions, verify, serve, train):
+for command in (
+    demo,
+    warmup,
+    score,
+    inspect,
+    propose,
+    label,
+    ledger,
+    evaluate,
+    collect,
+    questions,
+    verify,
+    serve,
+    train,
+):
     app.command()(command)
 app.add_typer(prior, name="prior")
 

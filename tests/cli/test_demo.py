@@ -1,0 +1,52 @@
+"""The demo, on the first of its rollouts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from memreward.cli import app, demo
+from memreward.memory import ExperienceMemory
+
+
+@pytest.fixture(autouse=True)
+def _few_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tmp_path / "few.jsonl.gz"
+    with gzip.open(demo.ROLLOUTS, "rt", encoding="utf-8") as whole, gzip.open(few, "wt", encoding="utf-8") as file:
+        file.writelines(line for number, line in enumerate(whole) if number % 6 == 0)
+    monkeypatch.setattr(demo, "ROLLOUTS", few)
+    monkeypatch.setattr(demo, "_SEEDS", 1)
+    monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
+
+
+def test_it_ends_in_one_screen_of_80_columns_in_which_labels_pay(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo")])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line] == []
+    last = lines[next(i for i, line in enumerate(lines) if line.startswith("What a trainer")) :]
+    assert len(last) <= 24
+    bars = [line.count("█") for line in last if "█" in line]
+    assert len(bars) == 6
+    assert all(bars[0] < ours < 20 for ours in bars[1:-1])
+    assert bars[-1] == 20
+
+
+def test_the_figures_are_those_of_the_evaluation_it_writes(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo"), "--json"])
+    said = json.loads(done.stdout)
+    rows = json.loads((tmp_path / "demo" / "evaluation.json").read_text())["rows"]
+    ours = [row["figures"]["advantage_cosine"] for row in rows if row["predictor"] == "memreward"]
+    assert [line["advantage_cosine"] for line in said["figures"][1:]] == ours
+    assert [line["labelled"] for line in said["figures"]] == [0, 0, 5, 20, 13]
+
+
+def test_no_label_enters_the_memory_it_leaves(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo")])
+    memory = ExperienceMemory.open(str(tmp_path / "demo" / "memory"), create=False)
+    assert memory.ledger.totals()["queries"] == 0
+    assert memory.counts()["queries"] == 68
