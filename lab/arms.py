@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from lab.valuers import Restrain, TraPO
+from memreward.reward.valuers import Valuer
 from memreward.training.arms import ARMS as TRAINED
 from memreward.training.arms import Arm
 
@@ -14,7 +17,13 @@ _COMPARED = (
     replace(_PAPER, name="paper-ngrams", says="the paper's, reading with the experiment's encoder", encoder=""),
     Arm("random", "chance", "random", labels="none"),
     Arm("format", "whether an answer can be read", "format", labels="none"),
+    Arm("trapo", "TraPO: the majority of questions that learn as the labelled ones do, beside the labels", "trapo"),
+    Arm("restrain", "RESTRAIN: every answer as a pseudo-label, weighted by its share, beside the labels", "restrain"),
+    Arm("care", "CARE: labels where they correct the majority most, the majority elsewhere", "majority"),
 )
+
+VALUERS: Mapping[str, Callable[[], Valuer]] = {"trapo": TraPO, "restrain": Restrain}
+"""What values unlabelled rollouts in arms of the literature."""
 
 ARMS = {arm.name: arm for arm in (*TRAINED.values(), *_COMPARED)}
 """By name, in the order of the tables."""

@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.arms import ARMS
+from lab.arms import ARMS, VALUERS
 from lab.testbed import start as testbed
 from lab.testbed.config import LONGEST
 from lab.testbed.measure import accuracy, mean_by_domain, sample_groups
 from lab.testbed.policy import load_policy
 from lab.testbed.start import Start
 from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.valuers import corrected_first
 from memreward.answers.prior import RewardPrior
 from memreward.data.draw import Count
 from memreward.domains import VerdictCache, Verifiers
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.evaluation.parts import part_key
 from memreward.features.cache import default_cache_folder
+from memreward.features.featurizer import Featurizer
 from memreward.integrations.trl import questions
 from memreward.memory import measured, sealed_verdicts
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.truth import SPENT, groups_of
+from memreward.reward.valuers import Majority
 from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.prepare import prepare
@@ -119,7 +122,8 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
     )
-    prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm)
+    order = _corrected_first(start) if arm.name == "care" else None
+    prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm, others=VALUERS, order=order)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)
@@ -137,6 +141,12 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
     labels = {"all": 1.0, "share": float(cell.labels), "none": 0.0}[arm.labels]
     ledger = prepared.memory.ledger.totals()
     return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
+
+
+def _corrected_first(start: Start) -> list[str]:
+    rollouts = [rollout for group in start.groups(testbed.EXPERIENCE) for rollout in group.rollouts]
+    features = Featurizer().features(rollouts)
+    return corrected_first(Majority().beliefs(features), features.query_ids)
 
 
 class _Measure:

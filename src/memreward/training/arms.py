@@ -13,7 +13,6 @@ from memreward.types import ConfigurationError
 
 SENTENCE_MODEL = "all-MiniLM-L6-v2"
 """What the paper reads texts with (method.md, section 2)."""
-ValuerName = Literal["answers", "shares", "majority", "format", "random", "nothing", "paper"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Arm:
     Attributes:
         name: Of the arm.
         says: What it is, in a line.
-        valuer: What values unlabelled rollouts (`memreward.reward.valuers`).
+        valuer: Name of what values unlabelled rollouts (`memreward.training.rewards`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.
         only_labelled: Train on the labelled questions alone.
         rewards: What is paid; see `RewardConfig.rewards`.
@@ -32,7 +31,7 @@ class Arm:
 
     name: str
     says: str
-    valuer: ValuerName
+    valuer: str
     labels: Literal["all", "share", "none"] = "share"
     only_labelled: bool = False
     rewards: Kind = "advantage"

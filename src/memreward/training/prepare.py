@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
-from memreward.reward.valuers import Answers, Graph
+from memreward.reward.valuers import Answers, Graph, Valuer
 from memreward.training.arms import Arm, arm_named
 from memreward.training.config import TrainConfig
 from memreward.training.rewards import Made, make_reward
@@ -56,6 +56,8 @@ def prepare(
     progress: Progress,
     *,
     arm: Arm | None = None,
+    others: Mapping[str, Callable[[], Valuer]] | None = None,
+    order: Sequence[str] | None = None,
 ) -> Prepared:
     """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
 
@@ -66,6 +68,8 @@ def prepare(
         reward: Settings of the reward; what the arm pays overrules them.
         encoder: Of the texts that the paper's network reads; loaded where it is needed.
         arm: What rewards; None takes the one that the configuration names.
+        others: Makes the valuers of arms that are none of `memreward train`'s, by name.
+        order: Ids of queries, the first to be labelled first, in place of `config.choose`.
         progress: Told of a stage, what is done and of how much.
 
     Raises:
@@ -80,8 +84,8 @@ def prepare(
     memory.add(asked)
     names = {group.query.id for group in asked}
     own = [group for group in given if group.query.id in names]
-    budget, order = arm.budget(config.labels), None
-    if config.choose != "random" and arm.labels == "share":
+    budget = arm.budget(config.labels)
+    if order is None and config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked)
         order = _most_uncertain_first(config, own)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
@@ -117,6 +121,7 @@ def prepare(
         budget=budget,
         verifiers=verifiers,
         seed=config.grpo.seed,
+        others=others,
     )
     if arm.only_labelled:
         asked = [group for group in asked if group.query.id in labelled]

@@ -11,7 +11,7 @@ from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.valuers import Format, HardMajority, Majority, Nothing, Random, Valuer
-from memreward.training.arms import Arm, ValuerName
+from memreward.training.arms import Arm
 
 Made = tuple[Valuer, Featurizer]
 """A valuer and what turns rollouts into its numbers."""
@@ -22,12 +22,13 @@ def make_reward(
     memory: ExperienceMemory,
     labelled: frozenset[str],
     *,
-    warmed: Mapping[ValuerName, Callable[[], Made]],
+    warmed: Mapping[str, Callable[[], Made]],
     featurizer: Featurizer,
     config: RewardConfig | None = None,
     budget: Budget | None = None,
     verifiers: Verifiers | None = None,
     seed: int = 0,
+    others: Mapping[str, Callable[[], Valuer]] | None = None,
 ) -> PolicyReward:
     """Make the reward of an arm.
 
@@ -41,13 +42,15 @@ def make_reward(
         budget: Of labels.
         verifiers: Judge labelled queries.
         seed: Of chance.
+        others: Makes the valuers of arms that are none of `memreward train`'s, by name.
     """
-    plain: Mapping[ValuerName, Callable[[], Valuer]] = {
+    plain: dict[str, Callable[[], Valuer]] = {
         "shares": Majority,
         "majority": HardMajority,
         "format": Format,
         "random": lambda: Random(seed),
         "nothing": Nothing,
+        **(others or {}),
     }
     valuer, read = warmed[arm.valuer]() if arm.valuer in warmed else (plain[arm.valuer](), featurizer)
     return PolicyReward(
