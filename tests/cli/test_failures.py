@@ -38,7 +38,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "unknown domain": ("a.jsonl", lines(GOOD | {"domain": "maths"}), "other"),
     "same id twice": ("a.jsonl", lines(GOOD, GOOD), "line 2"),
     "torn gzip": ("a.jsonl.gz", gzip.compress(lines(GOOD) * 50)[:-12], "a.jsonl.gz"),
-    "unknown format": ("a.csv", b"id,query\n", ".parquet"),
+    "unknown format": ("a.xlsx", b"id,query\n", ".parquet"),
     "no rollouts": ("a.jsonl", lines(GOOD | {"rollouts": []}), "holds no rollouts"),
     "400 digits": ("a.jsonl", lines(GOOD | {"rollouts": [{"text": "2", "token_logprobs": [10**400]}]}), "logprobs[0]"),
 }

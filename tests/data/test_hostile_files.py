@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memreward.data import files, read_groups, write_groups
+from memreward.data import containers, read_groups, write_groups
 from memreward.types import DataError, Group, MemRewardError
 
 RECORD: dict[str, Any] = {
@@ -179,8 +179,8 @@ def test_a_number_of_400_digits_is_named() -> None:
 def test_a_line_without_end_is_left_out_and_the_next_one_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(files, "_CHUNK", 64)
+    monkeypatch.setattr(containers, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(containers, "_CHUNK", 64)
     content = b" " * 5000 + b"\n" + line() + b"[" * 1001 + b"\n" + line(RECORD | {"id": "q2"}) + b"x" * 2000
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     said: list[str] = []
@@ -194,7 +194,7 @@ def test_a_line_without_end_is_left_out_and_the_next_one_read(
 
 
 def test_a_line_as_long_as_is_allowed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LONGEST_LINE", len(line()) - 1)
+    monkeypatch.setattr(containers, "LONGEST_LINE", len(line()) - 1)
     (tmp_path / "a.jsonl").write_bytes(line() + line(RECORD | {"id": "q2"}).rstrip())
     assert len(list(read_groups(tmp_path / "a.jsonl"))) == 2
 

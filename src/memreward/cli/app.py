@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from memreward import __version__
+from memreward.cli.check import check
 from memreward.cli.collect import collect
 from memreward.cli.demo import demo
 from memreward.cli.errors import ends_well
@@ -17,6 +18,7 @@ from memreward.cli.ledger import ledger
 from memreward.cli.prior import app as prior
 from memreward.cli.propose import propose
 from memreward.cli.questions import questions
+from memreward.cli.read import read
 from memreward.cli.score import score
 from memreward.cli.serve import serve
 from memreward.cli.train import train
@@ -34,6 +36,8 @@ app = typer.Typer(
 
 for command in (
     demo,
+    read,
+    check,
     warmup,
     score,
     inspect,

@@ -17,7 +17,7 @@ from memreward.types import ConfigurationError, DataError, Group, MissingExtraEr
 if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
 
-Files = Annotated[list[Path], typer.Argument(help="Rollout files: .jsonl, .jsonl.gz or .parquet.", metavar="FILES")]
+Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
 MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the experience memory.")]
 PredictorFolder = Annotated[
     Path | None,
@@ -54,6 +54,28 @@ AnswerPatternText = Annotated[
         callback=_checked_pattern,
     ),
 ]
+
+
+def _checked_columns(text: str | None) -> str | None:
+    from memreward.data.formats import Reading
+
+    try:
+        return text if text is None or Reading.of(text) else None
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+ColumnsText = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        help="How to read files of other formats, as memreward read does it once and for all: "
+        "question=COLUMN,answer=COLUMN,completions=COLUMN,domain=math,id=COLUMN,correct=COLUMN,format=NAME.",
+        show_default="usual names",
+        metavar="NAME=COLUMN,...",
+        callback=_checked_columns,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 
 
@@ -69,6 +91,7 @@ def read_files(
     skip_bad: bool,
     duplicates: Literal["keep", "drop", "auto"],
     answer_pattern: str | None = None,
+    columns: str | None = None,
 ) -> Iterator[Group]:
     """Stream the groups of several files; with `skip_bad`, what is left out is named and counted on stderr.
 
@@ -79,7 +102,9 @@ def read_files(
         ConfigurationError: the pattern does not compile, or runs for too long.
     """
     from memreward.data import read_groups
+    from memreward.data.formats import Reading
 
+    reading = Reading.of(columns or "")
     skipped = 0
 
     def report(message: str) -> None:
@@ -91,7 +116,12 @@ def read_files(
     for file in files:
         unread = _Unread()
         for group in read_groups(
-            file, skip_bad=skip_bad, on_skip=report, duplicates=duplicates, answer_pattern=answer_pattern
+            file,
+            reading=reading,
+            skip_bad=skip_bad,
+            on_skip=report,
+            duplicates=duplicates,
+            answer_pattern=answer_pattern,
         ):
             _refuse_shared_ids(group, file, homes)
             unread.add(group)

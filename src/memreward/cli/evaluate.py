@@ -13,6 +13,7 @@ from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
+    ColumnsText,
     DuplicateTexts,
     Files,
     SkipBad,
@@ -89,6 +90,7 @@ def evaluate(
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "auto",
     answer_pattern: AnswerPatternText = None,
+    columns: ColumnsText = None,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
 ) -> None:
@@ -115,7 +117,14 @@ def evaluate(
         check_extra("matplotlib", "report", "--page")
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
-    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+    read = partial(
+        read_files,
+        output=output,
+        skip_bad=skip_bad,
+        duplicates=duplicates,
+        answer_pattern=answer_pattern,
+        columns=columns,
+    )
     named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
         featurizer = _featurizer(encoder if reads_text(chosen) else None, execute, steps)

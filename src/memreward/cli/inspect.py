@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AnswerPatternText, AsJson, MemoryUri, PredictorFolder, load_predictor, read_files
+from memreward.cli.common import (
+    AnswerPatternText,
+    AsJson,
+    ColumnsText,
+    MemoryUri,
+    PredictorFolder,
+    load_predictor,
+    read_files,
+)
 from memreward.cli.errors import ends_well
 from memreward.cli.output import Output
 from memreward.evaluation.tables import plain
@@ -32,6 +40,7 @@ def inspect(
     ] = None,
     predictor: PredictorFolder = None,
     answer_pattern: AnswerPatternText = None,
+    columns: ColumnsText = None,
     top: Annotated[int, typer.Option(help="How many answers, and reasons of each, to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +53,7 @@ def inspect(
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
-        rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern)
+        rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern, columns)
         explanation = made.explain(rollout, beside=group.rollouts)
     _print(output, rollout, explanation, top)
     output.result(
@@ -59,11 +68,16 @@ def inspect(
 
 
 def _found(
-    rollout_id: str, file: Path | None, memory: ExperienceMemory, output: Output, answer_pattern: str | None
+    rollout_id: str,
+    file: Path | None,
+    memory: ExperienceMemory,
+    output: Output,
+    answer_pattern: str | None,
+    columns: str | None,
 ) -> tuple[Rollout, Group]:
     """Return the rollout and its group, from a file or from memory."""
     groups = (
-        read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern)
+        read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern, columns=columns)
         if file
         else memory.groups()
     )

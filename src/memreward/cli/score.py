@@ -13,6 +13,7 @@ import typer
 from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
+    ColumnsText,
     DuplicateTexts,
     Files,
     MemoryUri,
@@ -48,6 +49,7 @@ def score(
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
+    columns: ColumnsText = None,
     as_json: AsJson = False,
 ) -> None:
     """Give every rollout a predicted reward in [0, 1] with a confidence, or abstain and say why.
@@ -65,7 +67,14 @@ def score(
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
-        groups = read_files(files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+        groups = read_files(
+            files,
+            output,
+            skip_bad=skip_bad,
+            duplicates=duplicates,
+            answer_pattern=answer_pattern,
+            columns=columns,
+        )
         _write_lines(out, _lines(made, groups, tally, steps))
     output.table(
         f"Scores in {out}",

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import AnswerPatternText, AsJson, DuplicateTexts, MemoryUri, SkipBad, check_file, read_files
+from memreward.cli.common import (
+    AnswerPatternText,
+    AsJson,
+    ColumnsText,
+    DuplicateTexts,
+    MemoryUri,
+    SkipBad,
+    check_file,
+    read_files,
+)
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
@@ -44,6 +53,7 @@ def verify(
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
+    columns: ColumnsText = None,
     as_json: AsJson = False,
     settings: Changes[VerifyConfig],
 ) -> None:
@@ -69,7 +79,14 @@ def verify(
     started = time.monotonic()
     with output.progress() as steps:
         groups = list(
-            read_files([file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern)
+            read_files(
+                [file],
+                output,
+                skip_bad=skip_bad,
+                duplicates=duplicates,
+                answer_pattern=answer_pattern,
+                columns=columns,
+            )
         )
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)

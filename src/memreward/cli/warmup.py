@@ -15,6 +15,7 @@ from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
+    ColumnsText,
     DuplicateTexts,
     MemoryUri,
     PredictorFolder,
@@ -67,6 +68,7 @@ def warmup(
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
+    columns: ColumnsText = None,
     as_json: AsJson = False,
     settings: Changes[AnswerConfig],
 ) -> None:
@@ -95,7 +97,12 @@ def warmup(
         runner = load_runner(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         groups = read_files(
-            files or [], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern
+            files or [],
+            output,
+            skip_bad=skip_bad,
+            duplicates=duplicates,
+            answer_pattern=answer_pattern,
+            columns=columns,
         )
         added = store.add(counted(groups, steps, "adding queries"))
         made = RewardPredictor.warmup(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, get_args
 
+from memreward.data.containers import ENDS, Entry, parquet, rows_of
+from memreward.data.formats import OURS, Finds, Reading, found_in, recognised
+from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
 from memreward.temporary import replacing
@@ -22,17 +23,12 @@ Duplicates = Literal["keep", "drop", "auto"]
 # A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
 _CHANCE_LENGTH = 400
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
-_CHUNK = 2**20
-LONGEST_LINE = 2**28
-"""Bytes of a line of JSON; a compressed file of megabytes may hold one that no memory holds."""
-_ONE_A_LINE = "write one JSON object a line"
-# What stands in a file: where, and its record or what is wrong with it.
-_Entry = tuple[str, Any | DataError]
 
 
 def read_groups(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
+    reading: Reading | None = None,
     skip_bad: bool = False,
     on_skip: Callable[[str], None] | None = None,
     duplicates: Duplicates = "keep",
@@ -40,8 +36,13 @@ def read_groups(
 ) -> Iterator[Group]:
     """Stream the groups of a rollout file, one question at a time.
 
+    A file of the schema in `memreward.data.records` is streamed. One of the other formats (`memreward.data.formats`;
+    docs/reading.md says what becomes what) is held in memory, since a question's rollouts may stand anywhere in it.
+
     Args:
-        path: A .jsonl, .jsonl.gz or .parquet file of the schema in `memreward.data.records`.
+        path: A file, or a folder of files of one kind. Several are joined: rollouts of one, questions and references
+            of another.
+        reading: How a file that is not in the project's own schema is read; None looks, and takes usual names.
         skip_bad: Leave out what breaks the schema instead of raising; the rest of a torn file is left out as well.
         on_skip: Called with the message of each entry that was left out.
         duplicates: "drop" leaves out a rollout whose text stood before in its question; "auto" does so only for texts
@@ -58,14 +59,12 @@ def read_groups(
         raise ConfigurationError(f"duplicates={duplicates!r} is unknown; use one of {', '.join(get_args(Duplicates))}")
     if answer_pattern is not None:
         AnswerPattern(answer_pattern)
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        # A pipe would be waited for without end, and can be read once only.
-        raise DataError(f"{path}: is no regular file; name a file")
-    read = _parquet().entries if format_of(path) == ".parquet" else _json_entries
-    return _checked(
-        path, _reported(path, read(path)), _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern
-    )
+    paths = [Path(path)] if isinstance(path, str | Path) else list(map(Path, path))
+    for each in paths:
+        _refuse_unreadable(each, reading)
+    named = paths[0] if len(paths) == 1 else Path(", ".join(map(str, paths)))
+    entries = _entries(paths, reading or Reading())
+    return _checked(named, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
@@ -80,13 +79,40 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
         DataError: the name ends on no known format, a group does not fit together, or the disk refuses.
     """
     path = Path(path)
-    write = _parquet().write if format_of(path) == ".parquet" else _write_json
+    write = parquet().write if format_of(path) == ".parquet" else _write_json
     try:
         with replacing(path) as unfinished, unfinished.open("xb") as file:
             count: int = write(file, map(group_to_record, groups), path)
     except OSError as error:
         raise _unwritable(path, error) from error
     return count
+
+
+def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A pipe would be waited for without end, and can be read once only.
+        raise DataError(f"{path}: is no regular file; name a file")
+    if path.name.endswith(".parquet"):
+        format_of(path)
+    if not path.is_dir() and not path.name.lower().endswith(ENDS) and (reading is None or reading.format is None):
+        raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(ENDS)}")
+
+
+def _entries(paths: Sequence[Path], reading: Reading) -> Iterator[Entry]:
+    """The records of one file of the project's own schema as they stream; of all else, what can be joined."""
+    found: list[Finds] = []
+    for path in paths:
+        rows = _reported(path, rows_of(path))
+        first = next(rows, None)
+        if first is None:
+            continue
+        name = recognised(first[1], reading)
+        rows = chain([first], rows)
+        if name == OURS and len(paths) == 1:
+            yield from rows
+            return
+        found.append(found_in(rows, name, reading))
+    yield from joined(chain.from_iterable(found))
 
 
 class _Skipper:
@@ -104,7 +130,7 @@ class _Skipper:
 
 def _checked(
     path: Path,
-    entries: Iterator[_Entry],
+    entries: Iterator[Entry],
     skip: _Skipper | None,
     duplicates: Duplicates,
     answer_pattern: str | None,
@@ -161,50 +187,12 @@ def _without_duplicates(group: Group, duplicates: Duplicates) -> Group:
     return group.only(kept)
 
 
-def _json_entries(path: Path) -> Iterator[_Entry]:
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(_lines(file), start=1):
-                where = f"{path}, line {number}"
-                if line is None:
-                    yield where, DataError(f"{where}: is longer than {LONGEST_LINE:,} bytes; {_ONE_A_LINE}")
-                elif line.strip():
-                    yield where, _json_entry(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, where)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        where = f"{path}, after line {number}"
-        yield where, DataError(f"{where}: not a whole gzip file ({error}); copy or compress it again")
-
-
-def _reported(path: Path, entries: Iterator[_Entry]) -> Iterator[_Entry]:
+def _reported(path: Path, entries: Iterator[Entry]) -> Iterator[Entry]:
     try:
         yield from entries
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be read: {reason}; check the path and its permissions") from error
-
-
-def _lines(file: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes | None]:
-    """The lines of a file; None for one that is too long, whose rest is read and dropped."""
-    while line := file.readline(LONGEST_LINE + 1):
-        if len(line) <= LONGEST_LINE or line.endswith(b"\n"):
-            yield line
-            continue
-        yield None
-        while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
-            pass
-
-
-def _json_entry(line: bytes, where: str) -> Any | DataError:
-    try:
-        return json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return DataError(f"{where}: byte {error.start + 1} is not UTF-8 ({error.reason}); save the file as UTF-8")
-    except json.JSONDecodeError as error:
-        return DataError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}; {_ONE_A_LINE}")
-    except (ValueError, RecursionError, MemoryError) as error:
-        reason = str(error) or type(error).__name__
-        return DataError(f"{where}: JSON that cannot be read: {reason}; shorten the number, the nesting or the line")
 
 
 def _write_json(file: Any, records: Iterable[dict[str, Any]], path: Path) -> int:
@@ -225,12 +213,6 @@ def _json_line(record: dict[str, Any]) -> bytes:
     except UnicodeEncodeError:
         # Only an escape can hold a lone surrogate.
         return json.dumps(record, default=str).encode() + b"\n"
-
-
-def _parquet() -> ModuleType:
-    from memreward.data import parquet
-
-    return parquet
 
 
 def format_of(path: Path) -> str:

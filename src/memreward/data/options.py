@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -24,3 +25,19 @@ def with_options(question: str, answer: str, others: Sequence[str], rng: random.
     options = [answer, *others]
     rng.shuffle(options)
     return lettered(question, options), LETTERS[options.index(answer)]
+
+
+def with_choices(question: Any, choices: Any, target: Any) -> tuple[Any, Any]:
+    """Return a question with its options under it, and the letter of the right one where an index names it.
+
+    Args:
+        question: Its text; anything else comes back as it is.
+        choices: Texts, or {"text": texts}; anything else is no options.
+        target: An index, a letter, or anything.
+    """
+    texts = choices.get("text") if isinstance(choices, Mapping) else choices
+    if not isinstance(question, str) or not isinstance(texts, list) or not 2 <= len(texts) <= len(LETTERS):
+        return question, target
+    if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < len(texts):
+        target = LETTERS[target]
+    return lettered(question, [str(text) for text in texts]), target

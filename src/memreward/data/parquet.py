@@ -74,6 +74,38 @@ def entries(path: Path) -> Iterator[tuple[str, Any | DataError]]:
         raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
 
 
+def arrow_rows(paths: Iterable[Path]) -> Iterator[tuple[str, Any | DataError]]:
+    """Yield where each row of a data set's Arrow files stands, and the row or what is wrong with it.
+
+    Raises:
+        OSError: a file cannot be read.
+        DataError: it is no Arrow file.
+    """
+    for path in paths:
+        try:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+                number = 0
+                for batch in stream:
+                    for index in range(batch.num_rows):
+                        number += 1
+                        where = f"{path}, row {number}"
+                        yield where, _entry(batch.slice(index, 1), where, ours=False)
+        except pa.ArrowException as error:
+            raise DataError(f"{path}: not an Arrow file that can be read ({error}); write it again") from error
+
+
+def decompressed(data: bytes, size: int) -> bytes:
+    """Return the first `size` bytes of what Zstandard compressed, in one frame or several.
+
+    Raises:
+        ValueError: it is no such data.
+    """
+    try:
+        return bytes(pa.input_stream(pa.BufferReader(data), compression="zstd").read(size))
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
 def _entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | DataError:
     try:
         record: dict[str, Any] = row.to_pylist()[0]
@@ -83,7 +115,7 @@ def _entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | D
         # Arrow holds times and time zones that Python does not.
         return DataError(f"{where}: a value has no form in Python ({error}); write its column as strings")
     if not ours:
-        return _without_absent(record)
+        return _without_absent(record) if "rollouts" in record else record
     try:
         return _restored(record)
     except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -1,0 +1,178 @@
+"""`memreward check`: what was understood of a file, what is doubtful in it, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from memreward.cli.common import AnswerPatternText, AsJson, ColumnsText
+from memreward.cli.errors import Exit, ends_well
+from memreward.cli.output import Output
+from memreward.domains import cluster_answers
+from memreward.domains.choice.parse import has_plain_options
+from memreward.types import DataError, Group
+
+_SHOWN = 5
+_MUCH = 0.2
+_MOST = 0.8
+
+
+@ends_well("Nothing was changed: run the same command again.")
+def check(
+    file: Annotated[Path, typer.Argument(help="Any file that memreward read can read.", metavar="FILE")],
+    *,
+    columns: ColumnsText = None,
+    answer_pattern: AnswerPatternText = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what was understood of a file, what is doubtful, what breaks the schema, and the next command.
+
+    No label is opened: they are counted. The exit code is 1 where a line breaks the schema.
+
+    Examples:
+      memreward check rollouts.jsonl
+      memreward check mine.csv --columns question=problem,answer=solution,domain=math
+    """
+    from memreward.data import read_groups
+    from memreward.data.formats import Reading
+
+    output = Output(as_json)
+    bad: list[str] = []
+    understood = Understood(file)
+    groups = read_groups(
+        file, reading=Reading.of(columns or ""), skip_bad=True, on_skip=bad.append, answer_pattern=answer_pattern
+    )
+    try:
+        for _ in understood.passing(groups):
+            pass
+    except DataError as error:
+        bad.append(str(error))
+    for message in bad[:_SHOWN]:
+        output.note(f"broken: {message}")
+    if len(bad) > _SHOWN:
+        output.note(f"broken: {len(bad) - _SHOWN} more")
+    show(output, understood, bad)
+    if bad:
+        raise typer.Exit(Exit.BAD_INPUT)
+
+
+class Understood:
+    """Counts over the groups of a file. Truths are counted, not opened.
+
+    Args:
+        file: Named in the next command.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.domains: Counter[str] = Counter()
+        self.sizes: list[int] = []
+        self.distinct: list[int] = []
+        self.texts: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def passing(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Pass groups on and count them."""
+        for group in groups:
+            self._add(group)
+            yield group
+
+    def _add(self, group: Group) -> None:
+        rollouts, query = group.rollouts, group.query
+        self.domains[query.domain] += 1
+        self.sizes.append(len(rollouts))
+        verdicts = sum(verdict is not None for verdict in group.truth.correct)
+        self.counts["references"] += group.truth.reference is not None
+        self.counts["verdicts"] += verdicts
+        self.counts["with verdicts"] += verdicts > 0
+        self.counts["labelled"] += verdicts > 0 or (group.truth.reference is not None and bool(rollouts))
+        self.counts["answers"] += sum(rollout.answer is not None for rollout in rollouts)
+        self.counts["truncated"] += sum(rollout.truncated is True for rollout in rollouts)
+        self.counts["no options"] += query.domain == "qa" and not has_plain_options(query.text)
+        self.counts["options"] += query.domain != "qa" and has_plain_options(query.text)
+        self.counts["same text"] += self.texts.setdefault(query.text, query.id) != query.id
+        if len(rollouts) > 1:
+            classes = cluster_answers([r.answer for r in rollouts], query.domain, query_text=query.text)
+            self.distinct.append(len({place for place in classes if place >= 0}))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is printed, by name."""
+        rollouts, several = sum(self.sizes), len(self.distinct)
+        return {
+            "file": self.file,
+            "questions": len(self.sizes),
+            "domains": dict(self.domains),
+            "rollouts": rollouts,
+            "rollouts_a_question": [min(self.sizes, default=0), max(self.sizes, default=0)],
+            "answers_parsed": self.counts["answers"] / rollouts if rollouts else None,
+            "distinct_answers_a_question": sum(self.distinct) / several if several else None,
+            "questions_with_one_answer_only": sum(count == 1 for count in self.distinct),
+            "references": self.counts["references"],
+            "verdicts": self.counts["verdicts"],
+            "questions_with_verdicts": self.counts["with verdicts"],
+            "labels_there": self.counts["labelled"],
+            "doubtful": self.doubts(),
+            "next": self.next(),
+        }
+
+    def doubts(self) -> list[str]:
+        """Return what may be wrong, each with what to do."""
+        rollouts, questions, count = sum(self.sizes), len(self.sizes), self.counts
+        alone = sum(size == 1 for size in self.sizes)
+        agreeing = sum(number == 1 for number in self.distinct)
+        none = self.sizes.count(0)
+        said = {
+            f"{none} questions have no rollouts; were they in a column of another name? (--completions)": none,
+            f"{alone} questions have one rollout: nothing to compare it with; are ids of rows taken for "
+            "ids of questions? (--id)": alone > _MUCH * questions,
+            f"no answer was found in {rollouts - count['answers']} of {rollouts} rollouts; say by --answer-pattern "
+            "where it stands, or check the domain": rollouts - count["answers"] > _MUCH * rollouts,
+            f"{count['truncated']} of {rollouts} rollouts were cut off at a length limit": count["truncated"]
+            > _MUCH * rollouts,
+            f"in {agreeing} of {len(self.distinct)} questions all rollouts answer the same: such groups teach a policy "
+            "nothing": agreeing > _MOST * len(self.distinct),
+            f"{count['options']} questions have lettered options and are not of domain qa": count["options"],
+            f"{count['no options']} questions of domain qa show no options": count["no options"],
+            f"{count['same text']} questions stand under two ids": count["same text"],
+        }
+        return [text for text, holds in said.items() if holds]
+
+    def next(self) -> str:
+        """Return the command that comes next."""
+        file = shlex.quote(str(self.file))
+        if not sum(self.sizes):
+            return f"memreward collect --questions {file} --model NAME --out rollouts.jsonl"
+        labels = "" if self.counts["labelled"] else " --labels 0"
+        return f"memreward warmup {file} --memory runs/memory{labels}"
+
+
+def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
+    """Print what was understood, within 80 columns."""
+    found = understood.as_dict()
+    low, high = found["rollouts_a_question"]
+    parsed, distinct = found["answers_parsed"], found["distinct_answers_a_question"]
+    by_verdict = found["questions_with_verdicts"]
+    by = f"{by_verdict} by verdicts, {found['labels_there'] - by_verdict} by references"
+    labels = f"of {found['labels_there']} questions: {by}"
+    output.table(
+        f"{understood.file}",
+        ("", ""),
+        [
+            ("questions", f"{found['questions']} ({', '.join(f'{n} {d}' for d, n in found['domains'].items())})"),
+            ("rollouts", f"{found['rollouts']}, {low if low == high else f'{low} to {high}'} a question"),
+            ("answers found", "-" if parsed is None else f"{parsed:.0%} of the rollouts"),
+            ("distinct answers", "-" if distinct is None else f"{distinct:.1f} a question"),
+            ("references", f"{found['references']} of {found['questions']} questions"),
+            ("labels there", labels if found["labels_there"] else "none: score without, or ask memreward label"),
+            ("left out", f"{len(bad)} entries that break the schema") if bad else ("left out", "nothing"),
+        ],
+    )
+    for doubt in found["doubtful"]:
+        output.note(f"doubtful: {doubt}")
+    output.note(f"next: {found['next']}")
+    output.result({**found, "broken": list(bad)})

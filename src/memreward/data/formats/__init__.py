@@ -1,0 +1,77 @@
+"""The formats of files that can be read, one module each. What is in a file is found by a look at its first row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from memreward.data.containers import Entry
+from memreward.data.formats import inspect_ai, lm_eval, openai_batch, table, trainers
+from memreward.data.formats.found import Finds, Found, Reading, Row, in_rows
+from memreward.data.records import QUERY_KEYS
+from memreward.types import ConfigurationError, DataError
+
+__all__ = ["FORMATS", "OURS", "Finds", "Found", "Reading", "found_in", "recognised"]
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes:
+        about: Whose it is, in a few words.
+        recognises: Whether a row is of it.
+        found_in: From entries to what they hold.
+    """
+
+    about: str
+    recognises: Callable[[Row], bool]
+    found_in: Callable[[Iterator[Entry], Reading], Finds]
+
+
+def _ours(entries: Iterator[Entry], reading: Reading) -> Finds:  # noqa: ARG001
+    """What the project's own schema holds, to be joined with other files; each rollout keeps its id."""
+
+    def found(where: str, row: Row) -> Iterator[Found]:
+        rollouts, identity = row.get("rollouts"), row.get("id")
+        if not isinstance(row.get("query"), str) or not isinstance(identity, str) or not isinstance(rollouts, list):
+            raise DataError(f"{where}: a field of 'id', 'query', 'rollouts' is missing or of a wrong kind")
+        named: list[Any] = [{"id": f"{identity}/{i}", **each} for i, each in enumerate(rollouts)]
+        extras = {name: value for name, value in row.items() if name not in QUERY_KEYS}
+        yield Found(where, row["query"], tuple(named), row.get("reference"), row.get("domain"), identity, extras=extras)
+
+    return in_rows(entries, found)
+
+
+OURS = "rollouts"
+FORMATS: dict[str, Format] = {
+    OURS: Format("the project's own schema", lambda row: "rollouts" in row, _ours),
+    "openai-batch": Format("OpenAI's batch output, vLLM's too", openai_batch.recognises, openai_batch.found_in),
+    "lm-eval": Format("samples of lm-evaluation-harness", lm_eval.recognises, lm_eval.found_in),
+    "inspect": Format("logs of inspect_ai", inspect_ai.recognises, inspect_ai.found_in),
+    "verl": Format("verl's dumped generations", trainers.is_verl, trainers.from_verl),
+    "trl": Format("TRL's logged completions", trainers.is_trl, trainers.from_trl),
+    "table": Format("columns of any name", table.recognises, table.found_in),
+}
+"""In the order in which a row is held against them."""
+
+
+def recognised(row: Any, reading: Reading) -> str:
+    """Return the name of a row's format; what is of none is held to be ours, or a table, which say what is missing.
+
+    Raises:
+        ConfigurationError: `reading` names a format that there is not.
+    """
+    if reading.format is not None:
+        if reading.format not in FORMATS:
+            raise ConfigurationError(f"format {reading.format!r} is unknown; use one of {', '.join(FORMATS)}")
+        return reading.format
+    if not isinstance(row, dict):
+        return OURS
+    found = next((name for name, one in FORMATS.items() if one.recognises(row)), None)
+    ours = {"query", "rollouts"} & row.keys() and not (reading.question or reading.completions or reading.answer)
+    return found or (OURS if ours else "table")
+
+
+def found_in(entries: Iterator[Entry], name: str, reading: Reading) -> Finds:
+    """Yield what the entries of a file hold, which is of the format `name`."""
+    return FORMATS[name].found_in(entries, reading)

@@ -1,0 +1,241 @@
+"""What a format finds in a row, and how columns of any name and values of any shape become it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from memreward.data.chat import question_of, text_of
+from memreward.data.containers import Entry
+from memreward.types import ConfigurationError, DataError
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files that are not in the project's own schema are read. Columns may be named by path, "info.answer".
+
+    Attributes:
+        format: Name of one of `memreward.data.formats.FORMATS`; None looks.
+        question: Column of the question; None takes one of the usual names, as for those that follow.
+        answer: Column of the reference.
+        completions: Column of the completion, or of the list of completions.
+        domain: A domain, or the column that names it.
+        id: Column of the question's id; without one, a hash of the question names it.
+        correct: Column of the verdict on a completion. Only `correct` and `is_correct` are found by name: a score or a
+            reward is a verdict only where somebody says so.
+        requests: The requests of a batch, whose custom ids its output repeats.
+    """
+
+    format: str | None = None
+    question: str | None = None
+    answer: str | None = None
+    completions: str | None = None
+    domain: str | None = None
+    id: str | None = None
+    correct: str | None = None
+    requests: Path | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Reading:
+        """Read "question=problem,answer=solution,domain=math".
+
+        Raises:
+            ConfigurationError: a part names nothing that can be set.
+        """
+        known, given = [one.name for one in fields(cls)], {}
+        for part in filter(None, text.split(",")):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not value or name not in known:
+                raise ConfigurationError(f"columns: {part!r} sets nothing; write NAME=COLUMN with {', '.join(known)}")
+            given[name] = value
+        requests = given.pop("requests", None)
+        return cls(**given, requests=Path(requests) if requests else None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A question, some of its rollouts, or both, as one row has them.
+
+    Attributes:
+        where: Where the row stands.
+        question: Its text; None where only `id` or `custom_id` says which it is.
+        rollouts: As the schema has them, without ids.
+        reference, domain, id: None where the row does not say.
+        sure: Whether `id` was named as the question's; one that was found by its usual name may be the row's.
+        custom_id: Of a request.
+        extras: Kept as provenance of the question.
+    """
+
+    where: str
+    question: str | None
+    rollouts: tuple[dict[str, Any], ...] = ()
+    reference: str | None = None
+    domain: str | None = None
+    id: str | None = None
+    sure: bool = True
+    custom_id: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+Finds = Iterator[Found | tuple[str, DataError]]
+"""What rows hold, or where something is wrong, and what."""
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "question": ("question", "problem", "query", "prompt", "input", "instruction", "task"),
+    "answer": ("reference", "answer", "ground_truth", "gts", "gold", "gold_answer", "target", "expected", "solution"),
+    "completions": (
+        *("completions", "responses", "generations", "outputs", "samples", "model_outputs", "predictions"),
+        *("completion", "response", "generation", "output", "sample", "model_output", "prediction"),
+    ),
+    "domain": ("domain",),
+    "id": ("id", "question_id", "query_id", "qid", "unique_id", "problem_id"),
+    "correct": ("correct", "is_correct"),
+}
+"""Column names that are found without being named, the first that is there; case does not matter."""
+
+
+def column_in(names: Iterable[str], what: str) -> str | None:
+    """Return the column that usually holds `what`, if it is there."""
+    lower = {name.lower(): name for name in reversed(list(names))}
+    return next((lower[usual] for usual in USUAL[what] if usual in lower), None)
+
+
+def value_at(row: Row, column: str | None) -> Any:
+    """Return a row's value; of "a.b", the value b in a. None where there is none."""
+    if column is None or column in row:
+        return None if column is None else row[column]
+    head, dot, rest = column.partition(".")
+    inner = row.get(head)
+    return value_at(inner, rest) if dot and isinstance(inner, Mapping) else None
+
+
+def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str | None]) -> None:
+    """Refuse columns that are named and not there: all in one message, each with the nearest that is.
+
+    Raises:
+        DataError: so it is.
+    """
+    problems = []
+    for option, column in named.items():
+        if column is None or column in columns or column.partition(".")[0] in columns:
+            continue
+        near = difflib.get_close_matches(column, columns, 1, 0.5) or [
+            each for each in columns if column.lower() in each.lower() or each.lower() in column.lower()
+        ]
+        problems.append(f"--{option} {column}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
+    if problems:
+        raise DataError(f"{where}: {'; '.join(problems)} It has: {', '.join(columns)}")
+
+
+def text_or_none(value: Any, where: str, column: str) -> str | None:
+    """Return an id, a domain or a reference as text: numbers as written, an empty text as None.
+
+    A list of one is that one; {"ground_truth": x} is x; any other list or object is JSON, which tests of code are.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if isinstance(value, Mapping) and "ground_truth" in value:
+        value = value["ground_truth"]
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int | float):
+        value = value[0]
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, bool) or not isinstance(value, int | float | list | Mapping):
+        raise DataError(f"{where}: field {column!r}: is {value!r}, no text; write it as a string")
+    if isinstance(value, int | float):
+        return str(int(value)) if value == int(value) else str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+_RIGHT, _WRONG = (
+    ("true", "1", "1.0", "c", "correct", "right", "yes", "y"),
+    ("false", "0", "0.0", "i", "incorrect", "wrong", "no", "n"),
+)
+
+
+def verdict_of(value: Any, where: str, column: str) -> bool | None:
+    """Return true or false from how people and packages write it; nothing is None.
+
+    Raises:
+        DataError: it is something between.
+    """
+    if isinstance(value, Mapping) and "value" in value:
+        value = value["value"]
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    said = str(value).strip().lower()
+    if said in ("", "null", "none", "n/a", "nan"):
+        return None
+    if said in _RIGHT or said in _WRONG:
+        return said in _RIGHT
+    raise DataError(
+        f"{where}: field {column!r}: is {value!r}, neither right nor wrong; write true or false, leave it empty where "
+        "nobody knows, or name another column by --correct"
+    )
+
+
+def parsed_list(value: Any) -> list[Any] | None:
+    """Return a list as it is, or as JSON that a cell of text holds; None of anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, list) else None
+
+
+def texts_of(value: Any, where: str, column: str) -> tuple[list[str], bool]:
+    """Return the completions that a cell holds, a text, a chat, or a list of either, and whether it is a list.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    parsed = parsed_list(value)
+    if parsed and all(isinstance(each, str | list | dict) for each in parsed):
+        value = parsed
+    if value is None:
+        return [], False
+    one = not isinstance(value, list) or any(isinstance(each, Mapping) and "role" in each for each in value)
+    try:
+        return [text_of(each) for each in ([value] if one else value)], not one
+    except DataError as error:
+        raise DataError(f"{where}: field {column!r}: {error}") from error
+
+
+def asked_in(value: Any, where: str, column: str) -> str:
+    """Return the question that a cell holds, of a chat its last message.
+
+    Raises:
+        DataError: it is empty, or neither text nor chat.
+    """
+    chat = parsed_list(value)
+    try:
+        text = question_of(chat if chat and all(isinstance(each, Mapping) for each in chat) else value)
+    except DataError as error:
+        raise DataError(f"{where}: field {column!r}: {error}") from error
+    if not text.strip():
+        raise DataError(f"{where}: field {column!r}: is empty; write the full question text")
+    return text
+
+
+def in_rows(entries: Iterable[Entry], find: Any) -> Finds:
+    """Apply `find(where, row)` to each row that is an object; what is wrong with a row takes its place."""
+    for where, row in entries:
+        try:
+            if isinstance(row, DataError):
+                raise row
+            if not isinstance(row, Mapping):
+                raise DataError(f"{where}: a row must be an object, not {type(row).__name__}")
+            yield from find(where, row)
+        except DataError as error:
+            yield where, error

@@ -1,0 +1,106 @@
+"""Logs of inspect_ai, `.eval` archives and `.json` files: each epoch of a sample is a rollout."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from memreward.data.chat import question_of, was_truncated, with_thinking
+from memreward.data.containers import LONGEST_LINE, Entry, parquet
+from memreward.data.formats import table
+from memreward.data.formats.found import Finds, Reading, Row
+from memreward.data.options import with_choices
+from memreward.types import DataError
+
+_ZSTANDARD = 93
+_LOCAL_HEADER = struct.Struct("<26xHH")
+
+
+def recognises(row: Row) -> bool:
+    """Whether a row is a whole log, or a sample of an archive."""
+    return {"eval", "samples"} <= row.keys() or {"epoch", "input", "target", "output"} <= row.keys()
+
+
+def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
+    """Yield one rollout an epoch of a sample; what a scorer says is a verdict where `reading.correct` names it."""
+    answer = reading.answer or "target"
+    named = replace(reading, question=reading.question or "question", completions="completion", answer=answer)
+    return table.found_in(_samples(entries), named)
+
+
+def samples_of_archive(path: Path) -> Iterator[Entry]:
+    """Yield the samples of an `.eval` archive.
+
+    Raises:
+        DataError: it is no such archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            for member in archive.infolist():
+                if member.filename.startswith("samples/") and member.filename.endswith(".json"):
+                    yield f"{path}, {member.filename}", json.loads(_content(archive, file, member))
+    except (zipfile.BadZipFile, struct.error, ValueError, RecursionError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: no log that can be read ({error}); convert it: inspect log convert --to json"
+        ) from error
+
+
+def _content(archive: zipfile.ZipFile, file: Any, member: zipfile.ZipInfo) -> bytes:
+    """What a member holds. Python before 3.14 knows no Zstandard: Arrow does."""
+    if member.file_size > LONGEST_LINE:
+        raise ValueError(f"{member.filename} is longer than {LONGEST_LINE:,} bytes")
+    if member.compress_type != _ZSTANDARD or hasattr(zipfile, "ZIP_ZSTANDARD"):
+        return archive.read(member)
+    file.seek(member.header_offset)
+    name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    file.seek(name + extra, 1)
+    found: bytes = parquet().decompressed(file.read(member.compress_size), member.file_size)
+    return found
+
+
+def _samples(entries: Iterator[Entry]) -> Iterator[Entry]:
+    for where, row in entries:
+        if isinstance(row, dict) and "samples" in row:
+            for number, sample in enumerate(row["samples"] or [], start=1):
+                yield f"{where.partition(',')[0]}, sample {number}", _sample(where, sample)
+        else:
+            yield where, _sample(where, row) if isinstance(row, dict) else row
+
+
+def _sample(where: str, sample: Any) -> dict[str, Any] | DataError:
+    if not isinstance(sample, Mapping) or not isinstance(sample.get("output"), Mapping):
+        return DataError(f"{where}: a sample without output; run it again, or leave it out: --skip-bad")
+    choices = sample["output"].get("choices") or []
+    if sample.get("error") or not choices:
+        return DataError(f"{where}: the sample failed; run it again, or leave it out: --skip-bad")
+    try:
+        asked = question_of(sample.get("input"))
+    except DataError as error:
+        return DataError(f"{where}: field 'input': {error}")
+    question, target = with_choices(asked, sample.get("choices"), sample.get("target"))
+    scores = sample.get("scores")
+    return {
+        "question": question,
+        "completion": _said(choices[0]),
+        "target": target,
+        "truncated": was_truncated(choices[0].get("stop_reason")),
+        "sample": sample.get("id"),
+        "epoch": sample.get("epoch"),
+        **(scores if isinstance(scores, Mapping) else {}),
+    }
+
+
+def _said(choice: Mapping[str, Any]) -> str:
+    """The completion of a choice, its reasoning in front as the parser expects it."""
+    content = choice.get("message", {}).get("content") or ""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, Mapping)]
+    thinking = "".join(str(part.get("reasoning") or "") for part in parts)
+    text = "".join(str(part.get("text") or "") for part in parts)
+    return with_thinking(thinking, text, was_truncated(choice.get("stop_reason")))

@@ -1,0 +1,86 @@
+"""OpenAI's batch output and vLLM's (`vllm run-batch`), beside the requests that say what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from memreward.data.chat import question_of, said_by, token_logprobs, was_truncated
+from memreward.data.containers import Entry, json_lines
+from memreward.data.formats.found import Finds, Found, Reading, Row, in_rows
+from memreward.types import DOMAINS, DataError
+
+
+def recognises(row: Row) -> bool:
+    """Whether a row is the answer to a request."""
+    return "custom_id" in row and "response" in row
+
+
+def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
+    """Yield one rollout a choice; without `reading.requests` the question is known by its custom id alone.
+
+    Raises:
+        DataError: the requests cannot be read.
+    """
+    asked = {} if reading.requests is None else _requests(reading.requests)
+    domain = reading.domain if reading.domain in DOMAINS else None
+
+    def found(where: str, row: Row) -> Iterator[Found]:
+        name = row.get("custom_id")
+        if not isinstance(name, str):
+            raise DataError(f"{where}: field 'custom_id': is {name!r}, no text; each line answers a request by it")
+        if reading.requests is not None and name not in asked:
+            raise DataError(f"{where}: field 'custom_id': {name!r} is not among the requests in {reading.requests}")
+        rollouts = tuple(_rollout(where, choice, name) for choice in _choices(where, row))
+        yield Found(where, asked.get(name), rollouts, domain=domain, custom_id=name)
+
+    return in_rows(entries, found)
+
+
+def _requests(path: Path) -> dict[str, str]:
+    """Questions by custom id: of a chat the last message."""
+    asked: dict[str, str] = {}
+    for where, row in json_lines(path):
+        if isinstance(row, DataError):
+            raise row
+        body = row.get("body") if isinstance(row, dict) else None
+        if not isinstance(body, dict) or not isinstance(row.get("custom_id"), str):
+            raise DataError(f"{where}: no request: write one object a line with 'custom_id' and 'body'")
+        prompt = next((body[key] for key in ("messages", "prompt", "input") if body.get(key)), None)
+        if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
+            prompt = prompt[0]
+        try:
+            asked[row["custom_id"]] = question_of(prompt)
+        except DataError as error:
+            raise DataError(f"{where}: field 'body': {error}") from error
+    return asked
+
+
+def _choices(where: str, row: Row) -> list[Any]:
+    response = row.get("response")
+    body = response.get("body", response) if isinstance(response, dict) else None
+    error = row.get("error") or (body.get("error") if isinstance(body, dict) else None)
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if error or status not in (None, 200):
+        raise DataError(f"{where}: the request failed ({status}, {error}); ask again, or leave it out: --skip-bad")
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise DataError(f"{where}: field 'response': has no choices; it is no chat completion nor completion")
+    return choices
+
+
+def _rollout(where: str, choice: dict[str, Any], name: str) -> dict[str, Any]:
+    truncated = was_truncated(choice.get("finish_reason"))
+    try:
+        text = said_by(choice["message"], truncated) if "message" in choice else choice.get("text")
+    except ValueError as error:
+        raise DataError(f"{where}: field 'message': {error}") from error
+    if not isinstance(text, str):
+        raise DataError(f"{where}: field 'choices': one has no text")
+    found: dict[str, Any] = {"text": text, "custom_id": name}
+    if truncated is not None:
+        found["truncated"] = truncated
+    if (logprobs := token_logprobs(choice.get("logprobs"))) is not None:
+        found["token_logprobs"] = list(logprobs)
+    return found

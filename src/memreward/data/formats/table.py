@@ -1,0 +1,106 @@
+"""Tables with columns of any name: one question a row with a list of completions, or one completion a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from memreward.data.containers import Entry
+from memreward.data.formats.found import (
+    Finds,
+    Found,
+    Reading,
+    Row,
+    asked_in,
+    column_in,
+    in_rows,
+    parsed_list,
+    refuse_unknown,
+    text_or_none,
+    texts_of,
+    value_at,
+    verdict_of,
+)
+from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS
+from memreward.types import DOMAINS, DataError
+
+NAMES = ("question", "answer", "completions", "domain", "id", "correct")
+
+
+def recognises(row: Row) -> bool:
+    """Whether a row has a question, and completions or a reference, in columns that are usually named so."""
+    return "rollouts" not in row and bool(
+        column_in(row, "question") and (column_in(row, "completions") or column_in(row, "answer"))
+    )
+
+
+def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
+    """Yield what each row holds.
+
+    Raises:
+        DataError: the columns that are named are not there, or those that are needed are not found.
+    """
+    rows = list(entries)
+    names = dict.fromkeys(name for _, row in rows if isinstance(row, dict) for name in row)
+    if not names:
+        yield from in_rows(rows, lambda *_: iter(()))
+        return
+    columns = _columns(rows[0][0].partition(", ")[0], list(names), reading)
+    yield from in_rows(rows, lambda where, row: _found(where, row, columns, reading))
+
+
+def _columns(where: str, names: Sequence[str], reading: Reading) -> dict[str, str | None]:
+    """The column of each part: as named, or by its usual name. All that is missing is said at once."""
+    named = {name: getattr(reading, name) for name in NAMES}
+    if named["domain"] in DOMAINS:
+        named["domain"] = None
+    refuse_unknown(where, names, named)
+    free = [name for name in names if name not in named.values()]
+    columns = {name: named[name] or column_in(free, name) for name in NAMES}
+    missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
+    if columns["completions"] is None and columns["answer"] is None:
+        missing.append("completions (--completions COLUMN) or a reference (--answer COLUMN)")
+    if missing:
+        if columns["domain"] is None and reading.domain is None:
+            missing.append("the domain (--domain math, qa, code, other or COLUMN)")
+        raise DataError(f"{where}: no column is named as {' nor as '.join(missing)}; it has: {', '.join(names)}")
+    return columns
+
+
+def _found(where: str, row: Row, columns: dict[str, str | None], reading: Reading) -> Iterator[Found]:
+    def text(name: str) -> str | None:
+        return text_or_none(value_at(row, columns[name]), where, columns[name] or name)
+
+    question = asked_in(value_at(row, columns["question"]), where, str(columns["question"]))
+    completions, listed = texts_of(value_at(row, columns["completions"]), where, str(columns["completions"]))
+    verdicts = _verdicts(value_at(row, columns["correct"]), len(completions), where, columns["correct"] or "correct")
+    others = {
+        name: value
+        for name, value in row.items()
+        if name not in columns.values() and name not in (*QUERY_KEYS, *ROLLOUT_KEYS) and value is not None
+    }
+    own = {name: row[name] for name in ("policy_version", "token_logprobs", "truncated") if row.get(name) is not None}
+    rollouts = tuple(
+        {"text": each, "correct": verdict, **({} if listed else {**own, **others})}
+        for each, verdict in zip(completions, verdicts, strict=True)
+    )
+    domain = reading.domain if reading.domain in DOMAINS else text("domain")
+    yield Found(
+        where,
+        question,
+        rollouts,
+        text("answer"),
+        domain,
+        text("id"),
+        sure=reading.id is not None,
+        extras=others if listed or not rollouts else {},
+    )
+
+
+def _verdicts(value: object, count: int, where: str, column: str) -> list[bool | None]:
+    """One verdict a completion: of a list one each, of a single value that of the only completion."""
+    given = parsed_list(value)
+    if given is None:
+        given = [value] if value is not None else [None] * count
+    if len(given) != count and count:
+        raise DataError(f"{where}: field {column!r}: {len(given)} verdicts on {count} completions; give one for each")
+    return [verdict_of(each, where, column) for each in given[:count]]

@@ -1,0 +1,115 @@
+"""From the files of three users to rollouts, and what is said of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from memreward.cli import app
+from memreward.data import read_groups
+
+
+def run(*arguments: str | Path, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """Twelve questions, three with their answers."""
+    with (tmp_path / "questions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["problem", "solution", "unit"])
+        writer.writerows([f"What is {n} + 3?", n + 3 if n < 3 else "", "sums"] for n in range(12))
+    return tmp_path / "questions.csv"
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> tuple[Path, Path]:
+    """Requests with a template around each question, and what a server answered, two rollouts a question."""
+    requests, outputs = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    with requests.open("w") as asked, outputs.open("w") as answered:
+        for n in range(12):
+            for k in range(2):
+                messages = [{"role": "user", "content": f"Solve this.\n\nWhat is {n} + 3?\n\nThink first."}]
+                asked.write(json.dumps({"custom_id": f"r{n}-{k}", "body": {"messages": messages}}) + "\n")
+                message = {"role": "assistant", "content": f"The answer is {n + 3 + k}."}
+                body = {"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+                line = {"custom_id": f"r{n}-{k}", "response": {"status_code": 200, "body": body}, "error": None}
+                answered.write(json.dumps(line) + "\n")
+    return requests, outputs
+
+
+def test_questions_and_a_servers_answers_become_rollouts(
+    tmp_path: Path, questions: Path, batch: tuple[Path, Path]
+) -> None:
+    requests, outputs = batch
+    out = tmp_path / "rollouts.jsonl"
+    result = run("read", questions, outputs, "--requests", requests, "--domain", "math", "--out", out, "--json")
+    report = json.loads(result.stdout)
+    assert (report["questions"], report["rollouts"], report["references"], report["labels_there"]) == (12, 24, 3, 3)
+    assert (report["answers_parsed"], report["distinct_answers_a_question"]) == (1.0, 2.0)
+    groups = list(read_groups(out))
+    assert [group.query.text for group in groups[:2]] == ["What is 0 + 3?", "What is 1 + 3?"]
+    assert groups[0].truth.reference == "3"
+    assert [rollout.answer for rollout in groups[0].rollouts] == ["3", "4"]
+    assert "next: memreward warmup" in result.stderr
+
+
+def test_every_command_reads_what_read_reads(tmp_path: Path, questions: Path) -> None:
+    table = tmp_path / "table.csv"
+    with questions.open() as asked, table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["aufgabe", "solution", "text"])
+        for row in csv.DictReader(asked):
+            for k in range(3):
+                value = int(row["problem"].split()[2]) + 3 + (k == 2)
+                writer.writerow([row["problem"], row["solution"], f"The answer is {value}."])
+    columns = ("--columns", "question=aufgabe,completions=text,domain=math")
+    place = ("--memory", tmp_path / "memory")
+    report = json.loads(run("warmup", table, *place, *columns, "--json").stdout)
+    assert (report["memory"]["queries"], report["memory"]["rollouts"]) == (12, 36)
+    run("score", table, *place, *columns, "--out", tmp_path / "scored.jsonl")
+    assert len((tmp_path / "scored.jsonl").read_text().splitlines()) == 36
+    run("check", table, *columns)
+    again = run("check", table, code=1)
+    missing = "no column is named as the question (--question COLUMN) nor as the domain"
+    assert missing in again.stderr
+    assert "it has: aufgabe, solution, text" in again.stderr
+
+
+def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questions: Path) -> None:
+    result = run("check", questions, "--columns", "question=problem,domain=math")
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "3 of 12 questions" in result.stdout
+    assert "12 questions have no rollouts" in result.stderr
+    assert "next: memreward collect --questions" in result.stderr
+    row = {"question": "Which?\n(A) one\n(B) two", "completions": ["I cannot say, sorry."] * 3}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row) + "\n")
+    doubtful = json.loads(run("check", tmp_path / "t.jsonl", "--columns", "domain=math", "--json").stdout)["doubtful"]
+    assert any("lettered options" in one for one in doubtful)
+    assert any("no answer was found in 3 of 3" in one for one in doubtful)
+
+
+def test_check_lists_every_broken_line_and_ends_with_1(tmp_path: Path) -> None:
+    good = {"id": "q", "domain": "math", "query": "What?", "rollouts": [{"text": "It is 4."}]}
+    lines = [good, good | {"id": "r", "domain": "maths"}, good | {"id": "s", "rollouts": [{"text": 4}]}]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run("check", tmp_path / "r.jsonl", "--json", code=1)
+    report = json.loads(result.stdout)
+    assert report["questions"] == 1
+    assert ["line 2" in report["broken"][0], "line 3" in report["broken"][1]] == [True, True]
+    assert "broken: " in result.stderr
+
+
+def test_a_mistyped_column_is_named_with_the_nearest(tmp_path: Path, questions: Path) -> None:
+    result = run("read", questions, "--question", "problm", "--domain", "math", "--out", tmp_path / "x.jsonl", code=1)
+    assert "did you mean 'problem'?" in result.stderr
+    assert not (tmp_path / "x.jsonl").exists()
+    assert "sets nothing" in run("check", questions, "--columns", "nonsense", code=2).stderr

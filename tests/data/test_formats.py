@@ -1,0 +1,290 @@
+"""Files that other packages wrote (tests/data/formats/make.py), and tables with columns of any name."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from memreward.data import group_from_record, read_groups, write_groups
+from memreward.data.chat import query_id_of
+from memreward.data.formats import FORMATS, Reading
+from memreward.types import ConfigurationError, DataError, Group
+
+HERE = Path(__file__).parent / "formats"
+SUMS = {"What is 2 + 3?": "5", "What is 4 + 4?": "8", "What is 7 + 6?": "13"}
+MATH = Reading(domain="math")
+
+
+def groups_of(*paths: Path, **reading: Any) -> dict[str, Group]:
+    found = read_groups(paths[0] if len(paths) == 1 else paths, reading=Reading(**({"domain": "math"} | reading)))
+    return {group.query.text: group for group in found}
+
+
+def rows(path: Path, *given: Any) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
+    return path
+
+
+def answers(group: Group) -> list[str | None]:
+    return [rollout.answer for rollout in group.rollouts]
+
+
+def test_verl_dumps_have_the_users_question_its_ground_truth_and_the_step() -> None:
+    found = groups_of(HERE / "verl")
+    assert {text: group.truth.reference for text, group in found.items()} == SUMS
+    sums = found["What is 2 + 3?"]
+    assert answers(sums) == ["5", "5", "6"]
+    assert {rollout.policy_version for rollout in sums.rollouts} == {"step-7"}
+    assert sums.query.id == query_id_of("What is 2 + 3?")
+    assert sums.truth.correct == (None, None, None), "a score is a verdict only where somebody says so"
+    judged = groups_of(HERE / "verl" / "7.jsonl", correct="acc")["What is 2 + 3?"]
+    assert judged.truth.correct == (True, True, False)
+
+
+def test_trl_completions_are_chats_of_a_step() -> None:
+    found = groups_of(HERE / "trl_completions_00001.parquet", correct="accuracy_reward")
+    assert set(found) <= set(SUMS)
+    for text, group in found.items():
+        assert group.truth.reference == SUMS[text]
+        assert len(group.rollouts) == len(group.truth.correct) == 2
+        assert {rollout.policy_version for rollout in group.rollouts} == {"step-1"}
+        assert all(len(rollout.text) == 6 for rollout in group.rollouts)
+        assert "advantage" in group.rollout_provenance[0]
+
+
+def test_lm_eval_samples_give_each_document_once_with_its_repeats(tmp_path: Path) -> None:
+    path = HERE / "lm_eval_samples_sums.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(lines) == 6, "two filters"
+    found = groups_of(path)
+    assert {text: group.truth.reference for text, group in found.items()} == SUMS
+    assert [len(group.rollouts) for group in found.values()] == [2, 2, 2]
+    said = {line["doc"]["question"]: line["resps"][0] for line in lines}
+    assert all([r.text for r in group.rollouts] == said[text] for text, group in found.items())
+    with pytest.raises(DataError, match="1 verdicts on 2 completions"):
+        groups_of(path, correct="exact_match")
+    alone = rows(tmp_path / "samples.jsonl", *(line | {"resps": [line["resps"][0][:1]]} for line in lines[:3]))
+    judged = groups_of(alone, correct="exact_match")
+    assert [group.truth.correct for group in judged.values()] == [(bool(line["exact_match"]),) for line in lines[:3]]
+
+
+def test_lm_eval_likelihoods_are_refused(tmp_path: Path) -> None:
+    row = {"doc_id": 0, "doc": {"question": "q"}, "target": "a", "resps": [[["-1.0", "False"]]], "arguments": {}}
+    with pytest.raises(DataError, match="line 1: field 'resps': holds log-likelihoods"):
+        groups_of(rows(tmp_path / "s.jsonl", row))
+
+
+def test_inspect_archives_have_one_rollout_an_epoch_with_its_reasoning() -> None:
+    found = groups_of(HERE / "inspect.eval", correct="match")
+    assert {text: group.truth.reference for text, group in found.items()} == SUMS
+    assert [len(group.rollouts) for group in found.values()] == [2, 2, 2]
+    texts = [rollout.text for group in found.values() for rollout in group.rollouts]
+    assert [text for text in texts if text.startswith("<think>\nTwo and three.\n</think>")]
+    for text, group in found.items():
+        assert group.truth.correct == tuple(answer == SUMS[text] for answer in answers(group))
+
+
+def test_inspect_choices_become_lettered_options() -> None:
+    (group,) = read_groups(HERE / "inspect.json")
+    assert group.query.text.splitlines() == ["Which is a fruit?", "(A) stone", "(B) pear", "(C) iron"]
+    assert (group.query.domain, group.truth.reference) == ("qa", "B")
+    assert sorted(map(str, answers(group))) == ["A", "B"]
+
+
+def test_batch_outputs_are_asked_for_by_custom_id() -> None:
+    found = groups_of(HERE / "openai_output.jsonl", requests=HERE / "openai_requests.jsonl")
+    assert len(found) == 3
+    sums = found["Answer the question. End with 'The answer is X.'\n\nWhat is 2 + 3?"]
+    assert answers(sums) == ["5", "5", "6"]
+    assert [rollout.truncated for rollout in sums.rollouts] == [False, False, True]
+    assert sums.rollouts[0].token_logprobs == (-0.5,)
+    plain = groups_of(HERE / "vllm_output.jsonl", requests=HERE / "openai_requests.jsonl")
+    assert [answers(group) for group in plain.values()] == [["5"]]
+
+
+def test_a_batch_without_requests_says_what_to_give() -> None:
+    with pytest.raises(DataError, match=r"line 1: field 'custom_id': 'q2' says not what was asked.*--requests"):
+        groups_of(HERE / "openai_output.jsonl")
+
+
+def test_a_failed_request_is_named_and_can_be_left_out(tmp_path: Path) -> None:
+    lines = (HERE / "openai_output.jsonl").read_text().splitlines()
+    failed = {"id": "b", "custom_id": "q9", "response": {"status_code": 429, "body": {"error": {"message": "slow"}}}}
+    (tmp_path / "out.jsonl").write_text("\n".join([json.dumps(failed), *lines]))
+    requests = rows(tmp_path / "in.jsonl", {"custom_id": "q9", "body": {"prompt": "x"}})
+    requests.write_text(requests.read_text() + (HERE / "openai_requests.jsonl").read_text())
+    with pytest.raises(DataError, match=r"line 1: the request failed \(429"):
+        groups_of(tmp_path / "out.jsonl", requests=requests)
+    said: list[str] = []
+    reading = Reading(domain="math", requests=requests)
+    assert len(list(read_groups(tmp_path / "out.jsonl", reading=reading, skip_bad=True, on_skip=said.append))) == 3
+    assert len(said) == 1
+
+
+def test_rollouts_find_their_questions_inside_their_prompts(tmp_path: Path) -> None:
+    questions = rows(tmp_path / "q.jsonl", *({"problem": q, "solution": a, "unit": 1} for q, a in SUMS.items()))
+    found = groups_of(questions, HERE / "openai_output.jsonl", requests=HERE / "openai_requests.jsonl")
+    assert {text: group.truth.reference for text, group in found.items()} == SUMS
+    assert all(len(group.rollouts) == 3 for group in found.values())
+    assert found["What is 2 + 3?"].provenance == {"unit": 1}
+
+
+def test_rollouts_find_their_questions_by_custom_ids(tmp_path: Path) -> None:
+    named = [{"key": f"q{i}", "problem": q, "solution": a} for i, (q, a) in enumerate(SUMS.items())]
+    found = groups_of(rows(tmp_path / "q.jsonl", *named), HERE / "openai_output.jsonl", id="key")
+    assert {group.query.id: answers(group)[0] for group in found.values()} == {"q0": "5", "q1": "8", "q2": "13"}
+
+
+def test_a_data_set_folder_is_a_table() -> None:
+    found = groups_of(HERE / "hf_dataset", completions="outs")
+    assert {text: group.truth.reference for text, group in found.items()} == SUMS
+    assert answers(found["What is 2 + 3?"]) == ["5", "5", "6"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.jsonl", "t.json", "t.parquet"])
+def test_a_long_table_is_read_from_any_container(tmp_path: Path, name: str) -> None:
+    table = [
+        {"Problem": "What is 2 + 3?", "gold": "5", "Response": f"The answer is {x}.", "is_correct": x == 5, "t": 1}
+        for x in (5, 6)
+    ]
+    path = tmp_path / name
+    if "sv" in name:
+        with gzip.open(path, "wt") if name.endswith("gz") else path.open("w") as file:
+            writer = csv.DictWriter(file, list(table[0]), delimiter="\t" if ".tsv" in name else ",")
+            writer.writeheader()
+            writer.writerows(table)
+    elif name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist(table), path)
+    elif name.endswith("json"):
+        path.write_text(json.dumps(table))
+    else:
+        rows(path, *table)
+    (group,) = groups_of(path).values()
+    assert answers(group) == ["5", "6"]
+    assert group.truth.correct == (True, False)
+    assert group.truth.reference == "5"
+    assert group.query.id == query_id_of("What is 2 + 3?")
+    assert str(group.rollout_provenance[0]["t"]) == "1"
+
+
+def test_a_wide_table_takes_lists_in_cells_and_columns_by_path(tmp_path: Path) -> None:
+    row = {
+        "info": {"q": "What is 2 + 3?", "a": 5.0},
+        "outs": '["The answer is 5.", "The answer is 6."]',
+        "ok": [True, None],
+    }
+    path = rows(tmp_path / "t.jsonl", row)
+    (group,) = groups_of(path, question="info.q", answer="info.a", completions="outs", correct="ok").values()
+    assert (answers(group), group.truth.reference, group.truth.correct) == (["5", "6"], "5", (True, None))
+
+
+def test_rollouts_have_the_same_ids_whenever_they_are_read(tmp_path: Path) -> None:
+    first = rows(tmp_path / "a.jsonl", *({"question": "q", "completion": text} for text in ("1", "2", "1")))
+    again = rows(tmp_path / "b.jsonl", *({"question": "q", "completion": text} for text in ("3", "2", "1", "1")))
+    (one,), (two,) = groups_of(first).values(), groups_of(again).values()
+    assert len({rollout.id for rollout in one.rollouts}) == 3
+    assert {r.id: r.text for r in one.rollouts}.items() <= {r.id: r.text for r in two.rollouts}.items()
+
+
+def test_an_id_of_rows_is_not_taken_for_an_id_of_questions(tmp_path: Path) -> None:
+    table = [{"id": i, "question": "q", "completion": str(i)} for i in range(3)]
+    (group,) = groups_of(rows(tmp_path / "t.jsonl", *table)).values()
+    assert len(group.rollouts) == 3
+    with_ids = rows(tmp_path / "u.jsonl", *({"id": i, "question": f"q{i}", "completion": "1"} for i in range(3)))
+    assert [group.query.id for group in groups_of(with_ids).values()] == ["0", "1", "2"]
+
+
+def test_all_that_is_missing_is_said_in_one_message(tmp_path: Path) -> None:
+    path = rows(tmp_path / "t.jsonl", {"aufgabe": "q", "antworten": ["1"]})
+    with pytest.raises(DataError, match=r"--question COLUMN.*--completions COLUMN.*--domain math.*aufgabe, antworten"):
+        list(read_groups(path, reading=Reading(format="table")))
+    with pytest.raises(DataError, match=r"--question aufgbe: .*'aufgabe'.*--completions antwort: .*'antworten'"):
+        list(read_groups(path, reading=Reading(question="aufgbe", completions="antwort")))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "", "completion": "1"}, r"line 2: field 'question': is empty"),
+        ({"question": "q", "completion": 3}, r"line 2: field 'completion': a int stands"),
+        ({"question": "q", "completion": "1", "correct": 0.5}, r"line 2: field 'correct': is 0.5, neither"),
+        ({"question": "q", "completion": ["1", "2"], "correct": [True]}, r"line 2: field 'correct': 1 verdicts on 2"),
+        (
+            {"question": "first", "completion": "1", "answer": "6"},
+            r"line 2: field 'reference': is '6', and '5' .*line 1",
+        ),
+        ([], r"line 2: a row must be an object"),
+    ],
+)
+def test_bad_rows_are_named_and_can_be_left_out(tmp_path: Path, row: Any, message: str) -> None:
+    good = {"question": "first", "completion": "1", "answer": "5", "correct": True}
+    path = rows(tmp_path / "t.jsonl", good, row)
+    with pytest.raises(DataError, match=message):
+        groups_of(path)
+    assert len(list(read_groups(path, reading=MATH, skip_bad=True))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"question,completion\na,b,c\n", "line 2: has 3 cells, and the first line names 2"),
+        (b'question,completion\n"a,b\n', "not CSV"),
+        (b"question,completion\na,\xff\n", "not UTF-8"),
+    ],
+)
+def test_broken_csv_is_named(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(text)
+    with pytest.raises(DataError, match=message):
+        groups_of(tmp_path / "t.csv")
+
+
+def test_a_question_without_a_domain_is_refused_unless_it_has_options(tmp_path: Path) -> None:
+    path = rows(tmp_path / "t.jsonl", {"question": "q", "completion": "1"})
+    with pytest.raises(DataError, match=r"1 of 1 questions have no domain; .*--domain math.*domain=math"):
+        list(read_groups(path))
+    with_options = {"question": "Which?\n(A) one\n(B) two", "completion": "(B)", "answer": "B"}
+    assert [group.query.domain for group in read_groups(rows(path, with_options))] == ["qa"]
+
+
+def test_an_archive_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.eval").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"x.eval: no log that can be read"):
+        groups_of(tmp_path / "x.eval")
+
+
+def test_folders_of_several_kinds_or_splits_are_refused(tmp_path: Path) -> None:
+    rows(tmp_path / "a.jsonl", {"question": "q", "completion": "1"})
+    (tmp_path / "b.csv").write_text("question\n")
+    with pytest.raises(DataError, match="several kinds of files"):
+        groups_of(tmp_path)
+
+
+def test_our_own_files_are_joined_too(tmp_path: Path) -> None:
+    record = {"id": "x", "dataset": "d", "domain": "math", "query": "What is 2 + 3?", "reference": "5"}
+    record |= {"rollouts": [{"text": "5", "correct": True}]}
+    write_groups(tmp_path / "ours.jsonl", [group_from_record(record)])
+    more = rows(tmp_path / "more.jsonl", {"question": "What is 2 + 3?", "completion": "The answer is 6."})
+    (group,) = groups_of(tmp_path / "ours.jsonl", more).values()
+    assert (group.query.id, group.rollouts[0].id, answers(group)) == ("x", "x/0", ["5", "6"])
+
+
+def test_columns_are_said_in_one_text() -> None:
+    assert Reading.of("question=problem, domain=math,format=table") == Reading("table", "problem", domain="math")
+    assert Reading.of("requests=in.jsonl").requests == Path("in.jsonl")
+    for wrong in ("quest=problem", "question", "question="):
+        with pytest.raises(ConfigurationError, match="question, answer, completions"):
+            Reading.of(wrong)
+    with pytest.raises(ConfigurationError, match="openai-batch"):
+        list(read_groups(HERE / "verl", reading=Reading(format="vrl")))
+
+
+def test_every_format_is_documented_key_by_key() -> None:
+    page = (HERE.parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in FORMATS)
