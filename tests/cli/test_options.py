@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from memreward.cli.help import Command
 from memreward.cli.options import Changes, attribute_texts, options_from
 from memreward.types import ConfigurationError
 
@@ -68,7 +69,7 @@ class Whole:
 def application(base: Outer | None = None, **arguments: Any) -> typer.Typer:
     app = typer.Typer()
 
-    @app.command()
+    @app.command(cls=Command)
     @options_from("settings", Outer, panel="Outer", **arguments)
     def show(file: str = "none", *, settings: Changes[Outer]) -> None:
         made = settings.made(base)
@@ -115,7 +116,7 @@ def test_a_nested_part_can_have_another_prefix_or_none(prefix: str, option: str)
 def test_a_part_without_a_default_is_made_of_its_options() -> None:
     app = typer.Typer()
 
-    @app.command()
+    @app.command(cls=Command)
     @options_from("settings", Whole, panel="Whole")
     def show(settings: Changes[Whole]) -> None:
         outer = settings.made().outer
@@ -142,7 +143,7 @@ class Wide:
 def test_a_part_shows_and_takes_the_defaults_it_has_by_its_place() -> None:
     app = typer.Typer()
 
-    @app.command()
+    @app.command(cls=Command)
     @options_from("settings", Wide, panel="Wide", leave_out=("outer.inner", "outer.on"))
     def show(settings: Changes[Wide]) -> None:
         made = settings.made()

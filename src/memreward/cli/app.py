@@ -12,6 +12,7 @@ from memreward.cli.collect import collect
 from memreward.cli.demo import demo
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import evaluate
+from memreward.cli.help import add_to
 from memreward.cli.inspect import inspect
 from memreward.cli.label import label
 from memreward.cli.ledger import ledger
@@ -29,7 +30,6 @@ app = typer.Typer(
     name="memreward",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -51,7 +51,7 @@ for command in (
     serve,
     train,
 ):
-    app.command()(command)
+    add_to(app, command)
 app.add_typer(prior, name="prior")
 
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -67,26 +67,29 @@ def options_from(
     settings = [s for s in _settings(config, names or {}) if not _heads(s.path) & set(leave_out)]
 
     def wrap(command: Command) -> Command:
-        hints = get_type_hints(command, include_extras=True)
-        own = [
-            p.replace(annotation=hints.get(p.name, p.annotation))
-            for p in inspect.signature(command).parameters.values()
-            if p.name != parameter
-        ]
-        made = [setting.as_parameter(panel) for setting in settings]
-
         @functools.wraps(command)
         def with_options(**given: Any) -> Any:
             values = {s.path: given.pop(s.parameter) for s in settings}
             changes = Changes(config, {path: value for path, value in values.items() if value is not None})
             return command(**given, **{parameter: changes})
 
-        signature = inspect.Signature([*own, *made])
-        with_options.__signature__ = signature  # type: ignore[attr-defined]
-        with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        return with_options
+        made = [setting.as_parameter(panel) for setting in settings]
+        return with_parameters(with_options, command, made, leave_out=parameter)
 
     return wrap
+
+
+def with_parameters(
+    wrapper: Command, command: Command, added: Sequence[inspect.Parameter], *, leave_out: str = ""
+) -> Command:
+    """Give `wrapper` the signature that typer reads: the command's, without one parameter, and the added ones."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters.values()
+    own = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in parameters if p.name != leave_out]
+    signature = inspect.Signature([*own, *added])
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return wrapper
 
 
 def _heads(path: tuple[str, ...]) -> set[str]:
@@ -109,7 +112,8 @@ class _Setting:
         flag = f"--{self.flag}/--no-{self.flag}" if kind is bool else f"--{self.flag}"
         shown = "" if required else _shown(self.default)
         # Typer's own way to show a default that is not the parameter's puts it in parentheses.
-        text = f"{self.help} [dim]\\[default: {shown}][/dim]" if shown else self.help
+        text = f"{self.help} [default: {shown}]" if shown else self.help
+        panel = ": ".join((panel, *self.path[:-1]))
         option = typer.Option(flag, help=text, show_default=False, rich_help_panel=panel, **extra)
         return inspect.Parameter(
             self.parameter,

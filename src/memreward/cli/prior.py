@@ -11,6 +11,7 @@ import typer
 from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_extra, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
+from memreward.cli.help import Command
 from memreward.cli.models import ExecuteCode, load_runner
 from memreward.cli.output import Output
 from memreward.types import ConfigurationError
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=Command)
 @ends_well("No file was written: run the same command again.")
 def fit(
     files: Annotated[
@@ -81,7 +82,7 @@ def fit(
     output.note(f"written: {out}")
 
 
-@app.command()
+@app.command(cls=Command)
 @ends_well("Nothing was changed: run the same command again.")
 def show(
     name: Annotated[
