@@ -218,7 +218,7 @@ def main() -> None:
                 options.model, ROLLOUTS, SOURCES[name].temperature, max_new_tokens=SOURCES[name].tokens, seed=SEED
             ),
             questions=(str(asked),),
-            local=LocalConfig(options.groups_per_batch, "bfloat16", threads=1),
+            local=LocalConfig(options.groups_per_batch, "bfloat16"),
             templates=str(PROMPTS),
             model_name=options.model_name + "-int8" * options.int8,
         )
@@ -230,8 +230,11 @@ def main() -> None:
 
 
 def _sampler(config: CollectConfig, *, int8: bool) -> LocalSampler:
+    import torch
+
     from memreward.policy.local import LocalSampler
 
+    torch.set_num_threads(1)
     sampler = LocalSampler(config.sampling, config.local)
     if int8:
         from int8 import reckon_in_eight_bits

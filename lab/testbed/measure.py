@@ -26,9 +26,7 @@ def sample_groups(model: Any, tokenizer: Any, groups: Sequence[Group], sampling:
         sampling: How to sample. What is sampled for a question depends on `sampling` and on its id alone.
     """
     training = model.training
-    sampler = LocalSampler(
-        sampling, LocalConfig(_GROUPS_PER_BATCH, device=str(model.device)), model=model, tokenizer=tokenizer
-    )
+    sampler = LocalSampler(sampling, LocalConfig(_GROUPS_PER_BATCH), model=model, tokenizer=tokenizer)
     try:
         chats = [
             Chat(group.query.id, group.query.dataset, [{"role": "user", "content": group.query.text}])

@@ -28,6 +28,11 @@ pytest.importorskip("httpx", reason="a judge needs the extra endpoint")
 Reply = Callable[[dict[str, Any]], tuple[str, str]]
 
 
+@pytest.fixture(autouse=True)
+def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.policy.connection.ATTEMPTS", 1)
+
+
 @contextmanager
 def server(reply: Reply) -> Iterator[EndpointConfig]:
     """An OpenAI-compatible judge; `reply` gets question and candidates, and gives a text and a finish reason."""
@@ -49,7 +54,7 @@ def server(reply: Reply) -> Iterator[EndpointConfig]:
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     try:
-        yield EndpointConfig(url=f"http://127.0.0.1:{listening.server_port}/v1", attempts=1, timeout=20)
+        yield EndpointConfig(url=f"http://127.0.0.1:{listening.server_port}/v1", timeout=20)
     finally:
         listening.shutdown()
         listening.server_close()

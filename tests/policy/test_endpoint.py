@@ -231,31 +231,38 @@ def test_a_server_that_asks_for_too_much_patience_is_named(value: str) -> None:
         sample(server)
 
 
-def test_failing_for_good_says_how_often_and_why_and_warns_on_the_way(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_for_good_says_how_often_and_why_and_warns_on_the_way(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memreward.policy.connection.ATTEMPTS", 4)
     with (
         Loopback(lambda _: Reply(503, {"error": {"message": "loading model"}})) as server,
         caplog.at_level(logging.WARNING, "memreward"),
         pytest.raises(EndpointError, match=r"failed 4 times in a row, at last with 503: loading model"),
     ):
-        sample(server, attempts=4, parallel=1)
+        sample(server, parallel=1)
     assert len(server.requests) == 4
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
         "attempt 3 of 4 failed: 503: loading model"
     ]
 
 
-def test_no_server_is_named() -> None:
+def test_no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.policy.connection.ATTEMPTS", 2)
     with Loopback(several) as server:
         pass
     with pytest.raises(EndpointError, match=r"ConnectError.*look at the server"):
-        sample(server, attempts=2)
+        sample(server)
 
 
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (Reply(401, {"error": {"message": f"Incorrect API key: {KEY}"}}), r"\*\*\*.*check the key in MY_KEY"),
-        (Reply(403, {"detail": "Forbidden"}), "403: Forbidden.*check the key in MY_KEY"),
+        (
+            Reply(401, {"error": {"message": f"Incorrect API key: {KEY}"}}),
+            r"\*\*\*.*the key in MEMREWARD_API_KEY",
+        ),
+        (Reply(403, {"detail": "Forbidden"}), "403: Forbidden.*check the key in MEMREWARD_API_KEY"),
         (Reply(404, {"detail": "Not Found"}), "nothing answers at /chat/completions.*ends on /v1"),
         (Reply(404, b"404 page not found"), "nothing answers at /chat/completions.*ends on /v1"),
         (Reply(307, b"", {"Location": "http://elsewhere/"}), "nothing answers at"),
@@ -264,9 +271,9 @@ def test_no_server_is_named() -> None:
     ],
 )
 def test_what_does_not_pass_is_named_at_once(reply: Reply, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", KEY + "\n")
+    monkeypatch.setenv("MEMREWARD_API_KEY", KEY + "\n")
     with Loopback(lambda _: reply) as server, pytest.raises(ConfigurationError, match=words) as caught:
-        sample(server, CHATS[:1], api_key_variable="MY_KEY")
+        sample(server, CHATS[:1])
     assert KEY not in str(caught.value)
     tried = {json.dumps(body, sort_keys=True) for body in server.bodies}
     assert len(tried) == len(server.bodies)
@@ -375,23 +382,8 @@ def test_the_file_holds_log_probabilities_tokens_and_no_address_or_key(
         assert all(rollout["truncated"] is False for rollout in record["rollouts"])
 
 
-def test_cost_is_told_with_that_of_earlier_runs(config: CollectConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    with Loopback(several) as server:
-        first = replace(config, questions=(f"{config.questions[0]}:2",), endpoint=EndpointConfig(server.url))
-        collect(first, progress=False)
-        Path(config.output).unlink()
-        server.answer = lambda request: several(request) if len(server.requests) < 5 else Reply(403, {})
-        endpoint = EndpointConfig(server.url, price_in=1000.0, price_out=2000.0, parallel=1)
-        with pytest.raises(ConfigurationError):
-            collect(replace(config, endpoint=endpoint), progress=False)
-        server.answer = several
-        collect(replace(config, endpoint=endpoint))
-    # Five groups of 10 tokens in and 20 out.
-    assert "cost 0.2500 so far" in capsys.readouterr().err
-
-
 def collected(server: Loopback, config: CollectConfig, output: str) -> Any:
-    options = ["--url", server.url, "--model", "m", "--rollouts", "4", "--price-in", "2", "--price-out", "4"]
+    options = ["--url", server.url, "--model", "m", "--rollouts", "4"]
     arguments = ["collect", *options, "--out", output, "--questions", config.questions[0], "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -399,12 +391,11 @@ def collected(server: Loopback, config: CollectConfig, output: str) -> Any:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet"])
-def test_the_command_reports_tokens_and_cost(config: CollectConfig, suffix: str) -> None:
+def test_the_command_reports_tokens(config: CollectConfig, suffix: str) -> None:
     with Loopback(several) as server:
         report, said = collected(server, config, config.output.replace(".jsonl", suffix))
     assert (report["queries"], report["rollouts"], report["distinct"]) == (5, 20, 1.0)
     assert (report["prompt_tokens"], report["completion_tokens"], report["uncounted"]) == (50, 100, 0)
-    assert report["cost"] == pytest.approx(50 * 2e-6 + 100 * 4e-6)
     assert "same text" not in said
 
 
@@ -424,9 +415,7 @@ def test_the_command_says_when_a_server_does_not_sample(config: CollectConfig) -
         ({"url": f"http://host/v1?key={KEY}"}, "leave them out"),
         ({"api": "responses"}, "api is 'responses'"),
         ({"parallel": 0}, "parallel is 0"),
-        ({"attempts": 0}, "attempts is 0"),
         ({"timeout": 0.0}, r"timeout is 0\.0"),
-        ({"price_in": -1.0}, r"price_in is -1\.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, Any], words: str) -> None:

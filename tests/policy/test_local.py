@@ -187,7 +187,6 @@ def test_a_model_without_a_key_value_cache_is_refused(model: torch.nn.Module) ->
         (CONFIG, {"top_p": 0.0}),
         (LOCAL, {"groups_per_batch": 0}),
         (LOCAL, {"dtype": "int3"}),
-        (LOCAL, {"threads": -1}),
     ],
 )
 def test_settings_out_of_range_are_refused(config: SamplingConfig | LocalConfig, change: dict[str, object]) -> None:
@@ -207,10 +206,8 @@ def test_what_all_chats_of_a_template_begin_with_is_shared(model: torch.nn.Modul
     assert len({prompt.digest for prompt in prompts}) == 4
 
 
-def test_empty_prompt_unknown_device_and_missing_model_are_refused(model: torch.nn.Module, tmp_path: object) -> None:
+def test_empty_prompt_and_missing_model_are_refused(model: torch.nn.Module, tmp_path: object) -> None:
     with pytest.raises(ConfigurationError, match="'nothing' is empty"):
         list(make_sampler(model).sample([Prompt("nothing", ())]))
-    with pytest.raises(ConfigurationError, match="'gpu' cannot be used"):
-        make_sampler(model, LocalConfig(device="gpu"))
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         LocalSampler(replace(CONFIG, model=str(tmp_path)))

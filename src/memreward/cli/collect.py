@@ -22,7 +22,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     """Sample groups of rollouts from a language model into a rollout file.
 
     The model runs in this process, or on a server that speaks OpenAI's protocol (--url): vLLM, SGLang, llama.cpp,
-    Ollama. The server's key is read from the environment variable MEMREWARD_API_KEY, or the one that is named.
+    Ollama. The server's key is read from the environment variable MEMREWARD_API_KEY.
 
     An interrupted run goes on where it stopped when the same command is given again.
 
@@ -50,7 +50,6 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
         "pass_rate": sum(verdicts) / len(verdicts) if verdicts else None,
         "distinct": sum(_texts(group) for group in groups) / max(rollouts, 1),
         **asdict(usage),
-        "cost": usage.cost(config.endpoint.price_in, config.endpoint.price_out),
     }
     if config.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
         output.note(

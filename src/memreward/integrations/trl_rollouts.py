@@ -62,7 +62,7 @@ class GroupRollouts:
         with _sampling_model(trainer) as model:
             sampler = LocalSampler(
                 self._config(trainer),
-                LocalConfig(self.local.groups_per_batch, device=str(trainer.accelerator.device)),
+                self.local,
                 model=model,
                 tokenizer=trainer.processing_class,
                 stop_tokens=trainer.eos_token_ids,

@@ -23,6 +23,8 @@ from memreward.types import ConfigurationError, Group, Query
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
 _SECONDS_BETWEEN_LINES = 30.0
+LOGPROB_DECIMALS = 3
+"""Decimals that token log-probabilities are rounded to."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,6 @@ class CollectConfig:
         endpoint: The model server to sample from instead.
         templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
         model_name: How the file names the model; "" for the last part of the model's.
-        license: Licence of the rollouts, written into the file; "" for that of the questions.
-        logprob_decimals: Decimals that token log-probabilities are rounded to.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -53,8 +53,6 @@ class CollectConfig:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     templates: str = ""
     model_name: str = ""
-    license: str = ""
-    logprob_decimals: int = 3
 
     def __post_init__(self) -> None:
         if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):
@@ -62,8 +60,6 @@ class CollectConfig:
         format_of(Path(self.output))
         if not self.questions:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
-        if not 0 <= self.logprob_decimals <= 9:
-            raise ConfigurationError(f"logprob_decimals is {self.logprob_decimals}: use 0 to 9")
         if self.endpoint.url and self.local.chat_template:
             raise ConfigurationError(
                 f"chat_template {self.local.chat_template!r} cannot be used: a server applies its own; name it there"
@@ -125,12 +121,11 @@ def collect(
         done = {record["id"] for record in journal.records}
         waiting = [question for question in prompted if question.query.id not in done]
         digests = {question.query.id: question.prompt.digest for question in waiting}
-        spent = sum(map(_usage, journal.records), Usage())
-        rate = _Rate(len(prompted), len(prompted) - len(waiting), spent, config.endpoint)
+        rate = _Rate(len(prompted), len(prompted) - len(waiting))
         sampling = sampler.sample([question.prompt for question in waiting])
         with _reporting(rate, progress) as report, closing(sampling) as groups:
             for group in groups:
-                journal.append(_record(group, digests[group.id], config.logprob_decimals))
+                journal.append(_record(group, digests[group.id]))
                 report(group.usage)
         records = {record["id"]: record for record in journal.records}
         write_groups(output, _groups(prompted, records, config, verifiers or Verifiers()))
@@ -142,7 +137,7 @@ def collect(
 def _settings(config: CollectConfig) -> dict[str, Any]:
     """What decides the samples of a given prompt; the rest may change between two runs."""
     how = {"api": config.endpoint.api} if config.endpoint.url else {"dtype": config.local.dtype}
-    return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": config.logprob_decimals}
+    return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": LOGPROB_DECIMALS}
 
 
 def _sampler(config: CollectConfig, sampler: Sampler[Any] | None) -> Sampler[Any]:
@@ -195,11 +190,11 @@ def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Qu
             )
 
 
-def _record(group: SampledGroup, prompt_digest: str, decimals: int) -> dict[str, Any]:
+def _record(group: SampledGroup, prompt_digest: str) -> dict[str, Any]:
     rollouts = [
         {
             "text": sample.text,
-            "token_logprobs": _rounded(sample.token_logprobs, decimals),
+            "token_logprobs": _rounded(sample.token_logprobs),
             "truncated": sample.truncated,
         }
         for sample in group.samples
@@ -212,9 +207,9 @@ def _usage(record: Mapping[str, Any]) -> Usage:
     return Usage(**record.get("usage", {}))
 
 
-def _rounded(logprobs: Sequence[float] | None, decimals: int) -> list[float] | None:
+def _rounded(logprobs: Sequence[float] | None) -> list[float] | None:
     # Adding 0.0 makes -0.0 a plain zero.
-    return None if logprobs is None else [round(logprob, decimals) + 0.0 for logprob in logprobs]
+    return None if logprobs is None else [round(logprob, LOGPROB_DECIMALS) + 0.0 for logprob in logprobs]
 
 
 def _groups(
@@ -244,7 +239,6 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
     provenance = {
         "model": config.name,
         **question.provenance,
-        **({"license": config.license} if config.license else {}),
         "sampler": _settings(config),
         "usage": asdict(_usage(record)),
     }
@@ -252,14 +246,12 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
 
 
 class _Rate:
-    """Groups done, tokens a second, the time left at this rate, and what it all has cost, earlier runs included."""
+    """Groups done, tokens a second, and the time left at this rate."""
 
-    def __init__(self, total: int, done: int, spent: Usage, endpoint: EndpointConfig) -> None:
+    def __init__(self, total: int, done: int) -> None:
         self.total = total
         self.done = self.begun = done
         self.usage = Usage()
-        self.spent = spent
-        self.prices = (endpoint.price_in, endpoint.price_out)
         self.start = monotonic()
 
     def advance(self, usage: Usage) -> None:
@@ -269,8 +261,7 @@ class _Rate:
     def __str__(self) -> str:
         seconds = max(monotonic() - self.start, 1e-9)
         left = (self.total - self.done) * seconds / (self.done - self.begun)
-        cost = f", cost {(self.spent + self.usage).cost(*self.prices):.4f} so far" if any(self.prices) else ""
-        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left{cost}"
+        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from memreward.policy.answers import Answer, read_answer
-from memreward.policy.settings import EndpointConfig
+from memreward.policy.settings import API_KEY, EndpointConfig
 from memreward.types import ConfigurationError, EndpointError, MissingExtraError
 
 try:
@@ -31,6 +31,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("httpx", "endpoint", "sampling from a model server") from error
 
+ATTEMPTS = 8
+"""Times that a request is sent to an overloaded or failing server, with growing pauses in between."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 900.0
@@ -79,7 +81,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
     def __init__(self, model: str, config: EndpointConfig) -> None:
         self.model = model
         self.config = config
-        self._key = _api_key(config.api_key_variable)
+        self._key = _api_key()
         self._url = config.url.rstrip("/")
         self._free_at = 0.0
         self._client = httpx.AsyncClient(
@@ -101,7 +103,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             ConfigurationError: if it refuses the key, or does not know the address or the model.
             EndpointError: if it failed as often as it may.
         """
-        for attempt in range(1, self.config.attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             await asyncio.sleep(self._free_at - time.monotonic())
             try:
                 return await self._try(body)
@@ -110,19 +112,19 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _pause(self, attempt: int, failure: _PassingError) -> None:
-        if attempt == self.config.attempts or (failure.after or 0.0) > _LONGEST_RETRY_AFTER:
+        if attempt == ATTEMPTS or (failure.after or 0.0) > _LONGEST_RETRY_AFTER:
             later = f"; it says to come back in {failure.after:.0f} s" if failure.after else ""
             raise EndpointError(
                 f"{self._url}: failed {attempt} times in a row, at last with {failure}{later}. What was finished is "
                 "kept: look at the server and run the same command again, perhaps with fewer requests at a time "
-                "(parallel) or more attempts"
+                "(parallel)"
             ) from failure
         _log.log(
             logging.INFO if attempt < 3 else logging.WARNING,
             "%s: attempt %d of %d failed: %s",
             self._url,
             attempt,
-            self.config.attempts,
+            ATTEMPTS,
             failure,
         )
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)
@@ -159,8 +161,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         if status in _PASSING and not (status >= 500 and _UNSUPPORTED.search(said)):
             return _PassingError(f"{status}: {said}", _retry_after(response.headers))
         if status in (401, 403):
-            variable = self.config.api_key_variable
-            remedy = f"check the key in {variable}" if self._key else f"put its key into the variable {variable}"
+            remedy = f"check the key in {API_KEY}" if self._key else f"put its key into the variable {API_KEY}"
             return ConfigurationError(f"{self._url}: the server refuses access ({status}: {said}): {remedy}")
         if status in (400, 404) and _UNKNOWN_MODEL.search(said):
             return ConfigurationError(
@@ -210,11 +211,11 @@ def _retry_after(headers: httpx.Headers) -> float | None:
         return None
 
 
-def _api_key(variable: str) -> str:
-    key = os.environ.get(variable, "").strip() if variable else ""
+def _api_key() -> str:
+    key = os.environ.get(API_KEY, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(
-            f"environment variable {variable} holds characters that no key has (a line break, a space, an accent): "
+            f"environment variable {API_KEY} holds characters that no key has (a line break, a space, an accent): "
             "set it again"
         )
     return key

@@ -210,7 +210,8 @@ class LocalSampler:
     Args:
         config: Model, and what to sample.
         local: How to run it.
-        model: An `AutoModelForCausalLM` already loaded; by default `config.model` is loaded.
+        model: An `AutoModelForCausalLM` already loaded, which stays on its device; by default `config.model` is loaded,
+            on CUDA where there is one.
         tokenizer: Its tokenizer; by default `config.model`'s.
         stop_tokens: Tokens that end a rollout; by default those of the model's generation settings and the tokenizer.
 
@@ -229,15 +230,13 @@ class LocalSampler:
     ) -> None:
         self.config = config
         self.local = local or LocalConfig()
-        self.device = _device(self.local.device)
-        if self.local.threads:
-            torch.set_num_threads(self.local.threads)
         self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
         if model is None:
             model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, self.local.dtype))
+            model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         if getattr(model, "_is_stateful", False):
             raise _no_key_values(config.model)
-        self.model = model.to(self.device).eval()
+        self.model, self.device = model.eval(), model.device
         self.stop_tokens = _stop_tokens(self.model, self.tokenizer) if stop_tokens is None else frozenset(stop_tokens)
         self._preambles: dict[tuple[int, ...], list[_Layer]] = {}
 
@@ -412,16 +411,6 @@ def _no_key_values(name: str) -> ConfigurationError:
         f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
         "group: use a model with attention in all layers"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(f"device {name!r} cannot be used ({error}): use auto, cpu or cuda") from error
-    return torch.device(name)
 
 
 def _load(loader: Any, name: str, **options: Any) -> Any:

@@ -62,10 +62,6 @@ class Usage:
             self.uncounted + other.uncounted,
         )
 
-    def cost(self, price_in: float, price_out: float) -> float:
-        """The price of these tokens at `price_in` and `price_out` a million."""
-        return (self.prompt_tokens * price_in + self.completion_tokens * price_out) / 1e6
-
 
 @dataclass(frozen=True, slots=True)
 class SampledGroup:

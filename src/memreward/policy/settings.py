@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from memreward.types import ConfigurationError
 
+API_KEY = "MEMREWARD_API_KEY"
+"""Environment variable that holds a model server's key, if it wants one."""
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -45,13 +48,11 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class LocalConfig:
-    """How a model in this process is run; but for `dtype`, nothing here changes what is sampled.
+    """How a model in this process is run, on CUDA where there is one; batches do not change what is sampled.
 
     Attributes:
         groups_per_batch: Groups decoded together.
         dtype: Number format of the weights: "float32", "bfloat16" or "float16".
-        device: "auto" takes CUDA where there is one.
-        threads: Threads torch computes with on a CPU; 0 leaves torch's choice.
         chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
 
     Raises:
@@ -60,8 +61,6 @@ class LocalConfig:
 
     groups_per_batch: int = 8
     dtype: str = "float32"
-    device: str = "auto"
-    threads: int = 0
     chat_template: str = ""
 
     def __post_init__(self) -> None:
@@ -69,8 +68,6 @@ class LocalConfig:
             raise ConfigurationError(f"groups_per_batch is {self.groups_per_batch}: at least 1 is needed")
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
-        if self.threads < 0:
-            raise ConfigurationError(f"threads is {self.threads}: use 0 (torch's choice) or more")
 
 
 @dataclass(frozen=True)
@@ -81,12 +78,8 @@ class EndpointConfig:
         url: Address of an OpenAI-compatible server with its "/v1", e.g. http://localhost:8000/v1; "" runs the model in
             this process.
         api: "chat" sends conversations, "completions" plain text for a model that was not taught to chat.
-        api_key_variable: Environment variable that holds the server's key, if it wants one.
         parallel: Requests in flight at a time.
-        attempts: Times that a request is sent to an overloaded or failing server, with growing pauses in between.
         timeout: Seconds after which a request without a complete response counts as failed.
-        price_in: Price of a million prompt tokens, in any currency.
-        price_out: Price of a million sampled tokens.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -94,26 +87,18 @@ class EndpointConfig:
 
     url: str = ""
     api: Literal["chat", "completions"] = "chat"
-    api_key_variable: str = "MEMREWARD_API_KEY"
     parallel: int = 8
-    attempts: int = 8
     timeout: float = 600.0
-    price_in: float = 0.0
-    price_out: float = 0.0
 
     def __post_init__(self) -> None:
         if self.url:
             _refuse_address(self.url)
         if self.api not in ("chat", "completions"):
             raise ConfigurationError(f"api is {self.api!r}: use chat or completions")
-        for name in ("parallel", "attempts"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+        if self.parallel < 1:
+            raise ConfigurationError(f"parallel is {self.parallel}: at least 1 is needed")
         if not self.timeout > 0:
             raise ConfigurationError(f"timeout is {self.timeout}: use a number of seconds above 0")
-        for name in ("price_in", "price_out"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}: use 0 or more")
 
 
 def _refuse_address(url: str) -> None:
@@ -135,5 +120,5 @@ def _refuse_address(url: str) -> None:
     if parts.username or parts.password or parts.query:
         raise ConfigurationError(
             f"url of {parts.hostname} holds a name, a password or a query: leave them out, and put the key into the "
-            "environment variable that api_key_variable names"
+            f"environment variable {API_KEY}"
         )

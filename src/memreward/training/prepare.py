@@ -182,7 +182,7 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
         str(folder / _EXPERIENCE),
         SamplingConfig(config.model, grpo.rollouts, grpo.temperature, grpo.top_p, grpo.max_new_tokens, grpo.seed),
         (str(folder / _ASKED_FIRST),),
-        LocalConfig(dtype=grpo.computes_in, device=grpo.device),
+        LocalConfig(dtype=grpo.computes_in),
         templates=config.templates,
     )
 
