@@ -120,7 +120,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
         choose=cell.choose,
         encoder=cell.encoder,
         prior=cell.prior,
-        grpo=replace(cell.grpo, seed=cell.seed, save_every=0, log_every=1),
+        grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
     )
     order = _corrected_first(start) if arm.name == "care" else None
     prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm, others=VALUERS, order=order)

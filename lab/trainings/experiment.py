@@ -67,14 +67,13 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
 
 def _cell(config: ExperimentConfig, start: Start, arm: str, share: Count, seed: int) -> Cell:
     choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
-    grpo = config.grpo if arm == START else ARMS[arm].trained_with(config.grpo)
     return Cell(
         start.folder,
         arm,
         share or 1.0,
         choose,
         seed,
-        grpo,
+        config.grpo,
         config.prior,
         config.encoder,
         config.answers,

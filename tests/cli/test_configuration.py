@@ -50,7 +50,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     [
         ({"modle": "m"}, r"train.toml: 'modle' is unknown; did you mean 'model'\?"),
         ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
-        ({"grpo": {"lora": {"zzz": 1}}}, "'grpo.lora.zzz' is unknown; use one of rank, alpha"),
+        ({"grpo": {"lora": {"zzz": 1}}}, "'grpo.lora.zzz' is unknown; use one of rank, targets"),
         ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),
         ({"grpo": {"steps": 2.5}}, "grpo.steps is 2.5; give a value of type int"),
         ({"grpo": {"steps": True}}, "grpo.steps is True; give a value of type int"),

@@ -96,7 +96,7 @@ def test_an_arm_that_is_unknown_is_refused(asked, tmp_path):
 def test_what_an_experiment_decides_itself_is_no_option(asked):
     said = call("--help").output
     assert "--learning-rate" in said
-    assert not re.search(r"--(seed|save-every|log-every|lora-rank)\b", said)
+    assert not re.search(r"--(seed|save-every|lora-rank)\b", said)
 
 
 def test_help_and_examples_name_options_that_exist():

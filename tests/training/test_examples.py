@@ -44,7 +44,7 @@ def test_an_example_has_the_papers_settings_and_trl_takes_it(
         config.grpo._batches()
         monkeypatch.delenv("WORLD_SIZE")
     grpo = config.grpo
-    args = replace(grpo, device="cpu", precision="bfloat16").to_trl(tmp_path)
+    args = replace(grpo, precision="bfloat16").to_trl(tmp_path)
     assert (args.num_generations, args.generation_batch_size, args.max_steps, args.beta) == (8, 1024, 410, 0.001)
     assert args.learning_rate == (1e-5 if grpo.lora.rank else 1e-6)
     assert args.use_vllm

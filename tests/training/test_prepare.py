@@ -63,7 +63,7 @@ def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
 def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, experience: Path, tmp_path: Path) -> None:
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, arm=arm.name)
     made = prepared(replace(config, prior="none"))
-    assert made.reward.pays_advantages == (arm.trained_with(GRPO).scale_rewards == "none")
+    assert made.reward.pays_advantages == (arm.rewards == "advantage")
     assert made.reward.config.rewards == arm.rewards
     labelled = {"all": 12, "share": 6, "none": 0}[arm.labels]
     assert len(made.reward.labelled) == labelled

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from memreward.memory import Budget
 from memreward.reward.config import Kind
-from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
 SENTENCE_MODEL = "all-MiniLM-L6-v2"
@@ -40,10 +39,6 @@ class Arm:
     def budget(self, labels: str) -> Budget:
         """Return what the arm may label, given the training's budget as `Budget.of` reads it."""
         return Budget.of("all" if self.labels == "all" else labels)
-
-    def trained_with(self, grpo: GrpoSettings) -> GrpoSettings:
-        """Return the settings of the training: advantages are only centred, other rewards standardised."""
-        return replace(grpo, scale_rewards="none" if self.rewards == "advantage" else "group")
 
 
 ARMS = {

@@ -180,7 +180,7 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
     grpo = config.grpo
     return CollectConfig(
         str(folder / _EXPERIENCE),
-        SamplingConfig(config.model, grpo.rollouts, grpo.temperature, grpo.top_p, grpo.max_new_tokens, grpo.seed),
+        SamplingConfig(config.model, grpo.rollouts, grpo.temperature, 1.0, grpo.max_new_tokens, grpo.seed),
         (str(folder / _ASKED_FIRST),),
         LocalConfig(dtype=grpo.computes_in),
         templates=config.templates,

@@ -62,6 +62,7 @@ def make_trainer(
     except ImportError as error:
         raise MissingExtraError(error.name or "trl", "train", "training with GRPO") from error
     args = settings.to_trl(folder)
+    args.scale_rewards = "none" if reward.pays_advantages else "group"  # an advantage is only centred
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
     if rollouts is None and settings.sampler == "groups":

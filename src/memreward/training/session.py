@@ -14,7 +14,6 @@ from memreward.evaluation.versions import installed_versions
 from memreward.integrations.trl import questions
 from memreward.reward.config import RewardConfig
 from memreward.temporary import write_whole
-from memreward.training.arms import arm_named
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
 from memreward.training.history import LoggedStep, history, mean_reward
@@ -26,7 +25,7 @@ from memreward.types import ConfigurationError, Encoder, Progress, StoreError, s
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
 _RECORD = "config.json"
-_MAY_CHANGE = {"output", "keep_checkpoints", "grpo.steps", "grpo.save_every", "grpo.log_every", "grpo.device"}
+_MAY_CHANGE = {"output", "keep_checkpoints", "grpo.steps", "grpo.save_every"}
 _NEWEST = 10
 _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 
@@ -59,7 +58,6 @@ def train(
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     config.check_complete()
-    config = replace(config, grpo=arm_named(config.arm).trained_with(config.grpo))
     folder = Path(config.output)
     _refuse_unreadable(config.model)
     args = config.grpo.to_trl(folder)

@@ -12,17 +12,13 @@ from memreward.types import ConfigurationError, MissingExtraError
 if TYPE_CHECKING:
     from trl.trainer.grpo_config import GRPOConfig
 
-LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
-
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """Low-rank adapters in place of training all weights.
+    """Low-rank adapters in place of training all weights; their scale is twice the rank.
 
     Attributes:
         rank: Rank of the adapters; 0 trains all weights.
-        alpha: Scale of the adapters; 0 takes twice the rank.
-        dropout: Dropout of the adapters, in [0, 1).
         targets: Modules that get an adapter; none stands for all linear layers but the output's.
 
     Raises:
@@ -30,15 +26,11 @@ class LoraConfig:
     """
 
     rank: int = 0
-    alpha: int = 0
-    dropout: float = 0.0
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or self.alpha < 0:
-            raise ConfigurationError(f"lora rank={self.rank} and alpha={self.alpha} must be at least 0")
-        if not 0 <= self.dropout < 1:
-            raise ConfigurationError(f"lora dropout={self.dropout} must lie in [0, 1)")
+        if self.rank < 0:
+            raise ConfigurationError(f"lora rank={self.rank} must be at least 0")
 
     def to_peft(self) -> Any:
         """Return peft's configuration, or None where all weights are trained.
@@ -54,8 +46,7 @@ class LoraConfig:
             raise MissingExtraError("peft", "train", "training low-rank adapters") from error
         return PeftLora(
             r=self.rank,
-            lora_alpha=self.alpha or 2 * self.rank,
-            lora_dropout=self.dropout,
+            lora_alpha=2 * self.rank,
             target_modules=list(self.targets) or "all-linear",
             task_type="CAUSAL_LM",
         )
@@ -65,33 +56,27 @@ class LoraConfig:
 class GrpoSettings:
     """How a policy is trained. Defaults are the paper's (method.md, section 2) where it says them.
 
+    The learning rate is constant, tokens are sampled from the whole distribution, and the loss is TRL's default. Who
+    wants another trainer makes it himself and gives it the reward: `memreward.integrations.trl`.
+
     Attributes:
         steps: Optimisation steps.
         groups_per_step: Queries a step, over all devices.
         rollouts: Rollouts a query, G >= 2.
         max_new_tokens: Length limit of a rollout in tokens.
         temperature: Divides the logits in sampling; above 0.
-        top_p: Share of the probability that sampling is confined to, in (0, 1].
-        learning_rate: Highest learning rate.
-        schedule: How the learning rate changes after its warmup.
-        warmup_steps: Steps over which the learning rate rises from 0.
-        max_gradient_norm: Gradients are scaled down to this norm; 0 leaves them.
+        learning_rate: Learning rate of AdamW.
         kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
-        loss: TRL's `loss_type`, how token losses are averaged.
-        scale_rewards: What a group's centred rewards are divided by: their own standard deviation, the batch's, or
-            nothing. What the reward pays decides it in `memreward train`: advantages need "none".
         micro_batch: Rollouts a forward and backward pass on each device; 0 takes all of the step's at once.
         share_prompts: Read each prompt of a micro batch once in the training pass, not once for each of its rollouts:
             `memreward.integrations.trl_prompts`. Pays where prompts are long beside completions, and on a CPU.
         gradient_checkpointing: Compute activations twice to keep fewer of them.
         precision: Number format of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are
             trained are float32; those below adapters are as computed.
-        device: "auto" takes CUDA where there is one.
         sampler: What samples the rollouts: "groups" is this project's decoder, which prefills a prompt once for its
             group; "trl" is TRL's own; "vllm" is vLLM in the same process and on the same GPU.
         vllm_memory: Share of the GPU's memory that vLLM takes, in (0, 1).
         save_every: Steps between checkpoints; 0 writes none.
-        log_every: Steps between rows of the history.
         seed: Seeds the order of the questions, sampling and new weights.
         lora: Low-rank adapters.
 
@@ -104,23 +89,15 @@ class GrpoSettings:
     rollouts: int = 8
     max_new_tokens: int = 1024
     temperature: float = 1.0
-    top_p: float = 1.0
     learning_rate: float = 1e-6
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_steps: int = 0
-    max_gradient_norm: float = 1.0
     kl: float = 0.001
-    loss: LossType = "dapo"
-    scale_rewards: Literal["group", "batch", "none"] = "group"
     micro_batch: int = 0
     share_prompts: bool = False
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
     sampler: Literal["groups", "trl", "vllm"] = "groups"
     vllm_memory: float = 0.3
     save_every: int = 20
-    log_every: int = 1
     seed: int = 0
     lora: LoraConfig = field(default_factory=LoraConfig)
 
@@ -128,35 +105,21 @@ class GrpoSettings:
         for name, least in (("steps", 1), ("groups_per_step", 1), ("rollouts", 2), ("max_new_tokens", 1)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be at least {least}")
-        for name in ("warmup_steps", "max_gradient_norm", "kl", "micro_batch", "save_every"):
+        for name in ("kl", "micro_batch", "save_every"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be at least 0")
-        for name in ("temperature", "learning_rate", "log_every"):
+        for name in ("temperature", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be above 0")
-        if not 0 < self.top_p <= 1:
-            raise ConfigurationError(f"top_p={self.top_p} must be a share above 0 and at most 1")
         if not 0 < self.vllm_memory < 1:
             raise ConfigurationError(f"vllm_memory={self.vllm_memory} must lie in (0, 1)")
-        if self.save_every % self.log_every:
-            raise ConfigurationError(
-                f"save_every={self.save_every} must be a multiple of log_every={self.log_every}: a checkpoint holds "
-                "no half of a logged row"
-            )
-
-    @property
-    def on_cuda(self) -> bool:
-        """Whether CUDA is used."""
-        import torch
-
-        return self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
 
     @property
     def computes_in(self) -> str:
         """Number format of computation: "float32" or "bfloat16"."""
         if self.precision != "auto":
             return self.precision
-        return "bfloat16" if self.on_cuda else "float32"
+        return "bfloat16" if _on_cuda() else "float32"
 
     def to_trl(self, folder: str | Path) -> GRPOConfig:
         """Return TRL's configuration of this training.
@@ -173,7 +136,7 @@ class GrpoSettings:
         except ImportError as error:
             raise MissingExtraError("trl", "train", "training with GRPO") from error
         micro, accumulation = self._batches()
-        cuda, half = self.on_cuda, self.computes_in == "bfloat16"
+        cuda, half = _on_cuda(), self.computes_in == "bfloat16"
         checkpointing: dict[str, Any] = {_checkpointing(GRPOConfig): self.gradient_checkpointing}
         return GRPOConfig(
             output_dir=str(folder),
@@ -183,14 +146,9 @@ class GrpoSettings:
             num_generations=self.rollouts,
             max_completion_length=self.max_new_tokens,
             temperature=self.temperature,
-            top_p=self.top_p,
             learning_rate=self.learning_rate,
-            lr_scheduler_type="constant_with_warmup" if self.schedule == "constant" else self.schedule,
-            warmup_steps=self.warmup_steps,
-            max_grad_norm=self.max_gradient_norm,
+            lr_scheduler_type="constant",
             beta=self.kl,
-            loss_type=self.loss,
-            scale_rewards=self.scale_rewards,
             model_init_kwargs={"dtype": self.computes_in if self.lora.rank else "float32"},
             **checkpointing,
             bf16=half,
@@ -200,7 +158,7 @@ class GrpoSettings:
             vllm_gpu_memory_utilization=self.vllm_memory,
             save_strategy="steps" if self.save_every else "no",
             save_steps=self.save_every or self.steps,
-            logging_steps=self.log_every,
+            logging_steps=1,
             seed=self.seed,
             # The order of the questions is ours (memreward.training.run), one epoch long.
             shuffle_dataset=False,
@@ -219,6 +177,12 @@ class GrpoSettings:
                 f"{micro} on {devices} device(s): choose micro_batch so that it, times the devices, divides {rollouts}"
             )
         return micro, rollouts // (micro * devices)
+
+
+def _on_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _checkpointing(config: Any) -> str:
