@@ -26,7 +26,6 @@ from memreward.features.cache import (
 )
 from memreward.network.encoder import (
     CachedEncoder,
-    CallableEncoder,
     HashingEncoder,
     NgramEncoder,
     SentenceEncoder,
@@ -44,7 +43,7 @@ def minilm() -> Iterator[SentenceEncoder]:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield SentenceEncoder(device="cpu")
+    yield SentenceEncoder()
     torch.set_num_threads(before)
 
 
@@ -113,13 +112,13 @@ def test_the_tail_of_a_long_text_counts(minilm: SentenceEncoder) -> None:
     assert tail @ other_tail > 0.95
 
 
-def test_order_and_batch_change_nothing(minilm: SentenceEncoder) -> None:
+def test_order_and_batch_change_nothing(minilm: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["", "one", words(300), "two words", words(150, 5), words(260), "one"]
     wanted = minilm.encode(texts)
-    minilm._batch_size, before = 2, minilm._batch_size
+    monkeypatch.setattr("memreward.network.encoder._WINDOWS_A_PASS", 2)
     order = [4, 2, 6, 0, 1, 5, 3]
     shuffled = minilm.encode([texts[i] for i in order])
-    minilm._batch_size = before
+    monkeypatch.undo()
     np.testing.assert_allclose(shuffled, wanted[order], atol=1e-5)
     np.testing.assert_allclose(minilm.encode(texts[2:3]), wanted[2:3], atol=1e-5)
 
@@ -134,27 +133,6 @@ def test_any_string_is_encoded(minilm: SentenceEncoder) -> None:
     assert minilm.encode([]).shape == (0, 384)
 
 
-def test_progress_counts_every_text(minilm: SentenceEncoder) -> None:
-    steps: list[int] = []
-    minilm.encode([words(300), "a", "b", words(600)], progress=steps.append)
-    assert sum(steps) == 4
-    cached = CachedEncoder(minilm, DictVectorStore())
-    for _ in range(2):
-        steps.clear()
-        cached.encode(["a", "b", "a", ""], progress=steps.append)
-        assert sum(steps) == 4
-
-
-def test_window_length_is_checked_and_named(minilm: SentenceEncoder) -> None:
-    with pytest.raises(ConfigurationError, match="max_tokens is 513; 'all-MiniLM-L6-v2' takes windows of 8 to 512"):
-        SentenceEncoder(max_tokens=513)
-    longer = SentenceEncoder(max_tokens=512, device="cpu")
-    assert longer.name != minilm.name
-    np.testing.assert_allclose(longer.encode(["short"]), minilm.encode(["short"]), atol=1e-5)
-    text = words(200)  # one window of 512, two of 256
-    assert np.abs(longer.encode([text]) - minilm.encode([text])).max() > 1e-4
-
-
 def test_an_unknown_model_is_not_looked_for_on_a_network() -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(ConfigurationError, match="cannot load the sentence-transformers model 'no/such-model'"):
@@ -163,7 +141,7 @@ def test_an_unknown_model_is_not_looked_for_on_a_network() -> None:
 
 def test_a_model_from_a_folder_is_named_by_its_content(minilm: SentenceEncoder, tmp_path: Path) -> None:
     minilm._model.save(str(tmp_path / "own"), create_model_card=False)
-    own = SentenceEncoder(str(tmp_path / "own"), device="cpu")
+    own = SentenceEncoder(str(tmp_path / "own"))
     np.testing.assert_allclose(own.encode(["a", words(300)]), minilm.encode(["a", words(300)]), atol=1e-5)
     fingerprint = model_fingerprint(tmp_path / "own")
     assert own.name.startswith(f"own-{fingerprint}/")
@@ -371,29 +349,6 @@ def test_hashed_vectors_are_unit_or_zero(kind: type[HashingEncoder | NgramEncode
     assert np.all((np.abs(norms - 1) < 1e-5) | (norms == 0))
 
 
-def test_callable_encoder() -> None:
-    encoder = CallableEncoder(lambda texts: [[len(text), 0] for text in texts], "length", 2)
-    assert isinstance(encoder, Encoder)
-    np.testing.assert_array_equal(encoder.encode(["four", ""]), np.float32([[1, 0], [0, 0]]))
-    assert encoder.encode([]).shape == (0, 2)
-    with pytest.raises(ConfigurationError, match=r"'length' returned shape \(1, 2\) for 1 texts"):
-        CallableEncoder(lambda texts: [[1, 2]], "length", 3).encode(["a"])
-    with pytest.raises(ConfigurationError, match="NaN or infinity"):
-        CallableEncoder(lambda texts: [[float("nan")]], "bad", 1).encode(["a"])
-
-
-def letters(texts: list[str]) -> list[list[int]]:
-    return [[text.count(letter) for letter in "abc"] for text in texts]
-
-
 def test_load_encoder() -> None:
     assert load_encoder("hashing").dimension == 64
     assert load_encoder("hashing-128").name == "hashing-128"
-    encoder = HashingEncoder()
-    assert load_encoder(encoder) is encoder
-    wrapped = load_encoder(letters)
-    assert wrapped.dimension == 3
-    assert wrapped.name.endswith("test_encoder.letters")
-    np.testing.assert_array_equal(wrapped.encode(["bbb"]), np.float32([[0, 1, 0]]))
-    with pytest.raises(ConfigurationError, match="3 is no encoder"):
-        load_encoder(3)  # type: ignore[arg-type]

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from memreward.network import neighbours
 from memreward.network.neighbours import NeighbourIndex
 
 
@@ -20,9 +18,7 @@ def brute_force(
     return sorted(rows, key=lambda i: -cosine[i])[:k]
 
 
-@pytest.mark.parametrize("block", [5, 65_536])
-def test_search_is_exact_and_blind_to_the_fold_and_to_itself(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "BLOCK", block)
+def test_search_is_exact_and_blind_to_the_fold_and_to_itself() -> None:
     memory, folds = unit(43, 0), torch.arange(43) % 4
     own = torch.arange(43)
     rows, cosine = NeighbourIndex(memory, folds, 4).search(memory, 6, own)

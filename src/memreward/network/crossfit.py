@@ -16,12 +16,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from memreward.evaluation.folds import assign_folds, check_classes
 from memreward.features.subset import subset
-from memreward.network.config import NetworkConfig
+from memreward.network.config import NEIGHBOURS, NetworkConfig
 from memreward.network.graph import SIMILAR_TO, Relation, similarity_edges, structural_edges
 from memreward.network.model import RewardNetwork
 from memreward.network.neighbours import NeighbourIndex
 from memreward.types import Features, LabelError, Progress, silent
 
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 5e-2
+"""Of AdamW."""
+PATIENCE = 40
+"""Steps without a better held-out fold before training stops."""
 EVALUATE_EVERY = 4
 """Training steps between two looks at the held-out fold."""
 
@@ -45,7 +49,7 @@ class Part:
         """Join rollouts with memory; `found` are (q, k) rows of it and cosines, nearest first, -1 for none."""
         if not config.graph:
             return cls(features, {}, None)
-        similar, cosine = similarity_edges(*found, config.neighbours)
+        similar, cosine = similarity_edges(*found, NEIGHBOURS)
         return cls(features, {**structural_edges(features, config), SIMILAR_TO: similar}, cosine)
 
     def forward(self, network: RewardNetwork, memory: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
@@ -113,7 +117,7 @@ class _Training:
         index = NeighbourIndex(vectors, torch.zeros(len(vectors), dtype=torch.int64), 1)
 
         def part(chosen: Features, own: Tensor | None) -> Part:
-            rows, cosine = index.search(torch.from_numpy(chosen.query_vectors), config.neighbours, own)
+            rows, cosine = index.search(torch.from_numpy(chosen.query_vectors), NEIGHBOURS, own)
             return Part.of(chosen, (rows[0], cosine[0]), config)
 
         self.train, self.held = part(train, torch.arange(len(vectors))), part(held, None)
@@ -122,9 +126,7 @@ class _Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = RewardNetwork(config, features.query_vectors.shape[1])
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def predict_held_out(self) -> Tensor:
         with torch.no_grad():
@@ -164,7 +166,7 @@ def _train_together(members: list[_Training], config: NetworkConfig, seed: int, 
                 if loss < best_loss - 1e-5:
                     best_loss, best_step = loss, step
                     best = [copy.deepcopy(m.network.state_dict()) for m in members]
-                elif step - best_step >= config.patience:
+                elif step - best_step >= PATIENCE:
                     break
             for member in members:
                 member.step()

