@@ -228,6 +228,11 @@ class Group:
         """Whether there is any ground truth, without a look at what it says."""
         return self.truth.reference is not None or any(verdict is not None for verdict in self.truth.correct)
 
+    @property
+    def sealed_counts(self) -> tuple[int, int]:
+        """How many references (0 or 1) and verdicts there are, without a look at what they say."""
+        return int(self.truth.reference is not None), sum(verdict is not None for verdict in self.truth.correct)
+
     def unlabelled(self) -> Group:
         """Return the group without any ground truth."""
         return replace(self, truth=Truth())

@@ -97,7 +97,7 @@ def test_warmup_says_how_many_labels_of_how_many_it_used(folder: Path, tmp_path:
     text = " ".join(
         run("warmup", "--memory", folder / "memory", "--labels", "12", "--predictor", tmp_path).stdout.split()
     )
-    assert "labelled queries │ 12 of 24 in memory" in text
+    assert "labelled queries │ 12 of 24 with a label, 24 in memory" in text
     assert "labels │ 48 on 96 rollouts" in text
 
 

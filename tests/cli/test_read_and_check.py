@@ -113,3 +113,19 @@ def test_a_mistyped_column_is_named_with_the_nearest(tmp_path: Path, questions: 
     assert "did you mean 'problem'?" in result.stderr
     assert not (tmp_path / "x.jsonl").exists()
     assert "sets nothing" in run("check", questions, "--columns", "nonsense", code=2).stderr
+
+
+def test_warmup_uses_every_reference_and_says_how_many_of_how_many(
+    tmp_path: Path, questions: Path, batch: tuple[Path, Path]
+) -> None:
+    requests, outputs = batch
+    out, place = tmp_path / "rollouts.jsonl", ("--memory", tmp_path / "memory")
+    run("read", questions, outputs, "--requests", requests, "--domain", "math", "--out", out)
+    report = json.loads(run("warmup", out, *place, "--json").stdout)
+    assert (report["labelled_queries"], report["labels"], report["verified_by_reference"]) == (3, 6, 3)
+    assert report["ledger"]["queries"] == 3
+    text = run("warmup", *place).stdout
+    assert "3 of 3 with a label, 12 in memory" in text
+    less = run("warmup", out, "--memory", tmp_path / "less", "--labels", "1")
+    assert "1 of 3 with a label" in less.stdout
+    assert "left 2 labelled questions unused" in less.stderr

@@ -86,11 +86,11 @@ class Understood:
         rollouts, query = group.rollouts, group.query
         self.domains[query.domain] += 1
         self.sizes.append(len(rollouts))
-        verdicts = sum(verdict is not None for verdict in group.truth.correct)
-        self.counts["references"] += group.truth.reference is not None
+        references, verdicts = group.sealed_counts
+        self.counts["references"] += references
         self.counts["verdicts"] += verdicts
         self.counts["with verdicts"] += verdicts > 0
-        self.counts["labelled"] += verdicts > 0 or (group.truth.reference is not None and bool(rollouts))
+        self.counts["labelled"] += group.labellable and bool(rollouts)
         self.counts["answers"] += sum(rollout.answer is not None for rollout in rollouts)
         self.counts["truncated"] += sum(rollout.truncated is True for rollout in rollouts)
         self.counts["no options"] += query.domain == "qa" and not has_plain_options(query.text)

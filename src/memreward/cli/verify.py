@@ -45,7 +45,7 @@ def verify(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
     labels: Annotated[
         str, typer.Option(help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all.")
-    ] = "20%",
+    ] = "all",
     judgements: Annotated[
         int | None, typer.Option(help="Label budget in references and judged rollouts, in place of --labels.", min=1)
     ] = None,
@@ -63,8 +63,8 @@ def verify(
     and for all queries outside of the budget. Every reference and every verdict is entered in the memory's ledger.
 
     Examples:
-      memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz --labels 20%
-      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels all --math-time-limit-s 2
+      memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz
+      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20% --math-time-limit-s 2
     """
     from memreward.data import format_of, write_groups
     from memreward.domains import VerdictCache

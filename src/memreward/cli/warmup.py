@@ -74,7 +74,8 @@ def warmup(
 ) -> None:
     """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
-    Labels are taken from the files for the labelled share only, and every one is entered in the ledger.
+    Every label that is there is used, unless --labels says less: verdicts, and references, by which rollouts are
+    verified (not of code: memreward verify). Each one that is used is entered in the ledger.
 
     Examples:
       memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 20%
@@ -83,7 +84,8 @@ def warmup(
       memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
     from memreward.answers.prior import RewardPrior
-    from memreward.memory import ExperienceMemory
+    from memreward.domains import Verifiers
+    from memreward.memory import ExperienceMemory, seal_verdicts
     from memreward.reward.predictor import RewardPredictor
 
     output = Output(as_json)
@@ -105,6 +107,7 @@ def warmup(
             columns=columns,
         )
         added = store.add(counted(groups, steps, "adding queries"))
+        by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
             store,
             budget=budget,
@@ -126,6 +129,8 @@ def warmup(
         "predictor": folder,
         "labelled_queries": made.provenance.labelled_queries,
         "labels": made.provenance.labels,
+        "queries_with_labels": len(store.ledger.choose(None, seed)),
+        "verified_by_reference": by_reference,
         "seed": seed,
         "prior": made.provenance.prior,
         "sources_left_out": made.provenance.left_out,
@@ -141,9 +146,19 @@ def warmup(
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut], *, chosen: bool) -> None:
     memory = report["memory"]
     used = [
-        ("labelled queries", f"{report['labelled_queries']} of {memory['queries']} in memory"),
+        (
+            "labelled queries",
+            f"{report['labelled_queries']} of {report['queries_with_labels']} with a label, "
+            f"{memory['queries']} in memory",
+        ),
         ("labels", f"{report['labels']} on {memory['rollouts']} rollouts"),
     ]
+    if report["labelled_queries"] < report["queries_with_labels"]:
+        more = report["queries_with_labels"] - report["labelled_queries"]
+        output.note(f"--labels left {more} labelled questions unused: --labels all takes every label that is there.")
+    unread = memory["references"] - report["queries_with_labels"]
+    if not report["labels"] and unread > 0:
+        output.note(f"{unread} questions have a reference and no verdict: memreward verify judges by them, code too.")
     shown = ("prior", "sources_left_out", "seconds", "predictor")
     output.table("Warmup", ("", ""), [*used, *((name.replace("_", " "), report[name]) for name in shown)])
     if not report["labels"]:

@@ -12,6 +12,7 @@ from memreward.memory.label import (
     Told,
     label,
     measured,
+    seal_verdicts,
     sealed_verdicts,
 )
 from memreward.memory.ledger import LabelLedger
@@ -33,5 +34,6 @@ __all__ = [
     "Told",
     "label",
     "measured",
+    "seal_verdicts",
     "sealed_verdicts",
 ]

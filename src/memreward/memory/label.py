@@ -176,6 +176,27 @@ def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
     return [replace(group, truth=truth(group)) for group in groups]
 
 
+def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
+    """Let a verifier judge, by their references, the rollouts of queries that came with a reference alone.
+
+    The verdicts are sealed, as those of a file are: `label` with `FROM_FILE` releases them, and the ledger counts. Code
+    is left alone, since it would be run.
+
+    Returns:
+        Queries of which something could be told.
+    """
+    sealed = memory.ledger._backend.truths()
+    open_ = {q: truth.reference for q, truth in sealed.items() if truth.reference is not None and not truth.correct}
+    groups = [
+        replace(group, truth=Truth(open_[group.query.id]))
+        for group in memory.groups(list(open_))
+        if group.rollouts and group.query.domain != "code"
+    ]
+    judged = [group for group in sealed_verdicts(groups, verifier) if set(group.truth.correct) != {None}]
+    memory.add(judged)
+    return len(judged)
+
+
 def measured(groups: Sequence[Group], judge: Judge = FROM_FILE, use: str = "evaluation") -> dict[str, bool]:
     """Return what is true of each rollout, by id, to measure with: through a ledger that ends with the call.
 

@@ -111,8 +111,9 @@ class RewardPredictor:
         then nothing is checked, and the prior and majority vote decide.
 
         Args:
-            memory: Holds the rollouts and, sealed, the ground truth.
-            budget: Most labels to consume; None takes all there are.
+            memory: Holds the rollouts and, sealed, the ground truth: verdicts on rollouts. What came with references
+                alone gets verdicts by `memreward.memory.seal_verdicts` first, as the command does it.
+            budget: Most labels to consume; None takes every label that is there. `provenance` says how many it were.
             seed: Decides which queries are labelled where they are drawn.
             prior: Where the weights begin: a prior, "default", "none", or a file.
             config: Settings.
