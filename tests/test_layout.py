@@ -20,6 +20,7 @@ LEVELS = {
     "temporary": 0,
     "unicode": 0,
     "threads": 0,
+    "plugins": 1,
     "sqlite": 1,
     "sandbox": 1,
     "domains": 2,

@@ -33,6 +33,9 @@ Domain = str
 DOMAINS: list[Domain] = ["math", "qa", "code", "other"]
 """Names of the domains there are; `memreward.domains.register` adds to them."""
 
+OWN = "own:"
+"""Begins the names of signals that people add."""
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
@@ -370,6 +373,20 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.rollout_ids)
+
+    def signal(self, name: str) -> FloatArray:
+        """Return the (n,) values of a signal of docs/evidence.md, or of one's own; NaN where it is not defined.
+
+        Raises:
+            DataError: there is none of that name.
+        """
+        for known in (name, OWN + name):
+            if known in self.evidence_names:
+                return self.evidence[:, self.evidence_names.index(known)]
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self.evidence_names, 3, 0.0)
+        raise DataError(f"there is no signal {name!r} here; near it are {', '.join(near) or 'none'}")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from memreward.domains import (
     Verifiers,
     VerifyConfig,
     load_domain,
+    load_verifier,
     parse_rollout,
     register,
     registry,
@@ -171,3 +172,32 @@ def test_a_language_model_behind_an_address_judges_free_text() -> None:
     gone = Verifiers(VerifyConfig(text=JudgeConfig(url, "m", seconds=2))).verify(claims[:1])
     assert gone[0].correct is None
     assert "did not answer" in gone[0].reason
+
+
+def test_a_verifier_is_a_function_a_class_or_an_object_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "check.py"
+    path.write_text(
+        "from memreward.types import Verdict\n"
+        "def exact(question, answer, reference):\n    return answer == reference\n"
+        "class Always:\n    name = 'always'\n"
+        "    def verify(self, claims):\n        return [Verdict(True, 'x')] * len(claims)\n"
+    )
+    rollouts = groups()[0].rollouts
+    claims = [Claim(rollout, "She liked it") for rollout in rollouts]
+    domain, verifier = load_verifier(f"other={path}:exact")
+    assert [verdict.correct for verdict in Verifiers(own={domain: verifier}).verify(claims)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    path.write_text(path.read_text().replace("==", "!="))
+    os.utime(path, ns=(1, 1))
+    assert load_verifier(f"other={path}:exact")[1].name != verifier.name, "its verdicts are others"
+    domain, verifier = load_verifier(f"other={path}:Always")
+    assert {verdict.source for verdict in Verifiers(own={domain: verifier}).verify(claims)} == {"always"}
+    for wrong in (f"{path}:exact", f"other={path}:nothing", "other=json:__name__"):
+        with pytest.raises(ConfigurationError, match="verifier"):
+            load_verifier(wrong)
+    with pytest.raises(UnknownDomainError):
+        load_verifier(f"sports={path}:exact")

@@ -190,7 +190,7 @@ def test_too_few_labels_are_an_outcome_and_any_other_error_is_raised(groups, fea
     settings = replace(SMALL, references=())
     short = evaluate({"toy": groups()}, {"x": partial(Failing, seen=LabelError("few"))}, featurizer, settings)
     assert short.row("toy", "x").failures == {"0": "few", "1": "few"}
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ConfigurationError, match=r"failed in fit in .*ZeroDivisionError"):
         evaluate({"toy": groups()}, {"x": partial(Failing, seen=ZeroDivisionError())}, featurizer, settings)
 
 

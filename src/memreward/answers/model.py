@@ -28,7 +28,7 @@ from memreward.answers.table import (
 )
 from memreward.domains import rules_of
 from memreward.features.subset import subset, vote_share
-from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query, Score
+from memreward.types import DOMAINS, OWN, ConfigurationError, Features, IntArray, Prediction, Query, Score
 
 _CERTAIN = 0.95
 """Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
@@ -206,7 +206,8 @@ class AnswerModel:
     def begin(self) -> Self:
         """Scale signals as the prior's sources are in each domain that has not begun: then no call's batch matters."""
         for domain in [name for name in self.prior.domains if name not in self._domains]:
-            self._domains[domain] = self._with(domain, self.prior.domains[domain].scaling)
+            prior = self.prior.domains[domain]
+            self._domains[domain] = _begun_with(domain, prior, prior.scaling)
         return self
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
@@ -335,6 +336,7 @@ class AnswerModel:
                 arrays |= {f"{domain}.{i}.{name}": value for name, value in parts.items()}
             seen = [[step, list(told.table.query_ids)] for step, told in state.seen]
             domains[domain] = {
+                "signals": state.prior.signals,
                 "count": state.scaling.count,
                 "log_odds": state.log_odds,
                 "like": state.like.questions.tolist(),
@@ -363,15 +365,12 @@ class AnswerModel:
             raise unreadable(Path(path), _KIND, _REMEDY, error) from error
 
     def _begun(self, domain: str, features: Features) -> _Domain:
+        added = tuple(name for name in features.evidence_names if name.startswith(OWN))
         prior = self.prior.domains[domain]
+        if added:
+            prior = prior.beside(Scaling.of(added, evidence_columns(features, added)))
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
-        return self._with(domain, own.blended(prior.scaling, self.config.scaling_weight))
-
-    def _with(self, domain: str, scaling: Scaling) -> _Domain:
-        prior = self.prior.domains[domain]
-        return _Domain(
-            prior, scaling, with_likeness(prior.weights), START_ODDS.get(domain, 0.0), GROWTH.get(domain, 0.0)
-        )
+        return _begun_with(domain, prior, own.blended(prior.scaling, self.config.scaling_weight))
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
         table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
@@ -444,9 +443,17 @@ def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
     return [(DOMAINS[d], np.flatnonzero(of_row == d)) for d in np.unique(of_row)]
 
 
+def _begun_with(domain: str, prior: DomainPrior, scaling: Scaling) -> _Domain:
+    start = with_likeness(prior.weights)
+    return _Domain(prior, scaling, start, START_ODDS.get(domain, 0.0), GROWTH.get(domain, 0.0))
+
+
 def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays: Arrays) -> _Domain:
-    names = prior.scaling.names
+    # Signals that people added are no part of the prior.
+    names = (*record.get("signals", prior.signals), prior.scaling.names[-1])
     scaling = Scaling(names, arrays[f"{domain}.mean"], arrays[f"{domain}.deviation"], float(record["count"]))
+    if len(names) > len(prior.scaling.names):
+        prior = prior.beside(scaling)
     posterior = Gaussian(arrays[f"{domain}.weights"], arrays[f"{domain}.covariance"])
     like = LikeSolutions(
         arrays[f"{domain}.like.outlines"],

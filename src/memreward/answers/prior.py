@@ -24,6 +24,7 @@ from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import slope
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.table import (
+    POOLED,
     QUESTION,
     SHARE,
     AnswerTable,
@@ -170,6 +171,34 @@ class DomainPrior:
     weights: Gaussian
     scaling: Scaling
     sources: tuple[str, ...]
+
+    def beside(self, scaling: Scaling) -> DomainPrior:
+        """Return the prior with signals that no source knew, in their own scaling.
+
+        Nothing is known of their weights, but that they are weights of signals: mean 0, and the mean square of the
+        weights of the signals that are known, apart for those of an answer and of a question's pool.
+        """
+        added = tuple(name for name in scaling.names if name not in self.scaling.names)
+        signals, own = (*self.signals, *added), [scaling.names.index(name) for name in added]
+        names = columns_of(signals)
+        old = [names.index(name) for name in columns_of(self.signals)]
+        mean, covariance = np.zeros(len(names)), np.zeros((len(names), len(names)))
+        mean[old], covariance[np.ix_(old, old)] = self.weights.mean, self.weights.covariance
+        square = mean**2 + np.diag(covariance)
+        for prefix in ("", POOLED):
+            known, new = ([names.index(prefix + name) for name in group] for group in (self.signals, added))
+            covariance[new, new] = square[known].mean()
+
+        def placed(ours: Floats, theirs: Floats) -> Floats:
+            return np.concatenate([ours[:-1], theirs[own], ours[-1:]])  # the query's length stands last
+
+        together = Scaling(
+            (*signals, self.scaling.names[-1]),
+            placed(self.scaling.mean, scaling.mean),
+            placed(self.scaling.deviation, scaling.deviation),
+            self.scaling.count,
+        )
+        return DomainPrior(signals, Gaussian(mean, covariance), together, self.sources)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,15 @@ def _add_domains(named: list[str] | None) -> list[str] | None:
     return named
 
 
+@ends_well("Nothing was changed: run the same command again.")
+def _add_signals(named: list[str] | None) -> list[str] | None:
+    if named:
+        from memreward.features.own import use_signals
+
+        use_signals(named)
+    return named
+
+
 @app.callback(
     epilog="Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 nothing could be scored, 4 the scores order nothing, "
     "130 interrupted."
@@ -87,6 +96,17 @@ def memreward(
             metavar="FILE.py:CLASS",
             help="Add a domain of your own, from a file or an installed module; give it once for each. See "
             "docs/own_domain.md.",
+        ),
+    ] = None,
+    signals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signals",
+            callback=_add_signals,
+            is_eager=True,
+            metavar="FILE.py:NAME",
+            help="Add a signal of your own, from a file or an installed module; give it once for each. See "
+            "docs/own_method.md.",
         ),
     ] = None,
 ) -> None:

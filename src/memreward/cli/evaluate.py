@@ -56,8 +56,17 @@ def evaluate(
     *,
     predictors: Annotated[
         str,
-        typer.Option(help="Which to compare, with commas between: names, and baselines, ablations or all for many."),
+        typer.Option(
+            help="Which to compare, with commas between: names; baselines, ablations or all for many; FILE.py:NAME for "
+            "your own (docs/own_method.md)."
+        ),
     ] = f"{OURS},majority,majority_hard",
+    signals: Annotated[
+        str | None,
+        typer.Option(
+            help="Signals of your own for all predictors, FILE.py:NAME, with commas between.", metavar="NAMES"
+        ),
+    ] = None,
     prior: PriorName = DEFAULT_PRIOR,
     encoder: EncoderName = "all-MiniLM-L6-v2",
     execute: ExecuteCode = None,
@@ -103,6 +112,7 @@ def evaluate(
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
       memreward evaluate a.jsonl b.jsonl --predictors memreward,baselines --out runs/evaluation --page
       memreward evaluate rollouts.jsonl --labels 20,20% --seeds 5-9 --csv figures.csv --latex tables.tex
+      memreward evaluate rollouts.jsonl --predictors memreward,majority,mine.py:LengthVote --signals mine.py:log_length
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
@@ -115,6 +125,10 @@ def evaluate(
         check_file(file)
     if page:
         check_extra("matplotlib", "report", "--page")
+    if signals:
+        from memreward.features.own import use_signals
+
+        use_signals(signals.split(","))
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
     read = partial(
@@ -197,16 +211,26 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.answers.model import AnswerModels
     from memreward.answers.prior import RewardPrior
     from memreward.evaluation.baselines import BASELINES
+    from memreward.evaluation.own import installed_predictors, own_predictor
 
     paper = NetworkConfig()
     networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
     networks |= {name: partial(_network, paper.ablated(name), name) for name in ABLATIONS}
     known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
+    known = {**installed_predictors(), **known}
     many = {"baselines": BASELINES, "ablations": networks, "all": known}
     chosen: dict[str, PredictorFactory] = {}
     for name in text.split(","):
+        if ":" in name:
+            own = own_predictor(name)
+            if own.name in {*known, *chosen}:
+                raise ConfigurationError(f"predictor {name!r} is called {own.name!r}, as another is: give it a `name`")
+            chosen[own.name] = own
+            continue
         if name not in many and name not in known:
-            raise ConfigurationError(f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}")
+            raise ConfigurationError(
+                f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
+            )
         chosen |= many[name] if name in many else {name: known[name]}
     if networks.keys() & chosen.keys():
         check_extra("torch_geometric", "paper", "the paper's network")

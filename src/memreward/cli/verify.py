@@ -49,6 +49,14 @@ def verify(
     judgements: Annotated[
         int | None, typer.Option(help="Label budget in references and judged rollouts, in place of --labels.", min=1)
     ] = None,
+    verifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verifier",
+            help="Your own verifier of a domain, DOMAIN=FILE.py:NAME; give it once for each (docs/own_method.md).",
+            metavar="NAMED",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
@@ -67,7 +75,7 @@ def verify(
       memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20% --math-time-limit-s 2
     """
     from memreward.data import format_of, write_groups
-    from memreward.domains import VerdictCache
+    from memreward.domains import VerdictCache, load_verifier
     from memreward.features.cache import default_cache_folder
     from memreward.memory import ExperienceMemory
 
@@ -75,7 +83,8 @@ def verify(
     budget = budget_from(labels, judgements)
     check_file(out)
     format_of(out)
-    verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()))
+    own = dict(map(load_verifier, verifier or []))
+    verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()), own=own)
     started = time.monotonic()
     with output.progress() as steps:
         groups = list(

@@ -13,7 +13,7 @@ from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.shared.cache import VerdictCache
 from memreward.domains.text.judge import JudgeConfig, JudgeVerifier
 from memreward.domains.text.verify import TextVerifier
-from memreward.domains.verifiers import Verifiers, VerifyConfig, verifier_for
+from memreward.domains.verifiers import Verifiers, VerifyConfig, load_verifier, verifier_for
 
 __all__ = [
     "AnswerPattern",
@@ -38,6 +38,7 @@ __all__ = [
     "entry_point",
     "equivalent",
     "load_domain",
+    "load_verifier",
     "numbers",
     "parse_completion",
     "parse_rollout",

@@ -6,21 +6,15 @@ all of its processes by the environment: MEMREWARD_DOMAINS="mine.py:MyDomain,oth
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
 
 from memreward.domains.choice.domain import Choice
 from memreward.domains.code.domain import Code
 from memreward.domains.math.domain import Math
 from memreward.domains.rules import DomainRules
 from memreward.domains.text.domain import Text
+from memreward.plugins import called, installed, keep_in_environment, load_named, of_environment
 from memreward.types import ConfigurationError, UnknownDomainError, add_domain, unknown_domain
 
 GROUP = "memreward.domains"
@@ -61,16 +55,8 @@ def load_domain(named: str) -> DomainRules:
     Raises:
         ConfigurationError: there is no such file or class, or it cannot be made.
     """
-    place, colon, attribute = named.rpartition(":")
-    try:
-        if not colon:
-            raise ValueError("name the class after a colon")
-        made = getattr(_module(place), attribute)
-        rules = made() if isinstance(made, type) else made
-    except Exception as error:
-        raise ConfigurationError(
-            f"domain {named!r} cannot be loaded ({type(error).__name__}: {error}); write FILE.py:CLASS or MODULE:CLASS"
-        ) from error
+    made = load_named(named, "domain")
+    rules = called(made, name=f"domain {named!r}", doing="as it was made") if isinstance(made, type) else made
     register(rules)
     return rules_of(rules.name)
 
@@ -81,33 +67,13 @@ def use_domains(named: Sequence[str]) -> None:
     Raises:
         ConfigurationError: one of them cannot be loaded.
     """
-    before = [one for one in os.environ.get(VARIABLE, "").split(",") if one]
     for one in named:
         load_domain(one)
-        place, _, attribute = one.rpartition(":")
-        whole = f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else one
-        if whole not in before:
-            before.append(whole)
-    os.environ[VARIABLE] = ",".join(before)
-
-
-def _module(place: str) -> Any:
-    if not place.endswith(".py"):
-        return importlib.import_module(place)
-    name = f"memreward_domain_{Path(place).stem}"
-    spec = importlib.util.spec_from_file_location(name, place)
-    if spec is None or spec.loader is None or not Path(place).is_file():
-        raise FileNotFoundError(place)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    keep_in_environment(VARIABLE, named)
 
 
 @cache
 def load_all() -> None:
     """Add the domains of installed packages and of the environment, once in a process."""
-    for found in entry_points(group=GROUP):
-        load_domain(found.value)
-    for named in filter(None, os.environ.get(VARIABLE, "").split(",")):
+    for named in (*installed(GROUP).values(), *of_environment(VARIABLE)):
         load_domain(named)

@@ -10,7 +10,8 @@ from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.math.verify import MathConfig
 from memreward.domains.registry import rules_of
 from memreward.domains.shared.cache import VerdictCache, verdict_key
-from memreward.domains.text.judge import JudgeConfig
+from memreward.domains.text.judge import JudgeConfig, JudgeVerifier
+from memreward.plugins import called, fingerprint, installed, load_named
 from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Verdict, Verifier
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
@@ -30,6 +31,36 @@ class VerifyConfig:
     math: MathConfig = field(default_factory=MathConfig)
     code: CodeConfig = field(default_factory=CodeConfig)
     text: JudgeConfig = field(default_factory=JudgeConfig)
+
+
+GROUP = "memreward.verifiers"
+"""Entry points under which packages add verifiers, each by the name of its domain."""
+
+
+def load_verifier(named: str) -> tuple[Domain, Verifier]:
+    """Return the domain and the verifier of "math=mine.py:check": a verifier, its class, or a function.
+
+    A function is given question, answer and reference, and says True, False, or None: it cannot tell.
+
+    Raises:
+        ConfigurationError: there is no such file or name, or it verifies nothing.
+        UnknownDomainError: there is no such domain.
+    """
+    domain, equals, place = named.partition("=")
+    if not equals:
+        raise ConfigurationError(
+            f"verifier {named!r} is of no domain: write DOMAIN=FILE.py:NAME, e.g. math=mine.py:check"
+        )
+    rules_of(domain)
+    made = load_named(place, "verifier")
+    if isinstance(made, type):
+        made = called(made, name=f"verifier {place!r}", doing="as it was made")
+    if callable(getattr(made, "verify", None)):
+        return domain, made
+    if not callable(made):
+        raise ConfigurationError(f"verifier {place!r} verifies nothing: name a function of question, answer, reference")
+    # Verdicts are cached by name: another text of the file is another verifier.
+    return domain, JudgeVerifier(f"{made.__name__}-{fingerprint(made)[:8]}", made)
 
 
 def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
@@ -64,7 +95,8 @@ class Verifiers:
             )
         self.config = config or VerifyConfig()
         self.cache = cache if cache is not None else VerdictCache()
-        self._verifiers: dict[Domain, Verifier] = dict(own or {})
+        added = (load_verifier(f"{domain}={place}") for domain, place in installed(GROUP).items())
+        self._verifiers: dict[Domain, Verifier] = {**dict(added), **(own or {})}
 
     @property
     def name(self) -> str:

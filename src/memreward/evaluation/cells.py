@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.evaluation.own import adapted
 from memreward.evaluation.parts import code_hash, part_key
 from memreward.features.subset import rows_of_queries, subset
+from memreward.plugins import fingerprint
 from memreward.temporary import write_whole
 from memreward.types import Features, LabelError, Predictor
 
@@ -88,7 +90,7 @@ def run_cell(cell: Cell) -> Outcome:
     unlabelled = ~rows_of_queries(features, cell.labelled)
     started = time.perf_counter()
     values = np.full(len(features), np.nan, np.float32)
-    predictor = cell.predictor(cell.seed)
+    predictor = adapted(cell.predictor, cell.seed)
     try:
         predictor.fit(features, cell.labels)
     except LabelError as error:
@@ -152,5 +154,6 @@ def describe(factory: Any) -> str:
     if hasattr(factory, "describe"):
         return str(factory.describe())
     if hasattr(factory, "__qualname__"):
-        return f"{factory.__module__}.{factory.__qualname__}"
+        own = "" if factory.__module__.startswith("memreward.") else f" {fingerprint(factory)}"
+        return f"{factory.__module__}.{factory.__qualname__}{own}"
     return repr(factory)

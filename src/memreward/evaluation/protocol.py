@@ -131,7 +131,8 @@ def evaluate(
 
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
-        predictors: Name -> factory from a seed; with several workers each must pickle. One that has a method
+        predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`);
+            with several workers each must pickle. One that has a method
             `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
             leaves out the sources that share questions with what is measured.
         featurizer: Called once a file (twice with `memory_rollouts`).

@@ -74,7 +74,7 @@ def _named_once(file: str, pool: str, rows: Sequence[tuple[str, ...]]) -> Iterat
 def _against(result: EvaluationResult, lead: str, reference: str, width: int) -> list[str]:
     told = "95 % interval of the paired difference over questions"
     lines = _wrapped(f"{HEADINGS[SHOWN]}, {lead} against {reference} ({told})", width)
-    head = ("file", "labels", elided(reference, 9), elided(lead, 9), "difference", "")
+    head = ("file", "labels", elided(reference, 10), elided(lead, 10), "difference", "")
     rows: list[tuple[str, ...]] = [head]
     for (file, pool), part in _parts(result).items():
         own, other = ([row for row in part if row.predictor == name] for name in (lead, reference))

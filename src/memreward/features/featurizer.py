@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
 from memreward.features.outline import outline_vectors, template_vectors
+from memreward.features.own import own_signals
 from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 
 
@@ -24,6 +25,8 @@ class RolloutRunner(Protocol):
 
 class Featurizer:
     """Turns rollouts into numbers.
+
+    Signals that people added (`memreward.features.own`) stand after all others.
 
     Args:
         encoder: Gives the text vectors; None gives none, which is all that the answer model and majority vote need.
@@ -50,6 +53,8 @@ class Featurizer:
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
         evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
+        own = own_signals(rollouts, evidence.group)
+        columns = [evidence.values, *(column[:, None] for column in own.values())]
         return Features(
             rollout_ids=tuple(r.id for r in rollouts),
             query_ids=tuple(queries),
@@ -59,8 +64,8 @@ class Featurizer:
             thinking_vectors=thinking,
             answer_vectors=answers,
             cluster=evidence.cluster,
-            evidence=evidence.values,
-            evidence_names=evidence.names,
+            evidence=np.concatenate(columns, axis=1),
+            evidence_names=(*evidence.names, *own),
             outline_vectors=outline_vectors(rollouts),
             template_vectors=template_vectors([q.text for q in queries.values()]),
         )

@@ -1,0 +1,96 @@
+"""Signals that people add: each a function of the rollouts of one question, in one file.
+
+    def log_length(rollouts):
+        return [math.log1p(len(rollout.text)) for rollout in rollouts]
+
+A package adds one by an entry point of the group "memreward.signals"; anybody by `use_signals`, or for every command
+and all of its processes by the environment: MEMREWARD_SIGNALS="mine.py:log_length".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.plugins import called, installed, keep_in_environment, load_named, of_environment
+from memreward.types import OWN, ConfigurationError, DataError, FloatArray, Rollout
+
+GROUP = "memreward.signals"
+VARIABLE = "MEMREWARD_SIGNALS"
+
+Signal = Callable[[Sequence[Rollout]], Any]
+"""The rollouts of one question to one number each; what is None or not finite is not defined."""
+
+_SIGNALS: dict[str, tuple[str, Signal]] = {}
+"""Name -> where it is from, and the function."""
+
+
+def use_signals(named: Sequence[str]) -> None:
+    """Add signals named as "mine.py:log_length" or "package.module:log_length", here and in processes started later.
+
+    Raises:
+        ConfigurationError: one cannot be loaded, is no function, or has the name of another.
+    """
+    for one in named:
+        _add(one)
+    keep_in_environment(VARIABLE, named)
+
+
+def own_signals(rollouts: Sequence[Rollout], group: NDArray[np.int64]) -> dict[str, FloatArray]:
+    """Return name -> (n,) values of every signal that was added, each function given one question at a time.
+
+    Args:
+        rollouts: n rollouts.
+        group: (n,) question of each.
+
+    Raises:
+        DataError: a function does not return one number a rollout.
+        ConfigurationError: a function fails.
+    """
+    _load_all()
+    order = np.argsort(group, kind="stable")
+    pools = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []
+    found = {}
+    for name, (source, signal) in _SIGNALS.items():
+        values = np.full(len(rollouts), np.nan, np.float32)
+        for rows in pools:
+            values[rows] = _of_question([rollouts[row] for row in rows], source, signal)
+        found[OWN + name] = values
+    return found
+
+
+def _of_question(rollouts: list[Rollout], source: str, signal: Signal) -> NDArray[np.float64]:
+    question = rollouts[0].query.id
+    given = called(signal, rollouts, name=f"signal {source}", doing=f"on question {question!r}")
+    try:
+        values = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"signal {source} returned {given!r:.60} on question {question!r}: return numbers") from error
+    if values.shape != (len(rollouts),):
+        raise DataError(
+            f"signal {source} returned numbers of shape {values.shape} for the {len(rollouts)} rollouts of question "
+            f"{question!r}: return one a rollout, in their order"
+        )
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _add(named: str) -> None:
+    signal = load_named(named, "signal")
+    name = getattr(signal, "__name__", "")
+    if not callable(signal) or isinstance(signal, type) or not name.isidentifier():
+        raise ConfigurationError(f"signal {named!r} is no function: name one that takes the rollouts of a question")
+    known = _SIGNALS.get(name)
+    if known is not None and known[1].__module__ != signal.__module__:
+        raise ConfigurationError(f"signals {known[0]!r} and {named!r} have one name: rename one of the functions")
+    _SIGNALS[name] = (named, signal)
+
+
+@cache
+def _load_all() -> None:
+    """Add the signals of installed packages and of the environment, once in a process."""
+    for named in (*installed(GROUP).values(), *of_environment(VARIABLE)):
+        _add(named)

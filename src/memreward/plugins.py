@@ -1,0 +1,119 @@
+"""What people and installed packages add in one file: domains, signals, predictors, verifiers.
+
+Each is named as "mine.py:Name", by a file, or as "package.module:Name"; a package names its own by an entry point.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from memreward.types import ConfigurationError, MemRewardError, content_hash
+
+
+def load_named(named: str, kind: str) -> Any:
+    """Return what "mine.py:Name" or "package.module:Name" names.
+
+    Args:
+        named: File or module, a colon, and a name in it.
+        kind: What it should be; said in errors.
+
+    Raises:
+        ConfigurationError: there is no such file, module or name, or it fails as it is imported.
+    """
+    place, colon, attribute = named.rpartition(":")
+    try:
+        if not colon:
+            raise ValueError("a name has to stand after a colon")
+        return getattr(_module(place), attribute)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{kind} {named!r} cannot be loaded ({type(error).__name__}: {error}); write FILE.py:NAME or MODULE:NAME"
+        ) from error
+
+
+def absolute(named: str) -> str:
+    """Return the same name for every process, whatever folder it works in."""
+    place, _, attribute = named.rpartition(":")
+    return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else named
+
+
+def installed(group: str) -> dict[str, str]:
+    """Return what installed packages add under an entry point's group: name -> "package.module:Name"."""
+    return {found.name: found.value for found in entry_points(group=group)}
+
+
+def of_environment(variable: str) -> list[str]:
+    """Return what an environment variable names, with commas between."""
+    return [named for named in os.environ.get(variable, "").split(",") if named]
+
+
+def keep_in_environment(variable: str, named: Sequence[str]) -> None:
+    """Let processes that this one starts load these too."""
+    before = of_environment(variable)
+    os.environ[variable] = ",".join(dict.fromkeys([*before, *map(absolute, named)]))
+
+
+def fingerprint(made: Any) -> str:
+    """Return a hash of the source of a function or class, "" where there is none: other code gives other results."""
+    module = sys.modules.get(getattr(made, "__module__", None) or type(made).__module__)
+    source = getattr(module, "__file__", None)
+    try:
+        return content_hash(Path(source).read_text(encoding="utf-8"))[:16] if source else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> Any:
+    """Call what somebody wrote; what it raises names it, its file and its line.
+
+    Raises:
+        MemRewardError: as it raised it.
+        ConfigurationError: anything else that it raised.
+    """
+    try:
+        return function(*given)
+    except MemRewardError:
+        raise
+    except Exception as error:
+        _blame(error, name, doing)
+
+
+def _blame(error: Exception, name: str, doing: str) -> NoReturn:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    file = frame.tb_frame.f_code.co_filename if frame is not None else __file__
+    where = f" in {file}, line {frame.tb_lineno}" if frame is not None and file != __file__ else ""
+    raise ConfigurationError(f"{name} failed {doing}{where}: {type(error).__name__}: {error}") from error
+
+
+def _module(place: str) -> ModuleType:
+    if not place.endswith(".py"):
+        return importlib.import_module(place)
+    path = Path(place).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(place)
+    return _of_file(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _of_file(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  a changed file is another module
+    name = f"memreward_own_{path.stem}_{content_hash(str(path))[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last, so that it may import what lies beside it and hides nothing
+    spec.loader.exec_module(module)
+    return module
