@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memreward.cli.configuration import read_assignments, read_tables, values_of
+from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.options import Changes
 from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError
@@ -69,10 +69,3 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     for bad in (path, tmp_path / "none.toml"):
         with pytest.raises(ConfigurationError, match=f"{bad.name}: not a configuration file"):
             read_tables(bad)
-
-
-def test_assignments_become_nested_values() -> None:
-    given = ["shaping.rule=threshold", "shaping.gate=0.2", "monitor.stop=true"]
-    assert read_assignments(given) == {"shaping": {"rule": "threshold", "gate": 0.2}, "monitor": {"stop": True}}
-    with pytest.raises(ConfigurationError, match="write KEY=VALUE"):
-        read_assignments(["shaping.gate"])

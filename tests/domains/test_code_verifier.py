@@ -165,12 +165,9 @@ def test_references_are_read_in_all_their_forms() -> None:
 
 
 @pytest.mark.slow
-def test_limits_decide_only_where_they_are_told_to(verifier: CodeVerifier) -> None:
+def test_a_solution_that_never_ends_is_wrong(verifier: CodeVerifier) -> None:
     loop = "def f(x):\n    while True: pass"
     assert verdict(verifier, loop, "assert f(1) == 1").correct is False
-    careful = CodeVerifier(CodeConfig(call_seconds=1, limits_decide=False), sandbox=verifier.sandbox)
-    assert verdict(careful, loop, "assert f(1) == 1").correct is None
-    assert careful.name != verifier.name
 
 
 def overdue(found: Verdict) -> bool:
@@ -181,11 +178,9 @@ def overdue(found: Verdict) -> bool:
 SLEEPER = "import time\ndef f(x): time.sleep(600)"
 
 
-def test_a_solution_that_sleeps_is_wrong_where_limits_decide(verifier: CodeVerifier) -> None:
+def test_a_solution_that_sleeps_is_wrong(verifier: CodeVerifier) -> None:
     brief = CodeVerifier(CodeConfig(wall_seconds=2.0), sandbox=verifier.sandbox)
     assert overdue(verdict(brief, SLEEPER, "assert f(1) == 1"))
-    careful = CodeVerifier(CodeConfig(wall_seconds=2.0, limits_decide=False), sandbox=verifier.sandbox)
-    assert verdict(careful, SLEEPER, "assert f(1) == 1").correct is None
 
 
 @pytest.mark.slow

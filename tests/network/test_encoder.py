@@ -287,26 +287,6 @@ def test_a_broken_or_newer_cache_file_is_named(tmp_path: Path) -> None:
         DiskVectorStore("n", tmp_path / "file" / "folder")
 
 
-def test_nobody_is_told_to_delete_what_cannot_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path))
-    (tmp_path / "vectors.sqlite").write_bytes(b"not a database" * 100)
-    said = {}
-    for name, store in {
-        "shared": lambda: DiskVectorStore("n"),
-        "own": lambda: DiskVectorStore("n", tmp_path),
-        "only": lambda: DiskVectorStore("n", tmp_path, only_copy=True),
-    }.items():
-        with pytest.raises(StoreError) as caught:
-            store()
-        said[name] = str(caught.value)
-    assert "delete the file" in said["shared"]
-    assert "set MEMREWARD_CACHE" in said["shared"]
-    assert "delete the file" in said["own"]
-    assert "MEMREWARD_CACHE" not in said["own"] + said["only"]
-    assert "delete the file" not in said["only"]
-    assert "restore the file" in said["only"]
-
-
 def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "mine"))
     assert DiskVectorStore("n").path == tmp_path / "mine" / "vectors.sqlite"

@@ -28,8 +28,7 @@ from memreward.types import ConfigurationError
 STEPS = 6
 OPTIONS = (
     "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
-    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4 "
-    "--reward half_life=3"
+    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4"
 ).split()
 NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -39,8 +38,13 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 def begin(model: Path, experience: Path, templates: Path, prior: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
-    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        folder: Path, *options: str, launcher: tuple[str, ...] = (), reward: str = "half_life = 3"
+    ) -> subprocess.Popen[str]:
+        config = folder.with_name(f"{folder.name}.toml")
+        config.write_text(f"[reward]\n{reward}\n", encoding="utf-8")
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
+        given += ["--config", str(config)]
         given += ["--prior", str(prior)]
         return subprocess.Popen(
             [
@@ -201,8 +205,8 @@ def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp
 def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     eager = {"groups": 2, "first": 2, "fewest": 2, "rise": 0.001, "deviations": 0.0, "steps": 1, "stop": "true"}
-    options = [option for name, value in eager.items() for option in ("--reward", f"monitor.{name}={value}")]
-    report = finished(begin(folder, *options))
+    reward = "\n".join(["[reward.monitor]", *(f"{name} = {value}" for name, value in eager.items())])
+    report = finished(begin(folder, reward=reward))
     made = report["steps"]
     assert report["stopped"] is True
     assert report["alarms"] >= 1
@@ -212,7 +216,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
     policy = load_file(folder / "policy" / "model.safetensors")
     shutil.rmtree(folder / "policy")  # as if killed before it was written
     for _ in range(2):
-        again = finished(begin(folder, *options))
+        again = finished(begin(folder, reward=reward))
         assert {**again, "seconds": 0} == {**report, "seconds": 0}
         kept = load_file(folder / "policy" / "model.safetensors")
         assert all(torch.equal(kept[name], policy[name]) for name in policy)

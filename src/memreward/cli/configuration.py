@@ -27,32 +27,6 @@ def read_tables(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: not a configuration file ({error}); give a TOML file") from error
 
 
-def read_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Read "half_life=20" and the like; a value that is no TOML is taken as text.
-
-    Raises:
-        ConfigurationError: an assignment has no "=".
-    """
-    tables: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigurationError(f"{assignment!r} sets nothing: write KEY=VALUE, e.g. half_life=20")
-        *above, name = key.strip().split(".")
-        table = tables
-        for part in above:
-            table = table.setdefault(part, {})
-        table[name] = _value_of(text.strip())
-    return tables
-
-
-def _value_of(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Values:
     """Return the value of each path of field names, as `memreward.cli.options.Changes` holds them.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from memreward.cli.common import AsJson
-from memreward.cli.configuration import read_assignments, read_tables, values_of
+from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
@@ -21,43 +21,37 @@ _REWARD = "reward"
 
 
 @ends_well("Run the same command again to go on from the newest checkpoint.")
-@options_from("settings", TrainConfig, panel="Training", names={"output": "out", "grpo": "", "verify": ""})
+@options_from("settings", TrainConfig, panel="Training", names={"output": "out", "grpo": ""}, leave_out=("verify",))
 def train(
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="TOML file with the same settings; options overrule it.", metavar="FILE"),
     ] = None,
     *,
-    reward: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--reward", help="A setting of RewardConfig, e.g. half_life=20; may be repeated.", metavar="KEY=VALUE"
-        ),
-    ] = None,
     as_json: AsJson = False,
     settings: Changes[TrainConfig],
 ) -> None:
     """Train a policy with GRPO on rewards for which only a share of the questions is labelled.
 
     Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
-    [grpo]) and has an option of its own here (--steps 100). The table [reward] has those of the reward.
+    [grpo]) and has an option of its own here (--steps 100). The tables [reward] and [verify.*] are of the file alone.
 
     Ctrl-C finishes the step and writes a checkpoint. The same command goes on from the newest one, also after a kill.
 
     Examples:
       memreward train --config examples/training/qwen2.5-1.5b_one-gpu.toml --out runs/policy
       memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions gsm8k:500 --out runs/policy --lora-rank 32
-      memreward train --config train.toml --arm labelled --out runs/labelled --steps 100 --reward monitor.stop=true
+      memreward train --config train.toml --arm labelled --out runs/labelled --steps 100
     """
     output = Output(as_json)
     started = time.monotonic()
     tables = read_tables(config) if config else {}
-    of_reward = _merged(tables.pop(_REWARD, {}), read_assignments(reward or []))
+    of_reward = tables.pop(_REWARD, {})
     values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
     made = Changes(TrainConfig, values).made()
     quiet_libraries()
     with output.progress() as steps:
-        report = _trained(made, of_reward, str(config or "--reward"), steps)
+        report = _trained(made, of_reward, str(config), steps)
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes one reports
     report["seconds"] = round(time.monotonic() - started, 1)
@@ -82,11 +76,3 @@ def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps:
         return run(config, reward=reward, progress=steps, on_row=show)
     finally:
         leave_group()
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
-        for key, value in above.items()
-    }
-    return {**below, **both}

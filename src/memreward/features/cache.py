@@ -63,17 +63,17 @@ class DiskVectorStore:
     Args:
         namespace: Name of the encoder; vectors of different namespaces never meet.
         folder: Holds `vectors.sqlite`; made if absent. None is `default_cache_folder()`.
-        only_copy: Whether nothing can make the vectors again; no error then advises to delete the file.
 
     Raises:
         StoreError: if the file cannot be made, read or written.
         SchemaVersionError: if a newer release of memreward made it.
     """
 
-    def __init__(self, namespace: str, folder: str | Path | None = None, *, only_copy: bool = False) -> None:
+    def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
         self.namespace = namespace
         self.path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
-        remedy = _way_out(folder is None, only_copy)
+        elsewhere = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"
+        remedy = f"free some space, delete the file (it only saves time), or {elsewhere}"
         self._file = SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
 
     def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
@@ -96,14 +96,6 @@ class DiskVectorStore:
         with self._file.reading() as connection:
             count = connection.execute("SELECT count(*) FROM vectors WHERE namespace = ?", (self.namespace,))
             return int(count.fetchone()[0])
-
-
-def _way_out(shared: bool, only_copy: bool) -> str:
-    """What helps where a store cannot be used."""
-    if only_copy:
-        return "free some space, or restore the file: nothing can make its vectors again"
-    elsewhere = "set MEMREWARD_CACHE to another local folder" if shared else "name another local folder"
-    return f"free some space, delete the file (it only saves time), or {elsewhere}"
 
 
 def default_cache_folder() -> Path:

@@ -44,8 +44,6 @@ class CodeConfig:
             twelve times as long.
         wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
-        limits_decide: Whether a solution that uses up its processor time, its memory or, on a machine that is not
-            busy, its time by the clock is wrong; else that cannot be told.
         places: Solutions at once; 0 takes the number of processors.
 
     Raises:
@@ -57,7 +55,6 @@ class CodeConfig:
     call_seconds: int = 10
     wall_seconds: float = 600.0
     memory_mb: int = 2048
-    limits_decide: bool = True
     places: int = 0
 
     def __post_init__(self) -> None:
@@ -99,7 +96,7 @@ class CodeVerifier:
     def name(self) -> str:
         """Identifies the rules and the limits."""
         limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
-        return f"code-{RULES}-{limits}{'' if self.config.limits_decide else '-undecided'}"
+        return f"code-{RULES}-{limits}"
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
         """Return all that a verdict depends on: the key of a cache."""
@@ -212,7 +209,7 @@ class CodeVerifier:
         return self._over_limit(f"{reason}, though the machine was not busy", details)
 
     def _over_limit(self, reason: str, details: Mapping[str, Any]) -> Verdict:
-        return Verdict(False if self.config.limits_decide else None, reason, details=details)
+        return Verdict(False, reason, details=details)
 
     def _limits(self, wall_seconds: float) -> Limits:
         return Limits(
