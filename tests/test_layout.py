@@ -57,6 +57,8 @@ FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "mars
 RUNS_FOREIGN_CODE = PACKAGE / "sandbox" / "inside" / "foreign.py"
 """The one module that may call exec: the sandbox's children import it, behind its walls, and nothing else does."""
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "pandas.read_pickle", "os.system"}
+SCREEN = 60
+"""Lines of a function's body, docstring apart, at most."""
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".cff", ".sh", ".json", ".txt", ".html", ".svg", ""}
 UNTRACKED = {
     ".git",
@@ -141,6 +143,30 @@ def forbidden(source: str) -> list[str]:
         if isinstance(node, ast.Call) and dotted_name(node.func) in FORBIDDEN_CALLS
     ]
     return found
+
+
+def long_functions(source: str) -> list[str]:
+    """Functions whose body has more than `SCREEN` lines, docstring apart; a command's options are its signature."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            before = (first.end_lineno or 0) if told else first.lineno - 1
+            lines = (node.end_lineno or 0) - before
+            found += [f"{node.name}: {lines} lines"] if lines > SCREEN else []
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_fit_a_screen(path: Path) -> None:
+    assert long_functions(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_long_function_is_seen_and_a_long_docstring_is_none() -> None:
+    lines = "\n".join(f"    x = {number}" for number in range(SCREEN + 1))
+    assert long_functions(f"def f():\n{lines}") == [f"f: {SCREEN + 1} lines"]
+    assert long_functions('def f():\n    """' + "\n" * SCREEN + '    """\n    return 1') == []
 
 
 def test_every_part_has_a_level() -> None:

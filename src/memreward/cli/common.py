@@ -76,6 +76,13 @@ ColumnsText = Annotated[
         callback=_checked_columns,
     ),
 ]
+LabelBudget = Annotated[
+    str,
+    typer.Option("--labels", help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all."),
+]
+JudgementBudget = Annotated[
+    int | None, typer.Option("--judgements", help="Label budget in single judgements, in place of --labels.", min=1)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 
 

@@ -119,31 +119,30 @@ def evaluate(
 
     output = Output(as_json)
     config = settings.made()
-    check_folder(out)
     forms = {"markdown": markdown, "csv": csv, "latex": latex}
-    for file in forms.values():
-        check_file(file)
-    if page:
-        check_extra("matplotlib", "report", "--page")
+    _check_places(out, forms, page=page)
     if signals:
         from memreward.features.own import use_signals
 
         use_signals(signals.split(","))
     chosen = chosen_predictors(predictors, prior)
     means = means_from(mean or [])
-    read = partial(
-        read_files,
-        output=output,
-        skip_bad=skip_bad,
-        duplicates=duplicates,
-        answer_pattern=answer_pattern,
-        columns=columns,
-    )
+    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates)
+    read = partial(read, answer_pattern=answer_pattern, columns=columns)
     named = {name: list(read([file])) for name, file in file_names(files).items()}
     with output.progress() as steps:
         featurizer = _featurizer(encoder if reads_text(chosen) else None, execute, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
+
+
+def _check_places(out: Path, forms: Mapping[str, Path | None], *, page: bool) -> None:
+    """Refuse, before anything is computed, what could not be written."""
+    check_folder(out)
+    for file in forms.values():
+        check_file(file)
+    if page:
+        check_extra("matplotlib", "report", "--page")
 
 
 def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, full: bool) -> None:

@@ -53,13 +53,20 @@ def load_runner(execute: Execute | None, steps: Steps) -> ShownRunner | None:
     return runner
 
 
-def write_record(folder: Path, execute: Execute | None, settings: dict[str, Any]) -> None:
+def what_was_done(execute: Execute | None, runner: ShownRunner | None) -> Execute:
+    """Return whether code is to be run when scoring: as it was in this warmup, where there was any."""
+    if runner is None or runner.contained is None:
+        return execute or "auto"
+    return "on" if runner.contained else "off"
+
+
+def write_record(folder: Path, execute: Execute, settings: dict[str, Any]) -> None:
     """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
 
     In this order a process that is killed between the two leaves no predictor of which it is not known whether code
     was run.
     """
-    write_whole(folder / _RECORD, json.dumps({"execute": execute or "auto", **settings}, indent=1) + "\n")
+    write_whole(folder / _RECORD, json.dumps({"execute": execute, **settings}, indent=1) + "\n")
 
 
 def recorded_execute(folder: Path) -> Execute:

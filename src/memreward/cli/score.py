@@ -68,12 +68,7 @@ def score(
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
         groups = read_files(
-            files,
-            output,
-            skip_bad=skip_bad,
-            duplicates=duplicates,
-            answer_pattern=answer_pattern,
-            columns=columns,
+            files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern, columns=columns
         )
         _write_lines(out, _lines(made, groups, tally, steps))
     output.table(

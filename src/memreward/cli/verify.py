@@ -16,6 +16,8 @@ from memreward.cli.common import (
     AsJson,
     ColumnsText,
     DuplicateTexts,
+    JudgementBudget,
+    LabelBudget,
     MemoryUri,
     SkipBad,
     check_file,
@@ -43,12 +45,8 @@ def verify(
     *,
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
-    labels: Annotated[
-        str, typer.Option(help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all.")
-    ] = "all",
-    judgements: Annotated[
-        int | None, typer.Option(help="Label budget in references and judged rollouts, in place of --labels.", min=1)
-    ] = None,
+    labels: LabelBudget = "all",
+    judgements: JudgementBudget = None,
     verifier: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,12 +87,7 @@ def verify(
     with output.progress() as steps:
         groups = list(
             read_files(
-                [file],
-                output,
-                skip_bad=skip_bad,
-                duplicates=duplicates,
-                answer_pattern=answer_pattern,
-                columns=columns,
+                [file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern, columns=columns
             )
         )
         verifiers.refuse_uncontained(groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from memreward.cli.common import (
     AsJson,
     ColumnsText,
     DuplicateTexts,
+    JudgementBudget,
+    LabelBudget,
     MemoryUri,
     PredictorFolder,
     SkipBad,
@@ -25,7 +28,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ExecuteCode, PriorName, load_runner, write_record
+from memreward.cli.models import ExecuteCode, PriorName, load_runner, what_was_done, write_record
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
@@ -34,6 +37,7 @@ from memreward.types import Group
 if TYPE_CHECKING:
     from memreward.evaluation.held_out import HeldOut
     from memreward.memory import Budget
+    from memreward.reward.predictor import RewardPredictor
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
@@ -49,12 +53,8 @@ def warmup(
     ] = None,
     *,
     memory: MemoryUri,
-    labels: Annotated[
-        str, typer.Option(help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all.")
-    ] = "all",
-    judgements: Annotated[
-        int | None, typer.Option(help="Label budget in judged rollouts, in place of --labels.", min=1)
-    ] = None,
+    labels: LabelBudget = "all",
+    judgements: JudgementBudget = None,
     choose: Annotated[
         Literal["advantage", "random"],
         typer.Option(
@@ -89,58 +89,49 @@ def warmup(
     from memreward.reward.predictor import RewardPredictor
 
     output = Output(as_json)
-    config = settings.made()
-    budget = budget_from(labels, judgements)
+    config, budget, known = settings.made(), budget_from(labels, judgements), RewardPrior.load(prior)
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
-    known = RewardPrior.load(prior)
     started = time.monotonic()
     with output.progress() as steps:
         runner = load_runner(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        groups = read_files(
-            files or [],
-            output,
-            skip_bad=skip_bad,
-            duplicates=duplicates,
-            answer_pattern=answer_pattern,
-            columns=columns,
-        )
+        read = partial(read_files, skip_bad=skip_bad, duplicates=duplicates)
+        groups = read(files or [], output, answer_pattern=answer_pattern, columns=columns)
         added = store.add(counted(groups, steps, "adding queries"))
         by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
-            store,
-            budget=budget,
-            seed=seed,
-            prior=known,
-            config=config,
-            choose=choose,
-            runner=runner,
-            progress=steps,
+            store, budget=budget, seed=seed, prior=known, config=config, choose=choose, runner=runner, progress=steps
         )
-    spent = store.ledger.totals()
-    if execute == "auto" and runner is not None and runner.contained is not None:
-        execute = "on" if runner.contained else "off"  # what was done is done when scoring too
-    write_record(folder, execute, {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": spent})
+    asked = {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": store.ledger.totals()}
+    write_record(folder, what_was_done(execute, runner), asked)
     made.save(folder)
     report = {
-        "memory": {"uri": memory, **store.counts()},
-        "added": asdict(added),
         "predictor": folder,
-        "labelled_queries": made.provenance.labelled_queries,
-        "labels": made.provenance.labels,
         "queries_with_labels": len(store.ledger.choose(None, seed)),
         "verified_by_reference": by_reference,
         "seed": seed,
-        "prior": made.provenance.prior,
-        "sources_left_out": made.provenance.left_out,
-        "trust": made.model.trust(),
-        "held_out": [figures.to_dict() for figures in made.held_out],
         "seconds": round(time.monotonic() - started, 1),
-        "ledger": spent,
+        "added": asdict(added),
     }
+    report |= _learned(made)
     _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
     output.result(report)
+
+
+def _learned(made: RewardPredictor) -> dict[str, Any]:
+    """What memory holds now, what the predictor learned from it, and how good it is."""
+    told, memory = made.provenance, made.memory
+    return {
+        "memory": {"uri": memory.uri, **memory.counts()},
+        "ledger": memory.ledger.totals(),
+        "labelled_queries": told.labelled_queries,
+        "labels": told.labels,
+        "prior": told.prior,
+        "sources_left_out": told.left_out,
+        "trust": made.model.trust(),
+        "held_out": [figures.to_dict() for figures in made.held_out],
+    }
 
 
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut], *, chosen: bool) -> None:

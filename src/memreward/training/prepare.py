@@ -94,28 +94,25 @@ def prepare(
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
     tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, _runner(config), progress)
 
-    def warmed_up() -> None:
+    def warmed_up(make: Callable[[], Made]) -> Made:
         if given:
             memory.add(own)
             _refuse_unjudged(memory, drawn)
-            return
-        asked_of = {group.query.id: group for group in asked}
-        memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn]))
-        label(memory, sorted(labelled), verifiers, budget, WARMUP)
+        else:
+            asked_of = {group.query.id: group for group in asked}
+            memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn]))
+            label(memory, sorted(labelled), verifiers, budget, WARMUP)
+        return make()
 
-    def answers() -> Made:
-        warmed_up()
-        return tools.answers()
-
-    def paper() -> Made:
-        warmed_up()
-        return tools.paper(encoder)
-
+    warmed: dict[str, Callable[[], Made]] = {
+        "answers": lambda: warmed_up(tools.answers),
+        "paper": lambda: warmed_up(lambda: tools.paper(encoder)),
+    }
     made = make_reward(
         arm,
         memory,
         labelled,
-        warmed={"answers": answers, "paper": paper},
+        warmed=warmed,
         featurizer=Featurizer(runner=tools.runner),
         config=reward,
         budget=budget,
