@@ -150,7 +150,7 @@ def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, 
 
     if full:
         for table in [*result.tables(), *result.differences(), result.ledger_table()]:
-            output.table(table.title, table.columns, table.rows)
+            output.table(table.title, table.columns, table.rows, uncut=True)
     else:
         output.text(summary(result, output.width))
     for failure in result.failures():

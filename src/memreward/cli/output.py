@@ -26,13 +26,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
+from memreward.cli.table import fitted
 from memreward.evaluation.tables import plain
 
 _SECONDS_BETWEEN_LINES = 5.0
-_WIDTH_OF_FILES = 200
+_WIDTH_OF_FILES, _UNCUT = 80, 10_000
 
 
 class Output:
@@ -56,25 +56,27 @@ class Output:
     @property
     def width(self) -> int:
         """Characters of a line on stdout; 80 where it is no terminal."""
-        return self._out.width if self._out.is_terminal else 80
+        return self._out.width
 
     def text(self, text: str) -> None:
         """Print text on stdout as it is, unless the result goes there as JSON."""
         if not self.as_json:
             sys.stdout.write(printable(text) + "\n")
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right."""
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, uncut: bool = False) -> None:
+        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right.
+
+        It is as wide as the terminal, or 80 columns where there is none, unless it is to be shown `uncut`.
+        """
         if self.as_json:
             return
         rows = list(rows)
-        table = Table(title=Text(one_line(title), style="bold"), title_justify="left", show_header=any(columns))
-        for index, column in enumerate(columns):
-            numeric = all(isinstance(row[index], int | float | np.number | None) for row in rows)
-            table.add_column(Text(one_line(column)), justify="right" if numeric else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(_cell, row))
-        self._out.print(table)
+        cells = [[_cell(value) for value in row] for row in rows]
+        numeric = [all(isinstance(row[i], int | float | np.number | None) for row in rows) for i in range(len(columns))]
+        heads = [Text(one_line(column)) for column in columns]
+        width = _UNCUT if uncut else self.width
+        shown = fitted(Text(one_line(title), style="bold"), heads, cells, numeric, width)
+        (Console(highlight=False, width=width) if uncut else self._out).print(shown, Text(), soft_wrap=uncut)
 
     def result(self, value: Any) -> None:
         """Print `value` as JSON on stdout if `--json` was given."""

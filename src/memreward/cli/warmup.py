@@ -158,9 +158,9 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
     measures = ("auc", "group_auc", "accuracy", "ece", "advantage_cosine")
     output.table(
         "On the labelled rollouts, each predicted blind to its label",
-        ("domain", "queries", "rollouts", "predictor", *(HEADINGS[name] for name in measures)),
+        ("domain", "queries", "predictor", *(HEADINGS[name] for name in measures)),
         [
-            (part.domain, part.queries, part.rollouts, name, *(getattr(metrics, measure) for measure in measures))
+            (part.domain, part.queries, name, *(getattr(metrics, measure) for measure in measures))
             # All domains together say nothing more where there is one.
             for part in (held_out if len(held_out) > 2 else held_out[1:])
             for name, metrics in (("memreward", part.metrics), ("majority vote", part.majority))
