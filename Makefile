@@ -102,7 +102,8 @@ bench-service: $(STAMP) ## time the service on loopback and write benchmarks/res
 	$(BIN)/python benchmarks/service.py $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz > benchmarks/results/service.md
 
 bench: $(STAMP) ## time scoring, warmup and encoding
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py $(patsubst %,--rollouts %,$(wildcard $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz)) \
+	  --out benchmarks/results/speed.md
 
 prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables of benchmarks/results/prediction
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }

@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from rich.table import Table
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from memreward.answers import AnswerConfig, AnswerModel
+from memreward.data import read_groups
 from memreward.domains import parse_rollout
 from memreward.features.cache import DiskVectorStore
 from memreward.features.evidence import compute_evidence
@@ -72,10 +74,18 @@ def seconds(action: Callable[[], object], repeats: int = 3) -> float:
     return min(times)
 
 
-def bench_step() -> list[tuple[str, str]]:
+def bench_file(path: Path) -> list[tuple[str, str]]:
+    """Time a step on the first 1,024 rollouts of a file; synthetic texts hold more arithmetic than real ones."""
+    texts = [(group.query, [rollout.text for rollout in group.rollouts]) for group in read_groups(path)]
+    ends = np.cumsum([len(each) for _, each in texts])
+    count = int(np.searchsorted(ends, GROUP * BATCH))
+    rows = bench_step(texts[:count])
+    return [(f"{rows[-1][0]}: {ends[count - 1]:,} rollouts of {path.name}", rows[-1][1])]
+
+
+def bench_step(texts: list[tuple[Query, list[str]]]) -> list[tuple[str, str]]:
     """Time what a step of 1,024 new rollouts costs, first time: parsing, evidence, probabilities and advantages."""
     parsed(completions(2, 9)), compute_evidence(parsed(completions(2, 9)))  # processes up, imports done
-    texts = completions(BATCH, 1)
     start = time.perf_counter()
     rollouts = parsed(texts)
     read = time.perf_counter()
@@ -202,13 +212,15 @@ def bench_prompts(length: int) -> list[tuple[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="also write the table as Markdown")
+    parser.add_argument("--rollouts", type=Path, help="also time a step on the first 1,024 rollouts of this file")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, to see that it runs")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     torch.manual_seed(0)
     rows: list[tuple[str, str]] = []
     stages: list[Callable[[], list[tuple[str, str]]]] = [
-        bench_step,
+        lambda: bench_step(completions(BATCH, 1)),
+        *([partial(bench_file, options.rollouts)] if options.rollouts else []),
         lambda: bench_learning((10 // scale, 400 // scale)),
         lambda: bench_text_vectors(128 // scale * 2),
         lambda: bench_encoder(512 // scale),
