@@ -158,6 +158,25 @@ def test_labels_as_such_take_the_vote_out_of_code_only(
     assert AnswerModel.load(tmp_path / "model.safetensors")[0].trust() == model.trust()
 
 
+def test_labels_turn_round_a_domain_whose_most_frequent_answer_is_wrong(
+    prior: RewardPrior, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    features = features_of([[0] * 5 + [1] * 3 for _ in range(60)], rng.normal(size=(480, 4)), prefix="t")
+    against = (features.cluster % 1000 == 1).astype(np.int8)
+    model = AnswerModel(prior).fit(features, np.where(features.group < 12, against, UNKNOWN).astype(np.int8))
+    held = features.group >= 12
+    assert model.doubt()["math"] > 0.9
+    assert model.predict(features).value[held & (against == 1)].mean() > 0.6
+    model.save(tmp_path / "model.safetensors")
+    again = AnswerModel.load(tmp_path / "model.safetensors")[0]
+    assert again.doubt() == pytest.approx(model.doubt())
+    assert again.beliefs(features).right == pytest.approx(model.beliefs(features).right)
+    usual = AnswerModel(prior).fit(features, np.where(features.group < 12, 1 - against, UNKNOWN).astype(np.int8))
+    assert usual.doubt()["math"] < 0.25
+    assert AnswerModel(prior).fit(features, nothing(features)).doubt()["math"] == 0
+
+
 def test_old_observations_fade(prior: RewardPrior) -> None:
     old, old_labels = target(questions=100, word_recall=-2.0)
     new, new_labels = target(questions=100, seed=501, word_recall=2.0)

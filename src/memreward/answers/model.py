@@ -1,4 +1,4 @@
-"""Two experts and their weights: majority vote as it stands, and the prior's model moved by the labels there are."""
+"""Experts and their weights: majority vote as it stands, the prior's model moved by the labels, and doubt in votes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.advantage import expected_advantages
+from memreward.answers.doubt import Doubt
 from memreward.answers.files import Arrays, read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import question_log_likelihood
 from memreward.answers.likeness import COLUMN, LikeSolutions, with_likeness
@@ -152,6 +153,7 @@ class _Domain:
     log_odds: float
     growth: float
     like: LikeSolutions = field(default_factory=LikeSolutions.none)
+    doubt: Doubt = field(default_factory=Doubt.none)
     seen: list[tuple[int, Observed]] = field(default_factory=list)
 
     @property
@@ -262,7 +264,8 @@ class AnswerModel:
                 state = self._domains.get(domain) or self._begun(domain, part)
                 table = self._table(domain, state, part)
                 model = state.posterior.probabilities(table)[table.answer]
-                right[rows] = state.trust * model + (1 - state.trust) * expected[rows]
+                both = state.trust * model + (1 - state.trust) * expected[rows]
+                right[rows] = state.doubt.beside(both, table, len(state.prior.signals))
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:
@@ -278,6 +281,13 @@ class AnswerModel:
     def trust(self) -> dict[str, float]:
         """Domain -> weight of the model beside majority vote, for the domains met so far."""
         return {domain: state.trust for domain, state in self._domains.items()}
+
+    def doubt(self) -> dict[str, float]:
+        """Domain -> weight of the expert for which votes mean something else, for the domains met so far.
+
+        Above one half the labels say that the most frequent answer is no sign of being right.
+        """
+        return {domain: state.doubt.weight for domain, state in self._domains.items()}
 
     def contributions(self, features: Features, query: int) -> dict[int, tuple[tuple[str, float], ...]]:
         """Say what speaks for each answer of a query: row of its first rollout -> columns with their contributions.
@@ -359,7 +369,9 @@ class AnswerModel:
             made = cls(unpacked(header["prior"], of_prior), AnswerConfig(**header["config"]))
             made._step = int(header["step"])
             for domain, record in header["domains"].items():
-                made._domains[domain] = _restored(domain, made.prior.domains[domain], record, arrays)
+                state = _restored(domain, made.prior.domains[domain], record, arrays)
+                state.doubt = _doubt(state, made._observed(state)) if state.seen else state.doubt
+                made._domains[domain] = state
             return made, header["about"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise unreadable(Path(path), _KIND, _REMEDY, error) from error
@@ -378,12 +390,9 @@ class AnswerModel:
 
     def _evidence(self, right: Floats, told: Observed) -> float:
         """Tempered log-likelihood of the model less that of majority vote, on what was told."""
-        table = told.table
-        lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
-        share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
-        vote = np.where(table.mute, 0.0, _CERTAIN * share)
         model = question_log_likelihood(told.table, right, told.verdicts)
-        return self.config.temper * float((model - question_log_likelihood(told.table, vote, told.verdicts)).sum())
+        vote = question_log_likelihood(told.table, _voted(told.table), told.verdicts)
+        return self.config.temper * float((model - vote).sum())
 
     def _faded(self, steps: float) -> float:
         return 0.5 ** (steps / self.config.half_life) if self.config.half_life else 1.0
@@ -392,14 +401,18 @@ class AnswerModel:
         for state in self._domains.values():
             state.seen = self._kept(state.seen)
             if not state.seen:
-                state.posterior = state.start
+                state.posterior, state.doubt = state.start, Doubt.none()
                 continue
-            told = [one for _, one in state.seen]
-            weights = [np.full(len(one.table.query_ids), self._faded(self._step - step)) for step, one in state.seen]
-            table = AnswerTable.joined([one.table for one in told])
-            verdicts = np.concatenate([one.verdicts for one in told])
-            observed = Observed(table, verdicts, np.concatenate(weights))
+            observed = self._observed(state)
             state.posterior = state.start.given([observed], state.posterior.mean)
+            state.doubt = _doubt(state, observed)
+
+    def _observed(self, state: _Domain) -> Observed:
+        """All that was told of a domain, as far as it still counts."""
+        told = [one for _, one in state.seen]
+        weights = [np.full(len(one.table.query_ids), self._faded(self._step - step)) for step, one in state.seen]
+        verdicts = np.concatenate([one.verdicts for one in told])
+        return Observed(AnswerTable.joined([one.table for one in told]), verdicts, np.concatenate(weights))
 
     def _kept(self, seen: list[tuple[int, Observed]]) -> list[tuple[int, Observed]]:
         """The observations that still count: the newest, as many as a refit can take in at every step."""
@@ -435,6 +448,18 @@ def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray
         if mine.any():
             expected[index[mine]] = expected_advantages(group[mine], answer[mine], right[mine], several=several)
     return expected
+
+
+def _voted(table: AnswerTable) -> Floats:
+    """(C,) probabilities of majority vote, which rule nothing out."""
+    lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
+    share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
+    return np.where(table.mute, 0.0, _CERTAIN * share)
+
+
+def _doubt(state: _Domain, observed: Observed) -> Doubt:
+    signals = len(state.prior.signals)
+    return Doubt.of(observed, signals, state.start, state.posterior, _voted(observed.table))
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
@@ -480,4 +505,4 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
             part["design"],
         )
         seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
-    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH.get(domain, 0.0), like, seen)
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH.get(domain, 0.0), like, seen=seen)

@@ -77,6 +77,18 @@ class Gaussian:
         covariance = np.asarray(np.linalg.inv(information), np.float64)
         return Gaussian(weights, (covariance + covariance.T) / 2)
 
+    def log_evidence(self, observed: Observed, posterior: Gaussian) -> float:
+        """Log-probability of what was judged, averaged over the weights, by Laplace's approximation.
+
+        Args:
+            observed: What was judged.
+            posterior: `given([observed])`.
+        """
+        away = posterior.mean - self.mean
+        likelihood = slope(observed.table, posterior.mean, observed.verdicts, observed.counts).value
+        narrowed = np.linalg.slogdet(posterior.covariance)[1] - np.linalg.slogdet(self.covariance)[1]
+        return float(likelihood - 0.5 * away @ np.linalg.solve(self.covariance, away) + 0.5 * narrowed)
+
     def _slope(self, observed: Sequence[Observed], weights: Floats, precision: Floats) -> tuple[float, Floats, Floats]:
         away = weights - self.mean
         value, gradient, information = -0.5 * float(away @ precision @ away), -precision @ away, precision.copy()

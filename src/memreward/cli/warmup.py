@@ -130,6 +130,7 @@ def _learned(made: RewardPredictor) -> dict[str, Any]:
         "prior": told.prior,
         "sources_left_out": told.left_out,
         "trust": made.model.trust(),
+        "doubt": made.model.doubt(),
         "held_out": [figures.to_dict() for figures in made.held_out],
     }
 
@@ -155,6 +156,11 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
     if not report["labels"]:
         output.note("No label was used, so nothing was checked: the prior and majority vote decide.")
         return
+    for domain in (name for name, weight in report["doubt"].items() if weight > 0.5):
+        output.note(
+            f"{domain}: by these labels the most frequent answer is no sign of being right here. Only labels can tell: "
+            "label more questions (memreward propose)."
+        )
     measures = ("auc", "group_auc", "accuracy", "ece", "advantage_cosine")
     output.table(
         "On the labelled rollouts, each predicted blind to its label",

@@ -338,6 +338,7 @@ class PolicyReward:
             live |= {"cosine": last.cosine, "cosine_vote": last.vote_cosine}
             found |= {f"live/{name}": value for name, value in live.items() if value is not None}
         found |= {f"trust/{domain}": weight for domain, weight in self.valuer.trust().items()}
+        found |= {f"doubt/{domain}": weight for domain, weight in self.valuer.doubt().items()}
         self._guarded(lambda: found.update(self.ground.spent()))
         return {name: value for name, value in found.items() if not np.isnan(value)}
 

@@ -43,6 +43,10 @@ class Valuer(Protocol):
         """Weight beside majority vote, by domain, if that is learned."""
         ...
 
+    def doubt(self) -> Mapping[str, float]:
+        """Weight of the belief that votes mean something else, by domain, if that is learned."""
+        ...
+
     def save(self, folder: Path, state: Mapping[str, Any]) -> None:
         """Write what was learned, and JSON values beside it, whole or not at all."""
         ...
@@ -80,6 +84,10 @@ class Answers:
         """Return the model's."""
         return self.model.trust()
 
+    def doubt(self) -> Mapping[str, float]:
+        """Return the model's."""
+        return self.model.doubt()
+
     def save(self, folder: Path, state: Mapping[str, Any]) -> None:
         """Write one file that holds both."""
         self.model.save(folder / MODEL, state)
@@ -114,6 +122,10 @@ class Majority:
         """Return None."""
 
     def trust(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
+    def doubt(self) -> Mapping[str, float]:
         """Return nothing."""
         return {}
 
