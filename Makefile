@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format base-check bench bench-service prediction prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format base-check bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -112,9 +112,13 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	  --mean 'mathematics=$(call joined,$(MATHEMATICS))' --mean 'choice=$(call joined,$(CHOICE))' \
 	  --mean 'code=$(call joined,$(CODE))' --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
 	$(BIN)/python benchmarks/prediction.py runs/prediction/all/evaluation.json > $(PREDICTION)/summary.md
+	$(PYTHON) benchmarks/readme.py
 	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
 	  --predictors memreward,majority,logistic,mlp,neighbours,paper --encoder ngrams \
 	  --out runs/prediction/paper --markdown $(PREDICTION)/paper.md
+
+readme: ## make the README's picture and table anew from the committed results
+	$(PYTHON) benchmarks/readme.py
 
 prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the shipped rollouts
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prior ROLLOUTS=FOLDER" >&2; exit 1; }

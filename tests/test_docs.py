@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def commands_of(group: Any, above: str = "") -> dict[str, Any]:
 
 
 COMMANDS = commands_of(GROUP)
+ARMS = ("memreward", "labelled", "majority+labels", "oracle")
+"""Of training, in the order in which the README names them."""
 
 
 def shell_lines(text: str) -> list[str]:
@@ -65,7 +68,7 @@ def test_every_option_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    assert f"`memreward {name}`" in README
+    assert f"| `memreward {name}` |" in CLI_PAGE
     assert f"## memreward {name}\n" in CLI_PAGE
 
 
@@ -102,8 +105,9 @@ def python_blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_readme_has_a_python_example_on_its_first_screen() -> None:
+def test_the_readme_is_one_screen_of_what_to_do_and_then_links() -> None:
     assert "```python" in "\n".join(README.splitlines()[:30])
+    assert len(README.splitlines()) <= 85
 
 
 @pytest.mark.parametrize("block", python_blocks(), ids=lambda block: block.splitlines()[0])
@@ -124,7 +128,7 @@ def test_readme_python_compiles_and_names_what_exists(block: str) -> None:
 def test_make_targets_in_the_documents_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in ("README.md", "CONTRIBUTING.md"):
-        named = re.findall(r"^ {4}make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        named = re.findall(r"(?:^ {4}|`)make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
         assert named
         assert set(named) <= targets
 
@@ -164,6 +168,41 @@ def test_every_field_of_a_configuration_is_documented(name: str, node: ast.Class
     documented = set(re.findall(r"^    (\w+): \S", attributes, re.MULTILINE))
     assert fields
     assert documented == fields, name
+
+
+def test_the_readme_says_what_the_committed_results_say() -> None:
+    """After a new `make prediction`: make readme."""
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    results = made.SUMMARY.read_text(encoding="utf-8")
+    assert README == made.readme(README, results)
+    assert made.PICTURE.read_text(encoding="utf-8") == made.picture(results)
+    assert len(made.domains(results)) == 3
+    # The same figures are found in other results, and not only those of today.
+    moved = results.replace("+0.041 [+0.033, +0.050]", "+0.777 [+0.700, +0.800]")
+    assert "+0.777 [+0.700, +0.800]" in made.readme(README, moved)
+
+
+def test_the_readme_says_of_training_what_its_results_say() -> None:
+    table = (ROOT / "benchmarks" / "results" / "training" / "random.md").read_text(encoding="utf-8")
+    arms = {name: re.search(rf"^\| {re.escape(name)} \|[^|]*\| \W*0(\.\d+) ", table, re.MULTILINE) for name in ARMS}
+    said = [README.index(match[1]) for match in arms.values() if match]
+    assert len(said) == len(ARMS)
+    assert said == sorted(said)
+    closed = re.search(r"^\| memreward \|.*\| 0(\.\d+) \[0(\.\d+), 0(\.\d+)\] \|", table, re.MULTILINE)
+    assert closed is not None
+    assert f"closes {closed[1]} [{closed[2]}, {closed[3]}] of the gap" in README
+
+
+def test_messages_of_the_page_of_troubles_exist() -> None:
+    sources = re.sub(r'"\s*\n\s*f?"', "", "".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py")))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(messages) > 8
+    assert [message for message in messages if message not in sources] == []
 
 
 def test_the_version_is_the_same_everywhere() -> None:

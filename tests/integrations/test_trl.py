@@ -1,4 +1,4 @@
-"""The example of the README against the installed TRL, with a tiny random model."""
+"""The example of docs/training.md against the installed TRL, with a tiny random model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError, Group, Query, Truth
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 (EXAMPLE,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "GRPOTrainer" in block]
 ON_A_CPU = (
     'use_cpu=True, bf16=False, max_steps=2, save_steps=2, logging_steps=1, report_to="none", '
