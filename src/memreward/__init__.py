@@ -1,8 +1,24 @@
-"""Experience memory that predicts the rewards of rollouts nobody labelled.
+"""Predicts the rewards of rollouts that nobody labelled, from their agreement, their reasoning and a few labels.
+
+With lists of strings, all in one call:
+
+    scores = memreward.score(questions, completions, labels=references, domain="math")
+    scores.values, scores.advantages, scores.to_pandas()
+
+With files, of any format that docs/reading.md names, and a memory that keeps rollouts and counts labels:
 
     memory = ExperienceMemory.open("runs/memory")
-    predictor = RewardPredictor.warmup(memory, budget=Budget(share=0.2), seed=0)
-    scores = predictor.score(rollouts)
+    memory.add(read_groups("rollouts.jsonl"))
+    predictor = RewardPredictor.warmup(memory, budget=Budget(queries=20))
+    scores = predictor.score(read_groups("new.jsonl"))
+
+In training with GRPO (`memreward.integrations.trl` has the rest):
+
+    reward = HybridReward(predictor)
+
+Ground truth is sealed when it is read; `memreward.memory.label` releases it, and the memory's ledger counts it. Which
+question to label next: `memreward propose`. How good it is on labelled rollouts: `evaluate`. The commands do the same:
+`memreward --help`.
 
 Names are loaded at first use, so that `import memreward` costs nothing and needs no optional dependency.
 """
@@ -13,25 +29,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memreward.data import read_groups
+    from memreward.data import read_groups, write_groups
     from memreward.domains import parse_rollout
     from memreward.evaluation.protocol import evaluate
     from memreward.memory import Budget, ExperienceMemory
+    from memreward.reward import HybridReward
+    from memreward.reward.front import score
     from memreward.reward.predictor import RewardPredictor
+    from memreward.reward.scores import Scores
     from memreward.types import Group, MemRewardError, Query, Rollout, Score
 
 __all__ = [
     "Budget",
     "ExperienceMemory",
     "Group",
+    "HybridReward",
     "MemRewardError",
     "Query",
     "RewardPredictor",
     "Rollout",
     "Score",
+    "Scores",
     "evaluate",
     "parse_rollout",
     "read_groups",
+    "score",
+    "write_groups",
 ]
 
 __version__ = "0.2.0.dev0"
@@ -40,14 +63,18 @@ _HOMES = {
     "Budget": "memreward.memory",
     "ExperienceMemory": "memreward.memory",
     "Group": "memreward.types",
+    "HybridReward": "memreward.reward",
     "MemRewardError": "memreward.types",
     "Query": "memreward.types",
     "RewardPredictor": "memreward.reward.predictor",
     "Rollout": "memreward.types",
     "Score": "memreward.types",
+    "Scores": "memreward.reward.scores",
     "evaluate": "memreward.evaluation.protocol",
     "parse_rollout": "memreward.domains",
     "read_groups": "memreward.data",
+    "score": "memreward.reward.front",
+    "write_groups": "memreward.data",
 }
 
 

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from memreward.answers.prior import RewardPrior
 from memreward.cli import app
 from memreward.data import read_groups
+from memreward.data.containers import rows_of
 from memreward.memory import ExperienceMemory, Judgement, Told, label
+from memreward.reward.scores import COLUMNS
 
 
 def sums(start: int, stop: int) -> list[dict[str, Any]]:
@@ -183,12 +185,31 @@ def test_score_writes_a_line_a_rollout(folder: Path, tmp_path: Path) -> None:
     result = run("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", out, "--json")
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["rollout_id"] for line in lines] == [f"q{n}/{k}" for n in range(50, 58) for k in range(4)]
-    assert all(set(line) == {"query_id", "rollout_id", "value", "confidence", "reason", "advantage"} for line in lines)
-    assert all(0 <= line["value"] <= 1 and 0 <= line["confidence"] <= 1 for line in lines)
+    assert all(tuple(line) == tuple(COLUMNS) for line in lines)
+    assert all(0 <= line["value"] <= 1 and line["source"] == "predicted" and line["answer"] for line in lines)
+    words = {"almost certainly right", "probably right", "open", "probably wrong", "almost certainly wrong"}
+    assert {line["confidence"] for line in lines} <= words
     report = json.loads(result.stdout)
     assert (report["queries"], report["rollouts"], report["scored"], report["abstained"]) == (8, 32, 32, 0)
     assert report["mean_value"] == pytest.approx(sum(line["value"] for line in lines) / 32)
     assert [path.name for path in out.parent.iterdir()] == ["scored.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.parquet", "s.jsonl"])
+def test_scores_are_written_as_their_name_says_and_labels_are_marked(folder: Path, tmp_path: Path, name: str) -> None:
+    place = ("--memory", folder / "memory", "--out", tmp_path / name)
+    report = json.loads(run("score", folder / "known.jsonl", *place, "--keep", "text", "--json").stdout)
+    rows = [row for _, row in rows_of(tmp_path / name)]
+    assert [tuple(row) for row in rows] == [(*COLUMNS, "text")] * 96
+    true = [row for row in rows if row["source"] == "true"]
+    assert len(true) == report["labelled"] == 48
+    right = {r["text"]: r["correct"] for record in sums(10, 34) for r in record["rollouts"]}
+    for row in true:
+        assert float(row["value"]) == float(right[row["text"]])
+        assert row["confidence"] == ("known to be right" if right[row["text"]] else "known to be wrong")
+    assert (
+        "ends on no known format" in run("score", folder / "new.jsonl", *place[:3], tmp_path / "s.xlsx", code=1).stderr
+    )
 
 
 def test_labels_in_the_file_do_not_move_scores(folder: Path, tmp_path: Path) -> None:

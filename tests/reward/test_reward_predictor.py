@@ -215,10 +215,21 @@ def test_a_failure_is_an_abstention_with_its_reason_and_hits_no_other_query(
     assert all(s.value is not None for i, s in enumerate(scores) if i != 1)
 
 
-@pytest.mark.parametrize("wrap", [list, lambda groups: groups[0], lambda groups: groups[0].rollouts[0], str])
-def test_what_is_no_list_of_rollouts_is_refused(predictor: RewardPredictor, wrap: Callable[[list[Group]], Any]) -> None:
-    with pytest.raises(TypeError, match=r"score\(rollouts\) takes rollouts"):
-        predictor.score(wrap(make_groups(2, seed=5, prefix="groups")))
+@pytest.mark.parametrize("wrap", [lambda groups: [groups, 1], lambda groups: groups[0].rollouts[0], str, dict])
+def test_what_is_neither_rollouts_nor_groups_is_refused(
+    predictor: RewardPredictor, wrap: Callable[[list[Group]], Any]
+) -> None:
+    with pytest.raises(TypeError, match=r"give rollouts, groups .*or questions and completions as lists of texts"):
+        predictor.score({} if wrap is dict else wrap(make_groups(2, seed=5, prefix="groups")))
+
+
+def test_groups_and_plain_texts_are_scored_as_their_rollouts(predictor: RewardPredictor) -> None:
+    groups = make_groups(2, seed=5, prefix="groups")
+    assert predictor.score(groups) == predictor.score(rollouts_of(groups)) == predictor.score(iter(groups))
+    assert predictor.score(groups[0]) == predictor.score(groups[0].rollouts)
+    texts = [[rollout.text for rollout in group.rollouts] for group in groups]
+    plain = predictor.score([group.query.text for group in groups], texts)
+    assert list(plain.values) == pytest.approx(list(predictor.score(groups).values), abs=1e-6)
 
 
 def test_rollouts_may_come_one_by_one(predictor: RewardPredictor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,10 +23,11 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import Exit, ends_well
+from memreward.cli.options import comma_separated
 from memreward.cli.output import Output, Steps
+from memreward.data.tables import check_table, write_table
 from memreward.domains import cluster_answers
-from memreward.evaluation.tables import plain
-from memreward.temporary import replacing
+from memreward.reward.scores import COLUMNS
 from memreward.types import Group, Rollout
 
 if TYPE_CHECKING:
@@ -44,37 +44,54 @@ def score(
     files: Files,
     *,
     memory: MemoryUri,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go, one JSON object a rollout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go: .csv, .parquet or .jsonl.")],
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
+    keep: Annotated[str, typer.Option(help="More columns, with commas between: question, text.", metavar="NAMES")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Give every rollout a predicted reward in [0, 1] with a confidence, or abstain and say why.
+    """Give every rollout a predicted reward in [0, 1] and an expected advantage, or abstain and say why.
 
+    A row a rollout: query_id, rollout_id, value (empty is an abstention), advantage among the question's rollouts in
+    the file, source ("true" where the memory's ledger has a label, else "predicted"), answer, confidence in words,
+    reason.
     Labels in the files are not read. Where most questions have one value for all their answers, the exit code is 4.
-    Each line of the output holds query_id, rollout_id, value (null is an abstention), confidence, reason, and the
-    expected advantage within the question's rollouts in the file.
 
     Examples:
-      memreward score new.jsonl --memory runs/memory --out scored.jsonl
-      memreward score new.jsonl --memory runs/memory --out scored.jsonl --json
+      memreward score new.jsonl --memory runs/memory --out scored.csv
+      memreward score new.jsonl --memory runs/memory --out scored.parquet --keep question,text
     """
     output = Output(as_json)
     check_file(out)
+    check_table(out)
+    kept = comma_separated(_keepable, keep)
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
         groups = read_files(
             files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern, columns=columns
         )
-        _write_lines(out, _lines(made, groups, tally, steps))
+        write_table(
+            out,
+            _rows(made, groups, tally, steps, kept),
+            COLUMNS | {name: "text" for name in kept if name not in COLUMNS},
+        )
     output.table(
         f"Scores in {out}",
-        ("queries", "rollouts", "scored", "abstained", "mean value", "mean confidence"),
-        [(tally.queries, tally.rollouts, tally.scored, tally.abstained, tally.mean_value, tally.mean_confidence)],
+        ("queries", "rollouts", "labelled", "predicted", "abstained", "mean value"),
+        [
+            (
+                tally.queries,
+                tally.rollouts,
+                tally.labelled,
+                tally.scored - tally.labelled,
+                tally.abstained,
+                tally.mean_value,
+            )
+        ],
     )
     if tally.reasons:
         output.table("Abstentions", ("reason", "rollouts"), sorted(tally.reasons.items(), key=lambda item: -item[1]))
@@ -95,7 +112,7 @@ class _Tally:
     """Counts over all scores."""
 
     def __init__(self) -> None:
-        self.queries = self.rollouts = self.scored = 0
+        self.queries = self.rollouts = self.scored = self.labelled = 0
         self.sum_of_values = self.sum_of_confidences = 0.0
         self.reasons: dict[str, int] = {}
         self.mixed_groups = self.flat_groups = 0
@@ -140,6 +157,7 @@ class _Tally:
             "queries": self.queries,
             "rollouts": self.rollouts,
             "scored": self.scored,
+            "labelled": self.labelled,
             "abstained": self.abstained,
             "mean_value": self.mean_value,
             "mean_confidence": self.mean_confidence,
@@ -158,16 +176,17 @@ def _answers_differ(rollouts: Sequence[Rollout]) -> bool:
     return len(given) > 1
 
 
-def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, steps: Steps) -> Iterator[str]:
+def _rows(
+    predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, steps: Steps, keep: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Score whole groups, some at a time: a group that is cut loses the agreement of its rollouts."""
     groups = iter(groups)
     while batch := list(islice(groups, _QUERIES_AT_ONCE)):
-        rollouts = [rollout for group in batch for rollout in group.rollouts]
-        scores = predictor.score(rollouts) if rollouts else []
-        for rollout, given in zip(rollouts, scores, strict=True):
+        scores = predictor.score(batch, labels=True)
+        tally.labelled += len(scores.known)
+        for given in scores:
             tally.add(given.value, given.confidence, given.reason)
-            line = {"query_id": rollout.query.id, "rollout_id": rollout.id, **plain(given)}
-            yield json.dumps(line, ensure_ascii=True, allow_nan=False)
+        yield from scores.rows(keep)
         values = iter([given.value for given in scores])
         for group in batch:
             tally.add_group(group, list(islice(values, len(group.rollouts))))
@@ -175,7 +194,7 @@ def _lines(predictor: RewardPredictor, groups: Iterable[Group], tally: _Tally, s
         steps("scoring queries", tally.queries)
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a file that appears whole or not at all."""
-    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
+def _keepable(name: str) -> str:
+    if name not in ("question", "text", "answer"):
+        raise ValueError("use question, text")
+    return name

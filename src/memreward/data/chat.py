@@ -21,6 +21,17 @@ def query_id_of(text: str) -> str:
     return content_hash(text)[:16]
 
 
+def rollout_ids(query_id: str, texts: Sequence[str]) -> list[str]:
+    """Return ids that are made of a question's and of the rollouts' texts; repeats of a text are numbered."""
+    seen: dict[str, int] = {}
+    ids = []
+    for text in texts:
+        name = content_hash(text)[:8]
+        seen[name] = seen.get(name, 0) + 1
+        ids.append(f"{query_id}/{name}" + (f"-{seen[name]}" if seen[name] > 1 else ""))
+    return ids
+
+
 def question_of(prompt: Any) -> str:
     """Return a prompt's text, of a chat the last message's.
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from memreward.data.chat import query_id_of
+from memreward.data.chat import query_id_of, rollout_ids
 from memreward.data.containers import Entry
 from memreward.data.formats.found import Finds, Found
 from memreward.domains.choice.parse import has_plain_options
-from memreward.types import DOMAINS, DataError, content_hash
+from memreward.types import DOMAINS, DataError
 
 _MOST_COMPARISONS = 20_000_000
 """Questions times prompts, at most, that are searched for each other: some ten seconds."""
@@ -47,13 +47,12 @@ class _Question:
 
     def record(self) -> dict[str, Any]:
         """Return it in the schema. Ids are made of texts, so that reading again makes the same rollouts."""
-        seen: dict[str, int] = {}
-        rollouts = []
-        for rollout in self.rollouts:
-            name = content_hash(f"{rollout.get('policy_version', '')}\n{rollout['text']}")[:8]
-            seen[name] = seen.get(name, 0) + 1
-            repeat = f"-{seen[name]}" if seen[name] > 1 else ""
-            rollouts.append({"id": f"{self.id}/{name}{repeat}", **rollout})
+        texts = [
+            f"{each['policy_version']}\n{each['text']}" if "policy_version" in each else each["text"]
+            for each in self.rollouts
+        ]
+        ids = rollout_ids(self.id, texts)
+        rollouts = [{"id": name, **each} for name, each in zip(ids, self.rollouts, strict=True)]
         domain = self.domain or ("qa" if has_plain_options(self.text) else None)
         about = {"id": self.id, "dataset": "", "domain": domain, "query": self.text, "reference": self.reference}
         return {**about, "rollouts": rollouts, **self.extras}

@@ -82,6 +82,11 @@ class ExperienceMemory:
         """The only way to ground truth; its entries are kept in this memory."""
         return LabelLedger(SealedStore(self._file, self.groups))
 
+    def __repr__(self) -> str:
+        counts = self.counts()
+        held = f"{counts['queries']} questions, {counts['rollouts']} rollouts, {len(self.ledger.labelled())} labelled"
+        return f"ExperienceMemory({self.uri!r}: {held})"
+
     def __len__(self) -> int:
         return self._number("count(*) FROM queries")
 

@@ -17,9 +17,13 @@ from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.versions import installed_versions
+from memreward.features.behaviour import CodeRunner
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
-from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
+from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
+from memreward.reward.notebook import notebook_progress
+from memreward.reward.plain import rollouts_in
+from memreward.reward.scores import Scores, with_labels
 from memreward.types import (
     PROGRAMMING_ERRORS,
     Features,
@@ -31,9 +35,10 @@ from memreward.types import (
     Rollout,
     Score,
     StoreError,
-    silent,
 )
 
+SCORE = "score"
+"""The ledger's name for labels that stand in place of predictions."""
 WARMUP = "warmup"
 """The ledger's name for labels that the predictor learns from before training."""
 FILE = "predictor.safetensors"
@@ -58,6 +63,7 @@ class Provenance:
         prior: Name of the prior it began with.
         left_out: Sources of that prior that share questions with memory, and were left out.
         versions: Of memreward, Python and what matters to the numbers.
+        ran_code: Whether solutions of code were run for evidence; `load` then does the same.
     """
 
     labelled_queries: int
@@ -66,6 +72,7 @@ class Provenance:
     prior: str
     left_out: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    ran_code: bool = False
 
 
 class RewardPredictor:
@@ -120,7 +127,7 @@ class RewardPredictor:
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
             queries: Label these, as far as the budget goes, instead of choosing.
             runner: Runs the solutions of code rollouts; None runs none.
-            progress: Told of a stage, what is done and of how much.
+            progress: Told of a stage, what is done and of how much; in a notebook it is shown where nobody is told.
 
         Raises:
             LabelError: where memory holds no rollouts.
@@ -133,7 +140,7 @@ class RewardPredictor:
         usable = known.without(group.query for group in groups)
         model = AnswerModel(usable, config)
         featurizer = Featurizer(runner=runner)
-        told = progress or silent
+        told = progress or notebook_progress()
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
         labelled = {one.query_id for one in labels}
         # Beyond some hundreds of queries the scaling of signals does not move any more.
@@ -143,9 +150,10 @@ class RewardPredictor:
         features, verdicts = featurizer.features(rollouts), label_array(rollouts, labels)
         model.fit(features, verdicts)
         told("learning", 1, 1)
+        ran = runner is not None and getattr(runner, "contained", True) is True
         left_out = len(known.factors) - len(usable.factors)
         provenance = Provenance(
-            len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy"))
+            len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy")), ran
         )
         return cls(memory, featurizer, model, provenance, _held_out(usable, config, features, verdicts, seed))
 
@@ -154,35 +162,68 @@ class RewardPredictor:
         """Value from which a rollout is held to be right: one half, since values are probabilities."""
         return self.model.threshold
 
-    def score(self, rollouts: Iterable[Rollout]) -> list[Score]:
+    def score(
+        self,
+        given: Iterable[Rollout | Group] | Group | Sequence[str],
+        completions: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        *,
+        domain: str = "math",
+        labels: bool = False,
+    ) -> Scores:
         """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
 
         The advantage is the expected one among the rollouts of the query that are given here. Nothing is looked up in
         the ground truth. A query whose rollouts cannot be scored is an abstention (value None) with its reason.
 
+        Args:
+            given: Rollouts, groups, or with `completions` questions as texts.
+            completions: One text a question, or a list of texts a question.
+            domain: Of questions that are texts.
+            labels: Let what the ledger holds of these rollouts, and of equivalent answers, stand in place of what is
+                predicted. It costs nothing again; the ledger enters it for the use "score".
+
         Raises:
-            TypeError: these are no rollouts.
+            TypeError: these are neither rollouts, nor groups, nor questions with completions.
+            DataError: there are not as many completions as questions.
             Exception: any other programming error (`memreward.types.PROGRAMMING_ERRORS`).
         """
-        rollouts = checked_rollouts(rollouts)
+        rollouts = rollouts_in(given, completions, domain)
         if not rollouts:
-            return []
+            return Scores([], [])
         try:
-            return self.beliefs(rollouts).scores()
+            return self._scores(rollouts, labels=labels)
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:  # one odd rollout must not cost the others their score: queries are tried one by one
-            return self._score_one_by_one(rollouts, error)
+            return self._score_one_by_one(rollouts, error, labels=labels)
 
-    def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception) -> list[Score]:
+    def _scores(self, rollouts: Sequence[Rollout], *, labels: bool) -> Scores:
+        beliefs, verdicts = self.beliefs(rollouts), dict[str, bool]()
+        if labels:
+            found = label(
+                self.memory, {r.query.id: None for r in rollouts}, NOBODY, use=SCORE, rollouts=rollouts
+            ).labels
+            verdicts = {one.rollout_id: one.correct for one in found}
+            rows = {row: verdicts[r.id] for row, r in enumerate(rollouts) if r.id in verdicts}
+            beliefs = beliefs._replace(right=with_labels(beliefs.right, rows, beliefs.group, beliefs.several))
+        return Scores(beliefs.scores(), rollouts, verdicts)
+
+    def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception, *, labels: bool) -> Scores:
         queries = dict.fromkeys(r.query.id for r in rollouts)
         if len(queries) == 1:
-            return [Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts)
+            return Scores([Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts), rollouts)
         scores: dict[int, Score] = {}
+        known: set[str] = set()
         for query_id in queries:
             places = [i for i, r in enumerate(rollouts) if r.query.id == query_id]
-            scores.update(zip(places, self.score([rollouts[i] for i in places]), strict=True))
-        return [scores[i] for i in range(len(rollouts))]
+            part = self.score([rollouts[i] for i in places], labels=labels)
+            scores.update(zip(places, part, strict=True))
+            known |= part.known
+        return Scores([scores[i] for i in range(len(rollouts))], rollouts, known)
+
+    def __repr__(self) -> str:
+        made = self.provenance
+        return f"RewardPredictor({made.labelled_queries} labelled questions, prior {made.prior!r}, {self.memory!r})"
 
     def beliefs(self, rollouts: Iterable[Rollout], recent: int = RECENT) -> AnswerBeliefs:
         """Return what the model holds of n rollouts, each query's pool being they and its recent ones in memory.
@@ -194,7 +235,7 @@ class RewardPredictor:
         Raises:
             TypeError: if something else than rollouts is given.
         """
-        rollouts = checked_rollouts(rollouts)
+        rollouts = rollouts_in(rollouts)
         return self.model.beliefs(self.features(self.pool(rollouts, recent))).first(len(rollouts))
 
     def pool(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> list[Rollout]:
@@ -237,7 +278,7 @@ class RewardPredictor:
         *,
         runner: RolloutRunner | None = None,
     ) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote: model, settings, prior, and whether code is run for evidence.
 
         Raises:
             StoreError: if the file is absent, damaged, or of a release before 0.2.
@@ -254,6 +295,8 @@ class RewardPredictor:
             provenance = Provenance(**about["provenance"])
         except (KeyError, TypeError) as error:
             raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error
+        if runner is None and provenance.ran_code:
+            runner = CodeRunner()
         return cls(memory, Featurizer(runner=runner), model, provenance, held_out)
 
 
@@ -324,17 +367,6 @@ def pooled(memory: ExperienceMemory, rollouts: Sequence[Rollout], recent: int) -
     queries = list(dict.fromkeys(r.query.id for r in rollouts))
     earlier = memory.groups(queries, recent=recent)
     return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
-
-
-def checked_rollouts(given: Iterable[Rollout]) -> list[Rollout]:
-    """What `score` was given, if it is rollouts."""
-    remedy = "score(rollouts) takes rollouts; of groups, give it [r for group in groups for r in group.rollouts]"
-    if isinstance(given, Rollout | Group | str) or not isinstance(given, Iterable):
-        raise TypeError(f"a {type(given).__name__} is no list of rollouts: {remedy}")
-    found = list(given)
-    if others := sorted({type(one).__name__ for one in found if not isinstance(one, Rollout)}):
-        raise TypeError(f"{', '.join(others)} among what is to be scored: {remedy}")
-    return found
 
 
 def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:

@@ -1,0 +1,52 @@
+"""One call for those who have lists of strings: `memreward.score`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memreward.domains import Verifiers
+from memreward.memory import Budget, ExperienceMemory, seal_verdicts
+from memreward.reward.plain import groups_of_plain
+from memreward.reward.predictor import RewardPredictor
+from memreward.reward.scores import Scores
+
+
+def score(
+    questions: Sequence[str],
+    completions: Sequence[str] | Sequence[Sequence[str]],
+    labels: Sequence[Any] | None = None,
+    domain: str = "math",
+) -> Scores:
+    """Score completions, learning from the labels there are; nothing is kept.
+
+    Examples::
+
+        memreward.score(["What is 2 + 3?"], [["It is 5.", "It is 5.", "It is 6."]]).values
+        memreward.score(questions, completions, labels=["5", None, "12"])  # references
+        memreward.score(questions, completions, labels=[[True, False], None, [None, False]])  # verdicts
+
+    Args:
+        questions: n texts, multiple choice with its options as "(A) ...". One that stands twice is one question.
+        completions: n lists of texts, or n texts.
+        labels: For each question its reference, a verdict, a list of verdicts (one a completion), or None.
+        domain: "math", "qa", "code" or "other".
+
+    Returns:
+        One score a completion, in order: `.values`, `.advantages`, `.to_pandas()`. What is labelled has its label.
+
+    Raises:
+        TypeError: these are no lists of texts.
+        DataError: there are not as many completions, or labels, as questions.
+        UnknownDomainError: there is no such domain.
+    """
+    groups, rollouts = groups_of_plain(questions, completions, labels, domain)
+    if not rollouts:
+        return Scores([], [])
+    memory = ExperienceMemory.in_memory()
+    memory.add(groups)
+    if labels is not None:
+        seal_verdicts(memory, Verifiers())
+    labelled = bool(memory.ledger.choose(None, 0))
+    predictor = RewardPredictor.warmup(memory, budget=None if labelled else Budget(queries=0))
+    return predictor.score(rollouts, labels=labels is not None)
