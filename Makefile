@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format base-check bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format wheel-check release-notes bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -87,11 +87,17 @@ format: $(STAMP) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-base-check: ## run every command in an environment that has the base install only; fails on any traceback
-	@rm -rf $(BASE)
+wheel-check: build/tools/installed ## build the wheel, check it, install it alone, and run its demo and every command there
+	@rm -rf $(BASE) build/wheel
+	@build/tools/bin/pip wheel --quiet --no-input --no-deps --wheel-dir build/wheel .
+	@build/tools/bin/twine check --strict build/wheel/*.whl
+	@build/tools/bin/check-wheel-contents build/wheel/*.whl
 	@$(PYTHON) -m venv $(BASE)
-	@$(BASE)/bin/pip install --quiet --no-input .
+	@$(BASE)/bin/pip install --quiet --no-input build/wheel/*.whl
 	@$(BASE)/bin/python .ci/base_check.py
+
+release-notes: ## print what the changelog says of the newest version
+	@awk '/^## / { part++ } part == 1' CHANGELOG.md
 
 hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network; 2 GB; GPQA needs a login)
 	@for name in $(BENCHMARKS); do HF_HUB_OFFLINE=0 $(BIN)/memreward questions $$name:20 --out runs/hub/$$name.jsonl || \
@@ -170,6 +176,11 @@ $(STAMP): pyproject.toml
 	@echo "Making $(VENV) (the first time only: about 2 GB and some minutes; pip's log: $(VENV)/install.log)"
 	@$(PYTHON) -m venv $(VENV)
 	@sh .ci/install $(VENV)
+	@touch $@
+
+build/tools/installed:
+	@$(PYTHON) -m venv build/tools
+	@build/tools/bin/pip install --quiet --no-input twine check-wheel-contents
 	@touch $@
 
 build/demo/installed: pyproject.toml

@@ -1,4 +1,4 @@
-"""The check of a base install (`make base-check`), with the extras hidden from an environment that has them."""
+"""The check of a base install (`make wheel-check`), with the extras hidden from an environment that has them."""
 
 from __future__ import annotations
 
