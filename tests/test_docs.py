@@ -178,7 +178,7 @@ def test_the_readme_says_what_the_committed_results_say() -> None:
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     results = made.SUMMARY.read_text(encoding="utf-8")
-    assert README == made.readme(README, results)
+    assert made.readme(README, results) == README
     assert made.PICTURE.read_text(encoding="utf-8") == made.picture(results)
     assert len(made.domains(results)) == 3
     # The same figures are found in other results, and not only those of today.

@@ -25,6 +25,7 @@ from memreward.cli.serve import serve
 from memreward.cli.train import train
 from memreward.cli.verify import verify
 from memreward.cli.warmup import warmup
+from memreward.cli.watch import watch
 
 app = typer.Typer(
     name="memreward",
@@ -50,6 +51,7 @@ for command in (
     verify,
     serve,
     train,
+    watch,
 ):
     add_to(app, command)
 app.add_typer(prior, name="prior")
