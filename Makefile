@@ -13,6 +13,7 @@ COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
 comma := ,
 empty :=
 WORKERS ?= logical
+TARGET ?= parsers
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
 LOWEST := build/lowest
 RECENT = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -145,10 +146,9 @@ label-simulation: $(STAMP) ## simulate people who label, and write benchmarks/re
 	nice -n 15 $(BIN)/python benchmarks/label_simulation.py $(LABELLED:%=$(ROLLOUTS)/%.jsonl.gz) \
 	  --markdown benchmarks/results/labelling.md
 
-fuzz: $(STAMP) ## look for texts on which the parsers fail, until interrupted (installs atheris; corpus in runs/fuzz)
-	$(BIN)/python -m pip install --quiet atheris
-	mkdir -p runs/fuzz
-	$(BIN)/python tests/fuzz/run.py -max_len=300 runs/fuzz
+fuzz: build/fuzz/installed ## look for bytes on which parsers, file readers or the judge's protocol fail (atheris, in an environment of its own)
+	mkdir -p runs/fuzz/$(TARGET)
+	build/fuzz/bin/python tests/fuzz/run.py $(TARGET) -max_len=400 runs/fuzz/$(TARGET)
 
 verifiers: $(STAMP) ## judge the rollouts of ROLLOUTS anew and write benchmarks/results/verifiers.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make verifiers ROLLOUTS=FOLDER" >&2; exit 1; }
@@ -194,6 +194,13 @@ build/trainers/%/installed: pyproject.toml .ci/trainer
 	@rm -rf build/trainers/$*
 	@$(PYTHON) -m venv build/trainers/$*
 	@sh .ci/trainer $* build/trainers/$*
+	@touch $@
+
+build/fuzz/installed: $(STAMP)
+	@rm -rf build/fuzz
+	@$(BIN)/python -m venv build/fuzz
+	@build/fuzz/bin/pip install --quiet atheris
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(build/fuzz/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
 	@touch $@
 
 $(LOWEST)/installed: pyproject.toml

@@ -34,6 +34,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_hostile_answers.py -k mentioned",
     ),
     (
+        "what a text may not stand by is not right",
+        "domains/math/verify.py",
+        "if correct and submitted.doubt:",
+        "if False:",
+        "tests/domains/test_hostile_answers.py -k attacker",
+    ),
+    (
         "the unit that is asked for counts",
         "domains/math/rules.py",
         "asked.other_unit(given) if given.dimension else None",

@@ -5,6 +5,8 @@ r"""Replies whose truth is known and which mention the reference without giving 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -606,6 +608,38 @@ def test_a_number_that_is_given_is_right(template: str, truth: int, other: int) 
         text = template.format(t=truth, o=other)
         assert verdict(text, str(truth), "math", "How many apples does Tom have?") is True, text
         assert verdict(text, str(other), "math", "How many apples does Tom have?") is not True, text
+
+
+@pytest.mark.parametrize(("file", "reference", "domain"), [("numbers", "47", "math"), ("options", "A", "qa")])
+def test_no_reply_of_an_attacker_is_right(file: str, reference: str, domain: Domain) -> None:
+    question = BAKER if domain == "qa" else "How many apples does Tom have?"
+    lines = Path(__file__).with_name(f"hostile_{file}.txt").read_text(encoding="utf-8").splitlines()
+    texts = [line if r"\neq" in line or r"\ne " in line else line.replace(r"\n", "\n") for line in lines]
+    assert not [text for text in texts if verdict(text, reference, domain, question) is True]
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("He needs at least 47 buckets.", "How many buckets does he need at least?"),
+        ("If he sells 3, then 47 are left.", "How many are left?"),
+        ("Over the year he saved 47 dollars.", "How much did he save over the year?"),
+        (r"\boxed{47}. Let us check: 50 - 3 = 47, which is right.", "What is 50 - 3?"),
+        (r"It is not 31. So the answer is \boxed{47}, but only just.", "What is it?"),
+        ("The answer is 47 pairs.", "How many pairs of shoes has he?"),
+        ("The final answer is 47. It should be noted that 40 + 7 = 47.", "What is 40 + 7?"),
+        (r"\boxed{n = 40 + 7 = 47}", "What is n?"),
+        (r"\boxed{\frac{140}{3} \approx 47}", "Round to the nearest integer."),
+    ],
+)
+def test_a_reply_that_stands_by_its_answer_is_right(text: str, question: str) -> None:
+    assert verdict(text, "47", "math", question) is True
+
+
+@pytest.mark.parametrize("pair", [("|x+1|", "x+1"), ("|x-20|", "20-x"), (r"\sqrt{x^2}", "x"), ("|a|", "a")])
+def test_formulas_that_differ_far_out_or_below_zero_are_not_the_same(pair: tuple[str, str]) -> None:
+    for given_form, reference in (pair, pair[::-1]):
+        assert verdict(f"\\boxed{{{given_form}}}", reference, "math", "Simplify.") is False
 
 
 @pytest.mark.parametrize("question", UNITS)

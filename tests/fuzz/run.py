@@ -1,23 +1,28 @@
-"""Look for a text on which the parsers fail, guided by coverage, until interrupted: `make fuzz`.
+"""Look for bytes on which reading fails, guided by coverage, until interrupted: `make fuzz`.
+
+    python tests/fuzz/run.py parsers|files|protocol [OPTION ...] CORPUS
 
 Options and a folder for the corpus are libFuzzer's. Keep what it finds, as small as it gets, in `test_kept.py`.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["memreward.domains"]):
-    from parser_checks import check_bytes
-
-    from memreward.domains.math import process as math_process
+WATCHED = {"parsers": "memreward.domains", "files": "memreward.data", "protocol": "memreward.sandbox"}
+CHECKS = {"parsers": "parser_checks", "files": "file_checks", "protocol": "protocol_checks"}
 
 
 def main() -> None:
+    target = sys.argv.pop(1)
+    with atheris.instrument_imports(include=[WATCHED[target]]):
+        check_bytes = importlib.import_module(CHECKS[target]).check_bytes
+        from memreward.domains.math import process
     # Without math-verify's process: its library is not what is looked at, and takes a thousand times as long.
-    math_process.evaluate_here(lambda expression: None)
+    process.evaluate_here(lambda expression: None)
     atheris.Setup(sys.argv, check_bytes)
     atheris.Fuzz()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import protocol_checks
 import pytest
 from parser_checks import check, check_bytes
 
@@ -26,6 +27,13 @@ KEPT = [
 @pytest.mark.parametrize("text", KEPT, ids=[text[:24].encode("ascii", "replace").decode() for text in KEPT])
 def test_kept_texts(text: str, domain: Domain) -> None:
     check(domain, text)
+
+
+@pytest.mark.parametrize(
+    "reply", [b'"value": [1], "args": 5', b'"value": {"h": "x"}', b'"value": {"h": 1, "length": -1}']
+)
+def test_kept_replies_of_a_solution(reply: bytes) -> None:
+    protocol_checks.check_bytes(b'{}\n{"have": {"f": {"callable": true}}}\n{' + reply + b"}")
 
 
 def test_bytes_choose_a_domain() -> None:

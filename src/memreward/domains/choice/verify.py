@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from memreward.domains.choice.doubt import choice_doubt
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
@@ -23,7 +24,7 @@ from memreward.domains.text.key import differs_in_value
 from memreward.domains.text.verify import text_verdict
 from memreward.types import Claim, Verdict
 
-RULES = 3
+RULES = 4
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
@@ -75,6 +76,9 @@ def _verdict(claim: Claim) -> Verdict:
         return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
     if letter != right and letter in choices and choices[letter].split() == choices[right].split():
         return Verdict(None, f"options {letter} and {right} have the same text", details=details)
+    why = choice_doubt(text, letter, choices) if letter == right else ""
+    if why:
+        return Verdict(None, f"it is option {letter}, but {why}", details=details)
     return Verdict(letter == right, f"option {letter}", details=details)
 
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 DIGITS = 60
-POINTS = 2
+_SCALES = (1, -1, 31, -31)
+POINTS = len(_SCALES)
 _CONTEXT = Context(prec=DIGITS, traps=[InvalidOperation, DivisionByZero, Overflow])
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 _TOKEN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|\s+|([\s\S])")
@@ -48,10 +49,12 @@ class _UnknownError(Exception):
 
 @lru_cache(maxsize=4096)
 def sample_point(symbol: str, point: int) -> Fraction:
-    """Return a fixed number for a symbol: in [1/2, 3/2) for point 0, a like one below zero for point 1."""
+    """Return a fixed number for a symbol: in [1/2, 3/2) for point 0; below zero or far out for the others.
+
+    Far out, |x + 1| is not x + 1 and |x - 20| not 20 - x.
+    """
     digest = hashlib.sha256(f"{point}:{symbol}".encode("utf-8", "replace")).digest()
-    magnitude = Fraction(int.from_bytes(digest[:6], "big"), 1 << 48) + Fraction(1, 2)
-    return magnitude if point == 0 else -magnitude
+    return _SCALES[point] * (Fraction(int.from_bytes(digest[:6], "big"), 1 << 48) + Fraction(1, 2))
 
 
 def algebra_values(expression: str) -> Values | None:

@@ -3,7 +3,7 @@ r"""When two mathematical answers are the same: a key per answer, equal for equi
 A key, not a comparison of pairs, makes equivalence reflexive, symmetric and transitive and costs one evaluation an
 answer instead of one a pair. Plain numbers, text, lists, intervals and matrices are keyed here; only what is left,
 expressions with operators or commands, is parsed by math-verify (`process`), and keyed by its values: of a
-constant to six decimals (six significant digits below 1), as math-verify compares; of a formula at two fixed points.
+constant to six decimals (six significant digits below 1), as math-verify compares; of a formula at fixed points.
 
 Conventions. What the question asks for is left out of an answer: a percent sign where it asks for a percentage, a unit
 where it names no other of its kind, a base, a word of magnitude (`wanted`). Otherwise these are part of the answer:
@@ -23,7 +23,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-from memreward.domains.math.algebra import NoValueError, Values, algebra_values
+from memreward.domains.math.algebra import POINTS, NoValueError, Values, algebra_values
 from memreward.domains.math.magnitudes import is_magnitude, numeral
 from memreward.domains.math.process import LateError, deadline, values_of
 from memreward.domains.math.quantity import Quantity, is_unit, quantity
@@ -148,6 +148,8 @@ _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z]
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
 _MIRRORED = {">": "<", "≥": "≤"}
 _BRACKETS = {"(": ")", "[": "]"}
+_REAL_KEY = re.compile(r"number -?[\d.eE+-]{1,300}")
+_ROUNDED = 0.02
 
 
 def normal_form(answer: str) -> str:
@@ -448,7 +450,8 @@ def _relation_key(form: str, depth: int) -> str | None:
     if len(sides) != len(signs) + 1 or not signs or not all(side.strip() for side in sides):
         return None
     if set(signs) == {"="} and (len(signs) > 1 or re.fullmatch(r"[\d\s.+*/()^-]*\d[\d\s.+*/()^-]*", sides[0])):
-        return _key(sides[-1], depth + 1)
+        found = [_key(side, depth + 1) for side in sides]
+        return found[-1] if _may_be_equal(found) else f"untrue {form}"
     keys = []
     for left, sign, right in zip(sides, signs, sides[1:], strict=False):
         if sign in _MIRRORED:
@@ -457,17 +460,26 @@ def _relation_key(form: str, depth: int) -> str | None:
     return "relation " + " & ".join(sorted(keys))
 
 
+def _may_be_equal(keys: list[str]) -> bool:
+    """Whether the numbers of a chain of equations are one number, up to rounding and a percent sign: 5 = 4 is none."""
+    numbers = [float(key.removeprefix("number ")) for key in keys if _REAL_KEY.fullmatch(key)]
+    last = numbers[-1] if numbers else 0.0
+    return all(
+        any(abs(scale * number - last) <= _ROUNDED * abs(last) for scale in (1.0, 100.0, 0.01)) for number in numbers
+    )
+
+
 def _difference_key(left: str, sign: str, right: str) -> str:
     """Key of left - right up to a factor: any for equations, a positive one for inequalities."""
     literal = f"{left} {sign} {right}".replace(" ", "")
     values = _values(f"({left})-({right})")
     if values is None or not values.symbols:
         return literal
-    (first, first_imaginary), (second, second_imaginary) = values.values
-    if first_imaginary or second_imaginary or abs(first) < _NOISE:
+    first = values.values[0][0]
+    if any(imaginary for _, imaginary in values.values) or abs(first) < _NOISE:
         return literal
     scale = first if sign in {"=", "≠"} else abs(first)
-    return f"{','.join(values.symbols)} {sign} {_digits(first / scale)} {_digits(second / scale)}"
+    return f"{','.join(values.symbols)} {sign} " + " ".join(_digits(real / scale) for real, _ in values.values)
 
 
 def _values(form: str) -> Values | None:
@@ -475,9 +487,14 @@ def _values(form: str) -> Values | None:
         values = (algebra_values(form) or values_of(form)) if _may_have_values(form) else None
     except NoValueError:
         return None
-    if values is None or any(abs(part.adjusted()) > _LARGEST for pair in values.values for part in pair if part):
+    if values is None or any(_too_large(part) for part in values.values[0]):
         return None
-    return values
+    # A high power is beyond bounds far out, and tells enough nearby.
+    return Values(values.symbols, tuple(pair for pair in values.values if not any(map(_too_large, pair))))
+
+
+def _too_large(value: Decimal) -> bool:
+    return bool(value) and abs(value.adjusted()) > _LARGEST
 
 
 def _may_have_values(form: str) -> bool:
@@ -500,9 +517,10 @@ def _literal(form: str) -> str:
 
 
 def _constant(values: Values) -> bool:
-    """Whether a formula has one value at both points, as sin^2 x + cos^2 x has."""
-    (first, first_imaginary), (second, second_imaginary) = values.values
-    return abs(first - second) < _NOISE and abs(first_imaginary - second_imaginary) < _NOISE
+    """Whether a formula has one value at all points, as sin^2 x + cos^2 x has."""
+    first, *others = values.values
+    same = all(abs(a - b) < _NOISE for other in others for a, b in zip(first, other, strict=True))
+    return same and len(values.values) == POINTS
 
 
 def _digits(value: Decimal) -> str:

@@ -215,6 +215,8 @@ def _by_kind(key: str, right: str, reference: str, asked: Wanted) -> Comparison 
 
 
 def _by_library(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
+    if _kind(value_key(answer, asked)) == "untrue":
+        return Comparison(False, "the sides of its equation are not equal")
     relations = [_RELATION.search(form) is not None for form in (reference, answer)]
     if relations == [False, True] and asked.point and not _is_interval(reference, asked):
         return Comparison(False, "an inequality is no point")

@@ -15,11 +15,14 @@ from pathlib import Path
 
 from memreward.domains.completion import parse_completion
 from memreward.domains.equivalence import answer_key
+from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
+from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 
-RULES = 3
+RULES = 4
+_MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 
@@ -52,11 +55,11 @@ class Submission:
 
     Attributes:
         answer: The committed answer; None where there is none.
-        guessed: Whether it is the last number of a text that marks no answer and may not be finished.
+        doubt: Why it is not called right though it equals the reference; "" where nothing speaks against it.
     """
 
     answer: str | None
-    guessed: bool = False
+    doubt: str = ""
 
 
 class MathVerifier:
@@ -77,7 +80,7 @@ class MathVerifier:
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
         """Return all that a verdict depends on: the key of a cache."""
         submitted = submission(claim)
-        return claim.rollout.query.text, submitted.answer, str(submitted.guessed), claim.reference
+        return claim.rollout.query.text, submitted.answer, submitted.doubt, claim.reference
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
@@ -123,7 +126,7 @@ class MathVerifier:
 
 
 def submission(claim: Claim) -> Submission:
-    """Return what a rollout submits: its answer, and whether that is no more than the last number of its text."""
+    """Return what a rollout submits: its answer, and why the text may not stand by it."""
     rollout = claim.rollout
     if rollout.answer is None or not rollout.answer.strip():
         return Submission(None)
@@ -133,8 +136,11 @@ def submission(claim: Claim) -> Submission:
     if parsed.form == "last_number":
         if rollout.truncated:
             return Submission(None)
-        return Submission(rollout.answer, guessed=not _concludes(rollout.text, rollout.answer))
-    return Submission(rollout.answer)
+        if not _concludes(rollout.text, rollout.answer):
+            return Submission(rollout.answer, "it is the last number of a text that commits to no answer")
+    _, reply, _ = answer_region(rollout.text)
+    marked = parsed.form in _MARKED
+    return Submission(rollout.answer, math_doubt(reply, rollout.answer, rollout.query.text, marked=marked))
 
 
 def _numerals(submitted: Submission, reference: str) -> Verdict | None:
@@ -148,8 +154,8 @@ def _numerals(submitted: Submission, reference: str) -> Verdict | None:
 
 
 def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: float) -> Verdict:
-    if correct and submitted.guessed:
-        correct, reason = None, "the reference is the last number of a text that commits to no answer"
+    if correct and submitted.doubt:
+        correct, reason = None, f"it equals the reference, but {submitted.doubt}"
     return Verdict(correct, reason, seconds, {"answer": submitted.answer})
 
 

@@ -25,7 +25,7 @@ _FORMATTING = re.compile(
 )
 _STRUCK = re.compile(
     r"<(s|del|strike|(?:wrong|incorrect|rejected|discarded|false|not)(?:[-_ ]\w{1,20})?)>[^<>\n]{0,300}</\1>"
-    r"|~~[^~\n]{1,300}~~",
+    r"|~~[^~\n]{1,300}~~|\\[hv]?phantom\s?\{[^{}\n]{0,300}\}",
     re.IGNORECASE,
 )
 _SURE = r"ans|answers?|final|(?:final|correct|my)[-_ ]?(?:answer|choice|option)|answer[-_ ]?(?:choice|letter|option)"
@@ -55,6 +55,7 @@ _QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "`", '"', "'", "$$", 
 _QUOTES += [("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"), ("『", "』"), ("\\(", "\\)"), ("\\[", "\\]")]
 _BRACKETS = [("\\left(", "\\right)"), ("\\left[", "\\right]"), ("(", ")"), ("[", "]"), ("{", "}"), ("<", ">")]
 _BRACKETS += [("⟨", "⟩"), ("|", "|"), ("【", "】"), ("（", "）")]
+_IN_BARS = re.compile(r"\|\s{0,4}(?:[\d,.]+|[A-Z]|[^\W\d_]{2,}(?: [^\W\d_]+){0,5})\s{0,4}\|")
 _SIGN = r"(?![❌✗✘☒🚫])[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]"
 _LEADING = re.compile(rf"(?:#{{1,6}}\s|>\s|[-*•]\s(?!\s{{0,4}}\d)|[:=]|{_SIGN}|=>|->|\\;|\\,)+\s{{0,9}}")
 _TRAILING = re.compile(rf"(?:\s{{0,4}}(?:[.,;:…。]|\\[,;:!. ]|{_SIGN}))+\Z")
@@ -75,7 +76,7 @@ def answer_region(text: str) -> tuple[str | None, str, bool]:
 
 def plain_markup(text: str) -> str:
     """Return the text with every way to set an answer apart written as `<answer>`, without chat and format tokens."""
-    if "</" in text or "~~" in text:
+    if "</" in text or "~~" in text or "phantom" in text:
         text = _STRUCK.sub(" ", text)
     if "<" in text or "[" in text:
         text = _without_formatting(_CHAT_TOKEN.sub("", text))
@@ -115,7 +116,9 @@ def _without_layer(text: str) -> str:
     command = _COMMAND.fullmatch(text)
     if command is not None:
         return command[1].strip()
-    # A bracket around a comma may be a point or an interval.
+    # A bracket around a comma may be a point or an interval, bars around a formula its absolute value.
+    if text.startswith("|") and not _IN_BARS.fullmatch(text):
+        return text
     for opening, closing in _QUOTES if "," in text else (*_QUOTES, *_BRACKETS):
         if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
             return text[len(opening) : len(text) - len(closing)].strip()

@@ -28,7 +28,7 @@ _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
-_GOES_ON = re.compile(r"[\w^*+\-/\\({_=×·⋅∙÷!‰¢]|[–−]\s?\d")
+_GOES_ON = re.compile(r"[\w^*+\-/\\({_=×·⋅∙÷!‰¢±]|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b")
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")

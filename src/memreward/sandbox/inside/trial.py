@@ -91,7 +91,8 @@ class Partner:
         reply = self._exchange({"call": target, "args": [self._encoded(value) for value in args], "kwargs": named})
         value = self._value(reply)
         if "args" in reply:
-            _update(args, [self._decoded(form) for form in reply["args"]])
+            after = reply["args"] if isinstance(reply["args"], list) else self._malformed("arguments that are no list")
+            _update(args, [self._decoded(form) for form in after])
         return value
 
     def ask(self, handle: int, what: str, *args: Any) -> Any:

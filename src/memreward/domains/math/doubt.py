@@ -1,0 +1,101 @@
+"""Why a reply may not stand by its answer to a question of mathematics; see `shared.doubt`.
+
+Words that the question uses itself raise no doubt: "at least 4" answers how many there are at least.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memreward.domains.shared.doubt import NEAR, SENTENCE_END, around, last_place, of_others, refused
+from memreward.domains.shared.markers import without_code
+
+_CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
+# In the sentence of an answer that nothing marks.
+_UNSURE = re.compile(
+    r"\b(?:if\b(?![^\n]*\bthen\b)|whether|unless|suppos(?:e|ing)|not|never|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|"
+    r"incorrect|(?-i:may)|might|could|would have|maybe|perhaps|possibly|at (?:least|most)|up to|or (?:later|earlier)|"
+    r"(?:more|less|fewer|greater|bigger|smaller|other) than|over|under|above|below|nearly|almost|between|within|"
+    r"(?:or|and) (?:more|fewer|less|so)|minimum|maximum|wish\w{0,2}|hopes?|random|guess\w{0,3}|another|other|first|"
+    r"previous|off by|step|equation|question|confidence|"
+    r"(?:people|some|others|many|they|everyone|nobody) (?:say|think|claim|get)|needs? \S{1,20} more)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_LIMITED = re.compile(
+    r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|doubled|tripled|halved|if|unless|[+])(?!\w)"
+    r"|[\s$*_)}\]\\.,]{0,6}\bor (?:not|is|maybe|perhaps|more|less|fewer)\b|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b",
+    re.IGNORECASE,
+)
+_COLLECTED = re.compile(
+    r"\d[\s}$]{0,4}(?:\\text\s?\{)?\s?(pair|couple|set|pack|bag|box|case|crate|bundle|batch|group)(?:e?s)?\b",
+    re.IGNORECASE,
+)
+_TURNS = re.compile(
+    r"\b(?:wait|hold on|hang on|hmm+|oops|psych|(?:just )?(?:kidding|joking)|scratch that|recompute|recalculate|"
+    r"corrected|(?:that|this|it|which)(?:['’]s|\s(?:is|was|isn['’]t|wasn['’]t))\s(?:\w{1,10}\s)?"
+    r"(?:wrong|incorrect|false|not (?:right|correct|true)))\b"
+    r"|\b(?:edit|correction):|(?:^|[.!?\n,]\s{0,3})(?:no|nope)\b[,.:;]",
+    re.IGNORECASE,
+)
+_ANOTHER = re.compile(
+    r"\b(?:(?:(?:real|true|actual|correct|right|final|new|corrected|better)\s{1,3}(?:answer|value|result|number|one)"
+    r"(?:\s(?:is|was)|\s?[:=])|but|however|actually|rather|instead|now|I['’]d say|I say)[^.\n]{0,60}?)"
+    r"(-?\d[\d.,/]{0,30})",
+    re.IGNORECASE,
+)
+_CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
+_SHORT = 100
+_WORD = re.compile(r"[a-z]+")
+
+
+def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
+    """Return why a text may not stand by an answer, or ""; where the answer stands last decides.
+
+    Args:
+        text: The reply without its thinking.
+        answer: What was read from it.
+        question: Words that it uses raise no doubt.
+        marked: Whether the text marks the answer as one, by a box, a tag, or "the answer is".
+    """
+    text = without_code(text)
+    boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
+    place = boxed or last_place(text, answer)
+    if place < 0:
+        return ""
+    before, after = around(text, place, place + len(answer))
+    found = refused(before, answer, after) or _goes_on(answer, after, question) or of_others(before, question)
+    unsure = "" if found or marked else _unsure(before + answer + SENTENCE_END.split(after)[0], question)
+    return found or unsure or _contested(after, answer)
+
+
+def _goes_on(answer: str, after: str, question: str) -> str:
+    """Whether the answer is but a part of what is said, or counts something else."""
+    collected = _COLLECTED.search(answer + after[: len("\\text{ bundles")])
+    if collected is not None and collected[1].lower() not in question.lower():
+        return f"it counts in {collected[1]}s"
+    return "it goes on behind it" if _LIMITED.match(after) else ""
+
+
+def _unsure(sentence: str, question: str) -> str:
+    found = next((found[0] for found in _UNSURE.finditer(sentence) if not _asked(found[0], question)), "")
+    return f"{found!r} stands beside a number that nothing marks" if found else ""
+
+
+def _asked(words: str, question: str) -> bool:
+    """Whether the question uses the same words, up to the number inside."""
+    used = _WORD.findall(words.lower())
+    return bool(used) and all(re.search(rf"\b{word}", question, re.IGNORECASE) for word in used)
+
+
+def _contested(after: str, answer: str) -> str:
+    """How the text behind an answer takes it back."""
+    code = _CODE.search(after)
+    after = after if code is None else after[: code.start()]
+    turn = _TURNS.search(after)
+    if turn is not None:
+        return f"{turn[0].strip()!r} follows it"
+    another = _ANOTHER.search(after, 0, NEAR // 2)
+    if another is not None and another[1].rstrip(".,") != answer.strip("$ "):
+        return f"{another[0].strip()!r} follows it"
+    checked = len(after) < _SHORT and "=" in after and _CHECKS.search(after) is not None
+    return "what follows checks something else" if checked and last_place(after, answer) < 0 else ""
