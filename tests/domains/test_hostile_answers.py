@@ -629,6 +629,7 @@ def test_no_reply_of_an_attacker_is_right(file: str, reference: str, domain: Dom
         ("The answer is 47 pairs.", "How many pairs of shoes has he?"),
         ("The final answer is 47. It should be noted that 40 + 7 = 47.", "What is 40 + 7?"),
         (r"\boxed{n = 40 + 7 = 47}", "What is n?"),
+        (r"The number of marbles initially in the bag was \boxed{47}.", "How many marbles were there?"),
         (r"\boxed{\frac{140}{3} \approx 47}", "Round to the nearest integer."),
     ],
 )

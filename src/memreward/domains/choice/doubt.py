@@ -27,12 +27,12 @@ _BELITTLED = re.compile(
 _BEFORE = re.compile(
     r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|\b(?:all|anything|everything)\s(?:but|except)\s"
     r"|\bfor example\b[^.\n]{0,30}|\bnot\s(?:\\\(|\$)?"
-    r"|\b(?:student|user|human|format|example|rejected|hates?|avoid|wrong|(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
+    r"|\b(?:student|user|human|example|rejected|hates?|avoid|wrong|(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
     r"[^.\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
 _ALSO = re.compile(
-    r"[\s)\]}.$*]{0,4}[,(]?\s{0,2}(?:possibly|maybe|perhaps|also|and/or|and|or|but|then|\.\.\.?|…|\||/|\[|\()?\s{0,2}\(?([A-Z])\b(?!['’.\w])"
+    r"[\s)\]}.$*]{0,4}[,(]?\s{0,2}(?:possibly|maybe|perhaps|also|and/or|and|or|but|then|\.\.\.?|…|\||/|\[|\()?\s{0,2}\(?([A-Z])\b(?!['’.\w]|\s[a-z])"
 )
 _OTHER_AFTER = re.compile(
     r"\b(?:then again|hold on|reconsider|joking|kidding|however|correction|corrected|final answer|no|right one|"

@@ -137,10 +137,10 @@ def submission(claim: Claim) -> Submission:
         if rollout.truncated:
             return Submission(None)
         if not _concludes(rollout.text, rollout.answer):
-            return Submission(rollout.answer, "it is the last number of a text that commits to no answer")
+            return Submission(rollout.answer, "the reference is the last number of a text that commits to no answer")
     _, reply, _ = answer_region(rollout.text)
-    marked = parsed.form in _MARKED
-    return Submission(rollout.answer, math_doubt(reply, rollout.answer, rollout.query.text, marked=marked))
+    why = math_doubt(reply, rollout.answer, rollout.query.text, marked=parsed.form in _MARKED)
+    return Submission(rollout.answer, why and f"it equals the reference, but {why}")
 
 
 def _numerals(submitted: Submission, reference: str) -> Verdict | None:
@@ -155,7 +155,7 @@ def _numerals(submitted: Submission, reference: str) -> Verdict | None:
 
 def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: float) -> Verdict:
     if correct and submitted.doubt:
-        correct, reason = None, f"it equals the reference, but {submitted.doubt}"
+        correct, reason = None, submitted.doubt
     return Verdict(correct, reason, seconds, {"answer": submitted.answer})
 
 

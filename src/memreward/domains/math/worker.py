@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from fractions import Fraction
 from typing import Any
 
 from memreward.domains.math.algebra import DIGITS, POINTS, sample_point
@@ -51,6 +52,12 @@ def _pair(value: Any) -> list[str] | None:
     return [str(part) for part in parts]
 
 
+def _float(value: Fraction) -> Any:
+    import sympy
+
+    return sympy.Float(value.numerator, 2 * DIGITS) / sympy.Float(value.denominator, 2 * DIGITS)
+
+
 def evaluate(expression: str) -> dict[str, Any] | None:
     """Return symbols and values of a LaTeX expression, or None where it parses to none that has values."""
     import sympy  # type: ignore[import-untyped]
@@ -71,7 +78,8 @@ def evaluate(expression: str) -> dict[str, Any] | None:
     names = [str(symbol) for symbol in symbols]
     values = []
     for point in range(POINTS if symbols else 1):
-        substitution = {symbol: sympy.Rational(sample_point(str(symbol), point)) for symbol in symbols}
+        # Floats: sympy looks for roots of a fraction that is raised to a fraction, and does not come back far out.
+        substitution = {symbol: _float(sample_point(str(symbol), point)) for symbol in symbols}
         pair = _pair(formula.subs(substitution).evalf(DIGITS))
         if pair is None:
             return None
