@@ -32,7 +32,7 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _ALSO = re.compile(
-    r"[\s)\]}.$*]{0,4}[,(]?\s{0,2}(?:possibly|maybe|perhaps|also|and/or|and|or|but|then|\.\.\.?|…|\||/|\[|\()?\s{0,2}\(?([A-Z])\b(?!['’.\w]|\s[a-z])"
+    r"[\s)\]}.$*]{0,4}[,(]?\s{0,2}(?:possibly|maybe|perhaps|also|and/or|and|or|but|then|\.\.\.?|…|\||/|\[|\()?\s{0,2}\(?([A-Z])\b(?!['’.\w])(?!(?<=[AI])\s[a-z])"
 )
 _OTHER_AFTER = re.compile(
     r"\b(?:then again|hold on|reconsider|joking|kidding|however|correction|corrected|final answer|no|right one|"
