@@ -71,7 +71,7 @@ test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions 
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
 test-verl test-openrlhf test-verifiers: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
-	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly
+	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly -p no:unraisableexception
 
 test-kills: $(STAMP) ## kill the service a hundred times while clients send split groups
 	KILLS=100 $(BIN)/pytest tests/service/test_killed.py -k again -s -p no:randomly

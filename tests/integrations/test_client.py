@@ -128,11 +128,7 @@ def test_a_deadline_holds_over_all_that_is_tried(server: Server) -> None:
 
 
 def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_other() -> None:
-    async def asking() -> Scored:
-        client = Client("http://127.0.0.1:9", deadline=0.5)
-        return await client.reward(group="g", size=4, query=QUERY, text="5")
-
-    failed = asyncio.run(asking())
+    failed = ask(Client("http://127.0.0.1:9", deadline=0.5), forgiving=True)
     assert (failed.reward, failed.source, failed.failed) == (0.0, "abstained", True)
     good = Scored(0.4, "predicted", 0.6).numbers()
     assert good.keys() == failed.numbers().keys()

@@ -108,7 +108,14 @@ def test_groups_split_over_processes_are_put_together_and_the_function_pickles(u
 
 
 def test_a_training_does_not_begin_without_a_service_and_needs_a_size() -> None:
+    async def run() -> None:
+        reward = RemoteRewardFunction(Client("http://127.0.0.1:9", deadline=0.5), size=SIZE)
+        try:
+            await reward(["a"], ["b"])
+        finally:
+            await reward.client.close()
+
     with pytest.raises(EndpointError, match="failed"):
-        asyncio.run(RemoteRewardFunction(Client("http://127.0.0.1:9", deadline=0.5), size=SIZE)(["a"], ["b"]))
+        asyncio.run(run())
     with pytest.raises(ConfigurationError, match="domain"):
         RemoteRewardFunction(domain="poetry")

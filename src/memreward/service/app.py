@@ -47,7 +47,6 @@ try:
         RolloutsRequest,
         ScoreOneRequest,
         ScoreRequest,
-        reward_reply,
     )
     from memreward.service.metrics import Metrics
 except ImportError as error:
@@ -172,7 +171,7 @@ def _add_scoring(app: Service) -> None:
         answered = [one for one in found if not isinstance(one, ConflictError)]
         app.metrics.answers(answer for answers in answered for answer in answers)
         replies = [
-            {"id": group.id, "rewards": [reward_reply(answer) for answer in answers]}
+            {"id": group.id, "rewards": [answer.record() for answer in answers]}
             for group, answers in zip(groups, answered, strict=True)
         ]
         return Json({"groups": replies, "figures": app.store.figures()})
@@ -188,7 +187,7 @@ def _add_scoring(app: Service) -> None:
         if answer is None:
             return _failure(_GONE, "the client has gone")
         app.metrics.answers([answer])
-        return Json({**reward_reply(answer), "figures": app.store.figures()})
+        return Json({**answer.record(), "figures": app.store.figures()})
 
 
 def _add_trainers(app: Service) -> None:

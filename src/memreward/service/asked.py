@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from memreward.types import MemRewardError, Query, content_hash
 
@@ -88,6 +89,10 @@ class Answer:
     reason: str
     failed: bool
     partial: bool
+
+    def record(self) -> dict[str, Any]:
+        """Return its fields by name; `asdict` would copy each, at a tenth of what a request costs."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def name_of(group_id: str, rollout_id: str) -> str:

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,7 +111,7 @@ class Journal:
             StoreError: the file cannot be written.
         """
         now = time.time()
-        rows = [(name, content_hash(text), json.dumps(asdict(answer)), now) for name, text, answer in answers]
+        rows = [(name, content_hash(text), json.dumps(answer.record()), now) for name, text, answer in answers]
         with self._written() as database:
             database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
             steps = [(one.step, json.dumps(one.rollouts)) for one in done]

@@ -5,12 +5,11 @@ Strings are taken as JSON has them, lone surrogates too, since models sample wha
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from memreward.service.asked import Answer, AskedGroup, AskedRollout
+from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.types import Domain, Query
 
 _LONGEST_NAME = 1_000
@@ -214,8 +213,3 @@ class OpenRLHFRequest(BaseModel):
     query: list[Text] = Field(min_length=1, max_length=1, description="Prompt and completion.")
     prompts: list[Text] = Field(min_length=1, max_length=1)
     labels: list[Any] | None = Field(default=None, max_length=1, description="Reference, JSON object or nothing.")
-
-
-def reward_reply(answer: Answer) -> dict[str, Any]:
-    """Return an answer as `RewardReply` describes it."""
-    return asdict(answer)

@@ -16,7 +16,7 @@ from memreward.types import MissingExtraError
 
 try:
     import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 except ImportError as error:
     raise MissingExtraError(error.name or "uvicorn", "serve", "the service") from error
 
@@ -83,7 +83,7 @@ class _Server(uvicorn.Server):
 def _protocol(seconds: float) -> type[asyncio.Protocol]:
     """HTTP for which a connection must have sent its first request's head in so many seconds."""
 
-    class Impatient(H11Protocol):
+    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools' where it is installed
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._patience = asyncio.get_running_loop().call_later(seconds, self._end_if_silent)

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -73,6 +73,7 @@ class GroupStore:
         self._sealed: dict[str, str] = {}
         self._step = 0
         self._live: deque[tuple[bool, bool]] = deque(maxlen=_LIVE)
+        self._rates = _rates(())
         entries = self._memory.ledger.entries()
         self._paid = {entry.query_id for entry in entries}
         self._may_judge({e.query_id for e in entries if e.rollout_id is None and e.use == TRAINING})
@@ -149,18 +150,7 @@ class GroupStore:
         "live_tpr", "live_fpr" and "live_j" are those of predictions that were made blind to the label, held to be right
         from one half on; 0 where "live_right" or "live_wrong", the rollouts they are taken over, is 0.
         """
-        live = list(self._live)
-        right = [held for held, truth in live if truth]
-        wrong = [held for held, truth in live if not truth]
-        tpr, fpr = sum(right) / max(len(right), 1), sum(wrong) / max(len(wrong), 1)
-        return {
-            "labelled_queries": float(len(self._paid)),
-            "live_right": float(len(right)),
-            "live_wrong": float(len(wrong)),
-            "live_tpr": tpr,
-            "live_fpr": fpr,
-            "live_j": tpr - fpr if right and wrong else 0.0,
-        }
+        return {"labelled_queries": float(len(self._paid)), **self._rates}
 
     def close(self) -> None:
         """Write what was learned, and let go of the folder."""
@@ -315,6 +305,7 @@ class GroupStore:
         for probability, correct in zip(judged.probability, judged.correct, strict=True):
             if correct >= 0 and not np.isnan(probability):
                 self._live.append((bool(probability >= THRESHOLD), bool(correct)))
+        self._rates = _rates(self._live)
 
     def _recall(self) -> None:
         """Bring the reward to where the journal says it is: as it was saved last, and the steps since done again."""
@@ -351,6 +342,19 @@ class GroupStore:
     def _state_folder(self, number: int) -> Path:
         assert self._folder is not None
         return self._folder / f"state-{number}"
+
+
+def _rates(live: Collection[tuple[bool, bool]]) -> dict[str, float]:
+    right = [held for held, truth in live if truth]
+    wrong = [held for held, truth in live if not truth]
+    tpr, fpr = sum(right) / max(len(right), 1), sum(wrong) / max(len(wrong), 1)
+    return {
+        "live_right": float(len(right)),
+        "live_wrong": float(len(wrong)),
+        "live_tpr": tpr,
+        "live_fpr": fpr,
+        "live_j": tpr - fpr if right and wrong else 0.0,
+    }
 
 
 def _held(folder: Path | None) -> IO[str] | None:
