@@ -37,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format wheel-check release-notes bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,10 @@ wheel-check: build/tools/installed ## build the wheel, check it, install it alon
 	@$(PYTHON) -m venv $(BASE)
 	@$(BASE)/bin/pip install --quiet --no-input build/wheel/*.whl
 	@$(BASE)/bin/python .ci/base_check.py
+
+docs: build/docs/installed ## build the site in build/site, offline; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
+	@echo "open build/site/index.html"
 
 release-notes: ## print what the changelog says of the newest version
 	@awk '/^## / { part++ } part == 1' CHANGELOG.md
@@ -181,6 +185,11 @@ $(STAMP): pyproject.toml
 build/tools/installed:
 	@$(PYTHON) -m venv build/tools
 	@build/tools/bin/pip install --quiet --no-input twine check-wheel-contents
+	@touch $@
+
+build/docs/installed: pyproject.toml
+	@$(PYTHON) -m venv build/docs
+	@build/docs/bin/pip install --quiet --no-input '.[docs]'
 	@touch $@
 
 build/demo/installed: pyproject.toml
