@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -43,6 +44,17 @@ def synthetic() -> Callable[..., Any]:
     from synthetic_features import make_synthetic  # numpy may not be loaded before the threads are set
 
     return make_synthetic
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even load, where slow tests are left out, a file whose tests are all slow: its imports take seconds."""
+    if config.option.markexpr != "not slow" or not collection_path.name.startswith("test_"):
+        return None
+    text = collection_path.read_text(encoding="utf-8") if collection_path.suffix == ".py" else ""
+    if not re.search(r"^pytestmark = .*mark\.slow", text, re.MULTILINE):
+        return None
+    LEFT_OUT[str(collection_path.relative_to(config.rootpath))] = len(re.findall(r"^def test_", text, re.MULTILINE))
+    return True
 
 
 @pytest.hookimpl(trylast=True)

@@ -110,6 +110,48 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "filled",
         "tests/evaluation/test_metrics.py",
     ),
+    (
+        "what an earlier judgement settles costs no second one",
+        "memory/label.py",
+        "for first, *_ in question.unsettled(there):",
+        "for first in there:",
+        "tests/memory/test_label.py",
+    ),
+    (
+        "an unknown domain is named and refused",
+        "domains/registry.py",
+        "raise UnknownDomainError(unknown_domain(name))",
+        'return _RULES["other"]',
+        "tests/domains/test_own_domain.py tests/data/test_rollout_files.py",
+    ),
+    (
+        "like solutions leave a question's own labels out",
+        "answers/likeness.py",
+        "self.questions[None, :]] = 0.0",
+        "self.questions[None, :]] = 1.0",
+        "tests/answers/test_likeness.py",
+    ),
+    (
+        "the store answers again what it has answered",
+        "service/store.py",
+        "found[place] = self._settled(group, known)",
+        "found[place] = None",
+        "tests/service/test_group_store.py",
+    ),
+    (
+        "a person is shown again what they have open",
+        "label/session.py",
+        "if opened := self._open(annotator, leases):\n                return opened[0]",
+        "if False:\n                return opened[0]",
+        "tests/label/test_session.py",
+    ),
+    (
+        "a row that cannot be read abstains alone",
+        "integrations/trl_reward.py",
+        'broken[i] = f"{type(error).__name__}: {error}"',
+        "raise",
+        "tests/integrations/test_trl_reward.py tests/integrations/test_reward_rows.py",
+    ),
 ]
 
 

@@ -262,11 +262,11 @@ def loaded_after(*arguments: str) -> set[str]:
     [
         ("-c", "import memreward; dir(memreward)"),
         ("-m", "memreward", "--help"),
-        ("-m", "memreward", "warmup", "--help"),
-        ("-m", "memreward", "evaluate", "--help"),
-        ("-m", "memreward", "collect", "--help"),
-        ("-m", "memreward", "verify", "--help"),
-        ("-m", "memreward", "prior", "show", "--help"),
+        pytest.param(("-m", "memreward", "warmup", "--help"), marks=pytest.mark.slow),
+        pytest.param(("-m", "memreward", "evaluate", "--help"), marks=pytest.mark.slow),
+        pytest.param(("-m", "memreward", "collect", "--help"), marks=pytest.mark.slow),
+        pytest.param(("-m", "memreward", "verify", "--help"), marks=pytest.mark.slow),
+        pytest.param(("-m", "memreward", "prior", "show", "--help"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from memreward import temporary
-from memreward.cli.score import _write_lines
 from memreward.sandbox import Sandbox
-from memreward.temporary import LEFT_BEHIND_S, TemporaryFolder, remove_left_files
+from memreward.temporary import LEFT_BEHIND_S, TemporaryFolder, remove_left_files, write_whole
 
 HOLDER = """
 import sys, time
@@ -92,6 +91,6 @@ def test_unfinished_files_of_killed_processes_are_removed(folder: Path) -> None:
         path.touch()
     age(left)
     age(other)
-    _write_lines(folder / "a[1].jsonl", ["{}"])
+    write_whole(folder / "a[1].jsonl", "{}")
     assert sorted(path.name for path in folder.iterdir()) == sorted((young.name, other.name, "a[1].jsonl"))
     assert remove_left_files(folder / "absent", ".a", ".partial") == []

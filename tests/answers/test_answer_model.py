@@ -158,9 +158,7 @@ def test_labels_as_such_take_the_vote_out_of_code_only(
     assert AnswerModel.load(tmp_path / "model.safetensors")[0].trust() == model.trust()
 
 
-def test_labels_turn_round_a_domain_whose_most_frequent_answer_is_wrong(
-    prior: RewardPrior, tmp_path: Path
-) -> None:
+def test_labels_turn_round_a_domain_whose_most_frequent_answer_is_wrong(prior: RewardPrior, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     features = features_of([[0] * 5 + [1] * 3 for _ in range(60)], rng.normal(size=(480, 4)), prefix="t")
     against = (features.cluster % 1000 == 1).astype(np.int8)

@@ -35,6 +35,7 @@ def test_a_source_has_groups_of_one_policy_with_log_probabilities_and_licence(pa
     assert len({rollout["policy_version"] for line in lines for rollout in line["rollouts"]}) == 1
 
 
+@pytest.mark.slow
 def test_no_two_sources_share_a_question() -> None:
     example = ROOT / "src" / "memreward" / "demo" / "qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
     texts = [{" ".join(group.query.text.split()) for group in read_groups(path)} for path in [example, *SHIPPED]]

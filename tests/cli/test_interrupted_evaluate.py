@@ -18,7 +18,10 @@ from typer.testing import CliRunner
 
 from memreward.cli import app
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups"),
+]
 
 SEEDS = 60
 MESSAGE = "Interrupted. Finished parts are kept in --out: run the same command again to go on from there."
@@ -43,7 +46,6 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["workers start", "cells are done"])
 def test_ctrl_c_is_one_clean_line_and_finished_cells_are_kept(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

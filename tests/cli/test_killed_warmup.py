@@ -26,7 +26,7 @@ from memreward.memory import ExperienceMemory
 from memreward.memory.ledger import LedgerEntry
 from memreward.reward.predictor import FILE
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
 
 SOURCE = """
 import json, os, signal, sqlite3, sys
@@ -196,7 +196,6 @@ def without_times(entries: list[LedgerEntry]) -> list[LedgerEntry]:
     return sorted((replace(entry, time=0.0, id="") for entry in entries), key=lambda entry: str(entry.rollout_id))
 
 
-@pytest.mark.slow
 def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     runs: Runs, rollouts: Path, tmp_path: Path
 ) -> None:
@@ -229,7 +228,6 @@ def test_killed_anywhere_it_loses_and_doubles_nothing_and_ends_the_same(
     assert report["memory"] | {"uri": ""} == expected["memory"] | {"uri": ""}
 
 
-@pytest.mark.slow
 def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     runs: Runs, rollouts: Path, tmp_path: Path
 ) -> None:
@@ -248,7 +246,6 @@ def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     assert len(list((memory / "predictor").glob("*.safetensors"))) == 1
 
 
-@pytest.mark.slow
 def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, rollouts: Path, tmp_path: Path) -> None:
     if not runs.has_disk:
         pytest.skip("no small file system can be mounted here (unshare --map-root-user --mount)")

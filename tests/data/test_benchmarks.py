@@ -216,6 +216,7 @@ def loaded_elsewhere(home: Path, *names: str, **environment: str) -> list[str]:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_hub_over_http_is_asked_for_the_fixed_commit_and_a_gated_set_says_what_to_do(
     hub: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +236,7 @@ def test_a_hub_over_http_is_asked_for_the_fixed_commit_and_a_gated_set_says_what
     assert all(f"/resolve/{commit}/" in path for path in mmlu)
 
 
+@pytest.mark.slow
 def test_a_hub_out_of_reach_says_what_to_do(tmp_path: Path) -> None:
     (line,) = loaded_elsewhere(tmp_path, "gsm8k", HF_HUB_OFFLINE="1")
     assert line.startswith("DataError: openai/gsm8k cannot be reached")

@@ -130,6 +130,7 @@ def test_a_text_that_stands_twice_is_kept_once_and_an_id_with_two_texts_is_refus
 
 
 @pytest.mark.parametrize("name", FILES)
+@pytest.mark.slow
 def test_the_real_questions_are_whole(name: str, shared_data: Path) -> None:
     groups = load_questions(shared_data / "questions" / f"{name}.jsonl.gz")
     assert len(groups) == len(set(ids(groups))) == FILES[name]
@@ -160,6 +161,7 @@ def test_all_files_are_listed_and_no_id_names_two_questions(shared_data: Path) -
             assert texts.setdefault(group.query.id, group.query.text) == group.query.text
 
 
+@pytest.mark.slow
 def test_real_samples_are_stratified_and_at_most_what_the_paper_takes(shared_data: Path) -> None:
     path = shared_data / "questions" / "mmlu_test.jsonl.gz"
     groups = load_questions(path)

@@ -342,6 +342,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, name: str, monke
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_the_real_files_round_trip(shared_data: Path, tmp_path: Path) -> None:
     groups: list[Group] = list(read_groups(shared_data / "rollouts" / "humaneval_gpt-3.5-turbo.jsonl.gz"))
     assert (len(groups), sum(len(group.rollouts) for group in groups)) == (164, 820)

@@ -132,6 +132,7 @@ def test_shares_out_of_range_are_refused(settings: dict[str, float], words: str)
         SplitConfig(**settings)
 
 
+@pytest.mark.slow
 def test_real_questions_have_one_part_in_question_and_rollout_file(shared_data: Path) -> None:
     config = SplitConfig(labelled=0.2, seed=0)
     files = ("questions/gsm8k_test", "rollouts/gsm8k_gpt3")

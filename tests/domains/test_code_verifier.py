@@ -191,6 +191,7 @@ def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: Co
     assert found.seconds < 40
 
 
+@pytest.mark.slow
 def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
     verifier: CodeVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_program_that_fails_does_not_meet_an_empty_output(verifier: CodeVerifi
     assert verifier.verify([claim("```python\npass\n```", nothing, "Print nothing.")])[0].correct is True
 
 
+@pytest.mark.slow
 def test_it_works_off_the_main_thread(verifier: CodeVerifier) -> None:
     found: list[Verdict] = []
     loops = claim("```python\ndef areas(rs):\n    while True: pass\n```")
@@ -238,6 +240,7 @@ def test_tests_may_look_into_what_stays_in_the_solutions_process(verifier: CodeV
     assert found.correct is True, found
 
 
+@pytest.mark.slow
 def test_it_is_a_verifier_also_asynchronously_and_after_a_journey(verifier: CodeVerifier) -> None:
     assert isinstance(verifier, Verifier)
     assert asyncio.run(verifier.verify_async([claim(BODY)]))[0].correct is True

@@ -250,6 +250,7 @@ def test_time_limit_holds_in_a_thread() -> None:
     assert equivalent("\\cos 0", "1", "math"), "the worker starts again after it was killed"
 
 
+@pytest.mark.slow
 def test_time_limit_holds_in_an_event_loop_and_is_cached() -> None:
     async def ask() -> bool:
         return equivalent(SLOW + " + \\cos 0", "1", "math")
@@ -271,6 +272,7 @@ def test_plain_towers_of_powers_need_no_worker() -> None:
     assert time.process_time() - start < 1.0
 
 
+@pytest.mark.slow
 def test_many_threads_agree() -> None:
     verdicts: list[bool] = []
 
@@ -291,6 +293,7 @@ def _compare_in_child(domain: Domain) -> bool:
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.slow
 def test_works_in_child_processes_beside_the_parent(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"{method} does not exist on this platform")
@@ -301,6 +304,7 @@ def test_works_in_child_processes_beside_the_parent(method: str) -> None:
     assert equivalent("\\cos 0 + 1", "2", "math"), "the parent's worker survives its child"
 
 
+@pytest.mark.slow
 def test_import_and_plain_numbers_start_no_process_and_exit_leaves_none() -> None:
     script = (
         "import os, sys, memreward.domains as p\n"

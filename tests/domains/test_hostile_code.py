@@ -339,7 +339,10 @@ def test_the_suite_is_no_smaller_than_it_says() -> None:
     assert len(HOSTILE) >= 60
 
 
-@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(code, id=name, marks=pytest.mark.slow if "loops" in name else ()) for name, code in HOSTILE.items()],
+)
 def test_a_hostile_solution_does_not_pass(verifier: CodeVerifier, code: str) -> None:
     verdict = verdict_on(verifier, code)
     assert verdict.correct is not True, verdict

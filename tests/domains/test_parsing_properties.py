@@ -216,6 +216,7 @@ HOSTILE += [
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("pattern", HOSTILE)
+@pytest.mark.slow
 def test_time_is_linear_in_the_length(pattern: str) -> None:
     text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
     start = time.process_time()
@@ -238,6 +239,7 @@ def _rows(path: Path, step: int) -> list[dict]:
     ("name", "step", "least"),
     [("gsm8k_gpt3", 6, 0.999), ("math500_qwen2.5-math-1.5b", 10, 0.99), ("commonsenseqa_re2", 10, 0.998)],
 )
+@pytest.mark.slow
 def test_agrees_with_the_labels_of_real_rollouts(shared_data: Path, name: str, step: int, least: float) -> None:
     verdicts = []
     for row in _rows(shared_data / "rollouts" / f"{name}.jsonl.gz", step):

@@ -165,6 +165,7 @@ def frequent_collections() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("frequent_collections")
+@pytest.mark.slow
 def test_threads_build_trees_while_garbage_is_collected() -> None:
     """CPython 3.11 and 3.12 end one of some hundred `ast.parse` in a SystemError here."""
     source = f"x = [{'[1, 2, (3, 4, f(5 + 6))], ' * 60}]"

@@ -118,6 +118,7 @@ def test_mixed_domains_come_back_in_order_with_reasons() -> None:
     assert Verifiers().verify([]) == []
 
 
+@pytest.mark.slow
 def test_in_an_event_loop_that_goes_on_meanwhile() -> None:
     async def ask() -> tuple[list[Verdict], int]:
         ticks = 0
@@ -144,6 +145,7 @@ def test_in_many_threads_at_once() -> None:
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.slow
 def test_in_child_processes(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"{method} does not exist on this platform")
@@ -165,6 +167,7 @@ def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> Non
     assert after.correct is True
 
 
+@pytest.mark.slow
 def test_a_hang_in_the_reference_is_undecided_too() -> None:
     reference = HANG.removeprefix("\\boxed{").removesuffix("}")
     assert Verifiers(QUICK).verify([claim("\\boxed{1}", reference)])[0].correct is None
@@ -191,6 +194,7 @@ def test_an_answer_that_was_given_apart_from_the_text_counts() -> None:
     assert Verifiers().verify([given])[0].correct is True
 
 
+@pytest.mark.slow
 def test_choices_take_linear_time_whatever_the_text() -> None:
     texts = [
         "A or " * 20_000,
@@ -258,6 +262,7 @@ def _judge_with(cache: VerdictCache, number: int) -> bool | None:
     return Verifiers(own={"math": Counting()}, cache=cache).verify([claim(str(number), "5")])[0].correct
 
 
+@pytest.mark.slow
 def test_a_folder_is_shared_by_processes(tmp_path: Path) -> None:
     cache = VerdictCache(tmp_path)
     with multiprocessing.get_context("spawn").Pool(2) as pool:

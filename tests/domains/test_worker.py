@@ -83,6 +83,7 @@ def test_a_crash_is_told_and_replaced(worker: Worker) -> None:
     assert worker.ask("a", 60).outcome == "answered"
 
 
+@pytest.mark.slow
 def test_a_process_that_somebody_killed_is_replaced(worker: Worker) -> None:
     os.kill(worker.ask("a", 60).value["pid"], signal.SIGKILL)
     assert worker.ask("a", 60).outcome == "answered"
@@ -92,6 +93,7 @@ class _Interrupted(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_question_leaves_no_reply_for_the_next(worker: Worker) -> None:
     if not hasattr(signal, "setitimer"):
         pytest.skip("this platform has no timer that interrupts")
@@ -118,6 +120,7 @@ def test_a_script_that_does_not_start_is_an_error(tmp_path: Path) -> None:
         Worker(broken).ask("a", 60)
 
 
+@pytest.mark.slow
 def test_a_pool_has_no_more_processes_than_its_size_and_all_at_once(script: Path) -> None:
     pool = WorkerPool(script, 2)
     pids: list[int] = []
@@ -148,6 +151,7 @@ def _ask_into(pool: WorkerPool, replies: multiprocessing.Queue) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.slow
 def test_a_fork_gets_processes_of_its_own_even_while_the_parent_waits(script: Path) -> None:
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("this platform does not fork")
@@ -168,6 +172,7 @@ def test_a_fork_gets_processes_of_its_own_even_while_the_parent_waits(script: Pa
     pool.close()
 
 
+@pytest.mark.slow
 def test_an_exit_leaves_no_process_and_an_interrupt_does_not_reach_it(script: Path) -> None:
     program = (
         "import os, signal, sys; from pathlib import Path; from memreward.domains.shared.worker import Worker\n"
@@ -187,6 +192,7 @@ def test_an_exit_leaves_no_process_and_an_interrupt_does_not_reach_it(script: Pa
     assert not alive(int(done.stdout))
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_does_not_outlive_whoever_was_killed_for_long(script: Path) -> None:
     program = (
         "import os, sys, threading; from pathlib import Path; from memreward.domains.shared.worker import Worker\n"

@@ -23,6 +23,7 @@ def result(groups, new_featurizer):
     return evaluate(files, {name: BASELINES[name] for name in NAMES}, new_featurizer(), settings)
 
 
+@pytest.mark.slow
 def test_the_picture_is_a_png_for_one_and_for_several_shares(result, tmp_path):
     one_share = replace(result, rows=tuple(row for row in result.rows if row.labels == 0.3))
     for number, shown in enumerate((result, one_share)):

@@ -13,6 +13,8 @@ from memreward.domains.math import process as math_process
 from memreward.features.evidence import compute_evidence
 from memreward.types import Claim, Domain, Query
 
+pytestmark = pytest.mark.slow
+
 LENGTH = 2_000_000
 QUERIES: dict[Domain, Query] = {
     "math": Query("m", "How much?", "math"),
@@ -42,7 +44,6 @@ def in_a_thread(work: Callable[[], None]) -> float:
     return time.monotonic() - start
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_megabytes_of_one_thing(pattern: str) -> None:

@@ -15,6 +15,8 @@ from sums import Call, Sums, sample_call
 
 from memreward.memory import ExperienceMemory
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import json, sys
 import torch.distributed as dist
@@ -73,7 +75,6 @@ def launched(script: Path, count: int, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(580)
 def test_two_processes_give_each_row_what_one_gives(
     tmp_path: Path, warm: Path, sums: Sums, labelled: list[int], unlabelled: list[int]
@@ -140,7 +141,6 @@ def test_where_the_first_process_raises_none_waits_for_it(tmp_path: Path) -> Non
     assert second == [f"MemRewardError: the first process, which decides for all, failed: {line}" for line in first]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(580)
 def test_a_process_whose_rows_cannot_be_read_does_not_leave_the_other_waiting_and_both_hear_of_an_alarm(
     tmp_path: Path, warm: Path, sums: Sums, unlabelled: list[int]

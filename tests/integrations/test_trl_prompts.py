@@ -12,7 +12,7 @@ from tiny_model import tiny_model
 
 from memreward.integrations.trl_prompts import prompt_sharing_trainer
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 
 def trainer_of(folder: Path, *, peft_config: Any = None, model: Any = None, **settings: Any) -> Any:

@@ -129,6 +129,7 @@ def test_the_advantages_that_reach_the_loss_are_the_expected_ones(
     ],
 )
 @pytest.mark.parametrize("with_callback", [True, False])
+@pytest.mark.slow
 def test_a_trainer_that_would_standardise_advantages_again_is_refused(
     tmp_path: Any, sums: Sums, predictor: RewardPredictor, settings: dict[str, str], named: str, with_callback: bool
 ) -> None:

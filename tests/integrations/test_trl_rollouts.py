@@ -23,7 +23,7 @@ sys.path.append(str(POLICY_TESTS))
 
 from tiny_model import tiny_model, tiny_tokenizer  # noqa: E402
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 TEXTS = [f"What is {i}?" if i % 2 else f"Please tell me the value of {i} plus {i}." for i in range(6)]
 
@@ -263,7 +263,6 @@ def rows_by_rank(folder: Path, batch: int, processes: int) -> list[Any]:
     return [json.loads((folder / f"rows-{rank}.json").read_text(encoding="utf-8")) for rank in range(processes)]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(580)
 def test_two_processes_that_split_a_group_sample_what_one_does(tmp_path: Path) -> None:
     (alone,) = rows_by_rank(tmp_path / "one", 12, 1)

@@ -128,6 +128,7 @@ def test_processes_side_by_side_come_to_the_same(
     assert [plain(outcome) for outcome in beside] == [plain(alone[outcome.arm]) for outcome in beside]
 
 
+@pytest.mark.slow
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
         cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)

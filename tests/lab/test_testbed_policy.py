@@ -48,6 +48,7 @@ def test_a_policy_that_is_not_there_says_so(tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) -> None:
     start = make_start(START, tmp_path / "s", silent)
     experience = start.groups(EXPERIENCE)
@@ -62,6 +63,7 @@ def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) ->
         make_start(other, tmp_path / "s", silent)
 
 
+@pytest.mark.slow
 def test_a_starting_point_that_was_left_half_made_is_not_finished_with_other_settings(tmp_path: Path) -> None:
     class Killed(Exception):
         pass

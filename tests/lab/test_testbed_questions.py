@@ -79,6 +79,7 @@ def test_demonstrations_avoid_questions_and_follow_the_wrong_rule_as_often_as_sa
     assert wrong / len(asked) == pytest.approx(share, abs=4 * (share * (1 - share) / len(asked)) ** 0.5)
 
 
+@pytest.mark.slow
 def test_the_tokenizer_reads_every_text_back_and_knows_every_piece() -> None:
     tokenizer = build_tokenizer()
     for question, completion in demonstrations(500, 9, frozenset()):

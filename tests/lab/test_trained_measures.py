@@ -65,6 +65,7 @@ def test_questions_are_resampled():
     assert (figure.value, figure.low, figure.high) == (0.5, 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_interval_of_few_seeds_is_as_wide_as_students():
     """A plain percentile bootstrap of five covers 83 %, which the same trials tell from 95 %."""
     draw, trials, covered, widths = random.Random(0), 400, 0, []

@@ -13,6 +13,8 @@ from lab.trainings.pictures import drawings, picture_links, write_page, write_pi
 from lab.trainings.results import START
 from memreward.evaluation.page import DARK
 
+pytestmark = pytest.mark.slow
+
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 
 
@@ -61,7 +63,6 @@ def test_pictures_and_links_to_them_agree(result, tmp_path):
     }
 
 
-@pytest.mark.slow
 def test_names_beside_lines_that_end_alike_do_not_overlap():
     alike = experiment((0.2,), list(ARMS))
     for drawing in drawings(alike):
@@ -74,7 +75,6 @@ def test_names_beside_lines_that_end_alike_do_not_overlap():
         assert bool(names) == drawing.name.startswith(("overview", "ablations"))
 
 
-@pytest.mark.slow
 def test_every_arm_is_named_where_it_is_drawn(result):
     by_name = {drawing.name: draw(drawing) for drawing in drawings(result)}
     bars = by_name["overview_20"].axes[1]

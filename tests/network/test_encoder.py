@@ -82,6 +82,7 @@ def test_a_short_text_is_the_models_own_vector(minilm: SentenceEncoder) -> None:
     np.testing.assert_allclose(minilm.encode(texts), minilm._model.encode(texts), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_long_text_is_the_weighted_mean_of_its_windows(minilm: SentenceEncoder) -> None:
     tokenizer = minilm._model.tokenizer
     text = words(400)
@@ -104,6 +105,7 @@ def plain_vector(encoder: SentenceEncoder, ids: list[int]) -> FloatArray:
         return encoder._model(batch)["sentence_embedding"][0].numpy()
 
 
+@pytest.mark.slow
 def test_the_tail_of_a_long_text_counts(minilm: SentenceEncoder) -> None:
     head = words(600)
     cut, tail, other_tail = minilm.encode([head, f"{head} so it is wrong", f"{head} and the answer is a green apple"])
@@ -112,6 +114,7 @@ def test_the_tail_of_a_long_text_counts(minilm: SentenceEncoder) -> None:
     assert tail @ other_tail > 0.95
 
 
+@pytest.mark.slow
 def test_order_and_batch_change_nothing(minilm: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["", "one", words(300), "two words", words(150, 5), words(260), "one"]
     wanted = minilm.encode(texts)
@@ -139,6 +142,7 @@ def test_an_unknown_model_is_not_looked_for_on_a_network() -> None:
         SentenceEncoder("no/such-model")
 
 
+@pytest.mark.slow
 def test_a_model_from_a_folder_is_named_by_its_content(minilm: SentenceEncoder, tmp_path: Path) -> None:
     minilm._model.save(str(tmp_path / "own"), create_model_card=False)
     own = SentenceEncoder(str(tmp_path / "own"))

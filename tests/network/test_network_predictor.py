@@ -230,6 +230,7 @@ def test_fewer_queries_than_folds_are_named(synthetic: Callable[..., Any]) -> No
         GraphPredictor(QUICK).fit(known.features, known.correct)
 
 
+@pytest.mark.slow
 def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     told: list[tuple[int, int]] = []
     known = synthetic(queries=20, seed=0)

@@ -131,6 +131,7 @@ def test_labels_compare_the_answer_with_the_reference(config: CollectConfig, sam
     assert verdicts["q3"] == [None, None, None]
 
 
+@pytest.mark.slow
 def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: LocalSampler, tmp_path: Path) -> None:
     class Scripted(Interrupted):
         def sample(self, prompts: Any) -> Any:

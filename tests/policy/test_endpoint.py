@@ -231,6 +231,7 @@ def test_a_server_that_asks_for_too_much_patience_is_named(value: str) -> None:
         sample(server)
 
 
+@pytest.mark.slow
 def test_failing_for_good_says_how_often_and_why_and_warns_on_the_way(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

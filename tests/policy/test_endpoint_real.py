@@ -25,6 +25,8 @@ from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat, Usage
 from memreward.policy.settings import EndpointConfig, SamplingConfig
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("uvicorn", reason="transformers serve needs the extra transformers[serving]")
 pytest.importorskip("fastapi", reason="transformers serve needs the extra transformers[serving]")
 pytest.importorskip("openai", reason="transformers serve needs the extra transformers[serving]")
@@ -108,7 +110,6 @@ def test_injected_failures_change_nothing(config: CollectConfig, upstream: str) 
     assert path.read_bytes() == whole
 
 
-@pytest.mark.slow
 def test_kill_9_loses_and_repeats_no_group(config: CollectConfig, upstream: str) -> None:
     whole = Path(collect(config, progress=False)).read_bytes()
     with Loopback(forward(upstream)) as proxy:

@@ -60,6 +60,7 @@ def test_a_reward_hack_trips_the_alarm(
     assert any("learning what the predictor likes" in message for message in caplog.messages)
 
 
+@pytest.mark.slow
 def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, labelled: list[int]) -> None:
     reward = HybridReward(predictor)
     means = train(reward, sums, labelled, hacking=False)
@@ -118,6 +119,7 @@ def parted(monitor: RewardMonitor) -> list[Alarm]:
     return [alarm for alarm in monitor.alarms if alarm.kind == "parted"]
 
 
+@pytest.mark.slow
 def test_noise_alone_raises_no_alarm() -> None:
     for seed in range(20):
         monitor = RewardMonitor()

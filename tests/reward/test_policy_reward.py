@@ -522,6 +522,7 @@ def test_a_memory_of_this_process_cannot_be_sent() -> None:
         pickle.dumps(ExperienceMemory.in_memory())
 
 
+@pytest.mark.slow
 def test_a_step_costs_the_same_after_hundreds_of_steps(sums: Sums, predictor: RewardPredictor) -> None:
     """The model refits on what still counts; what has faded, or is beyond what a refit can take in, is let go."""
     features = predictor.features(rollouts_of(sums, *_many(sums, 26)))

@@ -122,6 +122,7 @@ def test_what_a_person_judged_is_learned_from_beside_what_is_bought(prior: Rewar
 
 
 @pytest.mark.parametrize("round_", [1, 2])
+@pytest.mark.slow
 def test_a_warmup_that_was_cut_short_in_its_rounds_ends_with_the_same_labels(round_: int, prior: RewardPrior) -> None:
     def labelled(stop: int) -> set[str]:
         def progress(_: str, done: int, __: int) -> None:

@@ -55,6 +55,7 @@ def test_what_was_judged_before_training_counts_once(
     assert step(reward, sums, unlabelled, 2) == memory.ledger.spent() > before
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_back_logs_what_it_logged(
     tmp_path: Path, sums: Sums, memory: ExperienceMemory, unlabelled: list[int], make: Any
 ) -> None:

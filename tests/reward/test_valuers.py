@@ -82,6 +82,7 @@ def test_abstaining_by_intention_is_no_failure(store: ExperienceMemory, sums: Su
     assert judged.reason == ("", "")
 
 
+@pytest.mark.slow
 def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
     tmp_path: Path, store: ExperienceMemory, sums: Sums
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_program_does_not_get_out(sandbox: Sandbox, name: str, surroundings: d
 
 
 @pytest.mark.parametrize("name", POSSIBLE_WITHOUT_WALLS)
+@pytest.mark.slow
 def test_without_walls_it_would(name: str, surroundings: dict[str, object]) -> None:
     bare = Sandbox("none", places=1)
     try:
@@ -204,7 +205,11 @@ def test_a_program_reads_its_input_and_reports_its_end(sandbox: Sandbox) -> None
     ("program", "ending"),
     [
         ("while True: pass", "cpu"),
-        ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", "cpu"),
+        pytest.param(
+            "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
+            "cpu",
+            marks=pytest.mark.slow,
+        ),
         ("while True: print('x' * 1000)", "output"),
         ("import sys\nwhile True: sys.stderr.write('x' * 1000)", "output"),
     ],
@@ -222,6 +227,7 @@ def test_a_sleeper_is_ended_by_the_clock(sandbox: Sandbox) -> None:
     assert (ran.ended_by, ran.stdout) == ("wall", "begun\n")
 
 
+@pytest.mark.slow
 def test_children_die_with_their_program() -> None:
     if "namespaces" not in containments():
         pytest.skip("only namespaces let a program start others")
@@ -279,6 +285,7 @@ def _run_in_process(sandbox: Sandbox, answers: multiprocessing.Queue[str]) -> No
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.slow
 def test_other_processes_may_use_it(sandbox: Sandbox, method: str) -> None:
     sandbox.run("pass")
     context = multiprocessing.get_context(method)
@@ -290,6 +297,7 @@ def test_other_processes_may_use_it(sandbox: Sandbox, method: str) -> None:
     assert sandbox.run("print('and here')").stdout == "and here\n"
 
 
+@pytest.mark.slow
 def test_a_keeper_that_dies_is_replaced(sandbox: Sandbox) -> None:
     sandbox.run("pass")
     for keeper in sandbox._keepers:

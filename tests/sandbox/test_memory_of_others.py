@@ -85,6 +85,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     made.close()
 
 
+@pytest.mark.slow
 def test_the_search_finds_what_is_there(sandbox: Sandbox) -> None:
     own = marker()
     ran = sandbox.run(f"held = {own!r}\n{PROGRAM}", limits=LIMITS)

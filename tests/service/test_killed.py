@@ -25,6 +25,8 @@ from memreward.integrations.client import Client, Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward.valuers import MODEL
 
+pytestmark = pytest.mark.slow
+
 _KILLS = int(os.environ.get("KILLS", "5"))
 _GROUPS, _SECONDS = 8 * _KILLS, 2.4 * _KILLS
 """Half of the groups have a reference that may be read; of the others a person labels some."""
@@ -81,7 +83,6 @@ async def labelled(url: str, query_id: str, rollout: str) -> None:
             await asyncio.sleep(0.3)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300 + 40 * _KILLS)  # a start takes seconds, and a minute where others use the machine
 def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twice(tmp_path: Path) -> None:
     memory, port, rng = tmp_path / "memory", free_port(), random.Random(7)
@@ -131,7 +132,6 @@ def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twi
     )
 
 
-@pytest.mark.slow
 def test_the_command_stops_in_good_order_and_goes_on_where_it_was(tmp_path: Path) -> None:
     memory, log = tmp_path / "memory", tmp_path / "log"
     service = Command(memory, log)

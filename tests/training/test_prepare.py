@@ -59,7 +59,10 @@ def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
         assert made.memory.ledger.totals()["queries"] == 6
 
 
-@pytest.mark.parametrize("arm", ARMS.values(), ids=lambda arm: arm.name)
+@pytest.mark.parametrize(
+    "arm",
+    [pytest.param(arm, id=name, marks=() if name == "memreward" else pytest.mark.slow) for name, arm in ARMS.items()],
+)
 def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, experience: Path, tmp_path: Path) -> None:
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, arm=arm.name)
     made = prepared(replace(config, prior="none"))
@@ -104,6 +107,7 @@ def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -
 
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])
+@pytest.mark.slow
 def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +129,7 @@ def file_without_verdicts(folder: Path, unjudged: str) -> str:
 
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])
+@pytest.mark.slow
 def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experience: Path, tmp_path: Path) -> None:
     whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels=0.5, grpo=GRPO)
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
