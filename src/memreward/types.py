@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ OWN = "own:"
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+
+Execute = Literal["on", "auto", "off"]
+"""Whether the solutions of code rollouts are run; "auto" runs them where the system can contain them."""
 
 Progress = Callable[[str, int, int], None]
 """Told of a stage, what is done of it, and of how much."""

@@ -12,14 +12,22 @@ import numpy as np
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.features.behaviour import NAMESPACE, RETURNED, Behaviour, CodeRunner, normal_form
+from memreward.features.behaviour import (
+    NAMESPACE,
+    RETURNED,
+    Behaviour,
+    CodeRunner,
+    ContainedRunner,
+    normal_form,
+    runner_for,
+)
 from memreward.features.cache import DiskVectorStore
 from memreward.features.code_inputs import Example, code_inputs
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.features.featurizer import Featurizer
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
-from memreward.types import FloatArray, Query, Rollout
+from memreward.types import FloatArray, Query, Rollout, SandboxError
 
 DOUBLE = 'def double(n):\n    """Return twice n.\n    >>> double(2)\n    4\n    >>> double(-1)\n    -2\n    """\n'
 PLAIN = 'def double(n):\n    """Return twice n."""\n'
@@ -212,3 +220,32 @@ def test_edges_between_answers_follow_behaviour(sandbox: Sandbox) -> None:
     assert features.cluster[0] == features.cluster[1] != features.cluster[2]
     assert "run_agreement" in features.evidence_names
     assert features.evidence.shape == (3, len(features.evidence_names))
+
+
+def test_code_is_run_by_default_and_where_it_cannot_be_contained_none_is_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rollout = parse_rollout(
+        Query("q", 'def f(a):\n    """Double a.\n\n    >>> f(2)\n    4\n    """', "code"),
+        "```python\ndef f(a):\n    return a * 2\n```",
+        id="q/0",
+    )
+    other = parse_rollout(Query("m", "1 + 1?", "math"), "2", id="m/0")
+    runner = runner_for("auto")
+    assert runner is not None
+    assert runner.observe([other]) == [None]
+    assert runner.contained is None  # no sandbox starts before there is code
+    (found,) = runner.observe([rollout])
+    assert found is not None
+    assert found.examples_met == 1
+    assert runner_for("off") is None
+
+    def uncontained(self: Sandbox) -> str:
+        raise SandboxError("no namespaces here")
+
+    monkeypatch.setattr(Sandbox, "containment", property(uncontained))
+    said: list[str] = []
+    assert ContainedRunner(warn=said.append).observe([rollout, other]) == [None, None]
+    assert said == ["no code is run: no namespaces here"]
+    with pytest.raises(SandboxError):
+        runner_for("on")

@@ -23,13 +23,13 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import Execute, ExecuteCode, PriorName, load_runner
+from memreward.cli.models import ExecuteCode, PriorName, load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
 from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.temporary import write_whole
-from memreward.types import ConfigurationError
+from memreward.types import ConfigurationError, Execute
 
 if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory

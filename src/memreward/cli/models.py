@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memreward.cli.output import Steps, printable
 from memreward.temporary import write_whole
-from memreward.types import Rollout, SandboxError, StoreError
+from memreward.types import Execute, StoreError
 
 if TYPE_CHECKING:
-    from memreward.features.behaviour import Behaviour, CodeRunner
+    from memreward.features.behaviour import ContainedRunner
 
 _RECORD = "warmup.json"
 
@@ -27,7 +26,6 @@ PriorName = Annotated[
         metavar="NAME",
     ),
 ]
-Execute = Literal["on", "auto", "off"]
 ExecuteCode = Annotated[
     Execute | None,
     typer.Option(
@@ -39,21 +37,23 @@ ExecuteCode = Annotated[
 ]
 
 
-def load_runner(execute: Execute | None, steps: Steps) -> ShownRunner | None:
-    """Make what runs code, unless it is off; programs it runs are shown. No sandbox starts before there is code.
+def load_runner(execute: Execute | None, steps: Steps) -> ContainedRunner | None:
+    """Make what runs code, unless it is off; programs it runs are shown, and why none is run.
 
     Raises:
         SandboxError: it is on, and the system cannot contain what is run.
     """
     if execute == "off":
         return None
-    runner = ShownRunner(steps, must=execute == "on")
-    if execute == "on":
-        runner.start()
-    return runner
+    from memreward.features.behaviour import ContainedRunner
+
+    def warn(why: str) -> None:
+        typer.echo(printable(why), err=True)
+
+    return ContainedRunner(must=execute == "on", progress=lambda done, of: steps("running code", done, of), warn=warn)
 
 
-def what_was_done(execute: Execute | None, runner: ShownRunner | None) -> Execute:
+def what_was_done(execute: Execute | None, runner: ContainedRunner | None) -> Execute:
     """Return whether code is to be run when scoring: as it was in this warmup, where there was any."""
     if runner is None or runner.contained is None:
         return execute or "auto"
@@ -90,42 +90,3 @@ def recorded_execute(folder: Path) -> Execute:
             "the labels that the ledger holds cost nothing again"
         )
     return execute
-
-
-class ShownRunner:
-    """A runner of code that starts where there is code, and tells how many programs it has run.
-
-    Attributes:
-        contained: Whether code can be run here; None as long as there was none.
-    """
-
-    def __init__(self, steps: Steps, *, must: bool) -> None:
-        self._steps, self._must = steps, must
-        self._runner: CodeRunner | None = None
-        self.contained: bool | None = None
-
-    def start(self) -> None:
-        """Make the sandbox; where it cannot contain code, say so once and run none, or raise if code must be run."""
-        from memreward.features.behaviour import NAMESPACE, CodeRunner
-        from memreward.features.cache import DiskVectorStore
-        from memreward.sandbox import Sandbox
-
-        sandbox = Sandbox()
-        try:
-            _ = sandbox.containment
-        except SandboxError as error:
-            if self._must:
-                raise
-            self.contained = False
-            typer.echo(printable(f"no code is run: {error}"), err=True)
-            return
-        self.contained = True
-        self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
-
-    def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
-        """See `CodeRunner.observe`."""
-        if self.contained is None and any(rollout.query.domain == "code" for rollout in rollouts):
-            self.start()
-        if self._runner is None:
-            return [None] * len(rollouts)
-        return self._runner.observe(rollouts, lambda done, of: self._steps("running code", done, of))

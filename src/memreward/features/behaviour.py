@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import struct
 from collections.abc import Callable, Sequence
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 
 from memreward.domains import rules_of
 from memreward.domains.code.programs import solution_source
-from memreward.features.cache import DictVectorStore, VectorStore
+from memreward.features.cache import DictVectorStore, DiskVectorStore, VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
-from memreward.types import Rollout, content_hash
+from memreward.types import Execute, Rollout, SandboxError, content_hash
 
 RULES = 1
 NAMESPACE = f"behaviour-{RULES}"
@@ -35,6 +36,9 @@ NOTHING, RAISED, RETURNED = 0, 1, 2
 LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=40.0, memory_mb=512, output_bytes=16_000_000)
 _DIGITS = 9
 _RUN_TOGETHER = 64
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,65 @@ class CodeRunner:
         arguments = [[_plain(value) for value in args] for args in inputs.all]
         ran = self.sandbox.call(source, inputs.name, arguments, LIMITS)
         return _as_row(ran, len(arguments))
+
+
+class ContainedRunner:
+    """Runs the solutions of code rollouts where the system can contain them; nothing starts before there is code.
+
+    Args:
+        must: Raise where code cannot be contained, instead of running none.
+        progress: Told of the programs run and of those to run in all.
+        warn: Told once why no code is run.
+
+    Attributes:
+        contained: Whether code can be run here; None as long as there was none.
+
+    Raises:
+        SandboxError: code must be run and cannot be contained.
+    """
+
+    def __init__(
+        self,
+        *,
+        must: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        warn: Callable[[str], None] = _LOGGER.warning,
+    ) -> None:
+        self._must, self._progress, self._warn = must, progress, warn
+        self._runner: CodeRunner | None = None
+        self.contained: bool | None = None
+        if must:
+            self._start()
+
+    def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
+        """See `CodeRunner.observe`."""
+        if self.contained is None and any(rules_of(rollout.query.domain).program for rollout in rollouts):
+            self._start()
+        if self._runner is None:
+            return [None] * len(rollouts)
+        return self._runner.observe(rollouts, self._progress)
+
+    def _start(self) -> None:
+        sandbox = Sandbox()
+        try:
+            _ = sandbox.containment
+        except SandboxError as error:
+            if self._must:
+                raise
+            self.contained = False
+            self._warn(f"no code is run: {error}")
+            return
+        self.contained = True
+        self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
+
+
+def runner_for(execute: Execute, progress: Callable[[int, int], None] | None = None) -> ContainedRunner | None:
+    """Return what runs code: "on" must, "auto" does where it can be contained, "off" runs none.
+
+    Raises:
+        SandboxError: it is on, and the system cannot contain what is run.
+    """
+    return None if execute == "off" else ContainedRunner(must=execute == "on", progress=progress)
 
 
 def _key(source: str | None, inputs: CodeInputs | None) -> str | None:

@@ -17,7 +17,7 @@ from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.versions import installed_versions
-from memreward.features.behaviour import CodeRunner
+from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
@@ -26,6 +26,7 @@ from memreward.reward.plain import rollouts_in
 from memreward.reward.scores import Scores, with_labels
 from memreward.types import (
     PROGRAMMING_ERRORS,
+    Execute,
     Features,
     FloatArray,
     Group,
@@ -109,7 +110,7 @@ class RewardPredictor:
         config: AnswerConfig | None = None,
         choose: str = "advantage",
         queries: Sequence[str] | None = None,
-        runner: RolloutRunner | None = None,
+        runner: RolloutRunner | Execute | None = "auto",
         progress: Progress | None = None,
     ) -> Self:
         """Choose queries, release their labels through the ledger, and let the model learn from them.
@@ -126,7 +127,7 @@ class RewardPredictor:
             config: Settings.
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
             queries: Label these, as far as the budget goes, instead of choosing.
-            runner: Runs the solutions of code rollouts; None runs none.
+            runner: Runs the solutions of code rollouts; "auto" does where the system can contain it, "on" must.
             progress: Told of a stage, what is done and of how much; in a notebook it is shown where nobody is told.
 
         Raises:
@@ -139,7 +140,7 @@ class RewardPredictor:
             raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not")
         usable = known.without(group.query for group in groups)
         model = AnswerModel(usable, config)
-        featurizer = Featurizer(runner=runner)
+        featurizer = Featurizer(runner=_made(runner))
         told = progress or notebook_progress()
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
         labelled = {one.query_id for one in labels}
@@ -150,7 +151,7 @@ class RewardPredictor:
         features, verdicts = featurizer.features(rollouts), label_array(rollouts, labels)
         model.fit(features, verdicts)
         told("learning", 1, 1)
-        ran = runner is not None and getattr(runner, "contained", True) is True
+        ran = featurizer.runner is not None and getattr(featurizer.runner, "contained", None) is not False
         left_out = len(known.factors) - len(usable.factors)
         provenance = Provenance(
             len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy")), ran
@@ -276,7 +277,7 @@ class RewardPredictor:
         folder: str | Path,
         memory: ExperienceMemory,
         *,
-        runner: RolloutRunner | None = None,
+        runner: RolloutRunner | Execute | None = "auto",
     ) -> Self:
         """Read what `save` wrote: model, settings, prior, and whether code is run for evidence.
 
@@ -295,9 +296,9 @@ class RewardPredictor:
             provenance = Provenance(**about["provenance"])
         except (KeyError, TypeError) as error:
             raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error
-        if runner is None and provenance.ran_code:
-            runner = CodeRunner()
-        return cls(memory, Featurizer(runner=runner), model, provenance, held_out)
+        if runner == "auto" and not provenance.ran_code:
+            runner = None
+        return cls(memory, Featurizer(runner=_made(runner)), model, provenance, held_out)
 
 
 def _spend(
@@ -373,3 +374,7 @@ def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray
     """Return (n,) 1 right, 0 wrong, -1 unknown, in the order of `rollouts`."""
     verdict = {one.rollout_id: one.correct for one in labels}
     return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)
+
+
+def _made(runner: RolloutRunner | Execute | None) -> RolloutRunner | None:
+    return runner_for(runner) if isinstance(runner, str) else runner

@@ -9,7 +9,7 @@ from memreward.domains import VerifyConfig
 from memreward.memory import Budget
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
-from memreward.types import ConfigurationError
+from memreward.types import ConfigurationError, Execute
 
 ChoiceRule = Literal["random", "advantage"]
 """How questions are chosen for labels."""
@@ -38,7 +38,8 @@ class TrainConfig:
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
         encoder: What the arm "paper" reads texts with: name or folder of a sentence-transformers model, "hashing" for
             words, or "ngrams" for templates.
-        execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence.
+        execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence: "auto" does so where
+            the system can contain them, "on" must, "off" runs none.
         templates: Folder with your own prompt templates; "" for the shipped ones.
         keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
@@ -58,7 +59,7 @@ class TrainConfig:
     arm: str = "memreward"
     prior: str = "default"
     encoder: str = "all-MiniLM-L6-v2"
-    execute: bool = False
+    execute: Execute = "auto"
     templates: str = ""
     keep_checkpoints: int = 2
     grpo: GrpoSettings = field(default_factory=GrpoSettings)

@@ -14,7 +14,8 @@ from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
-from memreward.features.cache import DiskVectorStore, default_cache_folder
+from memreward.features.behaviour import runner_for
+from memreward.features.cache import default_cache_folder
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
@@ -92,7 +93,7 @@ def prepare(
     if arm.only_labelled:
         _refuse_too_few(len(drawn), config, "labelled questions")
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
-    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, _runner(config), progress)
+    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, runner_for(config.execute), progress)
 
     def warmed_up(make: Callable[[], Made]) -> Made:
         if given:
@@ -142,7 +143,7 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
 def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[str]:
     """Ids of queries by how uncertain the advantages of their rollouts are; no label is looked at."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    features = Featurizer(runner=_runner(config)).features(rollouts)
+    features = Featurizer(runner=runner_for(config.execute)).features(rollouts)
     prior = RewardPrior.load(config.prior).without(group.query for group in groups)
     model = AnswerModel(prior).fit(features, np.full(len(rollouts), -1, np.int8))
     return [proposal.query_id for proposal in proposals(model, features)]
@@ -236,15 +237,6 @@ class _Tools:
             made.fit(featurizer.features(rollouts), label_array(rollouts, labels))
             made.save(self.folder)
         return Graph(GraphPredictor.load(self.folder)), featurizer
-
-
-def _runner(config: TrainConfig) -> RolloutRunner | None:
-    if not config.execute:
-        return None
-    from memreward.features.behaviour import NAMESPACE, CodeRunner
-    from memreward.sandbox import Sandbox
-
-    return CodeRunner(Sandbox(), DiskVectorStore(NAMESPACE))
 
 
 def _refuse_unjudged(memory: ExperienceMemory, drawn: Sequence[str]) -> None:
