@@ -20,6 +20,7 @@ from memreward.cli.prior import app as prior
 from memreward.cli.propose import propose
 from memreward.cli.questions import questions
 from memreward.cli.read import read
+from memreward.cli.review import review
 from memreward.cli.score import score
 from memreward.cli.serve import serve
 from memreward.cli.train import train
@@ -42,6 +43,7 @@ for command in (
     warmup,
     score,
     inspect,
+    review,
     propose,
     label,
     ledger,

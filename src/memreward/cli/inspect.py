@@ -1,4 +1,4 @@
-"""`memreward inspect`: why one rollout has its score."""
+"""`memreward inspect`: why a rollout, or the answers of a question, have their scores."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from memreward.memory import ExperienceMemory
 
 _TEXT_SHOWN = 100
+_EXPLAINED, _REASONS = 3, 5
 
 
 @ends_well("Nothing was changed: run the same command again.")
 def inspect(
-    rollout_id: Annotated[str, typer.Argument(help="Id of the rollout, as in the output of score.", metavar="ROLLOUT")],
+    name: Annotated[
+        str, typer.Argument(help="Id of a rollout or of a question, as in the output of score.", metavar="ID")
+    ],
     *,
     memory: MemoryUri,
     file: Annotated[
@@ -44,38 +47,40 @@ def inspect(
     top: Annotated[int, typer.Option(help="How many answers, and reasons of each, to show.", min=1)] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show one rollout's score, the answers of its question with their probabilities, and what speaks for each.
+    """Show a rollout's score, or a question's answers: how probable each is, and what speaks for it.
 
     Examples:
+      memreward inspect q17 --memory runs/memory
       memreward inspect q17/3 --memory runs/memory
       memreward inspect q17/3 --memory runs/memory --file new.jsonl --json
     """
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
-        rollout, group = _found(rollout_id, file, made.memory, output, answer_pattern, columns)
+        rollout, group = _found(name, file, made.memory, output, answer_pattern, columns)
         explanation = made.explain(rollout, beside=group.rollouts)
-    _print(output, rollout, explanation, top)
+    whole = name == rollout.query.id
+    (_print_question if whole else _print)(output, rollout, explanation, top)
     output.result(
         {
-            "rollout_id": rollout.id,
+            "rollout_id": None if whole else rollout.id,
             "query_id": rollout.query.id,
             "query": rollout.query.text,
-            "answer": rollout.answer,
+            "answer": None if whole else rollout.answer,
             **plain(asdict(explanation)),
         }
     )
 
 
 def _found(
-    rollout_id: str,
+    name: str,
     file: Path | None,
     memory: ExperienceMemory,
     output: Output,
     answer_pattern: str | None,
     columns: str | None,
 ) -> tuple[Rollout, Group]:
-    """Return the rollout and its group, from a file or from memory."""
+    """Return the rollout and its group, from a file or from memory; of a question its first rollout."""
     groups = (
         read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern, columns=columns)
         if file
@@ -83,11 +88,11 @@ def _found(
     )
     for group in groups:
         for rollout in group.rollouts:
-            if rollout.id == rollout_id:
+            if name in (rollout.id, group.query.id):
                 return rollout, group
     where = f"the file {file}" if file else f"the memory {memory.uri}"
     raise DataError(
-        f"rollout {rollout_id!r} is not in {where}; give an id as score writes it, or name its file by --file"
+        f"rollout or question {name!r} is not in {where}; give an id as score writes it, or name its file by --file"
     )
 
 
@@ -104,17 +109,40 @@ def _print(output: Output, rollout: Rollout, explanation: Explanation, top: int)
             ("weight of the model beside majority vote", explanation.trust),
         ],
     )
+    _print_answers(output, explanation, top, mark=True)
+    own = explanation.answers[explanation.own]
+    output.table(
+        "What speaks for its answer, against the others (log-odds)", ("signal", "contribution"), own.reasons[:top]
+    )
+
+
+def _print_question(output: Output, rollout: Rollout, explanation: Explanation, top: int) -> None:
+    output.table(
+        f"Question {rollout.query.id}",
+        ("", ""),
+        [("question", _short(rollout.query.text)), ("weight of the model beside majority vote", explanation.trust)],
+    )
+    _print_answers(output, explanation, top, mark=False)
+    for answer in explanation.answers[: min(top, _EXPLAINED)]:
+        reasons = answer.reasons[:_REASONS]
+        output.table(
+            f"What speaks for {_short(answer.text or '(none)')} (log-odds)", ("signal", "contribution"), reasons
+        )
+
+
+def _print_answers(output: Output, explanation: Explanation, top: int, *, mark: bool) -> None:
     output.table(
         "Answers of the question",
         ("answer", "rollouts", "probability", "vote"),
         [
-            (f"{_short(a.text or '(none)')}{' <' if i == explanation.own else ''}", a.votes, a.right, a.vote_share)
+            (
+                f"{_short(a.text or '(none)')}{' <' if mark and i == explanation.own else ''}",
+                a.votes,
+                a.right,
+                a.vote_share,
+            )
             for i, a in enumerate(explanation.answers[:top])
         ],
-    )
-    own = explanation.answers[explanation.own]
-    output.table(
-        "What speaks for its answer, against the others (log-odds)", ("signal", "contribution"), own.reasons[:top]
     )
 
 

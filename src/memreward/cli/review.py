@@ -1,0 +1,98 @@
+"""`memreward review`: where scores were wrong, what was believed beside what is right."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memreward.cli.common import AnswerPatternText, AsJson, ColumnsText, check_file, read_files
+from memreward.cli.errors import ends_well
+from memreward.cli.output import Output
+from memreward.evaluation.tables import plain
+from memreward.temporary import write_whole
+
+_ID, _ANSWER = 16, 15
+
+
+@ends_well("Nothing was changed: run the same command again.")
+def review(
+    scored: Annotated[Path, typer.Argument(help="What memreward score wrote.", metavar="SCORED")],
+    *,
+    against: Annotated[
+        Path, typer.Option(help="The truth: verdicts on the same rollouts, or references of the same questions.")
+    ],
+    worst: Annotated[int, typer.Option(help="How many questions to show.", min=1)] = 20,
+    page: Annotated[
+        Path | None, typer.Option(help="Where a page goes that shows the texts side by side: .html.", metavar="FILE")
+    ] = None,
+    columns: ColumnsText = None,
+    answer_pattern: AnswerPatternText = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where predictions were wrong: the most believed answer beside the right one, the worst question first.
+
+    The labels are used to measure, and teach nothing. Rollouts that a label had scored are left out.
+
+    Examples:
+      memreward review scored.parquet --against labelled.jsonl --worst 20
+      memreward review scored.csv --against labelled.jsonl --page review.html
+    """
+    from memreward.data.containers import rows_of
+    from memreward.evaluation.review import Answer, review_page
+    from memreward.evaluation.review import review as held_against
+
+    output = Output(as_json)
+    check_file(page)
+    groups = list(
+        read_files([against], output, skip_bad=False, duplicates="keep", answer_pattern=answer_pattern, columns=columns)
+    )
+    found = held_against(rows_of(scored), groups)
+    shown = found.questions[:worst]
+
+    def named(answer: Answer | None, none: str) -> str:
+        return _short((answer.text if answer.text is not None else "(no answer)") if answer else none, _ANSWER)
+
+    output.table(
+        f"Most believed is right in {found.believed_right} of {len(found.questions)} questions; the worst",
+        ("question", "believed", "value", "right", "value"),
+        [
+            (
+                _short(each.id, _ID),
+                named(each.believed, ""),
+                each.believed.value,
+                named(each.right, "(no rollout)"),
+                each.right.value if each.right else None,
+            )
+            for each in shown
+        ],
+    )
+    output.table(
+        "What the words meant",
+        ("confidence", "rollouts", "right"),
+        [(word, count, f"{right / count:.0%}") for word, (count, right) in found.words.items()],
+    )
+    if found.unknown:
+        output.note(f"{found.unknown} predicted rollouts have no label in {against}.")
+    if page is not None:
+        facts = {"scores": scored, "labels": against, "predicted rollouts with a label": found.rollouts}
+        write_whole(page, review_page(found, worst, facts))
+        output.note(f"page: {page}")
+    output.note(f"next: memreward inspect {shown[0].id} --memory MEMORY" if shown else "nothing to show")
+    output.result(
+        {
+            "questions": len(found.questions),
+            "believed_right": found.believed_right,
+            "rollouts": found.rollouts,
+            "without_a_label": found.unknown,
+            "confidence": {word: {"rollouts": n, "right": right} for word, (n, right) in found.words.items()},
+            "worst": [plain(asdict(each)) for each in shown],
+        }
+    )
+
+
+def _short(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"

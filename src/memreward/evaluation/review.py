@@ -1,0 +1,217 @@
+"""Where scores were wrong: what was believed beside what is right, question by question, the worst first."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from memreward.domains import Verifiers, cluster_answers, parse_rollout
+from memreward.evaluation.page import html_page, html_table
+from memreward.evaluation.tables import Table
+from memreward.memory import measured
+from memreward.types import DataError, Group, Query, Rollout
+
+NEEDED = ("query_id", "rollout_id", "value", "answer", "source")
+_TEXT = 4000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One distinct answer of a question.
+
+    Attributes:
+        text: As it was found; None for the rollouts without one.
+        value: Mean value of its rollouts.
+        rollouts: How many give it.
+        right: Whether it is.
+        example: The text of one of them; "" where neither file has it.
+    """
+
+    text: str | None
+    value: float
+    rollouts: int
+    right: bool
+    example: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A scored question whose truth is known.
+
+    Attributes:
+        id, text: Of the question.
+        error: Mean square of value less truth over its rollouts, in [0, 1].
+        answers: The most believed first.
+    """
+
+    id: str
+    text: str
+    error: float
+    answers: tuple[Answer, ...]
+
+    @property
+    def believed(self) -> Answer:
+        """The answer with the highest value."""
+        return self.answers[0]
+
+    @property
+    def right(self) -> Answer | None:
+        """The most believed of the right answers; None where no rollout is right."""
+        return next((answer for answer in self.answers if answer.right), None)
+
+
+@dataclass(frozen=True)
+class Review:
+    """Scores beside the truth.
+
+    Attributes:
+        questions: The worst first.
+        rollouts: Scored rollouts whose truth is known.
+        unknown: Scored rollouts of which it is not.
+        words: For each word of confidence, rollouts and how many of them are right.
+    """
+
+    questions: tuple[Question, ...]
+    rollouts: int
+    unknown: int
+    words: Mapping[str, tuple[int, int]]
+
+    @property
+    def believed_right(self) -> int:
+        """Questions whose most believed answer is right."""
+        return sum(question.believed.right for question in self.questions)
+
+
+def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
+    """Hold scores against labelled groups: verdicts on the same rollouts, else references, by which they are verified.
+
+    The labels are used to measure, through a ledger that ends with the call. What a label had scored is left out.
+
+    Args:
+        rows: Where each row stands, and the row: those that `memreward score` wrote.
+        groups: With verdicts or references, sealed.
+
+    Raises:
+        DataError: a row is no score, or nothing of it is known.
+    """
+    scored = [row for where, row in rows if _checked(where, row)["source"] != "true" and row["value"] not in (None, "")]
+    by_id = {group.query.id: group for group in groups}
+    wanted: dict[str, list[Mapping[str, Any]]] = {}
+    for row in scored:
+        if row["query_id"] in by_id:
+            wanted.setdefault(row["query_id"], []).append(row)
+    truth = measured(list(by_id.values()))
+    rollouts = {name: [_rollout(row, by_id[name]) for row in part] for name, part in wanted.items()}
+    open_ = [
+        by_id[name].answered(part, {})
+        for name, part in rollouts.items()
+        if not any(rollout.id in truth for rollout in part) and by_id[name].sealed_counts[0]
+    ]
+    truth |= measured(open_, Verifiers())
+    if not (found := sum(row["rollout_id"] in truth for row in scored)):
+        raise DataError(
+            f"none of {len(scored)} predicted rollouts has a label there: give --against a file with the same question "
+            "ids, and with verdicts on the same rollouts or references"
+        )
+    values = {row["rollout_id"]: float(row["value"]) for row in scored}
+    questions = [_question(by_id[name].query, part, values, truth) for name, part in rollouts.items()]
+    words: dict[str, tuple[int, int]] = {}
+    for row in scored:
+        if row["rollout_id"] in truth:
+            count, right = words.get(row.get("confidence", ""), (0, 0))
+            words[row.get("confidence", "")] = count + 1, right + truth[row["rollout_id"]]
+    worst = sorted((each for each in questions if each is not None), key=lambda each: (-each.error, each.id))
+    return Review(tuple(worst), found, len(scored) - found, words)
+
+
+def _checked(where: str, row: Any) -> Mapping[str, Any]:
+    if isinstance(row, DataError):
+        raise row
+    if missing := [name for name in NEEDED if name not in row]:
+        raise DataError(f"{where}: no row of scores: {', '.join(missing)} missing; give what memreward score wrote")
+    return row  # type: ignore[no-any-return]
+
+
+def _rollout(row: Mapping[str, Any], group: Group) -> Rollout:
+    """The rollout of a row, with its text from either file, if one has it."""
+    known = next((rollout for rollout in group.rollouts if rollout.id == row["rollout_id"]), None)
+    if known is not None:
+        return known
+    if row.get("text"):
+        return parse_rollout(group.query, row["text"], id=row["rollout_id"])
+    return Rollout(group.query, "", "", row["answer"] or None, row["rollout_id"])
+
+
+def _question(
+    query: Query, rollouts: Sequence[Rollout], values: Mapping[str, float], truth: Mapping[str, bool]
+) -> Question | None:
+    known = [rollout for rollout in rollouts if rollout.id in truth]
+    if not known:
+        return None
+    error = sum((values[r.id] - truth[r.id]) ** 2 for r in known) / len(known)
+    classes = cluster_answers([r.answer for r in known], query.domain, query_text=query.text)
+    order = sorted(range(len(known)), key=lambda i: classes[i])
+    answers = []
+    for _, places in groupby(order, key=lambda i: classes[i]):
+        members = [known[i] for i in places]
+        mean = sum(values[r.id] for r in members) / len(members)
+        right = sum(truth[r.id] for r in members) > len(members) / 2
+        answers.append(Answer(members[0].answer, mean, len(members), right, members[0].text))
+    answers.sort(key=lambda answer: (-answer.value, -answer.rollouts))
+    return Question(query.id, query.text, error, tuple(answers))
+
+
+def review_page(found: Review, worst: int, facts: Mapping[str, Any]) -> str:
+    """Return one HTML page that loads nothing: the believed answer beside the right one, with their texts."""
+    shown = found.questions[:worst]
+    words = Table(
+        "What the words meant",
+        ("confidence", "rollouts", "right"),
+        tuple((word, str(n), f"{right / n:.0%}") for word, (n, right) in found.words.items()),
+    )
+    summary = (
+        f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions. "
+        f"{found.rollouts} predicted rollouts have a label, {found.unknown} have none."
+    )
+    sections = {
+        "By confidence": html_table(words),
+        f"The {len(shown)} worst questions": "".join(map(_html_question, shown)),
+    }
+    return html_page("Where the scores were wrong", summary, sections, facts, contents="Parts")
+
+
+_SIDES = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem"
+_CARD = "border:1px solid var(--line);padding:.75rem 1rem;min-width:0;overflow-wrap:anywhere"
+
+
+def _html_question(question: Question) -> str:
+    sides = [_html_answer("Believed", question.believed)]
+    if question.right is None:
+        sides.append(f'<div style="{_CARD}"><strong>Right</strong><p>No rollout is right.</p></div>')
+    elif question.right is not question.believed:
+        sides.append(_html_answer("Right", question.right))
+    others = [a for a in question.answers if a not in (question.believed, question.right)]
+    rest = ", ".join(f"{_named(a)} ({a.value:.2f}, {a.rollouts})" for a in others)
+    return (
+        f"<article><h3>{html.escape(question.id)}</h3>"
+        f'<p style="white-space:pre-wrap">{html.escape(question.text)}</p><div style="{_SIDES}">{"".join(sides)}</div>'
+        + (f'<p class="faint">Other answers (value, rollouts): {html.escape(rest)}</p>' if rest else "")
+        + "</article>"
+    )
+
+
+def _html_answer(title: str, answer: Answer) -> str:
+    verdict = "right" if answer.right else "wrong"
+    text = html.escape(answer.example[:_TEXT]) or "(score with --keep text to see it)"
+    return (
+        f'<div style="{_CARD}"><strong>{title}: {html.escape(_named(answer))}</strong>'
+        f"<p>{verdict}, value {answer.value:.2f}, {answer.rollouts} rollouts</p>"
+        f'<div style="white-space:pre-wrap">{text}</div></div>'
+    )
+
+
+def _named(answer: Answer) -> str:
+    return answer.text if answer.text is not None else "(no answer)"
