@@ -205,7 +205,7 @@ def test_all_that_is_missing_is_said_in_one_message(tmp_path: Path) -> None:
     path = rows(tmp_path / "t.jsonl", {"aufgabe": "q", "antworten": ["1"]})
     with pytest.raises(DataError, match=r"--question COLUMN.*--completions COLUMN.*--domain math.*aufgabe, antworten"):
         list(read_groups(path, reading=Reading(format="table")))
-    with pytest.raises(DataError, match=r"--question aufgbe: .*'aufgabe'.*--completions antwort: .*'antworten'"):
+    with pytest.raises(DataError, match=r"question 'aufgbe': .*'aufgabe'.*completions 'antwort': .*'antworten'"):
         list(read_groups(path, reading=Reading(question="aufgbe", completions="antwort")))
 
 

@@ -11,18 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from datasets import Dataset
 from rewarding import reward_of
 
 from memreward.data import write_groups
+from memreward.data.chat import query_id_of
 from memreward.domains import parse_rollout
-from memreward.integrations.trl import callback, questions
+from memreward.integrations.trl import callback, prepare, questions
 from memreward.memory import ExperienceMemory
 from memreward.reward import MonitorConfig, RewardConfig
 from memreward.reward.monitor import Alarm
 from memreward.reward.predictor import RewardPredictor
-from memreward.types import ConfigurationError, Group, Query, Truth
+from memreward.types import ConfigurationError, DataError, Group, Query, Truth
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -71,6 +74,39 @@ def adapted(folder: Path) -> str:
 
 def test_the_example_is_ten_lines() -> None:
     assert len([line for line in EXAMPLE.splitlines() if line.strip()]) == len(ast.parse(EXAMPLE).body) == 10
+
+
+ROWS = [{"problem": f"What is {n} plus 3?", "solution": str(n + 3), "level": n} for n in range(3)]
+
+
+def test_a_data_set_with_other_columns_is_prepared_and_its_references_are_sealed() -> None:
+    memory = ExperienceMemory.in_memory()
+    given = Dataset.from_list([*ROWS, ROWS[0]])
+    data = prepare(given, question="problem", domain="math", reference="solution", memory=memory)
+    assert data["query"] == [row["problem"] for row in ROWS]
+    assert set(data.column_names) == {"prompt", "query_id", "query", "domain", "dataset"}
+    assert data["prompt"][0][-1] == {"role": "user", "content": ROWS[0]["problem"]}
+    assert memory.counts()["references"] == 3
+    assert not any("solution" in row or "3" in str(row.get("reference", "")) for row in data)
+    assert data["query_id"][0] == query_id_of(ROWS[0]["problem"])
+    plain = ExperienceMemory.in_memory()
+    prepare(given, question="problem", domain="math", memory=plain)
+    assert (plain.counts()["queries"], plain.counts()["references"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"question": "problm"}, DataError, "question 'problm': no such column, did you mean 'problem'"),
+        ({"reference": "solutions"}, DataError, "answer 'solutions': no such column, did you mean 'solution'"),
+        ({"domain": "maths"}, DataError, "domain 'maths': no such column"),
+        ({"memory": None}, ConfigurationError, "sealed in a memory"),
+    ],
+)
+def test_a_data_set_that_cannot_be_prepared_says_why(changes: dict[str, Any], error: Any, message: str) -> None:
+    given = {"question": "problem", "domain": "math", "reference": "solution", "memory": ExperienceMemory.in_memory()}
+    with pytest.raises(error, match=message):
+        prepare(ROWS, **(given | changes))
 
 
 @pytest.mark.slow

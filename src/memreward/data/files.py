@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -65,6 +65,21 @@ def read_groups(
     named = paths[0] if len(paths) == 1 else Path(", ".join(map(str, paths)))
     entries = _entries(paths, reading or Reading())
     return _checked(named, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
+
+
+def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
+    """Return the groups of a table at hand, e.g. of a `datasets.Dataset`.
+
+    Args:
+        rows: Values by column.
+        reading: Which column is what.
+        name: Of the table, in errors.
+
+    Raises:
+        DataError: a column is not there, or a row cannot be read; the message names the row and the column.
+    """
+    entries = ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows))
+    return list(_checked(Path(name), joined(found_in(entries, "table", reading)), None, "keep", None))
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:

@@ -208,7 +208,7 @@ def _html_answer(title: str, answer: Answer) -> str:
     text = html.escape(answer.example[:_TEXT]) or "(score with --keep text to see it)"
     return (
         f'<div style="{_CARD}"><strong>{title}: {html.escape(_named(answer))}</strong>'
-        f"<p>{verdict}, value {answer.value:.2f}, {answer.rollouts} rollouts</p>"
+        f"<p>{verdict}, value {answer.value:.2f}, {answer.rollouts} rollout{'s' * (answer.rollouts > 1)}</p>"
         f'<div style="white-space:pre-wrap">{text}</div></div>'
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.data import groups_from_rows
+from memreward.data.formats import Reading
 from memreward.integrations.trl_remote import RemoteRewardFunction as RemoteRewardFunction
 from memreward.integrations.trl_reward import RewardFunction as RewardFunction
 from memreward.integrations.trl_reward import check_arguments, check_questions
+from memreward.memory import ExperienceMemory
 from memreward.policy.prompts import load_template
 from memreward.types import ConfigurationError, Group, MissingExtraError
 
@@ -52,6 +55,46 @@ def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
             for query in queries.values()
         ]
     )
+
+
+def prepare(
+    dataset: Iterable[Mapping[str, Any]],
+    *,
+    question: str,
+    domain: str,
+    reference: str | None = None,
+    memory: ExperienceMemory | None = None,
+    id: str | None = None,
+    templates: str = "",
+) -> Any:
+    """Return the `datasets.Dataset` of `questions` for a data set with columns of any name.
+
+    References go into memory, sealed, and not into the data set: the ledger counts those that are used. Other columns
+    are left out.
+
+    Args:
+        dataset: Rows with values by column, e.g. a `datasets.Dataset`.
+        question: Column of the question, a text or a chat; by path where it stands in an object, "extra_info.question".
+        domain: "math", "qa", "code", "other", or the column that says so.
+        reference: Column of the reference.
+        memory: Takes in questions and references.
+        id: Column of the question's id; None names it by a hash of its text.
+        templates: As of `questions`.
+
+    Raises:
+        ConfigurationError: references are given and no memory.
+        DataError: a column is not there (the nearest is named), or a row cannot be read.
+        MissingExtraError: datasets is not installed.
+    """
+    if reference is not None and memory is None:
+        raise ConfigurationError(
+            "references are sealed in a memory, which counts what is used: give memory=ExperienceMemory.open(...)"
+        )
+    reading = Reading(question=question, answer=reference, domain=domain, id=id)
+    groups = [group.question() for group in groups_from_rows(dataset, reading)]
+    if memory is not None:
+        memory.add(groups if reference is not None else [group.unlabelled() for group in groups])
+    return questions(groups, templates=templates)
 
 
 def callback(function: RewardFunction) -> TrainerCallback:

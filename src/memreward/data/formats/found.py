@@ -129,7 +129,7 @@ def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str |
         near = difflib.get_close_matches(column, columns, 1, 0.5) or [
             each for each in columns if column.lower() in each.lower() or each.lower() in column.lower()
         ]
-        problems.append(f"--{option} {column}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
+        problems.append(f"{option} {column!r}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
     if problems:
         raise DataError(f"{where}: {'; '.join(problems)} It has: {', '.join(columns)}")
 

@@ -57,7 +57,7 @@ def _columns(where: str, names: Sequence[str], reading: Reading) -> dict[str, st
     free = [name for name in names if name not in named.values()]
     columns = {name: named[name] or column_in(free, name) for name in NAMES}
     missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
-    if columns["completions"] is None and columns["answer"] is None:
+    if columns["completions"] is None and columns["answer"] is None and reading.question is None:
         missing.append("completions (--completions COLUMN) or a reference (--answer COLUMN)")
     if missing:
         if columns["domain"] is None and reading.domain is None:
