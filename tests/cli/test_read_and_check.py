@@ -82,6 +82,7 @@ def test_every_command_reads_what_read_reads(tmp_path: Path, questions: Path) ->
     missing = "no column is named as the question (--question COLUMN) nor as the domain"
     assert missing in again.stderr
     assert "it has: aufgabe, solution, text" in again.stderr
+    assert "next: memreward read" in again.stderr
 
 
 def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questions: Path) -> None:
@@ -124,8 +125,9 @@ def test_warmup_uses_every_reference_and_says_how_many_of_how_many(
     report = json.loads(run("warmup", out, *place, "--json").stdout)
     assert (report["labelled_queries"], report["labels"], report["verified_by_reference"]) == (3, 6, 3)
     assert report["ledger"]["queries"] == 3
-    text = run("warmup", *place).stdout
-    assert "3 of 3 with a label, 12 in memory" in text
+    again = run("warmup", *place)
+    assert "3 of 3 with a label, 12 in memory" in again.stdout
+    assert f"next: memreward score FILE --memory {tmp_path / 'memory'}" in again.stderr
     less = run("warmup", out, "--memory", tmp_path / "less", "--labels", "1")
     assert "1 of 3 with a label" in less.stdout
     assert "left 2 labelled questions unused" in less.stderr

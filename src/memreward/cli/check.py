@@ -43,7 +43,7 @@ def check(
 
     output = Output(as_json)
     bad: list[str] = []
-    understood = Understood(file)
+    understood = Understood(file, columns)
     groups = read_groups(
         file, reading=Reading.of(columns or ""), skip_bad=True, on_skip=bad.append, answer_pattern=answer_pattern
     )
@@ -66,10 +66,11 @@ class Understood:
 
     Args:
         file: Named in the next command.
+        columns: How it is read, named there too.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, columns: str | None = None) -> None:
+        self.file, self.columns = file, columns
         self.domains: Counter[str] = Counter()
         self.sizes: list[int] = []
         self.distinct: list[int] = []
@@ -145,15 +146,22 @@ class Understood:
     def next(self) -> str:
         """Return the command that comes next."""
         file = shlex.quote(str(self.file))
+        if not self.sizes:
+            return f"memreward read {file} --question COLUMN --completions COLUMN --domain math --out rollouts.jsonl"
         if not sum(self.sizes):
             return f"memreward collect --questions {file} --model NAME --out rollouts.jsonl"
+        columns = f" --columns {shlex.quote(self.columns)}" if self.columns else ""
         labels = "" if self.counts["labelled"] else " --labels 0"
-        return f"memreward warmup {file} --memory runs/memory{labels}"
+        return f"memreward warmup {file}{columns} --memory runs/memory{labels}"
 
 
 def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
     """Print what was understood, within 80 columns."""
     found = understood.as_dict()
+    if not understood.sizes:
+        output.note(f"next: {found['next']}")
+        output.result({**found, "broken": list(bad)})
+        return
     low, high = found["rollouts_a_question"]
     parsed, distinct = found["answers_parsed"], found["distinct_answers_a_question"]
     by_verdict = found["questions_with_verdicts"]

@@ -93,7 +93,7 @@ def _sizes(
 
 
 def _whole(columns: Sequence[Text], rows: Sequence[Sequence[Text]]) -> int:
-    widest = [max(column.cell_len, *(row[place].cell_len for row in rows)) for place, column in enumerate(columns)]
+    widest = [max([column.cell_len, *(row[place].cell_len for row in rows)]) for place, column in enumerate(columns)]
     return sum(widest) + GAP * (len(columns) - 1)
 
 

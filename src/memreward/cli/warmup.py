@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -116,6 +117,8 @@ def warmup(
     }
     report |= _learned(made)
     _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
+    scored = shlex.join(map(str, files)) if files else "FILE"
+    output.note(f"next: memreward score {scored} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)
 
 
@@ -161,6 +164,9 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
             f"{domain}: by these labels the most frequent answer is no sign of being right here. Only labels can tell: "
             "label more questions (memreward propose)."
         )
+    if not held_out:
+        output.note("One labelled question alone cannot be held against others: nothing was checked.")
+        return
     measures = ("auc", "group_auc", "accuracy", "ece", "advantage_cosine")
     output.table(
         "On the labelled rollouts, each predicted blind to its label",

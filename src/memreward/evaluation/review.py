@@ -123,6 +123,7 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
         if row["rollout_id"] in truth:
             count, right = words.get(row.get("confidence", ""), (0, 0))
             words[row.get("confidence", "")] = count + 1, right + truth[row["rollout_id"]]
+    words = dict(sorted(words.items(), key=lambda item: -item[1][1] / item[1][0]))
     worst = sorted((each for each in questions if each is not None), key=lambda each: (-each.error, each.id))
     return Review(tuple(worst), found, len(scored) - found, words)
 
