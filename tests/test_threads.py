@@ -7,8 +7,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from memreward.evaluation import baselines
-from memreward.evaluation.baselines import CrossFitted
+from memreward.evaluation.baselines import CrossFitted, crossfit
+from memreward.evaluation.baselines.majority import VoteScorer
 from memreward.network import predictor as network
 from memreward.network.config import NetworkConfig
 from memreward.network.predictor import GraphPredictor
@@ -47,7 +47,7 @@ def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
     ("predictor", "inside"),
     [
         (lambda: GraphPredictor(NetworkConfig(hidden=16, epochs=1, folds=3)), network),
-        (lambda: CrossFitted("logistic", baselines.VoteScorer), baselines),
+        (lambda: CrossFitted("logistic", VoteScorer), crossfit),
     ],
     ids=["paper", "logistic"],
 )

@@ -3,13 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memreward.evaluation.baselines import BASELINES, UNSUPERVISED, CrossFitted, SpreadingScorer
+from memreward.evaluation.baselines import BASELINES, UNSUPERVISED, CrossFitted, JudgeColumn
+from memreward.evaluation.baselines.majority import VoteScorer
 from memreward.evaluation.calibration import logit
 from memreward.evaluation.metrics import evaluate_predictions, group_auc, roc_auc
 from memreward.features.subset import rows_of_queries, subset, vote_share
-from memreward.types import LabelError, Predictor
+from memreward.types import DataError, Group, LabelError, Predictor, Query, Rollout
 
-LEARNED = [name for name in BASELINES if name not in (*UNSUPERVISED, "majority_calibrated", "format", "random")]
+NEEDING_NO_MORE = [name for name in BASELINES if name != "confidence"]  # which needs log-probabilities
+LEARNED = [name for name in BASELINES if name not in (*UNSUPERVISED, "majority_calibrated", "random")]
 NEEDS_LABELS = [name for name in BASELINES if name not in UNSUPERVISED]
 
 
@@ -21,7 +23,9 @@ def world(synthetic):
 @pytest.fixture(scope="module")
 def fitted(world):
     train, _ = world
-    return {name: make(0).fit(train.features, train.correct) for name, make in BASELINES.items()}
+    return {
+        name: make(0).fit(train.features, train.correct) for name, make in BASELINES.items() if name in NEEDING_NO_MORE
+    }
 
 
 def half_labelled(data):
@@ -30,7 +34,7 @@ def half_labelled(data):
     return np.where(labelled, data.correct, -1).astype(np.int8), labelled
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", NEEDING_NO_MORE)
 def test_each_is_a_predictor_that_gives_probabilities(name, world, fitted):
     _, test = world
     prediction = fitted[name].predict(test.features)
@@ -52,13 +56,12 @@ def test_what_learns_finds_the_signal_in_new_queries(name, world, fitted):
     assert found.ece < 0.15
 
 
-def test_random_and_format_know_nothing(world, fitted):
+def test_random_knows_nothing(world, fitted):
     _, test = world
-    for name in ("random", "format"):
-        assert 0.4 < roc_auc(fitted[name].predict(test.features).value, test.correct) < 0.6
+    assert 0.4 < roc_auc(fitted["random"].predict(test.features).value, test.correct) < 0.6
 
 
-@pytest.mark.parametrize("name", sorted(set(BASELINES) - {"label_spreading"}))
+@pytest.mark.parametrize("name", sorted(NEEDING_NO_MORE))
 def test_a_query_is_scored_the_same_alone_and_shuffled_among_others(name, world, fitted):
     _, test = world
     value = fitted[name].predict(test.features).value
@@ -87,7 +90,7 @@ def test_a_labelled_query_is_scored_blind_to_its_own_labels(name, world, fitted)
         assert raw_scores(again, others) != pytest.approx(raw_scores(fitted[name], others), rel=1e-3, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in BASELINES if name != "label_model"])
+@pytest.mark.parametrize("name", [name for name in NEEDING_NO_MORE if name != "label_model"])
 def test_rollouts_without_a_label_teach_nothing(name, world):
     train, test = world
     labels, labelled = half_labelled(train)
@@ -146,28 +149,75 @@ def test_a_fold_that_holds_all_of_one_class_is_reported_and_abstains(synthetic):
     correct = np.ones(18, np.int8)
     correct[data.features.group == 2] = [0, 1, 0]
     correct[data.features.group == 4] = [0, 1, 1]
-    both = CrossFitted("test", lambda: SpreadingScorer(0)).fit(data.features, correct)
+    both = CrossFitted("test", VoteScorer).fit(data.features, correct)
     assert both.blind_folds == ()
     correct[data.features.group == 4] = 1
     with pytest.raises(LabelError, match="both sides"):
-        CrossFitted("test", lambda: SpreadingScorer(0)).fit(data.features, correct)
+        CrossFitted("test", VoteScorer).fit(data.features, correct)
 
 
 def test_evidence_that_is_never_there_is_no_obstacle(world):
     train, test = world
     gone = [replace(d.features, evidence=np.full_like(d.features.evidence, np.nan)) for d in (train, test)]
-    for name in ("logistic_evidence", "boosting", "logistic"):
+    for name in ("logistic_evidence", "logistic"):
         value = BASELINES[name](0).fit(gone[0], train.correct).predict(gone[1]).value
         assert np.isfinite(value).all()
 
 
-def test_label_spreading_works_in_pieces_of_whole_queries(world):
-    train, test = world
-    scorer = SpreadingScorer(0, labelled=150, batch=40)
-    scorer.fit(train.features, train.correct)
-    scores = scorer.scores(test.features)
-    assert np.isfinite(scores).all()
-    assert roc_auc(scores, test.correct) > 0.65
+def test_votes_are_weighed_by_the_probability_of_their_tokens(synthetic):
+    data = synthetic(30)
+    features = data.features
+    names = (*features.evidence_names, "logprob_mean")
+
+    def weighed(logprobs):
+        evidence = np.hstack([features.evidence, np.asarray(logprobs, np.float32)[:, None]])
+        return replace(features, evidence=evidence, evidence_names=names)
+
+    vote = BASELINES["majority"](0).predict(features).value
+    even = BASELINES["confidence"](0).predict(weighed(np.full(len(features), -0.3))).value
+    assert even == pytest.approx(vote, abs=1e-6)
+    sure = BASELINES["confidence"](0).predict(weighed(np.where(data.correct == 1, -0.1, -2.0))).value
+    assert group_auc(sure, data.correct, features.group) > group_auc(vote, data.correct, features.group)
+    row = 5
+    alike = features.cluster == features.cluster[row]
+    weight = np.exp(np.where(data.correct == 1, -0.1, -2.0))
+    own = features.group == features.group[row]
+    assert sure[row] == pytest.approx(weight[alike].sum() / weight[own].sum() if features.cluster[row] >= 0 else 0)
+    with pytest.raises(LabelError, match="log-probabilities"):
+        BASELINES["confidence"](0).fit(weighed(np.full(len(features), np.nan)), data.correct)
+
+
+def test_entropy_draws_scattered_votes_together_and_leaves_unanimous_ones(synthetic):
+    features = synthetic(3, sizes=(4,)).features
+    cluster = np.array([0, 0, 0, 0, 1, 2, 3, 4, 5, 5, 6, -1])
+    value = BASELINES["entropy"](0).predict(replace(features, cluster=cluster)).value
+    assert value[:4].tolist() == [1.0] * 4
+    assert value[4:8] == pytest.approx(0.25)
+    entropy = (2 * np.log(2) + np.log(4) + np.log(4)) / 4 / np.log(4)
+    assert value[8] == pytest.approx((1 - entropy) * 0.5 + entropy / 2)
+    assert value[10] == pytest.approx((1 - entropy) * 0.25 + entropy / 2)
+    assert value[11] == 0.0
+
+
+def test_a_judge_is_a_column_of_the_file(synthetic):
+    features = synthetic(2, sizes=(2,)).features
+    query = Query("q", "?", "other")
+    ids = features.rollout_ids
+    rollouts = tuple(Rollout(query, "a", "", "a", one) for one in ids)
+
+    def column(*said):
+        return JudgeColumn("ok").reading(
+            [Group(query, rollouts, rollout_provenance=tuple({"ok": each} for each in said))]
+        )
+
+    value = column(True, False, 0.25, None)(0).fit(features, np.zeros(4, np.int8)).predict(features).value
+    assert value[:3].tolist() == [1.0, 0.0, 0.25]
+    assert np.isnan(value[3])
+    assert column(True, False, 0.25, None).describe() != column(True, False, 0.5, None).describe()
+    with pytest.raises(DataError, match="'ok'"):
+        column(None, None, None, None)
+    with pytest.raises(DataError, match="true, false or a number"):
+        column("yes", 1, 1, 1)
 
 
 def test_a_label_model_reads_no_label_and_finds_what_a_signal_shares_with_the_votes(synthetic):

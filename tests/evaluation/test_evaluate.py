@@ -279,7 +279,7 @@ def test_outcomes_are_exact_on_disk(tmp_path):
 def test_factories_are_described_by_their_settings():
     assert describe(partial(Recorder, seen=3)) == describe(partial(Recorder, seen=3))
     assert describe(partial(Recorder, seen=3)) != describe(partial(Recorder, seen=4))
-    assert " at 0x" not in describe(BASELINES["boosting"])
+    assert " at 0x" not in describe(BASELINES["logistic"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,8 @@ from memreward.cli.models import ExecuteCode, PriorName, load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import EvaluationConfig
+from memreward.evaluation.suite import CONFIG as PROTOCOL
+from memreward.evaluation.suite import ROWS as SUITE
 from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, Execute
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
     from memreward.features.featurizer import Featurizer
-    from memreward.types import Encoder, FloatArray, Predictor
+    from memreward.types import Encoder, FloatArray, Group, Predictor
 
 EncoderName = Annotated[
     str,
@@ -47,6 +50,7 @@ EncoderName = Annotated[
 ]
 OURS = "memreward"
 PAPER = "paper"
+DEFAULT = f"{OURS},majority,majority_hard"
 
 
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
@@ -55,12 +59,27 @@ def evaluate(
     files: Files,
     *,
     predictors: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Which to compare, with commas between: names; baselines, ablations or all for many; FILE.py:NAME for "
-            "your own (docs/own_method.md)."
+            "your own (docs/own_method.md).",
+            show_default=DEFAULT,
         ),
-    ] = f"{OURS},majority,majority_hard",
+    ] = None,
+    suite: Annotated[
+        bool,
+        typer.Option(
+            "--suite",
+            help="Run the fixed protocol over all FILES, a folder of them for example, and print one leaderboard; "
+            "--predictors adds to those that always take part.",
+        ),
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge", help="Compare with a judge's verdicts, a key of the rollouts in the files.", metavar="KEY"
+        ),
+    ] = None,
     signals: Annotated[
         str | None,
         typer.Option(
@@ -113,26 +132,40 @@ def evaluate(
       memreward evaluate a.jsonl b.jsonl --predictors memreward,baselines --out runs/evaluation --page
       memreward evaluate rollouts.jsonl --labels 20,20% --seeds 5-9 --csv figures.csv --latex tables.tex
       memreward evaluate rollouts.jsonl --predictors memreward,majority,mine.py:LengthVote --signals mine.py:log_length
+      memreward evaluate rollouts/ --suite --predictors mine.py:LengthVote
       memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
+    from memreward.evaluation.suite import FEWEST, means_of, submitted, suited
 
     output = Output(as_json)
-    config = settings.made()
+    config = _protocol(settings) if suite else settings.made()
     forms = {"markdown": markdown, "csv": csv, "latex": latex}
     _check_places(out, forms, page=page)
     if signals:
         from memreward.features.own import use_signals
 
         use_signals(signals.split(","))
-    chosen = chosen_predictors(predictors, prior)
+    always = ",".join(SUITE) if suite else "" if predictors else DEFAULT
+    chosen = chosen_predictors(",".join(filter(None, (always, predictors))), prior)
+    if judge is not None:
+        from memreward.evaluation.baselines import JudgeColumn
+
+        chosen["judge"] = JudgeColumn(judge)
     means = means_from(mean or [])
     read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates)
     read = partial(read, answer_pattern=answer_pattern, columns=columns)
-    named = {name: list(read([file])) for name, file in file_names(files).items()}
+    named: Mapping[str, Sequence[Group]] = {name: list(read([file])) for name, file in file_names(files).items()}
+    if suite:
+        named, left_out = suited(named)
+        means = means_of(named)
+        for name in left_out:
+            output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
     with output.progress() as steps:
         featurizer = _featurizer(encoder if reads_text(chosen) else None, execute, steps)
         result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
+    if suite:
+        result = submitted(result, named)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
 
 
@@ -145,12 +178,23 @@ def _check_places(out: Path, forms: Mapping[str, Path | None], *, page: bool) ->
         check_extra("matplotlib", "report", "--page")
 
 
+def _protocol(settings: Changes[EvaluationConfig]) -> EvaluationConfig:
+    """The suite's, which nothing but the number of processes may change."""
+    asked = sorted("-".join(path) for path in settings.values if path != ("workers",))
+    if asked:
+        raise ConfigurationError(f"--suite is a fixed protocol: leave --{', --'.join(asked)} away")
+    return replace(PROTOCOL, workers=settings.made().workers)
+
+
 def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, full: bool) -> None:
+    from memreward.evaluation.suite import leaderboard
     from memreward.evaluation.summary import summary
 
     if full:
         for table in [*result.tables(), *result.differences(), result.ledger_table()]:
             output.table(table.title, table.columns, table.rows, uncut=True)
+    elif "suite" in result.config:
+        output.text(leaderboard(result, output.width))
     else:
         output.text(summary(result, output.width))
     for failure in result.failures():
@@ -278,10 +322,20 @@ class _ShownEncoder:
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:
     """Return a short name for each file: its own without suffixes, or its path where two files share that.
 
+    A folder stands for the rollout files in it, in the order of their names.
+
     Raises:
-        ConfigurationError: a file is given twice.
+        ConfigurationError: a file is given twice, or a folder holds none.
     """
+    files = [one for file in files for one in (_in_folder(file) if file.is_dir() else [file])]
     if len(set(files)) < len(files):
         raise ConfigurationError(f"a file is given twice among {', '.join(map(str, files))}; give each once")
     short = [file.name.split(".jsonl")[0].removesuffix(".parquet") for file in files]
     return {name if short.count(name) == 1 else str(file): file for name, file in zip(short, files, strict=True)}
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")))
+    if not found:
+        raise ConfigurationError(f"{folder} holds no rollout file: .jsonl, .jsonl.gz or .parquet")
+    return found

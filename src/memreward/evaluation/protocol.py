@@ -134,7 +134,8 @@ def evaluate(
         predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`);
             with several workers each must pickle. One that has a method
             `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
-            leaves out the sources that share questions with what is measured.
+            leaves out the sources that share questions with what is measured. `reading(groups)`, of unlabelled groups,
+            likewise: a judge's verdicts are a column of the file.
         featurizer: Called once a file (twice with `memory_rollouts`).
         config: Settings.
         out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
@@ -241,7 +242,7 @@ class _Split:
         return cls(pool, float(share), seed, frozenset(chosen), labels, measured_by, _spent(ledger), _spent(apart))
 
     def cell(self, predictor: PredictorFactory) -> Cell:
-        predictor = _blind(predictor, self.pool.groups)
+        predictor = _of_file(predictor, self.pool.groups)
         key = cell_key(self.pool.hash, self.labels, predictor, self.seed)
         return Cell(self.pool.stored, self.labels, self.labelled, predictor, self.seed, key)
 
@@ -450,10 +451,13 @@ def _spent(ledger: LabelLedger) -> dict[str, int]:
     return {unit: int(totals[unit]) for unit in ("queries", "judgements")}
 
 
-def _blind(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFactory:
-    """The factory without what it knows of these questions, if it knows anything of questions."""
-    blind_to = getattr(predictor, "blind_to", None)
-    return predictor if blind_to is None else blind_to([group.query for group in groups])
+def _of_file(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFactory:
+    """The factory without what it knows of these questions, and with what the file says beside their truth."""
+    if (blind_to := getattr(predictor, "blind_to", None)) is not None:
+        predictor = blind_to([group.query for group in groups])
+    if (reading := getattr(predictor, "reading", None)) is not None:
+        predictor = reading([group.unlabelled() for group in groups])
+    return predictor
 
 
 def _check_references(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> None:

@@ -150,15 +150,16 @@ class EvaluationResult:
         return Table("Label ledger", (*columns, "held-out rollouts"), lines)
 
     def failures(self) -> list[str]:
-        """Return what could not be fitted and why, one line a predictor, budget and reason."""
-        found: dict[tuple[str, float, str], list[str]] = {}
+        """Return what could not be fitted and why, one line a predictor and reason."""
+        found: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
         for row in self.rows:
             for reason in dict.fromkeys(row.failures.values()):
-                found.setdefault((row.predictor, row.labels, reason), []).append(row.file)
+                budgets, files = found.setdefault((row.predictor, reason), ({}, {}))
+                budgets[share_text(row.labels)] = files[row.file] = None
         return [
-            f"{predictor}, {share_text(labels)} labelled, "
+            f"{predictor}, {', '.join(budgets)} labelled, "
             f"{', '.join(files) if len(files) < 4 else f'{len(files)} files'}: {reason}"
-            for (predictor, labels, reason), files in found.items()
+            for (predictor, reason), (budgets, files) in found.items()
         ]
 
     @property

@@ -1,0 +1,98 @@
+"""What others do, behind the same interface: rows of every comparison, one file each.
+
+Every learned one is a `RolloutScorer` inside `CrossFitted`, so all get the same folds, the same calibration and the
+same way to choose their threshold, from the same labels.
+
+| name | what it is | reads |
+|---|---|---|
+| `majority` | share of the query's pool that agrees with the answer | no label |
+| `majority_hard` | 1 for the most frequent answer, 0 for all others | no label |
+| `label_model` | signals as labelling functions, weighed by EM | no label |
+| `confidence` | the vote, each rollout weighed by the probability of its tokens | no label |
+| `entropy` | the vote, believed less where the answers of a question scatter | no label |
+| `majority_calibrated` | the vote through Platt's sigmoid | labels |
+| `logistic_evidence` | logistic regression on the evidence | labels |
+| `logistic` | logistic regression on evidence and text vectors | labels, text |
+| `mlp` | one hidden layer on evidence and text vectors | labels, text |
+| `neighbours` | labels of the rollouts with the nearest text vectors | labels, text |
+| `random` | a number drawn from the rollout's id | labels |
+
+Beside them stand `judge`, a column of verdicts (`JudgeColumn`), and the paper's network (`memreward.network`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from memreward.evaluation.baselines.chance import RandomScorer
+from memreward.evaluation.baselines.confidence import ConfidenceVote
+from memreward.evaluation.baselines.crossfit import CrossFitted, RolloutScorer, as_prediction
+from memreward.evaluation.baselines.entropy import EntropyVote
+from memreward.evaluation.baselines.judge import JudgeColumn
+from memreward.evaluation.baselines.label_model import LabelModel
+from memreward.evaluation.baselines.learned import EstimatorScorer, NeighbourScorer, PerceptronScorer, logistic
+from memreward.evaluation.baselines.majority import MajorityVote, VoteScorer
+from memreward.types import Predictor
+
+__all__ = [
+    "BASELINES",
+    "READ_TEXT",
+    "UNSUPERVISED",
+    "CrossFitted",
+    "JudgeColumn",
+    "MajorityVote",
+    "RandomScorer",
+    "RolloutScorer",
+    "as_prediction",
+]
+
+
+def _unsupervised(make: Callable[[], Predictor], seed: int) -> Predictor:  # noqa: ARG001  a factory takes a seed
+    return make()
+
+
+def _vote(seed: int) -> Predictor:
+    return CrossFitted("majority_calibrated", VoteScorer, seed=seed)
+
+
+def _logistic(name: str, text: bool, seed: int) -> Predictor:
+    scorer = partial(EstimatorScorer, partial(logistic, 0.1), text=text, evidence=True)
+    return CrossFitted(name, scorer, seed=seed)
+
+
+def _mlp(seed: int) -> Predictor:
+    return CrossFitted("mlp", partial(PerceptronScorer, seed), seed=seed)
+
+
+def _neighbours(seed: int) -> Predictor:
+    return CrossFitted("neighbours", NeighbourScorer, seed=seed)
+
+
+def _random(seed: int) -> Predictor:
+    return CrossFitted("random", partial(RandomScorer, seed), seed=seed)
+
+
+UNSUPERVISED = ("majority", "majority_hard", "label_model", "confidence", "entropy")
+"""Baselines that read no label."""
+
+READ_TEXT = frozenset({"logistic", "mlp", "neighbours"})
+"""Baselines that read text vectors, and hence need an encoder."""
+
+BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
+    {
+        "majority": partial(_unsupervised, MajorityVote),
+        "majority_hard": partial(_unsupervised, partial(MajorityVote, hard=True)),
+        "label_model": partial(_unsupervised, LabelModel),
+        "confidence": partial(_unsupervised, ConfidenceVote),
+        "entropy": partial(_unsupervised, EntropyVote),
+        "majority_calibrated": _vote,
+        "logistic_evidence": partial(_logistic, "logistic_evidence", False),
+        "logistic": partial(_logistic, "logistic", True),
+        "mlp": _mlp,
+        "neighbours": _neighbours,
+        "random": _random,
+    }
+)
+"""Name -> factory that takes a seed."""

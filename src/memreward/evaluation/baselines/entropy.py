@@ -1,0 +1,40 @@
+"""Self-consistency with entropy: the vote, believed less where the question's answers scatter.
+
+Semantic entropy (Farquhar et al., Nature 630, 2024; arXiv 2302.09664) over the classes of equivalent answers says how
+sure the policy is of a question. Divided by its maximum, ln of the number of rollouts, it moves each answer's share
+towards that of an answer drawn at random among those there are.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.evaluation.baselines.crossfit import as_prediction
+from memreward.features.subset import vote_share
+from memreward.types import Features, Prediction
+
+
+class EntropyVote:
+    """(1 - h) share + h / k, of k distinct answers with normalised entropy h."""
+
+    name, threshold = "entropy", 0.5
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
+        """Learn nothing."""
+        return self
+
+    def predict(self, features: Features) -> Prediction:
+        """Return the moved shares; 0 without an answer."""
+        share = vote_share(features).astype(np.float64)
+        given, group, questions = features.cluster >= 0, features.group, len(features.query_ids)
+        size = np.bincount(group, minlength=questions)
+        # The mean of -ln(share) over rollouts is the entropy of the answers.
+        surprise = np.where(given, -np.log(np.where(given, share, 1.0)), np.log(size)[group])
+        entropy = np.bincount(group, surprise, questions) / np.maximum(size, 1)
+        scatter = np.clip(entropy / np.log(np.maximum(size, 2)), 0.0, 1.0)[group]
+        pairs = np.unique(np.stack([group, features.cluster], axis=1)[given], axis=0)
+        distinct = np.maximum(np.bincount(pairs[:, 0], minlength=questions), 1)[group]
+        return as_prediction(np.where(given, (1 - scatter) * share + scatter / distinct, 0.0), "")

@@ -1,0 +1,77 @@
+"""A judge's verdicts as they stand: a column that a language model (or anybody) filled beforehand.
+
+LLM-as-a-judge: Zheng et al. 2023, arXiv 2306.05685. The verdicts are a key of the rollouts in the file: true, false, or
+a number in [0, 1]; null abstains. Naming a key that holds the truth measures the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.evaluation.baselines.crossfit import as_prediction
+from memreward.types import DataError, Features, Group, Prediction, content_hash
+
+
+@dataclass(frozen=True)
+class JudgeColumn:
+    """Makes predictors of the verdicts under a key of the rollouts.
+
+    Attributes:
+        key: The rollouts' key.
+        verdicts: Rollout id -> verdict; filled by `reading`.
+    """
+
+    key: str
+    verdicts: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def __call__(self, seed: int) -> JudgeVote:  # noqa: ARG002  nothing is drawn
+        """Make one."""
+        return JudgeVote(self.verdicts)
+
+    def reading(self, groups: Sequence[Group]) -> JudgeColumn:
+        """Return the same with the verdicts of a file.
+
+        Raises:
+            DataError: no rollout has the key, or a verdict is no number in [0, 1].
+        """
+        found = {
+            rollout.id: said[self.key]
+            for group in groups
+            for rollout, said in zip(group.rollouts, group.rollout_provenance, strict=False)
+            if said.get(self.key) is not None
+        }
+        if not found:
+            raise DataError(f"no rollout has the key {self.key!r}: name the one that holds the judge's verdicts")
+        for rollout, verdict in found.items():
+            if not isinstance(verdict, int | float) or not 0 <= verdict <= 1:
+                raise DataError(
+                    f"rollout {rollout!r}: {self.key} is {verdict!r}; give true, false or a number in [0, 1]"
+                )
+        return JudgeColumn(self.key, {rollout: float(verdict) for rollout, verdict in found.items()})
+
+    def describe(self) -> str:
+        """Name what decides the outcome."""
+        return f"JudgeColumn({self.key}, {content_hash(repr(sorted(self.verdicts.items())))[:16]})"
+
+
+class JudgeVote:
+    """The verdicts by rollout id; a rollout without one abstains."""
+
+    name, threshold = "judge", 0.5
+
+    def __init__(self, verdicts: Mapping[str, float]) -> None:
+        self._verdicts = verdicts
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
+        """Learn nothing."""
+        return self
+
+    def predict(self, features: Features) -> Prediction:
+        """Return the verdicts."""
+        values = np.array([self._verdicts.get(rollout, np.nan) for rollout in features.rollout_ids], np.float64)
+        return as_prediction(values, "the judge said nothing")

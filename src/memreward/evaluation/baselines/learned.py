@@ -1,0 +1,142 @@
+"""Learned baselines on evidence and text vectors: logistic regression, one hidden layer, nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.evaluation.baselines.crossfit import Floats, Labels
+from memreward.evaluation.calibration import logit
+from memreward.evaluation.scaler import EvidenceScaler
+from memreward.types import Features, MissingExtraError
+
+EMBEDDING_WEIGHT = 0.1
+"""Scale of a standardised text column beside a standardised evidence column: text has hundreds of columns, evidence
+some dozens, and one ridge penalty serves both."""
+
+
+class Design:
+    """The columns that the learned baselines see: text vectors, evidence, or both, filled in and scaled.
+
+    Evidence goes through `EvidenceScaler`. Text vectors are centred and divided by one scale a block, which keeps their
+    geometry.
+    """
+
+    def __init__(self, *, text: bool, evidence: bool) -> None:
+        self._text, self._evidence = text, evidence
+        self._scaler: EvidenceScaler | None = None
+        self._centres: list[tuple[NDArray[np.float32], float]] = []
+
+    def fit(self, features: Features) -> Self:
+        """Learn medians, means and scales; no labels."""
+        if self._evidence:
+            self._scaler = EvidenceScaler.fit(features.evidence)
+        self._centres = []
+        for block in text_blocks(features) if self._text else ():
+            spread = float(block.std(axis=0).mean())
+            self._centres.append((block.mean(axis=0), EMBEDDING_WEIGHT / spread if spread > 0 else 0.0))
+        return self
+
+    def apply(self, features: Features) -> NDArray[np.float32]:
+        """Return (n, columns)."""
+        columns = [] if self._scaler is None else [self._scaler.apply(features.evidence)]
+        blocks = text_blocks(features) if self._text else ()
+        columns += [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]
+        return np.concatenate(columns, axis=1)
+
+
+def text_blocks(features: Features) -> tuple[NDArray[np.float32], ...]:
+    """Text vectors a rollout: its query's, its thinking's and its answer's."""
+    return features.query_vectors[features.group], features.thinking_vectors, features.answer_vectors
+
+
+class EstimatorScorer:
+    """A scikit-learn classifier on a `Design`; its score is the decision function or the log-odds."""
+
+    def __init__(self, estimator: Callable[[], Any], *, text: bool, evidence: bool) -> None:
+        self._estimator, self._design = estimator(), Design(text=text, evidence=evidence)
+
+    def fit(self, features: Features, labels: Labels) -> None:
+        """Fit on the labelled rows."""
+        rows = labels >= 0
+        columns = self._design.fit(features).apply(features)
+        self._estimator.fit(columns[rows], labels[rows])
+
+    def scores(self, features: Features) -> Floats:
+        """Return log-odds."""
+        columns = self._design.apply(features)
+        return np.asarray(self._estimator.decision_function(columns), np.float64)
+
+
+class PerceptronScorer:
+    """One hidden layer on a `Design`, trained for a fixed number of passes: no row is held back to stop it."""
+
+    def __init__(self, seed: int, *, hidden: int = 64, passes: int = 30) -> None:
+        from_neural = require_sklearn("neural_network")
+        self._network = from_neural.MLPClassifier((hidden,), alpha=1.0, learning_rate_init=2e-3, random_state=seed)
+        self._design, self._passes = Design(text=True, evidence=True), passes
+
+    def fit(self, features: Features, labels: Labels) -> None:
+        """Make the passes over the labelled rows."""
+        rows = labels >= 0
+        columns = self._design.fit(features).apply(features)[rows]
+        for _ in range(self._passes):
+            self._network.partial_fit(columns, labels[rows], classes=[0, 1])
+
+    def scores(self, features: Features) -> Floats:
+        """Return log-odds."""
+        return logit(self._network.predict_proba(self._design.apply(features))[:, 1])
+
+
+class NeighbourScorer:
+    """Mean label of the k labelled rollouts whose text vectors are nearest by cosine, weighted by the cosine."""
+
+    def __init__(self, neighbours: int = 30, chunk: int = 2048) -> None:
+        self._neighbours, self._chunk = neighbours, chunk
+
+    def fit(self, features: Features, labels: Labels) -> None:
+        """Keep the labelled rollouts."""
+        rows = labels >= 0
+        self._vectors, self._labels = _joint_vectors(features)[rows], labels[rows].astype(np.float64)
+
+    def scores(self, features: Features) -> Floats:
+        """Return the weighted means, in [0, 1]."""
+        vectors = _joint_vectors(features)
+        parts = [self._of(vectors[start : start + self._chunk]) for start in range(0, len(vectors), self._chunk)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _of(self, vectors: NDArray[np.float32]) -> Floats:
+        cosine = vectors @ self._vectors.T
+        count = min(self._neighbours, cosine.shape[1])
+        nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        weight = np.maximum(np.take_along_axis(cosine, nearest, axis=1), 1e-6).astype(np.float64)
+        mean: Floats = (weight * self._labels[nearest]).sum(1) / weight.sum(1)
+        return mean
+
+
+def require_sklearn(module: str) -> Any:
+    """Import a module of scikit-learn.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ImportError as error:
+        raise MissingExtraError("scikit-learn", "baselines", "this baseline") from error
+
+
+def _joint_vectors(features: Features) -> NDArray[np.float32]:
+    vectors = np.concatenate(text_blocks(features), axis=1)
+    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.asarray(vectors / length, np.float32)
+
+
+def logistic(strength: float) -> Any:
+    """Return logistic regression with this inverse penalty."""
+    return require_sklearn("linear_model").LogisticRegression(C=strength, max_iter=1000)
