@@ -6,6 +6,7 @@ python benchmarks/prediction.py runs/prediction/all/evaluation.json > benchmarks
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from memreward.evaluation.results import EvaluationResult
@@ -33,9 +34,24 @@ def main() -> None:
     print("printed this page of the result of `make prediction`; [all.md](all.md) has every predictor on every file.\n")
     for name in means:
         print(domain_table(result, name, budgets).markdown())
+    for name in means:
+        print(predictor_table(result, name, budgets).markdown())
     for metric, heading in SHOWN.items():
         print(file_table(result, budgets, metric, heading).markdown())
     print(losses(result, budgets))
+
+
+def predictor_table(result: EvaluationResult, name: str, budgets: list[float]) -> Table:
+    """Group AUC and advantage cosine of every predictor in the mean of a domain; without labels some have nothing."""
+    rows = {(row.predictor, row.labels): row.figures for row in result.rows if row.file == name}
+    lines = []
+    for predictor in dict.fromkeys(row.predictor for row in result.rows):
+        found = ([rows[predictor, budget][m].value for m in ("group_auc", "advantage_cosine")] for budget in budgets)
+        cells = ("–" if math.isnan(auc) else f"{auc:.3f} / {cosine:.3f}" for auc, cosine in found)
+        lines.append((predictor, *cells))
+    return Table(
+        f"Every predictor, {name}: group AUC / advantage cosine", ("predictor", *map(share_text, budgets)), lines
+    )
 
 
 def domain_table(result: EvaluationResult, name: str, budgets: list[float]) -> Table:
