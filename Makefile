@@ -37,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-ray test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -70,7 +70,7 @@ test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and 
 test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions that pyproject.toml admits, in $(LOWEST)
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
-test-verl test-openrlhf test-verifiers: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
+test-verl test-openrlhf test-verifiers test-ray: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
 	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly -p no:unraisableexception
 
 test-kills: $(STAMP) ## kill the service a hundred times while clients send split groups

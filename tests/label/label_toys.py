@@ -8,11 +8,11 @@ from memreward.answers import AnswerModel, RewardPrior
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
-from memreward.label.journal import Journal
 from memreward.label.pool import Pool
 from memreward.label.session import Labelling
 from memreward.label.task import LabelConfig
 from memreward.memory import ExperienceMemory
+from memreward.memory.labelling import Journal
 from memreward.types import Group, Query, Truth
 
 WORDS = ("apples", "pears", "plums", "nuts", "stones", "coins", "books", "cards", "shells", "boats", "lamps", "maps")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from label_toys import answer, answer_of, group, groups, labelling, truth
 
-from memreward.label.journal import Journal
 from memreward.label.start import begin
 from memreward.memory import ExperienceMemory
 from memreward.memory.label import Judgement, Told, label
+from memreward.memory.labelling import Journal
 from memreward.types import BudgetError, ConfigurationError, DataError, LabelError
 
 
@@ -263,7 +263,7 @@ _KILLED = """
 import os, sys
 sys.path[:0] = {paths!r}
 from label_toys import answer, groups, labelling
-from memreward.label.journal import Journal
+from memreward.memory.labelling import Journal
 from memreward.memory import ExperienceMemory
 session = labelling(groups(), memory=ExperienceMemory.open({memory!r}), journal=Journal({journal!r}))
 while (task := session.next("ann")) is not None:

@@ -20,6 +20,7 @@ from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.domains import MathVerifier, Verifiers, parse_rollout
 from memreward.evaluation.metrics import advantages
 from memreward.memory import Budget, ExperienceMemory, Judgement, Told, label
+from memreward.memory.labelling import BROKEN, FILE, FLAGGED, UNDONE, Journal
 from memreward.reward import HybridReward, Judged, PolicyReward, RewardConfig
 from memreward.reward.judged import filled
 from memreward.reward.predictor import RewardPredictor
@@ -546,3 +547,28 @@ def test_an_abstention_is_filled_with_what_adds_nothing() -> None:
     assert filled([1.0, nan, 0.0, nan, nan], [0, 0, 0, 1, 1]).tolist() == [1.0, 0.5, 0.0, 0.5, 0.5]
     assert filled([nan, nan], [0, 1]).tolist() == [0.0, 0.0]
     assert filled([], []).tolist() == []
+
+
+@pytest.mark.parametrize("paid", ["advantage", "probability"])
+def test_a_question_that_people_flagged_as_broken_abstains_as_a_group_until_that_is_taken_back(
+    predictor: RewardPredictor, sums: Sums, labelled: list[int], unlabelled: list[int], paid: Any
+) -> None:
+    journal = Journal(Path(predictor.memory.uri) / FILE)
+    numbers = [labelled[0], unlabelled[0], unlabelled[1]]
+    events = [journal.add(BROKEN, f"q{number}", "ann") for number in numbers[:2]]
+    call = sample_call(sums, numbers, seed=3)
+    rollouts = rollouts_of(sums, call.numbers, call.texts)
+    reward = HybridReward(predictor, config=RewardConfig(rewards=paid))
+    judged = reward.step(rollouts, 0)
+    assert judged.source == ("abstained",) * 2 * SIZE + ("predicted",) * SIZE
+    assert set(judged.reason[: 2 * SIZE]) == {FLAGGED}
+    assert not judged.failed.any()
+    assert len(set(judged.reward[:SIZE])) == 1
+    assert (judged.correct == -1).all()
+    scores = predictor.score(rollouts)
+    assert [one.value is None for one in scores] == [True] * 2 * SIZE + [False] * SIZE
+    assert scores[0].reason == FLAGGED
+    for event in events:
+        journal.add(UNDONE, event.query_id, "ann", {"event": event.id})
+    again = reward.step([replace(rollout, id=f"{rollout.id}+") for rollout in rollouts], 1)
+    assert again.source == ("truth",) * SIZE + ("predicted",) * 2 * SIZE

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -88,6 +92,28 @@ def test_the_executor_gets_rewards_by_a_reward_func_file(
     check(executed(str(file), [30]), [30])  # more groups than threads would wait for each other
 
 
+class Absent(MetaPathFinder, Loader):
+    """Stands for packages of kernels that a CPU has no use for, and that OpenRLHF imports where it makes advantages."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return (
+            ModuleSpec(name, self)
+            if name.partition(".")[0] in ("flash_attn", "deepspeed", "vllm", "torchdata", "ring_flash_attn")
+            else None
+        )
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        return MagicMock(__spec__=spec, __path__=[], __name__=spec.name)
+
+    def exec_module(self, module: Any) -> None: ...
+
+
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Absent()])
+
+
+@pytest.mark.usefixtures("without_kernels")
 def test_dr_grpo_passes_expected_advantages_on_and_group_norm_does_not() -> None:
     import torch
     from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker

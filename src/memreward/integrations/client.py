@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from memreward.integrations import ray
 from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, EndpointError, FaultError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -81,15 +82,15 @@ class Client:
     It pickles, without its connections and without the token, which every process reads from its own environment.
 
     Args:
-        url: Of the service; None takes the variable MEMREWARD_URL, else this machine's default.
+        url: Of the service, or ray://NAME of the actor; None takes MEMREWARD_URL, else this machine's default.
         deadline: Seconds for a reward, waiting for its group and trying again included.
         connections: Connections at a time: each rollout whose group is not whole holds one.
     """
 
     def __init__(self, url: str | None = None, *, deadline: float = 300.0, connections: int = 1024) -> None:
         self.url = (url or os.environ.get(URL_VARIABLE, "") or DEFAULT_URL).rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
-            raise ConfigurationError(f"url={self.url!r} is no address: give one as {DEFAULT_URL}")
+        if not self.url.startswith(("http://", "https://", ray.SCHEME)):
+            raise ConfigurationError(f"url={self.url!r} is no address: give one as {DEFAULT_URL}, or ray://NAME")
         self.deadline, self.connections = deadline, connections
         self._pools: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
 
@@ -198,22 +199,19 @@ class Client:
             attempt += 1
             after = 0.0
             try:
-                async with (
-                    asyncio.timeout(max(0.001, ends - time.monotonic())),
-                    self._pool().request(method, self.url + path, data=content) as reply,
-                ):
-                    said, after = await reply.text(errors="replace"), _seconds(reply.headers.get("retry-after"))
+                async with asyncio.timeout(max(0.001, ends - time.monotonic())):
+                    status, said, again = await self._sent(method, path, content)
             except TimeoutError:
                 failure = f"no answer within {self.deadline:g} s"
-            except _aiohttp().ClientError as error:
-                failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+            except EndpointError as error:
+                failure = str(error)
             else:
-                if reply.status == 200:
+                if status == 200:
                     return self._read(said)
-                failure = f"{reply.status}: {said[:300]}"
-                if reply.status == 500:
+                failure, after = f"{status}: {said[:300]}", _seconds(again)
+                if status == 500:
                     raise FaultError(f"{self.url}{path} met a bug: {failure}")
-                if reply.status not in _PASSING:
+                if status not in _PASSING:
                     raise ConfigurationError(f"{self.url}{path} refuses the request: {failure}")
             pause = max(after, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)) * _jitter.uniform(0.5, 1.0))
             if time.monotonic() + pause >= ends:
@@ -222,6 +220,16 @@ class Client:
                     f"whether {URL_VARIABLE} names it"
                 )
             await asyncio.sleep(pause)
+
+    async def _sent(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
+        """Status, body and Retry-After of one request."""
+        if self.url.startswith(ray.SCHEME):
+            return await ray.ask(self.url, method, path, content)
+        try:
+            async with self._pool().request(method, self.url + path, data=content) as reply:
+                return reply.status, await reply.text(errors="replace"), reply.headers.get("retry-after")
+        except _aiohttp().ClientError as error:
+            raise EndpointError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
 
     def _read(self, said: str) -> dict[str, Any]:
         try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from memreward.answers.advantage import expected_advantages
 from memreward.answers.model import AnswerBeliefs
-from memreward.label.journal import Event
+from memreward.memory.labelling import Event
 
 Floats = NDArray[np.float64]
 

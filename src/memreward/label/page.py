@@ -15,10 +15,10 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memreward.label import render
-from memreward.label.journal import BROKEN, DECIDED, SKIPPED
 from memreward.label.session import Labelling
 from memreward.label.task import REASONS, Task
 from memreward.label.view import answer_text, outcome, rollouts_of, shown
+from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED
 from memreward.service.token import given_token, same_token
 from memreward.types import BudgetError, DataError, MemRewardError
 

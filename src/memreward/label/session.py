@@ -27,12 +27,12 @@ from memreward.label.figures import (
     people_and_judges,
     twice_judged,
 )
-from memreward.label.journal import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
 from memreward.label.outlook import Outlook
 from memreward.label.pool import Pool
 from memreward.label.queue import ROUND, Candidate, Kind, all_questions, chosen, ranked
 from memreward.label.standing import Standing
 from memreward.label.task import AnswerSeen, LabelConfig, Task
+from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
 from memreward.types import DataError, content_hash
 
 _SHARES = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from memreward.label.door import Door
 from memreward.label.figures import twice_judged
-from memreward.label.journal import BROKEN, DECIDED, SKIPPED, Event, Journal
+from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, Event, Journal
 
 
 class Standing:

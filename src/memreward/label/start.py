@@ -9,11 +9,11 @@ from pathlib import Path
 from memreward.answers import AnswerModel, RewardPrior
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
-from memreward.label.journal import FILE, Journal
 from memreward.label.pool import Pool, reading_order
 from memreward.label.session import Labelling
 from memreward.label.task import LabelConfig
 from memreward.memory import ExperienceMemory
+from memreward.memory.labelling import FILE, Journal
 from memreward.types import LabelError
 
 AT_ONCE = 64

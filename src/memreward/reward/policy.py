@@ -20,6 +20,7 @@ from memreward.domains import Verifiers
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
+from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
@@ -105,7 +106,8 @@ class PolicyReward:
     """Rewards the rollouts of a training; integrations hand them over from a trainer (`memreward.integrations`).
 
     Rollouts of labelled queries are judged by their verifier against the reference that the ledger releases; the valuer
-    says what the others are worth, and learns from those. A failure is an abstention with its reason, counted in
+    says what the others are worth, and learns from those. Of a question that people flagged as broken nothing is said:
+    its group abstains. A failure is an abstention with its reason, counted in
     `failures` and logged, and none leads to ground truth. A programming error is raised.
 
     Args:
@@ -178,9 +180,12 @@ class PolicyReward:
         """
         started, failures = time.monotonic(), self.failures.total()
         made = _Step(rollouts)
-        self._guarded(partial(self._heed, step))
-        self._believe(made, np.arange(len(rollouts)))  # blind: before any label of the step is read
-        self._judge(made)
+        broken = flagged(self.memory)
+        self._guarded(partial(self._heed, step, broken))
+        sound = np.array([i for i, rollout in enumerate(rollouts) if rollout.query.id not in broken], np.int64)
+        self._believe(made, sound)  # blind: before any label of the step is read
+        self._judge(made, sound)
+        made.reason = [FLAGGED if r.query.id in broken else said for r, said in zip(rollouts, made.reason, strict=True)]
         self._watch(made, step)
         self._learn(made, step)
         reward, advantage, source = made.paid(self.config.rewards)
@@ -273,18 +278,19 @@ class PolicyReward:
         self.visits.add([one for group in held for one in group.rollouts if one.id not in given], 0)
         return self.visits.lean(rollouts)
 
-    def _judge(self, made: _Step) -> None:
+    def _judge(self, made: _Step, rows: NDArray[np.int64]) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
+        sound = [made.rollouts[i] for i in rows]
         reachable = [rollout for rollout in made.rollouts if rollout.query.id in self.labelled]
         try:
             self.memory.add(groups_of(made.rollouts if self.config.grow else reachable))
-            told = self.ground.judge(made.rollouts)
+            told = self.ground.judge(sound)
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:  # no verdict without an entry in the ledger, and no prediction in its place
             lost = Told(True, None, str(error), error)
-            told = [lost if r.query.id in self.labelled else Told(False) for r in made.rollouts]
-        for i, one in enumerate(told):
+            told = [lost if r.query.id in self.labelled else Told(False) for r in sound]
+        for i, one in zip(rows, told, strict=True):
             if one.correct is not None:
                 made.correct[i] = one.correct
             if not one.labelled:
@@ -297,10 +303,10 @@ class PolicyReward:
             else:
                 made.reason[i] = self._noted(f"cannot verify: {one.reason}")
 
-    def _heed(self, step: int) -> None:
+    def _heed(self, step: int, broken: Collection[str]) -> None:
         """Learn from verdicts that others entered since the last step, e.g. a person in another process."""
         learned = self.valuer.learned()
-        news = self.ground.news(learned) if learned is not None else []
+        news = [] if learned is None else [one for one in self.ground.news(learned) if one not in broken]
         rollouts = [r for group in self.memory.groups(news, recent=_EARLIER) for r in group.rollouts]
         known = self.ground.known(rollouts) if rollouts else {}
         if known:

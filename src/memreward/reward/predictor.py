@@ -21,6 +21,7 @@ from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
+from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.notebook import notebook_progress
 from memreward.reward.plain import rollouts_in
 from memreward.reward.scores import Scores, with_labels
@@ -174,7 +175,8 @@ class RewardPredictor:
         """Score rollouts, in their order. Agreement counts each query's earlier rollouts in memory too.
 
         The advantage is the expected one among the rollouts of the query that are given here. Nothing is looked up in
-        the ground truth. A query whose rollouts cannot be scored is an abstention (value None) with its reason.
+        the ground truth. A query whose rollouts cannot be scored, or that people flagged as broken, is an abstention
+        (value None) with its reason.
 
         Args:
             given: Rollouts, groups, or with `completions` questions as texts.
@@ -207,7 +209,9 @@ class RewardPredictor:
             verdicts = {one.rollout_id: one.correct for one in found}
             rows = {row: verdicts[r.id] for row, r in enumerate(rollouts) if r.id in verdicts}
             beliefs = beliefs._replace(right=with_labels(beliefs.right, rows, beliefs.group, beliefs.several))
-        return Scores(beliefs.scores(), rollouts, verdicts)
+        broken = flagged(self.memory)
+        scores = zip(rollouts, beliefs.scores(), strict=True)
+        return Scores((Score(None, 0.0, FLAGGED) if r.query.id in broken else s for r, s in scores), rollouts, verdicts)
 
     def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception, *, labels: bool) -> Scores:
         queries = dict.fromkeys(r.query.id for r in rollouts)

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memreward.memory.store import ExperienceMemory
 from memreward.sqlite import SqliteFile, stored
 
+FLAGGED = "people flagged this question as broken"
+"""Why nothing is said of it."""
 DECIDED, UNDONE, SKIPPED, BROKEN = "decided", "undone", "skipped", "broken"
 FILE = "labelling.sqlite"
 
@@ -80,6 +83,13 @@ class Journal:
         gone = {event.data["event"] for event in found if event.kind == UNDONE}
         return [event for event in found if event.kind != UNDONE and event.id not in gone]
 
+    def broken(self) -> frozenset[str]:
+        """Return the questions that somebody flagged as broken and nobody took back."""
+        undone = "SELECT json_extract(data, '$.event') FROM events WHERE kind = 'undone'"
+        with self._file.reading() as connection:
+            sql = f"SELECT DISTINCT query_id FROM events WHERE kind = 'broken' AND id NOT IN ({undone})"
+            return frozenset(row["query_id"] for row in connection.execute(sql))
+
     def last(self) -> int:
         """Return the id of the latest event; 0 where there is none."""
         with self._file.reading() as connection:
@@ -112,3 +122,13 @@ class Journal:
         with self._file.reading() as connection:
             rows = connection.execute("SELECT query_id, annotator FROM leases WHERE until > ?", (self._clock(),))
             return dict(map(tuple, rows))
+
+
+def flagged(memory: ExperienceMemory) -> frozenset[str]:
+    """Return the questions of a memory that people flagged as broken: nothing is to be said of them.
+
+    Raises:
+        StoreError: the journal of labelling cannot be read.
+    """
+    file = Path(memory.uri) / FILE
+    return Journal(file).broken() if file.exists() else frozenset()

@@ -1,0 +1,107 @@
+"""The service as a Ray actor, for trainers whose workers live in a Ray cluster: the same pages, without HTTP.
+
+It is named and detached, and Ray starts it again where it dies: what it had promised is in its folder, and the calls
+that were under way are made again, which is harmless, since a rollout that is sent twice is answered once.
+`Client("ray://NAME")` asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.integrations.ray import NAMESPACE
+from memreward.memory import ExperienceMemory
+from memreward.reward import HybridReward, PolicyReward, RewardConfig
+from memreward.reward.predictor import FILE, RewardPredictor
+from memreward.reward.valuers import Answers
+from memreward.service.app import create_app
+from memreward.service.config import ServiceConfig
+from memreward.service.store import GroupStore
+from memreward.types import MissingExtraError
+
+_CALLS = 10_000
+"""Calls under way at a time: each rollout whose group is not whole is one."""
+
+
+class StoreActor:
+    """Owns memory, model and ledger, and answers what the service's pages answer.
+
+    Args:
+        memory: Folder of the memory.
+        config: Limits.
+    """
+
+    def __init__(self, memory: str, config: ServiceConfig) -> None:
+        self._store = GroupStore(_reward(Path(memory)), Path(memory) / "service", config)
+        self._app = create_app(self._store, config, token="")
+        self._begun = False
+
+    async def ask(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
+        """Return status, body and Retry-After of one request."""
+        if not self._begun:  # in the actor's event loop, which its constructor has not
+            self._begun = True
+            self._app.desk.start()
+        given, replies = False, []
+
+        async def receive() -> dict[str, Any]:
+            nonlocal given
+            if given:
+                await asyncio.Event().wait()
+            given = True
+            return {"type": "http.request", "body": content or b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            replies.append(message)
+
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content or b"")).encode())]
+        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+        await self._app(scope, receive, send)
+        after = dict(replies[0]["headers"]).get(b"retry-after")
+        body = b"".join(reply.get("body", b"") for reply in replies[1:])
+        return replies[0]["status"], body.decode(), after and after.decode()
+
+    def pid(self) -> int:
+        """Return the process it lives in."""
+        return os.getpid()
+
+
+def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | None = None) -> Any:
+    """Start the actor in the cluster that this process is connected to, or find the one that runs; returns its handle.
+
+    Args:
+        memory: Folder of the memory. Ray starts the actor again on this node, else on another that has the folder.
+        name: By which `Client("ray://NAME")` finds it.
+        config: Limits.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+    try:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray", "the service as an actor") from error
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    options = ray.remote(StoreActor).options(
+        name=name,
+        namespace=NAMESPACE,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=_CALLS,
+        scheduling_strategy=here,
+    )
+    return options.remote(str(Path(memory).absolute()), config or ServiceConfig())
+
+
+def _reward(folder: Path) -> PolicyReward:
+    """What warmup made of a memory, else the shipped prior; code is not run."""
+    memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
+    if (predictor / FILE).exists():
+        return HybridReward(RewardPredictor.load(predictor, memory))
+    return PolicyReward(memory, Answers(AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))))
