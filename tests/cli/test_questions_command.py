@@ -36,15 +36,14 @@ def test_without_sources_the_benchmarks_are_listed() -> None:
 
 def test_questions_and_split_are_written_and_fit_together(file: Path, tmp_path: Path) -> None:
     out, split = tmp_path / "questions.jsonl.gz", tmp_path / "split.json"
-    arguments = (file, "--n", "15", "--seed", "3", "--labels", "0.5", "--out", out, "--split", split, "--json")
+    arguments = (file, "--n", "15", "--seed", "3", "--out", out, "--split", split, "--json")
     report = json.loads(run(*arguments).stdout)
     groups = list(read_groups(out))
     drawn = read_split(split, groups)
     assert groups == load_questions(file, n=15, seed=3)
     assert (report["questions"], report["repeated"], report["seed"]) == (30, 0, 3)
     assert report["datasets"] == {name: {"questions": 15, **parts} for name, parts in drawn.datasets.items()}
-    assert (drawn.config.labelled, drawn.config.seed) == ("0.5", 3)
-    assert len(drawn.labelled) == len(drawn.train) // 2
+    assert drawn.config.seed == 3
     first = out.read_bytes(), split.read_bytes()
     run(*arguments)
     assert (out.read_bytes(), split.read_bytes()) == first

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from memreward.data import (
     write_split,
 )
 from memreward.domains import parse_rollout
-from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, Group, Query, Truth
 
 
@@ -44,43 +42,14 @@ def test_id_and_seed_alone_decide_the_part() -> None:
     whole, half = make_split(GROUPS, config), make_split(GROUPS[::-2], config)
     assert set(half.test) == set(whole.test) & {group.query.id for group in GROUPS[::-2]}
     assert all(part_of(identity, config) == "validation" for identity in whole.validation)
-    assert part_of("gsm8k-test-0", config) == part_of("gsm8k-test-0", replace(config, labelled=0.7))
     assert set(make_split(GROUPS, SplitConfig(seed=1)).test) != set(whole.test)
     assert make_split(GROUPS[::-1], config) == whole
 
 
-def test_the_labelled_share_is_exact_by_question_and_stratified_by_dataset() -> None:
-    split = make_split(GROUPS, SplitConfig(labelled=0.2))
-    assert len(split.labelled) == len(set(split.labelled)) == int(0.2 * len(split.train))
-    assert set(split.labelled) <= set(split.train)
-    train, labelled = (Counter(identity[0] for identity in part) for part in (split.train, split.labelled))
-    assert all(abs(labelled[name] - 0.2 * train[name]) <= 1 for name in "ab")
-    assert make_split(GROUPS, SplitConfig(labelled=0.1)).labelled == split.labelled[: int(0.1 * len(split.train))]
-    assert split.datasets["b"] == {
-        "train": train["b"],
-        "validation": sum(identity[0] == "b" for identity in split.validation),
-        "test": sum(identity[0] == "b" for identity in split.test),
-        "labelled": labelled["b"],
-    }
-
-
-@pytest.mark.parametrize("seed", [0, 5])
-def test_the_label_ledger_draws_the_same_questions(seed: int) -> None:
-    groups = [group(number, "ab"[number % 4 == 0], rollouts=2) for number in range(200)]
-    split = make_split(groups, SplitConfig(labelled=0.3, seed=seed))
-    ledger = LabelLedger.detached(groups)
-    assert ledger.choose(Budget(queries=len(split.labelled)), seed, among=split.train) == list(split.labelled)
-    # What was drawn before there were rollouts is what is drawn among them.
-    bare = [replace(g, rollouts=(), truth=Truth(g.truth.reference)) for g in groups]
-    assert make_split(bare, SplitConfig(labelled=0.3, seed=seed)).labelled == split.labelled
-
-
-def test_questions_without_any_truth_are_not_drawn() -> None:
-    groups = [group(number, reference=None if number % 2 else "4") for number in range(60)]
-    split = make_split(groups, SplitConfig(labelled="all"))
-    assert set(split.labelled) == {identity for identity in split.train if int(identity[5:]) % 2 == 0}
-    with pytest.raises(DataError, match="none of 30 questions can be labelled"):
-        make_split([g for g in groups if g.truth.reference is None])
+def test_parts_are_counted_by_dataset_and_an_id_stands_once() -> None:
+    split = make_split(GROUPS)
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    assert split.datasets["b"] == {name: sum(i[0] == "b" for i in part) for name, part in parts.items()}
     with pytest.raises(DataError, match="'sums-1' stands twice"):
         make_split([group(1), group(2), group(1)])
 
@@ -94,7 +63,7 @@ def test_a_split_is_written_and_read_whole_with_seed_and_version(tmp_path: Path)
     write_split(path, make_split(GROUPS[::-1], SplitConfig(seed=3)))
     assert path.read_bytes() == first
     record = json.loads(first)
-    assert record["settings"] == {"labelled": "20%", "validation": 0.1, "test": 0.1, "seed": 3}
+    assert record["settings"] == {"validation": 0.1, "test": 0.1, "seed": 3}
     assert record["memreward"] == split.version
     assert [entry.name for entry in path.parent.iterdir()] == ["split.json"]
 
@@ -108,7 +77,7 @@ def test_a_split_of_other_questions_is_refused(tmp_path: Path) -> None:
             read_split(path, others)
 
 
-@pytest.mark.parametrize("content", ["not JSON", "[]", "{}", '{"split": 2}', '{"split": 1, "settings": {"seed": 0}}'])
+@pytest.mark.parametrize("content", ["not JSON", "[]", "{}", '{"split": 1}', '{"split": 2, "settings": {"seed": 0}}'])
 def test_a_file_that_holds_no_split_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "split.json"
     path.write_text(content, encoding="utf-8")
@@ -121,8 +90,6 @@ def test_a_file_that_holds_no_split_is_named(tmp_path: Path, content: str) -> No
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"labelled": 0.0}, "labelled is 0.0: use a share above 0"),
-        ({"labelled": "1.2"}, "1.2. is no count"),
         ({"test": -0.1}, "test is -0.1: use a share of at least 0"),
         ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
     ],
@@ -134,13 +101,12 @@ def test_shares_out_of_range_are_refused(settings: dict[str, float], words: str)
 
 @pytest.mark.slow
 def test_real_questions_have_one_part_in_question_and_rollout_file(shared_data: Path) -> None:
-    config = SplitConfig(labelled=0.2, seed=0)
+    config = SplitConfig(seed=0)
     files = ("questions/gsm8k_test", "rollouts/gsm8k_gpt3")
     asked, answered = (
         make_split([bare(g) for g in read_groups(shared_data / f"{name}.jsonl.gz")], config) for name in files
     )
     assert asked.train == answered.train
-    assert asked.labelled == answered.labelled
     both = load_questions(f"{shared_data}/questions/gsm8k_test.jsonl.gz,{shared_data}/questions/piqa_test.jsonl.gz")
     joined: Split = make_split(both, config)
     assert set(asked.test) == {identity for identity in joined.test if identity.startswith("gsm8k")}

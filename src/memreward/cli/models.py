@@ -50,7 +50,7 @@ def load_runner(execute: Execute | None, steps: Steps) -> ContainedRunner | None
     def warn(why: str) -> None:
         typer.echo(printable(why), err=True)
 
-    return ContainedRunner(must=execute == "on", progress=lambda done, of: steps("running code", done, of), warn=warn)
+    return ContainedRunner(must=execute == "on", progress=steps, warn=warn)
 
 
 def what_was_done(execute: Execute | None, runner: ContainedRunner | None) -> Execute:

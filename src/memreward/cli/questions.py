@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @ends_well("No file was written: run the same command again.")
-@options_from("settings", SplitConfig, panel="Splitting", names={"labelled": "labels"})
+@options_from("settings", SplitConfig, panel="Splitting")
 def questions(
     sources: Annotated[
         list[str] | None,
@@ -35,9 +35,7 @@ def questions(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Question file to write: .jsonl, .jsonl.gz or .parquet.")
     ] = None,
-    split: Annotated[
-        Path | None, typer.Option("--split", help="File to write with split and labelled share, as JSON.")
-    ] = None,
+    split: Annotated[Path | None, typer.Option("--split", help="File to write the split to, as JSON.")] = None,
     n: Annotated[
         int, typer.Option("--n", help="At most so many questions of each dataset, as in the paper; 0 for all.")
     ] = 1500,
@@ -52,14 +50,14 @@ def questions(
     as_json: AsJson = False,
     settings: Changes[SplitConfig],
 ) -> None:
-    """Sample questions into a file, split them, and draw the labelled ones; or list the benchmarks.
+    """Sample questions into a file and split them; or list the benchmarks.
 
-    Samples, split and labelled share depend on the questions' ids and the seed alone.
+    Samples and split depend on the questions' ids and the seed alone.
 
     Examples:
       memreward questions
       memreward questions gsm8k mmlu --n 1500 --seed 0 --out questions.jsonl.gz --split split.json
-      memreward questions data/own.jsonl gcd:200 --labels 30% --out questions.jsonl --split split.json --json
+      memreward questions data/own.jsonl gcd:200 --out questions.jsonl --split split.json --json
     """
     output = Output(as_json)
     if not sources:
@@ -88,7 +86,7 @@ def _report(output: Output, kept: Sequence[Group], drawn: Split | None, about: d
         output.note(f"{about['repeated']} questions were left out: their text stands before")
     counts = drawn.datasets if drawn else {name: {} for name in sorted({group.query.dataset for group in kept})}
     sizes = Counter(group.query.dataset for group in kept)
-    columns = (*PARTS, "labelled") if drawn else ()
+    columns = PARTS if drawn else ()
     rows = [(name, sizes[name], *(counts[name][part] for part in columns)) for name in counts]
     output.table(f"Questions in {about['out']}", ("dataset", "questions", *columns), rows)
     datasets = {name: {"questions": sizes[name], **parts} for name, parts in counts.items()}

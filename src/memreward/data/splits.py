@@ -1,10 +1,8 @@
-"""Fixed splits and the labelled share, drawn by question and kept as a small file, so that a run can be repeated."""
+"""Fixed splits, by question and kept as a small file, so that a run can be repeated."""
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,36 +10,32 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from memreward.data.draw import count_from, count_of, stratified_order, uniform
+from memreward.data.draw import uniform
+from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, DataError, Group, content_hash
 
 PARTS = ("train", "validation", "test")
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How questions are split and how many are labelled.
+    """How questions are split.
 
     Attributes:
-        labelled: Training questions that are labelled: a share (20%, the paper's headline), a whole number (200), or
-            all.
         validation: Share of all questions that goes to validation, in [0, 1).
         test: Share of all questions that goes to the test, in [0, 1).
-        seed: Decides split and labelled share, together with the questions' ids.
+        seed: Decides the split, together with the questions' ids.
 
     Raises:
         ConfigurationError: a share is out of its range, or none is left for training.
     """
 
-    labelled: str = "20%"
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if count_from(self.labelled) == 0:
-            raise ConfigurationError(f"labelled is {self.labelled}: use a share above 0, a whole number, or all")
         for name in ("validation", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: use a share of at least 0 and below 1")
@@ -60,8 +54,7 @@ class Split:
         train: Ids, sorted.
         validation: Ids, sorted.
         test: Ids, sorted.
-        labelled: Ids in `train` that are labelled, in the order of the draw: a prefix is the draw of a smaller share.
-        datasets: Number of questions by dataset and part, "labelled" beside the three.
+        datasets: Number of questions by dataset and part.
         questions: Hash of all ids and texts.
         version: Of memreward, when it was drawn.
     """
@@ -70,7 +63,6 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    labelled: tuple[str, ...]
     datasets: dict[str, dict[str, int]]
     questions: str
     version: str
@@ -85,35 +77,22 @@ def part_of(query_id: str, config: SplitConfig) -> str:
 
 
 def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Split:
-    """Split questions by id, and draw the labelled ones by question, each dataset in proportion.
-
-    The draw of labelled questions is the label ledger's: among the training questions, `LabelLedger.choose` with the
-    same seed and number draws the same. Questions without a reference and verdicts cannot be drawn; of the ground truth
-    only that it exists is looked at.
+    """Split questions by id; which of them are labelled, whoever spends the labels decides (`LabelLedger.choose`).
 
     Raises:
-        DataError: there is no question, an id stands twice, or no training question could be labelled.
+        DataError: an id stands twice.
     """
     config = config or SplitConfig()
     _refuse_repeated(groups)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    strata: dict[str, list[str]] = {}
     for group in groups:
-        part = part_of(group.query.id, config)
-        parts[part].append(group.query.id)
-        if part == "train" and group.labellable:
-            strata.setdefault(group.query.dataset, []).append(group.query.id)
-    order = stratified_order(strata, config.seed)
-    if not order:
-        raise DataError(f"none of {len(groups)} questions can be labelled: read questions with a reference, or more")
-    labelled = tuple(order[: count_of(count_from(config.labelled), len(order))])
+        parts[part_of(group.query.id, config)].append(group.query.id)
     return Split(
         config,
         train=tuple(sorted(parts["train"])),
         validation=tuple(sorted(parts["validation"])),
         test=tuple(sorted(parts["test"])),
-        labelled=labelled,
-        datasets=_counts(groups, parts, labelled),
+        datasets=_counts(groups, parts),
         questions=_digest(groups),
         version=version("memreward"),
     )
@@ -127,21 +106,13 @@ def write_split(path: str | Path, split: Split) -> None:
     """
     path = Path(path)
     record = {"split": _VERSION, "memreward": split.version, "settings": vars(split.config)}
-    record |= {name: getattr(split, name) for name in ("questions", "datasets", *PARTS, "labelled")}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    record |= {name: getattr(split, name) for name in ("questions", "datasets", *PARTS)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(record, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, json.dumps(record, indent=1) + "\n")
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_split(path: str | Path, groups: Iterable[Group] | None = None) -> Split:
@@ -173,17 +144,15 @@ def _from_record(record: dict[str, Any]) -> Split:
         train=tuple(record["train"]),
         validation=tuple(record["validation"]),
         test=tuple(record["test"]),
-        labelled=tuple(record["labelled"]),
         datasets=record["datasets"],
         questions=record["questions"],
         version=record["memreward"],
     )
 
 
-def _counts(groups: Sequence[Group], parts: dict[str, list[str]], labelled: tuple[str, ...]) -> dict[str, Any]:
+def _counts(groups: Sequence[Group], parts: dict[str, list[str]]) -> dict[str, Any]:
     dataset = {group.query.id: group.query.dataset for group in groups}
-    named = {**parts, "labelled": labelled}
-    counts = {name: Counter(dataset[identity] for identity in members) for name, members in named.items()}
+    counts = {name: Counter(dataset[identity] for identity in members) for name, members in parts.items()}
     return {home: {name: count[home] for name, count in counts.items()} for home in sorted(set(dataset.values()))}
 
 

@@ -24,7 +24,7 @@ from memreward.features.cache import DictVectorStore, DiskVectorStore, VectorSto
 from memreward.features.code_inputs import CodeInputs, code_inputs
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
-from memreward.types import Execute, Rollout, SandboxError, content_hash
+from memreward.types import Execute, Progress, Rollout, SandboxError, content_hash, silent
 
 RULES = 1
 NAMESPACE = f"behaviour-{RULES}"
@@ -86,9 +86,7 @@ class CodeRunner:
         self.sandbox = sandbox or Sandbox()
         self.store = DictVectorStore() if store is None else store  # an empty store counts as false
 
-    def observe(
-        self, rollouts: Sequence[Rollout], progress: Callable[[int, int], None] | None = None
-    ) -> list[Behaviour | None]:
+    def observe(self, rollouts: Sequence[Rollout], progress: Progress = silent) -> list[Behaviour | None]:
         """Return the behaviour of each rollout; None where its domain is not code or its question gives no inputs.
 
         No program is run twice on the same inputs, in this call or in any other that shares the store.
@@ -112,8 +110,7 @@ class CodeRunner:
             rows = self.sandbox.map(lambda key: self._run(*wanted[key]), keys_now)
             self.store.put(keys_now, rows)  # type: ignore[arg-type]
             known |= dict(zip(keys_now, rows, strict=True))
-            if progress is not None:
-                progress(start + len(keys_now), len(new))
+            progress("running code", start + len(keys_now), len(new))
         return [
             None if given is None else _behaviour(None if key is None else known[key], given)
             for key, given in zip(keys, inputs, strict=True)
@@ -144,7 +141,7 @@ class ContainedRunner:
         self,
         *,
         must: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = silent,
         warn: Callable[[str], None] = _LOGGER.warning,
     ) -> None:
         self._must, self._progress, self._warn = must, progress, warn
@@ -175,7 +172,7 @@ class ContainedRunner:
         self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
 
 
-def runner_for(execute: Execute, progress: Callable[[int, int], None] | None = None) -> ContainedRunner | None:
+def runner_for(execute: Execute, progress: Progress = silent) -> ContainedRunner | None:
     """Return what runs code: "on" must, "auto" does where it can be contained, "off" runs none.
 
     Raises:

@@ -19,7 +19,7 @@ _TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """What the solutions of each query do on the inputs that count.
 
     An input counts if it stands in the prompt, or if more than half of the query's solutions that load return on it:
@@ -40,7 +40,7 @@ class Comparison:
     keys: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], behaviours: Behaviours, weight: Column | None = None) -> Comparison:
+    def of(cls, rollouts: Sequence[Rollout], behaviours: Behaviours, weight: Column | None = None) -> ComparedRuns:
         """Compare the solutions of each query; (n,) `weight` is what each counts for its pool, None 1 for all."""
         n = len(rollouts)
         counted = np.ones(n) if weight is None else weight
@@ -65,7 +65,7 @@ class Comparison:
         return cls(loads, returns, examples, shared, tuple(keys))
 
 
-def behaviour_signals(pools: Pools, compared: Comparison) -> dict[str, Column]:
+def behaviour_signals(pools: Pools, compared: ComparedRuns) -> dict[str, Column]:
     """Signals of running; NaN where the domain is not code or the question gives nothing to run on."""
     works = np.array([key is not None for key in compared.keys])
     agreeing = np.where(works, pools.cluster_size / pools.size, 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memreward.features.evidence.agreement import agreement_signals
-from memreward.features.evidence.behaviour import Behaviours, Comparison, behaviour_signals
+from memreward.features.evidence.behaviour import Behaviours, ComparedRuns, behaviour_signals
 from memreward.features.evidence.code import code_signals
 from memreward.features.evidence.options import option_signals
 from memreward.features.evidence.pools import Pools
@@ -71,7 +71,7 @@ def compute_evidence(
     counted = np.ones(len(rollouts)) if weights is None else np.asarray(weights, dtype=np.float64)
     if counted.shape != (len(rollouts),) or not (np.isfinite(counted) & (counted >= 0)).all():
         raise ConfigurationError(f"weights must be {len(rollouts)} finite numbers of at least 0, one per rollout")
-    compared = None if behaviours is None else Comparison.of(rollouts, behaviours, counted)
+    compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours, counted)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
         pooled = beside.submit(Pools.of, rollouts, None if compared is None else compared.keys, counted)
