@@ -267,7 +267,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Split:
+class TestbedSplit:
     """Questions for training, held-out ones of the same kinds, and ones of other kinds.
 
     Nothing that is asked in one part is asked in another, be it with the options in another order.
@@ -283,7 +283,7 @@ class Split:
         return frozenset(group.query.text for part in (self.train, self.test, self.foreign) for group in part)
 
 
-def draw_split(seed: int, *, train: int, test: int, foreign: int) -> Split:
+def draw_split(seed: int, *, train: int, test: int, foreign: int) -> TestbedSplit:
     """Draw disjoint questions, each part spread evenly over its kinds.
 
     Args:
@@ -298,7 +298,7 @@ def draw_split(seed: int, *, train: int, test: int, foreign: int) -> Split:
     native, others = ([kind for kind in KINDS if kind.foreign is foreign_kind] for foreign_kind in (False, True))
     to_train = tuple(_questions(native, train, f"{seed} train", frozenset()))
     seen = frozenset(asked(group.query.text) for group in to_train)
-    return Split(
+    return TestbedSplit(
         to_train,
         tuple(_questions(native, test, f"{seed} test", seen)),
         tuple(_questions(others, foreign, f"{seed} foreign", frozenset())),

@@ -11,7 +11,7 @@ from typing import Any
 from lab.testbed.config import LONGEST, StartConfig
 from lab.testbed.measure import sample_groups
 from lab.testbed.policy import load_policy, save_policy, teach
-from lab.testbed.questions import Split, draw_split
+from lab.testbed.questions import TestbedSplit, draw_split
 from memreward.data import read_groups, write_groups
 from memreward.domains import Verifiers
 from memreward.memory import sealed_verdicts
@@ -93,7 +93,7 @@ def _recorded(path: Path) -> Any:
         raise StoreError(f"{path} cannot be read ({error}): delete its folder, and all is made again") from error
 
 
-def _taught(config: StartConfig, folder: Path, split: Split, progress: Progress) -> tuple[Any, Any]:
+def _taught(config: StartConfig, folder: Path, split: TestbedSplit, progress: Progress) -> tuple[Any, Any]:
     if not folder.exists():
         model, tokenizer = teach(config.policy, split.texts, progress)
         save_policy(folder, model, tokenizer, config.policy)

@@ -17,7 +17,7 @@ from lab.testbed.config import LONGEST
 from lab.testbed.measure import accuracy, mean_by_domain, sample_groups
 from lab.testbed.policy import load_policy
 from lab.testbed.start import Start
-from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from lab.valuers import corrected_first
 from memreward.answers.prior import RewardPrior
 from memreward.data.draw import Count
@@ -52,7 +52,7 @@ _LIVE = ("cosine", "cosine_vote", "predicted", "true")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Training:
     """One training: everything that a process needs.
 
     Attributes:
@@ -85,11 +85,11 @@ class Cell:
         return f"{self.arm}_{self.labels:g}_{self.seed}"
 
 
-def run_cell(cell: Cell, folder: Path) -> Outcome:
+def run_cell(cell: Training, folder: Path) -> TrainingOutcome:
     """Train and measure, unless the folder holds the outcome already."""
     done = folder / _OUTCOME
     if done.exists():
-        return Outcome.load(done)
+        return TrainingOutcome.load(done)
     # What an interrupted training left is a few minutes' work; beginning anew is the simpler way to the same end.
     quiet_libraries()
     shutil.rmtree(folder, ignore_errors=True)
@@ -104,12 +104,12 @@ def is_done(folder: Path) -> bool:
     return (folder / _OUTCOME).exists()
 
 
-def _measured_start(cell: Cell) -> Outcome:
+def _measured_start(cell: Training) -> TrainingOutcome:
     measure = _Measure(cell)
-    return Outcome(START, 0.0, cell.seed, measure(*load_policy(Start(cell.start).policy)), measure.domains)
+    return TrainingOutcome(START, 0.0, cell.seed, measure(*load_policy(Start(cell.start).policy)), measure.domains)
 
 
-def _trained(cell: Cell, folder: Path) -> Outcome:
+def _trained(cell: Training, folder: Path) -> TrainingOutcome:
     started = time.monotonic()
     start, measure, arm = Start(cell.start), _Measure(cell), ARMS[cell.arm]
     config = TrainConfig(
@@ -140,7 +140,7 @@ def _trained(cell: Cell, folder: Path) -> Outcome:
     steps = _joined(history(folder), rewarded.judged(experience, measure.verifiers))
     labels = {"all": 1.0, "share": float(cell.labels), "none": 0.0}[arm.labels]
     ledger = prepared.memory.ledger.totals()
-    return Outcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
+    return TrainingOutcome(cell.arm, labels, cell.seed, final, measure.domains, curve, steps, ledger, round(seconds, 1))
 
 
 def _corrected_first(start: Start) -> list[str]:
@@ -152,7 +152,7 @@ def _corrected_first(start: Start) -> list[str]:
 class _Measure:
     """Samples answers to the held-out questions and judges them."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Training) -> None:
         self.answers, self.seed = cell.answers, cell.seed
         self.verifiers = Verifiers(cache=VerdictCache(default_cache_folder()))
         self.parts = {part: Start(cell.start).groups(file) for part, file in _PARTS.items()}
@@ -168,7 +168,7 @@ class _Measure:
         return {part: mean_by_domain(by_query, self.domains) for part, by_query in measured.items()}
 
 
-def _measuring(cell: Cell, measure: _Measure, curve: list[dict[str, Any]]) -> TrainerCallback:
+def _measuring(cell: Training, measure: _Measure, curve: list[dict[str, Any]]) -> TrainerCallback:
     from transformers import TrainerCallback
 
     class Measuring(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -229,7 +229,7 @@ def _joined(rows: Sequence[Mapping[str, Any]], judged: Sequence[Mapping[str, flo
     return joined
 
 
-def cell_key(cell: Cell) -> str:
+def cell_key(cell: Training) -> str:
     """Name a training by what it heeds: the settings, those of the arm, and what the starting point holds.
 
     Code is not among it, since a training takes long: whoever changes what an arm does begins a new output folder.
@@ -239,7 +239,7 @@ def cell_key(cell: Cell) -> str:
     return part_key({**decides, "start": Start(cell.start).fingerprint()})
 
 
-def _of_arm(cell: Cell) -> dict[str, Any]:
+def _of_arm(cell: Training) -> dict[str, Any]:
     """What the arm is, and those settings that it heeds; others do not decide its outcome."""
     if cell.arm == START:
         return {"arm": "", "prior": "", "encoder": ""}

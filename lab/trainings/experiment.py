@@ -9,16 +9,16 @@ from pathlib import Path
 from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import Start, make_start
-from lab.trainings.cell import START, Cell, cell_key, is_done, run_cell
+from lab.trainings.cell import START, Training, cell_key, is_done, run_cell
 from lab.trainings.config import ExperimentConfig
-from lab.trainings.outcome import Outcome
+from lab.trainings.outcome import TrainingOutcome
 from memreward.data.draw import Count
 from memreward.evaluation.workers import worker_processes
 from memreward.features.cache import default_cache_folder
 from memreward.types import Progress, content_hash
 
 
-def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[Outcome]:
+def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path | None = None) -> list[TrainingOutcome]:
     """Train every arm at every share with every seed; trainings that `out` holds already are taken over.
 
     Args:
@@ -38,13 +38,13 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
     begun = make_start(config.start, start or _cached_start(config.start), progress)
     cells = list(_cells(config, begun))
     folders = [out / "cells" / f"{cell.name}_{cell_key(cell)[:8]}" for cell in cells]
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, TrainingOutcome] = {}
     with worker_processes(config.workers) as workers:
         # What is there already is only read, and not worth a process.
         ready = [i for i, folder in enumerate(folders) if is_done(folder)]
         outcomes.update({i: run_cell(cells[i], folders[i]) for i in ready})
         progress("training", len(outcomes), len(cells))
-        running: dict[Future[Outcome], int] = {}
+        running: dict[Future[TrainingOutcome], int] = {}
         for i, (cell, folder) in enumerate(zip(cells, folders, strict=True)):
             if i not in outcomes:
                 running[workers.submit(run_cell, cell, folder)] = i
@@ -54,7 +54,7 @@ def run(config: ExperimentConfig, out: Path, progress: Progress, *, start: Path 
     return [outcomes[i] for i in range(len(cells))]
 
 
-def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
+def _cells(config: ExperimentConfig, start: Start) -> Iterator[Training]:
     """Seed by seed, so that an interrupted experiment has compared all arms on the first seeds."""
     for seed in range(config.seeds):
         yield _cell(config, start, START, 0.0, seed)
@@ -65,9 +65,9 @@ def _cells(config: ExperimentConfig, start: Start) -> Iterator[Cell]:
                     yield _cell(config, start, name, share if ARMS[name].labels == "share" else 0.0, seed)
 
 
-def _cell(config: ExperimentConfig, start: Start, arm: str, share: Count, seed: int) -> Cell:
+def _cell(config: ExperimentConfig, start: Start, arm: str, share: Count, seed: int) -> Training:
     choose = config.choose if arm != START and ARMS[arm].labels == "share" else "random"
-    return Cell(
+    return Training(
         start.folder,
         arm,
         share or 1.0,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.arms import ARMS
-from lab.trainings.outcome import TEST, Outcome
+from lab.trainings.outcome import TEST, TrainingOutcome
 from lab.trainings.results import (
     LABELLED,
     LEDGER_HEADINGS,
@@ -41,12 +41,12 @@ RESAMPLES = 2000
 _BEFORE = "the policy before training"
 
 Floats = NDArray[np.float64]
-Runs = Mapping[int, Outcome]
+Runs = Mapping[int, TrainingOutcome]
 """Seed -> outcome."""
 
 
 def measure(
-    outcomes: Iterable[Outcome],
+    outcomes: Iterable[TrainingOutcome],
     *,
     config: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
@@ -84,7 +84,7 @@ def measure(
 class _Resamples:
     """How often each resample holds each seed and query; the first one is the sample itself."""
 
-    def __init__(self, outcomes: Sequence[Outcome], resamples: int) -> None:
+    def __init__(self, outcomes: Sequence[TrainingOutcome], resamples: int) -> None:
         self.seeds = sorted({outcome.seed for outcome in outcomes})
         domain = _domains(outcomes)
         ids = {part: {q for outcome in outcomes for q in outcome.accuracy.get(part, ())} for part in PARTS}
@@ -127,7 +127,7 @@ class _Resamples:
 class _Share:
     """All arms at one label share."""
 
-    def __init__(self, labels: float, outcomes: Sequence[Outcome], drawn: _Resamples) -> None:
+    def __init__(self, labels: float, outcomes: Sequence[TrainingOutcome], drawn: _Resamples) -> None:
         self.labels, self.drawn = labels, drawn
         chosen = [outcome for outcome in outcomes if not _tied(outcome.arm) or outcome.labels == labels]
         arms = sorted({outcome.arm for outcome in chosen}, key=_place)
@@ -248,7 +248,7 @@ def _place(arm: str) -> tuple[int, str]:
     return (names.index(arm) if arm in names else len(names), arm)
 
 
-def _domains(outcomes: Sequence[Outcome]) -> dict[str, str]:
+def _domains(outcomes: Sequence[TrainingOutcome]) -> dict[str, str]:
     found: dict[str, str] = {}
     for outcome in outcomes:
         for query, domain in outcome.domains.items():
@@ -257,12 +257,12 @@ def _domains(outcomes: Sequence[Outcome]) -> dict[str, str]:
     return found
 
 
-def _mean_of(run: Outcome, name: str) -> float:
+def _mean_of(run: TrainingOutcome, name: str) -> float:
     values = [float(step[name]) for step in run.steps if step.get(name) is not None]
     return math.fsum(values) / len(values) if values else math.nan
 
 
-def _ledger(runs: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+def _ledger(runs: Sequence[TrainingOutcome]) -> dict[str, dict[str, float]]:
     uses = sorted({use for run in runs for use in run.ledger.get("uses", {})})
     units = ("queries", "judgements")
     return {
@@ -274,11 +274,11 @@ def _ledger(runs: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     }
 
 
-def _learning_curves(runs: Sequence[Outcome]) -> dict[str, dict[str, Curve]]:
+def _learning_curves(runs: Sequence[TrainingOutcome]) -> dict[str, dict[str, Curve]]:
     return {part: _learning_curves_of([_points(run, part) for run in runs]) for part in PARTS}
 
 
-def _points(run: Outcome, part: str) -> dict[int, Mapping[str, float]]:
+def _points(run: TrainingOutcome, part: str) -> dict[int, Mapping[str, float]]:
     """Step -> accuracy by domain."""
     return {point["step"]: point[part] for point in run.curve if point.get(part)}
 
@@ -294,7 +294,7 @@ def _learning_curves_of(runs: Sequence[Mapping[int, Mapping[str, float]]]) -> di
     return {**curves, MEAN: _curve(mean)} if domains else {}
 
 
-def _reward_curves(runs: Sequence[Outcome]) -> dict[str, Curve]:
+def _reward_curves(runs: Sequence[TrainingOutcome]) -> dict[str, Curve]:
     curves = {
         name: _curve([{s["step"]: float(s[name]) for s in run.steps if s.get(name) is not None} for run in runs])
         for name in (*REWARD_HEADINGS, *LEDGER_HEADINGS)

@@ -16,7 +16,7 @@ TEST, FOREIGN = "test", "foreign"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """One arm, trained once.
 
     Attributes:

@@ -13,16 +13,16 @@ from typer.testing import CliRunner, Result
 from lab.__main__ import app
 from lab.trainings import experiment as training
 from lab.trainings.config import TESTBED, ExperimentConfig
-from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 
 LEVELS = {"labelled": 0.25, "oracle": 0.75, "memreward": 0.5}
 
 
-def made_up(arm: str, labels: float, seed: int) -> Outcome:
+def made_up(arm: str, labels: float, seed: int) -> TrainingOutcome:
     accuracy = {part: {f"{part}-{i}": LEVELS[arm] for i in range(4)} for part in (TEST, FOREIGN)}
     domains = {query: "math" for own in accuracy.values() for query in own}
     curve = [{"step": 1, TEST: {"math": LEVELS[arm]}, FOREIGN: {"math": LEVELS[arm]}}]
-    return Outcome(arm, labels, seed, accuracy, domains, curve, [{"step": 1, "group_auc": LEVELS[arm]}])
+    return TrainingOutcome(arm, labels, seed, accuracy, domains, curve, [{"step": 1, "group_auc": LEVELS[arm]}])
 
 
 @pytest.fixture

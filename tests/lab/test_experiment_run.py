@@ -13,10 +13,10 @@ import pytest
 from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import EXPERIENCE, POLICY, Start, make_start
-from lab.trainings.cell import Cell, cell_key
+from lab.trainings.cell import Training, cell_key
 from lab.trainings.config import TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
-from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
@@ -58,7 +58,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 @pytest.fixture(scope="module")
-def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainingOutcome]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MEMREWARD_CACHE", str(cache))
         out = tmp_path_factory.mktemp("out")
@@ -67,7 +67,7 @@ def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.slow
 def test_every_arm_is_trained_and_measured_on_held_out_questions(
-    first: tuple[Path, list[Outcome]], start: Start
+    first: tuple[Path, list[TrainingOutcome]], start: Start
 ) -> None:
     _, outcomes = first
     assert [outcome.arm for outcome in outcomes] == ["start", *CONFIG.arms]
@@ -82,7 +82,7 @@ def test_every_arm_is_trained_and_measured_on_held_out_questions(
 
 
 @pytest.mark.slow
-def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Outcome]]) -> None:
+def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[TrainingOutcome]]) -> None:
     ledger = {outcome.arm: outcome.ledger for outcome in first[1]}
     assert ledger["majority"]["queries"] == 0
     assert 0 < ledger["oracle"]["queries"] <= 24
@@ -98,7 +98,7 @@ def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Outco
 
 @pytest.mark.slow
 def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
-    first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path
+    first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path
 ) -> None:
     out, outcomes = first
     copied = tmp_path / "out"
@@ -119,7 +119,7 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_processes_side_by_side_come_to_the_same(
-    first: tuple[Path, list[Outcome]], start: Start, tmp_path: Path
+    first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path
 ) -> None:
     arms = ("labelled", "majority")
     beside = run(replace(CONFIG, arms=arms, workers=2), tmp_path, silent, start=start.folder)
@@ -131,7 +131,7 @@ def test_processes_side_by_side_come_to_the_same(
 @pytest.mark.slow
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
-        cell = Cell(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
+        cell = Training(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
         return cell_key(replace(cell, **changed))
 
     for arm in ("oracle", "majority", "paper", "no-prior"):
@@ -147,7 +147,7 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Cell(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "hashing", 2, 1)
+    cell = Training(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "hashing", 2, 1)
     known = cell_key(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)
@@ -164,7 +164,7 @@ def test_trainings_that_would_end_differently_are_told_apart(
     assert cell_key(cell) != known
 
 
-def plain(outcome: Outcome) -> str:
+def plain(outcome: TrainingOutcome) -> str:
     untimed = [{name: value for name, value in row.items() if name != "seconds"} for row in outcome.steps]
     return json.dumps(asdict(replace(outcome, seconds=0, steps=untimed)))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lab.trainings.measure import measure
-from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from lab.trainings.results import LABELLED, MEAN, ORACLE, OURS, START, spread
 from memreward.types import DataError
 
@@ -19,7 +19,7 @@ def outcome(arm, seed=0, labels=0.2, foreign=None, **by_domain):
         for part, own in parts.items()
     }
     domains = {query: query.split("-")[1] for own in ids.values() for query in own}
-    return Outcome(arm, labels, seed, ids, domains)
+    return TrainingOutcome(arm, labels, seed, ids, domains)
 
 
 def experiment(arms, seeds=3, labels=0.2):

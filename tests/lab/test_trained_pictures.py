@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from lab.arms import ARMS
 from lab.trainings.measure import measure
-from lab.trainings.outcome import FOREIGN, TEST, Outcome
+from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from lab.trainings.pictures import drawings, picture_links, write_page, write_pictures
 from lab.trainings.results import START
 from memreward.evaluation.page import DARK
@@ -26,7 +26,7 @@ def trained(arm, labels, seed, level, steps=6):
     curve = [{"step": s, **{part: {"math": v, "qa": v} for part in (TEST, FOREIGN)}} for s, v in points]
     rewards = [{"step": s, "group_auc": level, "advantage_cosine": level, "reward_accuracy": level} for s, _ in points]
     started = arm == START
-    return Outcome(arm, labels, seed, ids, domains, () if started else curve, () if started else rewards)
+    return TrainingOutcome(arm, labels, seed, ids, domains, () if started else curve, () if started else rewards)
 
 
 def experiment(shares, arms, level=lambda place: 0.6):
