@@ -27,6 +27,7 @@ from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.families import FAMILIES, Family
 from memreward.data.options import with_options
 from memreward.data.questions import sample_questions
+from memreward.memory import measured
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import Group
@@ -279,10 +280,11 @@ def print_cards(paths: Iterable[Path]) -> None:
     """One row of a Markdown table for each file."""
     for path in paths:
         groups = list(read_groups(path))
-        verdicts = [group.truth.correct for group in groups]
-        known = [verdict for group in verdicts for verdict in group if verdict is not None]
+        right = measured(groups)
+        verdicts = [[right[rollout.id] for rollout in group.rollouts if rollout.id in right] for group in groups]
+        known = [verdict for group in verdicts for verdict in group]
         rollouts = [rollout for group in groups for rollout in group.rollouts]
-        mixed = sum(len({verdict for verdict in group if verdict is not None}) == 2 for group in verdicts)
+        mixed = sum(len(set(group)) == 2 for group in verdicts)
         tokens = sum(len(rollout.token_logprobs or ()) for rollout in rollouts)
         figures = [
             path.name.removesuffix(".jsonl.gz"), groups[0].query.domain, f"{len(groups)} x {ROLLOUTS}",

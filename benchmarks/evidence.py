@@ -25,6 +25,7 @@ from memreward.evaluation.metrics import group_auc, roc_auc
 from memreward.features.behaviour import NAMESPACE, Behaviour, CodeRunner
 from memreward.features.cache import DiskVectorStore
 from memreward.features.evidence import Evidence, compute_evidence
+from memreward.memory import measured
 from memreward.types import Rollout
 
 SEEDS = 5
@@ -54,9 +55,9 @@ def measure(path: Path, limit: int | None, *, execute: bool) -> dict[str, Any]:
     """Evidence of one file against its labels."""
     groups = list(islice(read_groups(path, duplicates="auto"), limit))
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    verdicts = [verdict for group in groups for verdict in group.truth.correct]
-    known = np.array([verdict is not None for verdict in verdicts])
-    correct = np.array([bool(verdict) for verdict in verdicts])
+    right = measured(groups)
+    known = np.array([rollout.id in right for rollout in rollouts])
+    correct = np.array([right.get(rollout.id, False) for rollout in rollouts])
     behaviours = CodeRunner(store=DiskVectorStore(NAMESPACE)).observe(rollouts) if execute else None
     first, evidence = timed(rollouts, behaviours)
     again, _ = timed(rollouts, behaviours)

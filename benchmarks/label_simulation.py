@@ -68,7 +68,7 @@ class Case:
 
     name: str
     start: Outlook
-    truth: NDArray[np.int8]
+    right: NDArray[np.int8]
     model: AnswerModel
 
 
@@ -132,7 +132,7 @@ def _judge(case: Case, outlook: Outlook, question: int, kind: str, follow: bool,
 
 
 def _right(case: Case, outlook: Outlook, answer: int) -> bool:
-    truth = case.truth[outlook.rows(answer)]
+    truth = case.right[outlook.rows(answer)]
     return bool((truth == 1).sum() > (truth == 0).sum())
 
 
@@ -145,7 +145,7 @@ def measured(case: Case, outlook: Outlook) -> tuple[float, float]:
     beliefs = outlook.beliefs(np.arange(len(outlook)))
     group = beliefs.group
     rows = outlook.of_rollouts(np.arange(len(outlook)))
-    truth = case.truth[rows]
+    truth = case.right[rows]
     return group_auc(beliefs.right, truth, group), advantage_cosine(beliefs.advantages(), truth, group)
 
 
