@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -301,3 +303,52 @@ def test_no_text_names_a_home_folder() -> None:
         text = path.read_text(encoding="utf-8", errors="replace")
         hits += [f"{path.relative_to(ROOT)}: {match.group()}" for match in home.finditer(text)]
     assert hits == []
+
+
+def packages_of_extras() -> dict[str, set[str]]:
+    """Packages that each extra of pyproject.toml brings, as they are imported, with those of the extras it names."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+
+    def brought(extra: str) -> set[str]:
+        found = set()
+        for requirement in extras[extra]:
+            name, _, named = requirement.partition("[")
+            if name == "memreward":
+                found |= set().union(*map(brought, named.partition("]")[0].split(",")))
+            found.add(re.split(r"[\[<>=~;! ]", name)[0].lower().replace("-", "_"))
+        return found
+
+    return {extra: brought(extra) for extra in extras}
+
+
+def brings(extra: str, package: str) -> bool:
+    """Whether an extra installs a package, itself or with one of its own."""
+    wanted, direct = package.lower().replace("-", "_"), packages_of_extras()[extra]
+    further = [line for name in direct for line in _requirements(name)]
+    return wanted in direct or any(re.match(rf"{wanted}\b", line.lower().replace("-", "_")) for line in further)
+
+
+def _requirements(package: str) -> list[str]:
+    try:
+        return metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_missing_extra_is_one_that_brings_the_package(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    for call in calls:
+        if dotted_name(call.func) == "MissingExtraError" and isinstance(call.args[1], ast.Constant):
+            package, extra = call.args[0], str(call.args[1].value)
+            if isinstance(package, ast.BoolOp):  # error.name or "trl"
+                package = package.values[-1]
+            assert isinstance(package, ast.Constant), f"line {call.lineno}"
+            assert brings(extra, str(package.value)), f"line {call.lineno}"
+
+
+def test_the_command_line_names_an_extra_that_brings_the_package() -> None:
+    from memreward.cli.errors import _EXTRAS
+
+    for package, extra in _EXTRAS.items():
+        assert brings(extra, package.replace("sklearn", "scikit-learn")), package
