@@ -53,7 +53,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     }
     if config.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
         output.note(
-            "Every rollout of a question has the same text. The server may not heed the temperature (transformers "
+            "Every rollout of a question has the same text. The server may ignore the temperature (transformers "
             "serve does only where the model's generation_config.json says do_sample); such groups teach nothing."
         )
     output.table("Collected", tuple(name.replace("_", " ") for name in report), [tuple(report.values())])

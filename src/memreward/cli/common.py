@@ -48,7 +48,7 @@ AnswerPatternText = Annotated[
     str | None,
     typer.Option(
         "--answer-pattern",
-        help="Regular expression that alone says where rollouts have their answers, for a format of one's own; of its "
+        help="Regular expression that finds answers, in place of the built-in rules, for your own formats; of its "
         "last match, the group named 'answer' is the answer, else the first group, else all of it.",
         metavar="REGEX",
         callback=_checked_pattern,

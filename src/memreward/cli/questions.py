@@ -37,7 +37,7 @@ def questions(
     ] = None,
     split: Annotated[Path | None, typer.Option("--split", help="File to write the split to, as JSON.")] = None,
     n: Annotated[
-        int, typer.Option("--n", help="At most so many questions of each dataset, as in the paper; 0 for all.")
+        int, typer.Option("--n", help="Questions of each dataset, at most; the default is the paper's, 0 takes all.")
     ] = 1500,
     benchmark_split: Annotated[
         str | None,

@@ -43,7 +43,7 @@ class Budget:
 
     @classmethod
     def of(cls, labels: Count | str) -> Budget:
-        """Return the budget of so many labelled queries, as people write it.
+        """Read a label budget in queries, as people write it.
 
         Args:
             labels: "20%" and "0.2" (0.2) are a share, "200" (200) a number of queries, "1" (1) one, "all" all.
@@ -57,7 +57,7 @@ class Budget:
         return cls(queries=count) if isinstance(count, int) else cls(share=count)
 
     def limits(self, queries: int) -> tuple[int | None, int | None]:
-        """Return the most queries and judgements allowed where so many queries have ground truth."""
+        """Return the most queries and judgements allowed where `queries` queries have ground truth."""
         if self.share is None:
             return self.queries, self.judgements
         return queries if self.share == 1 else count_of(float(self.share), queries), self.judgements

@@ -159,7 +159,7 @@ def label(
 def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
     """Return the groups with a verdict on every rollout, sealed: None where it cannot be told or has no reference.
 
-    Nobody is told anything: whoever wants to know must ask `label`.
+    The verdicts stay sealed: only `label` releases them.
     """
     claims = [
         Claim(rollout, group.truth.reference)

@@ -177,7 +177,7 @@ class LabelLedger:
 
         Args:
             budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
-            seed: Of the draw.
+            seed: Seeds the draw.
             among: Query ids to choose from; None is all.
             stratify: False draws without regard to datasets.
             by: What is to be released: verdicts, or the references by which a verifier judges all rollouts. By

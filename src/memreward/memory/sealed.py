@@ -20,7 +20,7 @@ class SealedStore:
     """The `LedgerBackend` of a memory.
 
     Args:
-        file: Of the memory.
+        file: The memory's file.
         groups: Returns queries by id, with their rollouts.
     """
 

@@ -124,7 +124,7 @@ class ExperienceMemory:
 
         Args:
             query_ids: Only these; ids that are not in memory are left out. None is all.
-            recent: Only the last so many rollouts of each query.
+            recent: Only the newest rollouts of each query, this many at most.
         """
         rollouts = f"SELECT place, query, {', '.join(ROLLOUT_COLUMNS)} FROM rollouts WHERE aside = 0 AND {{}}"
         if recent is not None:

@@ -36,7 +36,7 @@ class CollectConfig:
             beside it.
         sampling: The model, and what is sampled.
         questions: What to ask: benchmarks, files, and families of generated questions, each with ":COUNT" for a sample
-            of so many.
+            of that size.
         local: How a model in this process is run.
         endpoint: The model server to sample from instead.
         templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
@@ -186,7 +186,7 @@ def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Qu
         if digests.get(record["id"], record["prompt_hash"]) != record["prompt_hash"]:
             raise ConfigurationError(
                 f"{path}: query {record['id']!r} was sampled with another prompt (template, tokenizer or question has "
-                "changed); restore it, or delete the journal or choose another output to begin anew"
+                "changed); restore it, or delete the journal or choose another output to start over"
             )
 
 

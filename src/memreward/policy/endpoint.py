@@ -47,7 +47,7 @@ class EndpointSampler:
     """Samples groups from one server; several requests are under way at a time.
 
     A group is asked for in one request where the server gives several choices, else in one request a rollout. Each
-    request has a seed made of the run's, the group's id and the rollout's place, which servers heed as far as they
+    request has a seed made of the run's, the group's id and the rollout's place, which servers follow as far as they
     can: most repeat a sample only under the same load.
 
     The first request finds out what the server takes: it is asked for several choices, for log-probabilities and with

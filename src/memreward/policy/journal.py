@@ -39,7 +39,7 @@ class Journal:
     @classmethod
     @contextmanager
     def open(cls, path: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
-        """Open the journal for appending, made anew where there is none.
+        """Open the journal for appending, made where there is none.
 
         Raises:
             ConfigurationError: if the journal was begun with other settings; the message names each.
@@ -143,5 +143,5 @@ def _check(path: Path, head: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     if changed:
         raise ConfigurationError(
             f"{path} was begun with other settings: {'; '.join(changed)}. Go on with the old settings, "
-            "or delete the journal or choose another output to begin anew"
+            "or delete the journal or choose another output to start over"
         )

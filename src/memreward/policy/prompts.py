@@ -39,7 +39,7 @@ def load_template(query: Query, folder: str = "") -> Template:
 
     Args:
         query: The question.
-        folder: Folder with templates of one's own, looked in first; "" for the shipped ones only.
+        folder: Folder with your own templates, looked in first; "" for the shipped ones only.
 
     Raises:
         ConfigurationError: if a template is not JSON of the form {"system": "...", "shots": [{"question", "answer"}]}.

@@ -15,7 +15,7 @@ API_KEY = "MEMREWARD_API_KEY"
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """What is sampled, whoever samples it.
+    """What is sampled, in this process or on a server.
 
     Attributes:
         model: Folder of a checkpoint, or its name on the hub.

@@ -2,7 +2,7 @@
 
 A *keeper*, an interpreter that walls itself in, runs nothing foreign and sees none of it, forks a child for every run.
 The child reads for itself what it is to run, and writes straight to its owner, so it is a copy of an interpreter that
-never held anybody's code, tests or output; processes are killed, the temporary folder is made anew. Start-up is paid
+never held anybody's code, tests or output; processes are killed, the temporary folder is emptied. Start-up is paid
 once. All children share the keeper's hash seed (0, so that sets have one order everywhere) and its address layout.
 
 ==============  =======================================================================================================

@@ -57,7 +57,7 @@ class Execution:
             sandbox itself broke down; "" where the program ended by itself.
         stdout: What it wrote to standard output; undecodable bytes are replaced.
         stderr: The same of standard error.
-        report: What the runner inside the sandbox wrote; whoever ran foreign code beside it must not believe it.
+        report: What the runner inside the sandbox wrote; not to be trusted where foreign code ran beside it.
         cpu_seconds: Processor time of the run with all its children.
         wall_seconds: Time from start to end.
     """

@@ -214,7 +214,7 @@ class Keeper:
                 plain.send(self._control, _STOP)
 
     def kill(self) -> None:
-        """End the process and with it everything it runs; it starts anew when asked again."""
+        """End the process and with it everything it runs; it starts again when asked."""
         process, folder = self._process, self._folder
         self._let_go()
         if process is not None:

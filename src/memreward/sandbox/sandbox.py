@@ -147,8 +147,8 @@ class Sandbox:
             tests: Python sources, run in order until one fails; the names they do not bind are the solution's.
             entry_point: The function that is tested; "" leaves it to the tests.
             given: Definitions that come with the question and stand beside the tests.
-            limits: Of the solution.
-            tests_limits: Of the tests.
+            limits: What the solution may use.
+            tests_limits: What the tests may use.
 
         Raises:
             SandboxError: they cannot be contained here.
@@ -200,7 +200,7 @@ class Sandbox:
             return list(threads.map(function, items))
 
     def close(self) -> None:
-        """End all processes; they start anew at the next run."""
+        """End all processes; they start again at the next run."""
         with self._lock:
             self._end()
             self._start_afresh()

@@ -19,7 +19,7 @@ class Arm:
     """One way to reward a policy.
 
     Attributes:
-        name: Of the arm.
+        name: The arm's name.
         says: What it is, in a line.
         valuer: Name of what values unlabelled rollouts (`memreward.training.rewards`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.

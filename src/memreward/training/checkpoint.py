@@ -41,11 +41,11 @@ def resume_from(folder: str | Path, reward: Reward) -> Path | None:
     Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
 
     Args:
-        folder: Of the training.
-        reward: Goes back.
+        folder: The training's folder.
+        reward: Is restored.
 
     Returns:
-        The checkpoint; None where there is none, and training begins anew.
+        The checkpoint; None where there is none, and training starts from the beginning.
 
     Raises:
         StoreError: the reward's state cannot be read.
@@ -69,7 +69,7 @@ def keeper(folder: str | Path, keep: int) -> TrainerCallback:
     """Return a callback that marks checkpoints as whole and removes old ones; it must be the last one.
 
     Args:
-        folder: Of the training.
+        folder: The training's folder.
         keep: Newest checkpoints to keep, at least 1.
     """
     from transformers import TrainerCallback

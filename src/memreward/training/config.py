@@ -23,7 +23,7 @@ class TrainConfig:
         model: Folder of a checkpoint, or its name on the hub.
         output: Folder for memory, predictor, checkpoints, history and the trained policy.
         questions: What to train on: benchmarks, files, and families of generated questions, each with ":COUNT" for a
-            sample of so many; none takes the questions of `experience`.
+            sample of that size; none takes the questions of `experience`.
         split: Split file that `memreward questions` wrote together with the question file: only its training questions
             are asked; "" asks all.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled

@@ -29,7 +29,7 @@ def history(folder: str | Path) -> list[LoggedStep]:
     where a value was not finite.
 
     Args:
-        folder: Of the training; one that has logged nothing gives no rows.
+        folder: The training's folder; no rows where nothing was logged.
 
     Raises:
         DataError: a line is not JSON.

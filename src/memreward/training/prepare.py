@@ -67,7 +67,7 @@ def prepare(
     Args:
         config: What to train.
         reward: Settings of the reward; what the arm pays overrules them.
-        encoder: Of the texts that the paper's network reads; loaded where it is needed.
+        encoder: Encodes the texts for the paper's network; loaded where it is needed.
         arm: What rewards; None takes the one that the configuration names.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.

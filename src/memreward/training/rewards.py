@@ -39,9 +39,9 @@ def make_reward(
         warmed: Makes the valuers that are warmed up, by name.
         featurizer: For all others.
         config: Settings of the reward.
-        budget: Of labels.
+        budget: The label budget.
         verifiers: Judge labelled queries.
-        seed: Of chance.
+        seed: Seeds the valuer that draws rewards at random.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
     """
     plain: dict[str, Callable[[], Valuer]] = {
