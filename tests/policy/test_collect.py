@@ -388,3 +388,16 @@ def test_a_chat_template_file_that_is_not_there_is_named(config: CollectConfig, 
     sampler.local = replace(config.local, chat_template="nowhere.jinja")
     with pytest.raises(ConfigurationError, match=r"'nowhere\.jinja' cannot be read"):
         collect(config, progress=False, sampler=sampler)
+
+
+@pytest.mark.slow
+def test_the_command_shows_no_bars_of_other_libraries(checkpoint: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"id": "a", "domain": "math", "query": "1+1", "reference": "2"}\n')
+    given = f"--model {checkpoint} --questions {questions} --max-new-tokens 2 --out {tmp_path / 'out.jsonl'}"
+    done = subprocess.run(
+        [sys.executable, "-m", "memreward", "collect", *given.split()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Loading" not in done.stderr
+    assert "it/s" not in done.stderr

@@ -117,6 +117,7 @@ def memreward(
     """Predict the rewards of rollouts nobody labelled, from an experience memory and a few labels.
 
     Examples:
+      memreward demo
       memreward warmup rollouts.jsonl --memory runs/memory --labels 20%
       memreward score new.jsonl --memory runs/memory --out scored.jsonl
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5

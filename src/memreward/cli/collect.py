@@ -34,10 +34,13 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     from memreward.data import read_groups
     from memreward.memory import measured
     from memreward.policy.collect import collect as sample_rollouts
+    from memreward.training.quiet import quiet_libraries
 
     output = Output(as_json)
     config = settings.made()
     check_file(Path(config.output))
+    if not config.endpoint.url:
+        quiet_libraries()
     path = sample_rollouts(config)
     groups = list(read_groups(path))
     verdicts = list(measured(groups).values())

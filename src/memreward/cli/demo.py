@@ -181,7 +181,8 @@ def _last_screen(result: EvaluationResult, pages: Sequence[Path]) -> Iterator[st
         yield f"Page: {pages[0]}   Picture: {pages[1].name}"
     else:
         yield "For a page with the curves: pip install 'memreward[report]', then memreward demo."
-    yield "Next, with a file of your own (one question a line: id, query, rollouts):"
+    yield "Next, with a file of your own:"
+    yield "  memreward check mine.jsonl               (what is understood of it)"
     yield "  memreward warmup mine.jsonl --memory runs/mine --labels 0"
     yield "  memreward score mine.jsonl --memory runs/mine --out scored.jsonl"
     yield "  memreward propose --memory runs/mine     (which labels would change most)"

@@ -297,9 +297,11 @@ def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> F
     from memreward.features.cache import DiskVectorStore
     from memreward.features.featurizer import Featurizer
     from memreward.network.encoder import CachedEncoder, load_encoder
+    from memreward.training.quiet import quiet_libraries
 
     vectors = None
     if encoder is not None:
+        quiet_libraries()
         loaded = load_encoder(encoder)
         vectors = CachedEncoder(_ShownEncoder(loaded, steps), DiskVectorStore(loaded.name))
     return Featurizer(vectors, load_runner(execute, steps))

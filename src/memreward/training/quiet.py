@@ -4,10 +4,13 @@ from __future__ import annotations
 
 
 def quiet_libraries() -> None:
-    """Turn off bars and notices of transformers and TRL in this process."""
+    """Turn off bars and notices of transformers and TRL in this process, where they are installed."""
     import logging
     import warnings
+    from importlib.util import find_spec
 
+    if find_spec("transformers") is None:
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
