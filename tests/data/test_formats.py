@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from memreward.data import group_from_record, read_groups, write_groups
 from memreward.data.chat import query_id_of
 from memreward.data.formats import FORMATS, Reading
-from memreward.types import ConfigurationError, DataError, Group
+from memreward.types import ConfigurationError, DataError, Group, MemRewardError
 
 HERE = Path(__file__).parent / "formats"
 SUMS = {"What is 2 + 3?": "5", "What is 4 + 4?": "8", "What is 7 + 6?": "13"}
@@ -288,3 +290,33 @@ def test_columns_are_said_in_one_text() -> None:
 def test_every_format_is_documented_key_by_key() -> None:
     page = (HERE.parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in FORMATS)
+
+
+_JUNK: list[Any] = [None, 3, -1.5, "", [], {}, [None], [[1]], {"role": 1}, True, "[", ["a", 3], float("inf")]
+
+
+def _places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, part in inner for place in ((*above, key), *_places(part, (*above, key)))]
+
+
+@pytest.mark.parametrize("name", ["lm-eval", "openai-batch", "verl", "inspect", "trl"])
+def test_rows_with_anything_anywhere_are_read_or_refused_by_name(tmp_path: Path, name: str) -> None:
+    draw = random.Random(name)
+    path = {"lm-eval": "lm_eval_samples_sums.jsonl", "openai-batch": "openai_output.jsonl", "verl": "verl/7.jsonl"}
+    if name == "inspect":
+        whole: Any = json.loads((HERE / "inspect.json").read_text())["samples"]
+    elif name == "trl":
+        whole = pq.read_table(HERE / "trl_completions_00001.parquet").to_pylist()
+    else:
+        whole = [json.loads(line) for line in (HERE / path[name]).read_text().splitlines()]
+    reading = Reading(name, domain="math", requests=HERE / "openai_requests.jsonl" if name == "openai-batch" else None)
+    for _ in range(60):
+        changed = json.loads(json.dumps(whole[:3]))
+        *above, last = draw.choice(_places(changed))
+        inner = changed
+        for key in above:
+            inner = inner[key]
+        inner[last] = draw.choice(_JUNK)
+        with contextlib.suppress(MemRewardError):
+            list(read_groups(rows(tmp_path / "x.jsonl", *changed), reading=reading, skip_bad=draw.random() < 0.5))

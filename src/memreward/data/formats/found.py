@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,16 @@ def asked_in(value: Any, where: str, column: str) -> str:
     if not text.strip():
         raise DataError(f"{where}: field {column!r}: is empty; write the full question text")
     return text
+
+
+def as_laid_out(where: str, row: Any, read: Callable[[str, Any], Any]) -> Any:
+    """Return `read(where, row)`, or what is wrong where the row is not laid out as `read` expects it."""
+    try:
+        return read(where, row)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        return DataError(
+            f"{where}: not laid out as its format is ({error}); write it again, or leave it out: --skip-bad"
+        )
 
 
 def in_rows(entries: Iterable[Entry], find: Any) -> Finds:

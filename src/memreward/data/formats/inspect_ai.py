@@ -13,7 +13,7 @@ from typing import Any
 from memreward.data.chat import question_of, was_truncated, with_thinking
 from memreward.data.containers import LONGEST_LINE, Entry, parquet
 from memreward.data.formats import table
-from memreward.data.formats.found import Finds, Reading, Row
+from memreward.data.formats.found import Finds, Reading, Row, as_laid_out
 from memreward.data.options import with_choices
 from memreward.types import DataError
 
@@ -66,10 +66,12 @@ def _content(archive: zipfile.ZipFile, file: Any, member: zipfile.ZipInfo) -> by
 def _samples(entries: Iterator[Entry]) -> Iterator[Entry]:
     for where, row in entries:
         if isinstance(row, dict) and "samples" in row:
-            for number, sample in enumerate(row["samples"] or [], start=1):
-                yield f"{where.partition(',')[0]}, sample {number}", _sample(where, sample)
+            samples = row["samples"] if isinstance(row["samples"], list) else [None]
+            for number, sample in enumerate(samples, start=1):
+                place = f"{where.rpartition(', ')[0]}, sample {number}"
+                yield place, as_laid_out(place, sample, _sample)
         else:
-            yield where, _sample(where, row) if isinstance(row, dict) else row
+            yield where, as_laid_out(where, row, _sample) if isinstance(row, dict) else row
 
 
 def _sample(where: str, sample: Any) -> dict[str, Any] | DataError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from memreward.data.containers import Entry
 from memreward.data.formats import table
-from memreward.data.formats.found import Finds, Reading, Row, column_in, parsed_list
+from memreward.data.formats.found import Finds, Reading, Row, as_laid_out, column_in, parsed_list
 from memreward.data.options import with_choices
 from memreward.types import DataError
 
@@ -35,7 +35,7 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
         key = where.rpartition(", ")[0], str(row.get("doc_id"))
         if key not in seen:
             seen.add(key)
-            yield where, _sample(where, row)
+            yield where, as_laid_out(where, row, _sample)
 
 
 def _sample(where: str, row: dict[str, Any]) -> dict[str, Any] | DataError:
