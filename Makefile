@@ -16,6 +16,7 @@ WORKERS ?= logical
 TARGET ?= parsers
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
 LOWEST := build/lowest
+WITHOUT_TORCH := $(addprefix tests/,answers data/test_hostile_files.py data/test_rollout_files.py domains features memory sandbox)
 RECENT = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
 joined = $(subst $(empty) ,$(comma),$(strip $(1)))
@@ -37,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-verl test-openrlhf test-verifiers test-ray test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +70,12 @@ test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and 
 
 test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions that pyproject.toml admits, in $(LOWEST)
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
+
+test-python: ## run the fast tests of what needs no torch under another interpreter: make test-python PYTHON=python3.13
+	@$(PYTHON) -m venv build/python
+	@build/python/bin/pip install --quiet --no-input --editable '.[parquet,baselines,endpoint,report,serve,label]' \
+	  pytest pytest-randomly pytest-timeout pytest-xdist hypothesis psutil
+	build/python/bin/pytest -n $(WORKERS) -m 'not slow' $(WITHOUT_TORCH)
 
 test-verl test-openrlhf test-verifiers test-ray: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
 	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly -p no:unraisableexception

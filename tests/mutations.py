@@ -77,8 +77,8 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     ),
     (
         "the budget holds",
-        "memory/ledger.py",
-        "if more and limit is not None and spent + more > limit:",
+        "memory/budget.py",
+        "if more and limit is not None and before + more > limit:",
         "if False:",
         "tests/memory/test_label_ledger.py -k budget",
     ),

@@ -34,7 +34,7 @@ def _use(descriptor: int) -> None:
     with contextlib.closing(partner._channel):
         partner.names(["f", "g"])
         value = partner.call("f", ([1], {"a": 2}), {"b": 3})
-        assert (value == [1]) in {True, False}
+        str(value == [1])
         str(value)
 
 
