@@ -380,14 +380,14 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "Label ledger" not in result.stdout
     assert result.stderr.splitlines()[-4:] == [
-        *(f"  {tmp_path / name}" for name in ("evaluation.html", "evaluation.png")),
+        f"  {tmp_path / 'evaluation.json'}",
+        f"  {tmp_path / 'evaluation.html'}",
         *(f"  {path}" for path in (csv, latex)),
     ]
     assert len(csv.read_text().splitlines()) == 1 + 3 * 3 * 11
     assert latex.read_text().count("\\begin{table}") == 4 * 3
     result = run(*arguments, "--full", "--markdown", tmp_path / "new" / "tables.md")
     text = result.stdout
-    assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<html" in (tmp_path / "evaluation.html").read_text()
     assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text().replace("\\", "")
     assert "logistic_evidence" in text

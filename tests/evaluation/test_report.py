@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import replace
 
@@ -42,7 +43,15 @@ def test_the_page_holds_every_figure_and_loads_nothing(result, tmp_path):
     without_pictures = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page)
     assert "://" not in without_pictures
     assert not re.search(r"<(script|link|iframe)|@import|url\(", without_pictures)
-    assert page.count("data:image/png;base64,") == 2 * len(result.files)
+    assert page.count("<svg ") == page.count('role="img" aria-label="') == 3 * len(result.files)
+    assert page.count('class="tip"') == page.count("<title>") - 1 > 0, "each point tells its value"
+    assert page.count('class="plot"') == sum(
+        row.predictor != "majority"
+        and row.predictor == "logistic_evidence"
+        and not math.isnan(row.figures["group_auc"].value)
+        for row in result.rows
+    )
+    assert "orders the rollouts of a question surely better than majority in" in page[: page.index("<main>")]
     assert "$" not in without_pictures
     for table in result.tables():
         assert all(re.search(f"<(td|strong)>{re.escape(cell)}<", page) for row in table.rows for cell in row[1:])

@@ -93,7 +93,7 @@ def evaluate(
         "runs/evaluation"
     ),
     page: Annotated[
-        bool, typer.Option("--page", help="Also write a page and a picture with the curves (extra: report).")
+        bool, typer.Option("--page", help="Also write a page: the answer, a forest plot, curves, tables.")
     ] = False,
     markdown: Annotated[
         Path | None,
@@ -141,7 +141,7 @@ def evaluate(
     output = Output(as_json)
     config = _protocol(settings) if suite else settings.made()
     forms = {"markdown": markdown, "csv": csv, "latex": latex}
-    _check_places(out, forms, page=page)
+    _check_places(out, forms)
     if signals:
         from memreward.features.own import use_signals
 
@@ -169,13 +169,11 @@ def evaluate(
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
 
 
-def _check_places(out: Path, forms: Mapping[str, Path | None], *, page: bool) -> None:
+def _check_places(out: Path, forms: Mapping[str, Path | None]) -> None:
     """Refuse, before anything is computed, what could not be written."""
     check_folder(out)
     for file in forms.values():
         check_file(file)
-    if page:
-        check_extra("matplotlib", "report", "--page")
 
 
 def _protocol(settings: Changes[EvaluationConfig]) -> EvaluationConfig:
@@ -211,11 +209,10 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, forms: Mapping[
     result.save(written[0])
     write_whole(out / "timings.csv", as_timings(result))
     if page:
-        from memreward.evaluation.report import write_page, write_picture
+        from memreward.evaluation.report import write_page
 
-        written += [out / "evaluation.html", out / "evaluation.png"]
+        written.append(out / "evaluation.html")
         write_page(result, written[1])
-        write_picture(result, written[2])
     texts = {"csv": as_csv, "latex": as_latex, "markdown": _markdown}
     for form, path in forms.items():
         if path is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from memreward.evaluation.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
+from memreward.evaluation.page import Draw, Theme, html_folded, html_page, html_table, picture
+from memreward.evaluation.panels import answer, forest, panels
 from memreward.evaluation.results import EvaluationResult, Row
 from memreward.evaluation.tables import share_text
 from memreward.types import DataError
@@ -19,7 +20,6 @@ COLOURS = ("", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 STYLES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (5, 1.5)), (0, (5, 1.5)), (0, (5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SHARE = 0.2
-_CAPTION = "Calibration, and area under the ROC curve inside a query with its 95 % bootstrap interval over queries."
 
 
 def write_picture(result: EvaluationResult, path: str | Path) -> None:
@@ -36,13 +36,13 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
     """Write one HTML page with every table and picture in it, light or dark as the reader's system is.
 
     Raises:
-        MissingExtraError: without matplotlib.
         DataError: if the result has no rows.
     """
     page = html_page(
         title,
-        _summary(result),
-        {name: _section(result, name) for name in dict.fromkeys(row.file for row in result.rows)},
+        f"{answer(result)} {_summary(result)}",
+        {"The answer": forest(result)}
+        | {name: _section(result, name) for name in dict.fromkeys(row.file for row in result.rows)},
         _facts(result),
         contents="Files",
         details=html_folded("Label ledger", html_table(result.ledger_table())),
@@ -166,7 +166,7 @@ def _section(result: EvaluationResult, file: str) -> str:
             f'<p class="faint">{facts["queries"]} queries, {facts["rollouts"]} rollouts, {facts["judged"]} of them '
             f"with a trustworthy verdict, {rate:.0%} right.</p>"
         )
-        parts.append(html_picture(*_drawing(result, [file], titles=False), _CAPTION, subject=f"File: {file}."))
+        parts.append(panels(result, file, drawn_predictors(result)))
     parts += [html_table(table) for table in result.tables(file)]
     differences = "".join(html_table(table) for table in result.differences(file))
     if differences:
