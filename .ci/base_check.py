@@ -76,7 +76,7 @@ def commands(folder: Path) -> list[tuple[int, str]]:
         (0, f"questions {file} --out {folder / 'questions.jsonl'} --split {folder / 'split.json'}"),
         (1, f"{evaluate} --predictors logistic_evidence,majority --jobs 2"),
         (1, f"{evaluate} --predictors paper"),
-        (1, f"{evaluate} --predictors majority --page"),
+        (0, f"{evaluate} --predictors majority --page"),
         (1, f"prior show --picture {folder / 'prior.png'}"),
         (1, f"questions gcd:5 --out {folder / 'gcd.jsonl'}"),
         (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),

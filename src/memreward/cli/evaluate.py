@@ -146,8 +146,7 @@ def evaluate(
         from memreward.features.own import use_signals
 
         use_signals(signals.split(","))
-    always = ",".join(SUITE) if suite else "" if predictors else DEFAULT
-    chosen = chosen_predictors(",".join(filter(None, (always, predictors))), prior)
+    chosen = chosen_predictors(_names(predictors, config.references, suite=suite), prior)
     if judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
 
@@ -174,6 +173,13 @@ def _check_places(out: Path, forms: Mapping[str, Path | None]) -> None:
     check_folder(out)
     for file in forms.values():
         check_file(file)
+
+
+def _names(predictors: str | None, references: Sequence[str], *, suite: bool) -> str:
+    """What is compared: what was named, or the default; who always takes part in the suite; and the references."""
+    named = [*(SUITE if suite else ()), *(predictors or ("" if suite else DEFAULT)).split(",")]
+    many = {"baselines", "all"} & {*named}
+    return ",".join(dict.fromkeys(filter(None, [*named, *(() if many else references)])))
 
 
 def _protocol(settings: Changes[EvaluationConfig]) -> EvaluationConfig:
