@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -60,6 +61,8 @@ class SqliteFile:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._only = None if self.path else _connected(":memory:")
+            if self._only is not None:
+                weakref.finalize(self, self._only.close)  # Python 3.13 warns of one that is not closed
             self._make_tables()
 
     def __reduce__(self) -> tuple[Callable[[], SqliteFile], tuple[()]]:
