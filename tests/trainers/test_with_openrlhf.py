@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import runpy
+import shlex
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -98,7 +100,7 @@ class Absent(MetaPathFinder, Loader):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         return (
             ModuleSpec(name, self)
-            if name.partition(".")[0] in ("flash_attn", "deepspeed", "vllm", "torchdata", "ring_flash_attn")
+            if name.partition(".")[0] in ("flash_attn", "deepspeed", "vllm", "torchdata", "PIL")
             else None
         )
 
@@ -144,3 +146,28 @@ def test_dr_grpo_passes_expected_advantages_on_and_group_norm_does_not() -> None
 
     torch.testing.assert_close(advantages("dr_grpo"), rewards)
     assert (advantages("group_norm") - rewards).abs().max() > 0.5
+
+
+@pytest.mark.usefixtures("without_kernels")
+def test_the_launch_script_is_taken_by_openrlhfs_own_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from memreward.integrations.openrlhf import check_options
+
+    class Began(Exception):
+        pass
+
+    def began() -> bool:
+        raise Began
+
+    script = (Path(__file__).parents[2] / "examples" / "launch" / "openrlhf.sh").read_text()
+    lines = script.partition("memreward.integrations.openrlhf")[2].replace("\\\n", " ").replace('"$@"', "")
+    given = shlex.split(lines.replace("${REWARD_HOST:-127.0.0.1}", "127.0.0.1"))
+    check_options(given)
+    monkeypatch.setattr(ray, "is_initialized", began)  # the first thing that it does once its options are read
+    monkeypatch.setattr(sys, "argv", ["train_ppo_ray", *given])
+    with pytest.raises(Began):
+        runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__")
+    monkeypatch.setattr(sys, "argv", ["train_ppo_ray", *given, "--no.such.option", "1"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__")

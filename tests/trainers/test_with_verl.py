@@ -176,3 +176,21 @@ def test_a_function_by_pkg_scores_groups_by_their_question(service: str, tmp_pat
         paid = [row["reward_score"] for row in rows[start : start + SIZE]]
         assert sum(paid) == pytest.approx(0, abs=1e-6)
         assert paid[0] > paid[2]
+
+
+def test_the_launch_script_is_taken_by_verls_own_loader() -> None:
+    import re
+
+    import verl.trainer
+    from hydra import compose, initialize_config_dir
+
+    from memreward.integrations.verl_rows import check_algorithm
+
+    script = Path(__file__).parents[2] / "examples" / "launch" / "verl.sh"
+    given = re.findall(r"^  (\+?[a-z_.]+=\S+)", script.read_text(), re.MULTILINE)
+    with initialize_config_dir(str(Path(verl.trainer.__file__).parent / "config"), version_base=None):
+        config = compose("ppo_trainer", given)
+    check_algorithm(config.algorithm)
+    assert len(given) == 24
+    assert (config.actor_rollout_ref.rollout.n, config.trainer.nnodes) == (8, 2)
+    assert config.reward.reward_manager.name == "memreward"

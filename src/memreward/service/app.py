@@ -35,7 +35,7 @@ from memreward.types import (
 try:
     from fastapi import FastAPI, Query, Request
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import Response
+    from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
     from memreward.service.messages import (
@@ -57,10 +57,8 @@ _GONE = 499
 _OPEN = ("/health", "/ready")
 
 
-class Json(Response):
+class Json(JSONResponse):
     """JSON in ASCII: what a model wrote may not be Unicode."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Return the bytes."""
@@ -260,7 +258,7 @@ def _add_health(app: Service) -> None:
             return _failure(503, "the service stops or hangs", 5.0)
         return Json({"status": "ready", "version": __version__, "pays": "advantages"})
 
-    @app.get("/metrics", responses=_responses(401), tags=["service"])
+    @app.get("/metrics", response_class=PlainTextResponse, responses=_responses(401), tags=["service"])
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
