@@ -60,7 +60,7 @@ def _float(value: Fraction) -> Any:
 
 def evaluate(expression: str) -> dict[str, Any] | None:
     """Return symbols and values of a LaTeX expression, or None where it parses to none that has values."""
-    import sympy  # type: ignore[import-untyped]
+    import sympy
     from math_verify import LatexExtractionConfig, parse
 
     parsed = parse(
