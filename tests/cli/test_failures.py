@@ -317,7 +317,7 @@ def test_an_interrupted_score_leaves_no_file(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     monkeypatch.setattr("memreward.cli.score.load_predictor", lambda *_: None)
-    monkeypatch.setattr("memreward.cli.score._lines", lambda *_: iter(interrupt, None))
+    monkeypatch.setattr("memreward.cli.score._rows", lambda *_: iter(interrupt, None))
     said = run("score", "a.jsonl", "--memory", tmp_path, "--out", tmp_path / "s", code=130)
     assert "No file was written" in said
     assert list(tmp_path.iterdir()) == []

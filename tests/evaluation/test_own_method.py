@@ -64,6 +64,8 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path) -> None:
             (tmp_path / file).write_text(written[file], encoding="utf-8")
             continue
         words = line.split()
+        if "FOLDER" in words:  # files of one's own, a hundred questions each: test_suite.py
+            continue
         command = [sys.executable, *(["-m", "memreward"] if words[0] == "memreward" else []), *words[1:]]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"

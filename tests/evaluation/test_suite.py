@@ -44,7 +44,7 @@ def test_the_leaderboard_ranks_by_the_advantage_cosine_and_marks_what_is_sure(fo
     text = leaderboard(result)
     assert max(map(len, text.splitlines())) <= 80
     assert text.startswith("memreward-suite-1, sources ")
-    rows = [line.split() for line in text.splitlines() if line[1:3] == "  "]
+    rows = [line.split() for line in text.splitlines() if line[:1].isdigit() and line[1:2] == " "]
     assert [row[1] for row in rows] == ["oracle", "majority", "silent"]
     assert all(cell.endswith("+") for cell in rows[0][2:])
     assert rows[1][2] == f"{result.row('all sources', 'majority', labels=0).figures['advantage_cosine'].value:.3f}"[1:]
