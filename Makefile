@@ -27,8 +27,8 @@ CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 LABELLED := date_gpt-3.5-turbo_10samples mmlu-pro_llama-3_base medqa_gpt-3.5_gpt-4_mirage
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
-EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --seeds 5 --out runs/training --page
-ARMS := oracle,labelled,memreward,no-prior,majority+labels,paper-ngrams
+EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
+ARMS := oracle,labelled,memreward,majority+labels
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
@@ -148,13 +148,10 @@ prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the s
 	  --out src/memreward/answers/default.safetensors
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),memreward-probability,memreward-threshold,majority,random,format \
-	  --markdown $(TRAINING)/arms.md
-	$(EXPERIMENT) --labels 0.2 --arms $(ARMS),paper --choose advantage --markdown $(TRAINING)/chosen.md
-	$(EXPERIMENT) --labels 0.1,0.2,0.7 --arms oracle,labelled,memreward,no-prior,majority+labels \
-	  --markdown $(TRAINING)/shares.md
-	$(BIN)/python -m lab experiment --start runs/second --start-seed 1 --seeds 3 --measure-every 0 --out runs/training-second \
-	  --page --labels 0.2 --arms oracle,labelled,memreward --markdown $(TRAINING)/second.md
+	$(EXPERIMENT) --seeds 10 --labels 20% --arms $(ARMS) --page --markdown $(TRAINING)/random.md
+	$(EXPERIMENT) --seeds 6 --labels 20% --arms $(ARMS),trapo,restrain --markdown $(TRAINING)/literature.md
+	$(EXPERIMENT) --seeds 5 --labels 10% --arms $(ARMS) --markdown $(TRAINING)/ten.md
+	$(EXPERIMENT) --seeds 5 --labels 5 --arms memreward,majority+labels --markdown $(TRAINING)/five.md
 
 label-simulation: $(STAMP) ## simulate people who label, and write benchmarks/results/labelling.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make label-simulation ROLLOUTS=FOLDER" >&2; exit 1; }
