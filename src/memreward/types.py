@@ -453,7 +453,3 @@ class Verifier(Protocol):
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """Return one verdict a claim, in order, each within the verifier's time limit. Never raises for a claim."""
         ...
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """`verify` without blocking the event loop."""
-        ...

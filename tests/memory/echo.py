@@ -19,6 +19,3 @@ class Echo:
             Verdict(None if claim.rollout.answer is None else claim.rollout.answer == claim.reference, "compared")
             for claim in claims
         ]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        return self.verify(claims)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import pickle
@@ -56,9 +55,6 @@ class OddVerifier:
             return [Verdict(claim.no_such_field) for claim in claims]  # type: ignore[attr-defined]
         verdicts = [Verdict(None, "timed out after 1 s")] * len(claims)
         return verdicts if self.failure == "cannot tell" else [verdicts[0], *MathVerifier().verify(claims[1:])]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        return await asyncio.to_thread(self.verify, claims)
 
 
 def right(sums: Sums, numbers: list[int], texts: list[str]) -> np.ndarray[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -103,10 +102,6 @@ class RulesVerifier:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
         return [self._verdict(claim) for claim in claims]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
     def _verdict(self, claim: Claim) -> Verdict:
         answer, prompt = claim.rollout.answer, claim.rollout.query.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -129,10 +128,6 @@ class Verifiers:
             found = self._of_domain(domain, [claims[index] for index in places])
             verdicts.update(zip(places, found, strict=True))
         return [verdicts[index] for index in range(len(claims))]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
     def refuse_uncontained(self, groups: Sequence[Group]) -> None:
         """Refuse questions of code where it cannot be contained: no reference is worth its price without a verdict.

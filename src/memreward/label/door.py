@@ -106,6 +106,3 @@ class _Reader:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         self.reference = claims[0].reference if claims else self.reference
         return [Verdict(None, "shown to a person")] * len(claims)
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        return self.verify(claims)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -46,10 +45,6 @@ class ChoiceVerifier:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
         return [_timed(claim) for claim in claims]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
 
 def _timed(claim: Claim) -> Verdict:

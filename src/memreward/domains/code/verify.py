@@ -7,7 +7,6 @@ another process. See `memreward.sandbox` for what that protects against and what
 from __future__ import annotations
 
 import ast
-import asyncio
 import json
 import math
 import signal
@@ -111,10 +110,6 @@ class CodeVerifier:
         if claims:
             _ = self.sandbox.containment
         return self.sandbox.map(self._timed, claims)
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
     def close(self) -> None:
         """End the sandbox's processes; they start anew when needed."""

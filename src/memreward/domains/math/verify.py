@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
@@ -93,10 +92,6 @@ class MathVerifier:
         finally:
             # After an interruption nobody wants the rest.
             threads.shutdown(cancel_futures=True)
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
     def _judge(self, claim: Claim, pool: WorkerPool) -> Verdict:
         submitted = submission(claim)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import urllib.error
@@ -65,10 +64,6 @@ class JudgeVerifier:
         """See `memreward.types.Verifier.verify`."""
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return list(threads.map(self._verdict, claims))
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
     def _verdict(self, claim: Claim) -> Verdict:
         answer = claim.rollout.answer

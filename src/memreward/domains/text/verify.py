@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,10 +30,6 @@ class TextVerifier:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
         return [_timed(claim) for claim in claims]
-
-    async def verify_async(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify_async`."""
-        return await asyncio.to_thread(self.verify, claims)
 
 
 def _timed(claim: Claim) -> Verdict:
