@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from memreward.cli import app
 from memreward.data import read_groups
-from memreward.types import Rollout, Score
+from memreward.reward.scores import Scores
+from memreward.types import Group, Score
 
 OPTIONS = "\n(A) one\n(B) two\n(C) three"
 
@@ -89,8 +91,9 @@ def test_a_pattern_that_never_ends_is_ended(tmp_path: Path) -> None:
 
 
 def test_every_command_that_reads_rollouts_takes_a_pattern() -> None:
-    for command in ("warmup", "score", "inspect", "evaluate", "verify"):
-        assert "--answer-pattern" in run(command, "--help").stdout, command
+    commands = get_command(app).commands
+    for name in ("warmup", "score", "inspect", "evaluate", "verify"):
+        assert "--answer-pattern" in [flag for option in commands[name].params for flag in option.opts], name
 
 
 class Fixed:
@@ -99,8 +102,9 @@ class Fixed:
     def __init__(self, rule: Any) -> None:
         self.rule = rule
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Score]:
-        return [Score(self.rule(rollout), 0.5, "") for rollout in rollouts]
+    def score(self, groups: Sequence[Group], *, labels: bool) -> Scores:
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        return Scores((Score(self.rule(rollout), 0.5, "") for rollout in rollouts), rollouts)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ class PolicyReward:
         started, failures = time.monotonic(), self.failures.total()
         made = _Step(rollouts)
         broken = flagged(self.memory)
-        self._guarded(partial(self._heed, step, broken))
+        self._guarded(partial(self._heed, step, rollouts, broken))
         sound = np.array([i for i, rollout in enumerate(rollouts) if rollout.query.id not in broken], np.int64)
         self._believe(made, sound)  # blind: before any label of the step is read
         self._judge(made, sound)
@@ -303,11 +303,15 @@ class PolicyReward:
             else:
                 made.reason[i] = self._noted(f"cannot verify: {one.reason}")
 
-    def _heed(self, step: int, broken: Collection[str]) -> None:
-        """Learn from verdicts that others entered since the last step, e.g. a person in another process."""
+    def _heed(self, step: int, present: Sequence[Rollout], broken: Collection[str]) -> None:
+        """Learn from verdicts that others entered since the last step, e.g. a person in another process.
+
+        What they say of rollouts that this step or a later one meets is learned there, and not twice.
+        """
         learned = self.valuer.learned()
         news = [] if learned is None else [one for one in self.ground.news(learned) if one not in broken]
-        rollouts = [r for group in self.memory.groups(news, recent=_EARLIER) for r in group.rollouts]
+        met = {rollout.id for rollout in present}.union(self.unmet)
+        rollouts = [r for group in self.memory.groups(news, recent=_EARLIER) for r in group.rollouts if r.id not in met]
         known = self.ground.known(rollouts) if rollouts else {}
         if known:
             labels = np.array([known.get(rollout.id, -1) for rollout in rollouts], np.int8)
