@@ -202,7 +202,7 @@ build/docs/installed: pyproject.toml
 
 build/demo/installed: pyproject.toml
 	@$(RECENT)
-	@echo "Making build/demo (the first time only: about 200 MB)"
+	@echo "Making build/demo (the first time only: about 320 MB)"
 	@$(PYTHON) -m venv build/demo
 	@build/demo/bin/pip install --quiet --no-input --editable '.[report]'
 	@touch $@

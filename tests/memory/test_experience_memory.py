@@ -257,7 +257,7 @@ def test_a_newer_memory_is_refused(tmp_path: Path, make_group: MakeGroup) -> Non
 
 
 def test_what_is_no_memory_is_refused_and_left_alone(tmp_path: Path, make_group: MakeGroup) -> None:
-    with pytest.raises(StoreError, match="there is no experience memory; check the path, or open with create=True"):
+    with pytest.raises(StoreError, match="no experience memory; check the path, or run memreward warmup"):
         ExperienceMemory.open(tmp_path / "absent", create=False)
     assert not (tmp_path / "absent").exists()
     (tmp_path / "notes").mkdir()

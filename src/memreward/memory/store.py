@@ -220,7 +220,7 @@ def _refuse_others(folder: Path, create: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: the path is a file: choose another folder")
     if not folder.exists() and not create:
-        raise StoreError(f"{folder}: there is no experience memory; check the path, or open with create=True")
+        raise StoreError(f"{folder}: there is no experience memory; check the path, or run memreward warmup")
     held = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
     if held or not create:
         reason = f"it holds {held[0]!r}" if held else f"it has no {FILE}"
