@@ -45,7 +45,9 @@ class Doubt:
 
     @classmethod
     @single_threaded()
-    def of(cls, observed: Observed, signals: int, prior: Gaussian, posterior: Gaussian, vote: Floats) -> Self:
+    def of(
+        cls, observed: Observed, signals: int, prior: Gaussian, posterior: Gaussian, vote: Floats, before: Doubt
+    ) -> Self:
         """Weigh it against the others.
 
         Args:
@@ -54,10 +56,11 @@ class Doubt:
             prior: Weights of the model before any label.
             posterior: The same with what was observed.
             vote: (C,) probabilities that majority vote gives the answers.
+            before: Where the search for its weights begins; what is found does not depend on it beyond rounding.
         """
         start = cls.none().weights
         own = replace(observed, table=_votes(observed.table, signals))
-        weights = start.given([own])
+        weights = start.given([own], before.weights.mean)
         by_vote = question_log_likelihood(observed.table, vote, observed.verdicts)
         others = max(prior.log_evidence(observed, posterior), float(observed.counts @ by_vote))
         odds = np.log(BEFORE / (1 - BEFORE)) + start.log_evidence(own, weights) - others

@@ -459,7 +459,7 @@ def _voted(table: AnswerTable) -> Floats:
 
 def _doubt(state: _Domain, observed: Observed) -> Doubt:
     signals = len(state.prior.signals)
-    return Doubt.of(observed, signals, state.start, state.posterior, _voted(observed.table))
+    return Doubt.of(observed, signals, state.start, state.posterior, _voted(observed.table), state.doubt)
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.likelihood import right_probabilities, slope
+from memreward.answers.likelihood import question_log_likelihood, right_probabilities, slope
 from memreward.answers.table import AnswerTable, Floats
 from memreward.threads import single_threaded
 
@@ -85,7 +85,9 @@ class Gaussian:
             posterior: `given([observed])`.
         """
         away = posterior.mean - self.mean
-        likelihood = slope(observed.table, posterior.mean, observed.verdicts, observed.counts).value
+        table = observed.table
+        right = right_probabilities(table, (table.design @ posterior.mean)[:, None])[:, 0]
+        likelihood = observed.counts @ question_log_likelihood(table, right, observed.verdicts)
         narrowed = np.linalg.slogdet(posterior.covariance)[1] - np.linalg.slogdet(self.covariance)[1]
         return float(likelihood - 0.5 * away @ np.linalg.solve(self.covariance, away) + 0.5 * narrowed)
 
