@@ -334,6 +334,8 @@ class AnswerModel:
                 f"{domain}.covariance": state.posterior.covariance,
             }
             arrays |= {f"{domain}.like.{name}": value for name, value in state.like.arrays().items()}
+            doubt = state.doubt.weights
+            arrays |= {f"{domain}.doubt.weights": doubt.mean, f"{domain}.doubt.covariance": doubt.covariance}
             for i, (_, told) in enumerate(state.seen):
                 table = told.table
                 parts: dict[str, NDArray[Any]] = {
@@ -349,6 +351,7 @@ class AnswerModel:
                 "signals": state.prior.signals,
                 "count": state.scaling.count,
                 "log_odds": state.log_odds,
+                "doubt": state.doubt.weight,
                 "like": state.like.questions.tolist(),
                 "seen": seen,
             }
@@ -369,9 +372,7 @@ class AnswerModel:
             made = cls(unpacked(header["prior"], of_prior), AnswerConfig(**header["config"]))
             made._step = int(header["step"])
             for domain, record in header["domains"].items():
-                state = _restored(domain, made.prior.domains[domain], record, arrays)
-                state.doubt = _doubt(state, made._observed(state)) if state.seen else state.doubt
-                made._domains[domain] = state
+                made._domains[domain] = _restored(domain, made.prior.domains[domain], record, arrays)
             return made, header["about"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise unreadable(Path(path), _KIND, _REMEDY, error) from error
@@ -505,4 +506,7 @@ def _restored(domain: str, prior: DomainPrior, record: Mapping[str, Any], arrays
             part["design"],
         )
         seen.append((int(step), Observed(table, part["verdicts"], part["counts"])))
-    return _Domain(prior, scaling, posterior, float(record["log_odds"]), GROWTH.get(domain, 0.0), like, seen=seen)
+    weights = Gaussian(arrays[f"{domain}.doubt.weights"], arrays[f"{domain}.doubt.covariance"])
+    doubt = Doubt(weights, float(record["doubt"]))
+    growth = GROWTH.get(domain, 0.0)
+    return _Domain(prior, scaling, posterior, float(record["log_odds"]), growth, like, doubt, seen)
