@@ -202,9 +202,9 @@ build/docs/installed: pyproject.toml
 
 build/demo/installed: pyproject.toml
 	@$(RECENT)
-	@echo "Making build/demo (the first time only: about 320 MB)"
+	@echo "Making build/demo (the first time only: about 110 MB)"
 	@$(PYTHON) -m venv build/demo
-	@build/demo/bin/pip install --quiet --no-input --editable '.[report]'
+	@build/demo/bin/pip install --quiet --no-input --editable .
 	@touch $@
 
 build/trainers/%/installed: pyproject.toml .ci/trainer

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.trainings.drawing import Draw, Theme, html_picture, picture
 from lab.trainings.outcome import TEST
 from lab.trainings.results import (
     LABELLED,
@@ -27,7 +28,7 @@ from lab.trainings.results import (
     Curve,
     TrainingResult,
 )
-from memreward.evaluation.page import Draw, Theme, html_folded, html_page, html_picture, html_table, picture
+from memreward.evaluation.page import html_folded, html_page, html_table
 from memreward.evaluation.tables import Figure, flat, share_text
 
 _SHOWN_REWARDS = (

@@ -138,7 +138,6 @@ WRITERS = {
     "questions": ("questions", "FILE", "--out"),
     "split": ("questions", "FILE", "--out", "QUESTIONS", "--split"),
     "prior": ("prior", "fit", "FILE", "--out"),
-    "picture": ("prior", "show", "--picture"),
     "markdown": ("evaluate", "FILE", "--out", "FOLDER", "--markdown"),
 }
 

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lab.arms import ARMS
+from lab.trainings.drawing import DARK
 from lab.trainings.measure import measure
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from lab.trainings.pictures import drawings, picture_links, write_page, write_pictures
 from lab.trainings.results import START
-from memreward.evaluation.page import DARK
 
 pytestmark = pytest.mark.slow
 

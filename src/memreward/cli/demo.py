@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +42,7 @@ def demo(
 ) -> None:
     """Show in a minute, on rollouts that come with the package, what no label and a few labels are worth.
 
-    It leaves a memory to play with, and with the extra report a page with the curves.
+    It leaves a memory to play with, and a page with the curves.
 
     Examples:
       memreward demo
@@ -58,8 +57,7 @@ def demo(
     output.text("\n".join(_first_screen(example, groups, time.monotonic() - started)))
     with output.progress() as steps:
         result = _evaluated(groups, out, steps)
-    pages = _pages(result, out)
-    output.text("\n".join(_last_screen(result, pages)))
+    output.text("\n".join(_last_screen(result, _page(result, out))))
     seconds = round(time.monotonic() - started, 1)
     output.result({"figures": _figures(result), "oracle": _oracle(result), "out": out, "seconds": seconds})
 
@@ -125,15 +123,12 @@ def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationRe
     return result
 
 
-def _pages(result: EvaluationResult, out: Path) -> list[Path]:
-    if find_spec("matplotlib") is None:
-        return []
-    from memreward.evaluation.report import write_page, write_picture
+def _page(result: EvaluationResult, out: Path) -> Path:
+    from memreward.evaluation.report import write_page
 
-    pages = [out / "evaluation.html", out / "evaluation.png"]
-    write_page(result, pages[0], title="memreward demo")
-    write_picture(result, pages[1])
-    return pages
+    page = out / "evaluation.html"
+    write_page(result, page, title="memreward demo")
+    return page
 
 
 def _figures(result: EvaluationResult) -> list[dict[str, Any]]:
@@ -161,7 +156,7 @@ def _oracle(result: EvaluationResult) -> float:
     return result.rows[0].figures["oracle_of_n"].value
 
 
-def _last_screen(result: EvaluationResult, pages: Sequence[Path]) -> Iterator[str]:
+def _last_screen(result: EvaluationResult, page: Path) -> Iterator[str]:
     figures = _figures(result)
     yield "What a trainer would be paid, beside full ground truth (408 puzzles, 0.5B model)"
     yield ""
@@ -177,10 +172,7 @@ def _last_screen(result: EvaluationResult, pages: Sequence[Path]) -> Iterator[st
     yield f"Measured on the questions that are not labelled, {_SEEDS} draws, intervals of 95 %."
     yield _worth(figures)
     yield ""
-    if pages:
-        yield f"Page: {pages[0]}   Picture: {pages[1].name}"
-    else:
-        yield "For a page with the curves: pip install 'memreward[report]', then memreward demo."
+    yield f"Page with the curves: {page}"
     yield "Next, with a file of your own:"
     yield "  memreward check mine.jsonl               (what is understood of it)"
     yield "  memreward warmup mine.jsonl --memory runs/mine --labels 0"

@@ -18,7 +18,6 @@ from memreward.types import MemRewardError, MissingExtraError
 _EXTRAS = {
     **dict.fromkeys(("torch", "torch_geometric", "sentence_transformers"), "paper"),
     "sklearn": "baselines",
-    "matplotlib": "report",
     "pyarrow": "parquet",
     "httpx": "endpoint",
     **dict.fromkeys(("fastapi", "uvicorn", "jinja2"), "label"),

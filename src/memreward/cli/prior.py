@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
-from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_extra, check_file, read_files
+from memreward.answers.table import columns_of
+from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import Command
@@ -90,30 +92,18 @@ def show(
     ] = "default",
     *,
     top: Annotated[int, typer.Option(help="How many weights a domain to show.", min=1)] = 15,
-    picture: Annotated[
-        Path | None, typer.Option(help="Also draw the weights (.png; extra: report).", metavar="FILE")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the sources of a prior, and the weights that stand out most from their spread.
 
     Examples:
       memreward prior show
-      memreward prior show runs/prior.safetensors --top 30 --picture prior.png
+      memreward prior show runs/prior.safetensors --top 30
     """
     from memreward.answers.prior import RewardPrior
 
     output = Output(as_json)
-    check_file(picture)
-    if picture is not None:
-        check_extra("matplotlib", "report", "--picture")
-    prior = RewardPrior.load(name)
-    _tell(output, prior, top)
-    if picture is not None:
-        from memreward.evaluation.prior_picture import draw_prior
-
-        draw_prior(prior, picture, top)
-        output.note(f"written: {picture}")
+    _tell(output, RewardPrior.load(name), top)
 
 
 def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
@@ -125,9 +115,7 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
         ("domain", "source", "policy", "licence", "questions", "rollouts", "right"),
         [(d, c.name, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
     )
-    from memreward.evaluation.prior_picture import strongest_weights
-
-    weights = {domain: strongest_weights(prior, domain) for domain in prior.domains}
+    weights = {domain: _strongest(prior, domain) for domain in prior.domains}
     for domain, rows in weights.items() if top else ():
         output.table(f"Weights in {domain}", ("column", "mean", "deviation"), rows[:top])
     columns = ("column", "mean", "deviation")
@@ -138,3 +126,12 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
             "weights": {d: [dict(zip(columns, row, strict=True)) for row in rows] for d, rows in weights.items()},
         }
     )
+
+
+def _strongest(prior: RewardPrior, domain: str) -> list[tuple[str, float, float]]:
+    """Column, mean and deviation of each weight, those that stand out most from their deviation first."""
+    one = prior.domains[domain]
+    deviation = np.sqrt(np.diag(one.weights.covariance))
+    names = columns_of(one.signals)
+    order = np.argsort(-np.abs(one.weights.mean) / deviation, kind="stable")
+    return [(names[j], float(one.weights.mean[j]), float(deviation[j])) for j in order]
