@@ -24,14 +24,14 @@ from sums import Call, Sums
 from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
 from memreward.reward.predictor import RewardPredictor
-from memreward.reward import HybridReward, MonitorConfig, RewardConfig
+from memreward.reward import HybridReward, RewardConfig
 from memreward.reward.monitor import Alarm
 
 folder, shares = sys.argv[1], json.loads(sys.argv[2])
 sums = Sums()
 memory = ExperienceMemory.open(folder + "/memory", create=False)
 reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory),
-                      config=RewardConfig(monitor=MonitorConfig(stop=True)))
+                      config=RewardConfig(stop=True))
 function = RewardFunction(reward)
 if len(shares[0]) > 1:
     dist.init_process_group("gloo")

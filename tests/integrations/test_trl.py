@@ -22,7 +22,7 @@ from memreward.data.chat import query_id_of
 from memreward.domains import parse_rollout
 from memreward.integrations.trl import callback, prepare, questions
 from memreward.memory import ExperienceMemory
-from memreward.reward import MonitorConfig, RewardConfig
+from memreward.reward import RewardConfig
 from memreward.reward.monitor import Alarm
 from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError, DataError, Group, Query, Truth
@@ -154,7 +154,7 @@ def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
 
 
 def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
-    function = reward_of(predictor, config=RewardConfig(monitor=MonitorConfig(stop=True)))
+    function = reward_of(predictor, config=RewardConfig(stop=True))
     control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)
     function(["?"], ["1"], query_id=["q0"])
     callback(function).on_step_end(None, None, control)  # type: ignore[arg-type]

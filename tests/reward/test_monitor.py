@@ -10,10 +10,9 @@ import pytest
 from sums import SIZE, Sums, rollouts_of
 
 from memreward.evaluation.metrics import advantages
-from memreward.reward import HybridReward, MonitorConfig, PolicyReward, RewardConfig, RewardMonitor
-from memreward.reward.monitor import Alarm, Blind
+from memreward.reward import HybridReward, PolicyReward, RewardConfig, RewardMonitor
+from memreward.reward.monitor import RISE, Alarm, Blind
 from memreward.reward.predictor import RewardPredictor
-from memreward.types import ConfigurationError
 
 STEPS = 12
 QUERIES = 8
@@ -50,7 +49,7 @@ def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[Alarm] = []
-    config = RewardConfig(monitor=MonitorConfig(stop=True))
+    config = RewardConfig(stop=True)
     reward = HybridReward(predictor, config=config, on_alarm=heard.append)
     means = train(reward, sums, labelled, hacking=True)
     assert [alarm.kind for alarm in heard if alarm.kind == "parted"] == ["parted"]
@@ -68,7 +67,7 @@ def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, lab
     assert reward.monitor.alarms == []
     rises = [seen.rise for seen in reward.monitor.history if seen.rise is not None]
     assert len(rises) >= STEPS - 6
-    assert max(rises) < 0.5 * reward.config.monitor.rise
+    assert max(rises) < 0.5 * RISE
     last = reward.monitor.history[-1]
     assert last.cosine is not None
     assert last.vote_cosine is not None
@@ -76,13 +75,14 @@ def test_an_honest_training_does_not(sums: Sums, predictor: RewardPredictor, lab
 
 
 def test_an_alarm_is_logged_in_its_step_and_a_callback_that_fails_is_no_failure_of_training(
-    sums: Sums, predictor: RewardPredictor, labelled: list[int]
+    sums: Sums, predictor: RewardPredictor, labelled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(alarm: Alarm) -> None:
         raise RuntimeError("no mail today")
 
-    watchful = MonitorConfig(groups=2, first=2, fewest=2, rise=0.05, deviations=0.0, steps=1)
-    reward = HybridReward(predictor, config=RewardConfig(monitor=watchful), on_alarm=fail)
+    for name, value in {"GROUPS": 2, "FIRST": 2, "FEWEST": 2, "RISE": 0.05, "DEVIATIONS": 0.0, "STEPS": 1}.items():
+        monkeypatch.setattr(f"memreward.reward.monitor.{name}", value)
+    reward = HybridReward(predictor, on_alarm=fail)
     logged = []
     for step in range(4):
         texts = [sums.text(labelled[0], off=5 if step else place % 2) for place in range(SIZE)]
@@ -148,8 +148,9 @@ def test_an_alarm_is_raised_once_until_the_gap_has_closed() -> None:
     assert len(parted(monitor)) == 2
 
 
-def test_the_cosines_are_those_of_the_newest_groups() -> None:
-    monitor = RewardMonitor(MonitorConfig(groups=16))
+def test_the_cosines_are_those_of_the_newest_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.reward.monitor.GROUPS", 16)
+    monitor = RewardMonitor()
     feed(monitor, 1, 0.5, 0.5, seed=1, voting=-1.0)
     first = monitor.history[-1].vote_cosine
     feed(monitor, 2, 0.5, 0.5, seed=2, start=1)
@@ -163,7 +164,7 @@ def test_the_cosines_are_those_of_the_newest_groups() -> None:
 
 def test_votes_that_are_no_better_than_chance_are_named_once_and_stop_nothing() -> None:
     heard: list[Alarm] = []
-    monitor = RewardMonitor(MonitorConfig(stop=True), heard.append)
+    monitor = RewardMonitor(stop=True, on_alarm=heard.append)
     feed(monitor, 5, 0.5, 0.5, voting=-0.2)
     assert heard == []  # too few groups have been seen
     feed(monitor, 40, 0.5, 0.5, seed=1, start=5, voting=-0.2)
@@ -182,9 +183,3 @@ def test_its_state_goes_through_json() -> None:
     assert monitor.alarms == other.alarms
     assert monitor.history == other.history
     assert len(parted(monitor)) == 1
-
-
-@pytest.mark.parametrize("wrong", [{"groups": 1}, {"fewest": 1}, {"first": 1}, {"rise": 0}, {"steps": 0}])
-def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        MonitorConfig(**wrong)

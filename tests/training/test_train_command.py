@@ -33,6 +33,16 @@ OPTIONS = (
 NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies
 STEP_OF_ADAM = 3e-3  # what a coordinate of the weights moves by in a step; far more than rounding makes of it
+EAGER = """
+from memreward.cli import main
+from memreward.reward import monitor
+
+monitor.GROUPS = monitor.FIRST = monitor.FEWEST = 2
+monitor.RISE, monitor.DEVIATIONS, monitor.STEPS = 0.001, 0.0, 1
+main()
+"""
+"""The command with a monitor that raises its alarm early."""
+
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -41,7 +51,7 @@ def begin(model: Path, experience: Path, templates: Path, prior: Path, environme
     """Starts a training in a folder."""
 
     def start(
-        folder: Path, *options: str, launcher: tuple[str, ...] = (), reward: str = "half_life = 3"
+        folder: Path, *options: str, launcher: tuple[str, ...] = ("-m", "memreward"), reward: str = "half_life = 3"
     ) -> subprocess.Popen[str]:
         config = folder.with_name(f"{folder.name}.toml")
         config.write_text(f"[reward]\n{reward}\n", encoding="utf-8")
@@ -52,8 +62,6 @@ def begin(model: Path, experience: Path, templates: Path, prior: Path, environme
             [
                 sys.executable,
                 *launcher,
-                "-m",
-                "memreward",
                 "train",
                 "--out",
                 str(folder),
@@ -216,9 +224,8 @@ def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp
 @pytest.mark.timeout(290)
 def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    eager = {"groups": 2, "first": 2, "fewest": 2, "rise": 0.001, "deviations": 0.0, "steps": 1, "stop": "true"}
-    reward = "\n".join(["[reward.monitor]", *(f"{name} = {value}" for name, value in eager.items())])
-    report = finished(begin(folder, reward=reward))
+    eager = ("-c", EAGER)
+    report = finished(begin(folder, launcher=eager, reward="stop = true"))
     made = report["steps"]
     assert report["stopped"] is True
     assert report["alarms"] >= 1
@@ -228,7 +235,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
     policy = load_file(folder / "policy" / "model.safetensors")
     shutil.rmtree(folder / "policy")  # as if killed before it was written
     for _ in range(2):
-        again = finished(begin(folder, reward=reward))
+        again = finished(begin(folder, launcher=eager, reward="stop = true"))
         assert {**again, "seconds": 0} == {**report, "seconds": 0}
         kept = load_file(folder / "policy" / "model.safetensors")
         assert all(torch.equal(kept[name], policy[name]) for name in policy)
@@ -238,7 +245,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
 @pytest.mark.timeout(290)
 def test_two_processes_train_as_one(begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "memreward")
     report = finished(begin(folder, "--steps", "2", launcher=torchrun))
     assert report["steps"] == 2
     assert (checkpoints(folder)[-1] / "rng_state_1.pth").is_file()

@@ -2,7 +2,7 @@
 
 from memreward.reward.config import RewardConfig
 from memreward.reward.judged import Judged, Reward
-from memreward.reward.monitor import MonitorConfig, RewardMonitor
+from memreward.reward.monitor import RewardMonitor
 from memreward.reward.policy import HybridReward, PolicyReward
 
-__all__ = ["HybridReward", "Judged", "MonitorConfig", "PolicyReward", "Reward", "RewardConfig", "RewardMonitor"]
+__all__ = ["HybridReward", "Judged", "PolicyReward", "Reward", "RewardConfig", "RewardMonitor"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from memreward.reward.monitor import MonitorConfig
 from memreward.types import ConfigurationError
 
 Kind = Literal["advantage", "probability", "threshold"]
@@ -24,7 +23,7 @@ class RewardConfig:
         half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
         grow: Let the rollouts of unlabelled queries enter memory; those of labelled ones always do, since the ledger
             names them.
-        monitor: When predicted and true reward have parted.
+        stop: End the training when predicted and true reward have parted (`memreward.reward.monitor`).
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -33,7 +32,7 @@ class RewardConfig:
     rewards: Kind = "advantage"
     half_life: float = 50.0
     grow: bool = True
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    stop: bool = False
 
     def __post_init__(self) -> None:
         if self.rewards not in get_args(Kind):

@@ -16,45 +16,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memreward.types import ConfigurationError
-
-
-@dataclass(frozen=True)
-class MonitorConfig:
-    """When an alarm is raised. Honest trainings of tests/reward/test_monitor.py stay below half of these bounds.
-
-    Attributes:
-        groups: Newest labelled groups, at most, that a mean or a cosine is taken over; so many with right and wrong
-            rollouts must have been seen before the votes are said to know nothing.
-        first: Labelled groups from which the gap at the beginning of training is taken.
-        fewest: Labelled groups that must have been seen before the gap is judged.
-        rise: Rise of the gap, in reward, that is an alarm.
-        deviations: Standard errors that the rise must exceed too.
-        steps: Steps in a row on which both must hold.
-        stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
-    """
-
-    groups: int = 48
-    first: int = 24
-    fewest: int = 16
-    rise: float = 0.15
-    deviations: float = 4.0
-    steps: int = 2
-    stop: bool = False
-
-    def __post_init__(self) -> None:
-        if not (2 <= self.fewest <= self.groups and self.first >= 2 and self.steps >= 1):
-            raise ConfigurationError(
-                f"fewest={self.fewest} must lie between 2 and groups={self.groups}, first={self.first} be at least 2, "
-                f"and steps={self.steps} at least 1"
-            )
-        if not (0 < self.rise < 1 and self.deviations >= 0):
-            raise ConfigurationError(
-                f"rise={self.rise} must lie in (0, 1), and deviations={self.deviations} be at least 0"
-            )
+# When an alarm is raised. Honest trainings of tests/reward/test_monitor.py stay below half of these bounds.
+GROUPS = 48
+"""Newest labelled groups, at most, that a mean or a cosine is taken over; so many with right and wrong rollouts must
+have been seen before the votes are said to know nothing."""
+FIRST, FEWEST = 24, 16
+"""Labelled groups from which the gap at the beginning is taken, and that must have been seen before it is judged."""
+RISE, DEVIATIONS, STEPS = 0.15, 4.0, 2
+"""An alarm is a rise of the gap, in reward and in standard errors, that both are exceeded on so many steps in a row."""
 
 
 class Blind(NamedTuple):
@@ -117,31 +86,30 @@ class RewardMonitor:
     """Watches labelled rollouts that were predicted blind.
 
     Args:
-        config: When to raise an alarm.
+        stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
         on_alarm: Called at each alarm.
 
     Attributes:
-        config: When to raise an alarm.
         on_alarm: Called at each alarm.
         history: What was seen, oldest first.
         alarms: Those raised so far, oldest first. One on the gap is raised once, and again only when the gap has come
             back in between; one on the votes once.
     """
 
-    def __init__(self, config: MonitorConfig | None = None, on_alarm: Callable[[Alarm], None] | None = None) -> None:
-        self.config, self.on_alarm = config or MonitorConfig(), on_alarm
+    def __init__(self, *, stop: bool = False, on_alarm: Callable[[Alarm], None] | None = None) -> None:
+        self._stop, self.on_alarm = stop, on_alarm
         self.history: list[Observation] = []
         self.alarms: list[Alarm] = []
         self._first: list[list[float]] = []
-        self._newest: deque[list[float]] = deque(maxlen=self.config.groups)
-        self._products: deque[list[float]] = deque(maxlen=self.config.groups)
-        self._mixed: deque[float] = deque(maxlen=self.config.groups)
+        self._newest: deque[list[float]] = deque(maxlen=GROUPS)
+        self._products: deque[list[float]] = deque(maxlen=GROUPS)
+        self._mixed: deque[float] = deque(maxlen=GROUPS)
         self._steps_apart = 0
 
     @property
     def stop_requested(self) -> bool:
         """Whether training should end."""
-        return self.config.stop and any(alarm.kind == "parted" for alarm in self.alarms)
+        return self._stop and any(alarm.kind == "parted" for alarm in self.alarms)
 
     def observe(self, step: int, blind: Blind) -> None:
         """Take in the labelled rollouts of one step, and raise the alarms that they are a reason for."""
@@ -155,7 +123,7 @@ class RewardMonitor:
             return np.bincount(group, values).astype(np.float64)
 
         for pair in np.stack([sums(predicted) / size, sums(correct) / size], axis=1).tolist():
-            (self._first if len(self._first) < self.config.first else self._newest).append(pair)
+            (self._first if len(self._first) < FIRST else self._newest).append(pair)
         products = [sums(expected * true), sums(voted * true), sums(expected**2), sums(voted**2), sums(true**2)]
         self._products.extend(np.stack(products, axis=1).tolist())
         self._mixed.extend(products[1][products[4] > 0].tolist())
@@ -183,14 +151,14 @@ class RewardMonitor:
         self.history = [Observation(**seen) for seen in state["history"]]
         self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
         self._first = [list(pair) for pair in state["first"]]
-        self._newest = deque(state["newest"], maxlen=self.config.groups)
-        self._products = deque(state["products"], maxlen=self.config.groups)
-        self._mixed = deque(state["mixed"], maxlen=self.config.groups)
+        self._newest = deque(state["newest"], maxlen=GROUPS)
+        self._products = deque(state["products"], maxlen=GROUPS)
+        self._mixed = deque(state["mixed"], maxlen=GROUPS)
         self._steps_apart = state["steps_apart"]
 
     def _rise(self) -> tuple[float, float] | None:
         """By how much the gap has risen, in reward and in standard errors."""
-        if len(self._newest) < self.config.fewest:
+        if len(self._newest) < FEWEST:
             return None
         first, newest = (np.array(pairs) @ [1.0, -1.0] for pairs in (self._first, list(self._newest)))
         rise = float(newest.mean() - first.mean())
@@ -205,9 +173,9 @@ class RewardMonitor:
         )
 
     def _watch_gap(self, step: int, rise: float, deviations: float) -> None:
-        apart = rise > self.config.rise and deviations > self.config.deviations
+        apart = rise > RISE and deviations > DEVIATIONS
         self._steps_apart = self._steps_apart + 1 if apart else 0
-        if self._steps_apart == self.config.steps:
+        if self._steps_apart == STEPS:
             predicted, true = np.mean(list(self._newest), axis=0).tolist()
             self._raise(
                 step,
@@ -218,12 +186,12 @@ class RewardMonitor:
             )
 
     def _watch_votes(self, step: int, cosine: float | None) -> None:
-        enough = len(self._mixed) == self.config.groups
+        enough = len(self._mixed) == GROUPS
         if enough and sum(self._mixed) <= 0 and not any(alarm.kind == "vote" for alarm in self.alarms):
             self._raise(
                 step,
                 "vote",
-                f"majority vote does not know what is right: on the newest {self.config.groups} labelled groups with "
+                f"majority vote does not know what is right: on the newest {GROUPS} labelled groups with "
                 f"right and wrong rollouts the cosine of its advantages with the true ones is {cosine or 0.0:.2f}. "
                 "Only labels can tell here: label more questions, or train on the labelled ones alone",
             )

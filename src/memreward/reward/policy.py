@@ -146,7 +146,7 @@ class PolicyReward:
         self.name, self.memory, self.valuer = valuer.name, memory, valuer
         self.featurizer, self.config = featurizer or Featurizer(), config or RewardConfig()
         self.ground = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
-        self.monitor = RewardMonitor(self.config.monitor, on_alarm)
+        self.monitor = RewardMonitor(stop=self.config.stop, on_alarm=on_alarm)
         self.visits = EarlierVisits()
         self.failures: Counter[str] = Counter()
         self.seen = 0
