@@ -73,7 +73,7 @@ def served(store: GroupStore, config: ServiceConfig | None = None, *, token: str
         addresses.append(url)
         listening.set()
 
-    server = server_of(create_app(store, config, token=token, **more), config, "127.0.0.1", 0, started)
+    server = server_of(create_app(store, config, token=token, **more), "127.0.0.1", 0, started)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

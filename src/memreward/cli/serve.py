@@ -16,14 +16,13 @@ from memreward.cli.models import load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.service.config import ServiceConfig
-from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
     from memreward.reward import PolicyReward
 
 
 @ends_well("What was answered is kept: run the same command again to go on.")
-@options_from("settings", ServiceConfig, panel="Limits and deadlines")
+@options_from("settings", ServiceConfig, panel="Budget and deadlines")
 def serve(
     *,
     memory: MemoryUri,
@@ -32,10 +31,6 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.", min=0, max=65535)] = 8765,
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Folder for answers and what was learned.", show_default="MEMORY/service", metavar="FOLDER"),
-    ] = None,
     settings: Changes[ServiceConfig],
     as_json: AsJson = False,
 ) -> None:
@@ -55,11 +50,9 @@ def serve(
 
     output, config, token = Output(as_json), settings.made(), token_from()
     refuse_public(host, token)
-    if state is None and "://" in memory:
-        raise ConfigurationError(f"the memory {memory} is not a local folder: say by --state where answers are kept")
     reward = _reward(memory, predictor, output)
     log_to_stderr()
-    store = GroupStore(reward, state or Path(memory) / "service", config)
+    store = GroupStore(reward, Path(memory) / "service", config)
 
     def started(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else f"listening on {url}")
@@ -67,7 +60,7 @@ def serve(
     # uvicorn raises the signal again once it has stopped; its default would end the process before the store is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        server_of(create_app(store, config, token=token), config, host, port, started).run()
+        server_of(create_app(store, config, token=token), host, port, started).run()
     finally:
         store.close()
 

@@ -123,7 +123,7 @@ def create_app(
     for path, other in (mounts or {}).items():
         app.mount(path, other)
     # The last is the outermost.
-    app.add_middleware(Limited, config=settings)
+    app.add_middleware(Limited)
     app.add_middleware(RequireToken, token=token_from() if token is None else token, open_to_all=_OPEN)
     app.add_middleware(Traced, observer=app.metrics.request)
     return app

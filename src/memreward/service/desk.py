@@ -17,6 +17,12 @@ from memreward.service.store import Answered
 from memreward.types import FaultError, MemRewardError, StoreError
 
 _LOGGER = logging.getLogger(__name__)
+BATCH = 256
+"""Rollouts, at most, that are scored at once; fewer where fewer wait."""
+WAITING = 16_384
+"""Rollouts, at most, that wait; those beyond are told when to come back."""
+STOP_SECONDS = 30
+"""That a stop waits for what is being scored."""
 Observer = Callable[[Sequence[AskedGroup], float], None]
 """Told of each batch that was scored, and the seconds it took."""
 
@@ -116,7 +122,7 @@ class Desk:
         self._work.set()
         if self._worker is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._worker), self._config.stop_seconds)
+                await asyncio.wait_for(asyncio.shield(self._worker), STOP_SECONDS)
 
     async def score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | ConflictError]:
         """Answer groups, whole as they are.
@@ -236,9 +242,9 @@ class Desk:
         if not self._answers:
             why = "cannot go on by itself" if self._stuck else "stops"
             raise StoppingError(f"the service {why}: send the request again later, or elsewhere", 5.0)
-        if self.waiting and self.waiting + rollouts > self._config.waiting:
+        if self.waiting and self.waiting + rollouts > WAITING:
             after = max(1.0, min(60.0, self._queued / self._speed))
-            raise BusyError(f"{self.waiting} rollouts wait, and more than {self._config.waiting} may not", after)
+            raise BusyError(f"{self.waiting} rollouts wait, and more than {WAITING} may not", after)
 
     async def _run(self) -> None:
         while True:
@@ -253,7 +259,7 @@ class Desk:
         """Whatever has come while the last batch was scored, up to the limit: nobody waits for others to come."""
         taken: list[_Job] = []
         rollouts = 0
-        while self._jobs and (not taken or rollouts + len(self._jobs[0].group.rollouts) <= self._config.batch):
+        while self._jobs and (not taken or rollouts + len(self._jobs[0].group.rollouts) <= BATCH):
             job = self._jobs.popleft()
             rollouts += len(job.group.rollouts)
             taken.append(job)

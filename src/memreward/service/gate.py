@@ -1,4 +1,4 @@
-"""What every request passes: an id and a line in the log, and limits of size, time and rate. Plain ASGI."""
+"""What every request passes: an id and a line in the log, and limits of size and time. Plain ASGI."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 
-from memreward.service.config import ServiceConfig
 from memreward.service.token import Application, Message, Receive, Send
 
 _LOGGER = logging.getLogger("memreward.service")
+BODY = 33_554_432
+"""Bytes of the largest request."""
+BODY_SECONDS = 30.0
+"""In which a request must have arrived."""
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -78,52 +81,34 @@ class Traced:
 
 
 class Limited:
-    """Refuses what is too large, too slow to arrive, or too much: 413, 408, 429.
+    """Refuses what is too large or too slow to arrive: 413, 408.
 
     Args:
         app: What is behind it.
-        config: The limits.
     """
 
-    def __init__(self, app: Application, config: ServiceConfig) -> None:
-        self._app, self._config = app, config
-        self._allowance, self._seen = max(config.requests_per_second, 1.0), time.monotonic()
+    def __init__(self, app: Application) -> None:
+        self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let a request through once it has arrived as a whole, or answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if wait := self._over():
-            await _refuse(send, 429, "more requests a second than the service is set to answer", wait)
-            return
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or len(declared) > 18 or int(declared) > self._config.body:
+        if not declared.isdigit() or len(declared) > 18 or int(declared) > BODY:
             await self._too_large(send)
             return
         try:
-            async with asyncio.timeout(self._config.body_seconds):
+            async with asyncio.timeout(BODY_SECONDS):
                 body = await self._whole(receive)
         except TimeoutError:
-            await _refuse(send, 408, f"the request did not arrive within {self._config.body_seconds:g} s")
+            await _refuse(send, 408, f"the request did not arrive within {BODY_SECONDS:g} s")
             return
         if body is None:
             await self._too_large(send)
             return
         await self._app(scope, _replayed(body, receive), send)
-
-    def _over(self) -> float:
-        """Seconds until there is an allowance for this request; 0 where there is."""
-        rate = self._config.requests_per_second
-        if not rate:
-            return 0.0
-        now = time.monotonic()
-        self._allowance = min(max(rate, 1.0), self._allowance + rate * (now - self._seen))
-        self._seen = now
-        if self._allowance < 1:
-            return (1 - self._allowance) / rate
-        self._allowance -= 1
-        return 0.0
 
     async def _whole(self, receive: Receive) -> bytes | None:
         parts: list[bytes] = []
@@ -134,13 +119,13 @@ class Limited:
                 return b"".join(parts)
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._config.body:
+            if size > BODY:
                 return None
             if not message.get("more_body", False):
                 return b"".join(parts)
 
     async def _too_large(self, send: Send) -> None:
-        await _refuse(send, 413, f"a request may have {self._config.body} bytes: send fewer groups at a time")
+        await _refuse(send, 413, f"a request may have {BODY} bytes: send fewer groups at a time")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
@@ -156,9 +141,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(send: Send, status: int, said: str, after: float = 0.0) -> None:
+async def _refuse(send: Send, status: int, said: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    if after:
-        headers.append((b"retry-after", str(max(1, round(after))).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})

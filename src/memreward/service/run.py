@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from memreward.service import gate
 from memreward.service.app import Service
-from memreward.service.config import ServiceConfig
+from memreward.service.desk import STOP_SECONDS
 from memreward.service.gate import LogFormat
 from memreward.types import MissingExtraError
 
@@ -20,18 +21,31 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "uvicorn", "serve", "the service") from error
 
-_BACKLOG = 4_096
+_BACKLOG, _CONNECTIONS = 4_096, 8_192
 _IDLE_SECONDS = 75
 
 
-def server_of(
-    app: Service, config: ServiceConfig, host: str, port: int, started: Callable[[str], None]
-) -> uvicorn.Server:
+class _Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools' where it is installed
+    """HTTP for which a connection must have sent its first request's head in so many seconds."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._patience = asyncio.get_running_loop().call_later(gate.BODY_SECONDS, self._end_if_silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _end_if_silent(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+def server_of(app: Service, host: str, port: int, started: Callable[[str], None]) -> uvicorn.Server:
     """Return a server whose `run` answers until SIGTERM or SIGINT; what is being scored then is answered first.
 
     Args:
         app: The pages.
-        config: Limits.
         host: Address to listen on.
         port: 0 takes any that is free.
         started: Told of the address once the service listens.
@@ -40,15 +54,15 @@ def server_of(
         app,
         host=host,
         port=port,
-        http=_protocol(config.body_seconds),
+        http=_Impatient,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        limit_concurrency=config.connections,
+        limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_IDLE_SECONDS,
-        timeout_graceful_shutdown=int(config.stop_seconds),
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
     return _Server(settings, app, started)
 
@@ -78,22 +92,3 @@ class _Server(uvicorn.Server):
         # First: uvicorn waits for all requests, and those whose groups are not whole would wait for others.
         await self._service.desk.stop()
         await super().shutdown(sockets)
-
-
-def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """HTTP for which a connection must have sent its first request's head in so many seconds."""
-
-    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools' where it is installed
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._patience = asyncio.get_running_loop().call_later(seconds, self._end_if_silent)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._patience.cancel()
-            super().connection_lost(exc)
-
-        def _end_if_silent(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.close()
-
-    return Impatient

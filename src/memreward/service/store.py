@@ -28,6 +28,8 @@ from memreward.types import PROGRAMMING_ERRORS, FaultError, Group, Query, Rollou
 
 _LOGGER = logging.getLogger(__name__)
 _QUERIES_HELD = 20_000
+_KEPT = 200_000
+"""Answers that are kept, for requests that are sent again."""
 _LIVE = 2_000
 """Labelled rollouts, the latest, over which live rates are taken."""
 _SAVE_AFTER, _SAVE_SHARE = 4_096, 0.02
@@ -66,7 +68,7 @@ class GroupStore:
         self._reward, self._memory, self._folder = reward, reward.memory, folder
         self._lock = threading.RLock()
         self._held = _held(folder)
-        self._journal = Journal(folder and folder / "journal.sqlite", self.config.kept_answers)
+        self._journal = Journal(folder and folder / "journal.sqlite", _KEPT)
         if isinstance(reward.valuer, Answers):
             reward.valuer.model.begin()
         self._queries: dict[str, Query] = {}
