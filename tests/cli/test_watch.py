@@ -19,7 +19,7 @@ def row(step: int, **more: float | None) -> dict[str, float | None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    lines = [json.dumps(row(step, alarm=float(step == 7), judgements=8.0 * step)) for step in range(1, 11)]
+    lines = [json.dumps(row(step, alarm=float(step == 7), asked=3.0, judgements=8.0 * step)) for step in range(1, 11)]
     # The last line is being written while it is read.
     (tmp_path / "history.jsonl").write_text("\n".join(lines) + '\n{"step": 11, "mem')
     return tmp_path
@@ -35,6 +35,7 @@ def test_predicted_and_true_reward_stand_beside_each_other(folder: Path) -> None
     assert "cosine, ours" not in lines
     assert "20 questions before the training, 80 judgements in it" in done.stdout
     assert "ALARM at step 7" in done.stdout
+    assert "3 questions wait for a label" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

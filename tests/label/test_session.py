@@ -17,7 +17,7 @@ from label_toys import answer, answer_of, group, groups, labelling, truth
 from memreward.label.start import begin
 from memreward.memory import ExperienceMemory
 from memreward.memory.label import Judgement, Told, label
-from memreward.memory.labelling import Journal
+from memreward.memory.labelling import FILE, Journal, Proposed
 from memreward.types import BudgetError, ConfigurationError, DataError, LabelError
 
 
@@ -341,6 +341,32 @@ def test_the_first_questions_are_asked_while_the_others_are_still_read() -> None
     assert one == pytest.approx(other)
     kept = [session.key(a) for a in session.answers("q3")]
     assert kept == [at_once.key(a) for a in at_once.answers("q3")], "answers keep their names, whatever their numbers"
+
+
+def test_what_a_training_proposes_is_asked_first_also_where_it_came_to_memory_later(tmp_path: Path) -> None:
+    memory = ExperienceMemory.open(tmp_path / "memory")
+    memory.add(groups(6))
+    session, training = begin(memory), Journal(tmp_path / "memory" / FILE)
+    before = session.next("ann")
+    assert before is not None
+    assert before.why == ""
+    session.skip("ann", before.query_id, "later")
+    memory.add(groups(12)[9:])
+    training.propose({"q9": Proposed(2.0, "it is new"), "absent": Proposed(1.0, "it is nowhere")})
+    task = session.next("ann")
+    assert task is not None
+    assert (task.query_id, task.why) == ("q9", "it is new")
+    answer(session, "ann", task._replace(kind="whole", asked=-1))
+    assert session.door.labelled() == ["q9"]
+    training.propose({})
+    following = session.next("ann")
+    assert following is not None
+    assert (following.query_id in {f"q{n}" for n in range(6)}, following.why) == (True, "")
+    assert session.undo("ann") is not None, "what a training did is not a person's to undo"
+    assert session.door.labelled() == []
+    training.propose({"q10": Proposed(1.0, "it is new")})
+    again = begin(memory, at_once=1)
+    assert next(iter(again.pool.groups)) == "q10", "what is proposed is read first"
 
 
 def test_a_memory_without_rollouts_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import httpx
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -239,6 +242,52 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
         assert {**again, "seconds": 0} == {**report, "seconds": 0}
         kept = load_file(folder / "policy" / "model.safetensors")
         assert all(torch.equal(kept[name], policy[name]) for name in policy)
+
+
+def right_answer(memory: ExperienceMemory, page: str) -> tuple[str, str]:
+    """The question that a page asks, and its right answer's name in the form; "" where no rollout gives it."""
+    (asked,) = set(re.findall(r'name="query_id" value="(q\d+)"', page))
+    (group,) = memory.groups([asked])
+    answers = {rollout.id: rollout.answer for rollout in group.rollouts}
+    a, b = group.query.text.rstrip("=?").split("+")
+    offered = re.findall(r'name="right" value="([^"]+)"', page)
+    return asked, next((key for key in offered if answers[unquote(key)] == str(int(a) + int(b))), "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(290)
+def test_questions_wait_on_a_page_while_it_trains_and_labels_count_from_the_next_step(
+    begin: Begin, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = begin(folder, "--labels", "0", "--steps", "400", "--save-every", "0", "--ask")
+    assert process.stderr is not None
+    address = next(line for line in process.stderr if "wait for a label" in line).split()[-1]
+    memory = ExperienceMemory.open(folder / "memory", create=False)
+    with httpx.Client(follow_redirects=True, timeout=60, trust_env=False) as person:
+        root, asked = address.partition("?")[0], ""
+        person.get(address)
+        while not memory.ledger.labelled():
+            page = person.get(root, params={"whole": ""}).text
+            assert "A training asks: no labelled question is like it" in page
+            asked, right = right_answer(memory, page)
+            before = len(history(folder))
+            said = {"query_id": asked, "right": right} if right else {"query_id": asked}
+            person.post(f"{root}{'decide' if right else 'skip'}", data=said).raise_for_status()
+            told = len(history(folder))
+    assert memory.ledger.labelled() == [asked]
+    steps_logged(folder, told + 8, process)  # each question is met once in three steps
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    rows_of = history(folder)
+    assert rows_of[before - 1]["memreward/asked"] > 0
+    assert all(row["memreward/truth"] == 0 for row in rows_of[:before])
+    assert any(row["memreward/truth"] > 0 for row in rows_of[told : told + 8])
+    assert rows_of[-1]["memreward/asked"] == 0, "a labelled question is like all others now"
+    shown = subprocess.run(
+        [sys.executable, "-m", "memreward", "watch", str(folder), "--once"], capture_output=True, text=True, check=True
+    )
+    assert "wait for a label" not in shown.stdout
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import getpass
 import os
 import secrets
 import webbrowser
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -79,9 +80,7 @@ def label(
     check_file(out)
     page = batch is None and import_ is None and judge is None
     if page:
-        check_extra("fastapi", "label", "the page")
-        check_extra("uvicorn", "label", "the page")
-        check_extra("jinja2", "label", "the page")
+        check_page()
     if batch is not None:
         config = replace(config, lease=max(config.lease, _DAY))
     labelling = _opened(memory, predictor, prior, config, labels, page=page)
@@ -93,9 +92,21 @@ def label(
     elif judge is not None:
         report = _judge(labelling, judge, judge_model, count)
     else:
-        _serve(labelling, output, host, port, who, browser=browser)
+        address, serve = serving(labelling, host, port, who, browser=browser)
+        output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
+        serve()
     _report(output, labelling, report)
     labelling.close()
+
+
+def check_page() -> None:
+    """Refuse where the page's packages are missing.
+
+    Raises:
+        MissingExtraError: one is.
+    """
+    for package in ("fastapi", "uvicorn", "jinja2"):
+        check_extra(package, "label", "the page")
 
 
 def _opened(
@@ -124,8 +135,14 @@ def _opened(
     )
 
 
-def _serve(labelling: Labelling, output: Output, host: str, port: int, who: str, *, browser: bool) -> None:
-    """Serve the page until it is interrupted."""
+def serving(
+    labelling: Labelling, host: str = "127.0.0.1", port: int = 0, annotator: str = "", *, browser: bool = False
+) -> tuple[str, Callable[[], None]]:
+    """Listen for whoever labels; returns the page's address, and what serves it until it is interrupted.
+
+    Raises:
+        ConfigurationError: others can reach the host, and there is no token.
+    """
     import socket
 
     import uvicorn
@@ -137,14 +154,18 @@ def _serve(labelling: Labelling, output: Output, host: str, port: int, who: str,
     refuse_public(host, token)
     listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     shown = f"[{host}]" if ":" in host else host
-    query = urlencode({"token": token, "annotator": who})
+    query = urlencode({"token": token, "annotator": annotator or _user()})
     address = f"http://{shown}:{listening.getsockname()[1]}/?{query}"
-    output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
     if browser and is_loopback(host) and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         webbrowser.open(address)
-    server = uvicorn.Server(uvicorn.Config(create_page(labelling, token=token, annotator=who), log_level="warning"))
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a session ends, and uvicorn passes it on
-        server.run(sockets=[listening])
+    page = create_page(labelling, token=token, annotator=annotator)
+    server = uvicorn.Server(uvicorn.Config(page, log_level="warning"))
+
+    def serve() -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how a session ends, and uvicorn passes it on
+            server.run(sockets=[listening])
+
+    return address, serve
 
 
 def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) -> int:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memreward.cli.common import AsJson
 from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.errors import ends_well
+from memreward.cli.label import check_page, serving
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.training.config import TrainConfig
 from memreward.training.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from memreward.memory import ExperienceMemory
 
 _REWARD = "reward"
 
@@ -36,11 +42,14 @@ def train(
     Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
     [grpo]) and has an option of its own here (--steps 100). The tables [reward] and [verify.*] are of the file alone.
 
+    With --ask, the questions whose labels would help most wait on a page while it trains; its address is printed.
+
     Ctrl-C finishes the step and writes a checkpoint. The same command goes on from the newest one, also after a kill.
 
     Examples:
       memreward train --config examples/training/qwen2.5-1.5b_one-gpu.toml --out runs/policy
       memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions gsm8k:500 --out runs/policy --lora-rank 32
+      memreward train --config train.toml --out runs/asked --ask
       memreward train --config train.toml --arm labelled --out runs/labelled --steps 100
     """
     output = Output(as_json)
@@ -49,9 +58,11 @@ def train(
     of_reward = tables.pop(_REWARD, {})
     values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
     made = Changes(TrainConfig, values).made()
+    if made.ask:
+        check_page()
     quiet_libraries()
     with output.progress() as steps:
-        report = _trained(made, of_reward, str(config), steps)
+        report = _trained(made, of_reward, str(config), steps, output)
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes one reports
     report["seconds"] = round(time.monotonic() - started, 1)
@@ -60,7 +71,9 @@ def train(
     output.result(report)
 
 
-def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps) -> dict[str, Any]:
+def _trained(
+    config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps, output: Output
+) -> dict[str, Any]:
     from memreward.reward import RewardConfig
     from memreward.training.history import mean_reward
     from memreward.training.session import leave_group
@@ -73,6 +86,20 @@ def _trained(config: TrainConfig, of_reward: dict[str, Any], source: str, steps:
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
     try:
-        return run(config, reward=reward, progress=steps, on_row=show)
+        return run(
+            config, reward=reward, progress=steps, on_row=show, on_wait=partial(_open_page, output, config.prior)
+        )
     finally:
         leave_group()
+
+
+def _open_page(output: Output, prior: str, memory: ExperienceMemory) -> None:
+    """Serve the labelling page from threads of its own, and say where."""
+    from memreward.label.start import AT_ONCE, begin
+
+    def serve() -> None:
+        address, run = serving(begin(memory, prior=prior, at_once=AT_ONCE, background=True))
+        output.note(f"Questions wait for a label at {address}")
+        run()
+
+    threading.Thread(target=serve, name="labelling page", daemon=True).start()

@@ -93,6 +93,8 @@ def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:
     labels = _newest(rows, "memreward/labelled_queries"), _newest(rows, "memreward/judgements")
     if labels[0] is not None:
         yield f"labels: {labels[0]:.0f} questions before the training, {labels[1] or 0:.0f} judgements in it"
+    if waiting := _newest(rows, "memreward/asked"):
+        yield f"{waiting:.0f} questions wait for a label: on the page of --ask, or memreward label"
     alarms = [row["step"] for row in rows if row.get("memreward/alarm")]
     yield f"ALARM at step {', '.join(map(str, alarms[-5:]))}: the log says why" if alarms else "no alarm"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -49,6 +49,7 @@ class Labelling:
         door: To the ledger.
         journal: Of what the ledger does not hold.
         config: Settings.
+        read: Reads more questions, for `extend`; None reads none.
         background: Learn from a judgement in another thread, so that the next question need not wait for it.
 
     Attributes:
@@ -66,10 +67,12 @@ class Labelling:
         journal: Journal,
         config: LabelConfig | None = None,
         *,
+        read: Callable[[Sequence[str]], Pool] | None = None,
         background: bool = False,
     ) -> None:
         self.pool, self.door, self.journal, self.config = pool, door, journal, config or LabelConfig()
         self._model, self._lock = model, threading.RLock()
+        self._more, self._growing = read, threading.Lock()
         self._worker = ThreadPoolExecutor(1, "labelling") if background else None
         self._learning: Future[None] | None = None
         self._returned: dict[str, str] = {}
@@ -92,14 +95,18 @@ class Labelling:
         """What is believed now."""
         return self._outlook
 
-    def extend(self, more: Pool) -> None:
-        """Take in more questions."""
-        pool = self.pool.joined(more)
-        start = Outlook(pool.features, self._model)
-        with self._lock:
-            self.pool, self._start = pool, start
-            self._read()
-            self._learn()
+    def extend(self, query_ids: Sequence[str]) -> None:
+        """Take in more questions; those that memory does not hold, or without rollouts, are left out."""
+        with self._growing:
+            new = [query_id for query_id in query_ids if query_id not in self.pool.groups]
+            if self._more is None or not (more := self._more(new)).groups:
+                return
+            pool = self.pool.joined(more)
+            start = Outlook(pool.features, self._model)
+            with self._lock:
+                self.pool, self._start = pool, start
+                self._read()
+                self._learn()
 
     def settled(self) -> None:
         """Wait until everything that was decided has been learned from."""
@@ -111,6 +118,7 @@ class Labelling:
 
         None means that there is nothing left that is worth asking, or that the budget is spent.
         """
+        self._take_in_proposed()
         with self._lock:
             self._catch_up()
             leases = self.journal.leases()
@@ -126,6 +134,7 @@ class Labelling:
 
     def take(self, annotator: str, count: int) -> list[Task]:
         """Return the next tasks at once, each kept from others, what they have open first; fewer if there are fewer."""
+        self._take_in_proposed()
         with self._lock:
             self._catch_up()
             leases = self.journal.leases()
@@ -333,7 +342,8 @@ class Labelling:
 
         asked = self._asked.get(annotator, [])
         recent = [self._text(query_id) for query_id in asked[len(asked) // ROUND * ROUND :]]
-        found = chosen(filter(free, self._ranking), recent, lambda q: self._text(names[q]))
+        ranking = sorted(self._ranking, key=lambda candidate: names[candidate.question] not in self._stands.proposed)
+        found = chosen(filter(free, ranking), recent, lambda q: self._text(names[q]))
         return None if found is None else self._of(found, annotator)
 
     def _second(self, annotator: str, leases: Mapping[str, str]) -> Task | None:
@@ -394,7 +404,8 @@ class Labelling:
             answers.sort(key=lambda a: -outlook.votes[a])
         several = bool(outlook.several[outlook.start[q]])
         second = self._stands.by_others(query_id, annotator)
-        return Task(query_id, kind, tuple(answers), asked, several, second, query_id in self._stands.disputed)
+        why = self._stands.proposed.get(query_id, "")
+        return Task(query_id, kind, tuple(answers), asked, several, second, query_id in self._stands.disputed, why)
 
     def _predicted(self, question: int, before: AnswerBeliefs) -> list[dict[str, Any]]:
         """What model and vote say of each answer before it is judged."""
@@ -437,6 +448,14 @@ class Labelling:
             self._learn()
         elif self._learning is None or self._learning.done():
             self._learning = self._worker.submit(self._learn_until_current)
+
+    def _take_in_proposed(self) -> None:
+        """Read the questions that a training has proposed and that are not here yet."""
+        with self._lock:
+            self._catch_up()
+            new = [query_id for query_id in self._stands.proposed if query_id not in self.pool.groups]
+        if new:
+            self.extend(new)
 
     def _catch_up(self) -> None:
         """Take in what other processes have done."""

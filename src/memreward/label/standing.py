@@ -24,6 +24,7 @@ class Standing:
         labelled: Questions that have a label, whoever gave it.
         skips: Pairs of question and annotator.
         broken: Questions that were flagged.
+        proposed: Questions that a training would have labelled, and why.
         disputed: Questions on which two people disagree and which nobody settled.
     """
 
@@ -44,6 +45,7 @@ class Standing:
         self.labelled = frozenset(self._door.labelled())
         self.broken = frozenset(event.query_id for event in self.events if event.kind == BROKEN)
         self.skips = {(event.query_id, event.annotator) for event in self.events if event.kind == SKIPPED}
+        self.proposed = {query_id: one.why for query_id, one in self._journal.proposed().items()}
         self.decisions: dict[str, list[Event]] = {}
         for event in self.events:
             if event.kind == DECIDED:

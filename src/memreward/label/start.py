@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from memreward.answers import AnswerModel, RewardPrior
@@ -49,8 +50,9 @@ def begin(
     Raises:
         LabelError: memory holds no rollouts.
     """
-    made, known = featurizer or Featurizer(), memory.query_ids()
-    order = reading_order(known, memory.ledger.labelled())[:MOST]
+    made, known = featurizer or Featurizer(), memory.query_ids(answered=True)
+    kept = journal or Journal(Path(memory.uri) / FILE)
+    order = reading_order(known, [*kept.proposed(), *memory.ledger.labelled()])[:MOST]
     first = order if at_once is None else order[:at_once]
     pool = Pool.read(memory, made, first)
     if not pool.groups:
@@ -58,14 +60,13 @@ def begin(
     loaded = prior if isinstance(prior, RewardPrior) else RewardPrior.load(prior)
     model = AnswerModel(loaded.without(group.query for group in memory.groups(order, recent=0)))
     door = Door(memory, questions)
-    labelling = Labelling(pool, model, door, journal or Journal(Path(memory.uri) / FILE), config, background=background)
+    read = partial(Pool.read, memory, made)
+    labelling = Labelling(pool, model, door, kept, config, read=read, background=background)
     if len(order) > len(first):
-        threading.Thread(target=_follow, args=(labelling, memory, made, order[len(first) :]), daemon=True).start()
+        threading.Thread(target=_follow, args=(labelling, order[len(first) :]), daemon=True).start()
     return labelling
 
 
-def _follow(labelling: Labelling, memory: ExperienceMemory, featurizer: Featurizer, rest: Sequence[str]) -> None:
+def _follow(labelling: Labelling, rest: Sequence[str]) -> None:
     for part in (rest[i : i + _STEP] for i in range(0, len(rest), _STEP)):
-        more = Pool.read(memory, featurizer, part)
-        if more.groups:
-            labelling.extend(more)
+        labelling.extend(part)

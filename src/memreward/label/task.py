@@ -47,6 +47,7 @@ class Task(NamedTuple):
         several: Whether more than one may be right.
         second: Whether another person has judged it before.
         settles: Whether two people disagree on it and this decides.
+        why: Why a training would have it labelled; "" where none does.
     """
 
     query_id: str
@@ -56,6 +57,7 @@ class Task(NamedTuple):
     several: bool
     second: bool = False
     settles: bool = False
+    why: str = ""
 
 
 class AnswerSeen(NamedTuple):

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memreward.memory.store import ExperienceMemory
 from memreward.sqlite import SqliteFile, stored
 
 FLAGGED = "people flagged this question as broken"
 """Why nothing is said of it."""
-DECIDED, UNDONE, SKIPPED, BROKEN = "decided", "undone", "skipped", "broken"
+DECIDED, UNDONE, SKIPPED, BROKEN, PROPOSED = "decided", "undone", "skipped", "broken", "proposed"
 FILE = "labelling.sqlite"
 
 _VERSION = 1
@@ -28,18 +28,26 @@ _TABLES = (
 )
 
 
+class Proposed(NamedTuple):
+    """A question that a training would have labelled: what its label is expected to change, and why it is asked."""
+
+    gain: float
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that an annotator did.
+    """Something that an annotator did, or a training.
 
     Attributes:
         id: Ascends in the order in which things happened.
         time: Seconds since the epoch.
-        kind: "decided", "undone", "skipped" or "broken".
-        query_id: The question.
-        annotator: Who.
+        kind: "decided", "undone", "skipped", "broken" or "proposed".
+        query_id: The question; "" of proposals.
+        annotator: Who; "" is a training.
         data: Of a decision: "verdicts" by rollout id (one rollout an answer), "kind", "seconds", "second" and
-            "predicted"; of a skip: "reason"; of an undoing: "event", the id of what it takes back.
+            "predicted"; of a skip: "reason"; of an undoing: "event", the id of what it takes back; of
+            proposals: "questions", all that wait from then on.
     """
 
     id: int
@@ -82,6 +90,17 @@ class Journal:
         found = self.history()
         gone = {event.data["event"] for event in found if event.kind == UNDONE}
         return [event for event in found if event.kind != UNDONE and event.id not in gone]
+
+    def propose(self, questions: Mapping[str, Proposed]) -> None:
+        """Let these questions be asked first, in place of those proposed before."""
+        self.add(PROPOSED, "", "", {"questions": questions})
+
+    def proposed(self) -> dict[str, Proposed]:
+        """Return the questions that are to be asked first, the most uncertain first."""
+        with self._file.reading() as connection:
+            sql = "SELECT data FROM events WHERE kind = 'proposed' ORDER BY id DESC LIMIT 1"
+            row = connection.execute(sql).fetchone()
+        return {} if row is None else {key: Proposed(*one) for key, one in json.loads(row["data"])["questions"].items()}
 
     def broken(self) -> frozenset[str]:
         """Return the questions that somebody flagged as broken and nobody took back."""

@@ -144,10 +144,11 @@ class ExperienceMemory:
         """Return all rollouts of these queries, query by query."""
         return [rollout for group in self.groups(query_ids) for rollout in group.rollouts]
 
-    def query_ids(self) -> list[str]:
-        """Return the ids of all queries, in the order they arrived."""
+    def query_ids(self, *, answered: bool = False) -> list[str]:
+        """Return the ids of all queries, or of those that have rollouts, in the order they arrived."""
+        which = "WHERE number IN (SELECT query FROM rollouts WHERE aside = 0)" if answered else ""
         with self._file.reading() as connection:
-            return [row["id"] for row in connection.execute("SELECT id FROM queries ORDER BY number")]
+            return [row["id"] for row in connection.execute(f"SELECT id FROM queries {which} ORDER BY number")]
 
     def position(self) -> int:
         """Return a mark that lies behind every rollout that was added so far, and before every one that will be."""

@@ -111,6 +111,11 @@ class RewardMonitor:
         """Whether training should end."""
         return self._stop and any(alarm.kind == "parted" for alarm in self.alarms)
 
+    @property
+    def distrusts(self) -> bool:
+        """Whether predictions are not to be trusted now: the gap has risen, or votes do not know what is right."""
+        return self._steps_apart > 0 or self._votes_know_nothing
+
     def observe(self, step: int, blind: Blind) -> None:
         """Take in the labelled rollouts of one step, and raise the alarms that they are a reason for."""
         predicted, expected, voted, correct, true = (np.asarray(values, np.float64) for values in blind[:5])
@@ -185,9 +190,12 @@ class RewardMonitor:
                 "learning what the predictor likes: look at its rollouts, or go back to an earlier checkpoint",
             )
 
+    @property
+    def _votes_know_nothing(self) -> bool:
+        return len(self._mixed) == GROUPS and sum(self._mixed) <= 0
+
     def _watch_votes(self, step: int, cosine: float | None) -> None:
-        enough = len(self._mixed) == GROUPS
-        if enough and sum(self._mixed) <= 0 and not any(alarm.kind == "vote" for alarm in self.alarms):
+        if self._votes_know_nothing and not any(alarm.kind == "vote" for alarm in self.alarms):
             self._raise(
                 step,
                 "vote",

@@ -21,6 +21,7 @@ from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
 from memreward.memory.labelling import FLAGGED, flagged
+from memreward.reward.asking import Asking
 from memreward.reward.config import Kind, RewardConfig
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
@@ -29,7 +30,7 @@ from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
 from memreward.reward.visits import EarlierVisits
-from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
+from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
@@ -128,6 +129,7 @@ class PolicyReward:
         failures: Counts by reason.
         seen: Rollouts so far.
         observer: Told of each step, if it is set; what it raises counts as a failure.
+        asking: Which questions wait for people to label them; None asks nobody.
         unmet: Ids of rollouts in memory that later steps are to meet: for whoever does steps again.
     """
 
@@ -151,6 +153,7 @@ class PolicyReward:
         self.failures: Counter[str] = Counter()
         self.seen = 0
         self.observer: Observer | None = None
+        self.asking: Asking | None = None
         self.unmet: Collection[str] = ()
 
     @property
@@ -167,6 +170,19 @@ class PolicyReward:
     def stop_requested(self) -> bool:
         """Whether the monitor asks to end training."""
         return self.monitor.stop_requested
+
+    def ask(self, on_wait: Callable[[], None] | None = None) -> None:
+        """Propose questions for people to label from now on; `memreward label` on the same memory asks them first.
+
+        Args:
+            on_wait: Called once, when the first question waits.
+
+        Raises:
+            ConfigurationError: memory is not in a folder, or does not get the rollouts that people are to judge.
+        """
+        if not self.config.grow:
+            raise ConfigurationError("ask=True needs RewardConfig(grow=True): people judge rollouts that memory holds")
+        self.asking = Asking(self.memory, on_wait)
 
     def step(self, rollouts: Sequence[Rollout], step: int) -> Judged:
         """Reward n rollouts.
@@ -187,6 +203,7 @@ class PolicyReward:
         self._judge(made, sound)
         made.reason = [FLAGGED if r.query.id in broken else said for r, said in zip(rollouts, made.reason, strict=True)]
         self._watch(made, step)
+        self._propose(made, broken)
         self._learn(made, step)
         reward, advantage, source = made.paid(self.config.rewards)
         self.seen += len(rollouts)
@@ -309,7 +326,7 @@ class PolicyReward:
         What they say of rollouts that this step or a later one meets is learned there, and not twice.
         """
         learned = self.valuer.learned()
-        news = [] if learned is None else [one for one in self.ground.news(learned) if one not in broken]
+        news = [one for one in self.ground.news(learned or ()) if one not in broken and learned is not None]
         met = {rollout.id for rollout in present}.union(self.unmet)
         rollouts = [r for group in self.memory.groups(news, recent=_EARLIER) for r in group.rollouts if r.id not in met]
         known = self.ground.known(rollouts) if rollouts else {}
@@ -322,6 +339,13 @@ class PolicyReward:
         self._guarded(lambda: self.monitor.observe(step, made.blind()))  # the callback is the user's and may fail
         for alarm in self.monitor.alarms[raised:]:
             _LOGGER.warning("%s", alarm)
+
+    def _propose(self, made: _Step, broken: Collection[str]) -> None:
+        if self.asking is not None:
+            known = self.labelled | self.ground.told
+            for _, features, beliefs in made.parts:
+                parted = self.monitor.distrusts
+                self._guarded(partial(self.asking.consider, features, beliefs, known, broken, parted=parted))
 
     def _learn(self, made: _Step, step: int) -> None:
         """Let the valuer learn from the step's verdicts, and the next visits from its votes."""
@@ -342,6 +366,8 @@ class PolicyReward:
             "reward": float(rewards[~np.isnan(rewards)].mean()) if (~np.isnan(rewards)).any() else np.nan,
             "alarm": float(any(alarm.step == step for alarm in self.monitor.alarms)),
         }
+        if self.asking is not None:
+            found["asked"] = float(len(self.asking.waiting))
         if self.monitor.history and self.monitor.history[-1].step == step:
             last = self.monitor.history[-1]
             live = {"predicted": last.predicted, "true": last.true, "gap_rise": last.rise}
@@ -379,6 +405,7 @@ def HybridReward(
     budget: Budget | None = None,
     verifiers: Verifiers | None = None,
     on_alarm: Callable[[Alarm], None] | None = None,
+    ask: bool = False,
 ) -> PolicyReward:
     """Return the reward of a warmed-up predictor, which is left as it is: the reward learns on a copy of its model.
 
@@ -390,13 +417,14 @@ def HybridReward(
         budget: See `PolicyReward`.
         verifiers: See `PolicyReward`.
         on_alarm: See `PolicyReward`.
+        ask: Propose questions for people to label: `PolicyReward.ask`.
     """
     settings, memory = config or RewardConfig(), predictor.memory
     model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})
     model.config = replace(model.config, half_life=settings.half_life)
     if labelled is None:
         labelled = memory.ledger.labelled()
-    return PolicyReward(
+    reward = PolicyReward(
         memory,
         Answers(model),
         featurizer=predictor.featurizer,
@@ -406,6 +434,9 @@ def HybridReward(
         verifiers=verifiers,
         on_alarm=on_alarm,
     )
+    if ask:
+        reward.ask()
+    return reward
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> float:

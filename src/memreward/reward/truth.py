@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from memreward.domains import Verifiers
 from memreward.memory import NOBODY, Budget, ExperienceMemory, Labelled, label
+from memreward.memory.entries import standing
 from memreward.reward.spent import Spent
 from memreward.types import Group, Rollout
 
@@ -45,6 +46,7 @@ class GroundTruth:
         labelled: Ids of the queries that may be judged.
         used: What this training has used so far of the ledger.
         heard: Verdicts in the ledger, of other uses than training, that `news` told of; None before its first call.
+        told: Questions of which such a verdict stands, as of the latest call of `news`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class GroundTruth:
         self.budget, self.verifiers = budget, verifiers or Verifiers()
         self.used = Spent(memory)
         self.heard: int | None = None
+        self.told: frozenset[str] = frozenset()
         self._entries = 0
 
     def judge(self, rollouts: Sequence[Rollout]) -> list[Told]:
@@ -113,6 +116,7 @@ class GroundTruth:
         theirs = [entry for entry in entries if entry.correct is not None and entry.use != TRAINING]
         new = theirs[self.heard :] if self.heard is not None else [e for e in theirs if e.query_id not in learned]
         self.heard, self._entries = len(theirs), len(entries)
+        self.told = frozenset(entry.query_id for entry in standing(theirs))
         return list(dict.fromkeys(entry.query_id for entry in new))
 
     def known(self, rollouts: Sequence[Rollout]) -> dict[str, bool]:

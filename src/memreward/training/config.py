@@ -41,6 +41,8 @@ class TrainConfig:
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence: "auto" does so where
             the system can contain them, "on" must, "off" runs none.
         templates: Folder with your own prompt templates; "" for the shipped ones.
+        ask: Serve the page of `memreward label` as soon as questions wait whose labels would help most; what people say
+            there counts from the next step on, beside the budget.
         keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
         verify: The verifiers.
@@ -61,6 +63,7 @@ class TrainConfig:
     encoder: str = "all-MiniLM-L6-v2"
     execute: Execute = "auto"
     templates: str = ""
+    ask: bool = False
     keep_checkpoints: int = 2
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
     verify: VerifyConfig = field(default_factory=VerifyConfig)

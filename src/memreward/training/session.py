@@ -6,12 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from memreward.evaluation.tables import flat
 from memreward.evaluation.versions import installed_versions
 from memreward.integrations.trl import questions
+from memreward.memory import ExperienceMemory
 from memreward.reward.config import RewardConfig
 from memreward.temporary import write_whole
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
@@ -25,7 +27,7 @@ from memreward.types import ConfigurationError, Encoder, Progress, StoreError, s
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
 _RECORD = "config.json"
-_MAY_CHANGE = {"output", "keep_checkpoints", "grpo.steps", "grpo.save_every"}
+_MAY_CHANGE = {"output", "ask", "keep_checkpoints", "grpo.steps", "grpo.save_every"}
 _NEWEST = 10
 _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 
@@ -37,6 +39,7 @@ def train(
     encoder: str | Encoder | None = None,
     progress: Progress = silent,
     on_row: Callable[[LoggedStep], None] | None = None,
+    on_wait: Callable[[ExperienceMemory], None] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -46,6 +49,7 @@ def train(
         encoder: In place of `config.encoder`.
         progress: Told of a stage before training, what is done and of how much.
         on_row: Told of each logged step.
+        on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
 
     Returns:
         Output, steps that were made, whether the monitor stopped it before the last one, mean reward of the newest
@@ -65,6 +69,8 @@ def train(
         _record(folder, config, reward, write=args.process_index == 0)
         prepared = prepare(config, reward, encoder or config.encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
+    if config.ask:
+        prepared.reward.ask(None if on_wait is None else partial(on_wait, prepared.memory))
     done, asked = 0 if checkpoint is None else step_of_checkpoint(checkpoint), config.grpo.steps
     if prepared.reward.stop_requested:
         config = replace(config, grpo=replace(config.grpo, steps=done))
