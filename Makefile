@@ -38,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-service-fuzz test-kills layout lint format wheel-check release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -111,6 +111,14 @@ wheel-check: build/tools/installed ## build the wheel, check it, install it alon
 docs: build/docs/installed ## build the site in build/site, offline; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
 	@echo "open build/site/index.html"
+
+install-cost: build/tools/installed ## measure what an install and each extra costs, for docs/install.md (20 GB pass through)
+	PATH=$(CURDIR)/build/tools/bin:$$PATH $(PYTHON) benchmarks/install_cost.py
+
+suite: $(STAMP) ## run the suite over all of ROLLOUTS and the shipped files, and write benchmarks/results/suite
+	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make suite ROLLOUTS=FOLDER" >&2; exit 1; }
+	$(BIN)/memreward evaluate $(ROLLOUTS) $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) --suite --execute auto --page \
+	  --out runs/suite --csv benchmarks/results/suite/suite.csv --markdown benchmarks/results/suite/suite.md
 
 release-notes: ## print what the changelog says of the newest version
 	@awk '/^## / { part++ } part == 1' CHANGELOG.md
@@ -192,7 +200,7 @@ $(STAMP): pyproject.toml
 
 build/tools/installed:
 	@$(PYTHON) -m venv build/tools
-	@build/tools/bin/pip install --quiet --no-input twine check-wheel-contents
+	@build/tools/bin/pip install --quiet --no-input twine check-wheel-contents uv
 	@touch $@
 
 build/docs/installed: pyproject.toml

@@ -82,7 +82,7 @@ def test_every_command_reads_what_read_reads(tmp_path: Path, questions: Path) ->
     missing = "no column is named as the question (--question COLUMN) nor as the domain"
     assert missing in again.stderr
     assert "it has: aufgabe, solution, text" in again.stderr
-    assert "next: memreward read" in again.stderr
+    assert "columns question=COLUMN,domain=math" in again.stderr
 
 
 def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questions: Path) -> None:
@@ -107,6 +107,39 @@ def test_check_lists_every_broken_line_and_ends_with_1(tmp_path: Path) -> None:
     assert report["questions"] == 1
     assert ["line 2" in report["broken"][0], "line 3" in report["broken"][1]] == [True, True]
     assert "broken: " in result.stderr
+
+
+def test_the_next_command_has_what_was_missing(tmp_path: Path, batch: tuple[Path, Path]) -> None:
+    told = [{"Question": f"What is {n}?", "Answer": a} for n in range(3) for a in ("one", "two", "one")]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    refused = run("check", tmp_path / "a.jsonl", code=1).stderr
+    columns = "completions=Answer,domain=math"
+    assert refused.splitlines()[-1] == f"next: memreward check {tmp_path / 'a.jsonl'} --columns {columns}"
+    run("check", tmp_path / "a.jsonl", "--columns", columns)
+    lost = run("check", batch[1], code=1).stderr.splitlines()
+    assert ["24 answers do not say what was asked" in lost[0], len(lost)] == [True, 2]
+    assert lost[1].endswith("--columns requests=requests.jsonl")
+    assert "next:" not in run("check", tmp_path / "nowhere.csv", code=1).stderr
+
+
+def test_where_only_votes_speak_no_word_says_more(tmp_path: Path) -> None:
+    told = [("Largest?", ["Jupiter"] * 4), ("Gas?", ["CO2", "oxygen", "CO2", "CO2"]), ("Why?", ["a b", "c d", "e f"])]
+    lines = [{"question": question, "completions": answers} for question, answers in told]
+    (tmp_path / "free.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    columns = ("--columns", "domain=other", "--memory", tmp_path / "memory")
+    warm = run("warmup", tmp_path / "free.jsonl", *columns, "--labels", "0").stderr
+    assert "other: no prior knows this domain, so that values are shares of votes" in warm
+    assert "next: memreward score" in warm
+    assert "--columns domain=other --memory" in warm
+    scored = run("score", tmp_path / "free.jsonl", *columns, "--out", tmp_path / "s.csv")
+    assert f"next: memreward propose --memory {tmp_path / 'memory'}" in scored.stderr
+    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
+    words = ["all agree, unchecked"] * 4 + ["most agree, unchecked", "few agree, unchecked"]
+    assert [row["confidence"] for row in rows[:6]] == words
+    assert {row["reason"] for row in rows} == {"votes only: no prior knows this domain"}
+    inspected = run("inspect", rows[0]["query_id"], "--memory", tmp_path / "memory")
+    assert "nothing speaks for one against another" in inspected.stderr
+    assert "What speaks" not in inspected.stdout
 
 
 def test_a_mistyped_column_is_named_with_the_nearest(tmp_path: Path, questions: Path) -> None:

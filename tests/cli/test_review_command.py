@@ -58,6 +58,14 @@ def test_the_worst_question_comes_first_with_both_answers(tmp_path: Path, name: 
     )
 
 
+def test_what_was_believed_and_is_right_comes_after_all_that_is_wrong(tmp_path: Path) -> None:
+    rows = [row("good/0", 0.25, "5"), row("good/1", 0.2, "6"), row("bad/0", 0.45, "5"), row("bad/1", 0.5, "6")]
+    write_table(tmp_path / "s.csv", rows, COLUMNS)
+    found = json.loads(run("review", tmp_path / "s.csv", "--against", labelled(tmp_path / "t.jsonl"), "--json").stdout)
+    bad, good = found["worst"]
+    assert (bad["id"], good["id"], bad["error"] < good["error"]) == ("bad", "good", True)
+
+
 def test_references_alone_verify_the_answers_and_labels_that_scored_are_left_out(tmp_path: Path) -> None:
     write_table(tmp_path / "s.csv", [*ROWS, row("good/2", 1.0, "5", source="true")], COLUMNS)
     truth = labelled(tmp_path / "t.jsonl", rollouts=[], reference="5")

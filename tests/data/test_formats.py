@@ -112,17 +112,19 @@ def test_batch_outputs_are_asked_for_by_custom_id() -> None:
 
 
 def test_a_batch_without_requests_says_what_to_give() -> None:
-    with pytest.raises(DataError, match=r"line 1: field 'custom_id': 'q2' says not what was asked.*--requests"):
+    said = r"line 1: field 'custom_id': \d answers do not say what was asked, 'q2' for one.*--requests"
+    with pytest.raises(DataError, match=said):
         groups_of(HERE / "openai_output.jsonl")
 
 
 def test_a_failed_request_is_named_and_can_be_left_out(tmp_path: Path) -> None:
     lines = (HERE / "openai_output.jsonl").read_text().splitlines()
     failed = {"id": "b", "custom_id": "q9", "response": {"status_code": 429, "body": {"error": {"message": "slow"}}}}
-    (tmp_path / "out.jsonl").write_text("\n".join([json.dumps(failed), *lines]))
+    late = {"id": "c", "custom_id": "q9", "response": None, "error": {"code": "batch_expired", "message": "late"}}
+    (tmp_path / "out.jsonl").write_text("\n".join([json.dumps(failed), *lines, json.dumps(late)]))
     requests = rows(tmp_path / "in.jsonl", {"custom_id": "q9", "body": {"prompt": "x"}})
     requests.write_text(requests.read_text() + (HERE / "openai_requests.jsonl").read_text())
-    with pytest.raises(DataError, match=r"line 1: the request failed \(429"):
+    with pytest.raises(DataError, match=r"line 1: 2 requests failed, here by 429 \(slow\)"):
         groups_of(tmp_path / "out.jsonl", requests=requests)
     said: list[str] = []
     reading = Reading(domain="math", requests=requests)
@@ -275,6 +277,16 @@ def test_our_own_files_are_joined_too(tmp_path: Path) -> None:
     more = rows(tmp_path / "more.jsonl", {"question": "What is 2 + 3?", "completion": "The answer is 6."})
     (group,) = groups_of(tmp_path / "ours.jsonl", more).values()
     assert (group.query.id, group.rollouts[0].id, answers(group)) == ("x", "x/0", ["5", "6"])
+
+
+def test_a_reference_that_differs_within_questions_is_what_was_answered(tmp_path: Path) -> None:
+    told = [{"question": f"What is {n}?", "Answer": str(n + k % 2)} for n in range(3) for k in range(4)]
+    file = rows(tmp_path / "answers.jsonl", *told)
+    with pytest.raises(DataError, match=r"3 of 3 questions have several.*--completions Answer.*--domain") as refused:
+        list(read_groups(file))
+    assert str(refused.value).count("answers.jsonl") == 1
+    found = list(read_groups(file, reading=Reading(completions="Answer", domain="other")))
+    assert [len(group.rollouts) for group in found] == [4, 4, 4]
 
 
 def test_columns_are_said_in_one_text() -> None:

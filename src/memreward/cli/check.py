@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from memreward.types import DataError, Group
 _SHOWN = 5
 _MUCH = 0.2
 _MOST = 0.8
+_LEFT_OUT = re.compile(r"all \d+ entries were left out")
+_REMEDY = re.compile(r"--(question|completions|domain|requests) ([\w./]+)")
 
 
 @ends_well("Nothing was changed: run the same command again.")
@@ -51,7 +54,8 @@ def check(
         for _ in understood.passing(groups):
             pass
     except DataError as error:
-        bad.append(str(error))
+        if understood.sizes or not bad or not _LEFT_OUT.search(str(error)):
+            bad.append(str(error))
     for message in bad[:_SHOWN]:
         output.note(f"broken: {message}")
     if len(bad) > _SHOWN:
@@ -118,7 +122,6 @@ class Understood:
             "questions_with_verdicts": self.counts["with verdicts"],
             "labels_there": self.counts["labelled"],
             "doubtful": self.doubts(),
-            "next": self.next(),
         }
 
     def doubts(self) -> list[str]:
@@ -143,11 +146,13 @@ class Understood:
         }
         return [text for text, holds in said.items() if holds]
 
-    def next(self) -> str:
-        """Return the command that comes next."""
+    def next(self, bad: Sequence[str] = ()) -> str:
+        """Return the command that comes next; of a file that was refused, with what the reasons name, if they do."""
         file = shlex.quote(str(self.file))
         if not self.sizes:
-            return f"memreward read {file} --question COLUMN --completions COLUMN --domain math --out rollouts.jsonl"
+            named = [f"{name}={column}" for name, column in _named_in(bad).items()]
+            given = [self.columns] if self.columns else []
+            return f"memreward check {file} --columns {shlex.quote(','.join([*given, *named]))}" if named else ""
         if not sum(self.sizes):
             return f"memreward collect --questions {file} --model NAME --out rollouts.jsonl"
         columns = f" --columns {shlex.quote(self.columns)}" if self.columns else ""
@@ -155,13 +160,27 @@ class Understood:
         return f"memreward warmup {file}{columns} --memory runs/memory{labels}"
 
 
+def _named_in(messages: Sequence[str]) -> dict[str, str]:
+    """What remedies say that is to be named: each option of `memreward read` once, as they first say it."""
+    named: dict[str, str] = {}
+    for name, value in (pair for message in messages for pair in _REMEDY.findall(message)):
+        named.setdefault(name, value)
+    return named
+
+
 def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
     """Print what was understood, within 80 columns."""
-    found = understood.as_dict()
-    if not understood.sizes:
+    found = {**understood.as_dict(), "next": understood.next(bad), "broken": list(bad)}
+    if understood.sizes:
+        _show_counts(output, understood, found)
+    for doubt in found["doubtful"]:
+        output.note(f"doubtful: {doubt}")
+    if found["next"]:
         output.note(f"next: {found['next']}")
-        output.result({**found, "broken": list(bad)})
-        return
+    output.result(found)
+
+
+def _show_counts(output: Output, understood: Understood, found: dict[str, Any]) -> None:
     low, high = found["rollouts_a_question"]
     parsed, distinct = found["answers_parsed"], found["distinct_answers_a_question"]
     by_verdict = found["questions_with_verdicts"]
@@ -177,10 +196,6 @@ def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
             ("distinct answers", "-" if distinct is None else f"{distinct:.1f} a question"),
             ("references", f"{found['references']} of {found['questions']} questions"),
             ("labels there", labels if found["labels_there"] else "none: score without, or ask memreward label"),
-            ("left out", f"{len(bad)} entries that break the schema") if bad else ("left out", "nothing"),
+            ("left out", f"{len(bad)} entries that break the schema" if (bad := found["broken"]) else "nothing"),
         ],
     )
-    for doubt in found["doubtful"]:
-        output.note(f"doubtful: {doubt}")
-    output.note(f"next: {found['next']}")
-    output.result({**found, "broken": list(bad)})

@@ -23,7 +23,7 @@ from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:
-    from memreward.answers.explain import Explanation
+    from memreward.answers.explain import AnswerShown, Explanation
     from memreward.memory import ExperienceMemory
 
 _TEXT_SHOWN = 100
@@ -111,9 +111,7 @@ def _print(output: Output, rollout: Rollout, explanation: Explanation, top: int)
     )
     _print_answers(output, explanation, top, mark=True)
     own = explanation.answers[explanation.own]
-    output.table(
-        "What speaks for its answer, against the others (log-odds)", ("signal", "contribution"), own.reasons[:top]
-    )
+    _print_reasons(output, "What speaks for its answer, against the others (log-odds)", explanation, own, top)
 
 
 def _print_question(output: Output, rollout: Rollout, explanation: Explanation, top: int) -> None:
@@ -124,10 +122,24 @@ def _print_question(output: Output, rollout: Rollout, explanation: Explanation, 
     )
     _print_answers(output, explanation, top, mark=False)
     for answer in explanation.answers[: min(top, _EXPLAINED)]:
-        reasons = answer.reasons[:_REASONS]
-        output.table(
-            f"What speaks for {_short(answer.text or '(none)')} (log-odds)", ("signal", "contribution"), reasons
-        )
+        title = f"What speaks for {_short(answer.text or '(none)')} (log-odds)"
+        _print_reasons(output, title, explanation, answer, _REASONS)
+        if not _compares(explanation):
+            break
+
+
+def _compares(explanation: Explanation) -> bool:
+    """Whether there are reasons: several answers, in a domain that the prior knows."""
+    return len(explanation.answers) > 1 and any(answer.reasons for answer in explanation.answers)
+
+
+def _print_reasons(output: Output, title: str, explanation: Explanation, answer: AnswerShown, top: int) -> None:
+    if _compares(explanation):
+        output.table(title, ("signal", "contribution"), answer.reasons[:top])
+    elif len(explanation.answers) == 1:
+        output.note("All rollouts give one answer: nothing speaks for one against another.")
+    else:
+        output.note("No prior knows this domain: the probabilities are shares of votes.")
 
 
 def _print_answers(output: Output, explanation: Explanation, top: int, *, mark: bool) -> None:

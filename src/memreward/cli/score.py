@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -96,6 +97,8 @@ def score(
     if tally.reasons:
         output.table("Abstentions", ("reason", "rollouts"), sorted(tally.reasons.items(), key=lambda item: -item[1]))
     output.result({"out": out, **tally.as_dict()})
+    if tally.scored and not tally.labelled:
+        output.note(f"next: memreward propose --memory {shlex.quote(memory)}")
     if not tally.scored:
         output.note("Nothing could be scored: every rollout was abstained from; the reasons stand in the output.")
         raise typer.Exit(Exit.NOTHING_SCORED)

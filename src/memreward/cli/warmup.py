@@ -117,7 +117,7 @@ def warmup(
     }
     report |= _learned(made)
     _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
-    scored = shlex.join(map(str, files)) if files else "FILE"
+    scored = shlex.join([*(map(str, files) if files else ["FILE"]), *(["--columns", columns] if columns else [])])
     output.note(f"next: memreward score {scored} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)
 
@@ -134,6 +134,7 @@ def _learned(made: RewardPredictor) -> dict[str, Any]:
         "sources_left_out": told.left_out,
         "trust": made.model.trust(),
         "doubt": made.model.doubt(),
+        "votes_only": sorted({group.query.domain for group in memory.groups()} - made.model.prior.domains.keys()),
         "held_out": [figures.to_dict() for figures in made.held_out],
     }
 
@@ -154,8 +155,15 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
     unread = memory["references"] - report["queries_with_labels"]
     if not report["labels"] and unread > 0:
         output.note(f"{unread} questions have a reference and no verdict: memreward verify judges by them, code too.")
-    shown = ("prior", "sources_left_out", "seconds", "predictor")
-    output.table("Warmup", ("", ""), [*used, *((name.replace("_", " "), report[name]) for name in shown)])
+    left_out = report["sources_left_out"]
+    prior = report["prior"] + (f", without {left_out} sources that hold some of these questions" if left_out else "")
+    facts = [("prior", prior), ("seconds", f"{report['seconds']:.0f}"), ("predictor", report["predictor"])]
+    output.table("Warmup", ("", ""), [*used, *facts])
+    if report["votes_only"]:
+        output.note(
+            f"{', '.join(report['votes_only'])}: no prior knows this domain, so that values are shares of votes, and a "
+            "label says of its own answer alone. memreward prior fit learns one from 100 labelled questions or more."
+        )
     if not report["labels"]:
         output.note("No label was used, so nothing was checked: the prior and majority vote decide.")
         return

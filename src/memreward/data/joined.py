@@ -74,12 +74,23 @@ def joined(found: Finds) -> Iterator[Entry]:
             rows.append(one)
         else:
             yield one
-    shelf = _Shelf(rows)
+    shelf, lost = _Shelf(rows), list[Found]()
     for row in sorted(rows, key=lambda row: bool(row.rollouts)):
         try:
-            shelf.add(row)
+            if not shelf.add(row):
+                lost.append(row)
         except DataError as error:
             yield row.where, error
+    if lost:
+        where, count = lost[0].where, f"{len(lost)} answers do" if len(lost) > 1 else "an answer does"
+        yield (
+            where,
+            DataError(
+                f"{where}: field 'custom_id': {count} not say what was asked, {lost[0].custom_id!r} for one; give the "
+                "requests (--requests requests.jsonl), or a file of questions whose ids the custom ids begin with "
+                "(--id COLUMN)"
+            ),
+        )
     records = [(question.where, question.record()) for question in shelf.questions.values()]
     without = [where for where, record in records if record["domain"] is None]
     if without:
@@ -103,7 +114,8 @@ class _Shelf:
         self._prompts = len({row.question for row in rows if row.rollouts and row.question})
         self._inside: dict[str, _Question | None] = {}
 
-    def add(self, row: Found) -> None:
+    def add(self, row: Found) -> bool:
+        """Take in a row; return whether it is known to which question it belongs."""
         identity = None if not row.sure and _file(row) in self._of_rows else row.id
         known = self.questions.get(identity) if identity else self.by_text.get(row.question or "")
         if known is not None:
@@ -111,14 +123,12 @@ class _Shelf:
         elif identity is None and (home := self._home(row)) is not None:
             home.add(row, own=False)
         elif row.question is None:
-            raise DataError(
-                f"{row.where}: field 'custom_id': {row.custom_id!r} says not what was asked; give the requests "
-                "(--requests requests.jsonl), or a file of questions whose ids the custom ids begin with (--id COLUMN)"
-            )
+            return False
         else:
             made = _Question(row.where, row.question, identity or query_id_of(row.question))
             made.add(row, own=True)
             self.questions[made.id] = self.by_text[made.text] = made
+        return True
 
     def _home(self, row: Found) -> _Question | None:
         """The question that came without rollouts and that this row's custom id or prompt names."""

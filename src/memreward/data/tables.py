@@ -48,10 +48,15 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[st
             with unfinished.open("w", encoding="utf-8", newline="", errors="replace") as file:
                 writer = csv.DictWriter(file, list(kinds))
                 writer.writeheader()
-                writer.writerows(rows)
+                writer.writerows(map(_short, rows))
         else:
             with unfinished.open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(dict(row), ensure_ascii=True, allow_nan=False) + "\n" for row in rows)
+
+
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers with six digits, as a person reads them in a table."""
+    return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
 
 
 def _escaped(row: Mapping[str, Any]) -> dict[str, Any]:

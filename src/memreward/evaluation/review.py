@@ -68,7 +68,7 @@ class Review:
     """Scores beside the truth.
 
     Attributes:
-        questions: The worst first.
+        questions: The worst first: those whose most believed answer is wrong, then the others, by error.
         rollouts: Scored rollouts whose truth is known.
         unknown: Scored rollouts of which it is not.
         words: For each word of confidence, rollouts and how many of them are right.
@@ -124,7 +124,7 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
             count, right = words.get(row.get("confidence", ""), (0, 0))
             words[row.get("confidence", "")] = count + 1, right + truth[row["rollout_id"]]
     words = dict(sorted(words.items(), key=lambda item: -item[1][1] / item[1][0]))
-    worst = sorted((each for each in questions if each is not None), key=lambda each: (-each.error, each.id))
+    worst = sorted(filter(None, questions), key=lambda each: (each.believed.right, -each.error, each.id))
     return Review(tuple(worst), found, len(scored) - found, words)
 
 

@@ -210,21 +210,24 @@ class RewardPredictor:
             rows = {row: verdicts[r.id] for row, r in enumerate(rollouts) if r.id in verdicts}
             beliefs = beliefs._replace(right=with_labels(beliefs.right, rows, beliefs.group, beliefs.several))
         broken = flagged(self.memory)
+        voted = {r.query.domain for r in rollouts} - self.model.prior.domains.keys()
         scores = zip(rollouts, beliefs.scores(), strict=True)
-        return Scores((Score(None, 0.0, FLAGGED) if r.query.id in broken else s for r, s in scores), rollouts, verdicts)
+        said = (Score(None, 0.0, FLAGGED) if r.query.id in broken else s for r, s in scores)
+        return Scores(said, rollouts, verdicts, voted)
 
     def _score_one_by_one(self, rollouts: Sequence[Rollout], error: Exception, *, labels: bool) -> Scores:
         queries = dict.fromkeys(r.query.id for r in rollouts)
         if len(queries) == 1:
             return Scores([Score(None, 0.0, f"{type(error).__name__}: {error}")] * len(rollouts), rollouts)
         scores: dict[int, Score] = {}
-        known: set[str] = set()
+        known, voted = set[str](), set[str]()
         for query_id in queries:
             places = [i for i, r in enumerate(rollouts) if r.query.id == query_id]
             part = self.score([rollouts[i] for i in places], labels=labels)
             scores.update(zip(places, part, strict=True))
             known |= part.known
-        return Scores([scores[i] for i in range(len(rollouts))], rollouts, known)
+            voted |= part.voted
+        return Scores([scores[i] for i in range(len(rollouts))], rollouts, known, voted)
 
     def __repr__(self) -> str:
         made = self.provenance

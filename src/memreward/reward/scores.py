@@ -29,6 +29,8 @@ _EDGES = (
     (0.05, "probably wrong"),
     (0.0, "almost certainly wrong"),
 )
+_VOTES = ((0.999, "all agree, unchecked"), (0.501, "most agree, unchecked"), (0.0, "few agree, unchecked"))
+_VOTES_ONLY = "votes only: no prior knows this domain"
 _SHOWN = 20
 
 
@@ -38,11 +40,14 @@ class Scores(list[Score]):
     Attributes:
         rollouts: n of them.
         known: Ids of the rollouts whose score is a label that the ledger holds.
+        voted: Domains in which a value is the share of a question's rollouts that agree, and no more.
     """
 
-    def __init__(self, scores: Iterable[Score], rollouts: Sequence[Rollout], known: Iterable[str] = ()) -> None:
+    def __init__(
+        self, scores: Iterable[Score], rollouts: Sequence[Rollout], known: Iterable[str] = (), voted: Iterable[str] = ()
+    ) -> None:
         super().__init__(scores)
-        self.rollouts, self.known = tuple(rollouts), frozenset(known)
+        self.rollouts, self.known, self.voted = tuple(rollouts), frozenset(known), frozenset(voted)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -71,6 +76,7 @@ class Scores(list[Score]):
 
     def _row(self, rollout: Rollout, score: Score, keep: Sequence[str]) -> dict[str, Any]:
         known = rollout.id in self.known
+        voted = not known and score.value is not None and rollout.query.domain in self.voted
         texts = {"question": rollout.query.text, "text": rollout.text}
         return {
             "query_id": rollout.query.id,
@@ -79,8 +85,8 @@ class Scores(list[Score]):
             "advantage": score.advantage,
             "source": "true" if known else "predicted",
             "answer": rollout.answer,
-            "confidence": in_words(score.value, known=known),
-            "reason": score.reason,
+            "confidence": in_words(score.value, known=known, voted=voted),
+            "reason": _VOTES_ONLY if voted else score.reason,
             **{name: texts[name] for name in keep if name in texts},
         }
 
@@ -122,19 +128,19 @@ class Scores(list[Score]):
         head = "".join(f"<th>{name}</th>" for name in shown)
         lines = "".join(
             "<tr>" + "".join(f"<td>{html.escape(_cell(row[name]))}</td>" for name in shown) + "</tr>"
-            for row in Scores(self[:_SHOWN], self.rollouts[:_SHOWN], self.known).rows()
+            for row in Scores(self[:_SHOWN], self.rollouts[:_SHOWN], self.known, self.voted).rows()
         )
         more = f"<p>and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{lines}</table>{more}"
 
 
-def in_words(value: float | None, *, known: bool) -> str:
-    """Say what a value means."""
+def in_words(value: float | None, *, known: bool, voted: bool = False) -> str:
+    """Say what a value means; where it is a share of votes, no more than that."""
     if value is None:
         return "abstained"
     if known:
         return "known to be right" if value > 0.5 else "known to be wrong"
-    return next(word for edge, word in _EDGES if value >= edge)
+    return next(word for edge, word in (_VOTES if voted else _EDGES) if value >= edge)
 
 
 def with_labels(right: NDArray[np.float64], verdicts: Mapping[int, bool], group: NDArray[Any], several: Any) -> Any:

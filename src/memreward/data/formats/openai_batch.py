@@ -25,6 +25,7 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
     """
     asked = {} if reading.requests is None else _requests(reading.requests)
     domain = reading.domain if reading.domain in DOMAINS else None
+    failed: list[str] = []
 
     def found(where: str, row: Row) -> Iterator[Found]:
         name = row.get("custom_id")
@@ -32,10 +33,17 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
             raise DataError(f"{where}: field 'custom_id': is {name!r}, no text; each line answers a request by it")
         if reading.requests is not None and name not in asked:
             raise DataError(f"{where}: field 'custom_id': {name!r} is not among the requests in {reading.requests}")
+        if (reason := _failure(row)) is not None:
+            failed.append(f"{where}: {reason}")
+            return
         rollouts = tuple(_rollout(where, choice, name) for choice in _choices(where, row))
         yield Found(where, asked.get(name), rollouts, domain=domain, custom_id=name)
 
-    return in_rows(entries, found)
+    yield from in_rows(entries, found)
+    if failed:
+        place, _, reason = failed[0].partition(": ")
+        count = "a request" if len(failed) == 1 else f"{len(failed)} requests"
+        yield place, DataError(f"{place}: {count} failed, here by {reason}; ask again, or leave them out: --skip-bad")
 
 
 def _requests(path: Path) -> dict[str, str]:
@@ -57,13 +65,21 @@ def _requests(path: Path) -> dict[str, str]:
     return asked
 
 
-def _choices(where: str, row: Row) -> list[Any]:
+def _failure(row: Row) -> str | None:
+    """Why a request was not answered; None where it was."""
     response = row.get("response")
     body = response.get("body", response) if isinstance(response, dict) else None
     error = row.get("error") or (body.get("error") if isinstance(body, dict) else None)
     status = response.get("status_code") if isinstance(response, dict) else None
-    if error or status not in (None, 200):
-        raise DataError(f"{where}: the request failed ({status}, {error}); ask again, or leave it out: --skip-bad")
+    if not error and status in (None, 200):
+        return None
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return f"{status or 'no answer'} ({said})" if said else str(status)
+
+
+def _choices(where: str, row: Row) -> list[Any]:
+    response = row.get("response")
+    body = response.get("body", response) if isinstance(response, dict) else None
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise DataError(f"{where}: field 'response': has no choices; it is no chat completion nor completion")

@@ -23,6 +23,7 @@ from memreward.data.formats.found import (
 from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS
 from memreward.types import DOMAINS, DataError
 
+_NO_DOMAIN = "the domain (--domain math, qa, code, other or COLUMN)"
 NAMES = ("question", "answer", "completions", "domain", "id", "correct")
 
 
@@ -44,7 +45,10 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
     if not names:
         yield from in_rows(rows, lambda *_: iter(()))
         return
-    columns = _columns(rows[0][0].partition(", ")[0], list(names), reading)
+    file = rows[0][0].partition(", ")[0]
+    columns = _columns(file, list(names), reading)
+    if columns["completions"] is None and reading.answer is None:
+        _refuse_several_references(file, rows, columns, reading)
     yield from in_rows(rows, lambda where, row: _found(where, row, columns, reading))
 
 
@@ -61,9 +65,27 @@ def _columns(where: str, names: Sequence[str], reading: Reading) -> dict[str, st
         missing.append("completions (--completions COLUMN) or a reference (--answer COLUMN)")
     if missing:
         if columns["domain"] is None and reading.domain is None:
-            missing.append("the domain (--domain math, qa, code, other or COLUMN)")
+            missing.append(_NO_DOMAIN)
         raise DataError(f"{where}: no column is named as {' nor as '.join(missing)}; it has: {', '.join(names)}")
     return columns
+
+
+def _refuse_several_references(
+    file: str, rows: Sequence[Entry], columns: dict[str, str | None], reading: Reading
+) -> None:
+    """Refuse a column that is a reference by its name and holds several values a question, as answers given do."""
+    values: dict[str, set[str]] = {}
+    for _, row in rows:
+        if isinstance(row, dict) and (value := value_at(row, columns["answer"])) is not None:
+            values.setdefault(str(value_at(row, columns["question"])), set()).add(str(value))
+    several = sum(len(each) > 1 for each in values.values())
+    if several > len(values) / 2:
+        answer = columns["answer"]
+        missing = "" if columns["domain"] or reading.domain else f" Missing is {_NO_DOMAIN}."
+        raise DataError(
+            f"{file}: column {answer!r} was taken for the reference, and {several} of {len(values)} questions have "
+            f"several; if it holds what was answered, say --completions {answer}; else give each question one.{missing}"
+        )
 
 
 def _found(where: str, row: Row, columns: dict[str, str | None], reading: Reading) -> Iterator[Found]:
