@@ -73,7 +73,7 @@ test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions 
 
 test-python: ## run the fast tests of what needs no torch under another interpreter: make test-python PYTHON=python3.13
 	@$(PYTHON) -m venv build/python
-	@build/python/bin/pip install --quiet --no-input --editable '.[parquet,baselines,endpoint,report,serve,label]' \
+	@build/python/bin/pip install --quiet --no-input --editable '.[parquet,baselines,endpoint,serve,label]' \
 	  pytest pytest-randomly pytest-timeout pytest-xdist hypothesis psutil
 	build/python/bin/pytest -n $(WORKERS) -m 'not slow' $(WITHOUT_TORCH)
 

@@ -27,7 +27,7 @@ def test_help_shows_what_people_use_and_help_all_the_rest(name: str) -> None:
     short, whole = (flags(said(name, flag, columns=200).stdout) for flag in ("--help", "--help-all"))
     assert short == {*USED[name].split(), "--help-all", "--help"}
     assert whole >= {next(o for o in p.opts) for p in COMMANDS[name].params if p.param_type_name == "option"}
-    assert len(USED[name].split()) == 8
+    assert len(USED[name].split()) <= 8
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from memreward.cli import app
 from memreward.cli.watch import curve, shown
+from memreward.cli.watched_service import told
 
 
 def row(step: int, **more: float | None) -> dict[str, float | None]:
@@ -56,3 +61,64 @@ def test_narrow_terminals_lose_the_curve_first(width: int) -> None:
     lines = list(shown([row(1), row(2)], width))
     assert any(line.split()[-1] == "0.520" for line in lines)
     assert len(curve(range(100), 10)) == 10
+
+
+def scraped(**more: float) -> str:
+    told = {"up": 1, "labelled_queries": 20, "waiting": 3, "collecting": 2, "faults": 0, "failures_total": 0}
+    told |= {"live_right": 30, "live_wrong": 10, "live_tpr": 0.8, "live_fpr": 0.4, "live_j": 0.4} | more
+    lines = [f"# HELP memreward_{name} x\nmemreward_{name} {float(value)}" for name, value in told.items()]
+    kinds = {"truth": 10, "predicted": 80, "abstained": 10}
+    lines += [f'memreward_rollouts_total{{source="{kind}"}} {count}.0' for kind, count in kinds.items()]
+    return "\n".join([*lines, 'memreward_groups_total{whole="yes"} 12.0', 'memreward_groups_total{whole="no"} 1.0', ""])
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, dict[str, Any]]]:
+    """An address, and what is said there: "text", and under "token" what is asked for."""
+    said: dict[str, Any] = {"text": scraped(), "token": ""}
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            right = self.headers.get("Authorization", "") in (f"Bearer {said['token']}", said["token"])
+            self.send_response(200 if self.path == "/metrics" and right else 401)
+            self.end_headers()
+            self.wfile.write(said["text"].encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", said
+        server.shutdown()
+
+
+def test_a_service_is_watched_by_its_address(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, said = served
+    done = CliRunner().invoke(app, ["watch", url])
+    lines = {line[:26].strip(): line for line in done.stdout.splitlines()}
+    assert lines["predicted, where labelled"].split()[-1] == "0.700"
+    assert lines["true, on the same"].split()[-1] == "0.750"
+    assert lines["abstained"].split()[-1] == "0.100"
+    assert "rollouts: 100 (10 truth, 80 predicted, 10 abstained)" in done.stdout
+    assert "groups: 13 scored, 1 of them in part; 2 under way" in done.stdout
+    assert "labels: 20 questions\nno alarm" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    said.update(text=scraped(faults=2, failures_total=4), token="a-token-that-is-long")
+    assert "needs the token in MEMREWARD_TOKEN" in CliRunner().invoke(app, ["watch", url]).stderr
+    monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-that-is-long")
+    assert "ALARM: 4 rollouts failed, 2 groups met a bug" in CliRunner().invoke(app, ["watch", url]).stdout
+
+
+def test_where_no_service_of_ours_answers_it_is_said(served: Any) -> None:
+    url, said = served
+    said["text"] = "python_info 1.0\n"
+    assert "is no service of memreward" in CliRunner().invoke(app, ["watch", url]).stderr
+    gone = CliRunner().invoke(app, ["watch", "http://127.0.0.1:9"])
+    assert (gone.exit_code, "no service answers" in gone.stderr) == (1, True)
+
+
+def test_curves_of_a_service_grow_with_each_look() -> None:
+    looks = [{"live_true": n / 10, "collecting": 0.0} for n in range(11)]
+    (line,) = [line for line in told("http://x", 0.0, looks) if line.startswith("true, on")]
+    assert "▁▂▂▃▄▅▅▆▇▇█" in line

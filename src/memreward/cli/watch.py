@@ -1,11 +1,13 @@
-"""`memreward watch`: how a training stands, from its history file, while it trains."""
+"""`memreward watch`: how a training stands while it trains, from its history file or from the service that it asks."""
 
 from __future__ import annotations
 
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,11 +35,17 @@ CURVES = {
 """Shown name -> key in the history; one that the training does not log is left out."""
 _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 36
+_LOOKS = 10_000
 
 
 @ends_well("The training goes on: watch it again at any time.")
 def watch(
-    folder: Annotated[Path, typer.Argument(help="Output folder of memreward train.", metavar="FOLDER")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="Output folder of memreward train, or the address of memreward serve.", metavar="FOLDER|URL"
+        ),
+    ],
     *,
     every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Show how it stands and end; so it is in a pipe.")] = False,
@@ -45,38 +53,60 @@ def watch(
 ) -> None:
     """Show how a training stands: predicted against true reward, the cosine of the advantages, labels, alarms.
 
-    It only reads the history that the training writes, so it may be started and stopped at any time. Ctrl-C ends it.
+    It only reads the history that the training writes, or what the service tells of itself, so it may be started and
+    stopped at any time. Ctrl-C ends it. A service with a token is asked with the one in MEMREWARD_TOKEN.
 
     Examples:
       memreward watch runs/policy
+      memreward watch http://127.0.0.1:8765
       memreward watch runs/policy --once
     """
-    from memreward.training.history import FILE, history
-
     output = Output(as_json)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: name the --out of memreward train")
-    rows = history(folder)
+    look, lines = _service(place) if place.startswith(("http://", "https://")) else _folder(Path(place))
+    rows = look()
     if once or as_json or not sys.stdout.isatty():
         if not rows:
-            raise DataError(f"{folder / FILE} has no step yet: wait for the first that is logged")
-        output.text("\n".join(shown(rows, output.width)))
+            raise DataError(f"{place} has no step yet: wait for the first that is logged")
+        output.text("\n".join(lines(rows, output.width)))
         output.result({"rows": len(rows), "last": rows[-1]})
         return
-    _live(folder, every, output)
+    _live(place, look, lines, every, output)
 
 
-def _live(folder: Path, every: float, output: Output) -> None:
+Rows = Sequence[Any]
+Look = Callable[[], Rows]
+Lines = Callable[[Rows, int], Iterator[str]]
+
+
+def _folder(folder: Path) -> tuple[Look, Lines]:
+    from memreward.training.history import history
+
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder: name the --out of memreward train, or the address of memreward serve")
+    return lambda: history(folder), shown
+
+
+def _service(url: str) -> tuple[Look, Lines]:
+    from memreward.cli.watched_service import figures, told
+
+    looks: deque[Mapping[str, float]] = deque(maxlen=_LOOKS)
+
+    def look() -> Rows:
+        looks.append(figures(url))
+        return list(looks)
+
+    return look, partial(told, url, time.monotonic())
+
+
+def _live(place: str, look: Look, lines: Lines, every: float, output: Output) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from memreward.training.history import history
-
     with Live(auto_refresh=False) as screen:
         while True:
-            rows = history(folder)
-            lines = shown(rows, output.width) if rows else [f"{folder}: no step is logged yet"]
-            screen.update(Text("\n".join(lines)), refresh=True)
+            rows = look()
+            said = lines(rows, output.width) if rows else [f"{place}: no step is logged yet"]
+            screen.update(Text("\n".join(said)), refresh=True)
             time.sleep(every)
 
 
@@ -84,12 +114,7 @@ def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:
     """Yield lines of at most `width` columns: one a quantity, with its curve, first and newest value; then alarms."""
     last = rows[-1]
     yield f"step {last['step']}, {last.get('seconds', 0):.0f} s since it began or was resumed"
-    points = max(min(_POINTS, width - 44), 0)
-    yield f"{'':<26}{'first':>8} {'':<{points}} {'now':>8}"
-    for name, key in CURVES.items():
-        values = [row[key] for row in rows if row.get(key) is not None]
-        if values:
-            yield f"{name[: width - 18]:<26}{values[0]:>8.3f} {curve(values, points):<{points}} {values[-1]:>8.3f}"
+    yield from curves(rows, CURVES, width)
     labels = _newest(rows, "memreward/labelled_queries"), _newest(rows, "memreward/judgements")
     if labels[0] is not None:
         yield f"labels: {labels[0]:.0f} questions before the training, {labels[1] or 0:.0f} judgements in it"
@@ -97,6 +122,16 @@ def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:
         yield f"{waiting:.0f} questions wait for a label: on the page of --ask, or memreward label"
     alarms = [row["step"] for row in rows if row.get("memreward/alarm")]
     yield f"ALARM at step {', '.join(map(str, alarms[-5:]))}: the log says why" if alarms else "no alarm"
+
+
+def curves(rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str], width: int) -> Iterator[str]:
+    """Yield a line a quantity that the rows have: its first value, its curve, its newest value."""
+    points = max(min(_POINTS, width - 44), 0)
+    yield f"{'':<26}{'first':>8} {'':<{points}} {'now':>8}"
+    for name, key in keys.items():
+        values = [row[key] for row in rows if row.get(key) is not None]
+        if values:
+            yield f"{name[: width - 18]:<26}{values[0]:>8.3f} {curve(values, points):<{points}} {values[-1]:>8.3f}"
 
 
 def curve(values: Sequence[float], points: int) -> str:
