@@ -268,6 +268,12 @@ NUMBERS_GIVEN = [
     "The answer is about {t}.",
     "So she has {t} apples left.",
     "The answer is {t} apples.",
+    "Total: {t}",
+    "Apples: {t}",
+    "The answer is {t} apples. He started with {o}.",
+    "The answer is {t}. He had {o} and got more.",
+    r"\boxed{{{t}}}. Tom had {o} before.",
+    "Therefore, Tom has {t} apples, not {o}.",
 ]
 
 LETTERS = [
@@ -508,6 +514,23 @@ LETTERS_GIVEN = [
     "~~B~~ A",
     "The answer is a bakery.",
     "He works in a bakery, not at a river bank.",
+    "A. B is wrong, as one does not bake there.",
+    "The answer is A, since B and C are wrong.",
+    "According to the passage, the answer is A.",
+    "Based on this: A",
+    "For this reason, A.",
+    "Between A and B, I choose A.",
+    "A. No other option fits.",
+    "Answer: A. All others are wrong.",
+    "The answer is A, isn't it? Yes.",
+    "A: bakery. The river bank is for boats.",
+    "The answer is 'A'.",
+    "Some say B, but the answer is A.",
+    "The best answer is A, because a baker bakes, whereas B, C and D have no oven.",
+    "A baker works in a bakery, so the answer is A.",
+    "The answer is A. A baker bakes.",
+    "I choose A, not B or C.",
+    "Final pick: A",
 ]
 
 WORDS = [

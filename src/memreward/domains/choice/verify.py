@@ -23,7 +23,7 @@ from memreward.domains.text.key import differs_in_value
 from memreward.domains.text.verify import text_verdict
 from memreward.types import Claim, Verdict
 
-RULES = 4
+RULES = 5
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from memreward.domains.math.quantity import mentioned_units
+from memreward.domains.shared.commitment import SET_AGAINST
 from memreward.domains.shared.doubt import NEAR, SENTENCE_END, around, last_place, of_others, refused
 from memreward.domains.shared.markers import without_code
 
@@ -17,7 +19,8 @@ _UNSURE = re.compile(
     r"incorrect|(?-i:may)|might|could|would have|maybe|perhaps|possibly|at (?:least|most)|up to|or (?:later|earlier)|"
     r"(?:more|less|fewer|greater|bigger|smaller|other) than|over|under|above|below|nearly|almost|between|within|"
     r"(?:or|and) (?:more|fewer|less|so)|minimum|maximum|wish\w{0,2}|hopes?|random|guess\w{0,3}|another|other|first|"
-    r"previous|off by|step|equation|question|confidence|"
+    r"previous|off by|step|equation|question|confidence|let|looks? like|used to|should have|comes? (?:after|before)|"
+    r"follows?|precedes?|begins?|starts?|ends?|contains?|digits?|hex|"
     r"(?:people|some|others|many|they|everyone|nobody) (?:say|think|claim|get)|needs? \S{1,20} more)\b|n['’]t\b",
     re.IGNORECASE,
 )
@@ -43,8 +46,27 @@ _ANOTHER = re.compile(
     r"(-?\d[\d.,/]{0,30})",
     re.IGNORECASE,
 )
+_RIVAL = re.compile(
+    r"[^\w\n%/=<>^\\]{1,8}(?:(?:or|also|and|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|that is|ps|"
+    r"update|final|therefore|so|hence|thus|just checking|I (?:choose|pick|say|mean))\b[\s,.:;]{0,3}){0,4}"
+    r"(-?\$?\d[\d.,/]{0,30})(?=\W{0,3}\Z|\s(?:is|was) (?:the answer|right|correct)\b)",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(r"\bhow many (?:more |other |of the |of )?((?:[a-z-]{2,} ){0,2}[a-z-]{2,})", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"\d[\s}$*]{0,4}(?:\\text\s?\{)?\s?(?:(°|\^\s?\{?\s?\\circ|['′″])|(?!(?:in|of|and|or|is|are|was|were|left|more|per|at|"
+    r"on|for|to|from|with|by|as|each|total|remain\w*|altogether|after|before|because|since|times?|when|if|so|who|that|"
+    r"which|but|not|out|mod|over|plus|minus|percent|units?|pieces?|items?|people|persons?|ways?|different|possible|"
+    r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))",
+)
+_SUBJECT = re.compile(
+    r"\A\W{0,4}(?!(?:He|She|They|It|We|There|Total|So|This|That|Each|Everyone|Both|You|All|Thus|Hence|Then|Now|Since)\b)"
+    r"(?:The )?([A-Z]?[a-z]{2,20}) (?:and [A-Z][a-z]{1,20} )?"
+    r"(?:has|have|had|gets?|got|owns?|needs?|buys?|bought|sells?|sold|eats?|ate)\b"
+)
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
 _SHORT = 100
+_LONGEST_WORD = 30
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -63,8 +85,12 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     if place < 0:
         return ""
     before, after = around(text, place, place + len(answer))
-    found = refused(before, answer, after) or _goes_on(answer, after, question) or of_others(before, question)
-    unsure = "" if found or marked else _unsure(before + answer + SENTENCE_END.split(after)[0], question)
+    found = refused(before, answer, after) or _goes_on(answer, after, question) or of_others(before, after, question)
+    unsure = (
+        ""
+        if found or marked
+        else _unsure(SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0]), question)
+    )
     return found or unsure or _contested(after, answer)
 
 
@@ -73,12 +99,29 @@ def _goes_on(answer: str, after: str, question: str) -> str:
     collected = _COLLECTED.search(answer + after[: len("\\text{ bundles")])
     if collected is not None and collected[1].lower() not in question.lower():
         return f"it counts in {collected[1]}s"
+    thing = _counted(answer, after, question)
+    if thing:
+        return f"it counts {thing}"
     return "it goes on behind it" if _LIMITED.match(after) else ""
+
+
+def _counted(answer: str, after: str, question: str) -> str:
+    """What an answer to "how many apples" counts, where it is neither apples nor a word of the question; or ""."""
+    asked = _HOW_MANY.search(question)
+    found = _COUNTED.search(answer + SENTENCE_END.split(after)[0][: 2 * _LONGEST_WORD])
+    if asked is None or found is None or found.start() >= len(answer) or any(mentioned_units(asked[1])):
+        return ""
+    thing = str(found[1] or found[2])
+    known = thing.rstrip("s") in question.lower() or _asked(asked[1].split()[0], after)
+    return "" if known else thing
 
 
 def _unsure(sentence: str, question: str) -> str:
     found = next((found[0] for found in _UNSURE.finditer(sentence) if not _asked(found[0], question)), "")
-    return f"{found!r} stands beside a number that nothing marks" if found else ""
+    if found:
+        return f"{found!r} stands beside a number that nothing marks"
+    subject = _SUBJECT.match(sentence)
+    return "" if subject is None or _asked(subject[1], question) else f"it is said of {subject[1]!r}"
 
 
 def _asked(words: str, question: str) -> bool:
@@ -94,8 +137,8 @@ def _contested(after: str, answer: str) -> str:
     turn = _TURNS.search(after)
     if turn is not None:
         return f"{turn[0].strip()!r} follows it"
-    another = _ANOTHER.search(after, 0, NEAR // 2)
-    if another is not None and another[1].rstrip(".,") != answer.strip("$ "):
-        return f"{another[0].strip()!r} follows it"
+    for another in (_ANOTHER.search(after, 0, NEAR // 2), _RIVAL.match(after)):
+        if another is not None and another[1].strip("$.,") != answer.strip("$ "):
+            return f"{another[0].strip()!r} follows it"
     checked = len(after) < _SHORT and "=" in after and _CHECKS.search(after) is not None
     return "what follows checks something else" if checked and last_place(after, answer) < 0 else ""

@@ -20,7 +20,7 @@ from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 
-RULES = 4
+RULES = 5
 _MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")

@@ -23,6 +23,7 @@ LETTER = (
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
 
+SET_AGAINST = re.compile(r",\s(?:and\s)?(?:not|rather than|instead of|as opposed to)\s[^.;,\n]{1,60}(?=[.\s]*\Z)")
 TURNED_AT_END = re.compile(
     r"[.!?…,;]\s{1,3}(?:no|wait|actually|sorry|oops|correction|rather|I mean|instead|hmm)[,:.\s–—-]{1,4}"
     r"(?:it'?s\s|it is\s|the\s){0,2}([^.\n!?]{1,80})[.!]?\s{0,9}\Z",
@@ -45,7 +46,7 @@ _IDENTITY = re.compile(
 _CONNECTED = re.compile(
     r"(?:^|[.!?;,]\s{1,3}|\n|(?<![Aa]nything)(?<![Ee]verything)(?<=\w)\s(?=but\s))[ \t]{0,3}(?:(?:∴\s?|"
     r"(?i:so|but|must\s{1,3}be|definitely|hmm+|sorry|oops|"
-    r"on\s{1,3}(?:reflection|second\s{1,3}thoughts?)|I\s{1,3}mean|just\s{1,3}kidding|never\s?mind|my\s{1,3}mistake|"
+    r"on\s{1,3}(?:reflection|second\s{1,3}thoughts?)|for\s{1,3}(?:this|that)\s{1,3}reason|I\s{1,3}mean|just\s{1,3}kidding|never\s?mind|my\s{1,3}mistake|"
     r"by\s{1,3}elimination|thus|hence|therefore|then|actually|no|wait|rather|instead|finally|"
     r"final|correction|ultimately|in\s{1,3}conclusion|overall|conclusion|verdict|in\s{1,3}short|clearly|yes|ok|okay|"
     r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:.\s–—-]{1,5})){1,3}"
@@ -130,7 +131,7 @@ _OTHERS = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\b(?:if|suppos(?:e|ing)|assum(?:e|ing)|unless|whether|were)\b[^.;!?]{0,120}$", re.IGNORECASE)
-_TURN = re.compile(
+TURN = re.compile(
     r"[,;]\s{1,3}(?:but|yet|however|so|and|still|then|therefore)\b|[;—]|\bbut\b|\bhowever\b", re.IGNORECASE
 )
 _REFUTED = re.compile(
@@ -195,12 +196,12 @@ def taken_back(after: str) -> bool:
 
 def said_by_others(before: str) -> bool:
     """Whether what follows `before`, the begin of its sentence, is somebody else's opinion."""
-    return _OTHERS.search(_TURN.split(before[-_NEAR:])[-1]) is not None
+    return _OTHERS.search(TURN.split(before[-_NEAR:])[-1]) is not None
 
 
 def spoken_for_others(before: str) -> bool:
     """Whether what follows `before`, the begin of its sentence, is somebody else's opinion, or denied."""
-    return said_by_others(before) or _DENIED.search(_TURN.split(before[-_NEAR:])[-1]) is not None
+    return said_by_others(before) or _DENIED.search(TURN.split(before[-_NEAR:])[-1]) is not None
 
 
 def _places(text: str) -> list[Commitment]:
@@ -244,8 +245,8 @@ def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None
     if place.form in {"hash", "a_line"}:
         return place
     begin = ends[bisect_right(ends, place.start) - 1]
-    before = _TURN.split(text[max(begin, place.start - _NEAR) : place.start])[-1]
-    before = "" if _TURN.match(text, place.start) else before
+    before = TURN.split(text[max(begin, place.start - _NEAR) : place.start])[-1]
+    before = "" if TURN.match(text, place.start) else before
     after = text[place.end : place.end + _NEAR]
     if _RETRACTED.match(after) or (place.form != "phrase" and _REFUTED.match(after)):
         return replace(place, force="denied")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
+from memreward.domains.shared.commitment import TURN
+
+SENTENCE_END = re.compile(r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)\.|[!?])(?=[\s\"')\]]|$)|\n", re.IGNORECASE)
 _CROSS = r"[❌✗✘☒🚫👎🙅❎⛔]"
 _CROSSED_BEFORE = re.compile(rf"{_CROSS}\ufe0f?[\s$*_]{{0,4}}\Z")
 _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
@@ -22,6 +24,42 @@ _BEFORE_BOX = re.compile(
     r"\b(?:(?:some|others|many|most|people|students|everyone|nobody) (?:\w{2,12} )?(?:say|get|think|claim|pick|choose)"
     r"|(?:do|does|did|must|should|can) ?(?:not|n['’]t)|don['’]t|"
     r"never|anything but|if (?:\w{1,20} ){1,2}(?:were|was|had)\b[^.;\n]{0,40})[ \w]{0,20}[\s$:,*\\(\[]{0,6}\Z",
+    re.IGNORECASE,
+)
+_WHO = (
+    r"(?:some|many|most|others|people|everyone|everybody|nobody|him|her|them|you|he|she|they|"
+    r"(?-i:(?!The|This|It|That|Our|My|All|We|I\b)[A-Z][a-z]{1,20}))"
+)
+_ASCRIBED = re.compile(
+    rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_WHO} (?:would|will|might|may) \w{{2,9}}"
+    rf"|{_WHO}['’]s (?:opinion|view|pick|choice|vote|eyes)|{_WHO} (?:says?|said|picks|picked|chose|chooses|thinks?|"
+    r"thought|claims?|claimed|votes|voted|answered|guessed|prefers)|(?:some|many|most|others|people|they|you) "
+    r"(?:pick|choose|vote|prefer|guess))\b[^.;!?\n]{0,30}\Z",
+    re.IGNORECASE,
+)
+_ASCRIBED_AFTER = re.compile(
+    rf"[\s,\"”'$)}}]{{0,5}}(?:(?:says?|said|thinks?|claims?|claimed) {_WHO}|according to {_WHO}|"
+    rf"{_WHO} (?:says?|said|thinks?|claims?|claimed)|in {_WHO}['’]s (?:opinion|view|eyes))\b",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[A-Z][a-z]{1,20}")
+_EXAMPLE = re.compile(
+    r"\b(?:e\.\s?g|cf|vs|for (?:example|instance)|such as)\b[.,]{0,2}\s{0,3}[$*_(\[\"']{0,4}\Z", re.IGNORECASE
+)
+_LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z][\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
+_OWN_LABEL = re.compile(
+    r"\b(?:(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
+    r"risposta|resposta|letter|conclusion|conclude|therefore|thus|hence|so|solution|result|(?<!in)correct(?:ion|ed)?|"
+    r"right|(?<!second )best|verdict|decision|select(?:ion|ed)?|response|reply|output|prediction|"
+    r"my (?:pick|guess|vote)|based on|above|this|final(?:ly)?|is|be|are|diagnosis|summary|total|sum|no|wait|actually|"
+    r"edit|update|sorry|oops|now|instead)\b",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm),?\s)?"
+    r"(?:(?:no|nope|nah|not|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
+    r"(?:isn['’]t it\?\s)?(?:it|that|this) (?:isn['’]t|is not|wasn['’]t)[.!])"
+    r"|[\s,;.…)]{1,6}(?:or (?:neither|not|all|any|something|anything|else|other)\b|(?:or )?(?:none|nothing)\b)",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(
@@ -55,12 +93,22 @@ def refused(before: str, answer: str, after: str) -> str:
     """Return whether an answer is crossed out, or refused right behind it: why, or ""."""
     if len(answer) > 2 and answer[0] == answer[-1] == "~":
         return "it is struck out"
-    return "it is crossed out or refused" if _CROSSED_BEFORE.search(before) or _REFUSED.match(after) else ""
+    if _CROSSED_BEFORE.search(before) or _REFUSED.match(after) or _NO.match(after):
+        return "it is crossed out or refused"
+    return ""
 
 
-def of_others(before: str, question: str) -> str:
-    """Return whether an answer is somebody else's, an earlier one, or one that is not to be given: why, or ""."""
+def of_others(before: str, after: str, question: str) -> str:
+    """Return whether an answer is somebody else's, an earlier one, an example, or not to be given: why, or ""."""
     named = _OF_OTHERS.search(before)
     if named is not None and named[1].lower() not in question.lower():
         return f"it is called the {named[1]} answer"
-    return "it is an answer that is not given" if _BEFORE_BOX.search(before) else ""
+    if _BEFORE_BOX.search(before) or _EXAMPLE.search(before):
+        return "it is an answer that is not given"
+    said = _ASCRIBED.search(TURN.split(before)[-1]) or _ASCRIBED_AFTER.match(after)
+    if said is not None and not any(name in question for name in _NAME.findall(said[0])):
+        return "it is what others say"
+    label = _LABEL.match(before)
+    if label is not None and not _OWN_LABEL.search(label[1]) and label[1].lower() not in question.lower():
+        return f"it stands under {label[1]!r}"
+    return ""

@@ -10,7 +10,7 @@ import re
 
 from memreward.domains.math.magnitudes import is_magnitude
 from memreward.domains.math.quantity import quantity
-from memreward.domains.shared.commitment import TURNED_AT_END, said_by_others, supposed
+from memreward.domains.shared.commitment import SET_AGAINST, TURNED_AT_END, said_by_others, supposed
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import (
     Marked,
@@ -62,6 +62,8 @@ _WORDS_ALONE = 3
 _NEAR = 200
 _LONGEST_FORMULA = 600
 _LONGEST_PARAGRAPH = 5000
+
+_UNDER_LABEL = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
 
 _SURE = (
     r"(?:(?:actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|instead|"
@@ -153,7 +155,8 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     stripped = peeled(text)
     short = len(stripped) <= _SHORT_ANSWER and "\n" not in stripped and not denied_until and not denied
     if short and (not guess or not _PROSE.search(stripped)):
-        return _unhedged(without_calculator(stripped)), "text"
+        value = _UNDER_LABEL.fullmatch(stripped) if guess else None
+        return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
 
 
@@ -320,7 +323,7 @@ def _unhedged(content: str) -> str:
 
 def _at_the_end(text: str) -> tuple[str | None, str]:
     """The formula that ends the text or holds its last number, else that number, unless it is denied."""
-    text = without_calculator(text)
+    text = SET_AGAINST.sub("", without_calculator(text))
     number = last_match(_LAST_NUMBER, text)
     if number is None:
         return None, "none"
