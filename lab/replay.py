@@ -29,7 +29,7 @@ from memreward.types import Features, Rollout
 
 PAST = (0.0, 0.1, 0.2, 0.3, 0.4)
 """Weights of earlier visits that are tried (`visits.WEIGHT`)."""
-LIKE = (0.0, 2.0, 4.0, 6.0, 8.0)
+LIKE = (0.0, 4.0, 6.0, 8.0, 10.0)
 """Where the weight of like solutions begins (`likeness.WEIGHT`); at 0 labels do not move it."""
 LAST = 9
 """Visits from this one on are one row."""

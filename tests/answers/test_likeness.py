@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from memreward.answers.likeness import MOST, OTHERWISE, SHARP, VARIANCE, WEIGHT, LikeSolutions, with_likeness
-from memreward.answers.model import AnswerModel
+from memreward.answers.likeness import (
+    MOST,
+    OTHERWISE,
+    SHARP,
+    VARIANCE,
+    WEIGHT,
+    LikeSolutions,
+    corrected,
+    with_likeness,
+)
+from memreward.answers.model import START_ODDS, AnswerModel
 from memreward.answers.posterior import Gaussian
+from memreward.answers.table import AnswerTable, Scaling, evidence_columns
 from memreward.features.featurizer import Featurizer
 from memreward.features.outline import template_vectors
 from memreward.types import Features, Query, Rollout
@@ -98,6 +108,38 @@ def test_weights_begin_with_its_own() -> None:
     found = with_likeness(Gaussian.diagonal(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     assert found.mean.tolist() == [1, 2, WEIGHT]
     assert np.diag(found.covariance).tolist() == [3, 4, VARIANCE]
+
+
+def test_votes_are_moved_by_what_was_said_and_stay_probabilities() -> None:
+    """Three add first and one multiplies first; where nothing was said the shares stand to the last bit."""
+    of = features(solved(0, 3, 4, 5, 1, 3))
+    bare = AnswerTable.of(
+        of, "math", (), Scaling.of(("query_length_log",), evidence_columns(of, ("query_length_log",)))
+    )
+    way = of.cluster == of.cluster[0]  # of the first rollout, which is right
+
+    def moved(said: NDArray[np.float64]) -> list[float]:
+        table = bare.beside(said)
+        return [float(corrected(table.share, table)[table.answer[row]]) for row in (0, 3)]
+
+    assert moved(np.zeros(4)) == [0.25, 0.75]
+    assert moved(np.where(way, 0.5, -0.5)) == pytest.approx([0.75, 0.25])
+    assert moved(np.where(way, 0.9, -0.9)) == pytest.approx([1.0, 0.0])
+    assert moved(np.full(4, 0.5)) == pytest.approx([0.75 / 1.75, 1 / 1.75]), "at most one is right"
+    mute = replace(bare, mute=np.ones(len(bare), np.bool_)).beside(np.full(4, 0.5))
+    assert corrected(np.zeros(len(mute)), mute).tolist() == [0] * len(mute)
+
+
+def test_the_vote_itself_heeds_what_like_solutions_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the model's weight at nothing only the vote is left, and labels of like questions turn it."""
+    judged = [solved(number, 3 + number, 4, 5 + number, 1, 3) for number in range(3)]
+    of = features(*judged, solved(3, 6, 2, 9, 1, 3))
+    monkeypatch.setitem(START_ODDS, "math", -50.0)
+    labels = np.array([1, 0, 0, 0] * 3 + [-1] * 4, np.int8)
+    found = AnswerModel().fit(of, labels).beliefs(of).right[12:]
+    assert found[0] > 0.5 > found[1]
+    without = AnswerModel().fit(of, np.full(16, -1, np.int8)).beliefs(of).right[12:]
+    assert without.tolist() == pytest.approx([0.25, 0.75, 0.75, 0.75])
 
 
 def test_labels_turn_a_majority_that_reasons_as_what_was_wrong_and_survive_a_file(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ rollouts j of other questions,
 
 where y_j is 1 or 0 and s_j the share of its group that agreed: what the label said beyond the vote, spread by
 similarity as the paper's network spreads rewards along its edges, in closed form. Its mean over an answer's rollouts is
-one more column of the model, with a weight that begins at WEIGHT and moves with the labels. Where no labelled question
-is like the one at hand, k is nothing and so is m: on questions that have no template in common it changes nothing.
+one more column of the model, with a weight that begins at WEIGHT and moves with the labels; and it is what the vote was
+seen to be off by, so majority vote's shares are corrected by it. Where no labelled question is like the one at hand, k
+is nothing and so is m: on questions that have no template in common it changes nothing.
 
 WEIGHT and SHARP were chosen on recorded trainings of the testbed (benchmarks/results/replay.md).
 """
@@ -23,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.posterior import Gaussian
-from memreward.answers.table import Floats
+from memreward.answers.table import AnswerTable, Floats
 from memreward.types import Features, FloatArray
 
-WEIGHT, VARIANCE = 6.0, 4.0
+WEIGHT, VARIANCE = 8.0, 4.0
 """Where the column's weight begins, and how far labels may move it."""
 SHARP = 8
 OTHERWISE = 0.3
@@ -87,6 +88,20 @@ class LikeSolutions:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays of numbers; the ids are apart."""
         return {"outlines": self.outlines, "templates": self.templates, "beyond": self.beyond}
+
+
+def corrected(share: Floats, table: AnswerTable) -> Floats:
+    """(C,) shares of answers plus what labels of like solutions said beyond theirs, as probabilities.
+
+    Args:
+        share: (C,) shares of votes, 0 for rollouts without an answer.
+        table: The answers; its last column is what `LikeSolutions.say` said of them.
+    """
+    moved = np.where(table.mute, 0.0, np.clip(share + table.design[:, -1], 0.0, 1.0))
+    if table.several:
+        return moved
+    total = np.bincount(table.question, moved, len(table.query_ids))
+    return np.asarray(moved / np.maximum(total, 1.0)[table.question], np.float64)
 
 
 def with_likeness(weights: Gaussian) -> Gaussian:

@@ -14,7 +14,7 @@ from memreward.answers.advantage import expected_advantages
 from memreward.answers.doubt import Doubt
 from memreward.answers.files import Arrays, read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import question_log_likelihood
-from memreward.answers.likeness import COLUMN, LikeSolutions, with_likeness
+from memreward.answers.likeness import COLUMN, LikeSolutions, corrected, with_likeness
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DEFAULT, DomainPrior, RewardPrior, packed, unpacked
 from memreward.answers.table import (
@@ -255,17 +255,16 @@ class AnswerModel:
         given = features.cluster >= 0
         vote[given] = (np.bincount(answer)[answer] / np.maximum(size, 1))[given]
         lean = np.zeros(n) if features.lean is None else features.lean
-        expected = leaning(vote, lean, given.astype(np.float64), features.group)
+        leant = leaning(vote, lean, given.astype(np.float64), features.group)
         for domain, rows in _by_domain(features):
             several[rows] = rules_of(domain).several_right
-            right[rows] = expected[rows]
+            right[rows] = leant[rows]
             if domain in self.prior.domains:
                 part = subset(features, rows)
                 state = self._domains.get(domain) or self._begun(domain, part)
                 table = self._table(domain, state, part)
-                model = state.posterior.probabilities(table)[table.answer]
-                both = state.trust * model + (1 - state.trust) * expected[rows]
-                right[rows] = state.doubt.beside(both, table, len(state.prior.signals))
+                both = state.trust * state.posterior.probabilities(table) + (1 - state.trust) * _voted(table)
+                right[rows] = state.doubt.beside(both[table.answer], table, len(state.prior.signals))
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:
@@ -392,7 +391,7 @@ class AnswerModel:
     def _evidence(self, right: Floats, told: Observed) -> float:
         """Tempered log-likelihood of the model less that of majority vote, on what was told."""
         model = question_log_likelihood(told.table, right, told.verdicts)
-        vote = question_log_likelihood(told.table, _voted(told.table), told.verdicts)
+        vote = question_log_likelihood(told.table, _CERTAIN * _voted(told.table), told.verdicts)
         return self.config.temper * float((model - vote).sum())
 
     def _faded(self, steps: float) -> float:
@@ -452,15 +451,15 @@ def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray
 
 
 def _voted(table: AnswerTable) -> Floats:
-    """(C,) probabilities of majority vote, which rule nothing out."""
+    """(C,) probabilities of majority vote: shares of the question's rollouts, moved by visits and by like solutions."""
     lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
     share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
-    return np.where(table.mute, 0.0, _CERTAIN * share)
+    return corrected(np.where(table.mute, 0.0, share), table)
 
 
 def _doubt(state: _Domain, observed: Observed) -> Doubt:
     signals = len(state.prior.signals)
-    return Doubt.of(observed, signals, state.start, state.posterior, _voted(observed.table), state.doubt)
+    return Doubt.of(observed, signals, state.start, state.posterior, _CERTAIN * _voted(observed.table), state.doubt)
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
