@@ -38,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -107,6 +107,9 @@ wheel-check: build/tools/installed ## build the wheel, check it, install it alon
 	@$(PYTHON) -m venv $(BASE)
 	@$(BASE)/bin/pip install --quiet --no-input build/wheel/*.whl
 	@$(BASE)/bin/python .ci/base_check.py
+
+notebook: build/notebook/installed ## make the tutorial's notebook of docs/tutorial.md and run it in a base install
+	build/notebook/bin/python .ci/notebook.py --run
 
 docs: build/docs/installed ## build the site in build/site, offline; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
@@ -206,6 +209,11 @@ build/tools/installed:
 build/docs/installed: pyproject.toml
 	@$(PYTHON) -m venv build/docs
 	@build/docs/bin/pip install --quiet --no-input '.[docs]'
+	@touch $@
+
+build/notebook/installed: pyproject.toml
+	@$(PYTHON) -m venv build/notebook
+	@build/notebook/bin/pip install --quiet --no-input nbclient ipykernel .
 	@touch $@
 
 build/demo/installed: pyproject.toml

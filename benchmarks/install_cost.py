@@ -43,8 +43,8 @@ def size(folder: Path) -> int:
     )
 
 
-def cost(extra: str, wheel: Path) -> tuple[int, int, int]:
-    """MB as installed, MB with byte code (what pip leaves), and seconds of the download and install."""
+def cost(extra: str, wheel: Path) -> tuple[int, int]:
+    """MB of the environment, without byte code, and seconds of download and installation."""
     with tempfile.TemporaryDirectory() as folder:
         venv, name = Path(folder, "venv"), str(wheel) if extra == "base" else f"{wheel}[{extra}]"
         environment = os.environ | {"UV_CACHE_DIR": str(Path(folder, "cache")), "VIRTUAL_ENV": str(venv)}
@@ -52,15 +52,12 @@ def cost(extra: str, wheel: Path) -> tuple[int, int, int]:
         started = time.monotonic()
         subprocess.run(["uv", "pip", "install", "--quiet", name], env=environment, check=True)
         seconds = time.monotonic() - started
-        before = size(venv)
-        subprocess.run([venv / "bin" / "python", "-m", "compileall", "-qq", venv / "lib"], check=False)
-        return before, size(venv), round(seconds)
+        return size(venv), round(seconds)
 
 
 def main() -> None:
     """Measure the extras that are named, or all; keep the lines of the others."""
-    head, rows, tail = PAGE.read_text(encoding="utf-8"), {}, ""
-    head, _, rest = head.partition(BETWEEN[0])
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BETWEEN[0])
     rows_text, _, tail = rest.partition(BETWEEN[1])
     rows = {match[1]: match[0] for match in re.finditer(r"^\| `?(\w+)`? \|.*$", rows_text, re.MULTILINE)}
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -68,12 +65,12 @@ def main() -> None:
         subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
         (wheel,) = Path(folder).glob("*.whl")
         for extra in sys.argv[1:] or ["base", *(name for name in known if name not in LEFT_OUT)]:
-            plain, compiled, seconds = cost(extra, wheel)
+            megabytes, seconds = cost(extra, wheel)
             shown = extra if extra == "base" else f"`{extra}`"
-            rows[extra] = f"| {shown} | {plain:,} | {compiled:,} | {seconds} | {FOR[extra]} |"
+            rows[extra] = f"| {shown} | {megabytes:,} | {seconds} | {FOR[extra]} |"
             print(rows[extra], flush=True)
     lines = [rows[extra] for extra in FOR if extra in rows]
-    table = "\n".join(["| install | MB | with byte code | s | for |", "|---|---|---|---|---|", *lines])
+    table = "\n".join(["| install | MB | s | for |", "|---|---|---|---|", *lines])
     PAGE.write_text(f"{head}{BETWEEN[0]}\n{table}\n{BETWEEN[1]}{tail}", encoding="utf-8")
 
 

@@ -196,6 +196,10 @@ def test_the_readme_says_of_training_what_its_results_say() -> None:
     closed = re.search(r"^\| memreward \|.*\| 0(\.\d+) \[0(\.\d+), 0(\.\d+)\] \|", table, re.MULTILINE)
     assert closed is not None
     assert f"closes {closed[1]} [{closed[2]}, {closed[3]}] of the gap" in README
+    few = (ROOT / "benchmarks" / "results" / "training" / "five.md").read_text(encoding="utf-8")
+    found = re.search(r"^\| memreward \|[^|]*\| \W*0(\.\d+) ", few, re.MULTILINE)
+    assert found is not None
+    assert f"With five labelled questions it is {found[1]}" in " ".join(README.split())
 
 
 def test_messages_of_the_page_of_troubles_exist() -> None:

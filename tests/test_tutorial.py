@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -48,6 +49,20 @@ def numbered() -> list[tuple[str, str]]:
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_notebook_is_the_page() -> None:
+    """After a change of the page: make notebook, which runs it as well."""
+    path = ROOT / ".ci" / "notebook.py"
+    spec = importlib.util.spec_from_file_location("notebook", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert made.NOTEBOOK.read_text(encoding="utf-8") == made.written(PAGE)
+    code = "".join("".join(cell["source"]) for cell in made.notebook(PAGE)["cells"] if cell["cell_type"] == "code")
+    for python, line in numbered():
+        assert (python or line).strip() in code or line.startswith(("memreward train", "memreward watch"))
 
 
 @pytest.mark.slow
