@@ -99,14 +99,17 @@ format: $(STAMP) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-wheel-check: build/tools/installed ## build the wheel, check it, install it alone, and run its demo and every command there
-	@rm -rf $(BASE) build/wheel
+wheel-check: build/tools/installed ## build the wheel, check it, run its demo and every command where it alone is installed, and its demo with the lowest versions
+	@rm -rf $(BASE) $(BASE)-lowest build/wheel
 	@build/tools/bin/pip wheel --quiet --no-input --no-deps --wheel-dir build/wheel .
 	@build/tools/bin/twine check --strict build/wheel/*.whl
 	@build/tools/bin/check-wheel-contents build/wheel/*.whl
 	@$(PYTHON) -m venv $(BASE)
 	@$(BASE)/bin/pip install --quiet --no-input build/wheel/*.whl
 	@$(BASE)/bin/python .ci/base_check.py
+	@$(PYTHON) -m venv $(BASE)-lowest
+	@sh .ci/lowest $(BASE)-lowest build/wheel/*.whl
+	@$(BASE)-lowest/bin/memreward demo --out $(BASE)-lowest/demo
 
 notebook: build/notebook/installed ## make the tutorial's notebook of docs/tutorial.md and run it in a base install
 	build/notebook/bin/python .ci/notebook.py --run

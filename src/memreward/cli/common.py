@@ -21,7 +21,7 @@ Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memrew
 MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the experience memory.")]
 PredictorFolder = Annotated[
     Path | None,
-    typer.Option("--predictor", help="Folder of the predictor.", show_default="MEMORY/predictor", metavar="FOLDER"),
+    typer.Option("--predictor", help="Folder of the predictor.", show_default="in MEMORY", metavar="FOLDER"),
 ]
 SkipBad = Annotated[
     bool,
@@ -70,7 +70,7 @@ ColumnsText = Annotated[
     typer.Option(
         "--columns",
         help="How to read files of other formats, as memreward read does it once and for all: "
-        "question=COLUMN,answer=COLUMN,completions=COLUMN,domain=math,id=COLUMN,correct=COLUMN,format=NAME.",
+        "question, answer, completions, domain, id, correct, requests and format, each with =, commas between.",
         show_default="usual names",
         metavar="NAME=COLUMN,...",
         callback=_checked_columns,

@@ -63,7 +63,7 @@ def evaluate(
         typer.Option(
             help="Which to compare, with commas between: names; baselines, ablations or all for many; FILE.py:NAME for "
             "your own (docs/own_method.md).",
-            show_default=DEFAULT,
+            show_default=DEFAULT.replace(",", ", "),
         ),
     ] = None,
     suite: Annotated[
