@@ -21,10 +21,15 @@ def answer(result: EvaluationResult) -> str:
         return "There is nothing to compare: one predictor, or no reference."
     rows = [row for row in result.rows if row.predictor == lead and row.file in result.files]
     stands = [row.stands(SHOWN, reference) for row in rows]
-    return (
+    found = (
         f"{lead} orders the rollouts of a question surely better than {reference} in {stands.count(1)} of {len(rows)} "
         f"comparisons, surely worse in {stands.count(-1)}."
     )
+    for mean in result.means[:1]:
+        over = [row for row in result.rows if row.predictor == lead and row.file == mean]
+        told = (f"{signed(row.differences[reference][SHOWN])} at {short_budget(row.labels)}" for row in over)
+        found += f" In {mean if mean != 'mean' else 'the mean of files'}, by labelled questions: {', '.join(told)}."
+    return found
 
 
 def forest(result: EvaluationResult) -> str:
