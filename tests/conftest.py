@@ -22,11 +22,16 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 # How long an example takes depends on what else the machine does: pytest's time-out bounds a whole test.
-settings.register_profile("memreward", deadline=None)
-settings.load_profile("memreward")
+settings.register_profile("whole", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=20)
 
+FAST = "not slow"
 LEFT_OUT: Counter[str] = Counter()
 """Slow tests that this run leaves out, by file."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("fast" if config.option.markexpr == FAST else "whole")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +53,7 @@ def synthetic() -> Callable[..., Any]:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even load, where slow tests are left out, a file whose tests are all slow: its imports take seconds."""
-    if config.option.markexpr != "not slow" or not collection_path.name.startswith("test_"):
+    if config.option.markexpr != FAST or not collection_path.name.startswith("test_"):
         return None
     text = collection_path.read_text(encoding="utf-8") if collection_path.suffix == ".py" else ""
     if not re.search(r"^pytestmark = .*mark\.slow", text, re.MULTILINE):

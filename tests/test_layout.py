@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -81,6 +82,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LABORATORY = sorted((ROOT / "lab").rglob("*.py"))
 
 
+parsed = cache(ast.parse)
+
+
 def part_of(path: Path) -> str:
     """The part of the library that a file belongs to: its first folder, or its own name."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
@@ -112,7 +116,7 @@ def breaches(path: Path, source: str) -> list[str]:
     """What a module at `path` with this source imports from its own level or from above."""
     own = part_of(path)
     found = []
-    for line, name in imported_modules(ast.parse(source), package_of(path)):
+    for line, name in imported_modules(parsed(source), package_of(path)):
         package, _, inside = name.partition(".")
         if package == "lab":
             found.append(f"line {line}: {name} is of the laboratory, which no wheel contains")
@@ -134,7 +138,7 @@ def dotted_name(node: ast.expr) -> str:
 
 def forbidden(source: str) -> list[str]:
     """Imports and calls in a source that may load or run foreign data as code."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     found = [
         f"line {line}: import of {name}"
         for line, name in imported_modules(tree, "memreward")
@@ -151,7 +155,7 @@ def forbidden(source: str) -> list[str]:
 def long_functions(source: str) -> list[str]:
     """Functions whose body has more than `SCREEN` lines, docstring apart; a command's options are its signature."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0]
             told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
@@ -186,7 +190,7 @@ def test_imports_come_from_lower_levels(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_networks_are_loaded_in_their_own_rooms_only(path: Path) -> None:
-    imported = {name.split(".")[0] for _, name in imported_modules(ast.parse(path.read_text()), package_of(path))}
+    imported = {name.split(".")[0] for _, name in imported_modules(parsed(path.read_text()), package_of(path))}
     assert part_of(path) in ROOMS_OF_NETWORKS or imported.isdisjoint(NETWORKS)
 
 
@@ -227,7 +231,7 @@ def test_foreign_data_is_never_run_or_unpickled(path: Path) -> None:
 
 def test_what_runs_foreign_code_is_imported_inside_the_sandbox_only() -> None:
     def imports_it(path: Path) -> bool:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path.read_text(encoding="utf-8"))
         return any("foreign" in name.split(".") for _, name in imported_modules(tree, package_of(path)))
 
     inside = RUNS_FOREIGN_CODE.parent
@@ -341,7 +345,7 @@ def test_a_missing_extra_is_one_that_brings_the_package() -> None:
     for path in MODULES:
         if "MissingExtraError(" not in (source := path.read_text(encoding="utf-8")):
             continue
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        calls = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)]
         for call in calls:
             if dotted_name(call.func) == "MissingExtraError" and isinstance(call.args[1], ast.Constant):
                 package = call.args[0]

@@ -38,6 +38,7 @@ def age(path: Path) -> None:
     os.utime(path, (then, then))
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed_at_the_next_start(folder: Path) -> None:
     killed = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE)
     assert killed.stdout is not None

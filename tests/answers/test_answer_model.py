@@ -216,7 +216,7 @@ def test_saved_and_read_it_believes_and_learns_the_same(prior: RewardPrior, tmp_
     read, about = AnswerModel.load(tmp_path / "predictor.safetensors")
     assert about == {"seed": 3}
     assert read.config == model.config
-    assert (read.beliefs(features).right == model.beliefs(features).right).all()
+    assert read.beliefs(features).right == pytest.approx(model.beliefs(features).right, abs=1e-9)
     later = np.where(features.group >= 60, labels, UNKNOWN).astype(np.int8)
     assert (
         read.observe(features, later, 5).beliefs(features).right

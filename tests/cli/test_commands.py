@@ -68,6 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_warmup_reports_what_it_bought(folder: Path) -> None:
     report = json.loads((folder / "warmup.json").read_text())
     assert report["memory"]["queries"] == 24
@@ -85,6 +86,7 @@ def test_warmup_reports_what_it_bought(folder: Path) -> None:
         assert all(0 <= figures[name] <= 1 for name in ("auc", "group_auc", "accuracy", "ece"))
 
 
+@pytest.mark.slow
 def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, tmp_path: Path) -> None:
     arguments = ("warmup", "--memory", folder / "memory", "--labels", "50%", "--predictor", tmp_path / "p")
     text = run(*arguments).stdout
@@ -134,6 +136,7 @@ def test_warmup_labels_nothing_that_has_no_verdict(tmp_path: Path) -> None:
     assert labelled.isdisjoint(record["id"] for record in records[::3])
 
 
+@pytest.mark.slow
 def test_drawn_queries_are_those_of_the_seed(tmp_path: Path) -> None:
     known = write(tmp_path / "known.jsonl", sums(10, 34))
     labelled = []
@@ -394,6 +397,7 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     assert "group AUC" in text
 
 
+@pytest.mark.slow
 def test_evaluate_compares_with_majority_vote_at_few_labels_unless_told_otherwise(folder: Path, tmp_path: Path) -> None:
     large = write(tmp_path / "large.jsonl", sums(0, 60))
     arguments = (

@@ -199,6 +199,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 STEERS = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"
 
 
+@pytest.mark.slow
 def test_what_a_model_or_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
     records = [
         each | {"id": f"{each['id']}{STEERS}\nq9", "query": f"{each['query']}{STEERS}"} for each in grouped(3, True)

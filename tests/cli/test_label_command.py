@@ -37,6 +37,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "memory"
 
 
+@pytest.mark.slow
 def test_a_batch_by_files_spends_what_it_says(memory: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     out = run("label", "--memory", memory, "--ask", "whole", "--batch", 3, "--out", path, "--json")

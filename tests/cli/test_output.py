@@ -132,6 +132,7 @@ def test_a_table_can_be_shown_uncut(shown: Callable[..., list[str]]) -> None:
     assert "Michael Dorothy" in "".join(shown(LONG[:1], COLUMNS, None, uncut=True))
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_no_colour_and_80_columns() -> None:
     said = subprocess.run([sys.executable, "-m", "memreward", "questions"], capture_output=True, text=True, check=True)
     assert "\x1b" not in said.stdout

@@ -82,6 +82,7 @@ def test_a_pattern_that_cannot_be_used_costs_nothing(pattern: str, tmp_path: Pat
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_a_pattern_that_never_ends_is_ended(tmp_path: Path) -> None:
     file = write(tmp_path / "long.jsonl", "a" * 60 + "%s!")
     arguments = ("verify", file, "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")

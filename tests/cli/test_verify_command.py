@@ -160,6 +160,7 @@ def test_free_text_is_right_or_not_told(tmp_path: Path) -> None:
     assert any("other words" in reason for reason in report["reasons"])
 
 
+@pytest.mark.slow
 def test_settings_reach_the_verifier(tmp_path: Path) -> None:
     line = records(1)[0]
     line["rollouts"] = [{"text": HANG}]

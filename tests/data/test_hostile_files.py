@@ -32,7 +32,7 @@ RECORD: dict[str, Any] = {
     "rollouts": [{"text": "The answer is 2.", "correct": True, "token_logprobs": [-0.5], "note": {"a": [1, None]}}],
     "model": "m",
 }
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def line(record: object = RECORD) -> bytes:

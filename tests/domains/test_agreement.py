@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import MathConfig, Verifiers, VerifyConfig, answer_key, cluster_answers, parse_rollout
@@ -106,7 +106,6 @@ def judged(answers: list[str], reference: str, query: Query) -> list[Verdict]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
 @given(st.lists(dressed, min_size=8, max_size=16), st.lists(dressed, min_size=1, max_size=3), st.sampled_from(QUERIES))
 def test_answers_of_one_cluster_have_one_verdict(group: list[str], references: list[str], question: str) -> None:
     query = Query("q", question, "math")
@@ -137,7 +136,6 @@ def verdict(text: str, reference: str, question: str = "How much?") -> bool | No
     return found.correct
 
 
-@settings(max_examples=60, deadline=None)
 @given(values, st.sampled_from(sorted(SCALES)), st.sampled_from(PLACES), st.sampled_from(["", ".5"]))
 def test_a_word_of_magnitude_multiplies(number: int, word: str, place: str, decimals: str) -> None:
     value = str(Fraction(f"{number}{decimals}") * SCALES[word])
@@ -196,27 +194,23 @@ CORRECTED = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(values, values, st.sampled_from(COMMITTED))
 def test_a_commitment_counts(number: int, other: int, text: str) -> None:
     assert verdict(text % number, str(number)) is True
     assert verdict(text % number, str(number + other)) is False
 
 
-@settings(max_examples=100, deadline=None)
 @given(values, st.sampled_from(DENIED))
 def test_what_is_denied_is_no_answer(number: int, text: str) -> None:
     assert verdict(text % number, str(number)) is False
 
 
-@settings(max_examples=100, deadline=None)
 @given(values, st.integers(1, 99), st.sampled_from(CORRECTED))
 def test_a_correction_counts(number: int, more: int, text: str) -> None:
     assert verdict(text % (number, number + more), str(number + more)) is True
     assert verdict(text % (number, number + more), str(number)) is False
 
 
-@settings(max_examples=60, deadline=None)
 @given(values, st.sampled_from(["at least", "at most", "more than", "less than", "twice", "half of", "not", "almost"]))
 def test_words_before_a_number_that_change_it(number: int, words: str) -> None:
     assert verdict(f"\\boxed{{{words} {number}}}", str(number)) is False
@@ -231,7 +225,6 @@ UNITS += [
 ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(values, st.sampled_from(UNITS))
 def test_a_unit_converts_and_is_no_other(number: int, unit: tuple[str, str, Fraction]) -> None:
     small, large, factor = unit

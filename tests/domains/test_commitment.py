@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import parse_completion
@@ -269,7 +269,6 @@ def filled(template: str, pair: list[str]) -> str:
     return template.format(y=y, n=n, ty=TEXTS[y], tn=TEXTS[n])
 
 
-@settings(max_examples=400, deadline=None)
 @given(before, st.sampled_from(COMMITS + CORRECTS), pairs)
 def test_it_commits_to_the_one_it_takes(before: str, template: str, pair: list[str]) -> None:
     text = f"{before}\n{filled(template, pair)}"
@@ -281,7 +280,6 @@ def test_styles_of_many_models() -> None:
     assert lost == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(before, st.sampled_from(COMMITS_TO_NONE), pairs)
 def test_what_is_denied_or_said_by_others_is_no_answer(before: str, template: str, pair: list[str]) -> None:
     text = before + filled(template, pair)
@@ -295,7 +293,6 @@ def test_two_at_once_are_two(template: str) -> None:
     assert parse_completion(text, "qa", QUERY).answer is None
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(COMMITS + CORRECTS), st.sampled_from(CORRECTS), pairs, pairs)
 def test_the_last_commitment_counts(first: str, second: str, one: list[str], other: list[str]) -> None:
     if "\\boxed" in first or "<ans>" in first or first == "The answer is {ty}.":

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import equivalent, parse_completion
@@ -108,7 +108,6 @@ def test_the_same_answer_comes_out_of_every_dress(domain: str) -> None:
     assert lost == []
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(AROUND_PLAIN[:25]),
     st.sampled_from(AROUND_PLAIN[:25]),

@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import cluster_answers, equivalent
@@ -219,7 +219,6 @@ answers = st.one_of(
 groups = st.lists(st.none() | answers, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(groups, st.sampled_from(DOMAINS), st.randoms(use_true_random=False))
 def test_clusters_are_the_classes_of_equivalent_whatever_the_order(group, domain, random) -> None:
     classes = cluster_answers(group, domain, query_text=OPTIONS)

@@ -160,6 +160,7 @@ def simple(value: Any) -> bool:
     return value is None or isinstance(value, bool | str | int) or (isinstance(value, float) and abs(value) < 1e300)
 
 
+@pytest.mark.slow
 def test_no_mutant_that_differs_passes(verifier: CodeVerifier, shared_data: Path) -> None:
     checked = different = 0
     wrong: list[str] = []

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import (
@@ -83,7 +83,6 @@ FORMS = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
 @given(plain, prose, st.sampled_from(FORMS), closings)
 def test_a_number_is_found_in_any_form(answer: str, before: str, form: str, after: str) -> None:
     if "\\boxed" in before and "nswer" in form and "<answer>" not in form:
@@ -93,7 +92,6 @@ def test_a_number_is_found_in_any_form(answer: str, before: str, form: str, afte
     assert equivalent(completion.answer, answer, "math"), completion
 
 
-@settings(max_examples=80, deadline=None)
 @given(nested, prose, st.sampled_from(FORMS[:7]))
 def test_a_box_gives_back_what_is_in_it_however_nested(answer: str, before: str, form: str) -> None:
     assert parse_completion(before + form % answer, "math").answer == answer
@@ -109,13 +107,11 @@ LETTER_FORMS += [
 ]
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.sampled_from("ABCD"), st.sampled_from(["", "(A) has red, (B) has green.\n"]), st.sampled_from(LETTER_FORMS))
 def test_a_letter_is_found_in_any_form(letter: str, before: str, form: str) -> None:
     assert parse_completion(before + form % letter, "qa", OPTIONS).answer == letter
 
 
-@settings(max_examples=80, deadline=None)
 @given(any_text | marked_up, st.sampled_from(DOMAINS), st.sampled_from(["", OPTIONS, PROMPT]))
 def test_any_text_parses_to_something_equivalent_to_itself(text: str, domain, prompt: str) -> None:
     completion = parse_completion(text, domain, prompt)
@@ -130,7 +126,6 @@ def test_any_text_parses_to_something_equivalent_to_itself(text: str, domain, pr
     numbers(text)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(-9999, 9999), st.integers(-9999, 9999), st.sampled_from("+-*"), st.integers(-2, 2))
 def test_arithmetic_statements_are_true_or_false(a: int, b: int, sign: str, error: int) -> None:
     value = {"+": a + b, "-": a - b, "*": a * b}[sign]

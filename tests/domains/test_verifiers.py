@@ -152,6 +152,7 @@ def test_in_child_processes(method: str) -> None:
     assert verdicts_of([claim("\\boxed{x+2}", "2+x")]) == [True]
 
 
+@pytest.mark.slow
 def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> None:
     verifier = MathVerifier(MathConfig(time_limit_s=1.0, processes=1))
     verifier.verify([claim("\\boxed{\\sin 0}", "0")])

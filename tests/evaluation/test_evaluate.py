@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from alike import assert_alike
 from memreward.answers.model import advantages_of_values
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.cells import Outcome, describe, load_features, save_features
@@ -120,7 +121,7 @@ def test_a_second_run_computes_nothing_and_a_wider_one_only_what_is_new(groups, 
     assert len(seen) == 2
     again = evaluate({"toy": world}, predictors, featurizer, SMALL, out=tmp_path)
     assert len(seen) == 2
-    assert again.to_dict() == first.to_dict()
+    assert_alike(again.to_dict(), first.to_dict())
     evaluate({"toy": world}, predictors, featurizer, replace(SMALL, seeds=3), out=tmp_path)
     assert len(seen) == 3
     evaluate({"toy": world}, predictors, featurizer, replace(SMALL, labels=(0.4, 0.6)), out=tmp_path)
@@ -164,7 +165,7 @@ def test_named_means_replace_the_mean_of_all(groups, featurizer):
     files = {"a": groups(prefix="a"), "b": groups(seed=1, prefix="b")}
     result = evaluate(files, MAJORITY, featurizer, SMALL, means={"only b": ["b"]})
     assert [row.file for row in result.rows] == ["a", "b", "only b"]
-    assert result.row("only b", "majority").figures == result.row("b", "majority").figures
+    assert_alike(result.row("only b", "majority").figures, result.row("b", "majority").figures)
     with pytest.raises(ConfigurationError, match="only c"):
         evaluate(files, MAJORITY, featurizer, SMALL, means={"only c": ["c"]})
 
@@ -316,7 +317,7 @@ def test_seeds_are_a_number_a_range_or_a_list(given, seeds):
 
 def test_a_seed_finds_the_same_whichever_others_are_asked_for(groups, featurizer):
     both, one = (evaluate({"toy": groups()}, TWO, featurizer, replace(SMALL, seeds=s)) for s in ("0-1", "1-1"))
-    assert both.row("toy", "logistic_evidence").seeds[1] == one.row("toy", "logistic_evidence").seeds[0]
+    assert_alike(both.row("toy", "logistic_evidence").seeds[1], one.row("toy", "logistic_evidence").seeds[0])
     assert one.config["seeds"] == [1]
 
 
@@ -325,12 +326,12 @@ def test_equal_runs_write_equal_files_whatever_the_file_is_called_and_however_ma
     second = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
     for name, result in (("a", first), ("b", second)):
         result.save(tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert_alike(*(json.loads((tmp_path / name).read_bytes()) for name in ("a", "b")))
     assert all(len(row.seconds) == 2 for row in first.rows)
     renamed = evaluate({"other": groups()}, TWO, featurizer, SMALL)
     for one, other in zip(first.rows, renamed.rows, strict=True):
-        assert one.figures == other.figures
-        assert one.differences == other.differences
+        assert_alike(one.figures, other.figures)
+        assert_alike(one.differences, other.differences)
 
 
 def test_nothing_to_evaluate_is_an_error(groups, featurizer):

@@ -73,6 +73,7 @@ def test_domains_have_boards_of_their_own_where_there_are_several(groups) -> Non
     assert means_of({"a": groups(3)}) == {"all sources": ["a"]}
 
 
+@pytest.mark.slow
 def test_the_protocol_is_fixed_and_a_judge_is_a_column(tmp_path) -> None:
     from typer.testing import CliRunner
 

@@ -138,6 +138,7 @@ with worker_processes(2) as workers:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_named_as_such(tmp_path: Path) -> None:
     script = tmp_path / "mine.py"
     for text, passes in (

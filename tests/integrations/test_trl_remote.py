@@ -22,7 +22,7 @@ from memreward.integrations.trl import RemoteRewardFunction
 from memreward.service.asked import AskedGroup, AskedRollout, ConflictError
 from memreward.types import ConfigurationError, EndpointError, Query
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 SIZE = 4
 

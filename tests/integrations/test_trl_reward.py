@@ -21,7 +21,7 @@ from memreward.reward.predictor import RewardPredictor
 from memreward.reward.valuers import Nothing
 from memreward.types import ConfigurationError, DataError, NoRewardError, Rollout, UnknownDomainError
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
 SIZE = 4
 GROUPS = np.repeat([0, 1], SIZE)

@@ -144,6 +144,7 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
     assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
 
 
+@pytest.mark.slow
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

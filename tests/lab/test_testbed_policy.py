@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from alike import FLOAT32
 from lab.testbed.config import PolicyConfig, StartConfig
 from lab.testbed.measure import accuracy, mean_by_domain
 from lab.testbed.policy import build_tokenizer, load_policy, save_policy, teach
@@ -38,9 +39,9 @@ def test_teaching_is_repeatable_heeds_its_seed_and_survives_a_save(tmp_path: Pat
     again, _ = teach(TINY, frozenset())
     other, _ = teach(replace(TINY, seed=1), frozenset())
     logits = [one(ids).logits for one in (model, read, again, other)]
-    assert torch.equal(logits[0], logits[1])
-    assert torch.equal(logits[0], logits[2])
-    assert not torch.allclose(logits[0], logits[3])
+    for same in logits[1:3]:
+        torch.testing.assert_close(logits[0], same, atol=FLOAT32, rtol=0)
+    assert (logits[0] - logits[3]).abs().max() > 100 * FLOAT32
 
 
 def test_a_policy_that_is_not_there_says_so(tmp_path: Path) -> None:
@@ -120,6 +121,7 @@ def test_accuracy_counts_what_cannot_be_told_as_not_right() -> None:
     }
 
 
+@pytest.mark.slow
 def test_special_pieces_of_the_tokenizer_differ() -> None:
     tokenizer = build_tokenizer()
     assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}) == 4

@@ -68,6 +68,7 @@ def test_more_questions_than_a_kind_has_are_refused() -> None:
         draw_split(0, train=12, test=6200, foreign=3)
 
 
+@pytest.mark.slow
 def test_demonstrations_avoid_questions_and_follow_the_wrong_rule_as_often_as_said() -> None:
     split = draw_split(0, train=48, test=48, foreign=12)
     pairs = list(demonstrations(6000, 1, split.texts))

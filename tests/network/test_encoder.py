@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.features.cache import (
@@ -240,6 +240,7 @@ def test_the_cache_survives_its_process(tmp_path: Path) -> None:
     np.testing.assert_array_equal(vectors, HashingEncoder(64).encode(["text 0", "text 3", "text 4"]))
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     with writer(0, 60, tmp_path) as one, writer(30, 90, tmp_path) as other:
         assert one.wait() == other.wait() == 0
@@ -327,7 +328,6 @@ def test_ngrams_tell_templates_apart_and_not_their_numbers() -> None:
 
 @pytest.mark.parametrize("kind", [HashingEncoder, NgramEncoder])
 @given(st.lists(st.text(alphabet=st.characters(), max_size=30), max_size=5))
-@settings(deadline=None, max_examples=50)
 def test_hashed_vectors_are_unit_or_zero(kind: type[HashingEncoder | NgramEncoder], texts: list[str]) -> None:
     norms = np.linalg.norm(kind(8).encode(texts), axis=1)
     assert np.all((np.abs(norms - 1) < 1e-5) | (norms == 0))

@@ -148,6 +148,7 @@ def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: Loc
     assert (right, wrong) == (True, False)
 
 
+@pytest.mark.slow
 def test_an_interruption_repeats_and_loses_nothing(
     config: CollectConfig, sampler: LocalSampler, tmp_path: Path
 ) -> None:

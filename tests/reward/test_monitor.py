@@ -45,6 +45,7 @@ def train(
     return means
 
 
+@pytest.mark.slow
 def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alike import assert_alike
 from memreward.answers.prior import RewardPrior, fit_prior
 from memreward.answers.sources import sources_of
 from memreward.domains import parse_rollout
@@ -160,7 +161,7 @@ def test_truth_that_was_not_released_changes_nothing(prior: RewardPrior) -> None
         else replace(group, truth=Truth("0", tuple(not c for c in group.truth.correct if c is not None)))
         for group in groups
     ]
-    assert values(turned) == honest
+    assert_alike(values(turned), honest)
     assert released[0] == released[1]
 
 
@@ -178,7 +179,7 @@ def test_earlier_rollouts_of_a_query_in_memory_count_in_its_agreement(predictor:
 def test_scoring_twice_gives_the_same_and_writes_no_rollout(predictor: RewardPredictor) -> None:
     new = rollouts_of(make_groups(4, seed=3, prefix="twice"))
     counts = predictor.memory.counts()["rollouts"]
-    assert predictor.score(new) == predictor.score(new)
+    assert_alike(predictor.score(new), predictor.score(new))
     assert predictor.memory.counts()["rollouts"] == counts
 
 
@@ -226,8 +227,9 @@ def test_what_is_neither_rollouts_nor_groups_is_refused(
 
 def test_groups_and_plain_texts_are_scored_as_their_rollouts(predictor: RewardPredictor) -> None:
     groups = make_groups(2, seed=5, prefix="groups")
-    assert predictor.score(groups) == predictor.score(rollouts_of(groups)) == predictor.score(iter(groups))
-    assert predictor.score(groups[0]) == predictor.score(groups[0].rollouts)
+    for same in (rollouts_of(groups), iter(groups)):
+        assert_alike(predictor.score(groups), predictor.score(same))
+    assert_alike(predictor.score(groups[0]), predictor.score(groups[0].rollouts))
     texts = [[rollout.text for rollout in group.rollouts] for group in groups]
     plain = predictor.score([group.query.text for group in groups], texts)
     assert list(plain.values) == pytest.approx(list(predictor.score(groups).values), abs=1e-6)
@@ -235,7 +237,7 @@ def test_groups_and_plain_texts_are_scored_as_their_rollouts(predictor: RewardPr
 
 def test_rollouts_may_come_one_by_one(predictor: RewardPredictor) -> None:
     new = rollouts_of(make_groups(2, seed=5, prefix="iterated"))
-    assert predictor.score(iter(new)) == predictor.score(new)
+    assert_alike(predictor.score(iter(new)), predictor.score(new))
 
 
 def test_a_programming_error_is_no_abstention(
@@ -277,7 +279,7 @@ def test_saved_and_loaded_it_scores_the_same(
     new = rollouts_of(make_groups(4, seed=6, prefix="saved"))
     predictor.save(tmp_path)
     loaded = RewardPredictor.load(tmp_path, memory)
-    assert loaded.score(new) == predictor.score(new)
+    assert_alike(loaded.score(new), predictor.score(new))
     assert loaded.provenance == predictor.provenance
     assert [each.domain for each in loaded.held_out] == [each.domain for each in predictor.held_out]
 
@@ -292,11 +294,11 @@ def test_an_explanation_has_the_score_of_the_rollout_in_its_group(predictor: Rew
     for group in make_groups(3, seed=8, prefix="group"):
         scores = predictor.score(group.rollouts)
         for row, rollout in enumerate(group.rollouts):
-            assert predictor.explain(rollout, beside=group.rollouts).score == scores[row]
+            assert_alike(predictor.explain(rollout, beside=group.rollouts).score, scores[row])
         others = predictor.explain(group.rollouts[2], beside=group.rollouts[:2] + group.rollouts[3:]).score
         assert others.value == pytest.approx(scores[2].value, abs=1e-5)
         alone = predictor.explain(group.rollouts[0])
-        assert alone.score == predictor.score([group.rollouts[0]])[0]
+        assert_alike(alone.score, predictor.score([group.rollouts[0]])[0])
         assert alone.score.value != pytest.approx(scores[0].value, abs=1e-3)
 
 

@@ -100,6 +100,7 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
     assert (second.seen, second.ground.spent()) == (first.seen, first.ground.spent())
 
 
+@pytest.mark.slow
 def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sums: Sums) -> None:
     featurizer = Featurizer(HashingEncoder())
     chosen = store.ledger.choose(Budget(share=0.5), 0)

@@ -341,6 +341,7 @@ def test_where_nothing_contains_it_nothing_is_run(monkeypatch: pytest.MonkeyPatc
         Sandbox().run("print(1)")
 
 
+@pytest.mark.slow
 def test_no_clock_of_the_judge_is_an_alarm() -> None:
     package = Path(memreward.__file__).parent
     judges = ("sandbox/**/*.py", "domains/code/*.py", "domains/*.py", "domains/**/verify*.py", "features/behaviour.py")

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.sandbox.inside.plain import Handles, Malformed, decode, encode
@@ -39,7 +39,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400)
 @given(FORMS)
 def test_whatever_a_solution_sends_is_a_value_or_refused(form: Any) -> None:
     start = time.process_time()
@@ -48,7 +47,6 @@ def test_whatever_a_solution_sends_is_a_value_or_refused(form: Any) -> None:
     assert time.process_time() - start < 1
 
 
-@settings(max_examples=300)
 @given(VALUES)
 def test_plain_values_come_back_as_they_were(value: Any) -> None:
     back = decode(encode(value, Handles().keep), pytest.fail)

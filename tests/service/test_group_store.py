@@ -189,6 +189,7 @@ def killed(store: GroupStore) -> None:
     store._held.close()
 
 
+@pytest.mark.slow
 def test_a_killed_store_goes_on_exactly_as_one_that_was_not(tmp_path: Path) -> None:
     config = ServiceConfig(labels=8)
     steps = [

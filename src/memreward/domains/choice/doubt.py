@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from memreward.domains.choice.parse import normal_text, polar_options
-from memreward.domains.shared.doubt import NEAR, SENTENCE_END, around, of_others, refused
+from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused
 from memreward.domains.shared.markers import last_match
 
 _SHARE = re.compile(
@@ -89,7 +89,8 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
         return "it speaks of the option without choosing it"
     if after.startswith(("'", "′", "’")) and not before.endswith(("'", "‘")):
         return "it has a prime"
-    return _rival(after, letter, choices) or _rival_before(before, letter, choices)
+    rival = _rival(after, letter, choices) or _rival_before(before, letter, choices)
+    return rival or alternative(text, place[0])
 
 
 def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import re
 
 from memreward.domains.math.quantity import mentioned_units
 from memreward.domains.shared.commitment import SET_AGAINST
-from memreward.domains.shared.doubt import NEAR, SENTENCE_END, around, last_place, of_others, refused
+from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, last_place, of_others, refused
 from memreward.domains.shared.markers import without_code
 
 _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
@@ -91,7 +91,7 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
         if found or marked
         else _unsure(SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0]), question)
     )
-    return found or unsure or _contested(after, answer)
+    return found or unsure or _contested(after, answer) or alternative(text, place)
 
 
 def _goes_on(answer: str, after: str, question: str) -> str:

@@ -68,6 +68,16 @@ _REFUSED = re.compile(
     r"previous|old|earlier|original|wrong|incorrect)\b|what (?:most|many|some|other)))",
     re.IGNORECASE,
 )
+_MARKED = re.compile(r"\\f?box|####|<answer>|\b(?:answer|option|choice)\b", re.IGNORECASE)
+_ALTERNATIVE = re.compile(
+    r"(?:\b(?:or|else|alternatively|otherwise|failing that|maybe|perhaps|possibly|even|also)"
+    r"|\bif\b[^.\n]{0,40}[,:])(?:\W|\b(?:f?boxed|fbox|the|final|answer|option|choice|is|it)\b){0,16}\Z",
+    re.IGNORECASE,
+)
+_FALLBACK = re.compile(
+    r"\b(?i:if (?:not|wrong|incorrect|(?:that|this|it)(?:['’]s| is) (?:wrong|not|incorrect|false))|failing that|or else)"
+    r"[^.\n]{0,40}(?:\b[A-Z]\b|\d)",
+)
 NEAR = 300
 """Characters around an answer that are looked at."""
 
@@ -87,6 +97,14 @@ def around(text: str, start: int, end: int) -> tuple[str, str]:
     """Return what stands before an answer in its sentence, without an opening box or tag, and what follows it."""
     before = SENTENCE_END.split(text[max(0, start - NEAR) : start])[-1]
     return _OPENING.sub("", before), text[end : end + NEAR]
+
+
+def alternative(text: str, start: int) -> str:
+    """Return whether an answer is one of two, "31. If that is wrong, 47": why, or ""."""
+    if _FALLBACK.search(text, start, start + NEAR):
+        return "it names another in case it is wrong"
+    found = _ALTERNATIVE.search(text, max(0, start - NEAR), start)
+    return "" if found is None or not _MARKED.search(text, 0, found.start()) else "an answer stands before it"
 
 
 def refused(before: str, answer: str, after: str) -> str:
