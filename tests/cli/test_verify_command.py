@@ -165,7 +165,7 @@ def test_settings_reach_the_verifier(tmp_path: Path) -> None:
     line = records(1)[0]
     line["rollouts"] = [{"text": HANG}]
     arguments = (write(tmp_path / "f.jsonl", [line]), "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
-    result = run(*arguments, "--labels", "1.0", "--math-time-limit-s", "0.5", "--math-processes", "1", "--json", code=3)
+    result = run(*arguments, "--labels", "1.0", "--math-time-limit-s", "0.5", "--json", code=3)
     assert json.loads(result.stdout)["reasons"] == {"not decided within 0.5 s": 1}
 
 
@@ -205,7 +205,7 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     file = write(tmp_path / "f.jsonl", lines)
     command = [sys.executable, "-m", "memreward", "verify", str(file), "--memory", str(tmp_path / "m")]
     command += ["--out", str(tmp_path / "out.jsonl"), "--labels", "1.0"]
-    command += ["--math-processes", "1", "--math-time-limit-s", "600"]
+    command += ["--math-time-limit-s", "600"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ}
     )

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.domains import MathConfig, Verifiers, VerifyConfig, answer_key, cluster_answers, parse_rollout
+from memreward.domains import Verifiers, answer_key, cluster_answers, parse_rollout
 from memreward.types import Claim, Query, Verdict
 
-VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(processes=1)))
+VERIFIERS = Verifiers()
 QUERIES = [
     "How much?",
     "What percentage of the balls is red?",

@@ -14,6 +14,7 @@ from memreward.domains import parse_rollout
 from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
+from memreward.sandbox import Sandbox
 from memreward.types import Claim, Query, Verdict
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
@@ -324,7 +325,8 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, wall_seconds=60, memory_mb=512, places=2))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=2))
+    made.wall_seconds = 60.0
     yield made
     made.close()
 
@@ -447,7 +449,8 @@ EVASIONS = {
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, wall_seconds=8, memory_mb=512, places=1))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=1))
+    made.wall_seconds = 8.0
     yield made
     made.close()
 

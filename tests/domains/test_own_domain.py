@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +14,8 @@ import pytest
 
 from memreward.domains import (
     DomainRules,
-    JudgeConfig,
     JudgeVerifier,
     Verifiers,
-    VerifyConfig,
     load_domain,
     load_verifier,
     parse_rollout,
@@ -138,40 +134,6 @@ def test_the_verdicts_of_a_judge_are_labels_under_its_name() -> None:
     assert len(asked) == 3, "spellings of one answer are judged once"
     assert {reference for *_, reference in asked} == {"She liked it"}
     assert memory.ledger.totals()["sources"]["ann-bot"]["judgements"] == 3
-
-
-class Judge(http.server.BaseHTTPRequestHandler):
-    """Says yes to what is fond, no to what hates, and rambles otherwise."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = body["messages"][0]["content"].split("Answer to judge:")[1]
-        said = "Yes." if "fond" in text else "no" if "hated" in text else "It depends"
-        reply = json.dumps({"choices": [{"message": {"content": f"{said} " if body["model"] == "m" else 7}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
-    def log_message(self, *_: object) -> None:
-        """Be silent."""
-
-
-def test_a_language_model_behind_an_address_judges_free_text() -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    claims = [Claim(rollout, "She liked it") for rollout in groups()[0].rollouts]
-    try:
-        verdicts = Verifiers(VerifyConfig(text=JudgeConfig(url, "m"))).verify(claims)
-        assert [verdict.correct for verdict in verdicts] == [None, None, True, False]
-        assert {verdict.source for verdict in verdicts} == {"judge-m"}
-    finally:
-        server.shutdown()
-        server.server_close()
-    gone = Verifiers(VerifyConfig(text=JudgeConfig(url, "m", seconds=2))).verify(claims[:1])
-    assert gone[0].correct is None
-    assert "did not answer" in gone[0].reason
 
 
 def test_a_verifier_is_a_function_a_class_or_an_object_in_a_file(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import memreward
 from memreward.sandbox import Limits, Sandbox, available_containment
 from memreward.types import SandboxError
 
-SMALL = Limits(cpu_seconds=2, wall_seconds=10, memory_mb=256, scratch_mb=4, open_files=32, output_bytes=100_000)
+SMALL = Limits(cpu_seconds=2, wall_seconds=10, memory_mb=256, output_bytes=100_000)
 CALL = """
     import ctypes, os
     libc = ctypes.CDLL(None, use_errno=True)
@@ -90,7 +90,7 @@ ESCAPES = {
     "turns the machine off": CALL + "call(169, 142, 0, 0, 0)",
     # what it may use
     "takes more memory": "x = bytearray(600_000_000)",
-    "writes a large file": "open('large', 'wb').write(b'x' * 10_000_000)",
+    "writes a large file": "open('large', 'wb').write(b'x' * 40_000_000)",
     "opens many files": "x = [open('f', 'w') for _ in range(100)]",
     "starts many threads": """
         import threading, time

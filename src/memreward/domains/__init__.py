@@ -11,7 +11,7 @@ from memreward.domains.registry import load_all, load_domain, register, rules_of
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.shared.cache import VerdictCache
-from memreward.domains.text.judge import JudgeConfig, JudgeVerifier
+from memreward.domains.text.judge import JudgeVerifier
 from memreward.domains.text.verify import TextVerifier
 from memreward.domains.verifiers import Verifiers, VerifyConfig, load_verifier, verifier_for
 
@@ -22,7 +22,6 @@ __all__ = [
     "CodeVerifier",
     "Completion",
     "DomainRules",
-    "JudgeConfig",
     "JudgeVerifier",
     "MathConfig",
     "MathVerifier",

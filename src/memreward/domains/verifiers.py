@@ -9,7 +9,7 @@ from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.math.verify import MathConfig
 from memreward.domains.registry import rules_of
 from memreward.domains.shared.cache import VerdictCache, verdict_key
-from memreward.domains.text.judge import JudgeConfig, JudgeVerifier
+from memreward.domains.text.judge import JudgeVerifier
 from memreward.plugins import called, fingerprint, installed, load_named
 from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Verdict, Verifier
 
@@ -24,12 +24,10 @@ class VerifyConfig:
     Attributes:
         math: How mathematical answers are verified.
         code: How solutions in Python are run.
-        text: The language model that judges free text.
     """
 
     math: MathConfig = field(default_factory=MathConfig)
     code: CodeConfig = field(default_factory=CodeConfig)
-    text: JudgeConfig = field(default_factory=JudgeConfig)
 
 
 GROUP = "memreward.verifiers"

@@ -22,9 +22,7 @@ class Limits:
         call_seconds: Processor time of the loading of a solution, and of each call of it.
         wall_seconds: Time from start to end, however it is spent.
         memory_mb: Memory that a process may ask for beyond what the interpreter has at its start.
-        scratch_mb: What may stand in the temporary folder, in all (one file, where the containment is not namespaces).
         processes: Processes and threads at once, give or take two; 1 forbids starting processes and leaves 32 threads.
-        open_files: Open files of a process.
         output_bytes: What is read of standard output, of standard error and of the results; more ends the run.
     """
 
@@ -32,9 +30,7 @@ class Limits:
     call_seconds: int = 5
     wall_seconds: float = 60.0
     memory_mb: int = 1024
-    scratch_mb: int = 16
     processes: int = 1
-    open_files: int = 32
     output_bytes: int = 4_000_000
 
     def __post_init__(self) -> None:

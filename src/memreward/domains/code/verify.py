@@ -24,6 +24,7 @@ from memreward.types import Claim, ConfigurationError, Verdict
 
 RULES = 3
 _LONGEST_REASON = 300
+WALL_SECONDS = 600.0
 MOST = 1_000_000
 """Of seconds and of megabytes; clocks of the system overflow on more."""
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
@@ -41,9 +42,7 @@ class CodeConfig:
         cpu_seconds: Processor time of one solution in all its tests.
         call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
             twelve times as long.
-        wall_seconds: Time for one verdict, however it is spent.
         memory_mb: Memory of one solution.
-        places: Solutions at once; 0 takes the number of processors.
 
     Raises:
         ConfigurationError: a limit is no number above 0, or beyond what a clock or a system can keep.
@@ -52,16 +51,12 @@ class CodeConfig:
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
     cpu_seconds: int = 150
     call_seconds: int = 10
-    wall_seconds: float = 600.0
     memory_mb: int = 2048
-    places: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cpu_seconds", "call_seconds", "wall_seconds", "memory_mb"):
+        for name in ("cpu_seconds", "call_seconds", "memory_mb"):
             if not 0 < getattr(self, name) <= MOST:
                 raise ConfigurationError(f"{name}={getattr(self, name)}: give more than 0, and at most {MOST:,}")
-        if self.places < 0:
-            raise ConfigurationError(f"places={self.places}: give a number of solutions at once; 0 is one a processor")
 
 
 @dataclass(frozen=True)
@@ -83,12 +78,16 @@ class CodeVerifier:
     Args:
         config: Limits and containment.
         sandbox: Where to run; None makes one at the first use.
+
+    Attributes:
+        wall_seconds: Time for one verdict, however it is spent.
     """
 
     def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
         self.config = config or CodeConfig()
         containment = None if self.config.containment == "auto" else self.config.containment
-        self.sandbox = sandbox or Sandbox(containment, places=self.config.places)
+        self.sandbox = sandbox or Sandbox(containment)
+        self.wall_seconds = WALL_SECONDS
         self._rehearsed: dict[tuple[str, ...], bool] = {}
 
     @property
@@ -134,8 +133,8 @@ class CodeVerifier:
         return self._by_tests(source, reference.tests, claim.rollout.query.text)
 
     def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
-        until = time.monotonic() + self.config.wall_seconds
-        limits = self._limits(_FOR_TRIAL * self.config.wall_seconds)
+        until = time.monotonic() + self.wall_seconds
+        limits = self._limits(_FOR_TRIAL * self.wall_seconds)
         entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
         trial = self.sandbox.trial(
             source, tests, entry_point=entry_point, given=given, limits=limits, tests_limits=limits
@@ -177,11 +176,11 @@ class CodeVerifier:
         return self._over_limit(f"{verdict.reason}, and without what the solution returned they do", verdict.details)
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
-        until = time.monotonic() + self.config.wall_seconds
+        until = time.monotonic() + self.wall_seconds
         for number, (given, expected) in enumerate(cases):
             left = min(until - time.monotonic(), PATIENCE * self.config.call_seconds)
             if left <= 0:
-                return self._slow(f"{self.config.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
+                return self._slow(f"{self.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
             limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
             ran = self.sandbox.run(source, given, limits)
             details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}

@@ -21,6 +21,8 @@ from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
 
 RULES = 5
+_PROCESSES = 4
+"""Workers of this process, at most; each takes about 150 MB."""
 _MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
@@ -32,20 +34,16 @@ class MathConfig:
 
     Attributes:
         time_limit_s: Seconds that one answer may take at most; one that takes longer is undecided.
-        processes: Worker processes of this process, each about 150 MB; 0 is one a core, four at most.
 
     Raises:
         ConfigurationError: a value is out of range.
     """
 
     time_limit_s: float = 5.0
-    processes: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.time_limit_s <= 1e6:
             raise ConfigurationError(f"time_limit_s={self.time_limit_s}: give some seconds, e.g. 5, a million at most")
-        if self.processes < 0:
-            raise ConfigurationError(f"processes={self.processes} is no number of processes; 0 is one a core")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class MathVerifier:
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """See `memreward.types.Verifier.verify`."""
-        pool = _pool(self.config.processes or min(4, os.cpu_count() or 1))
+        pool = _pool(min(_PROCESSES, os.cpu_count() or 1))
         if len(claims) < 2 or pool.size == 1:
             return [self._judge(claim, pool) for claim in claims]
         threads = ThreadPoolExecutor(min(len(claims), pool.size))

@@ -29,6 +29,10 @@ from . import kernel, landlock, namespaces, plain, program, seccomp, solution, t
 
 THREADS = 32
 """Threads of a run that may start no processes."""
+SCRATCH_MB = 16
+"""What may stand in the temporary folder, in all (one file, where the containment is not namespaces)."""
+OPEN_FILES = 32
+"""Of a process."""
 
 _CHANNEL, _REPORT = 3, 4
 _MOST_DESCRIPTORS = 8
@@ -120,7 +124,7 @@ def _carried_out(
 ) -> dict[str, Any]:
     limits = request["limits"]
     if walls.containment == "namespaces":
-        namespaces.fresh_scratch(limits["scratch_mb"])
+        namespaces.fresh_scratch(SCRATCH_MB)
     else:
         _clear(walls.scratch)
     started = time.monotonic()
@@ -252,8 +256,8 @@ def _limit(limits: dict[str, Any], walls: Walls) -> None:
     memory = walls.base_bytes + limits["memory_mb"] * 1_000_000
     for kind, most in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, limits["scratch_mb"] * 1_000_000),
-        (resource.RLIMIT_NOFILE, limits["open_files"]),
+        (resource.RLIMIT_FSIZE, SCRATCH_MB * 1_000_000),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (most, most))
