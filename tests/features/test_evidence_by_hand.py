@@ -20,8 +20,8 @@ from memreward.types import Query, Rollout
 Sets = Sequence[frozenset[int]]
 
 
-def pools_of(seed: int, sizes: Sequence[int], *, weighted: bool) -> tuple[Pools, list[frozenset[int]]]:
-    """Pools of random answers (some none) and weights (some 0), their rollouts shuffled, with random parts."""
+def pools_of(seed: int, sizes: Sequence[int]) -> tuple[Pools, list[frozenset[int]]]:
+    """Pools of random answers (some none), their rollouts shuffled, with random parts."""
     generator = random.Random(seed)
     rollouts = []
     for q, size in enumerate(sizes):
@@ -29,11 +29,8 @@ def pools_of(seed: int, sizes: Sequence[int], *, weighted: bool) -> tuple[Pools,
         answers = [generator.choice(["1", "1.0", "2", "x+1", None]) for _ in range(size)]
         rollouts += [Rollout(query, "", "", answer, f"{q}-{i}") for i, answer in enumerate(answers)]
     generator.shuffle(rollouts)
-    weight = np.array([generator.choice([0.0, 0.5, 1.0, 2.0]) if weighted else 1.0 for _ in rollouts])
-    for query_id in {r.query.id for r in rollouts}:  # someone in each pool counts
-        weight[next(i for i, r in enumerate(rollouts) if r.query.id == query_id)] = 1.0
     parts = [frozenset(generator.sample(range(12), generator.choice([0, 1, 3, 8]))) for _ in rollouts]
-    return Pools.of(rollouts, weight=weight), parts
+    return Pools.of(rollouts), parts
 
 
 def overlap_by_pairs(pools: Pools, parts: Sets) -> Overlap:
@@ -43,14 +40,12 @@ def overlap_by_pairs(pools: Pools, parts: Sets) -> Overlap:
 
 
 def _overlap_of(row: int, pools: Pools, parts: Sets) -> tuple[float, float, float, float]:
-    counts = pools.weight
     pool = [i for i in range(len(parts)) if pools.group[i] == pools.group[row]]
     others = [i for i in pool if i != row]
-    m = sum(counts[i] for i in pool)
+    m = len(pool)
 
     def worth(part: int) -> float:
-        frequency = sum(counts[i] for i in pool if part in parts[i])
-        return math.log((m + 1) / (frequency if frequency > 0 else 1.0))
+        return math.log((m + 1) / sum(part in parts[i] for i in pool))
 
     def mass(held: frozenset[int]) -> float:
         return sum(worth(part) for part in held)
@@ -59,8 +54,7 @@ def _overlap_of(row: int, pools: Pools, parts: Sets) -> tuple[float, float, floa
         return math.sqrt(sum(worth(part) ** 2 for part in held))
 
     def mean(terms: dict[int, float]) -> float:
-        total = sum(counts[i] for i in terms)
-        return sum(counts[i] * term for i, term in terms.items()) / total if total > 0 else math.nan
+        return sum(terms.values()) / len(terms) if terms else math.nan
 
     mine = parts[row]
     filled = [i for i in others if parts[i]]
@@ -81,10 +75,9 @@ def _overlap_of(row: int, pools: Pools, parts: Sets) -> tuple[float, float, floa
     )
 
 
-@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("seed", "sizes"), [(0, [1]), (1, [2, 5]), (2, [8, 1, 8]), (3, [3, 17, 4])])
-def test_overlap_is_its_definition(seed: int, sizes: list[int], *, weighted: bool) -> None:
-    pools, sets = pools_of(seed, sizes, weighted=weighted)
+def test_overlap_is_its_definition(seed: int, sizes: list[int]) -> None:
+    pools, sets = pools_of(seed, sizes)
     arrays = [np.array(sorted(s), dtype=np.uint64) for s in sets]
     fast, slow = pool_overlap(pools, arrays), overlap_by_pairs(pools, sets)
     for name in ("precision", "recall", "cosine", "rival_precision"):
@@ -93,15 +86,14 @@ def test_overlap_is_its_definition(seed: int, sizes: list[int], *, weighted: boo
 
 @pytest.mark.parametrize("seed", range(3))
 def test_share_with_item_is_its_definition(seed: int) -> None:
-    pools, sets = pools_of(seed, [1, 6, 9], weighted=seed > 0)
+    pools, sets = pools_of(seed, [1, 6, 9])
     generator = random.Random(seed)
     items = [generator.choice([None, *range(12)]) for _ in sets]
     expected = []
     for row, item in enumerate(items):
         others = [i for i in range(len(sets)) if pools.group[i] == pools.group[row] and i != row]
-        total = sum(pools.weight[i] for i in others)
-        having = sum(pools.weight[i] for i in others if item in sets[i])
-        expected.append(math.nan if item is None or total <= 0 else having / total)
+        having = sum(item in sets[i] for i in others)
+        expected.append(math.nan if item is None or not others else having / len(others))
     arrays = [np.array(sorted(s), dtype=np.uint64) for s in sets]
     np.testing.assert_allclose(share_with_item(pools, arrays, items), expected, rtol=1e-9, atol=1e-12)
 

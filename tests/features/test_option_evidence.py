@@ -15,9 +15,9 @@ from memreward.types import Query
 SNOW = "What colour is fresh snow?\n(A) pure white\n(B) dark red\n(C) light green\n(D) none of the above"
 
 
-def signals(question: str, *texts: str, weights: list[float] | None = None) -> dict[str, np.ndarray]:
+def signals(question: str, *texts: str) -> dict[str, np.ndarray]:
     query = Query("q", question, "qa")
-    evidence = compute_evidence([parse_rollout(query, t, id=str(i)) for i, t in enumerate(texts)], weights=weights)
+    evidence = compute_evidence([parse_rollout(query, t, id=str(i)) for i, t in enumerate(texts)])
     return {name: evidence.values[:, evidence.names.index(name)] for name in OPTION_SIGNALS}
 
 
@@ -38,7 +38,7 @@ def test_an_option_is_named_by_its_text_and_another_mention_ends_the_passage() -
     assert found["option_verdict_rivals"] == pytest.approx([np.nan, 2], nan_ok=True)
 
 
-def test_rivals_count_by_their_weight_and_allies_not_at_all() -> None:
+def test_rivals_count_and_allies_do_not() -> None:
     texts = (
         "The answer is (A).",
         "(A) is wrong. The answer is (B).",
@@ -46,7 +46,6 @@ def test_rivals_count_by_their_weight_and_allies_not_at_all() -> None:
         "(A) is right. It fits best. The answer is (A).",
     )
     assert signals(SNOW, *texts)["option_verdict_rivals"][0] == pytest.approx(0)
-    assert signals(SNOW, *texts, weights=[1, 3, 1, 1])["option_verdict_rivals"][0] == pytest.approx(-0.5)
 
 
 def test_words_of_an_option_are_looked_for_in_every_rollout() -> None:

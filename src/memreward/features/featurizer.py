@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from memreward.features.behaviour import Behaviour
 from memreward.features.evidence import compute_evidence
@@ -36,15 +35,11 @@ class Featurizer:
     def __init__(self, encoder: Encoder | None = None, runner: RolloutRunner | None = None) -> None:
         self.encoder, self.runner = encoder, runner
 
-    def features(self, rollouts: Sequence[Rollout], weights: ArrayLike | None = None) -> Features:
+    def features(self, rollouts: Sequence[Rollout]) -> Features:
         """Return features of n rollouts; those of one query form one pool, in whatever order they come.
 
         Texts are the query's, the thinking's and the answer's; without an encoder their vectors have no columns. The
         result for a query depends on no other query.
-
-        Args:
-            rollouts: Any number.
-            weights: (n,) how much each counts in the evidence of its pool, see `compute_evidence`; None is 1 for all.
         """
         queries = {rollout.query.id: rollout.query for rollout in rollouts}
         thinking, answers, texts = self._encode(
@@ -52,7 +47,7 @@ class Featurizer:
         )
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
-        evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours, weights)
+        evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours)
         own = own_signals(rollouts, evidence.group)
         columns = [evidence.values, *(column[:, None] for column in own.values())]
         return Features(

@@ -24,8 +24,7 @@ def agreement_signals(pools: Pools) -> dict[str, Column]:
 def weighted_votes(pools: Pools, weight: Column) -> Column:
     """(n,) share of the pool's weight that stands behind an equivalent answer; NaN where the pool has no weight.
 
-    A rollout whose weight is NaN has no vote; one without an answer votes for nothing, and has 0. What a rollout counts
-    for its pool multiplies its weight.
+    A rollout whose weight is NaN has no vote; one without an answer votes for nothing, and has 0.
     """
     return ratio(pools.cluster_total(weight), pools.total(weight))
 

@@ -15,8 +15,6 @@ from memreward.types import Rollout
 
 Behaviours = Sequence[Behaviour | None]
 
-_TINY = 1e-12
-
 
 @dataclass(frozen=True)
 class ComparedRuns:
@@ -40,10 +38,9 @@ class ComparedRuns:
     keys: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], behaviours: Behaviours, weight: Column | None = None) -> ComparedRuns:
-        """Compare the solutions of each query; (n,) `weight` is what each counts for its pool, None 1 for all."""
+    def of(cls, rollouts: Sequence[Rollout], behaviours: Behaviours) -> ComparedRuns:
+        """Compare the solutions of each query."""
         n = len(rollouts)
-        counted = np.ones(n) if weight is None else weight
         loads, returns, examples, shared = (np.full(n, np.nan) for _ in range(4))
         keys: list[str | None] = [None] * n
         pools: dict[str, list[tuple[int, Behaviour]]] = {}
@@ -54,12 +51,12 @@ class ComparedRuns:
             rows = [row for row, _ in pool]
             loads[rows] = [b.loads for _, b in pool]
             examples[rows] = [b.examples_met for _, b in pool]
-            values = _values_that_count([b for _, b in pool], counted[rows])
+            values = _values_that_count([b for _, b in pool])
             if values.shape[1]:
                 returned = values >= 0
                 returns[rows] = returned.mean(axis=1)
                 same = (values[:, None, :] == values[None, :, :]) & returned[:, None, :]
-                shared[rows] = same.sum(axis=2) @ counted[rows] / max(counted[rows].sum() * values.shape[1], _TINY)
+                shared[rows] = same.sum(axis=(1, 2)) / values.size
                 for row, own in zip(rows, values, strict=True):
                     keys[row] = own.tobytes().hex() if (own >= 0).any() else None
         return cls(loads, returns, examples, shared, tuple(keys))
@@ -81,11 +78,11 @@ def behaviour_signals(pools: Pools, compared: ComparedRuns) -> dict[str, Column]
     }
 
 
-def _values_that_count(behaviours: Sequence[Behaviour], weight: Column) -> NDArray[np.int64]:
+def _values_that_count(behaviours: Sequence[Behaviour]) -> NDArray[np.int64]:
     """(p, c) hash of what each of p solutions returns on the c inputs that count; -1 where it returns nothing."""
     outcomes = np.stack([b.outcomes[:, 1] for b in behaviours])
     returned = np.stack([b.returned for b in behaviours])
-    loads = weight @ [b.loads for b in behaviours]
-    counts = 2 * (weight @ returned) > loads
+    loads = sum(b.loads for b in behaviours)
+    counts = 2 * returned.sum(axis=0) > loads
     counts[: behaviours[0].n_examples] = True
     return np.where(returned, outcomes, -1)[:, counts]

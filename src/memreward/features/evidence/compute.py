@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from memreward.features.evidence.agreement import agreement_signals
 from memreward.features.evidence.behaviour import Behaviours, ComparedRuns, behaviour_signals
@@ -42,7 +41,6 @@ def compute_evidence(
     rollouts: Sequence[Rollout],
     thinking_vectors: FloatArray | None = None,
     behaviours: Behaviours | None = None,
-    weights: ArrayLike | None = None,
 ) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
@@ -54,12 +52,9 @@ def compute_evidence(
         thinking_vectors: (n, d) unit vectors of the thinkings; without them the semantic signals are NaN.
         behaviours: What each solution did when it was run, None for a rollout that was not. With them, equivalent
             answers of code are equal behaviour, and the signals of running are added; without, nothing is run.
-        weights: (n,) how much each rollout counts in what others of its pool are compared with, at least 0: 0 is as if
-            it were not there. Its own signals do not change. None is 1 for all.
 
     Raises:
-        ConfigurationError: if `thinking_vectors`, `behaviours` or `weights` does not have one entry per rollout, or a
-            weight is negative or not finite, or those of a query's rollouts are all 0.
+        ConfigurationError: if `thinking_vectors` or `behaviours` does not have one entry per rollout.
     """
     if thinking_vectors is not None and len(thinking_vectors) != len(rollouts):
         raise ConfigurationError(
@@ -68,17 +63,12 @@ def compute_evidence(
         )
     if behaviours is not None and len(behaviours) != len(rollouts):
         raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts: pass one per rollout")
-    counted = np.ones(len(rollouts)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if counted.shape != (len(rollouts),) or not (np.isfinite(counted) & (counted >= 0)).all():
-        raise ConfigurationError(f"weights must be {len(rollouts)} finite numbers of at least 0, one per rollout")
-    compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours, counted)
+    compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
-        pooled = beside.submit(Pools.of, rollouts, None if compared is None else compared.keys, counted)
+        pooled = beside.submit(Pools.of, rollouts, None if compared is None else compared.keys)
         thinkings = [parts_of(rollout) for rollout in rollouts]
     pools = pooled.result()
-    if not (pools.size > 0).all():
-        raise ConfigurationError("the weights of a query's rollouts are all 0: leave the query out, or weigh one")
     columns = (
         agreement_signals(pools)
         | text_signals(pools)

@@ -85,7 +85,7 @@ def option_signals(pools: Pools) -> dict[str, Column]:
         known = options_of(query.text) if rules_of(query.domain).lettered else None
         if known is not None:
             chosen = np.array([known.index.get(pools.rollouts[i].answer or "", -1) for i in rows])
-            columns = _of_pool([pools.rollouts[i] for i in rows], known, chosen, pools.weight[rows])
+            columns = _of_pool([pools.rollouts[i] for i in rows], known, chosen)
             for name, column in columns.items():
                 found[name][rows] = np.where(chosen >= 0, column, np.nan)
     return found
@@ -118,13 +118,13 @@ def options_of(question: str) -> Options | None:
     )
 
 
-def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column, weight: Column) -> dict[str, Column]:
-    """Columns of the m rollouts of one question; what they say of options that others chose counts by their weight."""
+def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column) -> dict[str, Column]:
+    """Columns of the m rollouts of one question."""
     verdict = np.stack([_verdicts(rollout.text, rollout.query.text) for rollout in rollouts])
     own = np.arange(len(known.index))[None, :] == chosen[:, None]
     words = np.stack([_recall(rollout.text, rollout.query.text) for rollout in rollouts])
-    of_words = weight @ words / weight.sum()
-    rival = (chosen[:, None] != chosen[None, :]) * weight[None, :]
+    of_words = words.mean(axis=0)
+    rival = (chosen[:, None] != chosen[None, :]).astype(np.float64)
     return {
         "option_outlying": known.outlying[chosen],
         "option_from_question": known.from_question[chosen],

@@ -18,8 +18,7 @@ _POOL, _MULTIPLIER = np.uint64(0xD1342543DE82EF95), np.uint64(0x9E3779B97F4A7C15
 class Overlap:
     """Overlap of n rollouts with the others of their pools; each in [0, 1], NaN alone in the pool.
 
-    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little. Where rollouts
-    are weighted, m, f and the means over the others are.
+    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little.
 
     Attributes:
         precision: Mean over the others of the weighted share of this rollout's parts that they have too.
@@ -38,23 +37,23 @@ def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
     """Compare n sets of parts inside each pool. An empty set has recall and cosine 0, and precision NaN."""
     n = len(parts)
     owner, part, ally = _entries(pools, parts)
-    counted = pools.weight[owner]
-    frequency = bin_totals(part, counted)[part]
-    weight = np.log((pools.size[owner] + 1) / np.where(frequency > 0, frequency, 1.0))
+    one = np.ones(len(owner))
+    frequency = bin_totals(part, one)[part]
+    weight = np.log((pools.size[owner] + 1) / frequency)
     mass = _per_rollout(owner, weight, n)
     norm = np.sqrt(_per_rollout(owner, weight**2, n))
     filled = (mass > 0).astype(np.float64)
-    filled_others = pools.total(filled) - filled * pools.weight
+    filled_others = pools.total(filled) - filled
 
     def among_others(value: Column) -> Column:
         """(parts,) sum of `value` over the other rollouts of the pool that have the part."""
-        return bin_totals(part, value * counted)[part] - value * counted
+        return bin_totals(part, value)[part] - value
 
-    in_cluster = np.where(pools.cluster[owner] >= 0, bin_totals(ally, counted)[ally], counted)
-    allies = np.where(pools.cluster >= 0, pools.cluster_size, pools.weight)
+    in_cluster = np.where(pools.cluster[owner] >= 0, bin_totals(ally, one)[ally], 1.0)
+    allies = np.where(pools.cluster >= 0, pools.cluster_size, 1.0)
     unit = weight / norm[owner]
     return Overlap(
-        precision=ratio(_per_rollout(owner, weight * (frequency - counted), n), mass * (pools.size - pools.weight)),
+        precision=ratio(_per_rollout(owner, weight * (frequency - 1), n), mass * (pools.size - 1)),
         recall=ratio(_per_rollout(owner, among_others(weight / mass[owner]), n), filled_others),
         cosine=ratio(_per_rollout(owner, unit * among_others(unit), n), filled_others),
         rival_precision=ratio(_per_rollout(owner, weight * (frequency - in_cluster), n), mass * (pools.size - allies)),
@@ -70,11 +69,10 @@ def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | 
     index = np.unique(keys, return_inverse=True)[1]
     part, item = index[: len(owner)], index[len(owner) :]
     n_indices = int(index.max(initial=-1)) + 1
-    having = np.bincount(part, pools.weight[owner], n_indices)[item]
+    having = np.bincount(part, minlength=n_indices)[item].astype(np.float64)
     itself = np.isin(asking * n_indices + item, owner * n_indices + part)
     out = np.full(len(items), np.nan)
-    own = pools.weight[asking]
-    out[asking] = ratio(having - itself * own, pools.size[asking] - own)
+    out[asking] = ratio(having - itself, pools.size[asking] - 1)
     return out
 
 

@@ -24,26 +24,21 @@ class Pools:
         query_ids: q ids in order of first appearance.
         group: (n,) index into `query_ids`.
         cluster: (n,) class of equivalent answers, unique across queries; -1 without an answer.
-        weight: (n,) how much each rollout counts for its pool, at least 0; 0 is as if it were not there.
     """
 
     rollouts: Sequence[Rollout]
     query_ids: tuple[str, ...]
     group: IntArray
     cluster: IntArray
-    weight: Column
 
     @classmethod
-    def of(
-        cls, rollouts: Sequence[Rollout], keys: Sequence[str | None] | None = None, weight: Column | None = None
-    ) -> Pools:
+    def of(cls, rollouts: Sequence[Rollout], keys: Sequence[str | None] | None = None) -> Pools:
         """Pool the rollouts by query id and cluster each pool's answers.
 
         Args:
             rollouts: Any number.
             keys: What an answer does, where that is known: such answers are equivalent when their keys are equal, and
                 not equivalent to answers without a key, which are compared as written.
-            weight: (n,) how much each counts; None is 1 for all.
         """
         index: dict[str, int] = {}
         group = np.array([index.setdefault(r.query.id, len(index)) for r in rollouts], dtype=np.int64)
@@ -57,7 +52,7 @@ class Pools:
                 local = _with_keys(local, [keys[i] for i in rows])
             cluster[rows] = np.where(local >= 0, local + used, -1)
             used += int(local.max(initial=-1)) + 1
-        return cls(rollouts, tuple(index), group, cluster, np.ones(len(rollouts)) if weight is None else weight)
+        return cls(rollouts, tuple(index), group, cluster)
 
     @cached_property
     def rows(self) -> tuple[IntArray, ...]:
@@ -66,35 +61,35 @@ class Pools:
 
     @cached_property
     def size(self) -> Column:
-        """(n,) weight of each rollout's pool: the number of rollouts where none is weighted."""
+        """(n,) number of rollouts of each rollout's pool."""
         return self.total(np.ones(len(self.group)))
 
     @cached_property
     def cluster_size(self) -> Column:
-        """(n,) weight of the rollouts with an equivalent answer, itself among them; 0 without an answer."""
+        """(n,) number of rollouts with an equivalent answer, itself among them; 0 without an answer."""
         return self.cluster_total(np.ones(len(self.group)))
 
     def total(self, values: Column) -> Column:
-        """(n,) weighted sum over each rollout's pool; NaN counts as nothing."""
-        return bin_totals(self.group, np.nan_to_num(values) * self.weight)[self.group]
+        """(n,) sum over each rollout's pool; NaN counts as nothing."""
+        return bin_totals(self.group, np.nan_to_num(values))[self.group]
 
     def mean(self, values: Column) -> Column:
-        """(n,) weighted mean over the rollouts of the pool for which `values` is defined."""
+        """(n,) mean over the rollouts of the pool for which `values` is defined."""
         return ratio(self.total(values), self.total(np.isfinite(values).astype(float)))
 
     def maximum(self, values: Column) -> Column:
         """(n,) greatest finite value of the pool; NaN where there is none."""
         top = np.full(len(self.query_ids), -np.inf)
-        np.maximum.at(top, self.group, np.where(np.isfinite(values) & (self.weight > 0), values, -np.inf))
+        np.maximum.at(top, self.group, np.where(np.isfinite(values), values, -np.inf))
         return np.where(np.isfinite(top), top, np.nan)[self.group]
 
     def cluster_total(self, values: Column) -> Column:
-        """(n,) weighted sum over the rollouts with an equivalent answer; 0 without an answer."""
-        sums = bin_totals(self.cluster + 1, np.nan_to_num(values) * self.weight)
+        """(n,) sum over the rollouts with an equivalent answer; 0 without an answer."""
+        sums = bin_totals(self.cluster + 1, np.nan_to_num(values))
         return np.where(self.cluster >= 0, sums[self.cluster + 1], 0.0)
 
     def cluster_mean(self, values: Column) -> Column:
-        """(n,) weighted mean over the rollouts with an equivalent answer; NaN without an answer."""
+        """(n,) mean over the rollouts with an equivalent answer; NaN without an answer."""
         return ratio(self.cluster_total(values), self.cluster_total(np.isfinite(values).astype(float)))
 
 

@@ -75,10 +75,9 @@ def semantic_signals(pools: Pools, vectors: FloatArray | None) -> dict[str, Colu
     else:
         exact = vectors.astype(np.float64)
         totals = np.zeros((len(pools.query_ids), exact.shape[1]))
-        counted = exact * pools.weight[:, None]
-        np.add.at(totals, pools.group, counted)
-        to_others = (exact * (totals[pools.group] - counted)).sum(1)
-        cosine = ratio(to_others, pools.size - pools.weight)
+        np.add.at(totals, pools.group, exact)
+        to_others = (exact * (totals[pools.group] - exact)).sum(1)
+        cosine = ratio(to_others, pools.size - 1)
     return {"thinking_cosine": cosine, "thinking_cosine_cluster": pools.cluster_mean(cosine)}
 
 
