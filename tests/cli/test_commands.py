@@ -366,7 +366,7 @@ def test_ledger_lists_every_label(folder: Path) -> None:
 
 def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     arguments = ("evaluate", folder / "known.jsonl", "--labels", "0,6,50%", "--seeds", "2", "--jobs", "1")
-    arguments += ("--predictors", "memreward,majority,logistic_evidence", "--resamples", "20", "--out", tmp_path)
+    arguments += ("--predictors", "memreward,majority,logistic_evidence", "--out", tmp_path)
     result = run(*arguments, "--json")
     report = json.loads(result.stdout)
     assert {(row["labels"], row["predictor"]) for row in report["rows"]} == {
@@ -407,8 +407,6 @@ def test_evaluate_compares_with_majority_vote_at_few_labels_unless_told_otherwis
         "1",
         "--jobs",
         "1",
-        "--resamples",
-        "5",
         "--out",
         tmp_path / "o",
         "--json",

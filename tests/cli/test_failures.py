@@ -238,7 +238,7 @@ def test_tables_of_markdown_and_pages_show_names_as_they_are(tmp_path: Path) -> 
     name = "<svg onload=alert(1)>|`x`[a](b)"
     (tmp_path / f"{name}.jsonl").write_bytes(lines(*grouped(6, True)[:3], *grouped(6, False)[3:]))
     arguments = ("evaluate", tmp_path / f"{name}.jsonl", "--labels", "2", "--seeds", "1", "--jobs", "1")
-    run(*arguments, "--resamples", "5", "--out", tmp_path / "e", "--page", "--markdown", tmp_path / "t.md", code=0)
+    run(*arguments, "--out", tmp_path / "e", "--page", "--markdown", tmp_path / "t.md", code=0)
     text = (tmp_path / "t.md").read_text().partition("### ")[2]
     assert "&lt;svg onload=alert(1)&gt;\\|\\`x\\`[a\\]\\(b)" in text
     for written in (text, (tmp_path / "e" / "evaluation.html").read_text()):

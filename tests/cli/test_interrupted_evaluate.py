@@ -58,8 +58,6 @@ def test_ctrl_c_is_one_clean_line_and_finished_cells_are_kept(
         "majority,logistic_evidence",
         "--labels",
         "20%",
-        "--resamples",
-        "10",
         "--json",
         "--seeds",
     ]

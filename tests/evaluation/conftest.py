@@ -29,6 +29,11 @@ def make_groups(
     return groups
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.evaluation.protocol.RESAMPLES", 50)
+
+
 class HandFeaturizer:
     """Evidence that knows a little of the truth, and vectors that know nothing; counts its calls."""
 

@@ -18,7 +18,7 @@ from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
 
-SMALL = EvaluationConfig(labels=(0.4,), seeds=2, resamples=50, workers=1)
+SMALL = EvaluationConfig(labels=(0.4,), seeds=2, workers=1)
 MAJORITY = {"majority": BASELINES["majority"]}
 TWO = {**MAJORITY, "logistic_evidence": BASELINES["logistic_evidence"]}
 
@@ -130,23 +130,6 @@ def test_a_second_run_computes_nothing_and_a_wider_one_only_what_is_new(groups, 
     assert len(seen) == 7
 
 
-def test_rollouts_in_memory_are_pooled_but_neither_labelled_nor_measured(groups, featurizer):
-    world, seen = groups(sizes=(5, 6)), []
-    settings = replace(SMALL, memory_rollouts=2, seeds=1)
-    result = evaluate({"toy": world}, {"recorder": partial(Recorder, seen=seen), **MAJORITY}, featurizer, settings)
-    empty, full = seen
-    assert set(empty) < set(full)
-    assert all(full[rollout] == -1 for rollout in set(full) - set(empty))
-    assert {rollout: full[rollout] for rollout in empty} == empty
-    pools = list(dict.fromkeys(row.pool for row in result.rows))
-    assert pools == ["memory empty", "2 rollouts a query in memory"]
-    assert result.files["toy"]["rollouts"] == sum(len(g.rollouts) for g in world) - 2 * len(world)
-    first, second = (entry["evaluation"] for entry in result.ledger)
-    assert first == second
-    values = [result.row("toy", "majority", pool=pool).figures["auc"].value for pool in pools]
-    assert values[0] != values[1]
-
-
 def test_differences_are_paired_and_the_mean_is_over_files(groups, featurizer):
     files = {"a": groups(prefix="a"), "b": groups(seed=1, prefix="b")}
     result = evaluate(files, TWO, featurizer, SMALL)
@@ -188,11 +171,10 @@ def test_one_class_is_a_named_failure_of_what_learns_and_nan_for_the_rest(groups
 
 
 def test_too_few_labels_are_an_outcome_and_any_other_error_is_raised(groups, featurizer):
-    settings = replace(SMALL, references=())
-    short = evaluate({"toy": groups()}, {"x": partial(Failing, seen=LabelError("few"))}, featurizer, settings)
+    short = evaluate({"toy": groups()}, {"x": partial(Failing, seen=LabelError("few"))}, featurizer, SMALL)
     assert short.row("toy", "x").failures == {"0": "few", "1": "few"}
     with pytest.raises(ConfigurationError, match=r"failed in fit in .*ZeroDivisionError"):
-        evaluate({"toy": groups()}, {"x": partial(Failing, seen=ZeroDivisionError())}, featurizer, settings)
+        evaluate({"toy": groups()}, {"x": partial(Failing, seen=ZeroDivisionError())}, featurizer, SMALL)
 
 
 @pytest.mark.slow
@@ -222,7 +204,7 @@ def test_the_result_survives_json_and_refuses_anything_else(groups, featurizer, 
 
 def test_better_is_where_the_whole_interval_lies_on_the_good_side():
     def row(metric, low, high):
-        return Row("f", "", 0.0, "p", {}, {"majority": {metric: Figure((low + high) / 2, low, high)}})
+        return Row("f", 0.0, "p", {}, {"majority": {metric: Figure((low + high) / 2, low, high)}})
 
     assert row("auc", 0.01, 0.03).stands("auc", "majority") == 1
     assert row("auc", -0.01, 0.03).stands("auc", "majority") == 0
@@ -293,8 +275,6 @@ def test_factories_are_described_by_their_settings():
         {"seeds": "1,x"},
         {"seeds": "-2"},
         {"workers": -1},
-        {"bins": 0},
-        {"resamples": 0},
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(bad):
@@ -346,9 +326,7 @@ def test_nothing_to_evaluate_is_an_error(groups, featurizer):
             evaluate(files, predictors, featurizer, SMALL)
 
 
-def test_missing_references_files_without_rollouts_and_double_ids_are_refused(groups, featurizer):
-    with pytest.raises(ConfigurationError, match="majority"):
-        evaluate({"toy": groups()}, {"random": BASELINES["random"]}, featurizer, SMALL)
+def test_files_without_rollouts_and_double_ids_are_refused(groups, featurizer):
     empty = [replace(group, rollouts=(), truth=replace(group.truth, correct=())) for group in groups()]
     with pytest.raises(DataError, match="no rollouts"):
         evaluate({"toy": empty}, MAJORITY, featurizer, SMALL)

@@ -152,7 +152,7 @@ def test_what_goes_wrong_names_the_file(mine, groups, featurizer, body, error, s
 
 def test_another_text_of_the_file_is_another_predictor(mine, groups, featurizer, tmp_path) -> None:
     text = "class P:\n    def predict(self, features):\n        return [{}] * len(features)\n"
-    settings = EvaluationConfig(labels=("5",), seeds=1, resamples=5, workers=1, references=())
+    settings = EvaluationConfig(labels=("5",), seeds=1, workers=1)
     found = []
     for value in (0.2, 0.2, 0.9):
         chosen = {"p": own_predictor(f"{mine(text.format(value))}:P")}
@@ -167,7 +167,7 @@ def test_a_class_in_python_needs_no_factory(groups, featurizer) -> None:
         def predict(self, features):
             return np.full(len(features), 0.5)
 
-    settings = EvaluationConfig(labels=("5",), seeds=2, resamples=5, workers=1)
+    settings = EvaluationConfig(labels=("5",), seeds=2, workers=1)
     both = {"mine": Vote, "majority": BASELINES["majority"]}
     assert evaluate({"toy": groups()}, both, featurizer, settings).row("toy", "mine").figures["coverage"].value == 1.0
     assert adapted(BASELINES["majority"], 0).name == "majority"

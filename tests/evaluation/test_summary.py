@@ -44,7 +44,7 @@ def _row(file: str, labels: float, name: str, difference: tuple[float, float, fl
         if name == "majority"
         else dict.fromkeys(METRICS, zero) | {"group_auc": Figure(*difference)}
     )
-    return Row(file, "", labels, name, figures, {"majority": own}, seconds=(0.5,))
+    return Row(file, labels, name, figures, {"majority": own}, seconds=(0.5,))
 
 
 @pytest.mark.parametrize("width", [200, 80, 72, 60, 40, 36])

@@ -27,7 +27,7 @@ from memreward.cli.errors import ends_well
 from memreward.cli.models import ExecuteCode, PriorName, load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
-from memreward.evaluation.protocol import EvaluationConfig
+from memreward.evaluation.protocol import REFERENCE, EvaluationConfig
 from memreward.evaluation.suite import CONFIG as PROTOCOL
 from memreward.evaluation.suite import ROWS as SUITE
 from memreward.network.config import ABLATIONS, NetworkConfig
@@ -133,7 +133,7 @@ def evaluate(
       memreward evaluate rollouts.jsonl --labels 20,20% --seeds 5-9 --csv figures.csv --latex tables.tex
       memreward evaluate rollouts.jsonl --predictors memreward,majority,mine.py:LengthVote --signals mine.py:log_length
       memreward evaluate rollouts/ --suite --predictors mine.py:LengthVote
-      memreward evaluate rollouts.jsonl --prior none --memory-rollouts 4 --json
+      memreward evaluate rollouts.jsonl --prior none --json
     """
     from memreward.evaluation.protocol import evaluate as run_evaluation
     from memreward.evaluation.suite import FEWEST, means_of, submitted, suited
@@ -146,7 +146,7 @@ def evaluate(
         from memreward.features.own import use_signals
 
         use_signals(signals.split(","))
-    chosen = chosen_predictors(_names(predictors, config.references, suite=suite), prior)
+    chosen = chosen_predictors(_names(predictors, suite=suite), prior)
     if judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
 
@@ -175,11 +175,11 @@ def _check_places(out: Path, forms: Mapping[str, Path | None]) -> None:
         check_file(file)
 
 
-def _names(predictors: str | None, references: Sequence[str], *, suite: bool) -> str:
-    """What is compared: what was named, or the default; who always takes part in the suite; and the references."""
+def _names(predictors: str | None, *, suite: bool) -> str:
+    """What is compared: what was named, or the default; who always takes part in the suite; and the reference."""
     named = [*(SUITE if suite else ()), *(predictors or ("" if suite else DEFAULT)).split(",")]
     many = {"baselines", "all"} & {*named}
-    return ",".join(dict.fromkeys(filter(None, [*named, *(() if many else references)])))
+    return ",".join(dict.fromkeys(filter(None, [*named, *(() if many else [REFERENCE])])))
 
 
 def _protocol(settings: Changes[EvaluationConfig]) -> EvaluationConfig:

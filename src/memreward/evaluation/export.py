@@ -22,19 +22,19 @@ _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 def as_csv(result: EvaluationResult) -> str:
     """Return one line a file, budget, predictor and metric.
 
-    Columns: file, pool, labels, predictor, metric, value, low, high (95 % interval), and for each reference R the
+    Columns: file, labels, predictor, metric, value, low, high (95 % interval), and for each reference R the
     paired difference: R_difference, R_low, R_high. What is not defined is empty.
     """
     references = list(result.config["references"])
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     compared = [f"{reference}_{part}" for reference in references for part in ("difference", "low", "high")]
-    writer.writerow(("file", "pool", "labels", "predictor", "metric", "value", "low", "high", *compared))
+    writer.writerow(("file", "labels", "predictor", "metric", "value", "low", "high", *compared))
     for row in result.rows:
         for metric in METRICS:
             figures = [row.figures[metric], *(row.differences[reference][metric] for reference in references)]
             numbers = [number for figure in figures for number in _numbers(figure)]
-            writer.writerow((row.file, row.pool, f"{row.labels:g}", row.predictor, metric, *numbers))
+            writer.writerow((row.file, f"{row.labels:g}", row.predictor, metric, *numbers))
     return text.getvalue()
 
 
@@ -42,10 +42,10 @@ def as_timings(result: EvaluationResult) -> str:
     """Return one CSV line a file, budget, predictor and seed: seconds to fit and predict."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "pool", "labels", "predictor", "seed", "seconds"))
+    writer.writerow(("file", "labels", "predictor", "seed", "seconds"))
     for row in result.rows:
         for seed, seconds in zip(result.config["seeds"], row.seconds, strict=False):
-            writer.writerow((row.file, row.pool, f"{row.labels:g}", row.predictor, seed, seconds))
+            writer.writerow((row.file, f"{row.labels:g}", row.predictor, seed, seconds))
     return text.getvalue()
 
 
@@ -58,20 +58,14 @@ def as_latex(result: EvaluationResult) -> str:
 
 
 def _latex_table(result: EvaluationResult, metric: str, budget: float) -> str:
-    rows = {(row.file, row.pool, row.predictor): row for row in result.rows if row.labels == budget}
-    places = list(dict.fromkeys((file, pool) for file, pool, _ in rows))
-    names = {place: ", ".join(filter(None, place)) for place in places}
-    cells = {
-        (place, predictor): _latex_cell(result, rows[(*place, predictor)], metric)
-        for place in places
-        for predictor in result.predictors
-    }
-    if len(places) <= len(result.predictors):
-        head = ["predictor", *names.values()]
-        lines = [[name, *(cells[place, name] for place in places)] for name in result.predictors]
+    cells = {(row.file, row.predictor): _latex_cell(result, row, metric) for row in result.rows if row.labels == budget}
+    files = list(dict.fromkeys(file for file, _ in cells))
+    if len(files) <= len(result.predictors):
+        head = ["predictor", *files]
+        lines = [[name, *(cells[file, name] for file in files)] for name in result.predictors]
     else:
         head = ["file", *result.predictors]
-        lines = [[names[place], *(cells[place, name] for name in result.predictors)] for place in places]
+        lines = [[file, *(cells[file, name] for name in result.predictors)] for file in files]
     reference = result.reference
     bold = f" Bold: better than {_latex(reference)}, paired 95\\,\\% interval." if reference else ""
     caption = f"{_latex(HEADINGS[metric])}, {_latex(share_text(budget))} labelled.{bold}"

@@ -42,8 +42,8 @@ def forest(result: EvaluationResult) -> str:
     reach = max((abs(end) for row in rows for end in _ends(row, reference)), default=0.0) * 1.05 or 1.0
     lines, before = [], None
     for row in rows:
-        name = "" if (row.file, row.pool) == before else html.escape(", ".join(filter(None, (row.file, row.pool))))
-        before = (row.file, row.pool)
+        name = "" if row.file == before else html.escape(row.file)
+        before = row.file
         low, high = (50 + 50 * end / reach for end in _ends(row, reference))
         figure = row.differences[reference][SHOWN]
         sure = (" behind", "", " ahead")[row.stands(SHOWN, reference) + 1]
@@ -68,8 +68,7 @@ def forest(result: EvaluationResult) -> str:
 
 def panels(result: EvaluationResult, file: str, shown: Sequence[str]) -> str:
     """Return the curves of a file, beside each other where there is room: two figures by budget, and calibration."""
-    rows = [row for row in result.rows if row.file == file]
-    rows = [row for row in rows if row.pool == rows[0].pool and row.predictor in shown]
+    rows = [row for row in result.rows if row.file == file and row.predictor in shown]
     budgets = list(dict.fromkeys(row.labels for row in rows))
     parts = [_by_budget(rows, budgets, shown, metric, file) for metric in (SHOWN, "advantage_cosine")]
     parts.append(_calibration([row for row in rows if row.labels == budgets[len(budgets) // 2]], shown, file))

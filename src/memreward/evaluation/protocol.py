@@ -8,12 +8,12 @@ for measuring, after everything is predicted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,6 @@ from memreward.evaluation.cells import (
     save_features,
 )
 from memreward.evaluation.metrics import (
-    BINS,
     METRICS,
     QueryTable,
     bootstrap,
@@ -43,22 +42,20 @@ from memreward.evaluation.results import MEAN, EvaluationResult, Row
 from memreward.evaluation.tables import Figure
 from memreward.evaluation.versions import installed_versions
 from memreward.evaluation.workers import Workers, worker_processes
+from memreward.features.featurizer import Featurizer
 from memreward.features.subset import vote_share
 from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
 from memreward.temporary import TemporaryFolder
-from memreward.types import ConfigurationError, DataError, Features, Group, Progress, Rollout, content_hash, silent
+from memreward.types import ConfigurationError, DataError, Features, Group, Progress, silent
 
 PACKAGES = ("memreward", "numpy", "scikit-learn", "torch", "torch-geometric", "sentence-transformers")
 
+REFERENCE = "majority"
+"""The predictor that the others are compared with, where it is among them."""
+RESAMPLES = 1000
+"""Of the bootstrap over the queries."""
+
 Floats = NDArray[np.float64]
-
-
-class Featurizer(Protocol):
-    """Computes features of rollouts; all rollouts of one query that are given together form its pool."""
-
-    def features(self, rollouts: Sequence[Rollout]) -> Features:
-        """Return the features, rollouts in the order given."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -69,20 +66,11 @@ class EvaluationConfig:
         labels: How many queries are labelled: whole numbers, 0 among them, and shares (20% or 0.2).
         seeds: Splits for each number of labels, which also seed the predictors: 5 is 0 to 4, 5-9 and 1,4,7 are
             these.
-        memory_rollouts: Rollouts of each query that memory already holds, unlabelled. They are pooled with the others
-            but not measured, and everything is repeated without them for comparison.
-        references: Predictors that the others are compared with.
-        resamples: Bootstrap resamples of the queries.
-        bins: Bins of the calibration error.
         workers: Processes; 0 takes one a core, 1 runs in this process.
     """
 
     labels: tuple[str, ...] = ("0", "5", "20", "50")
     seeds: int | str = 5
-    memory_rollouts: int = 0
-    references: tuple[str, ...] = ("majority",)
-    resamples: int = 1000
-    bins: int = BINS
     workers: int = 0
 
     def counts(self) -> tuple[Count, ...]:
@@ -109,12 +97,8 @@ class EvaluationConfig:
             raise ConfigurationError(
                 f"labels={self.labels}: give numbers or shares of queries, e.g. 0,5,20%; all leaves none to predict"
             )
-        if not self.splits() or self.memory_rollouts < 0 or self.workers < 0:
-            raise ConfigurationError(
-                f"seeds={self.seeds}: give one at least (5-9 counts up); memory_rollouts and workers are at least 0"
-            )
-        if self.resamples < 1 or self.bins < 1:
-            raise ConfigurationError(f"resamples={self.resamples} and bins={self.bins} must be at least 1")
+        if not self.splits() or self.workers < 0:
+            raise ConfigurationError(f"seeds={self.seeds}: give one at least (5-9 counts up); workers are at least 0")
 
 
 def evaluate(
@@ -136,7 +120,7 @@ def evaluate(
             `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
             leaves out the sources that share questions with what is measured. `reading(groups)`, of unlabelled groups,
             likewise: a judge's verdicts are a column of the file.
-        featurizer: Called once a file (twice with `memory_rollouts`).
+        featurizer: Called once a file.
         config: Settings.
         out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
             predictor and code are the same.
@@ -144,28 +128,30 @@ def evaluate(
         progress: Told of steps done.
 
     Returns:
-        Figures of every predictor on every file, pool and label share, then the means.
+        Figures of every predictor on every file and label share, then the means. Where majority vote is among the
+        predictors, the others are compared with it.
 
     Raises:
-        ConfigurationError: if a reference or the file of a mean is not among those evaluated, or there is no file.
+        ConfigurationError: if the file of a mean is not among those evaluated, or there is no file or predictor.
         DataError: if a file has no rollouts or no verdicts, or rollout ids occur twice.
         MemRewardError: if a worker process died.
     """
     settings = config or EvaluationConfig()
     averaged = _checked_means(files, means)
-    _check_references(settings, predictors)
+    if not predictors:
+        raise ConfigurationError("no predictor is given: there is nothing to evaluate")
     told = progress or silent
     with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
         kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
-        pools = [pool for name, groups in files.items() for pool in _pools(name, groups, featurizer, settings, scratch)]
+        pools = [_Pool.of(name, groups, featurizer, scratch) for name, groups in files.items()]
         draws = list(product(settings.counts(), settings.splits()))
         splits = [_Split.draw(pool, share, seed) for pool in pools for share, seed in draws]
         outcomes = _run(splits, predictors, kept, workers, told)
     parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
-    rows = [row for part in parts for row in part.rows(settings)]
+    rows = [row for part in parts for row in part.rows(settings.splits())]
     for name, members in averaged.items():
-        rows += _mean_rows(name, [part for part in parts if part.file in members], settings)
+        rows += _mean_rows(name, [part for part in parts if part.file in members])
     return EvaluationResult(
         config=_recorded(settings, predictors),
         versions=installed_versions(PACKAGES),
@@ -178,19 +164,41 @@ def evaluate(
 def _recorded(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> dict[str, Any]:
     """What decides the result; how many processes found it does not."""
     given = {name: value for name, value in asdict(settings).items() if name != "workers"}
-    return {**given, "labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
+    found = {"labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
+    return {**given, **found, "references": _references(predictors), "resamples": RESAMPLES}
+
+
+def _references(predictors: Iterable[str]) -> list[str]:
+    return [REFERENCE] if REFERENCE in predictors else []
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """A file's features under one choice of what is pooled; `groups` hold the rollouts that are measured."""
+    """A file's groups and their features."""
 
     file: str
-    name: str
     groups: tuple[Group, ...]
     features: Features
     stored: Path
     hash: str
+
+    @classmethod
+    def of(cls, file: str, groups: Sequence[Group], featurizer: Featurizer, scratch: Path) -> _Pool:
+        kept = tuple(group for group in groups if group.rollouts)
+        if not kept:
+            raise DataError(f"{file} has no rollouts: there is nothing to evaluate")
+        if not measured(groups):
+            raise DataError(
+                f'{file} has no verdict, so there is nothing to measure by: give its rollouts "correct", or let '
+                "memreward verify fill it from the references"
+            )
+        features = featurizer.features([rollout for group in kept for rollout in group.rollouts])
+        if len(set(features.rollout_ids)) < len(features):
+            raise DataError(f"{file}: rollout ids occur twice; give each rollout of a file its own 'id'")
+        digest = hash_features(features)
+        stored = scratch / f"{digest}.npz"
+        save_features(features, stored)
+        return cls(file, kept, features, stored, digest)
 
     def facts(self) -> dict[str, int]:
         verdicts = list(measured(self.groups).values())
@@ -249,7 +257,6 @@ class _Split:
     def ledger_entry(self) -> dict[str, Any]:
         return {
             "file": self.pool.file,
-            "pool": self.pool.name,
             "labels": self.share,
             "seed": self.seed,
             "warmup": dict(self.warmup),
@@ -259,10 +266,9 @@ class _Split:
 
 @dataclass(frozen=True)
 class _Part:
-    """All predictors on one file, pool and share, with the bootstrap figures that differences and means need."""
+    """All predictors on one file and share, with the bootstrap figures that differences and means need."""
 
     file: str
-    pool: str
     share: float
     tables: Mapping[str, Sequence[QueryTable]]
     resampled: Mapping[str, Mapping[str, Floats]]
@@ -273,17 +279,15 @@ class _Part:
         seeds = [table.metrics().to_dict() for table in self.tables[predictor]]
         return {name: float(nanmean(np.array([seed[name] for seed in seeds]))) for name in METRICS}
 
-    def rows(self, settings: EvaluationConfig) -> Iterator[Row]:
+    def rows(self, seeds: Sequence[int]) -> Iterator[Row]:
         points = {name: self.points(name) for name in self.tables}
         for name in self.tables:
             yield replace(
-                _row(self.file, self, name, points, self.resampled, settings),
+                _row(self.file, self.share, name, points, self.resampled),
                 seeds=tuple(table.metrics().to_dict() for table in self.tables[name]),
                 seconds=tuple(round(outcome.seconds, 3) for outcome in self.outcomes[name]),
                 failures={
-                    str(seed): out.failure
-                    for seed, out in zip(settings.splits(), self.outcomes[name], strict=True)
-                    if out.failure
+                    str(seed): out.failure for seed, out in zip(seeds, self.outcomes[name], strict=True) if out.failure
                 },
                 **self.curves[name],
             )
@@ -291,11 +295,10 @@ class _Part:
 
 def _row(
     file: str,
-    part: _Part,
+    share: float,
     predictor: str,
     points: Mapping[str, Mapping[str, float]],
     resampled: Mapping[str, Mapping[str, Floats]],
-    settings: EvaluationConfig,
 ) -> Row:
     def figures(reference: str | None) -> dict[str, Figure]:
         found = {}
@@ -306,8 +309,8 @@ def _row(
             found[metric] = _figure(value, spread, least=-math.inf if reference else 0.0)
         return found
 
-    differences = {reference: figures(reference) for reference in settings.references}
-    return Row(file, part.pool, part.share, predictor, figures(None), differences)
+    differences = {reference: figures(reference) for reference in _references(points)}
+    return Row(file, share, predictor, figures(None), differences)
 
 
 def _figure(value: float, spread: Floats, least: float) -> Figure:
@@ -318,9 +321,9 @@ def _figure(value: float, spread: Floats, least: float) -> Figure:
     return Figure(value, max(min(ends.low, value), least), max(ends.high, value))
 
 
-def _mean_rows(name: str, parts: Sequence[_Part], settings: EvaluationConfig) -> Iterator[Row]:
-    for pool, share in dict.fromkeys((part.pool, part.share) for part in parts):
-        members = [part for part in parts if (part.pool, part.share) == (pool, share)]
+def _mean_rows(name: str, parts: Sequence[_Part]) -> Iterator[Row]:
+    for share in dict.fromkeys(part.share for part in parts):
+        members = [part for part in parts if part.share == share]
         predictors = tuple(members[0].tables)
         by_file = {predictor: [part.points(predictor) for part in members] for predictor in predictors}
         points = {
@@ -334,46 +337,7 @@ def _mean_rows(name: str, parts: Sequence[_Part], settings: EvaluationConfig) ->
             for predictor in predictors
         }
         for predictor in predictors:
-            yield _row(name, members[0], predictor, points, resampled, settings)
-
-
-def _pools(
-    file: str, groups: Sequence[Group], featurizer: Featurizer, settings: EvaluationConfig, scratch: Path
-) -> Iterator[_Pool]:
-    if not any(group.rollouts for group in groups):
-        raise DataError(f"{file} has no rollouts: there is nothing to evaluate")
-    if not measured(groups):
-        raise DataError(
-            f'{file} has no verdict, so there is nothing to measure by: give its rollouts "correct", or let memreward '
-            "verify fill it from the references"
-        )
-    if not settings.memory_rollouts:
-        yield _pool(file, "", groups, groups, featurizer, scratch)
-        return
-    kept = [_without_memory(group, settings.memory_rollouts) for group in groups]
-    yield _pool(file, "memory empty", kept, kept, featurizer, scratch)
-    yield _pool(file, f"{settings.memory_rollouts} rollouts a query in memory", kept, groups, featurizer, scratch)
-
-
-def _pool(
-    file: str, name: str, kept: Sequence[Group], pooled: Sequence[Group], featurizer: Featurizer, scratch: Path
-) -> _Pool:
-    features = featurizer.features([rollout for group in pooled for rollout in group.rollouts])
-    if len(set(features.rollout_ids)) < len(features):
-        raise DataError(f"{file}: rollout ids occur twice; give each rollout of a file its own 'id'")
-    digest = hash_features(features)
-    stored = scratch / f"{digest}.npz"
-    save_features(features, stored)
-    return _Pool(file, name, tuple(group for group in kept if group.rollouts), features, stored, digest)
-
-
-def _without_memory(group: Group, count: int) -> Group:
-    """Take `count` rollouts out, the same in every run; the last one of a query is never taken."""
-    generator = np.random.default_rng(int(content_hash(group.query.id)[:15], 16))
-    order = generator.permutation(len(group.rollouts))
-    kept = sorted(order[min(count, max(len(order) - 1, 0)) :].tolist())
-
-    return group.only(kept)
+            yield _row(name, share, predictor, points, resampled)
 
 
 def _run(
@@ -410,21 +374,21 @@ def _measure(
 ) -> list[_Part]:
     parts = []
     for pool in pools:
-        # The same resamples for every predictor and pool of the same questions: differences are paired.
-        weights = resample_named(pool.features.query_ids, settings.resamples)
+        # The same resamples for every predictor: differences are paired.
+        weights = resample_named(pool.features.query_ids, RESAMPLES)
         for share in settings.counts():
             chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == float(share)]
             of = {name: [outcomes[i, name] for i in chosen] for name in predictors}
             own = [splits[i] for i in chosen]
-            tables = {name: _tables(own, of[name], settings) for name in predictors}
+            tables = {name: _tables(own, of[name]) for name in predictors}
             resampled = {name: bootstrap(tables[name], weights) for name in predictors}
-            curves = {name: _curves(own, of[name], settings) for name in predictors}
-            parts.append(_Part(pool.file, pool.name, float(share), tables, resampled, of, curves))
+            curves = {name: _curves(own, of[name]) for name in predictors}
+            parts.append(_Part(pool.file, float(share), tables, resampled, of, curves))
             told("measuring", len(parts), len(pools) * len(settings.labels))
     return parts
 
 
-def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> list[QueryTable]:
+def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome]) -> list[QueryTable]:
     return [
         QueryTable.of(
             outcome.values,
@@ -434,15 +398,14 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: Eva
             queries=len(split.pool.features.query_ids),
             vote_share=vote_share(split.pool.features),
             expected=advantages_of_values(split.pool.features, outcome.values, split.measured_by >= 0),
-            bins=settings.bins,
         )
         for split, outcome in zip(splits, outcomes, strict=True)
     ]
 
 
-def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome], settings: EvaluationConfig) -> dict[str, Any]:
+def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     values = np.concatenate([outcome.values for outcome in outcomes])
-    curve = reliability(values, np.concatenate([split.measured_by for split in splits]), settings.bins)
+    curve = reliability(values, np.concatenate([split.measured_by for split in splits]))
     return {"reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()}}
 
 
@@ -458,16 +421,6 @@ def _of_file(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorF
     if (reading := getattr(predictor, "reading", None)) is not None:
         predictor = reading([group.unlabelled() for group in groups])
     return predictor
-
-
-def _check_references(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> None:
-    missing = [name for name in settings.references if name not in predictors]
-    if not predictors:
-        raise ConfigurationError("no predictor is given: there is nothing to evaluate")
-    if missing:
-        raise ConfigurationError(
-            f"reference {missing} is none of the predictors {sorted(predictors)}: add it or drop it"
-        )
 
 
 def _checked_means(

@@ -37,7 +37,6 @@ class Row:
 
     Attributes:
         file: Name of the file, or of the mean.
-        pool: What each query's rollouts are pooled with; "" if memory holds no earlier ones.
         labels: Share (at most 1) or number of labelled queries.
         predictor: Its name.
         figures: Metric -> figure.
@@ -49,7 +48,6 @@ class Row:
     """
 
     file: str
-    pool: str
     labels: float
     predictor: str
     figures: Mapping[str, Figure]
@@ -87,8 +85,8 @@ class EvaluationResult:
         config: The evaluation's settings.
         versions: Package -> version.
         files: File -> "queries", "rollouts", "judged", "right".
-        ledger: One entry a split: file, pool, labels, seed, and what its two ledgers released for which use.
-        rows: Every predictor on every file, pool and label share, then the means.
+        ledger: One entry a split: file, labels, seed, and what its two ledgers released for which use.
+        rows: Every predictor on every file and label share, then the means.
     """
 
     config: Mapping[str, Any]
@@ -97,27 +95,21 @@ class EvaluationResult:
     ledger: tuple[Mapping[str, Any], ...]
     rows: tuple[Row, ...]
 
-    def row(self, file: str, predictor: str, *, labels: float | None = None, pool: str | None = None) -> Row:
+    def row(self, file: str, predictor: str, *, labels: float | None = None) -> Row:
         """Return the one row that fits.
 
         Raises:
             DataError: if none or several do.
         """
         found = [
-            row
-            for row in self.rows
-            if (row.file, row.predictor) == (file, predictor)
-            and labels in (None, row.labels)
-            and pool in (None, row.pool)
+            row for row in self.rows if (row.file, row.predictor) == (file, predictor) and labels in (None, row.labels)
         ]
         if len(found) != 1:
-            raise DataError(
-                f"{len(found)} rows for {predictor!r} on {file!r} at labels={labels}, pool={pool!r}: name one"
-            )
+            raise DataError(f"{len(found)} rows for {predictor!r} on {file!r} at labels={labels}: name one")
         return found[0]
 
     def tables(self, file: str | None = None) -> list[Table]:
-        """Return one table for each file (or for one), pool and label share, with every predictor."""
+        """Return one table for each file (or for one) and label share, with every predictor."""
         return [_table(*key, rows) for key, rows in self._parts(file).items()]
 
     def differences(self, file: str | None = None) -> list[Table]:
@@ -141,12 +133,12 @@ class EvaluationResult:
         """Return what was released, for which use, one line a split."""
         lines = tuple(
             (
-                *(str(entry["file"]), str(entry["pool"]), share_text(entry["labels"]), str(entry["seed"])),
+                *(str(entry["file"]), share_text(entry["labels"]), str(entry["seed"])),
                 *(str(entry[use][unit]) for use in ("warmup", "evaluation") for unit in ("queries", "judgements")),
             )
             for entry in self.ledger
         )
-        columns = ("file", "pool", "labels", "seed", "labelled queries", "labelled rollouts", "held-out queries")
+        columns = ("file", "labels", "seed", "labelled queries", "labelled rollouts", "held-out queries")
         return Table("Label ledger", (*columns, "held-out rollouts"), lines)
 
     def failures(self) -> list[str]:
@@ -214,15 +206,15 @@ class EvaluationResult:
                 f"{path} is no result of an evaluation ({error!r}): run memreward evaluate again"
             ) from error
 
-    def _parts(self, file: str | None) -> dict[tuple[str, str, float], list[Row]]:
-        parts: dict[tuple[str, str, float], list[Row]] = {}
+    def _parts(self, file: str | None) -> dict[tuple[str, float], list[Row]]:
+        parts: dict[tuple[str, float], list[Row]] = {}
         for row in self.rows:
             if file in (None, row.file):
-                parts.setdefault((row.file, row.pool, row.labels), []).append(row)
+                parts.setdefault((row.file, row.labels), []).append(row)
         return parts
 
 
-def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
+def _table(file: str, labels: float, rows: Sequence[Row]) -> Table:
     """One line a predictor; a figure that is the same for all of them has no column and stands in the title."""
     cells = {name: [_cell(name, row.figures[name]) for row in rows] for name in METRICS}
     constant = {name for name, shown in cells.items() if len(rows) > 1 and len(set(shown)) == 1}
@@ -235,7 +227,7 @@ def _table(file: str, pool: str, labels: float, rows: Sequence[Row]) -> Table:
         for place, name in enumerate(columns, start=1)
         if name not in NO_CONTEST and any(row.stands(name, reference) > 0 for reference in row.differences)
     )
-    title = _title(file, pool, labels) + (f"; the same for all: {same}" if same else "")
+    title = _title(file, labels) + (f"; the same for all: {same}" if same else "")
     return Table(title, ("predictor", *(HEADINGS[name] for name in columns)), lines, bold)
 
 
@@ -245,8 +237,8 @@ def _cell(metric: str, figure: Figure) -> str:
     return with_interval(figure) if metric == "group_auc" else f"{figure.value:.3f}"
 
 
-def _title(file: str, pool: str, labels: float) -> str:
-    return ", ".join(part for part in (file, pool, f"{share_text(labels)} labelled") if part)
+def _title(file: str, labels: float) -> str:
+    return f"{file}, {share_text(labels)} labelled"
 
 
 def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:

@@ -20,7 +20,7 @@ from memreward.memory import measured
 from memreward.types import ConfigurationError, Group
 
 VERSION = "memreward-suite-1"
-CONFIG = EvaluationConfig(labels=("0", "5", "20", "50"), seeds=3, references=("majority",), resamples=1000, bins=10)
+CONFIG = EvaluationConfig(labels=("0", "5", "20", "50"), seeds=3)
 FEWEST = 100
 """Judged questions that a source needs: fifty may be labelled, and as many must be left to measure."""
 ROWS = ("memreward", "majority", "majority_hard", "label_model", "confidence", "entropy")

@@ -65,10 +65,9 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
 
 
-def _named_once(file: str, pool: str, rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    name = f"{file}, {pool}" if pool else file
+def _named_once(file: str, rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     for place, row in enumerate(rows):
-        yield ("" if place else name, *row)
+        yield ("" if place else file, *row)
 
 
 def _against(result: EvaluationResult, lead: str, reference: str, width: int) -> list[str]:
@@ -76,10 +75,10 @@ def _against(result: EvaluationResult, lead: str, reference: str, width: int) ->
     lines = _wrapped(f"{HEADINGS[SHOWN]}, {lead} against {reference} ({told})", width)
     head = ("file", "labels", elided(reference, 10), elided(lead, 10), "difference", "")
     rows: list[tuple[str, ...]] = [head]
-    for (file, pool), part in _parts(result).items():
+    for file, part in _parts(result).items():
         own, other = ([row for row in part if row.predictor == name] for name in (lead, reference))
         cells = [_line(row, vote, reference) for row, vote in zip(own, other, strict=True)]
-        rows += _named_once(file, pool, cells)
+        rows += _named_once(file, cells)
     if width < _NARROW:
         rows = [(*row[:4], row[4].split(" ")[0], row[5]) for row in rows]
     if width < _NARROWEST:
@@ -98,10 +97,10 @@ def _all(result: EvaluationResult, others: Sequence[str], reference: str, width:
     budgets = result.budgets
     lines = _wrapped(f"all predictors, difference from {reference} (* its interval leaves out 0)", width)
     rows: list[tuple[str, ...]] = [("", "labels", *map(short_budget, budgets))]
-    for (file, pool), part in _parts(result).items():
+    for file, part in _parts(result).items():
         if (file in result.means) == bool(result.means):
             cells = [(name, *_starred(part, name, budgets, reference)) for name in others]
-            rows += _named_once(file, pool, cells)
+            rows += _named_once(file, cells)
     room = max(min(width - 9 * len(budgets) - 12, 20), 8)
     rows = [(row[0], elided(row[1], room), *row[2:]) for row in rows]
     return lines + aligned(rows, width, frozenset({0, 1}))
@@ -143,16 +142,16 @@ def _counted(result: EvaluationResult, lead: str, reference: str, width: int) ->
 def _values(result: EvaluationResult, width: int) -> list[str]:
     """Figures alone, where there is nothing to compare with."""
     rows: list[tuple[str, ...]] = [("file", "labels", "predictor", HEADINGS[SHOWN])]
-    for (file, pool), part in _parts(result).items():
+    for file, part in _parts(result).items():
         cells = [(short_budget(row.labels), row.predictor, _plain(row.figures[SHOWN])) for row in part]
-        rows += _named_once(file, pool, cells)
+        rows += _named_once(file, cells)
     return aligned(rows, width, frozenset({0, 2}))
 
 
-def _parts(result: EvaluationResult) -> dict[tuple[str, str], list[Row]]:
-    parts: dict[tuple[str, str], list[Row]] = {}
+def _parts(result: EvaluationResult) -> dict[str, list[Row]]:
+    parts: dict[str, list[Row]] = {}
     for row in result.rows:
-        parts.setdefault((row.file, row.pool), []).append(row)
+        parts.setdefault(row.file, []).append(row)
     return parts
 
 
