@@ -43,7 +43,7 @@ def test_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["It is 4.", "Wait, no. Wait, it is 4.", "It is 5."]
     rollouts = [parse_rollout(query, text, id=str(number)) for number, text in enumerate(texts)]
     made = block("signal")["doubt_signals"]
-    columns = made(Pools.of(rollouts, None, np.ones(3)))
+    columns = made(Pools.of(rollouts))
     np.testing.assert_allclose(columns["doubt"], [0, 2, 0])
     np.testing.assert_allclose(columns["doubt_to_pool"], [-2 / 3, 4 / 3, -2 / 3])
     # Beside the others, as the line in compute.py would put it.
