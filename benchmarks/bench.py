@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from memreward.answers import AnswerConfig, AnswerModel
+from memreward.answers import AnswerModel
 from memreward.data import read_groups
 from memreward.domains import parse_rollout
 from memreward.features.cache import DiskVectorStore
@@ -113,7 +113,7 @@ def bench_learning(steps: tuple[int, int]) -> list[tuple[str, str]]:
     right = (np.random.default_rng(0).random(int(told.cluster.max()) + 1) < 0.4)[told.cluster].astype(np.int8)
     rows, scoring = [], []
     for count in steps:
-        model = AnswerModel(config=AnswerConfig(half_life=50.0)).fit(batch, unlabelled)
+        model = AnswerModel(half_life=50.0).fit(batch, unlabelled)
         for step in track(range(count), f"learning from {count} steps"):
             model.observe(told, right, step)
         scoring.append(seconds(lambda m=model: m.beliefs(batch)))

@@ -20,7 +20,7 @@ from answer_toys import (
     table_of,
 )
 
-from memreward.answers import AnswerConfig, AnswerModel, RewardPrior, fit_prior, posterior
+from memreward.answers import AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
 from memreward.answers.likeness import with_likeness
 from memreward.answers.table import evidence_columns
@@ -134,22 +134,24 @@ def test_labels_correct_a_prior_that_is_wrong_here(prior: RewardPrior) -> None:
     assert quality(told) > quality(nothing(features)) + 0.05
 
 
-def test_the_better_expert_gains_weight(prior: RewardPrior) -> None:
+def test_the_better_expert_gains_weight(prior: RewardPrior, monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = target(questions=200)
     model = AnswerModel(prior).fit(features, nothing(features))
     before = model.trust()["math"]
     assert model.observe(features, labels).trust()["math"] > before
     votes = np.where(vote_share(features) >= 0.5, 1, 0).astype(np.int8)
-    follower = AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, votes)
-    assert follower.trust()["math"] < AnswerModel(prior, AnswerConfig(temper=1.0)).fit(features, labels).trust()["math"]
+    monkeypatch.setattr("memreward.answers.model.TEMPER", 1.0)
+    follower = AnswerModel(prior).fit(features, votes)
+    assert follower.trust()["math"] < AnswerModel(prior).fit(features, labels).trust()["math"]
 
 
 @pytest.mark.parametrize(("domain", "grows"), [("math", False), ("code", True)])
 def test_labels_as_such_take_the_vote_out_of_code_only(
-    prior: RewardPrior, domain: str, grows: bool, tmp_path: Path
+    prior: RewardPrior, domain: str, grows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("memreward.answers.model.TEMPER", 0.0)
     features, labels = target(domain)
-    model = AnswerModel(prior, AnswerConfig(temper=0.0)).fit(features, nothing(features))
+    model = AnswerModel(prior).fit(features, nothing(features))
     before = model.trust()[domain]
     model.observe(features, np.where(features.group < 10, labels, UNKNOWN).astype(np.int8))
     odds = [p / (1 - p) for p in (model.trust()[domain], before)]
@@ -180,7 +182,7 @@ def test_old_observations_fade(prior: RewardPrior) -> None:
     new, new_labels = target(questions=100, seed=501, word_recall=2.0)
 
     def weight(half_life: float) -> float:
-        model = AnswerModel(prior, AnswerConfig(half_life=half_life)).fit(old, old_labels)
+        model = AnswerModel(prior, half_life).fit(old, old_labels)
         model.observe(new, new_labels, step=40)
         return float(model._domains["math"].posterior.mean[COLUMNS.index("word_recall")])
 
@@ -211,11 +213,11 @@ def test_judging_one_answer_tells_no_more_than_judging_all_and_the_same_where_th
 def test_saved_and_read_it_believes_and_learns_the_same(prior: RewardPrior, tmp_path) -> None:
     features, labels = target()
     told = np.where(features.group < 20, labels, UNKNOWN).astype(np.int8)
-    model = AnswerModel(prior, AnswerConfig(half_life=10.0)).fit(features, told)
+    model = AnswerModel(prior, 10.0).fit(features, told)
     model.save(tmp_path / "predictor.safetensors", {"seed": 3})
     read, about = AnswerModel.load(tmp_path / "predictor.safetensors")
     assert about == {"seed": 3}
-    assert read.config == model.config
+    assert read.half_life == model.half_life
     assert read.beliefs(features).right == pytest.approx(model.beliefs(features).right, abs=1e-9)
     later = np.where(features.group >= 60, labels, UNKNOWN).astype(np.int8)
     assert (

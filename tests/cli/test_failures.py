@@ -94,12 +94,6 @@ def test_a_budget_that_is_none(command: str, labels: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_setting_that_is_refused(tmp_path: Path) -> None:
-    said = run("warmup", "--memory", tmp_path / "m", "--temper", "-1", code=1)
-    assert "temper=-1" in said
-    assert not (tmp_path / "m").exists()
-
-
 def test_a_prior_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, True)))
     warmup = ("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory")

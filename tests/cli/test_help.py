@@ -37,7 +37,7 @@ def test_a_command_that_shows_all_of_its_options_has_few(name: str) -> None:
 
 
 def test_an_option_that_is_not_shown_is_read_all_the_same() -> None:
-    context = COMMANDS["warmup"].make_context("warmup", ["--memory", "m", "--seed", "7", "--temper", "2"])
+    context = COMMANDS["warmup"].make_context("warmup", ["--memory", "m", "--seed", "7", "--execute", "off"])
     assert context.params["seed"] == 7
 
 

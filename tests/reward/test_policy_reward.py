@@ -162,7 +162,7 @@ def test_a_predictor_is_left_as_it_is(sums: Sums, predictor: RewardPredictor, la
     assert predictor.model.trust() == before
     assert isinstance(reward.valuer, Answers)
     assert reward.valuer.trust() != before
-    assert reward.valuer.model.config.half_life == RewardConfig().half_life
+    assert reward.valuer.model.half_life == RewardConfig().half_life
 
 
 def test_the_log_says_what_was_predicted_and_what_was_true(
@@ -525,7 +525,7 @@ def test_a_step_costs_the_same_after_hundreds_of_steps(sums: Sums, predictor: Re
     """The model refits on what still counts; what has faded, or is beyond what a refit can take in, is let go."""
     features = predictor.features(rollouts_of(sums, *_many(sums, 26)))
     labels = (np.arange(len(features)) % 3 == 0).astype(np.int8)
-    model = AnswerModel(toy_prior(), replace(predictor.model.config, half_life=50.0)).fit(features, labels)
+    model = AnswerModel(toy_prior(), 50.0).fit(features, labels)
     taken = []
     for step in range(1, 241):
         started = time.perf_counter()

@@ -10,12 +10,11 @@ numpy only.
 from __future__ import annotations
 
 from memreward.answers.advantage import advantage_variance, expected_advantages
-from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior, SourceCard, fit_prior
 from memreward.answers.table import AnswerTable, Scaling
 
 __all__ = [
-    "AnswerConfig",
     "AnswerModel",
     "AnswerTable",
     "RewardPrior",

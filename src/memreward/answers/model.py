@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -53,25 +53,11 @@ _FIRST_QUESTIONS = 5.0
 """Labelled questions of which `GROWTH` takes the logarithm: ln(1 + n / this)."""
 
 
-@dataclass(frozen=True)
-class AnswerConfig:
-    """Settings of the answer model. Chosen by leaving sources out: benchmarks/results/prediction.md.
-
-    Attributes:
-        temper: Power of the experts' likelihood on labelled questions by which their weights move; 1 is Bayes' rule,
-            0 keeps both at one half. Bayes' rule is too sure of itself: neither expert is the truth.
-        scaling_weight: Rollouts that the prior's own scaling of the signals counts as, beside those at hand.
-        half_life: Steps of training after which an observation counts half, since the policy moves; 0 is never.
-    """
-
-    temper: float = 0.15
-    scaling_weight: float = 50.0
-    half_life: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("temper", "scaling_weight", "half_life"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigurationError(f"{name}={getattr(self, name)} must be a number of at least 0")
+TEMPER = 0.15
+"""Power of the experts' likelihood on labelled questions by which their weights move, chosen by leaving sources out; 1
+is Bayes' rule, which is too sure of itself: neither expert is the truth."""
+SCALING_WEIGHT = 50.0
+"""Rollouts that the prior's own scaling of the signals counts as, beside those at hand; chosen in the same way."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +66,21 @@ class AnswerModels:
 
     Attributes:
         prior: Where the weights begin.
-        config: Settings.
     """
 
     prior: RewardPrior
-    config: AnswerConfig = field(default_factory=AnswerConfig)
 
     def __call__(self, seed: int) -> AnswerModel:  # noqa: ARG002  nothing is drawn
         """Make one."""
-        return AnswerModel(self.prior, self.config)
+        return AnswerModel(self.prior)
 
     def blind_to(self, queries: Sequence[Query]) -> AnswerModels:
         """Return the same without the sources of the prior that share a question with `queries`."""
-        return AnswerModels(self.prior.without(queries), self.config)
+        return AnswerModels(self.prior.without(queries))
 
     def describe(self) -> str:
-        """Name what decides the outcome: settings, and a hash of the prior's numbers."""
-        return f"AnswerModels({self.config!r}, {self.prior.digest()})"
+        """Name what decides the outcome: a hash of the prior's numbers."""
+        return f"AnswerModels({self.prior.digest()})"
 
 
 class AnswerBeliefs(NamedTuple):
@@ -174,21 +158,23 @@ class AnswerModel:
 
     Args:
         prior: Where the weights begin; None is the shipped one.
-        config: Settings.
+        half_life: Steps of training after which an observation counts half, since the policy moves; 0 is never.
 
     Attributes:
         name: "memreward".
         prior: Where the weights began.
-        config: Settings.
+        half_life: As given.
         threshold: One half: values are probabilities.
     """
 
     name = "memreward"
     threshold = 0.5
 
-    def __init__(self, prior: RewardPrior | None = None, config: AnswerConfig | None = None) -> None:
+    def __init__(self, prior: RewardPrior | None = None, half_life: float = 0.0) -> None:
+        if not 0 <= half_life < np.inf:
+            raise ConfigurationError(f"half_life={half_life} must be a number of at least 0")
         self.prior = RewardPrior.load(DEFAULT) if prior is None else prior
-        self.config = config or AnswerConfig()
+        self.half_life = half_life
         self._domains: dict[str, _Domain] = {}
         self._step = 0
 
@@ -354,7 +340,7 @@ class AnswerModel:
                 "like": state.like.questions.tolist(),
                 "seen": seen,
             }
-        record = {"prior": header, "config": asdict(self.config), "step": self._step, "domains": domains}
+        record = {"prior": header, "config": {"half_life": self.half_life}, "step": self._step, "domains": domains}
         write_arrays(Path(path), _KIND, VERSION, {**record, "about": dict(about or {})}, arrays)
 
     @classmethod
@@ -368,7 +354,7 @@ class AnswerModel:
         header, arrays = read_arrays(Path(path), _KIND, VERSION, _REMEDY)
         try:
             of_prior = {name.removeprefix("prior."): a for name, a in arrays.items() if name.startswith("prior.")}
-            made = cls(unpacked(header["prior"], of_prior), AnswerConfig(**header["config"]))
+            made = cls(unpacked(header["prior"], of_prior), float(header["config"]["half_life"]))
             made._step = int(header["step"])
             for domain, record in header["domains"].items():
                 made._domains[domain] = _restored(domain, made.prior.domains[domain], record, arrays)
@@ -382,7 +368,7 @@ class AnswerModel:
         if added:
             prior = prior.beside(Scaling.of(added, evidence_columns(features, added)))
         own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
-        return _begun_with(domain, prior, own.blended(prior.scaling, self.config.scaling_weight))
+        return _begun_with(domain, prior, own.blended(prior.scaling, SCALING_WEIGHT))
 
     def _table(self, domain: str, state: _Domain, features: Features) -> AnswerTable:
         table = AnswerTable.of(features, domain, state.prior.signals, state.scaling)
@@ -392,10 +378,10 @@ class AnswerModel:
         """Tempered log-likelihood of the model less that of majority vote, on what was told."""
         model = question_log_likelihood(told.table, right, told.verdicts)
         vote = question_log_likelihood(told.table, _CERTAIN * _voted(told.table), told.verdicts)
-        return self.config.temper * float((model - vote).sum())
+        return TEMPER * float((model - vote).sum())
 
     def _faded(self, steps: float) -> float:
-        return 0.5 ** (steps / self.config.half_life) if self.config.half_life else 1.0
+        return 0.5 ** (steps / self.half_life) if self.half_life else 1.0
 
     def _refit(self) -> None:
         for state in self._domains.values():
@@ -418,7 +404,7 @@ class AnswerModel:
         """The observations that still count: the newest, as many as a refit can take in at every step."""
         present = [(step, told) for step, told in seen if self._faded(self._step - step) > _FADED]
         later = np.cumsum([len(told.table.query_ids) for _, told in reversed(present)])[::-1]
-        first = int(np.searchsorted(-later, -_MOST)) if self.config.half_life else 0
+        first = int(np.searchsorted(-later, -_MOST)) if self.half_life else 0
         return present[min(first, max(len(present) - 1, 0)) :]
 
 

@@ -66,7 +66,7 @@ def serve(
 
 
 def _reward(memory: str, predictor: Path | None, output: Output) -> PolicyReward:
-    from memreward.answers.model import AnswerConfig, AnswerModel
+    from memreward.answers.model import AnswerModel
     from memreward.features.featurizer import Featurizer
     from memreward.memory import ExperienceMemory
     from memreward.reward import HybridReward, PolicyReward, RewardConfig
@@ -76,7 +76,7 @@ def _reward(memory: str, predictor: Path | None, output: Output) -> PolicyReward
         return HybridReward(load_predictor(memory, predictor, _Silent()))
     output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
     featurizer = Featurizer(runner=load_runner("auto", _Silent()))
-    model = AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))
+    model = AnswerModel(half_life=RewardConfig().half_life)
     return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)
 
 

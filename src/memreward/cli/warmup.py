@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from memreward.answers.model import AnswerConfig
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AnswerPatternText,
@@ -30,7 +29,6 @@ from memreward.cli.common import (
 )
 from memreward.cli.errors import ends_well
 from memreward.cli.models import ExecuteCode, PriorName, load_runner, what_was_done, write_record
-from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
 from memreward.types import Group
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
-@options_from("settings", AnswerConfig, panel="Answer model", leave_out=("half_life",))
 def warmup(
     files: Annotated[
         list[Path] | None,
@@ -71,7 +68,6 @@ def warmup(
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
     as_json: AsJson = False,
-    settings: Changes[AnswerConfig],
 ) -> None:
     """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
@@ -90,7 +86,7 @@ def warmup(
     from memreward.reward.predictor import RewardPredictor
 
     output = Output(as_json)
-    config, budget, known = settings.made(), budget_from(labels, judgements), RewardPrior.load(prior)
+    budget, known = budget_from(labels, judgements), RewardPrior.load(prior)
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
     started = time.monotonic()
@@ -102,7 +98,7 @@ def warmup(
         added = store.add(counted(groups, steps, "adding queries"))
         by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
-            store, budget=budget, seed=seed, prior=known, config=config, choose=choose, runner=runner, progress=steps
+            store, budget=budget, seed=seed, prior=known, choose=choose, runner=runner, progress=steps
         )
     asked = {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": store.ledger.totals()}
     write_record(folder, what_was_done(execute, runner), asked)

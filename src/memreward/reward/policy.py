@@ -421,7 +421,7 @@ def HybridReward(
     """
     settings, memory = config or RewardConfig(), predictor.memory
     model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})
-    model.config = replace(model.config, half_life=settings.half_life)
+    model.half_life = settings.half_life
     if labelled is None:
         labelled = memory.ledger.labelled()
     reward = PolicyReward(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from memreward.answers.choose import ROUNDS, proposals
 from memreward.answers.explain import Explanation, explain
-from memreward.answers.model import AnswerBeliefs, AnswerConfig, AnswerModel
+from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
@@ -108,7 +108,7 @@ class RewardPredictor:
         budget: Budget | None = None,
         seed: int = 0,
         prior: RewardPrior | str | Path = DEFAULT,
-        config: AnswerConfig | None = None,
+        half_life: float = 0.0,
         choose: str = "advantage",
         queries: Sequence[str] | None = None,
         runner: RolloutRunner | Execute | None = "auto",
@@ -125,7 +125,7 @@ class RewardPredictor:
             budget: Most labels to consume; None takes every label that is there. `provenance` says how many it were.
             seed: Decides which queries are labelled where they are drawn.
             prior: Where the weights begin: a prior, "default", "none", or a file.
-            config: Settings.
+            half_life: Of `AnswerModel`.
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
             queries: Label these, as far as the budget goes, instead of choosing.
             runner: Runs the solutions of code rollouts; "auto" does where the system can contain it, "on" must.
@@ -140,7 +140,7 @@ class RewardPredictor:
         if not groups:
             raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not")
         usable = known.without(group.query for group in groups)
-        model = AnswerModel(usable, config)
+        model = AnswerModel(usable, half_life)
         featurizer = Featurizer(runner=_made(runner))
         told = progress or notebook_progress()
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
@@ -157,7 +157,7 @@ class RewardPredictor:
         provenance = Provenance(
             len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy")), ran
         )
-        return cls(memory, featurizer, model, provenance, _held_out(usable, config, features, verdicts, seed))
+        return cls(memory, featurizer, model, provenance, _held_out(usable, half_life, features, verdicts, seed))
 
     @property
     def threshold(self) -> float:
@@ -344,17 +344,17 @@ def _spend(
 
 
 def _held_out(
-    prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
+    prior: RewardPrior, half_life: float, features: Features, labels: NDArray[np.int8], seed: int
 ) -> tuple[HeldOut, ...]:
     rows = np.isin(features.group, features.group[labels >= 0])
     if len(np.unique(features.group[rows])) < 2:
         return ()
-    values = blind_values(prior, config, features, labels, seed)
+    values = blind_values(prior, half_life, features, labels, seed)
     return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
 
 
 def blind_values(
-    prior: RewardPrior, config: AnswerConfig | None, features: Features, labels: NDArray[np.int8], seed: int
+    prior: RewardPrior, half_life: float, features: Features, labels: NDArray[np.int8], seed: int
 ) -> FloatArray:
     """(n,) values of labelled queries' rollouts, each predicted from the labels of other folds; NaN elsewhere."""
     labelled = tuple(features.query_ids[q] for q in np.unique(features.group[labels >= 0]))
@@ -362,7 +362,7 @@ def blind_values(
     values = np.full(len(features), np.nan, np.float32)
     for fold in np.unique(folds):
         own = rows_of_queries(features, {q for q, f in zip(labelled, folds, strict=True) if f == fold})
-        model = AnswerModel(prior, config).fit(features, np.where(own, -1, labels).astype(np.int8))
+        model = AnswerModel(prior, half_life).fit(features, np.where(own, -1, labels).astype(np.int8))
         values[own] = model.predict(subset(features, own)).value
     return values
 

@@ -60,7 +60,7 @@ class Answers:
     """The answer model, which learns at every step.
 
     Args:
-        model: Its observations fade by its `AnswerConfig.half_life`.
+        model: Its observations fade by its `half_life`.
     """
 
     name = "memreward"

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.integrations.ray import NAMESPACE
 from memreward.memory import ExperienceMemory
 from memreward.reward import HybridReward, PolicyReward, RewardConfig
@@ -104,4 +104,4 @@ def _reward(folder: Path) -> PolicyReward:
     memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
     if (predictor / FILE).exists():
         return HybridReward(RewardPredictor.load(predictor, memory))
-    return PolicyReward(memory, Answers(AnswerModel(config=AnswerConfig(half_life=RewardConfig().half_life))))
+    return PolicyReward(memory, Answers(AnswerModel(half_life=RewardConfig().half_life)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memreward.answers.choose import proposals
-from memreward.answers.model import AnswerConfig, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
 from memreward.data.splits import read_split
@@ -204,17 +204,16 @@ class _Tools:
 
     def answers(self) -> Made:
         """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
-        settings = AnswerConfig(half_life=self.reward.half_life)
         prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
         if not any(group.rollouts for group in self.memory.groups()):
-            return Answers(AnswerModel(prior, settings)), Featurizer(runner=self.runner)
+            return Answers(AnswerModel(prior, self.reward.half_life)), Featurizer(runner=self.runner)
         if not self.folder.exists():
             made = RewardPredictor.warmup(
                 self.memory,
                 budget=self.budget,
                 seed=self.config.grpo.seed,
                 prior=prior,
-                config=settings,
+                half_life=self.reward.half_life,
                 queries=self.drawn,
                 runner=self.runner,
                 progress=self.progress,
