@@ -100,7 +100,7 @@ def test_a_csv_row_a_file_budget_predictor_and_metric(made) -> None:
     assert (found["file"], found["predictor"]) == ("one, with a comma", "memreward")
     assert [found[name] for name in ("value", "low", "high")] == ["0.7", "0.6", "0.8"]
     assert [found[f"majority_{part}"] for part in ("difference", "low", "high")] == ["-0.02", "-0.03", "-0.01"]
-    assert as_timings(result).splitlines()[1] == '"one, with a comma",,0,memreward,0,0.5'
+    assert as_timings(result).splitlines()[1] == '"one, with a comma",0,memreward,0,0.5'
 
 
 def test_latex_tables_are_bold_only_where_the_paired_interval_leaves_out_0(made) -> None:

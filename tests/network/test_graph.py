@@ -49,7 +49,7 @@ def test_structure_joins_each_rollout_to_its_query_and_answer(sizes: list[int]) 
 
 def test_relations_are_the_paper_s_and_its_ablations_leave_some_out() -> None:
     paper = NetworkConfig()
-    assert set(relations(paper)) == {
+    assert set(relations(NetworkConfig())) == {
         *(graph.ASKS, graph.ASKED_BY, graph.YIELDS, graph.YIELDED_BY),
         graph.SIMILAR_TO,
     }

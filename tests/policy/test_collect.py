@@ -93,11 +93,11 @@ class Interrupted:
 
 def interrupt(config: CollectConfig, sampler: LocalSampler, after: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        collect(config, progress=False, sampler=Interrupted(sampler, after))
+        collect(config, sampler=Interrupted(sampler, after))
 
 
 def test_the_file_follows_the_schema(config: CollectConfig, sampler: LocalSampler) -> None:
-    path = collect(config, progress=False, sampler=sampler)
+    path = collect(config, sampler=sampler)
     records = records_of(config)
     assert [record["id"] for record in records] == [f"q{index}" for index in range(COUNT)]
     for record in records:
@@ -123,7 +123,7 @@ def test_labels_compare_the_answer_with_the_reference(config: CollectConfig, sam
                 samples = [Sample(text, token_logprobs=(-0.5,), truncated=False) for text in texts]
                 yield SampledGroup(prompt.id, tuple(samples))
 
-    collect(config, progress=False, sampler=Scripted(sampler, 0))
+    collect(config, sampler=Scripted(sampler, 0))
     verdicts = {record["id"]: [rollout["correct"] for rollout in record["rollouts"]] for record in records_of(config)}
     assert verdicts["q0"] == [True, False, False]
     assert verdicts["q4"] == [False, False, False]
@@ -143,7 +143,7 @@ def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: Loc
     question |= {"reference": json.dumps(["assert double(4) == 8"]), "rollouts": []}
     (tmp_path / "code.jsonl").write_text(json.dumps(question) + "\n", encoding="utf-8")
     asked = replace(config, questions=(str(tmp_path / "code.jsonl"),))
-    collect(asked, progress=False, sampler=Scripted(sampler, 0))
+    collect(asked, sampler=Scripted(sampler, 0))
     ((right, wrong),) = ([rollout["correct"] for rollout in record["rollouts"]] for record in records_of(asked))
     assert (right, wrong) == (True, False)
 
@@ -153,17 +153,17 @@ def test_an_interruption_repeats_and_loses_nothing(
     config: CollectConfig, sampler: LocalSampler, tmp_path: Path
 ) -> None:
     whole = replace(config, output=str(tmp_path / "whole.jsonl.gz"))
-    collect(whole, progress=False, sampler=sampler)
+    collect(whole, sampler=sampler)
     interrupt(config, sampler, after=4)
     acknowledged = journal_of(config).read_bytes()
     done = [json.loads(line)["id"] for line in acknowledged.splitlines()[1:]]
     assert len(done) == 4
     second = Interrupted(sampler, after=3)
     with pytest.raises(KeyboardInterrupt):
-        collect(config, progress=False, sampler=second)
+        collect(config, sampler=second)
     assert set(second.asked) == {f"q{index}" for index in range(COUNT)} - set(done)
     assert journal_of(config).read_bytes().startswith(acknowledged)
-    collect(config, progress=False, sampler=sampler)
+    collect(config, sampler=sampler)
     texts = [[[r["text"] for r in record["rollouts"]] for record in records_of(c)] for c in (config, whole)]
     assert texts[0] == texts[1]
 
@@ -176,12 +176,12 @@ def test_a_torn_last_line_is_sampled_again(config: CollectConfig, sampler: Local
     journal.write_bytes(content[:-20])
     second = Interrupted(sampler, after=1)
     with pytest.raises(KeyboardInterrupt):
-        collect(config, progress=False, sampler=second)
+        collect(config, sampler=second)
     assert torn_id in second.asked
     assert [json.loads(line) for line in journal.read_bytes().splitlines()][:3] == [
         json.loads(line) for line in content.splitlines()[:3]
     ]
-    collect(config, progress=False, sampler=sampler)
+    collect(config, sampler=sampler)
     assert sorted(record["id"] for record in records_of(config)) == sorted(f"q{index}" for index in range(COUNT))
 
 
@@ -191,7 +191,7 @@ def test_a_broken_line_in_the_middle_is_refused(config: CollectConfig, sampler: 
     lines[2] = lines[2][:-20] + b"\n"
     journal_of(config).write_bytes(b"".join(lines))
     with pytest.raises(DataError, match=r"journal, line 3: not JSON"):
-        collect(config, progress=False, sampler=sampler)
+        collect(config, sampler=sampler)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_other_settings_are_refused_on_resume(
     interrupt(config, sampler, after=2)
     before = journal_of(config).read_bytes()
     with pytest.raises(ConfigurationError, match=words):
-        collect(replace(config, **change), progress=False, sampler=sampler)
+        collect(replace(config, **change), sampler=sampler)
     assert journal_of(config).read_bytes() == before
 
 
@@ -216,7 +216,7 @@ def test_another_prompt_is_refused_on_resume(config: CollectConfig, sampler: Loc
     interrupt(config, sampler, after=9)
     (tmp_path / "math.json").write_text('{"system": "Answer.", "shots": []}', encoding="utf-8")
     with pytest.raises(ConfigurationError, match="another prompt"):
-        collect(replace(config, templates=str(tmp_path)), progress=False, sampler=sampler)
+        collect(replace(config, templates=str(tmp_path)), sampler=sampler)
 
 
 def test_more_questions_and_other_batches_may_follow(config: CollectConfig, sampler: LocalSampler) -> None:
@@ -224,23 +224,23 @@ def test_more_questions_and_other_batches_may_follow(config: CollectConfig, samp
     interrupt(replace(config, questions=(f"{file}:6",)), sampler, after=4)
     more = Interrupted(sampler, after=COUNT)
     sampler.local = LocalConfig(groups_per_batch=5)
-    collect(config, progress=False, sampler=more)
+    collect(config, sampler=more)
     assert len(more.asked) == COUNT - 4
     assert len(records_of(config)) == COUNT
 
 
 def test_groups_that_are_not_asked_for_stay_in_the_journal(config: CollectConfig, sampler: LocalSampler) -> None:
     interrupt(config, sampler, after=9)
-    collect(replace(config, questions=(f"{config.questions[0]}:3",)), progress=False, sampler=sampler)
+    collect(replace(config, questions=(f"{config.questions[0]}:3",)), sampler=sampler)
     assert len(records_of(config)) == 3
     assert len(journal_of(config).read_bytes().splitlines()) >= 10
 
 
 def test_a_finished_output_is_not_overwritten(config: CollectConfig, sampler: LocalSampler) -> None:
-    collect(config, progress=False, sampler=sampler)
+    collect(config, sampler=sampler)
     before = Path(config.output).read_bytes()
     with pytest.raises(ConfigurationError, match="exists already"):
-        collect(config, progress=False, sampler=sampler)
+        collect(config, sampler=sampler)
     assert Path(config.output).read_bytes() == before
 
 
@@ -256,19 +256,18 @@ def test_questions_that_mean_nothing_are_refused(
     config: CollectConfig, sampler: LocalSampler, questions: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        collect(replace(config, questions=questions), progress=False, sampler=sampler)
+        collect(replace(config, questions=questions), sampler=sampler)
 
 
 def test_the_same_question_twice_is_refused(config: CollectConfig, sampler: LocalSampler) -> None:
     with pytest.raises(ConfigurationError, match="'q0' is asked twice"):
-        collect(replace(config, questions=config.questions * 2), progress=False, sampler=sampler)
+        collect(replace(config, questions=config.questions * 2), sampler=sampler)
 
 
-def test_progress_without_a_terminal_is_plain_lines(
-    config: CollectConfig, sampler: LocalSampler, capsys: pytest.CaptureFixture[str]
-) -> None:
-    collect(config, sampler=sampler)
-    assert f"{COUNT} of {COUNT} groups, " in capsys.readouterr().err
+def test_each_group_that_is_done_is_told(config: CollectConfig, sampler: LocalSampler) -> None:
+    told: list[tuple[str, int, int]] = []
+    collect(config, sampler=sampler, progress=lambda *step: told.append(step))
+    assert told == [("sampling groups", number, COUNT) for number in range(1, COUNT + 1)]
 
 
 SCRIPT = """
@@ -278,7 +277,7 @@ from memreward.policy.sampler import Sample, SampledGroup
 from memreward.policy.settings import LocalConfig, SamplingConfig
 sampling = SamplingConfig(model=sys.argv[2], rollouts=3, max_new_tokens=200)
 collect(CollectConfig(output=sys.argv[1], sampling=sampling, questions=(sys.argv[3],),
-                      local=LocalConfig(groups_per_batch=2)), progress=False)
+                      local=LocalConfig(groups_per_batch=2)))
 """
 
 
@@ -324,7 +323,7 @@ def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Pat
     assert process.returncode == -signal.SIGKILL, errors
     acknowledged = whole_lines(journal)
     assert 4 <= len(acknowledged) <= COUNT
-    collect(of_checkpoint(config, checkpoint), progress=False)
+    collect(of_checkpoint(config, checkpoint))
     assert [record["id"] for record in records_of(config)] == [f"q{index}" for index in range(COUNT)]
     records = {record["id"]: record for record in records_of(config)}
     for line in acknowledged[1:]:
@@ -341,12 +340,12 @@ def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectCon
     interrupt(rehearsal, sampler, after=COUNT - 1)
     limit = journal_of(rehearsal).stat().st_size * 2 // 3
     with file_size_limit(limit), pytest.raises(StoreError, match=re.escape(str(journal_of(config)))):
-        collect(config, progress=False, sampler=sampler)
+        collect(config, sampler=sampler)
     acknowledged = whole_lines(journal_of(config))
     assert 1 < len(acknowledged) <= COUNT
     assert journal_of(config).stat().st_size == limit
     assert not Path(config.output).exists()
-    collect(config, progress=False, sampler=sampler)
+    collect(config, sampler=sampler)
     records = {record["id"]: record for record in records_of(config)}
     assert list(records) == [f"q{index}" for index in range(COUNT)]
     for line in acknowledged[1:]:
@@ -361,10 +360,10 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_journal(config: CollectConfig,
     interrupt(config, sampler, after=COUNT - 1)
     size = journal_of(config).stat().st_size
     with file_size_limit(size + 2_000), pytest.raises(DataError, match="cannot be written"):
-        collect(config, progress=False, sampler=whole)
+        collect(config, sampler=whole)
     assert len(whole.asked) == 1
     again = Interrupted(sampler, after=COUNT)
-    collect(config, progress=False, sampler=again)
+    collect(config, sampler=again)
     assert again.asked == []
     assert len(list(read_groups(config.output))) == COUNT
 
@@ -373,10 +372,10 @@ def test_two_processes_do_not_share_a_journal(config: CollectConfig, sampler: Lo
     class Nested(Interrupted):
         def sample(self, prompts: Any) -> Any:
             with pytest.raises(StoreError, match="another process is collecting"):
-                collect(config, progress=False, sampler=self.sampler)
+                collect(config, sampler=self.sampler)
             return super().sample(prompts)
 
-    collect(config, progress=False, sampler=Nested(sampler, after=COUNT))
+    collect(config, sampler=Nested(sampler, after=COUNT))
     assert len(records_of(config)) == COUNT
 
 
@@ -388,7 +387,7 @@ def test_the_output_is_checked_before_anything_is_loaded(config: CollectConfig) 
 def test_a_chat_template_file_that_is_not_there_is_named(config: CollectConfig, sampler: LocalSampler) -> None:
     sampler.local = replace(config.local, chat_template="nowhere.jinja")
     with pytest.raises(ConfigurationError, match=r"'nowhere\.jinja' cannot be read"):
-        collect(config, progress=False, sampler=sampler)
+        collect(config, sampler=sampler)
 
 
 @pytest.mark.slow

@@ -331,10 +331,10 @@ def test_a_request_refused_later_keeps_what_was_finished(config: CollectConfig) 
     with Loopback(answer) as server:
         config = replace(config, endpoint=EndpointConfig(server.url, parallel=1))
         with pytest.raises(ConfigurationError, match=r"query 'q3' \(400: too long\)"):
-            collect(config, progress=False)
+            collect(config)
         assert len(server.requests) == 4
         server.answer = several
-        collect(config, progress=False)
+        collect(config)
         assert len(server.requests) == 6
     assert [group.query.id for group in read_groups(config.output)] == [f"q{index}" for index in range(5)]
 
@@ -361,7 +361,7 @@ def test_closing_ends_the_requests() -> None:
 
 def test_it_samples_where_an_event_loop_runs_already(config: CollectConfig) -> None:
     async def notebook() -> Path:
-        return collect(replace(config, endpoint=EndpointConfig(server.url)), progress=False)
+        return collect(replace(config, endpoint=EndpointConfig(server.url)))
 
     with Loopback(several) as server:
         assert len(list(read_groups(asyncio.run(notebook())))) == 5
@@ -372,7 +372,7 @@ def test_the_file_holds_log_probabilities_tokens_and_no_address_or_key(
 ) -> None:
     monkeypatch.setenv("MEMREWARD_API_KEY", KEY)
     with Loopback(several) as server:
-        collect(replace(config, endpoint=EndpointConfig(server.url)), progress=False)
+        collect(replace(config, endpoint=EndpointConfig(server.url)))
     text = Path(config.output).read_text(encoding="utf-8")
     assert KEY not in text
     assert server.url not in text

@@ -82,7 +82,7 @@ def test_chats_reach_the_model_and_its_answers_the_file(config: CollectConfig, u
         return reply
 
     with Loopback(answer) as proxy:
-        path = collect(through(proxy, config, api="chat", parallel=4), progress=False)
+        path = collect(through(proxy, config, api="chat", parallel=4))
     groups = list(read_groups(path))
     assert [group.query.id for group in groups] == [f"q{index}" for index in range(COUNT)]
     assert len(proxy.requests) == COUNT * ROLLOUTS
@@ -96,23 +96,23 @@ def test_chats_reach_the_model_and_its_answers_the_file(config: CollectConfig, u
 
 
 def test_the_length_limit_shows_as_truncated(config: CollectConfig) -> None:
-    rollouts = [rollout for group in read_groups(collect(config, progress=False)) for rollout in group.rollouts]
+    rollouts = [rollout for group in read_groups(collect(config)) for rollout in group.rollouts]
     # A character is a token, and the token that ends a completion is none of its text.
     assert {rollout.truncated for rollout in rollouts} == {True, False}
     assert all(len(rollout.text) < 12 for rollout in rollouts if not rollout.truncated)
 
 
 def test_injected_failures_change_nothing(config: CollectConfig, upstream: str) -> None:
-    whole = list(read_groups(collect(config, progress=False)))
+    whole = list(read_groups(collect(config)))
     faults = ["500", None, "drop", "half", None, None, "429", None, "garbage", "502", None, "slow", "wrong shape"]
     with Loopback(forward(upstream), faults) as proxy:
-        path = collect(through(proxy, config, timeout=4.0), progress=False)
+        path = collect(through(proxy, config, timeout=4.0))
     assert len(proxy.requests) == COUNT * ROLLOUTS + sum(fault is not None for fault in faults)
     assert_alike(list(read_groups(path)), whole, within=FLOAT32)
 
 
 def test_kill_9_loses_and_repeats_no_group(config: CollectConfig, upstream: str) -> None:
-    whole = list(read_groups(collect(config, progress=False)))
+    whole = list(read_groups(collect(config)))
     with Loopback(forward(upstream)) as proxy:
         config = through(proxy, config)
         journal = Path(config.output + ".journal")
@@ -132,7 +132,7 @@ def test_kill_9_loses_and_repeats_no_group(config: CollectConfig, upstream: str)
         assert 2 <= len(finished) < COUNT
         proxy.settle()
         asked = len(proxy.requests)
-        path = collect(config, progress=False)
+        path = collect(config)
         assert len(proxy.requests) - asked == (COUNT - len(finished)) * ROLLOUTS
     assert_alike(list(read_groups(path)), whole, within=FLOAT32)
 

@@ -41,7 +41,8 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     check_file(Path(config.output))
     if not config.endpoint.url:
         quiet_libraries()
-    path = sample_rollouts(config)
+    with output.progress() as steps:
+        path = sample_rollouts(config, progress=steps)
     groups = list(read_groups(path))
     verdicts = list(measured(groups).values())
     rollouts = sum(len(group.rollouts) for group in groups)

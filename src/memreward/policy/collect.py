@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memreward.data import format_of, load_questions, write_groups
 from memreward.domains import Verifiers, parse_rollout
@@ -19,10 +15,9 @@ from memreward.policy.journal import Journal
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
-from memreward.types import ConfigurationError, Group, Query
+from memreward.types import ConfigurationError, Group, Progress, Query, silent
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
-_SECONDS_BETWEEN_LINES = 30.0
 LOGPROB_DECIMALS = 3
 """Decimals that token log-probabilities are rounded to."""
 
@@ -85,7 +80,7 @@ class _Question:
 def collect(
     config: CollectConfig,
     *,
-    progress: bool = True,
+    progress: Progress = silent,
     sampler: Sampler[Any] | None = None,
     verifiers: Verifiers | None = None,
 ) -> Path:
@@ -97,7 +92,7 @@ def collect(
 
     Args:
         config: What to do.
-        progress: Show groups, tokens/s and the time left, or a line every 30 s where there is no terminal.
+        progress: Told of the groups done and of how many there are.
         sampler: A sampler already made, of the model that `config` names; its `config` is replaced.
         verifiers: Judge by domain; None makes the default ones. Where they cannot tell, a rollout has no label.
 
@@ -121,12 +116,10 @@ def collect(
         done = {record["id"] for record in journal.records}
         waiting = [question for question in prompted if question.query.id not in done]
         digests = {question.query.id: question.prompt.digest for question in waiting}
-        rate = _Rate(len(prompted), len(prompted) - len(waiting))
-        sampling = sampler.sample([question.prompt for question in waiting])
-        with _reporting(rate, progress) as report, closing(sampling) as groups:
-            for group in groups:
+        with closing(sampler.sample([question.prompt for question in waiting])) as groups:
+            for number, group in enumerate(groups, start=len(prompted) - len(waiting) + 1):
                 journal.append(_record(group, digests[group.id]))
-                report(group.usage)
+                progress("sampling groups", number, len(prompted))
         records = {record["id"]: record for record in journal.records}
         write_groups(output, _groups(prompted, records, config, verifiers or Verifiers()))
     if records.keys() <= {question.query.id for question in prompted}:
@@ -243,58 +236,3 @@ def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -
         "usage": asdict(_usage(record)),
     }
     return question.group.answered(rollouts, provenance)
-
-
-class _Rate:
-    """Groups done, tokens a second, and the time left at this rate."""
-
-    def __init__(self, total: int, done: int) -> None:
-        self.total = total
-        self.done = self.begun = done
-        self.usage = Usage()
-        self.start = monotonic()
-
-    def advance(self, usage: Usage) -> None:
-        self.done += 1
-        self.usage += usage
-
-    def __str__(self) -> str:
-        seconds = max(monotonic() - self.start, 1e-9)
-        left = (self.total - self.done) * seconds / (self.done - self.begun)
-        return f"{self.usage.completion_tokens / seconds:.1f} tokens/s, {left / 60:.0f} min left"
-
-
-@contextmanager
-def _reporting(rate: _Rate, shown: bool) -> Iterator[Callable[[Usage], None]]:
-    """A function to call with the tokens of a group whenever one is finished."""
-    console = Console(stderr=True)
-    if not shown:
-        yield rate.advance
-    elif console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("collecting", total=rate.total, completed=rate.done)
-
-            def update(usage: Usage) -> None:
-                rate.advance(usage)
-                bar.update(task, completed=rate.done, description=str(rate))
-
-            yield update
-    else:
-        yield _Lines(rate, console)
-
-
-class _Lines:
-    """Reports as plain lines, not more than one every 30 s but for the last."""
-
-    def __init__(self, rate: _Rate, console: Console) -> None:
-        self.rate = rate
-        self.console = console
-        self.last = monotonic()
-
-    def __call__(self, usage: Usage) -> None:
-        self.rate.advance(usage)
-        now = monotonic()
-        if self.rate.done == self.rate.total or now - self.last >= _SECONDS_BETWEEN_LINES:
-            self.last = now
-            self.console.print(f"{self.rate.done} of {self.rate.total} groups, {self.rate}", highlight=False)

@@ -87,7 +87,7 @@ def prepare(
     own = [group for group in given if group.query.id in names]
     budget = arm.budget(config.labels)
     if order is None and config.choose != "random" and arm.labels == "share":
-        own = own or _sampled(config, asked)
+        own = own or _sampled(config, asked, progress)
         order = _most_uncertain_first(config, own)
     drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
     if arm.only_labelled:
@@ -101,7 +101,7 @@ def prepare(
             _refuse_unjudged(memory, drawn)
         else:
             asked_of = {group.query.id: group for group in asked}
-            memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn]))
+            memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn], progress))
             label(memory, sorted(labelled), verifiers, budget, WARMUP)
         return make()
 
@@ -163,14 +163,14 @@ def _refuse_too_few(questions: int, config: TrainConfig, kind: str) -> None:
         )
 
 
-def _sampled(config: TrainConfig, asked: Sequence[Group]) -> list[Group]:
+def _sampled(config: TrainConfig, asked: Sequence[Group], progress: Progress) -> list[Group]:
     """Sample rollouts of the starting policy, without a look at any reference."""
     if not asked:
         return []
     folder = Path(config.output)
     if not (folder / _EXPERIENCE).exists():
         write_groups(folder / _ASKED_FIRST, (group.unlabelled() for group in asked))
-        collect(_collecting(config, folder))
+        collect(_collecting(config, folder), progress=progress)
     return list(read_groups(folder / _EXPERIENCE))
 
 
