@@ -158,7 +158,7 @@ readme: ## make the README's picture and table anew from the committed results
 
 prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the shipped rollouts
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prior ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward prior fit $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) --name default \
+	$(BIN)/memreward prior fit $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) \
 	  --out src/memreward/answers/default.safetensors
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)

@@ -118,7 +118,6 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
         experience=(str(start.experience),),
         labels=str(cell.labels),
         choose=cell.choose,
-        encoder=cell.encoder,
         prior=cell.prior,
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
     )

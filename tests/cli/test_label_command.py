@@ -85,7 +85,6 @@ def test_the_page_prints_its_address_and_ends_well(memory: Path) -> None:
         "label",
         "--memory",
         str(memory),
-        "--no-browser",
         "--annotator",
         "ann",
     ]

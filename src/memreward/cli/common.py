@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from memreward.cli.output import Output, Steps
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
+    from memreward.data import Duplicates
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
@@ -26,12 +27,6 @@ PredictorFolder = Annotated[
 SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out lines that break the schema, and say how many, instead of stopping."),
-]
-DuplicateTexts = Annotated[
-    Literal["keep", "drop", "auto"],
-    typer.Option(
-        "--duplicates", help="Equal texts of one question: keep them, drop them, or drop only long ones (auto)."
-    ),
 ]
 
 
@@ -96,7 +91,7 @@ def read_files(
     output: Output,
     *,
     skip_bad: bool,
-    duplicates: Literal["keep", "drop", "auto"],
+    duplicates: Duplicates = "keep",
     answer_pattern: str | None = None,
     columns: str | None = None,
 ) -> Iterator[Group]:

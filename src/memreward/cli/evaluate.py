@@ -15,7 +15,6 @@ from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
     ColumnsText,
-    DuplicateTexts,
     Files,
     SkipBad,
     check_extra,
@@ -116,7 +115,6 @@ def evaluate(
         ),
     ] = None,
     skip_bad: SkipBad = False,
-    duplicates: DuplicateTexts = "auto",
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
     as_json: AsJson = False,
@@ -124,8 +122,9 @@ def evaluate(
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
-    Splits are by query id. It prints a summary, and with --full every table and the ledger of the labels that were
-    used. For each file, sources of the prior that share a question with it are left out.
+    Splits are by query id; of equal long texts of one question one counts. It prints a summary, and with --full every
+    table and the ledger of the labels that were used. For each file, sources of the prior that share a question with it
+    are left out.
 
     Examples:
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
@@ -152,7 +151,7 @@ def evaluate(
 
         chosen["judge"] = JudgeColumn(judge)
     means = means_from(mean or [])
-    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates=duplicates)
+    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates="auto")
     read = partial(read, answer_pattern=answer_pattern, columns=columns)
     named: Mapping[str, Sequence[Group]] = {name: list(read([file])) for name, file in file_names(files).items()}
     if suite:

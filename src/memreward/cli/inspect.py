@@ -82,7 +82,7 @@ def _found(
 ) -> tuple[Rollout, Group]:
     """Return the rollout and its group, from a file or from memory; of a question its first rollout."""
     groups = (
-        read_files([file], output, skip_bad=True, duplicates="keep", answer_pattern=answer_pattern, columns=columns)
+        read_files([file], output, skip_bad=True, answer_pattern=answer_pattern, columns=columns)
         if file
         else memory.groups()
     )

@@ -44,7 +44,6 @@ def label(
     ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 0,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser if there is one.")] = True,
     batch: Annotated[int | None, typer.Option(help="Write so many questions to --out; no page.", min=1)] = None,
     out: Annotated[Path | None, typer.Option(help="File for --batch.", metavar="FILE")] = None,
     import_: Annotated[
@@ -92,7 +91,7 @@ def label(
     elif judge is not None:
         report = _judge(labelling, judge, judge_model, count)
     else:
-        address, serve = serving(labelling, host, port, who, browser=browser)
+        address, serve = serving(labelling, host, port, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
         serve()
     _report(output, labelling, report)

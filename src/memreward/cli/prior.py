@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from memreward.answers.table import columns_of
-from memreward.cli.common import AsJson, DuplicateTexts, SkipBad, check_file, read_files
+from memreward.cli.common import AsJson, SkipBad, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import Command
@@ -42,10 +42,8 @@ def fit(
         str | None,
         typer.Option(help="A prior whose sources are taken over: default, or a file.", show_default="none"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the prior.", show_default="that of the file")] = None,
     execute: ExecuteCode = None,
     skip_bad: SkipBad = False,
-    duplicates: DuplicateTexts = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Learn from labelled sources what signals mean, for models that will have few labels.
@@ -70,7 +68,7 @@ def fit(
         sources: list[LabelledSource] = []
         named = file_names(files or [])
         for i, (short, file) in enumerate(named.items()):
-            groups = read_files([file], output, skip_bad=skip_bad, duplicates=duplicates)
+            groups = read_files([file], output, skip_bad=skip_bad, duplicates="auto")
             sources += sources_of(short, groups, featurizer)
             steps("reading sources", i + 1, len(named))
         for uri in memory or []:
@@ -78,7 +76,7 @@ def fit(
             labels = label(store, store.ledger.labelled(), NOBODY, use="prior").labels
             judged = list(store.groups(sorted({one.query_id for one in labels})))
             sources += judged_sources(Path(uri).name, judged, labels, featurizer)
-        made = fit_prior(sources, name or out.name.split(".")[0], kept)
+        made = fit_prior(sources, out.name.split(".")[0], kept)
     made.save(out)
     _tell(output, made)
     output.note(f"written: {out}")

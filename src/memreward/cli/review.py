@@ -46,9 +46,7 @@ def review(
 
     output = Output(as_json)
     check_file(page)
-    groups = list(
-        read_files([against], output, skip_bad=False, duplicates="keep", answer_pattern=answer_pattern, columns=columns)
-    )
+    groups = list(read_files([against], output, skip_bad=False, answer_pattern=answer_pattern, columns=columns))
     found = held_against(rows_of(scored), groups)
     shown = found.questions[:worst]
 

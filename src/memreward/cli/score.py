@@ -14,7 +14,6 @@ from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
     ColumnsText,
-    DuplicateTexts,
     Files,
     MemoryUri,
     PredictorFolder,
@@ -48,7 +47,6 @@ def score(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go: .csv, .parquet or .jsonl.")],
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
-    duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
     keep: Annotated[str, typer.Option(help="More columns, with commas between: question, text.", metavar="NAMES")] = "",
@@ -72,9 +70,7 @@ def score(
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
-        groups = read_files(
-            files, output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern, columns=columns
-        )
+        groups = read_files(files, output, skip_bad=skip_bad, answer_pattern=answer_pattern, columns=columns)
         write_table(
             out,
             _rows(made, groups, tally, steps, kept),

@@ -15,7 +15,6 @@ from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
     ColumnsText,
-    DuplicateTexts,
     JudgementBudget,
     LabelBudget,
     MemoryUri,
@@ -57,7 +56,6 @@ def verify(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
     skip_bad: SkipBad = False,
-    duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
     as_json: AsJson = False,
@@ -85,11 +83,7 @@ def verify(
     verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()), own=own)
     started = time.monotonic()
     with output.progress() as steps:
-        groups = list(
-            read_files(
-                [file], output, skip_bad=skip_bad, duplicates=duplicates, answer_pattern=answer_pattern, columns=columns
-            )
-        )
+        groups = list(read_files([file], output, skip_bad=skip_bad, answer_pattern=answer_pattern, columns=columns))
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))

@@ -17,7 +17,6 @@ from memreward.cli.common import (
     AnswerPatternText,
     AsJson,
     ColumnsText,
-    DuplicateTexts,
     JudgementBudget,
     LabelBudget,
     MemoryUri,
@@ -64,7 +63,6 @@ def warmup(
     execute: ExecuteCode = None,
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
-    duplicates: DuplicateTexts = "keep",
     answer_pattern: AnswerPatternText = None,
     columns: ColumnsText = None,
     as_json: AsJson = False,
@@ -93,7 +91,7 @@ def warmup(
     with output.progress() as steps:
         runner = load_runner(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        read = partial(read_files, skip_bad=skip_bad, duplicates=duplicates)
+        read = partial(read_files, skip_bad=skip_bad)
         groups = read(files or [], output, answer_pattern=answer_pattern, columns=columns)
         added = store.add(counted(groups, steps, "adding queries"))
         by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())

@@ -36,6 +36,8 @@ CURVES = {
 _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 36
 _LOOKS = 10_000
+_SECONDS = 2.0
+"""Between two looks."""
 
 
 @ends_well("The training goes on: watch it again at any time.")
@@ -47,7 +49,6 @@ def watch(
         ),
     ],
     *,
-    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Show how it stands and end; so it is in a pipe.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +71,7 @@ def watch(
         output.text("\n".join(lines(rows, output.width)))
         output.result({"rows": len(rows), "last": rows[-1]})
         return
-    _live(place, look, lines, every, output)
+    _live(place, look, lines, output)
 
 
 Rows = Sequence[Any]
@@ -98,7 +99,7 @@ def _service(url: str) -> tuple[Look, Lines]:
     return look, partial(told, url, time.monotonic())
 
 
-def _live(place: str, look: Look, lines: Lines, every: float, output: Output) -> None:
+def _live(place: str, look: Look, lines: Lines, output: Output) -> None:
     from rich.live import Live
     from rich.text import Text
 
@@ -107,7 +108,7 @@ def _live(place: str, look: Look, lines: Lines, every: float, output: Output) ->
             rows = look()
             said = lines(rows, output.width) if rows else [f"{place}: no step is logged yet"]
             screen.update(Text("\n".join(said)), refresh=True)
-            time.sleep(every)
+            time.sleep(_SECONDS)
 
 
 def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:

@@ -36,8 +36,6 @@ class TrainConfig:
             (ground truth on the labelled questions alone), "majority+labels", "majority".
         prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
             `memreward prior fit`. Sources that share a question with those that are asked are left out.
-        encoder: What the arm "paper" reads texts with: name or folder of a sentence-transformers model, "hashing" for
-            words, or "ngrams" for templates.
         execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence: "auto" does so where
             the system can contain them, "on" must, "off" runs none.
         templates: Folder with your own prompt templates; "" for the shipped ones.
@@ -60,7 +58,6 @@ class TrainConfig:
     choose: ChoiceRule = "random"
     arm: str = "memreward"
     prior: str = "default"
-    encoder: str = "all-MiniLM-L6-v2"
     execute: Execute = "auto"
     templates: str = ""
     ask: bool = False

@@ -16,6 +16,7 @@ from memreward.integrations.trl import questions
 from memreward.memory import ExperienceMemory
 from memreward.reward.config import RewardConfig
 from memreward.temporary import write_whole
+from memreward.training.arms import SENTENCE_MODEL
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
 from memreward.training.config import TrainConfig
 from memreward.training.history import LoggedStep, history, mean_reward
@@ -36,7 +37,7 @@ def train(
     config: TrainConfig,
     *,
     reward: RewardConfig | None = None,
-    encoder: str | Encoder | None = None,
+    encoder: str | Encoder = SENTENCE_MODEL,
     progress: Progress = silent,
     on_row: Callable[[LoggedStep], None] | None = None,
     on_wait: Callable[[ExperienceMemory], None] | None = None,
@@ -46,7 +47,7 @@ def train(
     Args:
         config: What to train.
         reward: Settings of the reward; what the arm pays overrules them.
-        encoder: In place of `config.encoder`.
+        encoder: Of the arm "paper", or its name.
         progress: Told of a stage before training, what is done and of how much.
         on_row: Told of each logged step.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
@@ -67,7 +68,7 @@ def train(
     args = config.grpo.to_trl(folder)
     with args.main_process_first(local=False):
         _record(folder, config, reward, write=args.process_index == 0)
-        prepared = prepare(config, reward, encoder or config.encoder, progress)
+        prepared = prepare(config, reward, encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
     if config.ask:
         prepared.reward.ask(None if on_wait is None else partial(on_wait, prepared.memory))
