@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from memreward.evaluation.calibration import Calibration, best_threshold, fit_calibration, logit, sigmoid
-from memreward.evaluation.metrics import calibration_error
+from memreward.evaluation.metrics import evaluate_predictions
 from memreward.types import DataError, LabelError
 
 
@@ -28,7 +28,7 @@ def test_it_recovers_the_probabilities_that_drew_the_labels():
     scores, labels, chance = drawn(20_000)
     found = fit_calibration(scores, labels).apply(scores)
     assert np.abs(found - chance).max() < 0.03
-    assert calibration_error(found, labels) < 0.015
+    assert evaluate_predictions(found, labels, np.arange(len(labels))).ece < 0.015
 
 
 def test_the_order_is_kept_even_where_scores_are_upside_down():

@@ -48,6 +48,11 @@ def naive_cosine(expected, correct, group):
     return predicted @ true / np.linalg.norm(predicted) / np.linalg.norm(true)
 
 
+def figures(values, correct, threshold=0.5):
+    """The figures where each rollout is of a query of its own."""
+    return metrics.evaluate_predictions(values, correct, np.arange(len(correct)), threshold)
+
+
 def naive_best(scores, correct, group):
     return np.mean([c[s == s.max()].mean() for s, c in groups_of(scores, correct, group)])
 
@@ -56,11 +61,11 @@ def naive_best(scores, correct, group):
 def test_pooled_metrics_equal_scikit_learn(seed):
     values, correct, _ = drawn(seed)
     assert metrics.roc_auc(values, correct) == pytest.approx(reference.roc_auc_score(correct, values), abs=1e-12)
-    assert metrics.brier_score(values, correct) == pytest.approx(reference.brier_score_loss(correct, values))
+    assert figures(values, correct).brier == pytest.approx(reference.brier_score_loss(correct, values))
     for threshold in (0.2, 0.5, 0.7):
         claimed = values >= threshold
-        assert metrics.f1_score(values, correct, threshold) == pytest.approx(reference.f1_score(correct, claimed))
-        assert metrics.accuracy(values, correct, threshold) == pytest.approx(reference.accuracy_score(correct, claimed))
+        assert figures(values, correct, threshold).f1 == pytest.approx(reference.f1_score(correct, claimed))
+        assert figures(values, correct, threshold).accuracy == pytest.approx(reference.accuracy_score(correct, claimed))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -68,7 +73,9 @@ def test_group_metrics_equal_naive_loops(seed):
     values, correct, group = drawn(seed)
     mixed = [(v, c) for v, c in groups_of(values, correct, group) if 0 < c.sum() < len(c)]
     assert metrics.group_auc(values, correct, group) == pytest.approx(np.mean([pair_auc(v, c) for v, c in mixed]))
-    assert metrics.best_of_n(values, correct, group) == pytest.approx(naive_best(values, correct, group))
+    assert metrics.evaluate_predictions(values, correct, group).best_of_n == pytest.approx(
+        naive_best(values, correct, group)
+    )
     assert metrics.advantage_cosine(values, correct, group) == pytest.approx(naive_cosine(values, correct, group))
 
 
@@ -80,7 +87,9 @@ def test_majority_and_oracle_stand_beside_best_of_n():
 
 
 def test_best_of_n_averages_ties():
-    assert metrics.best_of_n([0.7, 0.7, 0.7, 0.1], [1, 0, 0, 1], [0, 0, 0, 0]) == pytest.approx(1 / 3)
+    assert metrics.evaluate_predictions([0.7, 0.7, 0.7, 0.1], [1, 0, 0, 1], [0, 0, 0, 0]).best_of_n == pytest.approx(
+        1 / 3
+    )
 
 
 def test_the_calibration_error_without_bias_in_closed_form():
@@ -89,21 +98,22 @@ def test_the_calibration_error_without_bias_in_closed_form():
     # Mean gap of a bin squared, less the variance of that mean: of four errors, and of two.
     low = (0.1 - 0.25) ** 2 - np.var([0.1, 0.1, 0.1, -0.9], ddof=1) / 4
     high = (0.95 - 0.5) ** 2 - np.var([0.95, -0.05], ddof=1) / 2
-    assert metrics.calibration_error(values, correct) == pytest.approx(np.sqrt(max((4 * low + 2 * high) / 6, 0)))
-    assert metrics.calibration_error([0.9] * 50, [0] * 50) == pytest.approx(0.9)
+    assert figures(values, correct).ece == pytest.approx(np.sqrt(max((4 * low + 2 * high) / 6, 0)))
+    assert figures([0.9] * 50, [0] * 50).ece == pytest.approx(0.9)
     # All four are of one query, which says nothing of how its bin would do on others.
-    assert metrics.calibration_error([0.9] * 4, [0] * 4, [0] * 4) == 0.0
+    assert metrics.evaluate_predictions([0.9] * 4, [0] * 4, [0] * 4).ece == 0.0
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.2])
-def test_the_squared_calibration_error_is_right_on_average_and_the_plain_one_is_not(gap):
+def test_the_squared_calibration_error_is_right_on_average_and_the_plain_one_is_not(gap, monkeypatch):
+    monkeypatch.setattr(metrics, "BINS", 4)
     generator, found, plain = np.random.default_rng(0), [], []
     for _ in range(400):
         chance = np.repeat(generator.uniform(0.3, 0.7, 30), 4)
         # Rollouts of a query share their verdict: thirty observations, not a hundred and twenty.
         right = np.repeat(generator.random(30), 4) < chance
         group = np.repeat(np.arange(30), 4)
-        table = QueryTable.of(chance + gap, right.astype(int), group, queries=30, bins=4)
+        table = QueryTable.of(chance + gap, right.astype(int), group, queries=30)
         total = {name: column.sum(0) for name, column in table.sums.items()}
         count, mean = total["bin_count"], total["bin_gap"] / np.maximum(total["bin_count"], 1)
         noise = ((table.sums["bin_gap"] - mean * table.sums["bin_count"]) ** 2).sum(0)
@@ -134,7 +144,7 @@ def test_resamples_depend_on_the_ids_of_queries_and_on_nothing_else():
 
 
 def test_reliability_bins_hold_every_rollout():
-    curve = metrics.reliability([0.0, 0.05, 0.5, 1.0], [0, 1, 1, 1], bins=10)
+    curve = metrics.reliability([0.0, 0.05, 0.5, 1.0], [0, 1, 1, 1])
     assert curve.count.tolist() == [2, 0, 0, 0, 0, 1, 0, 0, 0, 1]
     assert curve.predicted[0] == pytest.approx(0.025)
     assert curve.observed[[0, 5, 9]].tolist() == [0.5, 1.0, 1.0]

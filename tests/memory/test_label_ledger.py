@@ -264,13 +264,12 @@ def test_the_draw_is_stratified_and_grows_by_prefix(make_group: MakeGroup, share
         assert ledger.choose(None, seed)[: len(drawn)] == drawn
 
 
-@pytest.mark.parametrize("stratify", [True, False])
-def test_every_query_is_drawn_equally_often(make_group: MakeGroup, stratify: bool) -> None:
+def test_every_query_is_drawn_equally_often(make_group: MakeGroup) -> None:
     groups = [make_group(f"a{i}", dataset="a") for i in range(17)] + [make_group("lone", dataset="b")]
     groups += [make_group(f"c{i}", dataset="c") for i in range(2)]
     ledger = LabelLedger.detached(groups)
     draws = 1500
-    counts = Counter(q for seed in range(draws) for q in ledger.choose(Budget(share=0.2), seed, stratify=stratify))
+    counts = Counter(q for seed in range(draws) for q in ledger.choose(Budget(share=0.2), seed))
     for group in groups:
         # Four standard deviations of a fair draw, and the stratified draw's rounding.
         assert abs(counts[group.query.id] / draws - 0.2) < 4 * (0.2 * 0.8 / draws) ** 0.5 + 0.02

@@ -20,7 +20,6 @@ USED = {
     "evaluate": "--labels --seeds --predictors --execute --out --page --full --json",
     "collect": "--model --questions --out --rollouts --max-new-tokens --temperature --url --seed",
     "verify": "--memory --out --labels --judgements --seed --answer-pattern --skip-bad --json",
-    "serve": "--memory --labels --host --port --predictor --group-deadline --json",
     "train": "--config --model --questions --out --labels --arm --steps --lora-rank",
 }
 """The options that `--help` shows of a command with many; a command that is not here shows all of its own."""

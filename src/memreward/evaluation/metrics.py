@@ -24,6 +24,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 BINS = 10
+"""Bins of the calibration error, of equal width on [0, 1]."""
 FLAT = 1e-9
 
 
@@ -36,9 +37,11 @@ class Metrics:
         group_auc: Mean over the queries with both classes of the AUC inside the query.
         accuracy: Share of covered rollouts on the right side of the threshold.
         f1: F1 of the class "right" at the threshold.
-        ece: Calibration error (see `calibration_error`); NaN where a value is no probability.
+        ece: Calibration error: root mean square, over rollouts, of mean probability less share right of their bin,
+            without its bias; NaN where a value is no probability.
         brier: Mean squared error of the probability; NaN where a value is no probability.
-        best_of_n: Accuracy of the query's rollout with the highest value, ties averaged.
+        best_of_n: Accuracy of the query's rollout with the highest value, ties averaged; of a query whose rollouts are
+            all abstained, that of a random one, so that leaving hard queries out earns nothing.
         majority_of_n: The same for the largest class of equivalent answers; NaN without vote shares.
         oracle_of_n: Share of queries with a right rollout: the best that any choice can reach.
         advantage_cosine: Cosine of expected advantages and the true ones as GRPO standardises them.
@@ -75,48 +78,6 @@ def roc_auc(values: ArrayLike, correct: ArrayLike) -> float:
 def group_auc(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
     """Mean over the queries with both classes of the AUC inside the query (method.md, section 4 c)."""
     return _table(values, correct, group).metrics().group_auc
-
-
-def accuracy(values: ArrayLike, correct: ArrayLike, threshold: float = 0.5) -> float:
-    """Share of covered rollouts that `value >= threshold` classifies as their label does."""
-    return _table(values, correct, None, threshold=threshold).metrics().accuracy
-
-
-def f1_score(values: ArrayLike, correct: ArrayLike, threshold: float = 0.5) -> float:
-    """F1 of the class "right" for `value >= threshold`: 2 TP / (2 TP + FP + FN); NaN where that is 0 / 0."""
-    return _table(values, correct, None, threshold=threshold).metrics().f1
-
-
-def brier_score(values: ArrayLike, correct: ArrayLike) -> float:
-    """Mean squared difference of probability and label."""
-    return _table(values, correct, None).metrics().brier
-
-
-def calibration_error(values: ArrayLike, correct: ArrayLike, group: ArrayLike | None = None, bins: int = BINS) -> float:
-    """Root mean square, over rollouts, of mean probability less share right of their bin; without its bias.
-
-    The plain estimator counts the noise of each bin's mean as miscalibration. Here the variance of that mean is taken
-    off its square (Kumar, Liang and Ma, Verified Uncertainty Calibration, NeurIPS 2019, section 5; arXiv 1909.10155),
-    estimated over queries, since the rollouts of one query are no independent evidence. A bin with one query says
-    nothing; a sum below 0 is 0.
-
-    Args:
-        values: (n,) probabilities.
-        correct: (n,) 1 right, 0 wrong, -1 unknown.
-        group: (n,) query of each rollout; None takes each rollout for a query of its own.
-        bins: Of equal width on [0, 1].
-    """
-    query = np.arange(len(np.asarray(correct))) if group is None else group
-    return _table(values, correct, query, bins=bins).metrics().ece
-
-
-def best_of_n(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
-    """Expected accuracy of picking each query's rollout of highest value, ties broken at random.
-
-    Abstained rollouts are not picked; a query whose rollouts are all abstained gets a random one of them, so that
-    leaving hard queries out earns nothing.
-    """
-    return _table(values, correct, group).metrics().best_of_n
 
 
 def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
@@ -170,7 +131,6 @@ def evaluate_predictions(
     *,
     vote_share: ArrayLike | None = None,
     expected: ArrayLike | None = None,
-    bins: int = BINS,
 ) -> Metrics:
     """Compute every metric at once.
 
@@ -181,13 +141,11 @@ def evaluate_predictions(
         threshold: The predictor's cross-fitted threshold, for accuracy and F1.
         vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
         expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
-        bins: Equal-width bins of the calibration error.
 
     Raises:
         DataError: if the arrays differ in length or a label is none of 1, 0, -1.
     """
-    table = _table(values, correct, group, threshold=threshold, vote_share=vote_share, expected=expected, bins=bins)
-    return table.metrics()
+    return _table(values, correct, group, threshold=threshold, vote_share=vote_share, expected=expected).metrics()
 
 
 @dataclass(frozen=True)
@@ -195,9 +153,9 @@ class Reliability:
     """One calibration curve.
 
     Attributes:
-        predicted: (bins,) mean probability of a bin, NaN in an empty one.
-        observed: (bins,) share of right rollouts of a bin, NaN in an empty one.
-        count: (bins,) rollouts of a bin.
+        predicted: (BINS,) mean probability of a bin, NaN in an empty one.
+        observed: (BINS,) share of right rollouts of a bin, NaN in an empty one.
+        count: (BINS,) rollouts of a bin.
     """
 
     predicted: Floats
@@ -205,14 +163,14 @@ class Reliability:
     count: Ints
 
 
-def reliability(values: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
+def reliability(values: ArrayLike, correct: ArrayLike) -> Reliability:
     """Mean probability against share right, in equal-width bins on [0, 1]."""
     rows = _Rows.of(values, correct, None)
-    index = _bin(rows.values, bins)
-    count = np.bincount(index, minlength=bins)
+    index = _bin(rows.values)
+    count = np.bincount(index, minlength=BINS)
     return Reliability(
-        predicted=_ratio(np.bincount(index, rows.values, bins), count),
-        observed=_ratio(np.bincount(index, rows.positive, bins), count),
+        predicted=_ratio(np.bincount(index, rows.values, BINS), count),
+        observed=_ratio(np.bincount(index, rows.positive, BINS), count),
         count=count.astype(np.int64),
     )
 
@@ -222,7 +180,7 @@ class QueryTable:
     """What the metrics need of one predictor's values, summed per query; the arrays have q rows.
 
     Attributes:
-        sums: Name -> (q,) or (q, bins) sums.
+        sums: Name -> (q,) or (q, BINS) sums.
         ordered_query: (m,) query of each covered rollout, in ascending order of value.
         ordered_positive: (m,) whether it is right.
         tie_starts: Index in that order at which each distinct value begins.
@@ -244,14 +202,13 @@ class QueryTable:
         queries: int,
         vote_share: ArrayLike | None = None,
         expected: ArrayLike | None = None,
-        bins: int = BINS,
     ) -> Self:
         """Sum up; `group` indexes 0 .. `queries` - 1, other arguments as in `evaluate_predictions`."""
         rows = _Rows.of(values, correct, group, keep_abstained=True, vote_share=vote_share, expected=expected)
         covered = rows.only(~np.isnan(rows.values))
         sums = {
             **_classification_sums(covered, threshold, queries),
-            **_calibration_sums(covered, queries, bins),
+            **_calibration_sums(covered, queries),
             **_choice_sums(rows, queries),
             **_advantage_sums(rows, queries),
         }
@@ -369,13 +326,13 @@ class Interval:
     high: float
 
 
-def interval(figures: ArrayLike, level: float = 0.95) -> Interval:
-    """Central percentile interval of bootstrap figures, resamples without a figure left out."""
+def interval(figures: ArrayLike) -> Interval:
+    """Central 95 % percentile interval of bootstrap figures, resamples without a figure left out."""
     defined = np.asarray(figures, np.float64)
     defined = defined[~np.isnan(defined)]
     if not defined.size:
         return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [0.025, 0.975])
     return Interval(float(low), float(high))
 
 
@@ -430,12 +387,11 @@ def _table(
     threshold: float = 0.5,
     vote_share: ArrayLike | None = None,
     expected: ArrayLike | None = None,
-    bins: int = BINS,
 ) -> QueryTable:
     labels = np.asarray(group if group is not None else np.zeros(np.shape(values), np.int64))
     names, query = np.unique(labels, return_inverse=True)
     return QueryTable.of(
-        values, correct, query, threshold, queries=len(names), vote_share=vote_share, expected=expected, bins=bins
+        values, correct, query, threshold, queries=len(names), vote_share=vote_share, expected=expected
     )
 
 
@@ -490,13 +446,13 @@ def _classification_sums(rows: _Rows, threshold: float, queries: int) -> dict[st
     }
 
 
-def _calibration_sums(rows: _Rows, queries: int, bins: int) -> dict[str, Floats]:
+def _calibration_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
     probabilities = bool(((rows.values >= 0) & (rows.values <= 1)).all())
     if not probabilities:
         return {"squared_error": np.full(queries, np.nan)}
     error = rows.values - rows.positive
-    cell = rows.group * bins + _bin(rows.values, bins)
-    gap, count = (_sum(cell, each, queries * bins).reshape(queries, bins) for each in (error, 1.0))
+    cell = rows.group * BINS + _bin(rows.values)
+    gap, count = (_sum(cell, each, queries * BINS).reshape(queries, BINS) for each in (error, 1.0))
     return {
         "squared_error": _sum(rows.group, error**2, queries),
         "bin_gap": gap,
@@ -509,7 +465,13 @@ def _calibration_sums(rows: _Rows, queries: int, bins: int) -> dict[str, Floats]
 
 
 def _calibration_error(total: dict[str, Floats]) -> Floats:
-    """(B,) from sums over queries: each bin's squared mean gap less the variance of that mean over queries."""
+    """(B,) from sums over queries: each bin's squared mean gap less the variance of that mean over queries.
+
+    The plain estimator counts the noise of each bin's mean as miscalibration. Here the variance of that mean is taken
+    off its square (Kumar, Liang and Ma, Verified Uncertainty Calibration, NeurIPS 2019, section 5; arXiv 1909.10155),
+    estimated over queries, since the rollouts of one query are no independent evidence. A bin with one query says
+    nothing; a sum below 0 is 0.
+    """
     if "bin_count" not in total:
         return np.full(len(total["covered"]), np.nan)
     count, queries = total["bin_count"], total["bin_queries"]
@@ -520,8 +482,8 @@ def _calibration_error(total: dict[str, Floats]) -> Floats:
     return np.sqrt(np.maximum(_ratio((count * squared).sum(-1), total["covered"]), 0.0))
 
 
-def _bin(values: Floats, bins: int) -> Ints:
-    return np.clip((values * bins).astype(np.int64), 0, bins - 1)
+def _bin(values: Floats) -> Ints:
+    return np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
 
 
 def _choice_sums(rows: _Rows, queries: int) -> dict[str, Floats]:

@@ -270,11 +270,11 @@ class Labelling:
             self._known(query_id)
             self._done(SKIPPED, query_id, annotator, {"reason": reason})
 
-    def flag(self, annotator: str, query_id: str, reason: str = "") -> None:
+    def flag(self, annotator: str, query_id: str) -> None:
         """Say that a question is broken: nobody is asked it any more, and nothing is learned from it."""
         with self._lock:
             self._known(query_id)
-            self._done(BROKEN, query_id, annotator, {"reason": reason})
+            self._done(BROKEN, query_id, annotator, {})
 
     def reference(self, query_id: str) -> str | None:
         """Open a question's reference; the ledger says so."""

@@ -164,7 +164,6 @@ class LabelLedger:
         seed: int,
         *,
         among: Sequence[str] | None = None,
-        stratify: bool = True,
         by: By = "verdicts",
         order: Sequence[str] | None = None,
     ) -> list[str]:
@@ -179,7 +178,6 @@ class LabelLedger:
             budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
             seed: Seeds the draw.
             among: Query ids to choose from; None is all.
-            stratify: False draws without regard to datasets.
             by: What is to be released: verdicts, or the references by which a verifier judges all rollouts. By
                 references nothing is there already: the draw is the same whatever the ledger holds.
             order: Take other queries in this order instead of drawing them.
@@ -193,7 +191,7 @@ class LabelLedger:
             strata: dict[str, list[str]] = {}
             for query_id in candidates:
                 if query_id in eligible and query_id in datasets:
-                    strata.setdefault(datasets[query_id] if stratify else "", []).append(query_id)
+                    strata.setdefault(datasets[query_id], []).append(query_id)
             drawn = stratified_order(strata, seed)
         else:
             known = [query_id for query_id in dict.fromkeys(order) if query_id in candidates and query_id in eligible]

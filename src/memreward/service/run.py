@@ -67,14 +67,14 @@ def server_of(app: Service, host: str, port: int, started: Callable[[str], None]
     return _Server(settings, app, started)
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def log_to_stderr() -> None:
     """Write one JSON object a line for each request, and for whatever the library logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormat())
     for name in ("memreward", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level if name == "memreward" else logging.WARNING)
+        logger.setLevel(logging.INFO if name == "memreward" else logging.WARNING)
 
 
 class _Server(uvicorn.Server):

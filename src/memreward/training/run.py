@@ -31,7 +31,6 @@ def make_trainer(
     folder: str | Path,
     *,
     callbacks: Iterable[TrainerCallback] = (),
-    rollouts: Callable[..., dict[str, Any]] | None = None,
     on_row: Callable[[LoggedStep], None] | None = None,
 ) -> GRPOTrainer:
     """Return a trainer; its `train()` trains.
@@ -49,7 +48,6 @@ def make_trainer(
         settings: How to train.
         folder: For checkpoints and history.
         callbacks: Further ones; they are called after the reward's.
-        rollouts: TRL's `rollout_func`; None takes that of `settings.sampler`.
         on_row: Told of each row of the history.
 
     Raises:
@@ -65,8 +63,6 @@ def make_trainer(
     args.scale_rewards = "none" if reward.pays_advantages else "group"  # an advantage is only centred
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
-    if rollouts is None and settings.sampler == "groups":
-        rollouts = GroupRollouts(settings.seed)
     function: Any = RewardFunction(reward)
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
@@ -79,7 +75,7 @@ def make_trainer(
             processing_class=tokenizer,
             callbacks=[recorder(folder, on_row), callback(function), *callbacks],
             peft_config=settings.lora.to_peft(),
-            rollout_func=rollouts,
+            rollout_func=GroupRollouts(settings.seed) if settings.sampler == "groups" else None,
         )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -46,12 +46,12 @@ class CrossFitted:
         blind_folds: Folds that gave no held-out scores because the others held one class only.
     """
 
-    def __init__(self, name: str, scorer: Callable[[], RolloutScorer], *, seed: int = 0, folds: int = FOLDS) -> None:
+    def __init__(self, name: str, scorer: Callable[[], RolloutScorer], *, seed: int = 0) -> None:
         self.name = name
         self.calibration: Calibration | None = None
         self.fold_of_query: dict[str, int] = {}
         self.blind_folds: tuple[int, ...] = ()
-        self._make, self._seed, self._folds = scorer, seed, folds
+        self._make, self._seed = scorer, seed
         self._fold_scorers: dict[int, RolloutScorer] = {}
         self._final: RolloutScorer | None = None
 
@@ -71,7 +71,7 @@ class CrossFitted:
         known = np.bincount(features.group, labels >= 0, len(features.query_ids)) > 0
         rows = known[features.group]
         labelled, labels = subset(features, rows), labels[rows]
-        count = min(self._folds, len(labelled.query_ids))
+        count = min(FOLDS, len(labelled.query_ids))
         folds = assign_folds(labelled.query_ids, count, self._seed)
         self.fold_of_query = dict(zip(labelled.query_ids, folds.tolist(), strict=True))
         held_out = self._fit_folds(labelled, labels, folds[labelled.group], count)

@@ -16,6 +16,8 @@ from memreward.types import Features, MissingExtraError
 EMBEDDING_WEIGHT = 0.1
 """Scale of a standardised text column beside a standardised evidence column: text has hundreds of columns, evidence
 some dozens, and one ridge penalty serves both."""
+_HIDDEN, _PASSES = 64, 30
+_NEIGHBOURS, _CHUNK = 30, 2048
 
 
 class Design:
@@ -74,16 +76,16 @@ class EstimatorScorer:
 class PerceptronScorer:
     """One hidden layer on a `Design`, trained for a fixed number of passes: no row is held back to stop it."""
 
-    def __init__(self, seed: int, *, hidden: int = 64, passes: int = 30) -> None:
+    def __init__(self, seed: int) -> None:
         from_neural = require_sklearn("neural_network")
-        self._network = from_neural.MLPClassifier((hidden,), alpha=1.0, learning_rate_init=2e-3, random_state=seed)
-        self._design, self._passes = Design(text=True, evidence=True), passes
+        self._network = from_neural.MLPClassifier((_HIDDEN,), alpha=1.0, learning_rate_init=2e-3, random_state=seed)
+        self._design = Design(text=True, evidence=True)
 
     def fit(self, features: Features, labels: Labels) -> None:
         """Make the passes over the labelled rows."""
         rows = labels >= 0
         columns = self._design.fit(features).apply(features)[rows]
-        for _ in range(self._passes):
+        for _ in range(_PASSES):
             self._network.partial_fit(columns, labels[rows], classes=[0, 1])
 
     def scores(self, features: Features) -> Floats:
@@ -94,9 +96,6 @@ class PerceptronScorer:
 class NeighbourScorer:
     """Mean label of the k labelled rollouts whose text vectors are nearest by cosine, weighted by the cosine."""
 
-    def __init__(self, neighbours: int = 30, chunk: int = 2048) -> None:
-        self._neighbours, self._chunk = neighbours, chunk
-
     def fit(self, features: Features, labels: Labels) -> None:
         """Keep the labelled rollouts."""
         rows = labels >= 0
@@ -105,12 +104,12 @@ class NeighbourScorer:
     def scores(self, features: Features) -> Floats:
         """Return the weighted means, in [0, 1]."""
         vectors = _joint_vectors(features)
-        parts = [self._of(vectors[start : start + self._chunk]) for start in range(0, len(vectors), self._chunk)]
+        parts = [self._of(vectors[start : start + _CHUNK]) for start in range(0, len(vectors), _CHUNK)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def _of(self, vectors: NDArray[np.float32]) -> Floats:
         cosine = vectors @ self._vectors.T
-        count = min(self._neighbours, cosine.shape[1])
+        count = min(_NEIGHBOURS, cosine.shape[1])
         nearest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
         weight = np.maximum(np.take_along_axis(cosine, nearest, axis=1), 1e-6).astype(np.float64)
         mean: Floats = (weight * self._labels[nearest]).sum(1) / weight.sum(1)
