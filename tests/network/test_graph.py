@@ -42,20 +42,23 @@ def test_structure_joins_each_rollout_to_its_query_and_answer(sizes: list[int]) 
     assert edge_set(edges[graph.ASKS]) == {(int(features.group[i]), i) for i in rollouts}
     assert edge_set(edges[graph.YIELDS]) == edge_set(edges[graph.YIELDED_BY]) == {(i, i) for i in answered}
     assert edge_set(edges[graph.ASKED_BY]) == {(b, a) for a, b in edge_set(edges[graph.ASKS])}
-    direct = structural_edges(features, NetworkConfig(thinking=False))
+    direct = structural_edges(features, NetworkConfig(ablation="no_thinking"))
     assert edge_set(direct[graph.ANSWERS]) == {(i, int(features.group[i])) for i in answered}
     assert edge_set(direct[graph.ANSWERED_WITH]) == {(b, a) for a, b in edge_set(direct[graph.ANSWERS])}
 
 
 def test_relations_are_the_paper_s_and_its_ablations_leave_some_out() -> None:
-    paper = NetworkConfig()
     assert set(relations(NetworkConfig())) == {
         *(graph.ASKS, graph.ASKED_BY, graph.YIELDS, graph.YIELDED_BY),
         graph.SIMILAR_TO,
     }
-    assert set(relations(paper.ablated("no_thinking"))) == {graph.ANSWERED_WITH, graph.ANSWERS, graph.SIMILAR_TO}
-    assert relations(paper.ablated("homogeneous")) == relations(paper)
-    assert relations(paper.ablated("no_graph")) == ()
+    assert set(relations(NetworkConfig(ablation="no_thinking"))) == {
+        graph.ANSWERED_WITH,
+        graph.ANSWERS,
+        graph.SIMILAR_TO,
+    }
+    assert relations(NetworkConfig(ablation="homogeneous")) == relations(NetworkConfig())
+    assert relations(NetworkConfig(ablation="no_graph")) == ()
 
 
 def test_similarity_edges_point_from_memory_to_query_and_skip_what_must_not_be_used() -> None:

@@ -140,7 +140,7 @@ def test_every_ablation_fits_and_predicts(ablation: str, synthetic: Callable[...
     known = synthetic(queries=20, seed=0)
     whole = replace(QUICK, epochs=3, folds=2)
     values = []
-    for config in (whole, whole.ablated(ablation)):
+    for config in (whole, replace(whole, ablation=ablation)):
         prediction = GraphPredictor(config).fit(known.features, known.correct).predict(known.features)
         assert np.isfinite(prediction.value).all()
         assert ((prediction.confidence >= 0) & (prediction.confidence <= 1)).all()
@@ -149,7 +149,7 @@ def test_every_ablation_fits_and_predicts(ablation: str, synthetic: Callable[...
 
 
 def test_without_a_graph_memory_cannot_matter(synthetic: Callable[..., Any]) -> None:
-    fitted = Fitted(synthetic, QUICK.ablated("no_graph"))
+    fitted = Fitted(synthetic, replace(QUICK, ablation="no_graph"))
     other = synthetic(queries=30, seed=7).features
     elsewhere = fitted.remembering(replace(fitted.features, query_vectors=other.query_vectors))
     torch.testing.assert_close(fitted.predictor.logits(fitted.new), elsewhere.logits(fitted.new), atol=FLOAT32, rtol=0)

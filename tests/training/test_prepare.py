@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from additions import sums
 
-from memreward.answers.choose import advantage_variances
+from memreward.answers.choose import proposals
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.data import read_groups, write_groups
@@ -43,7 +43,7 @@ def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
     features = Featurizer().features([rollout for group in groups for rollout in group.rollouts])
     usable = RewardPrior.load(prior).without(group.query for group in groups)
     model = AnswerModel(usable).fit(features, np.full(len(features), -1, np.int8))
-    doubt = dict(zip(features.query_ids, advantage_variances(model, features).round(9), strict=True))
+    doubt = {found.query_id: round(found.variance, 9) for found in proposals(model, features)}
     return sorted(doubt, key=lambda query_id: (-doubt[query_id], query_id))
 
 

@@ -40,11 +40,6 @@ class Proposal(NamedTuple):
     answers: int
 
 
-def advantage_variances(model: AnswerModel, features: Features) -> Floats:
-    """(q,) how uncertain the advantages of each query's rollouts are."""
-    return variances(model.beliefs(features), len(features.query_ids))
-
-
 def proposals(
     model: AnswerModel, features: Features, count: int | None = None, labelled: Collection[str] = ()
 ) -> list[Proposal]:

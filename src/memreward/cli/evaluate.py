@@ -258,9 +258,8 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.evaluation.baselines import BASELINES
     from memreward.evaluation.own import installed_predictors, own_predictor
 
-    paper = NetworkConfig()
-    networks: dict[str, PredictorFactory] = {PAPER: partial(_network, paper, PAPER)}
-    networks |= {name: partial(_network, paper.ablated(name), name) for name in ABLATIONS}
+    networks: dict[str, PredictorFactory] = {PAPER: partial(_network, NetworkConfig(), PAPER)}
+    networks |= {name: partial(_network, NetworkConfig(ablation=name), name) for name in ABLATIONS}
     known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
     known = {**installed_predictors(), **known}
     many = {"baselines": BASELINES, "ablations": networks, "all": known}

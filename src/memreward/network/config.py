@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
 from memreward.types import ConfigurationError
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "no_thinking": {"thinking": False},
-    "homogeneous": {"homogeneous": True},
-    "no_graph": {"graph": False},
-}
-"""What each of the paper's ablations changes."""
+ABLATIONS = ("no_thinking", "homogeneous", "no_graph")
+"""The paper's: queries joined to answers directly, one set of weights for all relations, no messages at all."""
 
 NEIGHBOURS = 7
 """Labelled memory queries that each query gets messages from (k)."""
@@ -34,9 +29,7 @@ class NetworkConfig:
         hidden: Width of node states.
         folds: Cross-fitting folds, by query.
         epochs: Training steps at most (full batch).
-        thinking: Keep thinking nodes; False joins queries and answers directly.
-        homogeneous: One set of weights for all relations.
-        graph: Pass messages; False scores each rollout from its own texts by the same layers.
+        ablation: One of `ABLATIONS`, or "" for the whole network.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -45,9 +38,7 @@ class NetworkConfig:
     hidden: int = 512
     folds: int = 5
     epochs: int = 200
-    thinking: bool = True
-    homogeneous: bool = False
-    graph: bool = True
+    ablation: str = ""
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -56,9 +47,5 @@ class NetworkConfig:
             raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden < 1 or self.hidden % HEADS:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of the {HEADS} attention heads")
-
-    def ablated(self, name: str) -> Self:
-        """Return this configuration without one of its parts; `name` is one of `ABLATIONS`."""
-        if name not in ABLATIONS:
-            raise ConfigurationError(f"ablation {name!r} is unknown; use one of {', '.join(ABLATIONS)}")
-        return replace(self, **ABLATIONS[name])
+        if self.ablation not in ("", *ABLATIONS):
+            raise ConfigurationError(f"ablation {self.ablation!r} is unknown; use one of {', '.join(ABLATIONS)}")

@@ -47,7 +47,7 @@ class Part:
     @classmethod
     def of(cls, features: Features, found: tuple[Tensor, Tensor], config: NetworkConfig) -> Part:
         """Join rollouts with memory; `found` are (q, k) rows of it and cosines, nearest first, -1 for none."""
-        if not config.graph:
+        if config.ablation == "no_graph":
             return cls(features, {}, None)
         similar, cosine = similarity_edges(*found, NEIGHBOURS)
         return cls(features, {**structural_edges(features, config), SIMILAR_TO: similar}, cosine)

@@ -28,9 +28,9 @@ NODE_TYPES = (QUERY, THINKING, ANSWER)
 
 def relations(config: NetworkConfig) -> tuple[Relation, ...]:
     """Relations that carry messages; without thinking nodes, queries and answers are joined directly."""
-    if not config.graph:
+    if config.ablation == "no_graph":
         return ()
-    inside = (ASKS, ASKED_BY, YIELDS, YIELDED_BY) if config.thinking else (ANSWERED_WITH, ANSWERS)
+    inside = (ANSWERED_WITH, ANSWERS) if config.ablation == "no_thinking" else (ASKS, ASKED_BY, YIELDS, YIELDED_BY)
     return (*inside, SIMILAR_TO)
 
 

@@ -26,11 +26,11 @@ class MessageLayer(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        names = ["any"] if config.homogeneous else [relation[1] for relation in relations(config)]
+        names = ["any"] if config.ablation == "homogeneous" else [relation[1] for relation in relations(config)]
         self.convs = nn.ModuleDict({name: self._conv(config, name == SIMILAR_TO[1]) for name in names})
         self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in NODE_TYPES})
         self.dropout = nn.Dropout(DROPOUT)
-        self.homogeneous = config.homogeneous
+        self.homogeneous = config.ablation == "homogeneous"
 
     @staticmethod
     def _conv(config: NetworkConfig, weighted: bool) -> GATv2Conv:
@@ -64,7 +64,7 @@ class RewardNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind in NODE_TYPES})
-        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(LAYERS if config.graph else 0))
+        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(0 if config.ablation == "no_graph" else LAYERS))
         self.dropout = nn.Dropout(DROPOUT)
         self.query = nn.Linear(config.hidden, HEAD_DIM)
         self.rollout = nn.Linear(2 * config.hidden, HEAD_DIM)
