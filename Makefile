@@ -38,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-label-studio test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -77,12 +77,11 @@ test-python: ## run the fast tests of what needs no torch under another interpre
 	  pytest pytest-randomly pytest-timeout pytest-xdist hypothesis psutil
 	build/python/bin/pytest -n $(WORKERS) -m 'not slow' $(WITHOUT_TORCH)
 
-test-verl test-openrlhf test-verifiers test-ray: test-%: build/trainers/%/installed ## run the adapter's tests against the trainer's own package, in an environment of its own
-	build/trainers/$*/bin/pytest tests/trainers/test_with_$*.py -m slow -p no:randomly -p no:unraisableexception
+test-verl test-openrlhf test-verifiers test-ray test-label-studio: test-%: build/trainers/%/installed ## test against the package itself, in an environment of its own
+	build/trainers/$*/bin/pytest tests/trainers/test_with_$(subst -,_,$*).py -m slow -p no:randomly -p no:unraisableexception
 
-test-service-fuzz: $(STAMP) ## send the service what its description allows and forbids (installs schemathesis): no 500, replies as described
-	$(BIN)/python -m pip install --quiet schemathesis
-	PATH=$(CURDIR)/$(BIN):$$PATH sh .ci/fuzz_service
+test-service-fuzz: build/trainers/service-fuzz/installed ## send the service what its description allows and forbids: no 500, replies as described
+	PATH=$(CURDIR)/$(dir $<)bin:$$PATH sh .ci/fuzz_service
 
 test-kills: $(STAMP) ## kill the service a hundred times while clients send split groups
 	KILLS=100 $(BIN)/pytest tests/service/test_killed.py -k again -s -p no:randomly

@@ -87,15 +87,28 @@ def started(folder: str) -> Iterator[tuple[str, int]]:
         process.wait()
 
 
+def steady(url: str, pid: int, groups: Sequence[Group], requests: int, seconds: float) -> list[tuple[int, float]]:
+    """Send so many requests, or as many as the time allows; returns how many there were and MiB, ten times."""
+    found, sent, ends = [(0, resident(pid))], 0, time.monotonic() + seconds
+    while sent < requests and time.monotonic() < ends:
+        _, latencies = asyncio.run(load(url, groups, 128, 5.0, f"steady-{sent}"))
+        sent += len(latencies)
+        if sent >= len(found) * requests / 10:
+            found.append((sent, resident(pid)))
+    return [*found, (sent, resident(pid))] if found[-1][0] < sent else found
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("rollouts", type=Path)
     options.add_argument("--workers", default="1,16,128")
     options.add_argument("--seconds", type=float, default=20.0)
+    options.add_argument("--steady", type=int, default=0, help="then so many requests more, and what memory they take")
+    options.add_argument("--minutes", type=float, default=60.0, help="for these, at most")
     given = options.parse_args()
     groups = groups_of(given.rollouts)
     length = np.mean([len(rollout.text) for group in groups for rollout in group.rollouts[:SIZE]])
-    rows = []
+    rows, grown = [], []
     with tempfile.TemporaryDirectory() as folder:
         for url, pid in started(folder):
             for workers in map(int, given.workers.split(",")):
@@ -104,8 +117,10 @@ def main() -> None:
                 p50, p99 = np.percentile(latencies, [50, 99])
                 used = 1000 * (processor_seconds(pid) - before) / len(latencies)
                 rows.append((workers, len(latencies), speed, p50, p99, used, resident(pid), os.getloadavg()[0]))
+            if given.steady:
+                grown = steady(url, pid, groups, given.steady, 60 * given.minutes)
     print("# The service on loopback\n")
-    words = f"{given.rollouts.name} --workers {given.workers} --seconds {given.seconds:g}"
+    words = f"{given.rollouts.name} --workers {given.workers} --seconds {given.seconds:g} --steady {given.steady}"
     print(f"    python benchmarks/service.py {words}\n")
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, one rollout a request, groups of {SIZE}, "
@@ -117,6 +132,13 @@ def main() -> None:
     for workers, count, speed, p50, p99, used, memory, busy in rows:
         shown = max(workers, SIZE)
         print(f"| {shown} | {count} | {speed:.0f} | {p50:.3f} | {p99:.3f} | {used:.2f} | {memory:.0f} | {busy:.0f} |")
+    if grown:
+        print(
+            f"\n{grown[-1][0]:,} requests more, 128 rollouts under way, of {len(groups)} questions again and again:\n"
+        )
+        print(f"| requests | {' | '.join(f'{count:,}' for count, _ in grown)} |")
+        print(f"|---|{'---|' * len(grown)}")
+        print(f"| MiB | {' | '.join(f'{memory:.0f}' for _, memory in grown)} |")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "service"))
+sys.path += [str(Path(__file__).parents[1] / room) for room in ("service", "label")]
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +35,7 @@ from memreward.types import Group, Rollout
 if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
 
+Engine = Literal["process", "ray"]
 _QUERIES_AT_ONCE = 64
 # Values are written and read with three decimals.
 _SAME_VALUE = 0.001
@@ -45,6 +48,9 @@ def score(
     *,
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the scores go: .csv, .parquet or .jsonl.")],
+    engine: Annotated[
+        Engine, typer.Option(help="'ray' scores each file by itself on a Ray cluster; --out is a folder then.")
+    ] = "process",
     predictor: PredictorFolder = None,
     skip_bad: SkipBad = False,
     answer_pattern: AnswerPatternText = None,
@@ -62,20 +68,22 @@ def score(
     Examples:
       memreward score new.jsonl --memory runs/memory --out scored.csv
       memreward score new.jsonl --memory runs/memory --out scored.parquet --keep question,text
+      memreward score parts/*.jsonl.gz --memory /shared/memory --out /shared/scores --engine ray
     """
     output = Output(as_json)
-    check_file(out)
-    check_table(out)
-    kept = comma_separated(_keepable, keep)
-    tally = _Tally()
-    with output.progress() as steps:
-        made = load_predictor(memory, predictor, steps)
-        groups = read_files(files, output, skip_bad=skip_bad, answer_pattern=answer_pattern, columns=columns)
-        write_table(
-            out,
-            _rows(made, groups, tally, steps, kept),
-            COLUMNS | {name: "text" for name in kept if name not in COLUMNS},
-        )
+    reading = {"skip_bad": skip_bad, "answer_pattern": answer_pattern, "columns": columns}
+    scorer = partial(_scored, memory, predictor, comma_separated(_keepable, keep), reading)
+    if engine == "ray":
+        from memreward.cli.shards import score_shards
+
+        tally = sum(score_shards(files, out, scorer), _Tally())
+        if not tally.queries:
+            output.note(f"{out} has the scores of all these files: nothing was left to do")
+            return
+    else:
+        check_file(out)
+        check_table(out)
+        tally = scorer(output, files, out)
     output.table(
         f"Scores in {out}",
         ("queries", "rollouts", "labelled", "predicted", "abstained", "mean value"),
@@ -107,6 +115,24 @@ def score(
         raise typer.Exit(Exit.CONSTANT_SCORES)
 
 
+def _scored(
+    memory: str,
+    predictor: Path | None,
+    keep: Sequence[str],
+    reading: Mapping[str, Any],
+    output: Output,
+    files: Sequence[Path],
+    out: Path,
+) -> _Tally:
+    """Score files into one table."""
+    tally = _Tally()
+    with output.progress() as steps:
+        made = load_predictor(memory, predictor, steps)
+        rows = _rows(made, read_files(files, output, **reading), tally, steps, keep)
+        write_table(out, rows, COLUMNS | {name: "text" for name in keep if name not in COLUMNS})
+    return tally
+
+
 class _Tally:
     """Counts over all scores."""
 
@@ -115,6 +141,14 @@ class _Tally:
         self.sum_of_values = self.sum_of_confidences = 0.0
         self.reasons: dict[str, int] = {}
         self.mixed_groups = self.flat_groups = 0
+
+    def __add__(self, other: _Tally) -> _Tally:
+        made = _Tally()
+        for name, value in vars(self).items():
+            if name != "reasons":
+                setattr(made, name, value + getattr(other, name))
+        made.reasons = dict(Counter(self.reasons) + Counter(other.reasons))
+        return made
 
     def add_group(self, group: Group, values: Sequence[float | None]) -> None:
         """Note whether a group whose rollouts answer differently has one value for all of them."""

@@ -118,19 +118,8 @@ class Labelling:
 
         None means that there is nothing left that is worth asking, or that the budget is spent.
         """
-        self._take_in_proposed()
-        with self._lock:
-            self._catch_up()
-            leases = self.journal.leases()
-            if opened := self._open(annotator, leases):
-                return opened[0]
-            task = self._second(annotator, leases) or self._first(annotator, leases)
-            if task is None:
-                return None
-            if not self.journal.lease(*self._for(task, annotator)):
-                return self.next(annotator)  # another process was quicker
-            self._asked.setdefault(annotator, []).append(task.query_id)
-            return task
+        taken = self.take(annotator, 1)
+        return taken[0] if taken else None
 
     def take(self, annotator: str, count: int) -> list[Task]:
         """Return the next tasks at once, each kept from others, what they have open first; fewer if there are fewer."""

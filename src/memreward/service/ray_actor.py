@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from memreward.reward.valuers import Answers
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
 from memreward.service.store import GroupStore
-from memreward.types import MissingExtraError
+from memreward.types import MissingExtraError, StoreError
 
 _CALLS = 10_000
 """Calls under way at a time: each rollout whose group is not whole is one."""
+_LETTING_GO = 60.0
 
 
 class StoreActor:
@@ -36,7 +38,7 @@ class StoreActor:
     """
 
     def __init__(self, memory: str, config: ServiceConfig) -> None:
-        self._store = GroupStore(_reward(Path(memory)), Path(memory) / "service", config)
+        self._store = _opened(Path(memory), config)
         self._app = create_app(self._store, config, token="")
         self._begun = False
 
@@ -97,6 +99,18 @@ def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | N
         scheduling_strategy=here,
     )
     return options.remote(str(Path(memory).absolute()), config or ServiceConfig())
+
+
+def _opened(memory: Path, config: ServiceConfig) -> GroupStore:
+    """Open the store, once the process that held it before, on a node that is dying, has let go of its folder."""
+    ends = time.monotonic() + _LETTING_GO
+    while True:
+        try:
+            return GroupStore(_reward(memory), memory / "service", config)
+        except StoreError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.5)
 
 
 def _reward(folder: Path) -> PolicyReward:

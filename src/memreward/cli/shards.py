@@ -1,0 +1,60 @@
+"""Files scored on a Ray cluster: each is a shard, scored as one process scores it; a call goes on where one stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from memreward.cli.output import Output
+from memreward.types import ConfigurationError, MissingExtraError
+
+Found = TypeVar("Found")
+Scorer = Callable[[Output, Sequence[Path], Path], Found]
+"""Scores files into one table."""
+
+
+def score_shards(files: Sequence[Path], folder: Path, scorer: Scorer[Found]) -> Iterator[Found]:
+    """Score each file into a table of its own, by the cluster that RAY_ADDRESS names, else by one of this machine.
+
+    A file whose table is there is left out, so that the same call goes on where another was interrupted. A table is
+    there whole or not at all; a file whose node dies is scored anew by another.
+
+    Args:
+        files: On a disk that all nodes see, like `folder` and the memory.
+        folder: For the tables, FILE.parquet each.
+        scorer: What one process does; it is sent to the nodes.
+
+    Yields:
+        What the scorer returns, of each file that was scored now.
+
+    Raises:
+        ConfigurationError: two files have one name.
+        MissingExtraError: Ray Data is not installed.
+    """
+    tables = {file: (folder / f"{file.name.partition('.')[0]}.parquet").absolute() for file in files}
+    if len(set(tables.values())) < len(tables):
+        raise ConfigurationError(f"two of the files have one name, and so one table in {folder}: rename one")
+    try:
+        import ray
+        from ray.data import DataContext, from_items
+    except ImportError as error:
+        raise MissingExtraError(error.name or "ray", "ray", "scoring on a Ray cluster") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = [
+        {"file": str(file.absolute()), "table": str(table)} for file, table in tables.items() if not table.exists()
+    ]
+    if not waiting:
+        return
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+    def scored(row: dict[str, Any]) -> dict[str, Any]:
+        return {"found": [scorer(Output(True), [Path(row["file"])], Path(row["table"]))]}
+
+    shards = from_items(waiting, override_num_blocks=len(waiting))
+    for row in shards.map(scored).iter_rows():
+        yield row["found"][0]

@@ -1,0 +1,90 @@
+"""A Label Studio server from its wheel, on loopback: a batch is imported, judged by its API, exported and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from label_toys import groups, labelling, truth
+
+from memreward.label import exchange, files
+
+pytest.importorskip("label_studio", reason="no Label Studio: make test-label-studio installs it")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+TOKEN, USER = "0123456789abcdef0123456789abcdef01234567", "ann@example.com"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a fresh server."""
+    folder = tmp_path_factory.mktemp("studio")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = shutil.which("label-studio", path=str(Path(sys.executable).parent))
+    assert command is not None
+    settings = {"COLLECT_ANALYTICS": "false", "HOME": str(folder)}
+    words = ["start", "--no-browser", "--port", str(port), "--internal-host", "127.0.0.1", "--data-dir", str(folder)]
+    words += ["--username", USER, "--password", "a-long-password", "--user-token", TOKEN, "--enable-legacy-api-token"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([command, *words], stdout=log, stderr=log, env={**os.environ, **settings})
+    headers = {"authorization": f"Token {TOKEN}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120, trust_env=False) as client:
+        while not _answers(client):
+            assert server.poll() is None, (folder / "log").read_text()[-3000:]
+            time.sleep(1)
+        yield client
+    server.terminate()
+    server.wait(60)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/api/projects").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def said(reply: httpx.Response) -> Any:
+    assert reply.is_success, reply.text
+    return reply.json()
+
+
+def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, tmp_path: Path) -> None:
+    session = labelling(groups(), ask="whole", twice=0.0)
+    sent = exchange.to_label_studio(files.batch(session, 4, "ann"))
+    project = said(studio.post("/api/projects", json={"title": "t", "label_config": exchange.LABEL_STUDIO_CONFIG}))
+    said(studio.post(f"/api/projects/{project['id']}/import", json=sent))
+    tasks = said(studio.get(f"/api/projects/{project['id']}/tasks", params={"page_size": 10}))
+    by_name = {task["data"]["memreward_id"]: task for task in tasks}
+    names = [task["data"]["memreward_id"] for task in sent]
+    assert sorted(by_name) == sorted(names)
+    for name, choices in zip(names, (None, [exchange.NONE], [exchange.BROKEN]), strict=False):
+        task = by_name[name]
+        answers = enumerate(task["data"]["memreward"]["answers"], start=1)
+        right = choices or [str(n) for n, answer in answers if answer["text"] == truth(name)]
+        result = {"from_name": "right", "to_name": "question", "type": "choices", "value": {"choices": right}}
+        judged = {"result": [result], "lead_time": 7.5, "was_cancelled": False}
+        said(studio.post(f"/api/tasks/{task['id']}/annotations", json=judged))
+    export = {"exportType": "JSON", "download_all_tasks": "true"}
+    exported = studio.get(f"/api/projects/{project['id']}/export", params=export)
+    (tmp_path / "export.json").write_text(json.dumps(said(exported)), encoding="utf-8")
+    back = exchange.from_label_studio(files.read(tmp_path / "export.json"))
+    assert files.take_in(session, back, "ann") == files.Imported(entered=2, broken=1, silent=1)
+    labels = session.door.labels()
+    for group in groups():
+        mine = [labels.get(rollout.id) for rollout in group.rollouts]
+        right = [rollout.answer == truth(group.query.id) for rollout in group.rollouts]
+        wanted: dict[str, list[bool] | list[None]] = {names[0]: right, names[1]: [False] * len(right)}
+        assert mine == wanted.get(group.query.id, [None] * len(right))
+    assert session.said(names[0])[0].data["seconds"] == 7.5
+    assert session.broken() == {names[2]}
