@@ -606,7 +606,7 @@ UNITS = {
 
 
 BAKER = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
-VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60, processes=1)))
+VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
 
 
 def verdict(text: str, reference: str, domain: Domain, question: str) -> bool | None:

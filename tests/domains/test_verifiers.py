@@ -26,6 +26,7 @@ from memreward.domains import (
     parse_rollout,
     verifier_for,
 )
+from memreward.domains.math import verify as math_verify
 from memreward.memory import sealed_verdicts
 from memreward.types import (
     Claim,
@@ -44,7 +45,7 @@ from memreward.types import (
 
 # A number with more digits than the machine has bits.
 HANG = "\\boxed{9^{9^{9^{9}}} + \\sin 1}"
-QUICK = VerifyConfig(math=MathConfig(time_limit_s=1.0, processes=1))
+QUICK = VerifyConfig(math=MathConfig(time_limit_s=1.0))
 # A process may have to start, which on a busy machine takes long; a hang takes for ever.
 IN_TIME_S = 90.0
 
@@ -154,7 +155,7 @@ def test_in_child_processes(method: str) -> None:
 
 @pytest.mark.slow
 def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> None:
-    verifier = MathVerifier(MathConfig(time_limit_s=1.0, processes=1))
+    verifier = MathVerifier(MathConfig(time_limit_s=1.0))
     verifier.verify([claim("\\boxed{\\sin 0}", "0")])
     start = time.monotonic()
     hang, after = verifier.verify([claim(HANG, "1"), claim("\\boxed{\\sin 0}", "0")])
@@ -173,8 +174,9 @@ def test_a_hang_in_the_reference_is_undecided_too() -> None:
 
 def test_a_process_that_cannot_start_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    config = MathConfig(processes=3)
-    found = MathVerifier(config).verify([claim("\\boxed{x}", "y")])[0]
+    fresh = math_verify._pool.__wrapped__  # the pool that is kept may have started
+    monkeypatch.setattr(math_verify, "_pool", fresh)
+    found = MathVerifier().verify([claim("\\boxed{x}", "y")])[0]
     assert found.correct is None
     assert "did not start" in found.reason
 
@@ -206,10 +208,10 @@ def test_choices_take_linear_time_whatever_the_text() -> None:
     assert time.monotonic() - start < IN_TIME_S
 
 
-@pytest.mark.parametrize("changes", [{"time_limit_s": 0.0}, {"processes": -1}])
-def test_settings_that_cannot_be_used_are_refused(changes: dict[str, float]) -> None:
+@pytest.mark.parametrize("limit", [0.0, -1.0])
+def test_settings_that_cannot_be_used_are_refused(limit: float) -> None:
     with pytest.raises(ConfigurationError):
-        MathConfig(**changes)
+        MathConfig(limit)
 
 
 def test_a_claim_is_judged_once() -> None:

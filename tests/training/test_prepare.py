@@ -89,7 +89,7 @@ def test_the_half_life_reaches_the_model_and_what_the_arm_pays_is_paid(experienc
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, prior="none")
     made = prepare(config, RewardConfig(rewards="threshold", half_life=7.0), "hashing", lambda *_: None)
     assert isinstance(made.reward.valuer, Answers)
-    assert made.reward.valuer.model.config.half_life == 7.0
+    assert made.reward.valuer.model.half_life == 7.0
     assert made.reward.pays_advantages
 
 
