@@ -38,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-label-studio test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-label-studio test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service bench-label prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -134,7 +134,10 @@ hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network
 
 bench-service: $(STAMP) ## time the service on loopback and write benchmarks/results/service.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make bench-service ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/python benchmarks/service.py $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz > benchmarks/results/service.md
+	$(BIN)/python benchmarks/service.py $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --steady 100000 > benchmarks/results/service.md
+
+bench-label: $(STAMP) ## time the first question, and the next ones, of a memory of a million rollouts
+	$(BIN)/python benchmarks/label_load.py > benchmarks/results/label_load.md
 
 bench: $(STAMP) ## time scoring, warmup and encoding
 	$(BIN)/python benchmarks/bench.py $(patsubst %,--rollouts %,$(wildcard $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz)) \
