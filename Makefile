@@ -223,7 +223,7 @@ build/notebook/installed: pyproject.toml
 
 build/demo/installed: pyproject.toml
 	@$(RECENT)
-	@echo "Making build/demo (the first time only: about 110 MB)"
+	@echo "Making build/demo (the first time only: about 220 MB)"
 	@$(PYTHON) -m venv build/demo
 	@build/demo/bin/pip install --quiet --no-input --editable .
 	@touch $@
