@@ -27,6 +27,8 @@ CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 LABELLED := date_gpt-3.5-turbo_10samples mmlu-pro_llama-3_base medqa_gpt-3.5_gpt-4_mirage
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
+SUITE := benchmarks/results/suite
+SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
 BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
@@ -120,10 +122,12 @@ docs: build/docs/installed ## build the site in build/site, offline; a link that
 install-cost: build/tools/installed ## measure what an install and each extra costs, for docs/install.md (20 GB pass through)
 	PATH=$(CURDIR)/build/tools/bin:$$PATH $(PYTHON) benchmarks/install_cost.py
 
-suite: $(STAMP) ## run the suite over all of ROLLOUTS and the shipped files, and write benchmarks/results/suite
+suite: $(STAMP) ## run the suite over the shipped files, then over those of ROLLOUTS too, and write benchmarks/results/suite
+	$(BIN)/memreward evaluate $(SHIPPED) --suite --execute auto --page --out runs/suite/shipped \
+	  --csv $(SUITE)/shipped.csv --markdown $(SUITE)/shipped.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make suite ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward evaluate $(ROLLOUTS) $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) --suite --execute auto --page \
-	  --out runs/suite --csv benchmarks/results/suite/suite.csv --markdown benchmarks/results/suite/suite.md
+	$(BIN)/memreward evaluate $(ROLLOUTS) $(SHIPPED) --suite --execute auto --page --out runs/suite/all \
+	  --csv $(SUITE)/all.csv --markdown $(SUITE)/all.md
 
 release-notes: ## print what the changelog says of the newest version
 	@awk '/^## / { part++ } part == 1' CHANGELOG.md

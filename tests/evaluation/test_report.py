@@ -37,7 +37,7 @@ def test_the_page_holds_every_figure_and_loads_nothing(result, tmp_path):
     )
     above = page[: page.index("<main>")]
     assert "orders the rollouts of a question surely better than majority in" in above
-    assert "In the mean of files, by labelled questions: " in above
+    assert "Over all files, by labelled questions: " in above
     assert "$" not in without_pictures
     for table in result.tables():
         assert all(re.search(f"<(td|strong)>{re.escape(cell)}<", page) for row in table.rows for cell in row[1:])

@@ -228,7 +228,12 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, forms: Mapping[
 
 
 def _markdown(result: EvaluationResult) -> str:
-    return markdown_report("Predicted rewards", result.versions, result.markdown(), result.ledger_table().markdown())
+    from memreward.evaluation.suite import leaderboard
+
+    board = [f"```text\n{leaderboard(result)}\n```"] if "suite" in result.config else []
+    return markdown_report(
+        "Predicted rewards", result.versions, *board, result.markdown(), result.ledger_table().markdown()
+    )
 
 
 def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:

@@ -28,7 +28,7 @@ def answer(result: EvaluationResult) -> str:
     for mean in result.means[:1]:
         over = [row for row in result.rows if row.predictor == lead and row.file == mean]
         told = (f"{signed(row.differences[reference][SHOWN])} at {short_budget(row.labels)}" for row in over)
-        found += f" In {mean if mean != 'mean' else 'the mean of files'}, by labelled questions: {', '.join(told)}."
+        found += f" Over {mean if mean != 'mean' else 'all files'}, by labelled questions: {', '.join(told)}."
     return found
 
 
