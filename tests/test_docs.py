@@ -187,6 +187,16 @@ def test_the_readme_says_what_the_committed_results_say() -> None:
     assert "+0.777 [+0.700, +0.800]" in made.readme(README, moved)
 
 
+def test_the_suites_page_shows_the_board_that_was_printed() -> None:
+    results = ROOT / "benchmarks" / "results"
+    boards = re.findall(
+        r"^```text\n.*?^```$", (results / "suite.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    printed = [path.read_text(encoding="utf-8") for path in sorted((results / "suite").glob("*.md"))]
+    assert boards
+    assert all(any(board in text for text in printed) for board in boards)
+
+
 def test_the_readme_says_of_training_what_its_results_say() -> None:
     table = (ROOT / "benchmarks" / "results" / "training" / "random.md").read_text(encoding="utf-8")
     arms = {name: re.search(rf"^\| {re.escape(name)} \|[^|]*\| \W*0(\.\d+) ", table, re.MULTILINE) for name in ARMS}

@@ -96,6 +96,7 @@ def test_the_protocol_is_fixed_and_a_judge_is_a_column(tmp_path) -> None:
     refused = run("--seeds", "9", "--labels", "3")
     assert refused.exit_code == 1
     assert "leave --labels, --seeds away" in refused.stderr
-    done = run("--jobs", "1", "--judge", "ok")
+    done = run("--jobs", "1", "--judge", "ok", "--markdown", str(tmp_path / "suite.md"))
     assert done.exit_code == 0, done.stderr
+    assert f"```text\n{done.stdout.rstrip()}\n```" in (tmp_path / "suite.md").read_text()
     assert next(line for line in done.stdout.splitlines() if line.startswith("1 ")).split()[1:3] == ["judge", "1.000+"]
