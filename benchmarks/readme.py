@@ -87,8 +87,9 @@ def picture(text: str) -> str:
         parts.append(f'<g stroke="{colour}" fill="{colour}"><polyline points="{line}" fill="none" stroke-width="2"/>')
         parts += [f'<path d="M{at:.1f} {y(c.low):.1f}V{y(c.high):.1f}" stroke-width="2"/>' for at, c in points]
         parts += [f'<circle cx="{at:.1f}" cy="{y(c.difference):.1f}" r="4"/>' for at, c in points]
-        parts.append(f'<rect x="{LEFT + 105 * number}" y="10" width="12" height="12"/></g>')
-        parts.append(f'<text x="{LEFT + 105 * number + 18}" y="21">{name}</text>')
+        key = LEFT + sum(34 + 8 * len(before) for before in list(found)[:number])
+        parts.append(f'<rect x="{key}" y="10" width="12" height="12"/></g>')
+        parts.append(f'<text x="{key + 18}" y="21">{name}</text>')
     parts.append(f'<text x="{WIDTH - 10}" y="21" text-anchor="end">{METRIC}, less majority vote\'s</text>')
     told = f"{METRIC}, difference from majority vote by labelled questions, with 95 % intervals"
     style = "text{font:13px sans-serif;fill:#333}.grid{stroke:#8886}@media(prefers-color-scheme:dark){text{fill:#ddd}}"
