@@ -151,6 +151,30 @@ def test_inputs_that_most_solutions_raise_on_do_not_count(sandbox: Sandbox) -> N
     assert len(set(evidence.cluster)) == 1, "the third also counts numbers and lists, which are no input"
 
 
+def test_a_solution_without_a_return_statement_returns_nothing_unless_none_is_asked_for(sandbox: Sandbox) -> None:
+    runner, forgot = CodeRunner(sandbox), "s = n * 2"
+    kept = runner.observe(rollouts_of([forgot, "return n * 2"], PLAIN))
+    assert [one is not None and bool(one.returned.any()) for one in kept] == [False, True]
+    none = runner.observe(rollouts_of([forgot], 'def drop(n):\n    """drop(2) returns None."""\n'))
+    assert none[0] is not None
+    assert none[0].returned.any()
+    partly = runner.observe(rollouts_of(["return n if n > 0 else None"], PLAIN))[0]
+    assert partly is not None
+    assert len(set(partly.outcomes[partly.returned, 1])) > 1, "None is a value where others are returned too"
+
+
+def test_solutions_that_do_nothing_neither_decide_which_inputs_count_nor_agree(sandbox: Sandbox) -> None:
+    """Six lack their return statement: the two that work are compared on what they take, the six are alike in vain."""
+    rollouts = rollouts_of(["return n * 2", "return n + n", *["s = n * 2"] * 6], PLAIN)
+    evidence = compute_evidence(rollouts, behaviours=CodeRunner(sandbox).observe(rollouts))
+    assert evidence.cluster[0] == evidence.cluster[1]
+    assert column(evidence, "run_returns") == [1.0] * 2 + [0.0] * 6
+    assert column(evidence, "run_agreement") == pytest.approx([0.25] * 2 + [0.0] * 6)
+    assert column(evidence, "run_agreement_relative") == pytest.approx([1.0] * 2 + [0.0] * 6)
+    alone = compute_evidence(rollouts[2:], behaviours=CodeRunner(sandbox).observe(rollouts[2:]))
+    assert column(alone, "run_returns") == column(alone, "run_agreement_inputs") == [0.0] * 6
+
+
 def test_a_row_depends_on_its_own_query_only(sandbox: Sandbox) -> None:
     first, second = rollouts_of(SOLUTIONS[:5]), rollouts_of(SOLUTIONS[2:7], PLAIN, "other")
     runner = CodeRunner(sandbox)

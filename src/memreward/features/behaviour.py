@@ -48,7 +48,8 @@ class Behaviour:
     Attributes:
         loads: Whether it could be loaded and has the function that was asked for.
         outcomes: (m, 2) for each of the m inputs, examples first: `NOTHING`, `RAISED` or `RETURNED`, and a hash of the
-            value or of the exception's class.
+            value or of the exception's class. A solution that only ever returns None, where no example asks for it,
+            forgot its return statement: it returns nothing.
         expected: (m,) hash of what the prompt says of the input; -1 where it says nothing.
         n_examples: How many of the inputs, the first ones, stand in the prompt.
     """
@@ -258,6 +259,9 @@ def hash_of(text: str) -> int:
     return int(struct.unpack(">Q", digest[:8])[0]) >> 16
 
 
+_NONE = hash_of(normal_form(None))
+
+
 def _behaviour(row: NDArray[np.float32] | None, inputs: CodeInputs) -> Behaviour:
     n_inputs = len(inputs.all)
     expected = np.full(n_inputs, -1, dtype=np.int64)
@@ -267,5 +271,8 @@ def _behaviour(row: NDArray[np.float32] | None, inputs: CodeInputs) -> Behaviour
     if row is None:
         return Behaviour(False, np.zeros((n_inputs, 2), dtype=np.int64), expected, len(inputs.examples))
     state, high, low = row[1:].astype(np.int64).reshape(n_inputs, 3).T
-    outcomes = np.stack([state, high << 24 | low], axis=1)
+    value = high << 24 | low
+    if (value[state == RETURNED] == _NONE).all() and not (expected == _NONE).any():
+        state = np.where(state == RETURNED, NOTHING, state)
+    outcomes = np.stack([state, value], axis=1)
     return Behaviour(bool(row[0]), outcomes, expected, len(inputs.examples))

@@ -20,14 +20,14 @@ Behaviours = Sequence[Behaviour | None]
 class ComparedRuns:
     """What the solutions of each query do on the inputs that count.
 
-    An input counts if it stands in the prompt, or if more than half of the query's solutions that load return on it:
-    what most solutions raise on is no input for the function.
+    An input counts if it stands in the prompt, or if more than half of the query's solutions that return on any return
+    on it: what most solutions raise on is no input for the function.
 
     Attributes:
         loads: (n,) 1 where the solution loads and defines the function; NaN where there is nothing to run.
-        returns: (n,) share of the inputs that count on which it returns.
+        returns: (n,) share of the inputs that count on which it returns; 0 where none counts, since none does anything.
         examples: (n,) share of the prompt's examples that it meets; NaN where the prompt has none.
-        shared: (n,) mean, over the inputs that count, of the share of the pool that returns the same value.
+        shared: (n,) mean, over the inputs that count, of the share of the pool that returns the same value; else 0.
         keys: n keys, equal for equal values on all inputs that count; None where it returns on none of them.
     """
 
@@ -52,6 +52,7 @@ class ComparedRuns:
             loads[rows] = [b.loads for _, b in pool]
             examples[rows] = [b.examples_met for _, b in pool]
             values = _values_that_count([b for _, b in pool])
+            returns[rows] = shared[rows] = 0.0
             if values.shape[1]:
                 returned = values >= 0
                 returns[rows] = returned.mean(axis=1)
@@ -82,7 +83,6 @@ def _values_that_count(behaviours: Sequence[Behaviour]) -> NDArray[np.int64]:
     """(p, c) hash of what each of p solutions returns on the c inputs that count; -1 where it returns nothing."""
     outcomes = np.stack([b.outcomes[:, 1] for b in behaviours])
     returned = np.stack([b.returned for b in behaviours])
-    loads = sum(b.loads for b in behaviours)
-    counts = 2 * returned.sum(axis=0) > loads
+    counts = 2 * returned.sum(axis=0) > returned.any(axis=1).sum()
     counts[: behaviours[0].n_examples] = True
     return np.where(returned, outcomes, -1)[:, counts]
