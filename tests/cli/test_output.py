@@ -59,7 +59,9 @@ def test_a_bar_tells_the_same_rate(speed: float | None, shown: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
-@pytest.mark.parametrize(("columns", "terminal"), [("60", True), ("200", True), ("200", False)])
+@pytest.mark.parametrize(
+    ("columns", "terminal"), [("60", True), pytest.param("200", True, marks=pytest.mark.slow), ("200", False)]
+)
 def test_text_goes_out_without_colour_as_wide_as_the_terminal_and_80_where_there_is_none(
     columns: str, terminal: bool
 ) -> None:

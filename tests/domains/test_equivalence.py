@@ -236,6 +236,7 @@ def test_clusters_are_the_classes_of_equivalent_whatever_the_order(group, domain
     assert list(dict.fromkeys(seen)) == sorted(set(seen))
 
 
+@pytest.mark.slow
 def test_time_limit_holds_in_a_thread() -> None:
     verdicts: list[bool] = []
     thread = threading.Thread(target=lambda: verdicts.append(equivalent(SLOW, "1", "math")))
