@@ -166,7 +166,9 @@ def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
     if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
         item = get_args(hint)[0]
         # typer takes a tuple for a fixed number of words; str with a parser stays one word.
-        return str, {"parser": functools.partial(comma_separated, item), "metavar": f"{item.__name__.upper()},..."}
+        # With the name that click asks a parser for.
+        parser = functools.update_wrapper(functools.partial(comma_separated, item), comma_separated)
+        return str, {"parser": parser, "metavar": f"{item.__name__.upper()},..."}
     raise TypeError(f"{name}: no option can hold {hint}; leave the field out or give it another type")
 
 
