@@ -465,8 +465,8 @@ def test_json_is_all_there_is_on_stdout(folder: Path, tmp_path: Path) -> None:
 def test_the_reference_takes_part_without_being_named() -> None:
     from memreward.cli.evaluate import _names
 
-    assert _names("mine.py:P", ("majority",), suite=False) == "mine.py:P,majority"
-    assert _names("majority,random", ("majority",), suite=False) == "majority,random"
-    assert _names(None, ("majority",), suite=False) == "memreward,majority,majority_hard"
-    assert _names("mine.py:P", ("majority",), suite=True).split(",")[-1] == "mine.py:P"
-    assert _names("baselines", ("majority",), suite=False) == "baselines"
+    assert _names("mine.py:P", suite=False) == "mine.py:P,majority"
+    assert _names("majority,random", suite=False) == "majority,random"
+    assert _names(None, suite=False) == "memreward,majority,majority_hard"
+    assert _names("mine.py:P", suite=True).split(",")[-1] == "mine.py:P"
+    assert _names("baselines", suite=False) == "baselines"
