@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 
 import pytest
@@ -133,14 +132,3 @@ def test_argilla_and_back() -> None:
 def test_foreign_tasks_are_named(back: object) -> None:
     with pytest.raises(DataError, match="lacks what was put into it"):
         back([{"id": "x", "data": {"text": "foreign"}, "metadata": {}}])  # type: ignore[operator]
-
-
-def test_argillas_own_records_take_a_batch_and_bring_it_back() -> None:
-    rg = pytest.importorskip(
-        "argilla", reason="argilla is not installed (pip install argilla): its SDK has the records"
-    )
-    session = labelling(groups(), ask="whole", twice=0.0)
-    made = [rg.Record(**record) for record in exchange.to_argilla(files.batch(session, 2, "ann"))]
-    made[0].responses.add(rg.Response(question_name="right", value=["1"], user_id=uuid.uuid4(), status="submitted"))
-    back = [record.to_dict() for record in made]
-    assert files.take_in(session, exchange.from_argilla(back), "ann") == files.Imported(entered=1, silent=1)

@@ -1,4 +1,7 @@
-"""A Label Studio server from its wheel, on loopback: a batch is imported, judged by its API, exported and read back."""
+"""A Label Studio server from its wheel, on loopback: a batch is imported, judged by its API, exported and read back.
+
+Beside it Argilla's own records, which need no server.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +66,7 @@ def said(reply: httpx.Response) -> Any:
 def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, tmp_path: Path) -> None:
     session = labelling(groups(), ask="whole", twice=0.0)
     sent = exchange.to_label_studio(files.batch(session, 4, "ann"))
-    project = said(studio.post("/api/projects", json={"title": "t", "label_config": exchange.LABEL_STUDIO_CONFIG}))
+    project = said(studio.post("/api/projects", json={"title": "sums", "label_config": exchange.LABEL_STUDIO_CONFIG}))
     said(studio.post(f"/api/projects/{project['id']}/import", json=sent))
     tasks = said(studio.get(f"/api/projects/{project['id']}/tasks", params={"page_size": 10}))
     by_name = {task["data"]["memreward_id"]: task for task in tasks}
@@ -88,3 +92,12 @@ def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, 
         assert mine == wanted.get(group.query.id, [None] * len(right))
     assert session.said(names[0])[0].data["seconds"] == 7.5
     assert session.broken() == {names[2]}
+
+
+def test_argillas_own_records_take_a_batch_and_bring_it_back() -> None:
+    rg = pytest.importorskip("argilla", reason="no argilla: make test-label-studio installs it")
+    session = labelling(groups(), ask="whole", twice=0.0)
+    made = [rg.Record(**record) for record in exchange.to_argilla(files.batch(session, 2, "ann"))]
+    made[0].responses.add(rg.Response(question_name="right", value=["1"], user_id=uuid.uuid4(), status="submitted"))
+    back = [record.to_dict() for record in made]
+    assert files.take_in(session, exchange.from_argilla(back), "ann") == files.Imported(entered=1, silent=1)
