@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -70,3 +71,13 @@ def test_shells_complete_options_that_help_does_not_show() -> None:
     words = {"_MEMREWARD_COMPLETE": "complete_bash", "COMP_WORDS": "memreward train --micro", "COMP_CWORD": "2"}
     done = CliRunner().invoke(app, [], env=words, prog_name="memreward")
     assert "--micro-batch" in done.stdout
+
+
+def test_what_reads_an_option_has_a_name() -> None:
+    """Typer 0.24, the lowest that pyproject.toml admits, asks for it."""
+    from memreward.cli.evaluate import evaluate
+
+    options = [p.annotation.__metadata__[0] for p in inspect.signature(evaluate).parameters.values()]
+    parsers = [option.parser for option in options if option.parser is not None]
+    assert parsers
+    assert all(parser.__name__ for parser in parsers)
