@@ -46,7 +46,7 @@ def rollouts(path: Path) -> Path:
 def commands(folder: Path) -> list[tuple[int, str]]:
     """Return exit code and command line of every command, in an order in which each finds what it needs."""
     file, memory = rollouts(folder / "new.jsonl"), f"--memory {folder / 'memory'}"
-    evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --resamples 10 --out {folder / 'evaluation'}"
+    evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --out {folder / 'evaluation'}"
     return [
         (0, "--help"),
         (0, f"demo --out {folder / 'demo'}"),

@@ -252,7 +252,7 @@ def rows_by_rank(folder: Path, batch: int, processes: int) -> list[Any]:
     folder.mkdir()
     (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    places = json.dumps([str(Path(__file__).parent), str(POLICY_TESTS)])
+    places = json.dumps([str(Path(__file__).parent), str(Path(__file__).parents[1]), str(POLICY_TESTS)])
     done = subprocess.run(
         [sys.executable, *launch, str(folder / "work.py"), str(folder), places, str(batch)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},
