@@ -369,8 +369,8 @@ def _places(package: str) -> list[str]:
 
 def _outermost(paths: Sequence[str]) -> list[str]:
     """The paths without those that lie inside another."""
-    distinct = sorted(dict.fromkeys(paths))
-    return [p for p in distinct if not any(p != other and Path(p).is_relative_to(other) for other in distinct)]
+    distinct = set(paths)
+    return [path for path in sorted(distinct) if not any(str(above) in distinct for above in Path(path).parents)]
 
 
 def _environment() -> dict[str, str]:
