@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from memreward.types import ConfigurationError, MemRewardError, content_hash
@@ -108,12 +109,19 @@ def _module(place: str) -> ModuleType:
 @cache
 def _of_file(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  a changed file is another module
     name = f"memreward_own_{path.stem}_{content_hash(str(path))[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _FromText(name, str(path))
+    spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, so that it may import what lies beside it and hides nothing
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
+
+
+class _FromText(SourceFileLoader):
+    """Compiles what the file says now: bytecode beside it goes by whole seconds, and a file may change twice in one."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
+        return self.source_to_code(self.get_data(self.path), self.path)
