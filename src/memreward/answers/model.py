@@ -241,16 +241,16 @@ class AnswerModel:
         given = features.cluster >= 0
         vote[given] = (np.bincount(answer)[answer] / np.maximum(size, 1))[given]
         lean = np.zeros(n) if features.lean is None else features.lean
-        leant = leaning(vote, lean, given.astype(np.float64), features.group)
         for domain, rows in _by_domain(features):
             several[rows] = rules_of(domain).several_right
-            right[rows] = leant[rows]
-            if domain in self.prior.domains:
-                part = subset(features, rows)
-                state = self._domains.get(domain) or self._begun(domain, part)
-                table = self._table(domain, state, part)
-                both = state.trust * state.posterior.probabilities(table) + (1 - state.trust) * _voted(table)
-                right[rows] = state.doubt.beside(both[table.answer], table, len(state.prior.signals))
+            if domain not in self.prior.domains:
+                right[rows] = leaning(vote[rows], lean[rows], given[rows].astype(np.float64), features.group[rows])
+                continue
+            part = subset(features, rows)
+            state = self._domains.get(domain) or self._begun(domain, part)
+            table = self._table(domain, state, part)
+            both = state.trust * state.posterior.probabilities(table) + (1 - state.trust) * _voted(table)
+            right[rows] = state.doubt.beside(both[table.answer], table, len(state.prior.signals))
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:
