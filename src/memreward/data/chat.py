@@ -33,20 +33,12 @@ def rollout_ids(query_id: str, texts: Sequence[str]) -> list[str]:
 
 
 def question_of(prompt: Any) -> str:
-    """Return a prompt's text, of a chat the last message's.
-
-    Raises:
-        DataError: it is neither.
-    """
+    """Return a prompt's text, of a chat the last message's."""
     return text_of(prompt[-1:] if isinstance(prompt, list) else prompt)
 
 
 def text_of(said: Any) -> str:
-    """Return a text as it is, of messages what they say, one after the other.
-
-    Raises:
-        DataError: it is neither, or contains itself.
-    """
+    """Return a text as it is, of messages what they say, one after the other; DataError for anything else."""
     return _text_of(said, _DEEPEST)
 
 
@@ -66,11 +58,7 @@ def _text_of(said: Any, levels: int) -> str:
 
 
 def said_by(message: Any, truncated: bool | None) -> str:
-    """Return a server's whole completion; a thinking that it cut out is put back as the parser expects it.
-
-    Raises:
-        ValueError: the message is no object.
-    """
+    """Return a server's whole completion, with a thinking that it cut out; ValueError where it is no object."""
     if not isinstance(message, dict):
         raise ValueError(f"a message that is no object: {str(message)[:200]}")
     content = message.get("content") or ""

@@ -27,12 +27,7 @@ _ONE_A_LINE = "write one JSON object a line"
 
 
 def rows_of(path: Path) -> Iterator[Entry]:
-    """Yield the rows of a file or folder, by the end of its name; other names are read as JSON Lines.
-
-    Raises:
-        OSError: it cannot be read.
-        DataError: it is no whole file of its kind.
-    """
+    """Yield the rows of a file or folder, by the end of its name; other names are read as JSON Lines."""
     if path.is_dir():
         return _folder(path)
     return next((read for ends, read in _READERS if path.name.lower().endswith(ends)), json_lines)(path)
@@ -131,11 +126,7 @@ def _inspect(path: Path) -> Iterator[Entry]:
 
 
 def parquet() -> ModuleType:
-    """Return what reads and writes Parquet.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
+    """Return what reads and writes Parquet, an extra."""
     from memreward.data import parquet
 
     return parquet

@@ -18,10 +18,7 @@ _FORMS = 'a share such as 20% or 0.2, a whole number such as 200, 0 for none, or
 def count_from(labels: Count | str) -> Count:
     """Read a count as a person writes it: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" are all.
 
-    A number is what it is: see `checked_count`.
-
-    Raises:
-        ConfigurationError: it is none of these.
+    A number is what it is: see `checked_count`. ConfigurationError for anything else.
     """
     if not isinstance(labels, str):
         return checked_count(labels, "labels")
@@ -39,11 +36,7 @@ def count_from(labels: Count | str) -> Count:
 
 
 def checked_count(value: Any, name: str) -> Count:
-    """Return `value` if it is a count.
-
-    Raises:
-        ConfigurationError: it is none; `name` is said to be so.
-    """
+    """Return `value` if it is a count, else raise ConfigurationError of what has that `name`."""
     if value == "all" and isinstance(value, str):
         return "all"
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -68,15 +61,10 @@ def uniform(seed: int, *names: str) -> float:
 
 
 def stratified_order(strata: Mapping[str, Sequence[str]], seed: int, *, purpose: str = "") -> list[str]:
-    """Return all ids in random order such that every prefix holds each stratum in proportion.
+    """Return all ids, given by stratum, in random order such that every prefix holds each stratum in proportion.
 
     The order depends on seed, purpose, strata and ids alone, not on the order in which they are given. So a larger
-    draw begins with a smaller one.
-
-    Args:
-        strata: Ids by stratum; an id stands in one stratum.
-        seed: Of the draw.
-        purpose: Keeps draws for different ends independent under one seed. "" is the draw of labelled queries.
+    draw begins with a smaller one. A purpose keeps draws independent under one seed; "" is that of labelled queries.
     """
     mark = (purpose,) if purpose else ()
     places = {

@@ -44,18 +44,8 @@ class Family:
 def questions(family: str, size: int, seed: int = 0) -> list[tuple[Query, Truth]]:
     """Draw questions of a family, no text twice. The first n of a larger draw are the draw of size n.
 
-    Args:
-        family: A name in `FAMILIES`.
-        size: Number of questions.
-        seed: Seeds the generator and the order of options.
-
-    Returns:
-        `size` queries with their references: a plain number (math) or an option letter (qa). Query ids are
-        "rg-<family>-<seed>-<index of the item in the generator>".
-
-    Raises:
-        ConfigurationError: if the family is unknown or has fewer different questions.
-        MissingExtraError: if `reasoning-gym` is not installed.
+    References are plain numbers (math) or option letters (qa); ids are "rg-<family>-<seed>-<index in the generator>".
+    ConfigurationError where the family is unknown or has fewer different questions.
     """
     if family not in FAMILIES:
         raise ConfigurationError(f"question family {family!r} is unknown; use one of {', '.join(sorted(FAMILIES))}")

@@ -68,30 +68,16 @@ def read_groups(
 
 
 def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
-    """Return the groups of a table at hand, e.g. of a `datasets.Dataset`.
-
-    Args:
-        rows: Values by column.
-        reading: Which column is what.
-        name: Of the table, in errors.
-
-    Raises:
-        DataError: a column is not there, or a row cannot be read; the message names the row and the column.
-    """
+    """Return the groups of a table at hand, e.g. a `datasets.Dataset`; DataError says its `name`, row and column."""
     entries = ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows))
     return list(_checked(Path(name), joined(found_in(entries, "table", reading)), None, "keep", None))
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
-    """Write groups with all they hold, the sealed truth too, in the format that the file's name ends on.
+    """Write groups with all they hold, the sealed truth too, in the format of the file's name; return their number.
 
-    The file appears whole or not at all: a temporary file beside it is synced and renamed.
-
-    Returns:
-        Number of groups written.
-
-    Raises:
-        DataError: the name ends on no known format, a group does not fit together, or the disk refuses.
+    The file appears whole or not at all: a temporary file beside it is synced and renamed. DataError where the name
+    ends on no known format, a group does not fit together, or the disk refuses.
     """
     path = Path(path)
     write = parquet().write if format_of(path) == ".parquet" else _write_json
@@ -231,12 +217,7 @@ def _json_line(record: dict[str, Any]) -> bytes:
 
 
 def format_of(path: Path) -> str:
-    """Return the end of a file's name that says its format: ".jsonl", ".jsonl.gz" or ".parquet".
-
-    Raises:
-        DataError: it says none of them.
-        MissingExtraError: it says Parquet, and pyarrow is not installed.
-    """
+    """Return the end of a file's name that says its format: ".jsonl", ".jsonl.gz" or ".parquet"; else DataError."""
     for suffix in _FORMATS:
         if path.name.endswith(suffix):
             if suffix == ".parquet" and find_spec("pyarrow") is None:

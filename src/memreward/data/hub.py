@@ -27,20 +27,8 @@ def load_benchmark(
     """Load questions of a benchmark, each with its sealed reference and without rollouts.
 
     Rows without an answer (withheld, or a proof) are left out. A sample is drawn by id, stratified by subject where the
-    benchmark has subjects; only rows that are drawn are read, so a sample of a large benchmark is quick.
-
-    Args:
-        benchmark: Which.
-        split: Our name of one of its splits; None for its default.
-        n: At most so many, in the order of the draw, which begins with that of a smaller n; None for all, in the
-            hub's order.
-        seed: Of the draw.
-        root: Folder that holds copies of the hub's dataset repositories as OWNER/NAME; "" for the hub itself.
-
-    Raises:
-        ConfigurationError: the benchmark has no such split.
-        DataError: it cannot be reached or read, or its rows are not as expected.
-        MissingExtraError: `datasets` is not installed.
+    benchmark has subjects; only rows that are drawn are read, so a sample of a large benchmark is quick. The arguments
+    are those of `memreward.data.load_questions`.
     """
     split = split or benchmark.default_split
     if split not in benchmark.splits:

@@ -64,9 +64,6 @@ def joined(found: Finds) -> Iterator[Entry]:
     A row belongs to the question of its id, else of its text. A row with rollouts of which there is neither belongs to
     the question, of those that came without rollouts, whose id its custom id begins with, or else whose text stands in
     its prompt: templates of prompts need not be known.
-
-    Raises:
-        DataError: questions have no domain.
     """
     rows: list[Found] = []
     for one in found:

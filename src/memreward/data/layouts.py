@@ -16,13 +16,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a row holds.
-
-    Attributes:
-        text: The full question, multiple choice with its options.
-        reference: Final answer, option letter, or JSON list of test snippets.
-        extras: What else the row knows, kept as provenance and never shown to a policy or a predictor.
-    """
+    """What a row holds; `extras` are kept as provenance, and never shown to a policy or a predictor."""
 
     text: str
     reference: str
@@ -31,12 +25,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A layout of columns.
+    """The columns that it needs, and what makes the question of a row: None of a row without an answer.
 
-    Attributes:
-        columns: The columns that it needs.
-        read: Makes the question of a row, or None of a row without an answer. Where a layout has options without an
-            order, the generator orders them.
+    Where a layout has options without an order, the generator orders them.
     """
 
     columns: tuple[str, ...]

@@ -10,11 +10,7 @@ LETTERS = "ABCDEFGHIJ"
 
 
 def lettered(question: str, options: Sequence[str]) -> str:
-    """Return the question with its options as "(A) ...".
-
-    Raises:
-        ValueError: there are more options than letters.
-    """
+    """Return the question with its options as "(A) ..."; ValueError where there are more options than letters."""
     if len(options) > len(LETTERS):
         raise ValueError(f"{len(options)} options, and only {len(LETTERS)} letters")
     return "\n".join([question, *(f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))])
@@ -30,10 +26,7 @@ def with_options(question: str, answer: str, others: Sequence[str], rng: random.
 def with_choices(question: Any, choices: Any, target: Any) -> tuple[Any, Any]:
     """Return a question with its options under it, and the letter of the right one where an index names it.
 
-    Args:
-        question: Its text; anything else comes back as it is.
-        choices: Texts, or {"text": texts}; anything else is no options.
-        target: An index, a letter, or anything.
+    Choices are texts, or {"text": texts}; where they are neither, or the question is no text, all comes back as it is.
     """
     texts = choices.get("text") if isinstance(choices, Mapping) else choices
     if not isinstance(question, str) or not isinstance(texts, list) or not 2 <= len(texts) <= len(LETTERS):

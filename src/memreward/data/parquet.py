@@ -55,12 +55,7 @@ _PARQUET_SCHEMA = pa.schema(
 
 
 def entries(path: Path) -> Iterator[tuple[str, Any | DataError]]:
-    """Yield where each row of a rollout file stands, and its record or what is wrong with it.
-
-    Raises:
-        OSError: the file cannot be read.
-        DataError: it is no Parquet file.
-    """
+    """Yield where each row of a rollout file stands, and its record or what is wrong; DataError if it is no Parquet."""
     try:
         with path.open("rb") as source, pq.ParquetFile(source) as file:
             ours = _PARQUET_MARK in (file.schema_arrow.metadata or {})
@@ -75,12 +70,7 @@ def entries(path: Path) -> Iterator[tuple[str, Any | DataError]]:
 
 
 def arrow_rows(paths: Iterable[Path]) -> Iterator[tuple[str, Any | DataError]]:
-    """Yield where each row of a data set's Arrow files stands, and the row or what is wrong with it.
-
-    Raises:
-        OSError: a file cannot be read.
-        DataError: it is no Arrow file.
-    """
+    """Yield where each row of a data set's Arrow files stands, and the row or what is wrong with it."""
     for path in paths:
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
@@ -95,11 +85,7 @@ def arrow_rows(paths: Iterable[Path]) -> Iterator[tuple[str, Any | DataError]]:
 
 
 def decompressed(data: bytes, size: int) -> bytes:
-    """Return the first `size` bytes of what Zstandard compressed, in one frame or several.
-
-    Raises:
-        ValueError: it is no such data.
-    """
+    """Return the first `size` bytes of what Zstandard compressed, in one frame or several; else ValueError."""
     try:
         return bytes(pa.input_stream(pa.BufferReader(data), compression="zstd").read(size))
     except (pa.ArrowException, OSError) as error:
@@ -151,11 +137,7 @@ def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(file: Any, records: Iterable[dict[str, Any]], _path: Path) -> int:
-    """Write the records of a rollout file, and return how many they are.
-
-    Raises:
-        OSError: the disk refuses.
-    """
+    """Write the records of a rollout file, and return how many they are."""
     return _write_batches(file, map(_row, records), _PARQUET_SCHEMA)
 
 
@@ -174,25 +156,14 @@ def _packed(record: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> int:
     """Write rows of one table, and return how many they are.
 
-    Args:
-        path: The file.
-        rows: Values by column; texts without lone surrogates.
-        kinds: "text", "whole", "real", "reals" (a list) or "flag", by column.
-
-    Raises:
-        OSError: it cannot be written.
+    `kinds` are "text" (no lone surrogates), "whole", "real", "reals" (a list) or "flag", by column.
     """
     schema = pa.schema([(name, _TYPES[kind]) for name, kind in kinds.items()])
     return _write_batches(path, rows, schema)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of what `write_rows` wrote.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no such file.
-    """
+    """Yield the rows of what `write_rows` wrote; ValueError where it is no such file."""
     try:
         with path.open("rb") as source, pq.ParquetFile(source) as file:
             for batch in file.iter_batches(batch_size=_BATCH):

@@ -89,13 +89,9 @@ def sample_questions(groups: Sequence[Group], n: int, seed: int) -> list[Group]:
 
 
 def distinct(groups: Sequence[Group]) -> tuple[list[Group], int]:
-    """Leave out questions whose text stood before, white space aside, under the same id or another.
+    """Leave out questions whose text stood before, white space aside; return the others, and how many were left out.
 
-    Returns:
-        The others in their order, and how many were left out.
-
-    Raises:
-        DataError: an id stands before two different texts.
+    DataError where an id stands before two different texts.
     """
     texts: dict[str, str] = {}
     kept: dict[str, Group] = {}

@@ -73,19 +73,9 @@ class _Fields:
 
 
 def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_pattern: str | None = None) -> Group:
-    """Check one record and parse its rollouts.
+    """Check one record of the schema above and parse its rollouts; DataError names `where` and the field.
 
     A rollout's id is its own "id", else "<query id>/<index in the record>".
-
-    Args:
-        record: A record of the schema above, as JSON gives it.
-        where: Put before the message of an error, e.g. "rollouts.jsonl, line 3".
-        answer_pattern: Where rollouts have their answers, see `memreward.domains.AnswerPattern`.
-
-    Raises:
-        DataError: a field is missing or has a value that breaks the schema, or a reference is none of the options.
-        ConfigurationError: the pattern does not compile, or runs for too long.
-        UnknownDomainError: the domain is none of `DOMAINS`.
     """
     fields = _Fields(record, where)
     query = _query(fields)
@@ -118,11 +108,7 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_patt
 
 
 def group_to_record(group: Group) -> dict[str, Any]:
-    """Return the record that `group_from_record` reads back as an equal group; the sealed truth is written too.
-
-    Raises:
-        DataError: truth or provenance do not have one entry for each rollout.
-    """
+    """Return the record that `group_from_record` reads back as an equal group; the sealed truth is written too."""
     count = len(group.rollouts)
     correct = group.truth.correct or (None,) * count
     provenance = group.rollout_provenance or ({},) * count

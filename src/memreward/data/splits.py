@@ -47,17 +47,7 @@ class SplitConfig:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which question is for what.
-
-    Attributes:
-        config: What it was drawn with.
-        train: Ids, sorted.
-        validation: Ids, sorted.
-        test: Ids, sorted.
-        datasets: Number of questions by dataset and part.
-        questions: Hash of all ids and texts.
-        version: Of memreward, when it was drawn.
-    """
+    """Which question is for what: ids sorted, numbers of questions by dataset and part, a hash of all ids and texts."""
 
     config: SplitConfig
     train: tuple[str, ...]
@@ -77,11 +67,7 @@ def part_of(query_id: str, config: SplitConfig) -> str:
 
 
 def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Split:
-    """Split questions by id; which of them are labelled, whoever spends the labels decides (`LabelLedger.choose`).
-
-    Raises:
-        DataError: an id stands twice.
-    """
+    """Split questions by id; which of them are labelled, whoever spends the labels decides (`LabelLedger.choose`)."""
     config = config or SplitConfig()
     _refuse_repeated(groups)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
@@ -99,11 +85,7 @@ def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Sp
 
 
 def write_split(path: str | Path, split: Split) -> None:
-    """Write a split as JSON; the file appears whole or not at all.
-
-    Raises:
-        DataError: the disk refuses.
-    """
+    """Write a split as JSON; the file appears whole or not at all."""
     path = Path(path)
     record = {"split": _VERSION, "memreward": split.version, "settings": vars(split.config)}
     record |= {name: getattr(split, name) for name in ("questions", "datasets", *PARTS)}
@@ -116,15 +98,7 @@ def write_split(path: str | Path, split: Split) -> None:
 
 
 def read_split(path: str | Path, groups: Iterable[Group] | None = None) -> Split:
-    """Read what `write_split` wrote.
-
-    Args:
-        path: The file.
-        groups: The questions it is for; None leaves that unchecked.
-
-    Raises:
-        DataError: the file cannot be read or holds no split, or `groups` are not the questions it was drawn from.
-    """
+    """Read what `write_split` wrote; DataError where it holds no split, or one of other questions than `groups`."""
     try:
         split = _from_record(json.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:

@@ -18,12 +18,7 @@ ENDS = (".csv", ".parquet", ".jsonl", "")
 
 
 def check_table(path: Path) -> None:
-    """Refuse a name that says no format; one without an end is JSON Lines.
-
-    Raises:
-        ConfigurationError: so it is.
-        MissingExtraError: it says Parquet, and pyarrow is not installed.
-    """
+    """Refuse a name that says no format; one without an end is JSON Lines."""
     if path.suffix not in ENDS:
         raise ConfigurationError(f"{path}: the name ends on no known format; use one of .csv, .parquet, .jsonl")
     if path.suffix == ".parquet":
@@ -33,13 +28,7 @@ def check_table(path: Path) -> None:
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
     """Write rows to a file that appears whole or not at all.
 
-    Args:
-        path: Its end says the format; see `check_table`.
-        rows: Values by column.
-        kinds: "text", "whole", "real" or "flag", by column, in their order.
-
-    Raises:
-        OSError: the disk refuses.
+    `kinds` are "text", "whole", "real" or "flag", by column, in their order.
     """
     with replacing(path) as unfinished:
         if path.suffix == ".parquet":

@@ -24,11 +24,7 @@ _RULES: dict[str, DomainRules] = {rules.name: rules for rules in (Math(), Choice
 
 
 def register(rules: DomainRules) -> None:
-    """Add a domain, in this process; one of the same name and class may be added again.
-
-    Raises:
-        ConfigurationError: it has no name, or the name of another.
-    """
+    """Add a domain, in this process; one of the same name and class may be added again, another of its name not."""
     if not isinstance(rules, DomainRules) or not rules.name:
         raise ConfigurationError(f"{rules!r} is no domain: derive it from memreward.domains.DomainRules and name it")
     known = _RULES.get(rules.name)
@@ -39,22 +35,14 @@ def register(rules: DomainRules) -> None:
 
 
 def rules_of(name: str) -> DomainRules:
-    """Return a domain by name.
-
-    Raises:
-        UnknownDomainError: there is none of that name.
-    """
+    """Return a domain by name; UnknownDomainError where there is none."""
     if name not in _RULES:
         raise UnknownDomainError(unknown_domain(name))
     return _RULES[name]
 
 
 def load_domain(named: str) -> DomainRules:
-    """Add a domain that is named as "mine.py:MyDomain", by a file, or "package.module:MyDomain".
-
-    Raises:
-        ConfigurationError: there is no such file or class, or it cannot be made.
-    """
+    """Add a domain that is named as "mine.py:MyDomain", by a file, or "package.module:MyDomain"."""
     made = load_named(named, "domain")
     rules = called(made, name=f"domain {named!r}", doing="as it was made") if isinstance(made, type) else made
     register(rules)
@@ -62,11 +50,7 @@ def load_domain(named: str) -> DomainRules:
 
 
 def use_domains(named: Sequence[str]) -> None:
-    """Add domains as `load_domain` does, in this process and in those that it will start.
-
-    Raises:
-        ConfigurationError: one of them cannot be loaded.
-    """
+    """Add domains as `load_domain` does, in this process and in those that it will start."""
     for one in named:
         load_domain(one)
     keep_in_environment(VARIABLE, named)

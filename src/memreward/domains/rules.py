@@ -38,12 +38,7 @@ class DomainRules:
     lettered = False
 
     def parse(self, text: str, prompt: str) -> str | None:  # noqa: ARG002
-        """Return the answer that a completion commits to, None where it commits to none.
-
-        Args:
-            text: The completion, without a part that is marked as thinking.
-            prompt: The query's text.
-        """
+        """Return the answer that a completion without marked thinking commits to; None where it commits to none."""
         return find_expression(text, guess=False)[0] if text.strip() else None
 
     def key(self, answer: str, prompt: str) -> str:  # noqa: ARG002
@@ -85,11 +80,7 @@ class DomainRules:
 
 
 class RulesVerifier:
-    """Verifies by `DomainRules.verify`.
-
-    Args:
-        rules: The domain.
-    """
+    """Verifies by `DomainRules.verify`."""
 
     def __init__(self, rules: DomainRules) -> None:
         self.rules = rules

@@ -38,10 +38,6 @@ def load_verifier(named: str) -> tuple[Domain, Verifier]:
     """Return the domain and the verifier of "math=mine.py:check": a verifier, its class, or a function.
 
     A function is given question, answer and reference, and says True, False, or None: it cannot tell.
-
-    Raises:
-        ConfigurationError: there is no such file or name, or it verifies nothing.
-        UnknownDomainError: there is no such domain.
     """
     domain, equals, place = named.partition("=")
     if not equals:
@@ -61,21 +57,14 @@ def load_verifier(named: str) -> tuple[Domain, Verifier]:
 
 
 def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
-    """Return the verifier of a domain.
-
-    Raises:
-        UnknownDomainError: there is no such domain.
-    """
+    """Return the verifier of a domain."""
     return rules_of(domain).verifier(config or VerifyConfig())
 
 
 class Verifiers:
-    """A verifier of mixed batches.
+    """A verifier of mixed batches; `own` ones, by domain, stand in place of those of `verifier_for`.
 
-    Args:
-        config: Settings of the verifiers made here.
-        cache: Where verdicts are kept; None keeps them in this process alone.
-        own: Verifiers by domain, in place of those of `verifier_for`.
+    Without a `cache` for several processes, verdicts are kept in this one.
     """
 
     def __init__(
@@ -101,11 +90,7 @@ class Verifiers:
         return "+".join(sorted({verifier.name for verifier in self._verifiers.values()})) or "none"
 
     def of(self, domain: Domain) -> Verifier:
-        """Return the verifier of a domain; made at its first use.
-
-        Raises:
-            ConfigurationError: the domain has none.
-        """
+        """Return the verifier of a domain; made at its first use."""
         if domain not in self._verifiers:
             self._verifiers[domain] = verifier_for(domain, self.config)
         return self._verifiers[domain]
@@ -114,11 +99,7 @@ class Verifiers:
         """Return one verdict a claim, in order. A claim judged before, or twice in the batch, is judged once.
 
         Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so;
-        likewise for a single claim on which a verifier fails.
-
-        Raises:
-            TypeError: a verifier returned something else than one verdict a claim.
-            Exception: what else a verifier raises that no reply can be blamed for.
+        likewise for a single claim on which a verifier fails. What no reply can be blamed for is raised.
         """
         verdicts: dict[int, Verdict] = {}
         for domain in dict.fromkeys(claim.rollout.query.domain for claim in claims):
@@ -128,11 +109,7 @@ class Verifiers:
         return [verdicts[index] for index in range(len(claims))]
 
     def refuse_uncontained(self, groups: Sequence[Group]) -> None:
-        """Refuse questions of code where it cannot be contained: no reference is worth its price without a verdict.
-
-        Raises:
-            SandboxError: so it is.
-        """
+        """Raise SandboxError for code that cannot be contained: no reference is worth its price without a verdict."""
         for domain in {group.query.domain for group in groups}:
             verifier = self.of(domain)
             if isinstance(verifier, CodeVerifier):

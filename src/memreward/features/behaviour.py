@@ -73,14 +73,9 @@ class Behaviour:
 
 
 class CodeRunner:
-    """Runs the solutions of code rollouts on inputs of their question.
+    """Runs the solutions of code rollouts on inputs of their question, in a sandbox; SandboxError at the first run.
 
-    Args:
-        sandbox: Where to run; None makes one at the first use.
-        store: Where runs are kept; None keeps them in this process.
-
-    Raises:
-        SandboxError: at the first run, where the system allows no containment.
+    Without a store, runs are kept in this process.
     """
 
     def __init__(self, sandbox: Sandbox | None = None, store: VectorStore | None = None) -> None:
@@ -91,10 +86,6 @@ class CodeRunner:
         """Return the behaviour of each rollout; None where its domain is not code or its question gives no inputs.
 
         No program is run twice on the same inputs, in this call or in any other that shares the store.
-
-        Args:
-            rollouts: Any number, of any domains.
-            progress: Told of the programs run and of those to run in all.
         """
         inputs = [code_inputs(r.query.text) if rules_of(r.query.domain).program else None for r in rollouts]
         sources = [None if given is None else solution_source(r) for r, given in zip(rollouts, inputs, strict=True)]
@@ -174,11 +165,7 @@ class ContainedRunner:
 
 
 def runner_for(execute: Execute, progress: Progress = silent) -> ContainedRunner | None:
-    """Return what runs code: "on" must, "auto" does where it can be contained, "off" runs none.
-
-    Raises:
-        SandboxError: it is on, and the system cannot contain what is run.
-    """
+    """Return what runs code: "on" must, "auto" does where it can be contained, "off" runs none."""
     return None if execute == "off" else ContainedRunner(must=execute == "on", progress=progress)
 
 
@@ -222,11 +209,7 @@ def _outcome(line: str) -> tuple[int, str]:
 
 
 def normal_form(form: Any) -> str:
-    """Return a text that is equal for values that Python calls equal; floats are rounded to nine digits.
-
-    Args:
-        form: A value as `memreward.sandbox.inside.plain.encode` gives it.
-    """
+    """Return a text of what `plain.encode` gave, equal for values that Python calls equal; floats to nine digits."""
     if isinstance(form, bool | int):
         return str(int(form))
     if isinstance(form, float):

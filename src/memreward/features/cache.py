@@ -58,15 +58,8 @@ class DictVectorStore:
 class DiskVectorStore:
     """Vectors in one SQLite file that several processes and threads may read and append to at once.
 
-    Every `put` is one transaction (`memreward.sqlite`). An instance may be pickled, forked and shared between threads.
-
-    Args:
-        namespace: Name of the encoder; vectors of different namespaces never meet.
-        folder: Holds `vectors.sqlite`; made if absent. None is `default_cache_folder()`.
-
-    Raises:
-        StoreError: if the file cannot be made, read or written.
-        SchemaVersionError: if a newer release of memreward made it.
+    Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces, an encoder's name each, never
+    meet. An instance may be pickled, forked and shared between threads. No folder is `default_cache_folder()`.
     """
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:

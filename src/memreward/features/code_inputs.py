@@ -37,13 +37,7 @@ Args = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Example:
-    """One call that a prompt shows.
-
-    Attributes:
-        args: Its arguments.
-        expected: What the prompt says it returns; meaningful where `has_expected`.
-        has_expected: Whether the prompt says so in a form that can be read.
-    """
+    """Arguments of a call that a prompt shows, and what the prompt says it returns, where it says so as a literal."""
 
     args: Args
     expected: Any = None
@@ -52,13 +46,7 @@ class Example:
 
 @dataclass(frozen=True)
 class CodeInputs:
-    """What the solutions of one query are tried on.
-
-    Attributes:
-        name: The function to call.
-        examples: Calls that stand in the prompt.
-        generated: Arguments of further calls.
-    """
+    """What solutions of a query are tried on: calls of a function that stand in the prompt, and further arguments."""
 
     name: str
     examples: tuple[Example, ...]

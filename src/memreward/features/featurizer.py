@@ -25,11 +25,8 @@ class RolloutRunner(Protocol):
 class Featurizer:
     """Turns rollouts into numbers.
 
-    Signals that people added (`memreward.features.own`) stand after all others.
-
-    Args:
-        encoder: Gives the text vectors; None gives none, which is all that the answer model and majority vote need.
-        runner: Runs the solutions of code rollouts in a sandbox, or None: then no code is run.
+    Without an encoder there are no text vectors, which the answer model and majority vote do not need; without a
+    runner, no code is run. Signals that people added (`memreward.features.own`) stand after all others.
     """
 
     def __init__(self, encoder: Encoder | None = None, runner: RolloutRunner | None = None) -> None:

@@ -30,11 +30,7 @@ _SIGNALS: dict[str, tuple[str, Signal]] = {}
 
 
 def use_signals(named: Sequence[str]) -> None:
-    """Add signals named as "mine.py:log_length" or "package.module:log_length", here and in processes started later.
-
-    Raises:
-        ConfigurationError: one cannot be loaded, is no function, or has the name of another.
-    """
+    """Add signals named as "mine.py:log_length" or "package.module:log_length", here and in processes started later."""
     for one in named:
         _add(one)
     keep_in_environment(VARIABLE, named)
@@ -43,13 +39,7 @@ def use_signals(named: Sequence[str]) -> None:
 def own_signals(rollouts: Sequence[Rollout], group: NDArray[np.int64]) -> dict[str, FloatArray]:
     """Return name -> (n,) values of every signal that was added, each function given one question at a time.
 
-    Args:
-        rollouts: n rollouts.
-        group: (n,) question of each.
-
-    Raises:
-        DataError: a function does not return one number a rollout.
-        ConfigurationError: a function fails.
+    DataError where a function does not return one number a rollout, ConfigurationError where it fails.
     """
     _load_all()
     order = np.argsort(group, kind="stable")

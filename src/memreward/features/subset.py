@@ -11,14 +11,10 @@ from memreward.types import Features, FloatArray, IntArray
 
 
 def subset(features: Features, rows: ArrayLike) -> Features:
-    """Return the features of some rollouts, in the order given, as if no others were known.
+    """Return the features of some of n rollouts, by m indices or a mask of n, as if no others were known.
 
     Queries are renumbered in order of first appearance and classes of answers by their order. Evidence is taken over
     as it is: it was computed on the whole pool, so cut by query unless that is meant.
-
-    Args:
-        features: Features of n rollouts.
-        rows: (m,) indices, or a mask of length n.
     """
     chosen = np.asarray(rows)
     index: IntArray = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)

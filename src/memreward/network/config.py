@@ -30,9 +30,6 @@ class NetworkConfig:
         folds: Cross-fitting folds, by query.
         epochs: Training steps at most (full batch).
         ablation: One of `ABLATIONS`, or "" for the whole network.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     hidden: int = 512

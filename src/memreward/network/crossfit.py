@@ -32,12 +32,9 @@ EVALUATE_EVERY = 4
 
 @dataclass(frozen=True)
 class Part:
-    """Some queries with everything that one forward pass over them needs. One builder, `of`, serves warmup and scoring.
+    """Some queries with all that a forward pass over them needs; `cosine` (m, 1) are attributes of `similar_to`.
 
-    Attributes:
-        features: The rollouts.
-        edges: All their edges.
-        cosine: (m, 1) attributes of `similar_to`; None without a graph.
+    One builder, `of`, serves warmup and scoring.
     """
 
     features: Features
@@ -78,17 +75,9 @@ class CrossFit:
 def crossfit(
     features: Features, labels: Tensor, config: NetworkConfig, seed: int, progress: Progress = silent
 ) -> CrossFit:
-    """Fit the ensemble on labelled queries.
+    """Fit the ensemble on n rollouts of q queries, each with at least one label of (n,): 1 right, 0 wrong, -1 unknown.
 
-    Args:
-        features: n rollouts of q queries, each with at least one label.
-        labels: (n,) 1 right, 0 wrong, -1 unknown.
-        config: Settings.
-        seed: Decides folds, initial weights and dropout.
-        progress: Told of steps done.
-
-    Raises:
-        LabelError: where the labels do not suffice.
+    The seed decides folds, initial weights and dropout. LabelError where the labels do not suffice.
     """
     check_classes(labels.numpy().astype(np.int8))
     queries = len(features.query_ids)

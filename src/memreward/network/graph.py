@@ -35,15 +35,10 @@ def relations(config: NetworkConfig) -> tuple[Relation, ...]:
 
 
 def structural_edges(features: Features, config: NetworkConfig) -> dict[Relation, Tensor]:
-    """Edges inside a batch: everything but `similar_to`.
+    """Edges inside a batch of n rollouts of q queries: everything but `similar_to`.
 
-    Args:
-        features: n rollouts of q queries.
-        config: Which relations to build.
-
-    Returns:
-        Per relation a (2, m) int64 tensor of source and target: queries by their index in `features.query_ids`,
-        thinkings and answers by the index of their rollout. A rollout without an answer has no answer edges.
+    Per relation a (2, m) int64 tensor of source and target: queries by their index in `features.query_ids`, thinkings
+    and answers by the index of their rollout. A rollout without an answer has no answer edges.
     """
     rollout = np.arange(len(features))
     answered = rollout[features.cluster >= 0]
@@ -60,15 +55,9 @@ def structural_edges(features: Features, config: NetworkConfig) -> dict[Relation
 
 
 def similarity_edges(neighbours: Tensor, cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`similar_to` edges from lists of candidate neighbours.
+    """`similar_to` edges, (2, m) from memory to query, and their (m, 1) cosines, of at most `count` neighbours a query.
 
-    Args:
-        neighbours: (q, c) indices of memory queries, nearest first; -1 where there is none or it must not be used.
-        cosine: (q, c) their cosines.
-        count: How many to keep a query, at most.
-
-    Returns:
-        (2, m) edges from memory to query, and (m, 1) cosines as edge attributes.
+    Given are (q, c) indices of memory queries, nearest first, -1 for one not to be used, and their cosines.
     """
     usable = neighbours >= 0
     kept = usable & (usable.cumsum(dim=1) <= count)

@@ -77,16 +77,11 @@ class RewardNetwork(nn.Module):
         cosine: Tensor | None = None,
         memory: list[Tensor] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """Run all rounds.
+        """Run all rounds on n rollouts of q queries.
 
-        Args:
-            features: n rollouts of q queries.
-            edges: Per relation (2, m); sources of `similar_to` index `memory`.
-            cosine: (m, 1) attributes of `similar_to`.
-            memory: Query states of memory before each round; None takes the batch's own queries as memory.
-
-        Returns:
-            (n,) logits, and the query states before each round, which is what a frozen memory keeps.
+        Per relation (2, m) edges, and (m, 1) attributes of `similar_to`, whose sources index `memory`: the query states
+        of memory before each round; None takes the batch's own queries. Returns (n,) logits, and the query states
+        before each round, which is what a frozen memory keeps.
         """
         vectors = {
             QUERY: features.query_vectors,

@@ -7,14 +7,9 @@ from torch import Tensor
 
 
 class NeighbourIndex:
-    """Exact search among memory's query vectors, cut into folds.
+    """Exact search among memory's (m, d) unit vectors, cut into `count` folds; with 1, nothing is left out.
 
     A search answers once per fold, blind to that fold: model f of a cross-fitted ensemble sees no query of fold f.
-
-    Args:
-        vectors: (m, d) unit vectors.
-        folds: (m,) fold of each row, in [0, count).
-        count: Number of folds; with 1, nothing is left out.
     """
 
     def __init__(self, vectors: Tensor, folds: Tensor, count: int) -> None:
@@ -22,15 +17,9 @@ class NeighbourIndex:
         self._hidden = [(folds == fold) & (count > 1) for fold in range(count)]
 
     def search(self, vectors: Tensor, k: int, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Find the k nearest rows outside each fold.
+        """Find the k nearest rows outside each fold for (b, d) unit vectors: (count, b, k) rows, -1 for none; cosines.
 
-        Args:
-            vectors: (b, d) unit vectors.
-            k: Neighbours wanted.
-            own: (b,) row that is the searcher itself and never its own neighbour; -1 for none.
-
-        Returns:
-            (count, b, k) rows, nearest first, -1 where memory holds fewer; and (count, b, k) cosines.
+        `own` (b,) is the row that is the searcher itself and never its own neighbour; -1 for none.
         """
         missing = max(0, k - len(self._vectors))
         cosine = torch.nn.functional.pad(vectors @ self._vectors.T, (0, missing), value=-torch.inf)

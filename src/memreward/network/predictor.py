@@ -63,18 +63,10 @@ class FrozenMemory:
 
 
 class GraphPredictor:
-    """Cross-fitted graph networks over frozen memory.
+    """Cross-fitted graph networks over frozen memory; the seed decides folds, weights and dropout.
 
-    Args:
-        config: Settings.
-        seed: Decides folds, weights and dropout.
-        name: Shown in tables.
-        progress: Told of training steps.
-
-    Attributes:
-        members: K networks, after `fit` or `load`.
-        memory: What they look at.
-        calibration: From held-out logits to probabilities, with the threshold.
+    After `fit` or `load` it has K members, the memory that they look at, and the calibration from held-out logits to
+    probabilities, with the threshold.
     """
 
     members: tuple[RewardNetwork, ...]
@@ -92,11 +84,7 @@ class GraphPredictor:
 
     @single_threaded()
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
-        """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown. Queries without a label are left out of memory.
-
-        Raises:
-            LabelError: where the labels do not suffice.
-        """
+        """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown. Queries without a label are left out of memory."""
         rows = np.flatnonzero(np.isin(features.group, np.unique(features.group[labels >= 0])))
         known, verdicts = subset(features, rows), labels[rows]
         fitted = crossfit(known, torch.from_numpy(verdicts.astype(np.int64)), self.config, self.seed, self._progress)
@@ -140,9 +128,6 @@ class GraphPredictor:
         """Predict n rollouts. A query that is labelled in memory is scored by the one member blind to its labels.
 
         The confidence is the calibrated probability that the verdict is right, less the members' spread.
-
-        Raises:
-            ConfigurationError: the text vectors are not as wide as those that were learned from.
         """
         width, given = self.memory.vectors.shape[1], features.query_vectors.shape[1]
         if given != width:
@@ -162,11 +147,7 @@ class GraphPredictor:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write the predictor, whole or not at all, in the place of one that may be there.
-
-        Raises:
-            StoreError: if the folder cannot be written.
-        """
+        """Write the predictor, whole or not at all, in the place of one that may be there."""
         memory = self.memory
         tensors = {"memory.vectors": memory.vectors, "memory.folds": memory.folds}
         for fold, (network, states) in enumerate(zip(self.members, memory.states, strict=True)):
@@ -184,12 +165,7 @@ class GraphPredictor:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote. Nothing is unpickled.
-
-        Raises:
-            StoreError: if the file is absent or damaged, or of a release before 0.2.
-            SchemaVersionError: if a newer release wrote it.
-        """
+        """Read what `save` wrote; StoreError where it is absent, damaged or of a release before 0.2."""
         path = Path(folder) / FILE
         if not path.exists() and (Path(folder) / _OLD_FILE).exists():
             raise StoreError(f"{folder} holds a network of release 0.1, which this one cannot read: {_REMEDY}")

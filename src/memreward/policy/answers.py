@@ -14,23 +14,14 @@ _BROKEN_OFF = ("abort", "error")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one request.
-
-    Attributes:
-        samples: One a choice, at least one.
-        usage: Tokens that it took.
-    """
+    """The answer to one request: a sample for each choice, and the tokens that it took."""
 
     samples: tuple[Sample, ...]
     usage: Usage
 
 
 def read_answer(body: Any) -> Answer:
-    """Read the JSON of a chat completion or a plain completion.
-
-    Raises:
-        ValueError: if it is neither, or generation was broken off; asking again may help.
-    """
+    """Read the JSON of a chat completion or a plain completion; ValueError where asking again may help."""
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError(f"an answer without choices: {str(body)[:200]}")

@@ -84,25 +84,15 @@ def collect(
     sampler: Sampler[Any] | None = None,
     verifiers: Verifiers | None = None,
 ) -> Path:
-    """Sample every question, judge the rollouts of those that have a reference, and write the rollout file.
+    """Sample every question, judge rollouts by its reference, write the rollout file, and return its path.
 
     Each finished group is synced to a journal, `<output>.journal`, before it counts as done. Running the same
     configuration again after an interruption, `kill -9` included, goes on from there; more questions may be asked
     then, but nothing that changes the samples may differ. The file appears whole at the end, and the journal goes.
 
-    Args:
-        config: What to do.
-        progress: Told of the groups done and of how many there are.
-        sampler: A sampler already made, of the model that `config` names; its `config` is replaced.
-        verifiers: Judge by domain; None makes the default ones. Where they cannot tell, a rollout has no label.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        ConfigurationError: if a setting cannot be used, the output exists, or a journal was begun with other settings.
-        StoreError: if the disk is full or another process collects into the same output.
-        DataError: if a question file or the journal is broken.
+    A sampler already made, of the model that `config` names, has its `config` replaced. Where the verifiers cannot
+    tell, a rollout has no label. ConfigurationError where the output exists, or the journal was begun with other
+    settings; StoreError where the disk is full or another process collects into the same output.
     """
     output = Path(config.output)
     path = output.with_name(output.name + ".journal")

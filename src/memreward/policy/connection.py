@@ -68,15 +68,7 @@ class _PassingError(Exception):
 
 
 class Connection(AbstractAsyncContextManager["Connection"]):
-    """A client of one server; use it in one event loop, within `async with`.
-
-    Args:
-        model: Model to ask for.
-        config: The server.
-
-    Raises:
-        ConfigurationError: if the key in the environment cannot be one.
-    """
+    """A client of one server that is asked for one model; use it in one event loop, within `async with`."""
 
     def __init__(self, model: str, config: EndpointConfig) -> None:
         self.model = model
@@ -98,10 +90,8 @@ class Connection(AbstractAsyncContextManager["Connection"]):
     async def ask(self, body: Mapping[str, Any]) -> Answer:
         """Send one request.
 
-        Raises:
-            RefusedError: if the server does not take this request.
-            ConfigurationError: if it refuses the key, or does not know the address or the model.
-            EndpointError: if it failed as often as it may.
+        RefusedError where the server does not take it, ConfigurationError where it does not take the key, address or
+        model, EndpointError where it failed as often as it may.
         """
         for attempt in range(1, ATTEMPTS + 1):
             await asyncio.sleep(self._free_at - time.monotonic())

@@ -27,12 +27,7 @@ _END_OF_PLAIN_ANSWER = "\n\nQuestion:"
 
 @dataclass(frozen=True, slots=True)
 class EndpointPrompt:
-    """A chat as a server is sent it.
-
-    Attributes:
-        id: The chat's id.
-        body: The part of the request that holds it.
-    """
+    """A chat as a server is sent it, in a part of the request."""
 
     id: str
     body: Mapping[str, Any]
@@ -52,13 +47,6 @@ class EndpointSampler:
 
     The first request finds out what the server takes: it is asked for several choices, for log-probabilities and with
     a seed, and whatever it refuses is left out of all that follow.
-
-    Args:
-        config: Model, and what to sample.
-        endpoint: The server.
-
-    Raises:
-        MissingExtraError: if httpx is not installed.
     """
 
     def __init__(self, config: SamplingConfig, endpoint: EndpointConfig) -> None:
@@ -72,9 +60,7 @@ class EndpointSampler:
     def sample(self, prompts: Sequence[EndpointPrompt]) -> Generator[SampledGroup, None, None]:
         """Yield each group once it is whole, in the order of finishing. Closing the generator ends the requests.
 
-        Raises:
-            ConfigurationError: if the server refuses key, model, address or request; the message says which.
-            EndpointError: if it went on failing.
+        Raises what `Connection.ask` does.
         """
         from anyio.from_thread import start_blocking_portal
 

@@ -25,10 +25,6 @@ class Journal:
 
     A record is acknowledged once `append` returns: it is synced to disk. A last line that a kill left unfinished was
     never acknowledged and is cut off on opening. Make one with `Journal.open`.
-
-    Attributes:
-        path: The file.
-        records: The acknowledged records in the order of appending.
     """
 
     def __init__(self, path: Path, file: FileIO, records: list[dict[str, Any]]) -> None:
@@ -41,10 +37,8 @@ class Journal:
     def open(cls, path: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
         """Open the journal for appending, made where there is none.
 
-        Raises:
-            ConfigurationError: if the journal was begun with other settings; the message names each.
-            DataError: if a line other than the last is broken, or the file is no journal.
-            StoreError: if the disk refuses, or another process holds the journal.
+        ConfigurationError names the settings that differ from those it was begun with; DataError a broken line but the
+        last; StoreError where the disk refuses, or another process holds the journal.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +60,7 @@ class Journal:
             yield journal
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write a record and wait until it is on disk.
-
-        Raises:
-            StoreError: if the disk refuses, e.g. because it is full; records appended before are safe.
-        """
+        """Write a record and wait until it is on disk; after a StoreError, records appended before are safe."""
         self._write(record)
         self.records.append(record)
 

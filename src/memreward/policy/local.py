@@ -40,11 +40,8 @@ _ROOM = 64
 class Prompt:
     """One group to sample.
 
-    Attributes:
-        id: Names the group, and seeds it.
-        tokens: The prompt, at least one token.
-        shared: Number of leading tokens that other prompts have too; they are prefilled once for all.
-        rows: Which of the group's G rollouts to sample, each as it would be in the whole group; () for all.
+    Of its tokens, the first `shared` are those of other prompts too, prefilled once for all. `rows` are the rollouts of
+    the group to sample, each as it would be in the whole group; () for all.
     """
 
     id: str
@@ -152,16 +149,9 @@ def _widen(tensor: Tensor, width: int) -> Tensor:
 def draw_tokens(logits: Tensor, uniforms: Tensor, *, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
     """Sample one token a row by inverting the distribution function of the tempered nucleus.
 
-    The nucleus is the smallest set of most probable tokens whose tempered probability reaches `top_p`.
-
-    Args:
-        logits: (rows, vocabulary).
-        uniforms: (rows,) float64 in [0, 1); one number decides one token.
-        temperature: 0 takes the most probable token.
-        top_p: In (0, 1].
-
-    Returns:
-        (rows,) tokens and (rows,) their log-probabilities under the plain, untempered distribution.
+    The nucleus is the smallest set of most probable tokens whose tempered probability reaches `top_p`. Of (rows,
+    vocabulary) logits, and (rows,) float64 in [0, 1) of which one decides one token, returns (rows,) tokens and their
+    log-probabilities under the plain, untempered distribution. Temperature 0 takes the most probable.
     """
     logits = logits.float()
     if temperature == 0:
@@ -203,20 +193,11 @@ def _invert(values: Tensor, indices: Tensor, total: Tensor, uniforms: Tensor, to
 
 
 class LocalSampler:
-    """Samples groups from one model. Holds the weights; make one and keep it.
+    """Samples groups from one model, given or loaded, on CUDA where there is one. Holds the weights; keep it.
 
-    The log-probabilities of its samples are those under the model itself (temperature 1, all tokens).
-
-    Args:
-        config: Model, and what to sample.
-        local: How to run it.
-        model: An `AutoModelForCausalLM` already loaded, which stays on its device; by default `config.model` is loaded,
-            on CUDA where there is one.
-        tokenizer: Its tokenizer; by default `config.model`'s.
-        stop_tokens: Tokens that end a rollout; by default those of the model's generation settings and the tokenizer.
-
-    Raises:
-        ConfigurationError: if the model cannot be loaded, or its cache cannot be repeated.
+    The log-probabilities of its samples are those under the model itself (temperature 1, all tokens). Rollouts end at
+    the stop tokens, by default those of the model's generation settings and the tokenizer. ConfigurationError where the
+    model cannot be loaded, or its cache cannot be repeated.
     """
 
     def __init__(
@@ -241,11 +222,7 @@ class LocalSampler:
         self._preambles: dict[tuple[int, ...], list[_Layer]] = {}
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
-        """Put chats into tokens; what all chats of a template begin with is marked as shared.
-
-        Raises:
-            ConfigurationError: if there is no chat template.
-        """
+        """Put chats into tokens; what all chats of a template begin with is marked as shared."""
         chat_template = _chat_template(self.local.chat_template)
         tokens = [render(self.tokenizer, chat.messages, chat_template) for chat in chats]
         alike: dict[str, list[tuple[int, ...]]] = {}
@@ -255,11 +232,7 @@ class LocalSampler:
         return [Prompt(chat.id, prompt, shared[chat.template]) for chat, prompt in zip(chats, tokens, strict=True)]
 
     def sample(self, prompts: Iterable[Prompt]) -> Generator[SampledGroup, None, None]:
-        """Yield a group as soon as its last rollout is finished; the order is that of finishing.
-
-        Raises:
-            ConfigurationError: if a prompt is empty.
-        """
+        """Yield a group as soon as its last rollout is finished; the order is that of finishing."""
         waiting = deque(prompts)
         capacity = self.local.groups_per_batch * self.config.rollouts
         batch: _Batch | None = None

@@ -14,13 +14,7 @@ from memreward.types import ConfigurationError, Query
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How a question is put to a chat model.
-
-    Attributes:
-        name: The file's name without suffix.
-        system: The system message; "" for none.
-        shots: Worked examples, each a question and its answer, shown as earlier turns of the chat.
-    """
+    """How a question is put to a chat model: a system message, and worked examples, each a question and its answer."""
 
     name: str
     system: str
@@ -35,15 +29,7 @@ class Template:
 
 
 def load_template(query: Query, folder: str = "") -> Template:
-    """The template of the query's family (last part of its dataset), else of its domain.
-
-    Args:
-        query: The question.
-        folder: Folder with your own templates, looked in first; "" for the shipped ones only.
-
-    Raises:
-        ConfigurationError: if a template is not JSON of the form {"system": "...", "shots": [{"question", "answer"}]}.
-    """
+    """The template of the query's family (last part of its dataset), else of its domain; `folder` goes first."""
     places: list[Any] = [Path(folder)] if folder else []
     places.append(resources.files("memreward.policy") / "templates")
     for name in (query.dataset.rpartition("/")[2], query.domain):
@@ -69,11 +55,7 @@ def _read(name: str, file: Any) -> Template:
 
 
 def render(tokenizer: Any, messages: Sequence[Mapping[str, str]], chat_template: str | None = None) -> tuple[int, ...]:
-    """Tokens of a chat up to where the model answers.
-
-    Raises:
-        ConfigurationError: if neither the tokenizer nor the caller has a chat template.
-    """
+    """Tokens of a chat up to where the model answers."""
     if chat_template is None and not tokenizer.chat_template:
         raise ConfigurationError(
             "the model's tokenizer has no chat template: name a Jinja file with one (setting chat_template)"

@@ -11,12 +11,9 @@ from memreward.policy.settings import SamplingConfig
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One group to sample, as a conversation that the model continues.
+    """One group to sample, named and seeded by its id, as a conversation that the model continues.
 
-    Attributes:
-        id: Names the group, and seeds it.
-        template: Name of the prompt template it was made with; chats of one template begin alike.
-        messages: Each with "role" ("system", "user", "assistant") and "content"; the last is the question.
+    Chats of one template begin alike. Messages have "role" ("system", "user", "assistant") and "content".
     """
 
     id: str
@@ -26,14 +23,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sampled completion.
-
-    Attributes:
-        text: The completion without special tokens.
-        tokens: The sampled tokens, with the stop token where there is one; empty if unknown.
-        token_logprobs: Log-probability of each sampled token, or None where the sampler has none.
-        truncated: True if the length limit ended it; None if unknown.
-    """
+    """One sampled completion, without special tokens; what the sampler does not know is empty or None."""
 
     text: str
     tokens: tuple[int, ...] = ()
@@ -43,13 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What sampling cost, in tokens.
-
-    Attributes:
-        prompt_tokens: Tokens that were read.
-        completion_tokens: Tokens that were sampled.
-        uncounted: Answers of a server that did not say how many tokens they took.
-    """
+    """What sampling cost in tokens read and sampled, and the answers of servers that did not say."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -65,13 +49,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class SampledGroup:
-    """The G samples of one prompt.
-
-    Attributes:
-        id: The prompt's id.
-        samples: G samples.
-        usage: Tokens of all of them.
-    """
+    """The G samples of one prompt, by its id."""
 
     id: str
     samples: tuple[Sample, ...]

@@ -17,13 +17,9 @@ Ending = Literal["", "cpu", "wall", "output", "asked", "lost"]
 class Limits:
     """What one run may use.
 
-    Attributes:
-        cpu_seconds: Processor time of each process.
-        call_seconds: Processor time of the loading of a solution, and of each call of it.
-        wall_seconds: Time from start to end, however it is spent.
-        memory_mb: Memory that a process may ask for beyond what the interpreter has at its start.
-        processes: Processes and threads at once, give or take two; 1 forbids starting processes and leaves 32 threads.
-        output_bytes: What is read of standard output, of standard error and of the results; more ends the run.
+    Processor time is that of each process, and of the loading of a solution or one call of it; memory comes on top of
+    what the interpreter has at its start; processes count with threads, give or take two, and 1 forbids starting
+    processes and leaves 32 threads; more bytes of an output or of the results end the run.
     """
 
     cpu_seconds: int = 30

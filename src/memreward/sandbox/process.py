@@ -28,44 +28,11 @@ GRACE_S = 5.0
 _CHUNK = 1 << 16
 _STOP = b'{"job": "stop"}'
 
-_STANDARD = [
-    "abc",
-    "argparse",
-    "ast",
-    "base64",
-    "bisect",
-    "calendar",
-    "cmath",
-    "collections",
-    "copy",
-    "csv",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "inspect",
-    "io",
-    "itertools",
-    "json",
-    "math",
-    "numbers",
-    "operator",
-    "queue",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "struct",
-    "textwrap",
-    "time",
-    "traceback",
-    "typing",
-    "unicodedata",
-]
+_STANDARD = (
+    "abc argparse ast base64 bisect calendar cmath collections copy csv dataclasses datetime decimal enum "
+    "fractions functools hashlib heapq inspect io itertools json math numbers operator queue random re statistics "
+    "string struct textwrap time traceback typing unicodedata"
+)
 """Modules that a run finds loaded; others load when they are imported."""
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 """Where shared libraries lie, and what the standard library reads."""
@@ -84,11 +51,8 @@ class KeeperRefusedError(SandboxError):
 class Job:
     """Something to run.
 
-    Attributes:
-        kind: "program", "serve", "calls", "tests" or "rehearsal".
-        what: What that kind needs, as JSON takes it; only the run itself reads it.
-        stdin: Standard input, None for none.
-        writes: The streams that are read: "stdout", "stderr", "report".
+    `kind` is "program", "serve", "calls", "tests" or "rehearsal"; `what` it needs is JSON that only the run itself
+    reads; `writes` are the streams that are read: "stdout", "stderr", "report".
     """
 
     kind: str
@@ -101,11 +65,7 @@ class Keeper:
     """One keeper process; it carries out one run at a time and is not safe to share between threads.
 
     What is to be run goes to the run itself, in a file of memory that the keeper passes on unread; what it writes comes
-    back the same way.
-
-    Args:
-        containment: How it contains its runs.
-        packages: Installed packages that runs may import beside the standard library; absent ones are left out.
+    back the same way. Of the `packages` that runs may import, absent ones are left out.
     """
 
     def __init__(self, containment: Containment, packages: Sequence[str] = ()) -> None:
@@ -116,12 +76,7 @@ class Keeper:
         self._output: _Output | None = None
 
     def start(self) -> None:
-        """Start the process, unless it runs.
-
-        Raises:
-            KeeperRefusedError: the system does not allow the containment.
-            SandboxError: the interpreter does not start.
-        """
+        """Start the process, unless it runs; KeeperRefusedError where the system does not allow the containment."""
         if self._process is not None:
             return
         self._folder = TemporaryFolder()
@@ -155,13 +110,7 @@ class Keeper:
             )
 
     def begin(self, job: Job, limits: Limits, channel: socket.socket | None = None) -> None:
-        """Begin a run; `result` waits for what comes of it.
-
-        Args:
-            job: What to run.
-            limits: What it may use.
-            channel: Its end of a connection to another run.
-        """
+        """Begin a run, perhaps with a channel to another; `result` waits for what comes of it."""
         self.start()
         assert self._control is not None
         self._output = _Output(job.writes, limits.output_bytes)
@@ -263,11 +212,7 @@ class Keeper:
 
 
 class _Output:
-    """What a run writes, read while it runs: each stream up to `room` bytes.
-
-    Attributes:
-        writing: Descriptors to write to, by name; the caller closes them.
-    """
+    """What a run writes, read while it runs, up to `room` bytes a stream; the caller closes the `writing` ends."""
 
     def __init__(self, names: Sequence[str], room: int) -> None:
         pipes = {name: os.pipe() for name in names}
@@ -346,7 +291,7 @@ def _settings(containment: Containment, folder: str, packages: Sequence[str]) ->
         "packages": found,
         "listed": libraries if containment == "landlock" else [],
         "path": [*libraries, *dynamic, *dict.fromkeys(str(Path(place).parent) for place in found)],
-        "preload": [*_STANDARD, *(name for name in packages if _places(name))],
+        "preload": [*_STANDARD.split(), *(name for name in packages if _places(name))],
     }
 
 

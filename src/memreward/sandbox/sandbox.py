@@ -33,30 +33,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Trial:
-    """A solution held against tests: two executions that shared nothing but plain data.
-
-    Attributes:
-        tests: How the process of the tests ended; its report is the outcome.
-        solution: How the solution's process ended.
-    """
+    """A solution held against tests, whose report is the outcome: two executions that shared nothing but plain data."""
 
     tests: Execution
     solution: Execution
 
 
 class Sandbox:
-    """Runs foreign Python code, each run in an interpreter of its own, contained.
+    """Runs foreign Python code, each run in an interpreter of its own, contained, or SandboxError.
 
     Threads may share an instance; each of its places serves one of them at a time. It pickles by its settings, and a
-    forked child starts processes of its own.
-
-    Args:
-        containment: How to contain runs; None takes the first of "namespaces" and "landlock" that the system allows.
-            "none" is no containment: it must be asked for by name.
-        places: Runs at once; 0 takes the number of processors that this process may use.
-
-    Raises:
-        SandboxError: at the first run, where the system allows no containment.
+    forked child starts processes of its own. No containment takes the first of "namespaces" and "landlock" that the
+    system allows ("none" must be asked for by name), and 0 places the processors that this process may use.
     """
 
     def __init__(self, containment: Containment | None = None, *, places: int = 0) -> None:
@@ -87,11 +75,7 @@ class Sandbox:
 
     @property
     def containment(self) -> Containment:
-        """How runs are contained here.
-
-        Raises:
-            SandboxError: nothing that contains them is allowed on this system.
-        """
+        """How runs are contained here; SandboxError where nothing that contains them is allowed."""
         with self._lock:
             if self._containment is None:
                 self._containment = available_containment(self._asked)
@@ -101,30 +85,16 @@ class Sandbox:
             return self._containment
 
     def run(self, source: str, stdin: str = "", limits: Limits | None = None) -> Execution:
-        """Run a whole program with `stdin` as its standard input.
-
-        Raises:
-            SandboxError: it cannot be contained here.
-        """
+        """Run a whole program with `stdin` as its standard input."""
         with self._place() as (keeper, _):
             return _run(keeper, _program(source, stdin), limits or Limits())
 
     def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
 
-        Args:
-            source: The solution.
-            name: Its function.
-            inputs: Arguments of each call, as `memreward.sandbox.inside.plain` encodes them.
-            limits: For all calls together.
-
-        Returns:
-            The execution. Its report has one line of JSON for the loading and one for each call that ended: an object
-            with "value", the encoded result, or with "raised", the names of the exception's classes. All of it is what
-            the foreign code says of itself.
-
-        Raises:
-            SandboxError: it cannot be contained here.
+        Inputs are arguments as `memreward.sandbox.inside.plain` encodes them. The report has one line of JSON for the
+        loading and one for each call that ended: an object with "value", the encoded result, or with "raised", the
+        names of the exception's classes. All of it is what the foreign code says of itself.
         """
         job = Job("calls", {"source": source, "name": name, "inputs": [list(args) for args in inputs]})
         with self._place() as (keeper, _):
@@ -142,16 +112,9 @@ class Sandbox:
     ) -> Trial:
         """Run tests in one contained process against a solution in another.
 
-        Args:
-            solution: Source of the solution; it is loaded once for all tests.
-            tests: Python sources, run in order until one fails; the names they do not bind are the solution's.
-            entry_point: The function that is tested; "" leaves it to the tests.
-            given: Definitions that come with the question and stand beside the tests.
-            limits: What the solution may use.
-            tests_limits: What the tests may use.
-
-        Raises:
-            SandboxError: they cannot be contained here.
+        The solution is loaded once. The tests run in order until one fails; the names they do not bind are the
+        solution's. Beside them stand the definitions `given` with the question. Entry point "" leaves the tested
+        function to the tests.
         """
         limits, tests_limits = limits or Limits(), tests_limits or limits or Limits()
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
@@ -174,9 +137,6 @@ class Sandbox:
 
         So it can be told who is to blame where they came to none: they themselves, or what a solution gave them.
         Statements that raise are passed over.
-
-        Raises:
-            SandboxError: they cannot be contained here.
         """
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         with self._place() as (judge, _):
@@ -184,11 +144,7 @@ class Sandbox:
         return ran.ok and ran.report == "ended"
 
     def slowdown(self) -> float:
-        """Return how many times its processor time a run takes by the clock at present, at least 1.
-
-        Raises:
-            SandboxError: nothing can be run here.
-        """
+        """Return how many times its processor time a run takes by the clock at present, at least 1."""
         ran = self.run(_BUSY)
         return max(1.0, ran.wall_seconds / max(ran.cpu_seconds, 0.01)) if ran.ok else math.inf
 
@@ -221,11 +177,7 @@ class Sandbox:
 
 
 def available_containment(asked: Containment | None = None) -> Containment:
-    """Return `asked` if the system allows it, or without it the best that it allows.
-
-    Raises:
-        SandboxError: there is none, or not the one asked for.
-    """
+    """Return `asked` if the system allows it, or without it the best that it allows; else raise SandboxError."""
     choices: tuple[Containment, ...] = ("namespaces", "landlock") if asked is None else (asked,)
     reasons = []
     for containment in choices if sys.platform == "linux" else ():

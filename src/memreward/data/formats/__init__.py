@@ -15,13 +15,7 @@ __all__ = ["FORMATS", "OURS", "Finds", "Found", "Reading", "found_in", "recognis
 
 
 class Format(NamedTuple):
-    """One format.
-
-    Attributes:
-        about: Whose it is, in a few words.
-        recognises: Whether a row is of it.
-        found_in: From entries to what they hold.
-    """
+    """A format: whose it is, whether a row is of it, and from entries to what they hold."""
 
     about: str
     recognises: Callable[[Row], bool]
@@ -56,11 +50,7 @@ FORMATS: dict[str, Format] = {
 
 
 def recognised(row: Any, reading: Reading) -> str:
-    """Return the name of a row's format; what is of none is held to be ours, or a table, which say what is missing.
-
-    Raises:
-        ConfigurationError: `reading` names a format that there is not.
-    """
+    """Return the name of a row's format; what is of none is held to be ours, or a table, which say what is missing."""
     if reading.format is not None:
         if reading.format not in FORMATS:
             raise ConfigurationError(f"format {reading.format!r} is unknown; use one of {', '.join(FORMATS)}")

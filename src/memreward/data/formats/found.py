@@ -44,11 +44,7 @@ class Reading:
 
     @classmethod
     def of(cls, text: str) -> Reading:
-        """Read "question=problem,answer=solution,domain=math".
-
-        Raises:
-            ConfigurationError: a part names nothing that can be set.
-        """
+        """Read "question=problem,answer=solution,domain=math"."""
         known, given = [one.name for one in fields(cls)], {}
         for part in filter(None, text.split(",")):
             name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -117,11 +113,7 @@ def value_at(row: Row, column: str | None) -> Any:
 
 
 def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str | None]) -> None:
-    """Refuse columns that are named and not there: all in one message, each with the nearest that is.
-
-    Raises:
-        DataError: so it is.
-    """
+    """Raise DataError of columns that are named and not there: all in one message, each with the nearest that is."""
     problems = []
     for option, column in named.items():
         if column is None or column in columns or column.partition(".")[0] in columns:
@@ -135,12 +127,9 @@ def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str |
 
 
 def text_or_none(value: Any, where: str, column: str) -> str | None:
-    """Return an id, a domain or a reference as text: numbers as written, an empty text as None.
+    """Return an id, a domain or a reference as text: numbers as written, an empty text as None; DataError for others.
 
     A list of one is that one; {"ground_truth": x} is x; any other list or object is JSON, which tests of code are.
-
-    Raises:
-        DataError: it is none of these.
     """
     if isinstance(value, Mapping) and "ground_truth" in value:
         value = value["ground_truth"]
@@ -164,11 +153,7 @@ _RIGHT, _WRONG = (
 
 
 def verdict_of(value: Any, where: str, column: str) -> bool | None:
-    """Return true or false from how people and packages write it; nothing is None.
-
-    Raises:
-        DataError: it is something between.
-    """
+    """Return true or false from how people and packages write it; nothing is None, and DataError what is between."""
     if isinstance(value, Mapping) and "value" in value:
         value = value["value"]
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -195,11 +180,7 @@ def parsed_list(value: Any) -> list[Any] | None:
 
 
 def texts_of(value: Any, where: str, column: str) -> tuple[list[str], bool]:
-    """Return the completions that a cell holds, a text, a chat, or a list of either, and whether it is a list.
-
-    Raises:
-        DataError: it holds something else.
-    """
+    """Return the completions that a cell holds, a text, a chat, or a list of either, and whether it is a list."""
     parsed = parsed_list(value)
     if parsed and all(isinstance(each, str | list | dict) for each in parsed):
         value = parsed
@@ -213,11 +194,7 @@ def texts_of(value: Any, where: str, column: str) -> tuple[list[str], bool]:
 
 
 def asked_in(value: Any, where: str, column: str) -> str:
-    """Return the question that a cell holds, of a chat its last message.
-
-    Raises:
-        DataError: it is empty, or neither text nor chat.
-    """
+    """Return the question that a cell holds, of a chat its last message; DataError where it has no text."""
     chat = parsed_list(value)
     try:
         text = question_of(chat if chat and all(isinstance(each, Mapping) for each in chat) else value)

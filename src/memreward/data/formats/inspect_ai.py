@@ -34,11 +34,7 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
 
 
 def samples_of_archive(path: Path) -> Iterator[Entry]:
-    """Yield the samples of an `.eval` archive.
-
-    Raises:
-        DataError: it is no such archive.
-    """
+    """Yield the samples of an `.eval` archive; DataError where it is none."""
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             for member in archive.infolist():

@@ -18,11 +18,7 @@ def recognises(row: Row) -> bool:
 
 
 def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
-    """Yield one rollout a choice; without `reading.requests` the question is known by its custom id alone.
-
-    Raises:
-        DataError: the requests cannot be read.
-    """
+    """Yield one rollout a choice; without `reading.requests` the question is known by its custom id alone."""
     asked = {} if reading.requests is None else _requests(reading.requests)
     domain = reading.domain if reading.domain in DOMAINS else None
     failed: list[str] = []

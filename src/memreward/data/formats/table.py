@@ -35,11 +35,7 @@ def recognises(row: Row) -> bool:
 
 
 def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
-    """Yield what each row holds.
-
-    Raises:
-        DataError: the columns that are named are not there, or those that are needed are not found.
-    """
+    """Yield what each row holds; DataError where columns that are named are not there, or needed ones are not found."""
     rows = list(entries)
     names = dict.fromkeys(name for _, row in rows if isinstance(row, dict) for name in row)
     if not names:

@@ -62,13 +62,7 @@ _SHORTEST_OPTION = 4
 
 
 def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
-    """Return why a text may not stand by an option, or ""; where the option is last named decides.
-
-    Args:
-        text: The reply without its thinking.
-        letter: The option that was read from it.
-        choices: All options' texts by letter.
-    """
+    """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
     shares = {*_SHARE.findall(text[-NEAR:]), *_SHARE_BEFORE.findall(text[-NEAR:])} & choices.keys()
     if letter in shares and (len(shares) > 1 or _SHARE_BEFORE.search(text)):
         return f"it gives shares to {', '.join(sorted(shares))}"

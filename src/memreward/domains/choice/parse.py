@@ -175,10 +175,7 @@ def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def option_of_reference(reference: str, choices: Mapping[str, str]) -> str | None:
-    """Return the option that a reference is or whose text it has; a part of an option's text is not enough here.
-
-    Without known options, a letter by itself.
-    """
+    """Return the option that a reference is, or whose whole text it has; without known options, a letter by itself."""
     bare = _WHOLE.fullmatch(reference.strip())
     if bare is not None and bare[1].upper() in (choices or _UNKNOWN_LETTERS):
         return bare[1].upper()

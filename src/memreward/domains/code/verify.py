@@ -61,27 +61,14 @@ class CodeConfig:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a solution is held against.
-
-    Attributes:
-        tests: Python sources.
-        cases: Pairs of standard input and expected standard output.
-    """
+    """What a solution is held against: sources of tests, or pairs of standard input and expected standard output."""
 
     tests: tuple[str, ...] = ()
     cases: tuple[tuple[str, str], ...] = ()
 
 
 class CodeVerifier:
-    """Decides whether a solution passes its tests; see `docs/verifiers.md`.
-
-    Args:
-        config: Limits and containment.
-        sandbox: Where to run; None makes one at the first use.
-
-    Attributes:
-        wall_seconds: Time for one verdict, however it is spent.
-    """
+    """Decides whether a solution passes its tests, within `wall_seconds`; see `docs/verifiers.md`."""
 
     def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
         self.config = config or CodeConfig()
@@ -101,11 +88,7 @@ class CodeVerifier:
         return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """Return one verdict a claim, in order, several at once.
-
-        Raises:
-            SandboxError: the code cannot be contained here, so none is run.
-        """
+        """Return one verdict a claim, in order, several at once; SandboxError where the code cannot be contained."""
         if claims:
             _ = self.sandbox.containment
         return self.sandbox.map(self._timed, claims)

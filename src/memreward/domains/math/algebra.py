@@ -28,12 +28,7 @@ _DEEPEST = 40
 
 
 class Values(NamedTuple):
-    """Values of an expression.
-
-    Attributes:
-        symbols: Names of its free symbols, sorted.
-        values: (real, imaginary) parts: one pair for a constant, else one a sample point.
-    """
+    """Sorted free symbols of an expression, and its (real, imaginary) values: of a constant one, else one a point."""
 
     symbols: tuple[str, ...]
     values: tuple[tuple[Decimal, Decimal], ...]
@@ -58,11 +53,7 @@ def sample_point(symbol: str, point: int) -> Fraction:
 
 
 def algebra_values(expression: str) -> Values | None:
-    """Return the values of plain algebra; None for anything else.
-
-    Raises:
-        NoValueError: if it is plain algebra, but beyond 10^999999.
-    """
+    """Return the values of plain algebra, None for anything else; `NoValueError` beyond 10^999999."""
     tokens = [match[0] for match in _TOKEN.finditer(expression) if not match[0].isspace()]
     symbols = sorted({token for token in tokens if len(token) == 1 and token.isalpha()} - {"i"})
     if any(not symbol.isascii() or symbol in "eEI" for symbol in symbols):

@@ -41,16 +41,13 @@ _COMPARED = re.compile(
 
 
 def numbers(text: str) -> list[str]:
-    """Return every number in `text` in order, normalised: no thousands separators, no trailing or leading zeros.
-
-    "1,000.50" gives "1000.5", "20.0" gives "20", ".5" gives "0.5"; a minus sign counts where no operand precedes it.
-    """
+    """Return every number in `text` in order, see `normal_number`; a minus counts where no operand precedes it."""
     return [*map(normal_number, _SIGNED_NUMBER.findall(text))]
 
 
 @lru_cache(maxsize=65_536)
 def normal_number(token: str) -> str:
-    """Return one decimal number without separators and superfluous zeros."""
+    """Return a decimal number without separators and superfluous zeros: "1,000.50" is "1000.5", ".5" is "0.5"."""
     token = token.replace(",", "")
     sign = "-" if token.startswith("-") else ""
     whole, _, decimals = token.lstrip("-").partition(".")
@@ -60,12 +57,11 @@ def normal_number(token: str) -> str:
 
 
 def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
-    """Return the statements "a op b = c" found in `text`, each with whether it is true.
+    """Return the statements "a op b = c" found in `text`, each once, in order, with whether it is true.
 
     A chain "a = b = c" gives one statement per pair of neighbours of which one has an operator. Understood are
     + - * x × · / ÷ ^, parentheses, fractions, percent signs, currency signs, unit words after numbers, and
     calculator annotations <<...>>. Equal within half a unit of the last decimal shown, or one part in 10^9.
-    Each statement is given once, in order of first appearance.
     """
     found: dict[str, bool] = {}
     for annotation in _ANNOTATION.finditer(text):

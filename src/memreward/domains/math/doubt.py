@@ -71,13 +71,9 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
-    """Return why a text may not stand by an answer, or ""; where the answer stands last decides.
+    """Return why a reply, without its thinking, may not stand by an answer, or ""; where that stands last decides.
 
-    Args:
-        text: The reply without its thinking.
-        answer: What was read from it.
-        question: Words that it uses raise no doubt.
-        marked: Whether the text marks the answer as one, by a box, a tag, or "the answer is".
+    `marked` says whether the text marks the answer as one, by a box, a tag, or "the answer is".
     """
     text = without_code(text)
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0

@@ -225,11 +225,7 @@ def _without_text_commands(form: str) -> str:
 
 
 def math_key(answer: str, query_text: str = "") -> str:
-    """Return a key that is equal for equivalent answers to one question.
-
-    Raises:
-        MemRewardError: if math-verify's worker process is needed and cannot start.
-    """
+    """Return a key that is equal for equivalent answers to one question."""
     asked = wanted(query_text)
     measured = measure(answer, asked)
     key = value_key(measured.body, asked)
@@ -243,11 +239,7 @@ def measure(answer: str, asked: Wanted) -> Quantity:
 
 
 def value_key(body: str, asked: Wanted) -> str:
-    """Return the key of an answer without its unit.
-
-    Raises:
-        MemRewardError: see `math_key`.
-    """
+    """Return the key of an answer without its unit."""
     if len(body) > _LONGEST:
         number = _long_number(body)
         return number or "literal " + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()

@@ -20,12 +20,7 @@ Library = Callable[[str, str], tuple[bool, bool, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the rules say.
-
-    Attributes:
-        correct: None where they cannot tell.
-        rule: Which one decided, or why none could.
-    """
+    """What the rules say: right, wrong, or None; and which rule decided, or why none could."""
 
     correct: bool | None
     rule: str

@@ -40,8 +40,7 @@ def is_magnitude(words: str) -> bool:
 def numeral(text: str) -> str | None:
     """Return in digits the number that words, or digits and words of magnitude, name; None for anything else.
 
-    "seven" gives "7", "4.5 million" "4500000", "two thirds" "2/3", "minus four" "-4"; "4 apples" and a plain "4" give
-    None.
+    "seven" gives "7", "4.5 million" "4500000", "two thirds" "2/3", "minus four" "-4"; a plain "4" and "4 apples" None.
     """
     if len(text) > _LONGEST or not re.search(r"[a-zA-Z]{3}", text):
         return None

@@ -64,14 +64,7 @@ def evaluate_here(evaluate: Callable[[str], dict[str, Any] | None]) -> None:
 
 @lru_cache(maxsize=65_536)
 def values_of(expression: str) -> Values | None:
-    """Return the values of a LaTeX expression, or None where it has none.
-
-    Safe in any thread, event loop, forked or spawned process.
-
-    Raises:
-        LateError: its values take too long.
-        MemRewardError: if the worker process cannot start.
-    """
+    """Return the values of a LaTeX expression, None where it has none; `LateError` where they take too long."""
     reply = _evaluate(expression)
     if reply is None:
         return None

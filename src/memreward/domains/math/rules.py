@@ -26,14 +26,7 @@ _HUNDREDTH = Fraction(1, 100)
 
 
 def compare(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
-    """Decide whether `answer`, as a rollout wrote it, is `reference`, as a data set writes it.
-
-    Args:
-        answer: The final answer that the rollout committed to.
-        reference: The final answer, or a worked solution that ends in one.
-        query_text: Tells percentages, points and options apart.
-        library: math-verify.
-    """
+    """Decide whether `answer`, as a rollout wrote it, is `reference`: an answer, or a solution that ends in one."""
     wanted = stated_reference(reference)
     if not wanted:
         return Comparison(None, "the reference is empty")

@@ -48,12 +48,7 @@ class MathConfig:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is judged of a rollout.
-
-    Attributes:
-        answer: The committed answer; None where there is none.
-        doubt: Why it is not called right though it equals the reference; "" where nothing speaks against it.
-    """
+    """What is judged of a rollout: its answer, if any, and why it is not right though it equals the reference."""
 
     answer: str | None
     doubt: str = ""
@@ -62,8 +57,7 @@ class Submission:
 class MathVerifier:
     """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`.
 
-    A rollout that commits to no answer is wrong. Safe in threads, event loops, forked and spawned processes, each of
-    which has workers of its own; pickles.
+    A rollout that commits to no answer is wrong. Each process that uses one has workers of its own.
     """
 
     def __init__(self, config: MathConfig | None = None) -> None:

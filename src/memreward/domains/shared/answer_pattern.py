@@ -21,12 +21,8 @@ _worker = Worker(Path(__file__).with_name("pattern_worker.py"))
 class AnswerPattern:
     """A regular expression for answers; `.` does not match a line's end, `^` and `$` match at lines.
 
-    Attributes:
-        pattern: Python's syntax. Of its last match, the group named "answer" is the answer, else the first group, else
-            all of it.
-
-    Raises:
-        ConfigurationError: it does not compile, or matches the empty text.
+    Of its last match, the group named "answer" is the answer, else the first group, else all of it. ConfigurationError
+    where it does not compile, or matches the empty text.
     """
 
     pattern: str
@@ -46,12 +42,7 @@ class AnswerPattern:
             )
 
     def find(self, text: str) -> str | None:
-        """Return the answer of the last match in `text`, stripped; None without a match.
-
-        Raises:
-            ConfigurationError: the search took longer than `TIME_LIMIT_S`.
-            MemRewardError: the process that searches cannot start.
-        """
+        """Return the answer of the last match, stripped, or None; ConfigurationError after `TIME_LIMIT_S` seconds."""
         return _found(self.pattern, text)
 
 

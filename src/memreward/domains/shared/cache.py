@@ -40,17 +40,10 @@ def _storable_values(value: Any) -> Any:
 
 
 class VerdictCache:
-    """Verdicts of this process and, in one SQLite file, of all processes that use it.
+    """Verdicts of this process and, in `verdicts.sqlite` of a local folder if one is given, of all that use it.
 
     A "cannot tell" is kept for this process only: a time-out on a busy machine must not stand for good. Every write to
     the file is one transaction. Safe in threads; may be pickled and forked, which leaves the process's part behind.
-
-    Args:
-        folder: Holds `verdicts.sqlite`, made if absent, on a local disk. None keeps verdicts in this process alone.
-
-    Raises:
-        StoreError: the file cannot be made, read or written.
-        SchemaVersionError: a newer release of memreward made it.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:

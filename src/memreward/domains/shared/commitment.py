@@ -174,11 +174,7 @@ class Commitment:
 
 
 def commitments(text: str) -> list[Commitment]:
-    """Return the places that commit to something, or deny it, in order; what others are said to think is left out.
-
-    Args:
-        text: A reply without Markdown and LaTeX text commands.
-    """
+    """Return the places in a text without markup that commit to something, or deny it; not others' opinions."""
     ends = [0, *(match.end() for match in SENTENCE_END.finditer(text))]
     weighed = [_weighed(text, ends, place) for place in _places(text)]
     return sorted((said for said in weighed if said is not None), key=lambda said: said.start)

@@ -129,11 +129,9 @@ _CORRECTION = re.compile(
 
 
 def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
-    """Return the answer that `text` commits to last, undressed, and the form it stands in; (None, "none") without one.
+    """Return the answer that a text without thinking commits to last, and its form; (None, "none") without one.
 
-    Args:
-        text: A completion without its thinking.
-        guess: Whether, where nothing is marked, the formula at the end or the last number is taken.
+    Where nothing is marked and it may `guess`, the formula at the end or the last number is taken.
     """
     answer, form = _committed(text, guess=guess)
     return (None if answer is None else peeled(answer) or None), form

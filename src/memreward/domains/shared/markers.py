@@ -48,13 +48,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A completion cut at its think tags.
-
-    Attributes:
-        thinking: Text inside the tags, or before a lone closing tag; None without tags.
-        rest: Text after the thinking; the whole text without tags.
-        closed: False where the thinking was opened and never closed.
-    """
+    """A completion cut at its think tags: thinking (None without tags), the rest, whether it was closed."""
 
     thinking: str | None
     rest: str

@@ -28,23 +28,14 @@ _GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of a question.
-
-    Attributes:
-        value: The worker's JSON value; None without one.
-        outcome: "answered", "late" (killed at the time limit), or "died" (twice, each time in a fresh process).
-    """
+    """A worker's JSON value if it answered; else it was late and killed, or died twice, each time anew."""
 
     value: Any
     outcome: Literal["answered", "late", "died"]
 
 
 class Worker:
-    """A lazily started process that is killed when a question takes too long, and started again when needed.
-
-    Args:
-        script: A Python file whose `main` calls `serve`.
-    """
+    """A process of a script that calls `serve`: started when needed, killed when a question takes too long."""
 
     def __init__(self, script: Path) -> None:
         self._script = script
@@ -55,8 +46,7 @@ class Worker:
     def ask(self, question: Any, limit: float) -> Reply:
         """Return the reply to a JSON value, at the latest `limit` seconds after the process took it (or died once).
 
-        Raises:
-            MemRewardError: the process cannot start.
+        Raises MemRewardError where the process cannot start.
         """
         line = json.dumps([question, limit]).encode() + b"\n"
         with self._lock:
@@ -116,12 +106,7 @@ class Worker:
 
 
 class WorkerPool:
-    """Several workers of one script; a question goes to one that is idle, or waits for one.
-
-    Args:
-        script: See `Worker`.
-        size: How many processes there may be; each starts when it is first needed.
-    """
+    """At most `size` workers of one script; a question goes to one that is idle, or waits for one."""
 
     def __init__(self, script: Path, size: int) -> None:
         self.size = size
@@ -154,9 +139,8 @@ class WorkerPool:
 def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
     """Answer questions from standard input until it closes; the loop of a worker's script.
 
-    Args:
-        answer: From a JSON value to a JSON value; whatever it prints does not reach the one who asks.
-        prepare: Called before the worker says that it is ready.
+    `answer` maps a JSON value to a JSON value, and what it prints does not reach the one who asks; `prepare` is called
+    before the worker says that it is ready.
     """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

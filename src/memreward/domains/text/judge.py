@@ -14,12 +14,9 @@ _AT_ONCE = 8
 
 
 class JudgeVerifier:
-    """Asks a judge about each answer; its verdicts are labels, in the ledger under its name.
+    """Asks a judge about each answer, several at once, from threads; the ledger has its verdicts under its name.
 
-    Args:
-        name: What the ledger calls it.
-        decide: The judge; several are asked at once, from threads.
-        needs_reference: False asks without references, which then stay sealed.
+    Without `needs_reference`, references stay sealed.
     """
 
     def __init__(self, name: str, decide: Decide, *, needs_reference: bool = True) -> None:

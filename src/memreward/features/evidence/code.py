@@ -27,7 +27,6 @@ class CodeFacts:
     """What can be read off one solution.
 
     Attributes:
-        parses: 1 if it is Python.
         defines: 1 if the entry point (without one: any function) is defined and has a body.
         undefined: log(1 + number of names that the function reads and nothing binds); NaN where it is not defined.
         subtrees: Every expression and statement of its body down to three levels, local names left out.

@@ -45,16 +45,9 @@ def compute_evidence(
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
     Reads texts, answers and token log-probabilities, never a label or provenance. A rollout's row depends neither on
-    the order of the rollouts nor on other queries in the call (method, section 4).
-
-    Args:
-        rollouts: Any number, of any domains.
-        thinking_vectors: (n, d) unit vectors of the thinkings; without them the semantic signals are NaN.
-        behaviours: What each solution did when it was run, None for a rollout that was not. With them, equivalent
-            answers of code are equal behaviour, and the signals of running are added; without, nothing is run.
-
-    Raises:
-        ConfigurationError: if `thinking_vectors` or `behaviours` does not have one entry per rollout.
+    the order of the rollouts nor on other queries in the call (method, section 4). Without (n, d) vectors of the
+    thinkings the semantic signals are NaN. With behaviours (None for what was not run), answers of code are equivalent
+    that behave alike, and the signals of running are added.
     """
     if thinking_vectors is not None and len(thinking_vectors) != len(rollouts):
         raise ConfigurationError(

@@ -35,10 +35,8 @@ class Pools:
     def of(cls, rollouts: Sequence[Rollout], keys: Sequence[str | None] | None = None) -> Pools:
         """Pool the rollouts by query id and cluster each pool's answers.
 
-        Args:
-            rollouts: Any number.
-            keys: What an answer does, where that is known: such answers are equivalent when their keys are equal, and
-                not equivalent to answers without a key, which are compared as written.
+        Answers whose key, what they do, is known are equivalent when their keys are equal, and not equivalent to
+        answers without a key, which are compared as written.
         """
         index: dict[str, int] = {}
         group = np.array([index.setdefault(r.query.id, len(index)) for r in rollouts], dtype=np.int64)

@@ -42,14 +42,9 @@ _MOST_DESCRIPTORS = 8
 class Walls:
     """How this keeper contains its children.
 
-    Attributes:
-        containment: "namespaces", "landlock" or "none".
-        folder: Becomes the root of the file system, or holds the temporary folder.
-        readable: Paths that a run may read.
-        listed: Folders of which it may read the names only.
-        user: User id to run as, None to stay as we are.
-        base_bytes: Address space that the keeper has before any run.
-        filters: Filters of system calls, by whether a run may start processes.
+    The folder becomes the root of the file system, or holds the temporary folder; of `listed` folders only the names
+    may be read. `base_bytes` is the address space that the keeper has before any run; filters of system calls are by
+    whether a run may start processes.
     """
 
     containment: str

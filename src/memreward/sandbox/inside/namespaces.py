@@ -25,11 +25,7 @@ _EVERYTHING = (
 
 
 def enter() -> int:
-    """Move into new namespaces as their process 1; the caller's process stays behind and waits for it.
-
-    Returns:
-        The user id that foreign code is to run under: that of nobody, where the system lets us have it.
-    """
+    """Move into new namespaces as process 1, for which the caller's waits; return the user to run foreign code as."""
     owner, group = os.geteuid(), os.getegid()
     told, tell = os.pipe()
     mapper = os.fork() if owner == 0 else 0
@@ -55,11 +51,7 @@ def enter() -> int:
 def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], packages: Sequence[str]) -> None:
     """Make `folder` the root of a file system with `read_only` paths and an empty `SCRATCH`, and leave the old one.
 
-    Args:
-        folder: An empty folder.
-        read_only: Files and folders to show, under the names they have.
-        hidden: Folders below them to cover with an empty one.
-        packages: Folders to show though they may lie in a hidden one.
+    Hidden folders are covered with an empty one; packages are shown though they may lie in one of these.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")

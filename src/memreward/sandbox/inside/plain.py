@@ -170,11 +170,7 @@ _ENCODERS: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def decode(form: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
-    """Return the value of a JSON form; `resolve` gives the value of a handle.
-
-    Raises:
-        Malformed: no `encode` made this.
-    """
+    """Return the value of a JSON form; `resolve` gives the value of a handle. `Malformed` if no `encode` made it."""
     try:
         return _decode(form, resolve)
     except Malformed:
@@ -204,11 +200,7 @@ def _array(content: Any, resolve: Callable[[dict[str, Any]], Any]) -> Any:
 
 
 def _keys(values: list[Any]) -> list[Any]:
-    """The values, which are to be put into a table; those that were chosen to collide there would take hours.
-
-    Raises:
-        Malformed: too many have one hash.
-    """
+    """The values, to be put into a table, unless so many have one hash that this would take hours: then `Malformed`."""
     if len(values) > _ALIKE and max(Counter(map(hash, values)).values()) > _ALIKE:
         raise Malformed(f"more than {_ALIKE} keys with one hash")
     return values
@@ -244,16 +236,9 @@ def send(channel: socket.socket, message: bytes) -> None:
 
 
 def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE, until: float | None = None) -> bytes | None:
-    """Return one message, or None where the partner is gone.
+    """Return one message, or None where the partner is gone; `Malformed` where it says it is longer than `longest`.
 
-    Args:
-        channel: Where it comes from.
-        longest: Bytes that it may have.
-        until: When it must be here as a whole, in seconds of the monotonic clock; None waits as the channel does.
-
-    Raises:
-        Malformed: it says that it is longer than `longest`.
-        TimeoutError: it is not here in time, however much of it has come.
+    TimeoutError if it is not here as a whole by `until` of the monotonic clock; None waits as the channel does.
     """
     head = exactly(channel, 4, until)
     if head is None:

@@ -46,15 +46,9 @@ class _SolutionStopped(_SolutionError):
 class Partner:
     """The solution's process, as the tests see it.
 
-    Args:
-        descriptor: Of the socket to it.
-        patience: Seconds that one answer may take by the clock.
-        until: When all answers must be there, in seconds of the monotonic clock.
-
-    Attributes:
-        calls: How often it was asked for a value.
-        verdict: What can be said without the tests' coming to their end, None while nothing can.
-        load_failure: What it raised while it was loaded, None if nothing.
+    An answer may take `patience` seconds by the clock, all together until `until` of the monotonic clock. `verdict` is
+    what can be said without the tests' coming to their end; `load_failure` what the solution raised while it was
+    loaded.
     """
 
     def __init__(self, descriptor: int, patience: float, until: float) -> None:
@@ -286,15 +280,8 @@ def decide(
 ) -> None:
     """Run the tests one after the other until one fails, and write what came of it to `report`.
 
-    Args:
-        tests: Python sources.
-        given: Definitions that stand beside them.
-        entry_point: The function that is tested, or "".
-        seconds: How long the solution may be waited for in all.
-        channel: Descriptor of the socket to the solution.
-        report: Descriptor to write to.
-        call_seconds: Processor time of one call.
-        mark: Written with the outcome.
+    `given` are definitions that stand beside the tests, `seconds` how long the solution may be waited for in all, and
+    `channel` and `report` descriptors.
     """
     calls = number = 0
     try:
