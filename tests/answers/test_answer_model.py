@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from answer_toys import (
 from memreward.answers import AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
 from memreward.answers.likeness import with_likeness
+from memreward.answers.model import SHARPNESS, _sharpened
 from memreward.answers.table import evidence_columns
 from memreward.evaluation.metrics import group_auc
 from memreward.features.subset import subset, vote_share
@@ -113,7 +115,13 @@ def test_without_a_label_it_is_the_weighted_mean_of_prior_and_vote(prior: Reward
     beliefs, trust = model.beliefs(features), model.trust()["math"]
     table = model._table("math", model._domains["math"], features)
     alone = with_likeness(prior.domains["math"].weights).probabilities(table)[table.answer]
-    assert beliefs.right == pytest.approx(trust * alone + (1 - trust) * beliefs.vote)
+    mean = trust * alone + (1 - trust) * beliefs.vote
+    first = np.unique(beliefs.answer, return_index=True)[1]
+    power = SHARPNESS["math"]
+    none = (1 - np.bincount(beliefs.group[first], mean[first])) ** power
+    total = none + np.bincount(beliefs.group[first], mean[first] ** power)
+    assert beliefs.right == pytest.approx((mean**power) / total[beliefs.group])
+    assert np.bincount(beliefs.group[first], beliefs.right[first]).max() < 1
 
 
 def test_what_the_prior_knows_beats_majority_vote_before_any_label(prior: RewardPrior) -> None:
@@ -143,6 +151,23 @@ def test_the_better_expert_gains_weight(prior: RewardPrior, monkeypatch: pytest.
     monkeypatch.setattr("memreward.answers.model.TEMPER", 1.0)
     follower = AnswerModel(prior).fit(features, votes)
     assert follower.trust()["math"] < AnswerModel(prior).fit(features, labels).trust()["math"]
+
+
+def test_sharpening_moves_probabilities_away_from_doubt_and_keeps_their_order(prior: RewardPrior) -> None:
+    features, _ = target()
+    model = AnswerModel(prior).fit(features, nothing(features))
+    table = model._table("math", model._domains["math"], features)
+    right = table.share * 0.9
+    right[table.mute] = 0
+    sharp = _sharpened(right, table, 1.5)
+    first, second = np.flatnonzero(table.question == 0)[:2]
+    none = [1 - np.bincount(table.question, of)[0] for of in (right, sharp)]
+    assert sharp[first] / sharp[second] == pytest.approx((right[first] / right[second]) ** 1.5)
+    assert sharp[first] / none[1] == pytest.approx((right[first] / none[0]) ** 1.5)
+    assert (_sharpened(right, table, 1.0) == right).all()
+    several = replace(table, domain="code")
+    odds = _sharpened(right, several, 2.0) / (1 - _sharpened(right, several, 2.0))
+    assert odds == pytest.approx((right / (1 - right)) ** 2)
 
 
 @pytest.mark.parametrize(("domain", "grows"), [("math", False), ("code", True)])

@@ -19,7 +19,7 @@ from memreward.answers.likeness import (
     corrected,
     with_likeness,
 )
-from memreward.answers.model import START_ODDS, AnswerModel
+from memreward.answers.model import SHARPNESS, START_ODDS, AnswerModel
 from memreward.answers.posterior import Gaussian
 from memreward.answers.table import AnswerTable, Scaling, evidence_columns
 from memreward.features.featurizer import Featurizer
@@ -135,6 +135,7 @@ def test_the_vote_itself_heeds_what_like_solutions_were(monkeypatch: pytest.Monk
     judged = [solved(number, 3 + number, 4, 5 + number, 1, 3) for number in range(3)]
     of = features(*judged, solved(3, 6, 2, 9, 1, 3))
     monkeypatch.setitem(START_ODDS, "math", -50.0)
+    monkeypatch.setitem(SHARPNESS, "math", 1.0)
     labels = np.array([1, 0, 0, 0] * 3 + [-1] * 4, np.int8)
     found = AnswerModel().fit(of, labels).beliefs(of).right[12:]
     assert found[0] > 0.5 > found[1]

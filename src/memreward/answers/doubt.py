@@ -67,10 +67,10 @@ class Doubt:
         return cls(weights, float(1 / (1 + np.exp(-np.clip(odds, -_SURE, _SURE)))))
 
     def beside(self, others: Floats, table: AnswerTable, signals: int) -> Floats:
-        """(n,) mean, by its weight, of its own probabilities and the others' for the rollouts of a table."""
+        """(C,) mean, by its weight, of its own probabilities and the others' for the answers of a table."""
         if not self.weight:
             return others
-        own = self.weights.probabilities(_votes(table, signals))[table.answer]
+        own = self.weights.probabilities(_votes(table, signals))
         return self.weight * own + (1 - self.weight) * others
 
 
