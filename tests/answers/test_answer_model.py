@@ -225,6 +225,22 @@ def test_proposals_prefer_what_is_open_and_leave_out_what_is_labelled(prior: Rew
     assert [each.query_id for each in proposals(model, features, 1, labelled=["q1"])] == ["q2"]
 
 
+def test_proposals_go_on_to_other_templates_once_one_is_told_of(prior: RewardPrior) -> None:
+    """q0 to q3 are of one template and a little less certain than q4 to q7, of another; q8 is alone."""
+    less, more = [0, 0, 0, 0, 1, 1, 1, 2], [0, 0, 0, 0, 0, 1, 1, 2]
+    bare = features_of([less] * 4 + [more] * 4 + [more], np.zeros((72, 4)))
+    templates = np.eye(3, dtype=np.float32)[[0] * 4 + [1] * 4 + [2]]
+    model = AnswerModel(prior).fit(bare, nothing(bare))
+    ids = [each.query_id for each in proposals(model, bare)]
+    assert set(ids[:4]) == {"q0", "q1", "q2", "q3"}
+    kin = replace(bare, template_vectors=templates)
+    found = proposals(model, kin)
+    assert [each.query_id for each in found[:2]] == ["q0", "q4"]
+    assert sorted(each.query_id for each in found) == sorted(ids)
+    assert [each.query_id for each in proposals(model, kin, 1, labelled=["q0"])] == ["q4"]
+    assert [each.query_id for each in proposals(model, kin, 3)] == [each.query_id for each in found[:3]]
+
+
 @pytest.mark.parametrize("domain", ["math", "code"])
 def test_judging_one_answer_tells_no_more_than_judging_all_and_the_same_where_there_are_no_others(
     prior: RewardPrior, domain: str

@@ -37,9 +37,8 @@ def propose(
         made = load_predictor(memory, predictor, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
-        asked = [group for key, group in groups.items() if key not in labelled]
-        features = made.features([rollout for group in asked for rollout in group.rollouts])
-        found = proposals(made.model, features, count) if asked else []
+        features = made.features([rollout for group in groups.values() for rollout in group.rollouts])
+        found = proposals(made.model, features, count, labelled) if groups.keys() - labelled else []
     output.table(
         "Questions to label next",
         ("question", "change", "cheap", "top answer", "answers", "text"),
