@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.shared.markers import answer_tag, boxed, explicit
+from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import free_text_key
 from memreward.types import Claim, Verdict, Verifier
 
@@ -79,22 +79,14 @@ class DomainRules:
         return found
 
 
-class RulesVerifier:
-    """Verifies by `DomainRules.verify`."""
+class RulesVerifier(ClaimVerifier):
+    """Verifies by `DomainRules.verify`, under the domain's name."""
 
     def __init__(self, rules: DomainRules) -> None:
-        self.rules = rules
+        self.rules, self.name = rules, rules.name
 
-    @property
-    def name(self) -> str:
-        """The domain's name."""
-        return self.rules.name
-
-    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify`."""
-        return [self._verdict(claim) for claim in claims]
-
-    def _verdict(self, claim: Claim) -> Verdict:
+    def judge(self, claim: Claim) -> Verdict:
+        """Decide on one claim."""
         answer, prompt = claim.rollout.answer, claim.rollout.query.text
         if answer is None:
             return Verdict(None, "no answer can be read")

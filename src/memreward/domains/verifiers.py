@@ -9,6 +9,7 @@ from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.math.verify import MathConfig
 from memreward.domains.registry import rules_of
 from memreward.domains.shared.cache import VerdictCache, verdict_key
+from memreward.domains.shared.verifier import everything
 from memreward.domains.text.judge import JudgeVerifier
 from memreward.plugins import called, fingerprint, installed, load_named
 from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Verdict, Verifier
@@ -120,7 +121,7 @@ class Verifiers:
             verifier = self.of(domain)
         except MemRewardError as error:
             return [Verdict(None, str(error))] * len(claims)
-        subject = getattr(verifier, "subject", _everything)
+        subject = getattr(verifier, "subject", everything)
         keys = [verdict_key(verifier.name, *subject(claim)) for claim in claims]
         known = self.cache.get(keys)
         new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in known}
@@ -152,8 +153,3 @@ def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:
             "let it return one memreward.types.Verdict a claim, in order"
         )
     return verdicts
-
-
-def _everything(claim: Claim) -> tuple[str | None, ...]:
-    rollout = claim.rollout
-    return rollout.query.text, rollout.text, rollout.answer, claim.reference

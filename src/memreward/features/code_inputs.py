@@ -11,7 +11,8 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
-from memreward.domains import entry_point, parse_tree, syntax_tree
+from memreward.domains import entry_point, syntax_tree
+from memreward.domains.code.parse import functions_of, prompt_tree
 from memreward.types import content_hash
 
 MOST_EXAMPLES = 16
@@ -157,16 +158,11 @@ def _distinct(examples: Iterator[Example]) -> list[Example]:
 
 def _parameters(prompt: str, name: str) -> list[ast.arg]:
     """Parameters of the function's head that a call must give."""
-    tree = parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
-    heads = [n for n in (tree.body if tree else []) if isinstance(n, ast.FunctionDef) and n.name == name]
+    heads = [head for head in functions_of(prompt_tree(prompt), name) if isinstance(head, ast.FunctionDef)]
     if not heads:
         return []
-    signature = heads[-1].args
-    return [*signature.posonlyargs, *signature.args][: _n_required(signature)]
-
-
-def _n_required(signature: ast.arguments) -> int:
-    return len(signature.posonlyargs) + len(signature.args) - len(signature.defaults)
+    parameters = [*heads[-1].args.posonlyargs, *heads[-1].args.args]
+    return parameters[: len(parameters) - len(heads[-1].args.defaults)]
 
 
 def _of_many_types(typed: Sequence[list[Any] | None], rng: random.Random) -> list[Args]:

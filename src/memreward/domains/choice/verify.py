@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from memreward.domains.choice.doubt import choice_doubt
@@ -19,6 +18,7 @@ from memreward.domains.choice.parse import (
     yes_or_no,
 )
 from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.domains.text.verify import text_verdict
 from memreward.types import Claim, Verdict
@@ -27,54 +27,37 @@ RULES = 5
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
-class ChoiceVerifier:
+class ChoiceVerifier(ClaimVerifier):
     """Decides whether a rollout commits to the option that the reference names; see `docs/verifiers.md`.
 
     Every rule takes time linear in the length of the text, so that no clock is needed.
     """
 
-    @property
-    def name(self) -> str:
-        """Identifies the rules."""
-        return f"choice-{RULES}"
+    name = f"choice-{RULES}"
 
-    def subject(self, claim: Claim) -> tuple[str | None, ...]:
-        """Return all that a verdict depends on: the key of a cache."""
-        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
-
-    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify`."""
-        return [_timed(claim) for claim in claims]
-
-
-def _timed(claim: Claim) -> Verdict:
-    start = time.perf_counter()
-    verdict = _verdict(claim)
-    return replace(verdict, seconds=time.perf_counter() - start)
-
-
-def _verdict(claim: Claim) -> Verdict:
-    choices = options(claim.rollout.query.text)
-    answer = claim.rollout.answer
-    right = option_of_reference(claim.reference, choices)
-    letter = None if answer is None else letter_of(answer, choices)
-    if right is None and choices:
-        return Verdict(None, f"the reference {claim.reference[:60]!r} is none of the question's options")
-    if right is None or (letter is None and not choices):
-        return _without_options(claim)
-    text = answer_region(claim.rollout.text)[1]
-    read = read_choice(text, choices)
-    details = {"answer": answer if letter is None else letter}
-    if letter is None:
-        return replace(_uncommitted(read, right, choices), details=details)
-    if read.letters == (letter,) and (other := _beside(text, read, choices)):
-        return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
-    if letter != right and letter in choices and choices[letter].split() == choices[right].split():
-        return Verdict(None, f"options {letter} and {right} have the same text", details=details)
-    why = choice_doubt(text, letter, choices) if letter == right else ""
-    if why:
-        return Verdict(None, f"it is option {letter}, but {why}", details=details)
-    return Verdict(letter == right, f"option {letter}", details=details)
+    def judge(self, claim: Claim) -> Verdict:
+        """Decide on one claim."""
+        choices = options(claim.rollout.query.text)
+        answer = claim.rollout.answer
+        right = option_of_reference(claim.reference, choices)
+        letter = None if answer is None else letter_of(answer, choices)
+        if right is None and choices:
+            return Verdict(None, f"the reference {claim.reference[:60]!r} is none of the question's options")
+        if right is None or (letter is None and not choices):
+            return _without_options(claim)
+        text = answer_region(claim.rollout.text)[1]
+        read = read_choice(text, choices)
+        details = {"answer": answer if letter is None else letter}
+        if letter is None:
+            return replace(_uncommitted(read, right, choices), details=details)
+        if read.letters == (letter,) and (other := _beside(text, read, choices)):
+            return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
+        if letter != right and letter in choices and choices[letter].split() == choices[right].split():
+            return Verdict(None, f"options {letter} and {right} have the same text", details=details)
+        why = choice_doubt(text, letter, choices) if letter == right else ""
+        if why:
+            return Verdict(None, f"it is option {letter}, but {why}", details=details)
+        return Verdict(letter == right, f"option {letter}", details=details)
 
 
 def _without_options(claim: Claim) -> Verdict:

@@ -23,6 +23,8 @@ _CUTS_TRIED = 24
 _PYTHON = frozenset({"python", "py", "python3", "", "code"})
 _ONE_AT_A_TIME = threading.RLock()
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 
 @overload
 def syntax_tree(code: str) -> ast.Module: ...
@@ -75,12 +77,10 @@ def entry_point(query_text: str) -> str | None:
     The last top-level function without a body (a docstring or `pass` is none); else the last top-level function;
     else the function that the prompt's first assertion calls; else None.
     """
-    tree = parse_tree(query_text) or parse_tree(query_text.rstrip() + "\n    pass\n")
-    if tree is not None:
-        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        stubs = [node for node in functions if all(_says_nothing(statement) for statement in node.body)]
-        if functions:
-            return (stubs or functions)[-1].name
+    functions = functions_of(prompt_tree(query_text))
+    stubs = [function for function in functions if not has_body(function)]
+    if functions:
+        return (stubs or functions)[-1].name
     definitions = re.findall(r"^def\s+(\w+)\s*\(", query_text, re.MULTILINE)
     if definitions:
         return str(definitions[-1])
@@ -111,14 +111,39 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
     return None, "none", ""
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    )
+def prompt_tree(prompt: str) -> ast.Module | None:
+    """Return the syntax tree of a code prompt, which may end with the head of a function; None where it is no code."""
+    return parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
+
+
+def functions_of(tree: ast.Module | None, name: str | None = None) -> list[Function]:
+    """Return the top-level functions of a tree, of a name where one is given; none of no tree."""
+    nodes = [] if tree is None else tree.body
+    return [node for node in nodes if isinstance(node, Function) and name in (None, node.name)]
+
+
+def statements(function: Function) -> list[ast.stmt]:
+    """Return the body without docstrings, other lone constants, and `pass`."""
+    return [s for s in function.body if not isinstance(s, ast.Pass) and not _is_constant(s)]
+
+
+def has_body(function: Function) -> bool:
+    """Say whether a function does anything."""
+    return bool(statements(function))
+
+
+def defines_body(code: str, name: str) -> bool:
+    """Say whether `code` parses and its last top-level function called `name` does anything."""
+    functions = functions_of(parse_tree(code), name)
+    return bool(functions) and has_body(functions[-1])
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _bound_by(node: ast.stmt) -> set[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, Function | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Assign):
         return {target.id for target in node.targets if isinstance(target, ast.Name)}
@@ -162,11 +187,8 @@ def _body(text: str, name: str | None, prompt: str) -> str | None:
     if not first.startswith((" ", "\t")) and _TOP_LEVEL_CODE.match(first):
         return None
     joint = prompt if prompt.endswith("\n") or text.startswith("\n") else prompt + "\n"
-    continued = text if text.startswith((" ", "\t", "\n")) else prompt[-0:] + text
-    code = _function_end(joint, continued)
-    if code is None or not _has_body(code, name):
-        return None
-    return code
+    code = _function_end(joint, text)
+    return code if code is not None and defines_body(code, name) else None
 
 
 def _function_end(prompt: str, text: str) -> str | None:
@@ -175,14 +197,6 @@ def _function_end(prompt: str, text: str) -> str | None:
         if text[:cut].strip() and parses(prompt + text[:cut]):
             return (prompt + text[:cut]).rstrip() + "\n"
     return None
-
-
-def _has_body(code: str, name: str) -> bool:
-    tree = parse_tree(code)
-    if tree is None:
-        return False
-    named = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == name]
-    return bool(named) and not all(_says_nothing(statement) for statement in named[-1].body)
 
 
 def _cut_trailing(code: str) -> str:
@@ -262,13 +276,13 @@ class _Bare(ast.NodeTransformer):
         for field in ("body", "orelse", "finalbody"):
             statements = getattr(node, field, None)
             if isinstance(statements, list):
-                kept = [s for s in statements if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+                kept = [s for s in statements if not _is_constant(s)]
                 if field == "body" and not kept and not isinstance(node, ast.Module):
                     kept = [ast.Pass()]
                 setattr(node, field, kept)
         if isinstance(node, ast.arg):
             node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, Function):
             node.returns = None
         return node
 
@@ -283,7 +297,7 @@ class _Renamed(ast.NodeTransformer):
     """Renames every name the module binds to v0, v1, ... in order of appearance; imports keep theirs."""
 
     def __init__(self, tree: ast.Module, name: str | None) -> None:
-        self._bound = _Binds(tree).names - ({name} if name else set())
+        self._bound = _names_bound(tree) - ({name} if name else set())
         self._new: dict[str, str] = {}
 
     def _rename(self, name: str) -> str:
@@ -299,37 +313,27 @@ class _Renamed(ast.NodeTransformer):
         node.arg = self._rename(node.arg)
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.name = self._rename(node.name)
-        return self.generic_visit(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        node.name = self._rename(node.name)
-        return self.generic_visit(node)
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+    def _visit_named(self, node: Function | ast.ExceptHandler) -> ast.AST:
         if node.name is not None:
             node.name = self._rename(node.name)
         return self.generic_visit(node)
 
-    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+    def _visit_names(self, node: ast.Nonlocal | ast.Global) -> ast.AST:
         node.names = [self._rename(name) for name in node.names]
         return node
 
-    def visit_Global(self, node: ast.Global) -> ast.AST:
-        node.names = [self._rename(name) for name in node.names]
-        return node
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ExceptHandler = _visit_named
+    visit_Nonlocal = visit_Global = _visit_names
 
 
-class _Binds:
+def _names_bound(tree: ast.Module) -> set[str]:
     """Names that a tree binds other than by import."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.names: set[str] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                self.names.add(node.id)
-            elif isinstance(node, ast.arg):
-                self.names.add(node.arg)
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ExceptHandler) and node.name:
-                self.names.add(node.name)
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, Function | ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    return names

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 
-from memreward.domains.code.parse import defines, entry_point, parse_tree, parses
+from memreward.domains.code.parse import Function, defines_body, entry_point, parses, prompt_tree
 from memreward.types import Rollout
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def solution_source(rollout: Rollout) -> str | None:
@@ -21,15 +19,14 @@ def solution_source(rollout: Rollout) -> str | None:
     answer = rollout.answer
     if answer is None:
         joined = (prompt + rollout.text, rollout.text)
-        answer = next((code for code in joined if name and defines(code, name) and _has_body(code, name)), None)
+        answer = next((code for code in joined if name and defines_body(code, name)), None)
     return None if answer is None else _with_given(answer, prompt)
 
 
 @lru_cache(maxsize=1024)
 def given_definitions(prompt: str) -> str:
     """Return what a code prompt defines beside the function that it asks for: imports, helpers, constants."""
-    name = entry_point(prompt)
-    tree = parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
+    name, tree = entry_point(prompt), prompt_tree(prompt)
     if tree is None or name is None:
         return ""
     kept = [
@@ -46,15 +43,3 @@ def _with_given(code: str, prompt: str) -> str:
     if not given or code.startswith(prompt.rstrip()) or "from __future__" in code or not parses(code):
         return code
     return f"{given}\n\n{code}"
-
-
-def _has_body(code: str, name: str) -> bool:
-    tree = parse_tree(code)
-    functions = [] if tree is None else [n for n in tree.body if isinstance(n, Function) and n.name == name]
-    return bool(functions) and any(not _says_nothing(statement) for statement in functions[-1].body)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    )

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from memreward.domains.code.parse import entry_point, parses, syntax_tree
 from memreward.domains.code.programs import given_definitions, solution_source
 from memreward.domains.shared.cache import storable
+from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, ConfigurationError, Verdict
 
@@ -67,7 +68,7 @@ class Reference:
     cases: tuple[tuple[str, str], ...] = ()
 
 
-class CodeVerifier:
+class CodeVerifier(ClaimVerifier):
     """Decides whether a solution passes its tests, within `wall_seconds`; see `docs/verifiers.md`."""
 
     def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
@@ -75,34 +76,22 @@ class CodeVerifier:
         containment = None if self.config.containment == "auto" else self.config.containment
         self.sandbox = sandbox or Sandbox(containment)
         self.wall_seconds = WALL_SECONDS
-        self._rehearsed: dict[tuple[str, ...], bool] = {}
-
-    @property
-    def name(self) -> str:
-        """Identifies the rules and the limits."""
         limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
-        return f"code-{RULES}-{limits}"
-
-    def subject(self, claim: Claim) -> tuple[str | None, ...]:
-        """Return all that a verdict depends on: the key of a cache."""
-        return claim.rollout.query.text, claim.rollout.text, claim.rollout.answer, claim.reference
+        self.name = f"code-{RULES}-{limits}"
+        self._rehearsed: dict[tuple[str, ...], bool] = {}
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """Return one verdict a claim, in order, several at once; SandboxError where the code cannot be contained."""
         if claims:
             _ = self.sandbox.containment
-        return self.sandbox.map(self._timed, claims)
+        return self.sandbox.map(self.timed, claims)
 
     def close(self) -> None:
         """End the sandbox's processes; they start anew when needed."""
         self.sandbox.close()
 
-    def _timed(self, claim: Claim) -> Verdict:
-        start = time.perf_counter()
-        verdict = self._verdict(claim)
-        return replace(verdict, seconds=time.perf_counter() - start)
-
-    def _verdict(self, claim: Claim) -> Verdict:
+    def judge(self, claim: Claim) -> Verdict:
+        """Decide on one claim."""
         reference = read_reference(claim.reference)
         if reference is None:
             return Verdict(
@@ -131,14 +120,12 @@ class CodeVerifier:
         solution, tests = trial.solution, trial.tests
         details: dict[str, Any] = {"solution": _ending(solution), "tests": _ending(tests)}
         if solution.ended_by == "cpu":
-            return self._over_limit("it used up its processor time", details)
+            return Verdict(False, "it used up its processor time", details=details)
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
         verdict = read_report(tests.report, details)
         if verdict.correct is False and solution.ended_by == "lost":
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
-        if verdict.correct is False and verdict.details.get("over_limit"):
-            return self._over_limit(verdict.reason, verdict.details)
         return verdict
 
     def _blamed(
@@ -156,7 +143,8 @@ class CodeVerifier:
             self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
         if not self._rehearsed[key]:
             return verdict
-        return self._over_limit(f"{verdict.reason}, and without what the solution returned they do", verdict.details)
+        said = f"{verdict.reason}, and without what the solution returned they do"
+        return Verdict(False, said, details=verdict.details)
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
         until = time.monotonic() + self.wall_seconds
@@ -168,7 +156,7 @@ class CodeVerifier:
             ran = self.sandbox.run(source, given, limits)
             details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
             if ran.ended_by == "cpu":
-                return self._over_limit("it used up its processor time", details)
+                return Verdict(False, "it used up its processor time", details=details)
             if ran.ended_by == "wall":
                 return self._slow(f"the program did not come to an end within {left:.3g} s", details)
             if ran.ended_by in ("asked", "lost"):
@@ -183,10 +171,7 @@ class CodeVerifier:
         """The verdict on a program that took too long by the clock, though not of its processor time."""
         if self.sandbox.slowdown() >= BUSY:
             return Verdict(None, f"{reason}; the machine was busy", details=details)
-        return self._over_limit(f"{reason}, though the machine was not busy", details)
-
-    def _over_limit(self, reason: str, details: Mapping[str, Any]) -> Verdict:
-        return Verdict(False, reason, details=details)
+        return Verdict(False, f"{reason}, though the machine was not busy", details=details)
 
     def _limits(self, wall_seconds: float) -> Limits:
         return Limits(

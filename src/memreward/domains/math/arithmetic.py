@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
+
+from memreward.domains.code.parse import syntax_tree
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 # `_NUMBER` with a minus that no operand precedes, written so that a search stops at few characters.
@@ -28,7 +31,8 @@ _ANNOTATION = re.compile(r"<<([^<>\n]{1,200})>>")
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
 _OPERATORS = {"×": "*", "·": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "−": "-", "**": "^"}
-_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "~": 3, "^": 4}
+_BEFORE_OPERAND = frozenset("(+-*/^")
+_IN_PYTHON = {"^": "**", "%": "[0]"}  # a percent sign binds as tightly as an index does
 _NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
 _CONTINUES_A_NAME = frozenset("_!|'[")
 _LONGEST_STATEMENT = 200
@@ -225,76 +229,39 @@ def _value(side: list[str]) -> tuple[float, ...] | None:
     readings = [side]
     if "%" in side:
         readings = [[token for token in side if token != "%"], side]
-    values = [_Evaluator().value(reading) for reading in readings]
+    values = [_evaluated(reading) for reading in readings]
     return tuple(value for value in values if value is not None) or None
 
 
-class _Evaluator:
-    """Shunting-yard evaluation of one side."""
+def _evaluated(side: list[str]) -> float | None:
+    """None for what is no expression, NaN or infinity where it is one without a value."""
+    parts: list[str] = []
+    for before, token in pairwise(["", *side]):
+        if token == "(" and before and before not in _BEFORE_OPERAND:
+            parts.append("*")
+        parts.append(_IN_PYTHON.get(token) or (token if token in _BEFORE_OPERAND or token == ")" else _literal(token)))
+    try:
+        return _value_of(syntax_tree(" ".join(parts), "eval").body)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
 
-    def __init__(self) -> None:
-        self._output: list[float] = []
-        self._stack: list[str] = []
-        self._operand_before = False
 
-    def value(self, side: list[str]) -> float | None:
-        """None for what is no expression, NaN or infinity where it is one without a value."""
-        if not all(self._take(token) for token in side) or not self._operand_before or "(" in self._stack:
-            return None
-        while self._stack:
-            self._apply(self._stack.pop())
-        return self._output[0]
+def _literal(number: str) -> str:
+    return f"{number}{'' if '.' in number else '.'}" if len(number) < 300 else "1e999"
 
-    def _take(self, token: str) -> bool:
-        """Read a token; False where it cannot stand here."""
-        if token == "(":
-            if self._operand_before:
-                self._push("*")
-            self._stack.append("(")
-            self._operand_before = False
-        elif not self._operand_before:
-            return self._take_operand(token)
-        elif token == "%":
-            self._output[-1] /= 100
-        elif token == ")":
-            return self._close_parenthesis()
-        elif token in _PRECEDENCE:
-            self._push(token)
-            self._operand_before = False
-        else:
-            return False
-        return True
 
-    def _take_operand(self, token: str) -> bool:
-        if token == "-":
-            self._stack.append("~")
-        elif token[0].isdigit() or token[0] == ".":
-            self._output.append(float(token) if len(token) < 300 else math.inf)
-            self._operand_before = True
-        else:
-            return False
-        return True
-
-    def _push(self, sign: str) -> None:
-        rank = _PRECEDENCE[sign] + (sign == "^")
-        while self._stack and self._stack[-1] != "(" and _PRECEDENCE[self._stack[-1]] >= rank:
-            self._apply(self._stack.pop())
-        self._stack.append(sign)
-
-    def _close_parenthesis(self) -> bool:
-        while self._stack and self._stack[-1] != "(":
-            self._apply(self._stack.pop())
-        if not self._stack:
-            return False
-        self._stack.pop()
-        return True
-
-    def _apply(self, sign: str) -> None:
-        right = self._output.pop()
-        if sign == "~":
-            self._output.append(-right)
-            return
-        self._output.append(_BINARY[sign](self._output.pop(), right))
+def _value_of(node: ast.expr) -> float:
+    """The value of a syntax tree; ValueError for what is no arithmetic."""
+    match node:
+        case ast.Constant(float() as value):
+            return value
+        case ast.BinOp(left, sign, right):
+            return _BINARY[type(sign)](_value_of(left), _value_of(right))
+        case ast.UnaryOp(ast.USub(), operand):
+            return -_value_of(operand)
+        case ast.Subscript(operand):
+            return _value_of(operand) / 100
+    raise ValueError(ast.dump(node))
 
 
 def _power(base: float, exponent: float) -> float:
@@ -309,4 +276,10 @@ def _quotient(left: float, right: float) -> float:
     return left / right if right else math.nan
 
 
-_BINARY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _quotient, "^": _power}
+_BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: _quotient,
+    ast.Pow: _power,
+}

@@ -27,7 +27,7 @@ from memreward.domains.math.algebra import POINTS, NoValueError, Values, algebra
 from memreward.domains.math.magnitudes import is_magnitude, numeral
 from memreward.domains.math.process import LateError, deadline, values_of
 from memreward.domains.math.quantity import Quantity, is_unit, quantity
-from memreward.domains.math.wanted import Wanted, wanted
+from memreward.domains.math.wanted import Wanted, number_of_base, wanted
 from memreward.domains.shared.markers import without_calculator
 
 _LONGEST_READ = 100_000
@@ -126,8 +126,6 @@ _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")
 _LEAVES = {"\\infty": "infinite +", "+\\infty": "infinite +", "-\\infty": "infinite -", "\\emptyset": "empty"}
-_BASE_NAMES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
-_BASE_NAMES |= {"ten": "10", "sixteen": "16", "twelve": "12"}
 _NO_SOLUTION = ("no solution", "no solutions", "none", "empty set", "the empty set", "\\varnothing")
 _ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}", "r", "x \\in r", "all real")
 _INFINITY = ("infinity", "infinitely many", "+\\infty")
@@ -270,12 +268,12 @@ def _whole_key(form: str, asked: Wanted) -> str:
         return "named " + ", ".join(f"{name}: {_key(named[name], 1)}" for name in sorted(named))
     form = normal_form(form)
     if asked.point and not re.search(r"[()\[\]{<>]", form):
-        items = [item for item in _split(form, _COMMA) if item.strip()]
+        items = [item for item in split(form, _COMMA) if item.strip()]
         if len(items) > 1:
             return "list " + ", ".join(_key(item, 1) for item in items)
     index = _BASE_INDEX.fullmatch(form)
     if index is not None:
-        base = _BASE_NAMES.get((index[2] or index[3]).lower(), index[2] or index[3])
+        base = number_of_base(index[2] or index[3])
         digits = _key(index[1], 1) if index[1].isdigit() else "text " + index[1]
         return digits if base == "10" or base in asked.bases else f"base {base} {digits}"
     return _key(form, 0)
@@ -356,10 +354,9 @@ def _grid(value: Fraction) -> str:
     return str(round(value, 6 if exponent >= -1 else 5 - exponent))
 
 
-def _split(form: str, separator: re.Pattern[str]) -> list[str]:
-    """Split at separators outside of brackets."""
-    parts, depth, begin = [], 0, 0
-    position = 0
+def split(form: str, separator: re.Pattern[str]) -> list[str]:
+    """Split a form at separators outside of brackets."""
+    parts, depth, begin, position = [], 0, 0, 0
     while position < len(form):
         symbol = form[position]
         match = separator.match(form, position) if depth == 0 else None
@@ -382,28 +379,28 @@ _ROW, _CELL = re.compile(r"\\\\"), re.compile("&")
 
 def _composite_key(form: str, depth: int) -> str | None:
     """Key of a union, set, list, tuple, interval, matrix or a pair of signs; None if it is none of them."""
-    union = _split(form, _UNION)
+    union = split(form, _UNION)
     if len(union) > 1:
         return "union " + _unordered(union, depth)
-    alternatives = _split(form, _OR)
+    alternatives = split(form, _OR)
     if len(alternatives) > 1 and all(map(_INEQUALITY.search, alternatives)):
         return "either " + _unordered(alternatives, depth)
-    conditions = _split(form, _AND)
+    conditions = split(form, _AND)
     if len(conditions) > 1 and all(map(_INEQUALITY.search, conditions)):
         related = [_key(condition, depth + 1).removeprefix("relation ") for condition in conditions]
         return "relation " + " & ".join(sorted(related))
-    items = [item for item in _split(form, _COMMA) if item.strip()]
+    items = [item for item in split(form, _COMMA) if item.strip()]
     if len(items) > 1:
         return "set " + _unordered([_ASSIGNMENT.sub("", item.strip(), count=1) for item in items], depth)
     if form.startswith("\\{") and form.endswith("\\}"):
-        inner = [item for item in _split(form[2:-2], _COMMA) if item.strip()]
+        inner = [item for item in split(form[2:-2], _COMMA) if item.strip()]
         return "set " + _unordered(inner, depth) if inner else "empty"
     matrix = _MATRIX.fullmatch(form)
     if matrix is not None:
-        rows = [row for row in _split(matrix[2], _ROW) if row.strip()]
-        keys = [[_key(cell, depth + 1) for cell in _split(row, _CELL)] for row in rows]
+        rows = [row for row in split(matrix[2], _ROW) if row.strip()]
+        keys = [[_key(cell, depth + 1) for cell in split(row, _CELL)] for row in rows]
         return "matrix " + ";".join(",".join(row) for row in keys)
-    if form[:1] in _BRACKETS and form[-1:] in {")", "]"} and len(_split(form[:-1], re.compile("(?!)"))) == 1:
+    if form[:1] in _BRACKETS and form[-1:] in {")", "]"} and len(split(form[:-1], re.compile("(?!)"))) == 1:
         return _bracketed_key(form, depth)
     if len(re.findall(r"\\pm(?![a-zA-Z])", form)) == 1:
         return "set " + _unordered([re.sub(r"\\pm(?![a-zA-Z])", sign, form) for sign in "+-"], depth)
@@ -414,7 +411,7 @@ def _bracketed_key(form: str, depth: int) -> str | None:
     inner = form[1:-1]
     if _unbalanced(inner):
         return None
-    items = _split(inner, _COMMA)
+    items = split(inner, _COMMA)
     if len(items) > 1:
         return f"{form[0]} {','.join(_key(item, depth + 1) for item in items)} {form[-1]}"
     return _key(inner, depth + 1) if form[0] == "(" and form[-1] == ")" else None
@@ -438,7 +435,7 @@ def _unordered(items: list[str], depth: int) -> str:
 def _relation_key(form: str, depth: int) -> str | None:
     """Key of an equation or inequality, or of a chain of them; None where there is no relation sign."""
     signs = [_RELATION_NAMES.get(match[0], match[0]) for match in _RELATION.finditer(form)]
-    sides = _split(form, _RELATION)
+    sides = split(form, _RELATION)
     if len(sides) != len(signs) + 1 or not signs or not all(side.strip() for side in sides):
         return None
     if set(signs) == {"="} and (len(signs) > 1 or re.fullmatch(r"[\d\s.+*/()^-]*\d[\d\s.+*/()^-]*", sides[0])):

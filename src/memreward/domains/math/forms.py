@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memreward.domains.math.form import has_words, normal_form, value_key
+from memreward.domains.math.form import has_words, normal_form, split, value_key
 from memreward.domains.math.wanted import Wanted
 
 # Takes reference and answer in LaTeX; says of each whether it can be read, and whether they are equal.
@@ -36,6 +36,7 @@ _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥
 _NUMERALS_APART = re.compile(r"[-+]?[\d.]+(?:(?:\s|\\[,;: ]|~)+[-+]?[\d.]+)+")
 _SYMBOL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
 _INTERVAL = re.compile(r"\s*(?:\\left)?\s*([(\[])([^,()\[\]]+),([^,()\[\]]+?)(?:\\right)?\s*([)\]])\s*")
+_COMMA = re.compile(",")
 _NOTHING = Wanted()
 _LONGEST_PRODUCT = 6
 _LONG_TEXT = 4
@@ -125,20 +126,9 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
         return "column", [row for row in column[1].split("\\\\") if row.strip()]
     angled = _ANGLE_BRACKETS.fullmatch(plain)
     if angled is not None:
-        return "angled", _items(angled[1])
-    if plain.startswith("(") and plain.endswith(")") and len(_items(plain[1:-1])) > 1:
-        return "round", _items(plain[1:-1])
-    return None
-
-
-def _items(inner: str) -> list[str]:
-    parts, depth, begin = [], 0, 0
-    for position, symbol in enumerate(inner):
-        depth += (symbol in "([{") - (symbol in ")]}")
-        if symbol == "," and depth == 0:
-            parts.append(inner[begin:position])
-            begin = position + 1
-    return [*parts, inner[begin:]]
+        return "angled", split(angled[1], _COMMA)
+    items = split(plain[1:-1], _COMMA)
+    return ("round", items) if plain.startswith("(") and plain.endswith(")") and len(items) > 1 else None
 
 
 def _equal(a: str, b: str) -> bool:

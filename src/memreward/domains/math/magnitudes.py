@@ -10,7 +10,7 @@ _UP_TO_NINETEEN = (
     "eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {
+SMALL = {
     **{word: value for value, word in enumerate(_UP_TO_NINETEEN.split())},
     **{word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)},
 }
@@ -83,10 +83,10 @@ def _in_words(words: list[str]) -> Fraction | None:
         return None if top is None else top / _PARTS[_singular(words[-1])]
     total, group = 0, None
     for word in (_singular(word) for word in words):
-        if word in _SMALL:
-            if group is not None and not _follows(group, _SMALL[word]):
+        if word in SMALL:
+            if group is not None and not _follows(group, SMALL[word]):
                 return None
-            group = (group or 0) + _SMALL[word]
+            group = (group or 0) + SMALL[word]
         elif word in _LARGE:
             total, group = total + (1 if group is None else group) * _LARGE[word], None
         elif word in _SCALES:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
+TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
 _SPACING = re.compile(r"(?<!,)\\[,;:! ](?!\s?\d{3})|~|\\quad|\\left|\\right")
 _DEGREES = re.compile(r"\s*(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|°)$")
 _PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent|\bpercent|\bpercentage points?)$")
@@ -116,8 +116,8 @@ class Quantity:
 
 def quantity(answer: str) -> Quantity:
     """Cut a known unit, percent sign or currency off an answer; what has none of them keeps its body whole."""
-    spelled = _TEXT_COMMAND.search(answer) is not None
-    text = _SPACING.sub(" ", _TEXT_COMMAND.sub(r" \1 ", answer)).strip().rstrip(".").strip()
+    spelled = TEXT_COMMAND.search(answer) is not None
+    text = _SPACING.sub(" ", TEXT_COMMAND.sub(r" \1 ", answer)).strip().rstrip(".").strip()
     whole = _MATH_SIGNS.match(text)
     text = whole[1] if whole is not None and whole[1] else text
     for pattern, dimension in ((_PERCENT, "percent"), (_DEGREES, "angle")):

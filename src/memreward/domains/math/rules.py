@@ -1,6 +1,6 @@
 r"""Whether a mathematical answer is the reference, as the data sets write references and models write answers.
 
-Runs inside of `verify_worker`, where a hang or a crash costs nothing. In this order: the reference is read out of what
+Runs inside of `worker`, where a hang or a crash costs nothing. In this order: the reference is read out of what
 its data set writes (`#### 42`, `\boxed{...}`, `(C) 145`); an option letter stands for its value where the options are
 known; percent signs, currencies and units are compared as such; the rest is `forms.same_form`.
 """
@@ -14,11 +14,10 @@ from fractions import Fraction
 from memreward.domains.choice.parse import options
 from memreward.domains.math.form import measure, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
-from memreward.domains.math.quantity import Quantity, factors, quantity
+from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.shared.markers import boxed, without_calculator
 
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm)\s{0,4}\{([^{}]*)\}")
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
 _LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
@@ -47,7 +46,7 @@ def stated_reference(reference: str) -> str:
 
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
-    plain = _TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
+    plain = TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
     alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
     if alone is not None:
         return alone[1], ""

@@ -156,4 +156,4 @@ def _concludes(text: str, number: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _pool(size: int) -> WorkerPool:
-    return WorkerPool(Path(__file__).with_name("verify_worker.py"), size)
+    return WorkerPool(Path(__file__).with_name("worker.py"), size)

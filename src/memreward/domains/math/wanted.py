@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from memreward.domains.math.magnitudes import SMALL
 from memreward.domains.math.quantity import Quantity, mentioned_units
 
 _PERCENTAGE = re.compile(r"per\s?cent|\b(?:what|how many|which|in|as a) \\?%", re.IGNORECASE)
@@ -23,8 +24,6 @@ _BASE = re.compile(
 _MAGNITUDE = re.compile(
     r"\b(?:how many|in|number of|as) (?:\w+ )?((?:hundred|thousand|million|billion|trillion|dozen)s?)\b", re.IGNORECASE
 )
-_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
-_BASES |= {"twelve": "12", "sixteen": "16"}
 _DEGREES = re.compile(r"\bdegrees\b|degree measure|\\circ|°")
 _RADIANS = re.compile(r"radian|\\pi|π")
 _SQUARE = re.compile(r"\b(?:areas?|square|surface)\b|\^\{?2|²", re.IGNORECASE)
@@ -81,11 +80,16 @@ def wanted(query_text: str) -> Wanted:
         percentage=_PERCENTAGE.search(query_text) is not None,
         point=_POINT.search(query_text) is not None,
         interval=_INTERVAL.search(query_text) is not None,
-        bases=frozenset(_BASES.get(base.lower(), base) for base in _BASE.findall(query_text)),
+        bases=frozenset(map(number_of_base, _BASE.findall(query_text))),
         magnitudes=frozenset(word.lower().removesuffix("s") for word in _MAGNITUDE.findall(query_text)),
         units=frozenset(_units(query_text)),
         counted=_counted(query_text),
     )
+
+
+def number_of_base(name: str) -> str:
+    """Return the digits of a base that is named in digits or in words."""
+    return str(SMALL.get(name.lower(), name))
 
 
 def _units(text: str) -> Iterator[tuple[str, Fraction]]:

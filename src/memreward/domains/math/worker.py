@@ -1,7 +1,9 @@
-"""Values of mathematical expressions through math-verify's parser, in a process of its own. Run as a script.
+"""The process in which math-verify works. Run as a script by `process`, for values, and by `verify`, for verdicts.
 
-Reads one JSON string a line: an expression in LaTeX. Writes one JSON line each: null where it has no value, else
-{"symbols": [...], "values": [[re, im], ...]} with decimal strings, one value for a constant, else one a sample point.
+Reads one JSON value a line, and writes one. An expression in LaTeX gives null where it has no value, else {"symbols":
+[...], "values": [[re, im], ...]} with decimal strings, one value for a constant, else one a sample point. A question
+{"answer", "reference", "query", "limit"} gives {"correct", "reason", "seconds"}.
+
 math-verify's own time-out is `signal.alarm`, which neither threads nor long C computations obey; here the parent
 kills the process instead, and a CPU-time alarm ends most runaways without that.
 """
@@ -10,14 +12,20 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from memreward.domains.math.algebra import DIGITS, POINTS, sample_point
+from memreward.domains.math.form import normal_form
+from memreward.domains.math.process import evaluate_here
+from memreward.domains.math.rules import compare
 from memreward.domains.shared.worker import serve
 
 CPU_SECONDS = 1.0
 MEMORY_BYTES = 4 << 30
+_SHARE_OF_LIMIT = 0.9
 
 
 class TooLong(BaseException):
@@ -44,12 +52,35 @@ def arm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _pair(value: Any) -> list[str] | None:
-    real, imaginary = value.as_real_imag()
-    parts = [real.evalf(DIGITS), imaginary.evalf(DIGITS)]
-    if not all(part.is_Number and part.is_finite for part in parts):
+@lru_cache(maxsize=4096)
+def parsed(form: str) -> tuple[Any, ...]:
+    """Return what math-verify reads in LaTeX."""
+    from math_verify import LatexExtractionConfig, parse
+
+    extraction = [LatexExtractionConfig()]
+    return tuple(parse(f"${form}$", extraction_config=extraction, fallback_mode="no_fallback", parsing_timeout=None))
+
+
+def evaluate(expression: str) -> dict[str, Any] | None:
+    """Return symbols and values of a LaTeX expression, or None where it parses to none that has values."""
+    import sympy
+
+    found = parsed(expression)
+    if not found or not isinstance(found[0], sympy.Expr):
         return None
-    return [str(part) for part in parts]
+    formula = found[0].subs({symbol: sympy.I for symbol in found[0].free_symbols if str(symbol) == "i"})
+    if formula.atoms(sympy.core.function.AppliedUndef):
+        return None
+    symbols = sorted(formula.free_symbols, key=str)
+    values = []
+    for point in range(POINTS if symbols else 1):
+        # Floats: sympy looks for roots of a fraction that is raised to a fraction, and does not come back far out.
+        substitution = {symbol: _float(sample_point(str(symbol), point)) for symbol in symbols}
+        parts = [part.evalf(DIGITS) for part in formula.subs(substitution).evalf(DIGITS).as_real_imag()]
+        if not all(part.is_Number and part.is_finite for part in parts):
+            return None
+        values.append([str(part) for part in parts])
+    return {"symbols": [str(symbol) for symbol in symbols], "values": values}
 
 
 def _float(value: Fraction) -> Any:
@@ -58,52 +89,64 @@ def _float(value: Fraction) -> Any:
     return sympy.Float(value.numerator, 2 * DIGITS) / sympy.Float(value.denominator, 2 * DIGITS)
 
 
-def evaluate(expression: str) -> dict[str, Any] | None:
-    """Return symbols and values of a LaTeX expression, or None where it parses to none that has values."""
-    import sympy
-    from math_verify import LatexExtractionConfig, parse
-
-    parsed = parse(
-        f"${expression}$",
-        extraction_config=[LatexExtractionConfig()],
-        fallback_mode="no_fallback",
-        parsing_timeout=None,
-    )
-    if not parsed or not isinstance(parsed[0], sympy.Expr):
+def value(expression: str) -> dict[str, Any] | None:
+    """Return what `evaluate` does; None where the library fails on the expression."""
+    try:
+        return evaluate(expression)
+    except MemoryError:
+        raise
+    except Exception:  # sympy and antlr raise anything on nonsense; nonsense has no value
         return None
-    formula = parsed[0].subs({symbol: sympy.I for symbol in parsed[0].free_symbols if str(symbol) == "i"})
-    if formula.atoms(sympy.core.function.AppliedUndef):
-        return None
-    symbols = sorted(formula.free_symbols, key=str)
-    names = [str(symbol) for symbol in symbols]
-    values = []
-    for point in range(POINTS if symbols else 1):
-        # Floats: sympy looks for roots of a fraction that is raised to a fraction, and does not come back far out.
-        substitution = {symbol: _float(sample_point(str(symbol), point)) for symbol in symbols}
-        pair = _pair(formula.subs(substitution).evalf(DIGITS))
-        if pair is None:
-            return None
-        values.append(pair)
-    return {"symbols": names, "values": values}
 
 
-def answer(expression: str) -> dict[str, Any] | None:
-    """`evaluate` under the CPU limit; None also where the library fails on the expression or time runs out."""
+def by_library(reference: str, answer: str) -> tuple[bool, bool, bool]:
+    """Let math-verify compare; returns whether it can read reference and answer, and whether they are equal."""
+    from math_verify import verify
+
+    wanted, given = parsed(normal_form(reference)), parsed(normal_form(answer))
+    if not wanted or not given:
+        return bool(wanted), bool(given), False
+    equal = verify(list(wanted), list(given), allow_set_relation_comp=True, timeout_seconds=None)
+    return True, True, bool(equal)
+
+
+def judge(question: dict[str, Any]) -> dict[str, Any]:
+    """Compare under a limit on CPU time; a failure of any kind is undecided, with its name as the reason."""
+    start = time.perf_counter()
+    correct: bool | None = None
+    try:
+        # A little less than the wall clock's limit: what ends by itself need not be started anew.
+        arm(_SHARE_OF_LIMIT * question["limit"])
+        found = compare(question["answer"], question["reference"], question["query"], by_library)
+        correct, reason = found.correct, found.rule
+    except TooLong:
+        reason = f"not decided within {question['limit']:g} s"
+    except Exception as error:  # the rules must not turn any failure of theirs into a verdict
+        reason = f"the comparison failed ({type(error).__name__}: {str(error)[:200]})"
+    finally:
+        arm(0)
+    return {"correct": correct, "reason": reason, "seconds": time.perf_counter() - start}
+
+
+def answer(asked: Any) -> dict[str, Any] | None:
+    """Return the verdict on a question, or the values of an expression, for which there is little time."""
+    if isinstance(asked, dict):
+        return judge(asked)
     try:
         arm(CPU_SECONDS)
-        return evaluate(expression)
-    except TooLong:
-        return None
-    except Exception:  # sympy and antlr raise anything on nonsense; nonsense has no value
+        return value(asked)
+    except (TooLong, MemoryError):
         return None
     finally:
         arm(0)
 
 
 def prepare() -> None:
-    """Load what evaluation needs, then bound the process."""
+    """Load what is needed, then bound the process."""
     logging.disable(logging.CRITICAL)
+    evaluate_here(value)
     evaluate("1+\\frac{x}{2}")
+    by_library("x+1", "1+x")
     limit_process()
 
 

@@ -10,16 +10,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from memreward.domains.math.arithmetic import normal_number
+from memreward.domains.math.magnitudes import SMALL
 from memreward.domains.shared.dress import peeled
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMBER_WORDS = {word: value for value, word in enumerate(_SMALL.split())} | {
-    word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)
-}
 _MONTHS = "january february march april may june july august september october november december"
 _MONTH = "(" + "|".join(f"{month}|{month[:3]}" for month in _MONTHS.split()) + r")\.?"
 _WRITTEN_DATES = (
@@ -122,22 +116,14 @@ def _word(token: str) -> str:
         return "and"
     if not token.lstrip("-−.").replace(",", "")[:1].isdecimal():
         return _UNITS.get(token, token) if len(token) > 1 or not token.isalpha() else token
-    parts = [part.replace(",", "").replace("−", "-") for part in token.split("/")]
-    return "/".join(_numeral(part) for part in parts)
-
-
-def _numeral(text: str) -> str:
-    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
-    whole, _, decimals = digits.partition(".")
-    value = (whole.lstrip("0") or "0") + (f".{decimals}".rstrip("0").rstrip("."))
-    return value if value == "0" else sign + value
+    return "/".join(map(normal_number, token.replace("−", "-").split("/")))
 
 
 def _counted(words: list[str]) -> list[str]:
     """The words with numbers as numerals, "twenty one" as one, and one-letter units behind a number by their names."""
     counted: list[str] = []
     for word in words:
-        value = _NUMBER_WORDS.get(word)
+        value = SMALL.get(word)
         before = counted[-1] if counted else ""
         if value is not None and 0 < value < 10 and before in {str(10 * tens) for tens in range(2, 10)}:
             counted[-1] = str(int(before) + value)

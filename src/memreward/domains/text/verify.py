@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import replace
-
+from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict
 
 RULES = 2
 
 
-class TextVerifier:
+class TextVerifier(ClaimVerifier):
     """Says whether an answer in words is the reference; never "wrong", since other words may say the same.
 
     What counts as the same stands in `memreward.domains.text.key` and in `docs/verifiers.md`.
     """
 
-    @property
-    def name(self) -> str:
-        """Identifies the rules."""
-        return f"text-{RULES}"
+    name = f"text-{RULES}"
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
         """Return all that a verdict depends on: the key of a cache."""
         return claim.rollout.answer, claim.reference, claim.rollout.query.text
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify`."""
-        return [_timed(claim) for claim in claims]
-
-
-def _timed(claim: Claim) -> Verdict:
-    start = time.perf_counter()
-    return replace(text_verdict(claim), seconds=time.perf_counter() - start)
+    def judge(self, claim: Claim) -> Verdict:
+        """Return right or "cannot tell"."""
+        return text_verdict(claim)
 
 
 def text_verdict(claim: Claim) -> Verdict:

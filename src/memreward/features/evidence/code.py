@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from memreward.domains import code_normal_form, entry_point, parse_tree, parses, rules_of
+from memreward.domains.code.parse import Function, functions_of, statements
 from memreward.features.evidence.overlap import pool_overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
@@ -18,8 +19,7 @@ from memreward.types import Rollout
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 _NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 _LEVELS = 3
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+_parses = lru_cache(maxsize=CACHED_TEXTS)(parses)
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,21 @@ class CodeFacts:
     token_pairs: Parts
 
 
+_NO_CODE = CodeFacts(np.nan, np.nan, np.nan, _NOTHING, _NOTHING)
+
+
 def code_signals(pools: Pools) -> dict[str, Column]:
     """Signals of domain code; NaN for rollouts of other domains."""
     is_code = np.array([rules_of(r.query.domain).program for r in pools.rollouts], dtype=bool)
-    facts = [_facts_of(r) if code else None for r, code in zip(pools.rollouts, is_code, strict=True)]
-    trees = pool_overlap(pools, [_NOTHING if f is None else f.subtrees for f in facts])
-    tokens = pool_overlap(pools, [_NOTHING if f is None else f.token_pairs for f in facts])
+    facts = [_facts_of(r) if code else _NO_CODE for r, code in zip(pools.rollouts, is_code, strict=True)]
     whole = [_whole_text_parses(r) if code else np.nan for r, code in zip(pools.rollouts, is_code, strict=True)]
+    trees = pool_overlap(pools, [f.subtrees for f in facts])
+    tokens = pool_overlap(pools, [f.token_pairs for f in facts])
     columns = {
-        "code_parses": np.array([np.nan if f is None else f.parses for f in facts], dtype=np.float64),
-        "code_whole": np.array(whole, dtype=np.float64),
-        "code_defines": np.array([np.nan if f is None else f.defines for f in facts], dtype=np.float64),
-        "code_undefined": np.array([np.nan if f is None else f.undefined for f in facts], dtype=np.float64),
+        "code_parses": np.array([f.parses for f in facts]),
+        "code_whole": np.array(whole),
+        "code_defines": np.array([f.defines for f in facts]),
+        "code_undefined": np.array([f.undefined for f in facts]),
         "code_tree_recall": trees.recall,
         "code_tree_cosine": trees.cosine,
         "code_token_recall": tokens.recall,
@@ -63,8 +66,8 @@ def code_signals(pools: Pools) -> dict[str, Column]:
 def code_facts(code: str, name: str | None) -> CodeFacts:
     """Read one solution whose entry point is `name`, or its last function where that is None."""
     tree = parse_tree(code)
-    function = None if tree is None else _entry(tree, name)
-    body = [] if function is None else [s for s in function.body if not _says_nothing(s)]
+    function = next(reversed(functions_of(tree, name)), None)
+    body = [] if function is None else statements(function)
     tokens = word_pairs(code_normal_form(code, name)) if code.strip() else _NOTHING
     if tree is None or function is None:
         return CodeFacts(float(tree is not None and bool(code.strip())), 0.0, np.nan, _NOTHING, tokens)
@@ -84,22 +87,6 @@ def _facts_of(rollout: Rollout) -> CodeFacts:
 def _whole_text_parses(rollout: Rollout) -> float:
     """Whether the completion is Python to its last character, alone or as the prompt's continuation."""
     return float(_parses(rollout.text) or _parses(rollout.query.text + rollout.text))
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _parses(code: str) -> bool:
-    return parses(code)
-
-
-def _entry(tree: ast.Module, name: str | None) -> Function | None:
-    functions = [node for node in tree.body if isinstance(node, Function) and name in {None, node.name}]
-    return functions[-1] if functions else None
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    )
 
 
 def _parameters(function: Function) -> list[str]:
