@@ -49,17 +49,8 @@ class SentenceEncoder:
         self.max_tokens = _window_length(self._model, model)
         self._overlap = _OVERLAP if self.max_tokens and self.max_tokens > 4 * _OVERLAP else 0
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self._name = f"{identity}/window={self.max_tokens}-{self._overlap}"
-
-    @property
-    def name(self) -> str:
-        """Model, for a folder its fingerprint, and window; see `Encoder.name`."""
-        return self._name
-
-    @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        return int(self._model.get_embedding_dimension() or 0)
+        self.name = f"{identity}/window={self.max_tokens}-{self._overlap}"
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
@@ -116,25 +107,15 @@ class _Hashed:
     def __init__(self, dimension: int) -> None:
         if dimension < 1:
             raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
-        self._dimension = dimension
-
-    @property
-    def name(self) -> str:
-        """Kind and dimension."""
-        return f"{self._kind}-{self._dimension}"
-
-    @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        return self._dimension
+        self.name, self.dimension = f"{self._kind}-{dimension}", dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`."""
-        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
             codes = [zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in self._features(text)]
             hashed = np.array(codes, dtype=np.int64)
-            np.add.at(row, (hashed >> 1) % self._dimension, np.where(hashed & 1, 1, -1))
+            np.add.at(row, (hashed >> 1) % self.dimension, np.where(hashed & 1, 1, -1))
         return unit_rows(vectors)
 
     def _features(self, text: str) -> Iterable[str]:
@@ -144,8 +125,7 @@ class _Hashed:
 class HashingEncoder(_Hashed):
     """Signed feature hashing of words and word pairs: which words a text has, nothing of what they mean.
 
-    For tests, smoke runs and machines without torch. Deterministic across processes and platforms. "" and text
-    without any word is the zero vector.
+    For tests, smoke runs and machines without torch. "" and text without any word is the zero vector.
     """
 
     _kind = "hashing"
@@ -162,9 +142,8 @@ class NgramEncoder(_Hashed):
     """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
 
     Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
-    does for a sentence model. For questions and working that a generator or a small policy writes. Deterministic across
-    processes and platforms. A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero
-    vector.
+    does for a sentence model. For questions and working that a generator or a small policy writes. A run counts once;
+    letters are lower-cased; the ends of a text are marked. "" is the zero vector.
     """
 
     _kind = "ngrams"
@@ -186,16 +165,7 @@ class CachedEncoder:
 
     def __init__(self, encoder: Encoder, store: VectorStore) -> None:
         self._encoder, self._store = encoder, store
-
-    @property
-    def name(self) -> str:
-        """The inner encoder's name."""
-        return self._encoder.name
-
-    @property
-    def dimension(self) -> int:
-        """The inner encoder's dimension."""
-        return self._encoder.dimension
+        self.name, self.dimension = encoder.name, encoder.dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
@@ -209,9 +179,7 @@ class CachedEncoder:
             vectors = self._encoder.encode([text_of[key] for key in batch])
             self._store.put(batch, vectors)
             known |= dict(zip(batch, vectors, strict=True))
-        return self._stack([known[key] for key in hashes])
-
-    def _stack(self, vectors: list[FloatArray]) -> FloatArray:
+        vectors = [known[key] for key in hashes]
         if wrong := {len(vector) for vector in vectors} - {self.dimension}:
             raise ConfigurationError(
                 f"the store of encoder {self.name!r} holds vectors of length {min(wrong)}, the encoder makes "
@@ -240,18 +208,18 @@ def _load_sentence_transformer(model: str) -> tuple[SentenceTransformer, str]:
     from sentence_transformers import SentenceTransformer
 
     folder = _packaged_default_model() if model == DEFAULT_MODEL else Path(model)
-    if folder.is_dir():
-        source, identity = str(folder), f"{folder.name}-{model_fingerprint(folder)}"
-    else:
-        source, identity = model, model
+    there = folder.is_dir()
     try:
-        loaded = SentenceTransformer(source, local_files_only=True, model_kwargs={"dtype": "float32"})
+        loaded = SentenceTransformer(
+            str(folder) if there else model, local_files_only=True, model_kwargs={"dtype": "float32"}
+        )
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"cannot load the sentence-transformers model {model!r}: {error}; give a folder, or fetch it first with "
             f"`hf download {model}`, since memreward downloads nothing"
         ) from error
-    return loaded.eval(), DEFAULT_MODEL if model == DEFAULT_MODEL else identity
+    identity = f"{folder.name}-{model_fingerprint(folder)}" if there and model != DEFAULT_MODEL else model
+    return loaded.eval(), identity
 
 
 def _packaged_default_model() -> Path:

@@ -25,8 +25,7 @@ def read_answer(body: Any) -> Answer:
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError(f"an answer without choices: {str(body)[:200]}")
-    samples = tuple(_sample(choice) for choice in choices)
-    return Answer(samples, _usage(body.get("usage")))
+    return Answer(tuple(map(_sample, choices)), _usage(body.get("usage")))
 
 
 def _sample(choice: Mapping[str, Any]) -> Sample:
@@ -42,8 +41,7 @@ def _sample(choice: Mapping[str, Any]) -> Sample:
 
 
 def _usage(usage: Any) -> Usage:
-    counts = usage if isinstance(usage, dict) else {}
-    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(completion, int):
-        return Usage(uncounted=1)
-    return Usage(prompt, completion)
+    match usage:
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            return Usage(prompt, completion)
+    return Usage(uncounted=1)

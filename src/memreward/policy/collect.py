@@ -151,11 +151,10 @@ def _questions(config: CollectConfig) -> list[Group]:
 
 
 def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler[Any]) -> list[_Question]:
-    templates = [load_template(group.query, config.templates) for group in asked]
-    chats = [
-        Chat(group.query.id, template.name, template.messages(group.query.text))
-        for template, group in zip(templates, asked, strict=True)
-    ]
+    chats = []
+    for query in (group.query for group in asked):
+        template = load_template(query, config.templates)
+        chats.append(Chat(query.id, template.name, template.messages(query.text)))
     made = []
     for group, chat, prompt in zip(asked, chats, sampler.prompts(chats), strict=True):
         kept = {key: value for key, value in group.provenance.items() if key in ("source", "license")}
@@ -175,19 +174,10 @@ def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Qu
 
 def _record(group: SampledGroup, prompt_digest: str) -> dict[str, Any]:
     rollouts = [
-        {
-            "text": sample.text,
-            "token_logprobs": _rounded(sample.token_logprobs),
-            "truncated": sample.truncated,
-        }
-        for sample in group.samples
+        {"text": each.text, "token_logprobs": _rounded(each.token_logprobs), "truncated": each.truncated}
+        for each in group.samples
     ]
     return {"id": group.id, "prompt_hash": prompt_digest, "rollouts": rollouts, "usage": asdict(group.usage)}
-
-
-def _usage(record: Mapping[str, Any]) -> Usage:
-    # Journals of release 0.1.0 do not say.
-    return Usage(**record.get("usage", {}))
 
 
 def _rounded(logprobs: Sequence[float] | None) -> list[float] | None:
@@ -199,30 +189,16 @@ def _groups(
     prompted: Sequence[_Question], records: Mapping[str, dict[str, Any]], config: CollectConfig, verifiers: Verifiers
 ) -> Iterator[Group]:
     for begin in range(0, len(prompted), _QUESTIONS_VERIFIED_TOGETHER):
-        groups = [
-            _group(question, records[question.query.id], config)
-            for question in prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
-        ]
-        yield from sealed_verdicts(groups, verifiers)
+        together = prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
+        yield from sealed_verdicts([_group(each, records[each.query.id], config) for each in together], verifiers)
 
 
 def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
     query = question.query
-    rollouts = tuple(
-        parse_rollout(
-            query,
-            rollout["text"],
-            id=f"{query.id}/{index}",
-            policy_version=config.name,
-            token_logprobs=rollout["token_logprobs"],
-            truncated=rollout["truncated"],
-        )
+    rollouts = [
+        parse_rollout(query, id=f"{query.id}/{index}", policy_version=config.name, **rollout)
         for index, rollout in enumerate(record["rollouts"])
-    )
-    provenance = {
-        "model": config.name,
-        **question.provenance,
-        "sampler": _settings(config),
-        "usage": asdict(_usage(record)),
-    }
-    return question.group.answered(rollouts, provenance)
+    ]
+    usage = asdict(Usage(**record.get("usage", {})))  # journals of release 0.1.0 do not say
+    about = {"model": config.name, **question.provenance, "sampler": _settings(config), "usage": usage}
+    return question.group.answered(rollouts, about)

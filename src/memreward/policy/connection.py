@@ -11,6 +11,7 @@ request find out by itself that the server wants a pause. Without its retries it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -19,7 +20,6 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any
 
 from memreward.policy.answers import Answer, read_answer
@@ -82,9 +82,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             limits=httpx.Limits(max_connections=config.parallel + 1),
         )
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
     async def ask(self, body: Mapping[str, Any]) -> Answer:
@@ -109,14 +107,8 @@ class Connection(AbstractAsyncContextManager["Connection"]):
                 "kept: look at the server and run the same command again, perhaps with fewer requests at a time "
                 "(parallel)"
             ) from failure
-        _log.log(
-            logging.INFO if attempt < 3 else logging.WARNING,
-            "%s: attempt %d of %d failed: %s",
-            self._url,
-            attempt,
-            ATTEMPTS,
-            failure,
-        )
+        level = logging.INFO if attempt < 3 else logging.WARNING
+        _log.log(level, "%s: attempt %d of %d failed: %s", self._url, attempt, ATTEMPTS, failure)
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1)) * _jitter.uniform(0.5, 1.0)
         if failure.after is not None:
             # The server's word holds for every request of ours, not only for the one it was said to.
@@ -188,17 +180,11 @@ class Connection(AbstractAsyncContextManager["Connection"]):
 
 def _retry_after(headers: httpx.Headers) -> float | None:
     """Seconds to wait as the server asks, given in seconds or as a date."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+    value = headers.get("retry-after", "")
+    for seconds_of in (float, lambda date: parsedate_to_datetime(date).timestamp() - time.time()):
+        with contextlib.suppress(ValueError):
+            return max(0.0, seconds_of(value))
+    return None
 
 
 def _api_key() -> str:

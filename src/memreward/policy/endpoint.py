@@ -171,13 +171,8 @@ class _Run:
 
     def _body(self, dialect: _Dialect, prompt: EndpointPrompt, index: int, count: int) -> dict[str, Any]:
         config = self.config
-        body = {
-            "model": config.model,
-            **prompt.body,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            dialect.limit: config.max_new_tokens,
-        }
+        body = {"model": config.model, **prompt.body, "temperature": config.temperature, "top_p": config.top_p}
+        body[dialect.limit] = config.max_new_tokens
         if "several" in dialect.parts and count > 1:
             body["n"] = count
         if "seed" in dialect.parts:
@@ -211,10 +206,6 @@ def _refused(prompt: EndpointPrompt, refusal: RefusedError) -> ConfigurationErro
 def _prompt(chat: Chat, api: str) -> dict[str, Any]:
     if api == "chat":
         return {"messages": [dict(message) for message in chat.messages]}
-    said = {
-        "system": "{}\n\n",
-        "user": "Question: {}\nAnswer:",
-        "assistant": " {}\n\n",
-    }
+    said = {"system": "{}\n\n", "user": "Question: {}\nAnswer:", "assistant": " {}\n\n"}
     text = "".join(said[message["role"]].format(message["content"]) for message in chat.messages)
     return {"prompt": text, "stop": [_END_OF_PLAIN_ANSWER]}
