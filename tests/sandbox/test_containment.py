@@ -227,43 +227,9 @@ def test_a_sleeper_is_ended_by_the_clock(sandbox: Sandbox) -> None:
     assert (ran.ended_by, ran.stdout) == ("wall", "begun\n")
 
 
-@pytest.mark.slow
-def test_children_die_with_their_program() -> None:
-    if "namespaces" not in containments():
-        pytest.skip("only namespaces let a program start others")
-    made = Sandbox("namespaces", places=1)
-    program = """
-        import os, sys, time
-        for _ in range(3):
-            if os.fork() == 0:
-                os.setsid()
-                if os.fork() == 0:
-                    sys.stdout.close(); sys.stderr.close(); os.closerange(0, 64)
-                    while True: time.sleep(0.01)
-                os._exit(0)
-        print('left three behind', flush=True)
-    """
-    try:
-        ran = made.run(textwrap.dedent(program), limits=Limits(processes=8, cpu_seconds=2, wall_seconds=5))
-        assert ran.stdout == "left three behind\n"
-        alone = "import os\nalive = 0\nfor p in range(2, 400):\n    try: os.kill(p, 0); alive += p != os.getpid()\n"
-        alone += "    except ProcessLookupError: pass\n    except PermissionError: alive += 1\nprint(alive)"
-        assert made.run(alone).stdout == "0\n"
-        bomb = """
-            import os, time
-            born = 0
-            try:
-                while born < 100:
-                    if os.fork() == 0: time.sleep(60)
-                    born += 1
-            except OSError:
-                print(born)
-        """
-        ran = made.run(textwrap.dedent(bomb), limits=Limits(processes=4, cpu_seconds=5, wall_seconds=30))
-        assert 1 <= int(ran.stdout) <= 6
-        assert made.run(alone).stdout == "0\n"
-    finally:
-        made.close()
+def test_no_program_starts_another(sandbox: Sandbox) -> None:
+    ran = sandbox.run("import os\ntry:\n    os.fork()\nexcept OSError as error:\n    print(error.errno)")
+    assert ran.stdout == "1\n"
 
 
 def test_threads_share_a_sandbox(sandbox: Sandbox) -> None:

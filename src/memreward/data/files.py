@@ -64,7 +64,7 @@ def read_groups(
         _refuse_unreadable(each, reading)
     named = paths[0] if len(paths) == 1 else Path(", ".join(map(str, paths)))
     entries = _entries(paths, reading or Reading())
-    return _checked(named, entries, _Skipper(on_skip) if skip_bad else None, duplicates, answer_pattern)
+    return _checked(named, entries, (on_skip or _silently) if skip_bad else None, duplicates, answer_pattern)
 
 
 def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
@@ -85,8 +85,15 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
         with replacing(path) as unfinished, unfinished.open("xb") as file:
             count: int = write(file, map(group_to_record, groups), path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder, nothing was "
+            "changed"
+        ) from error
     return count
+
+
+def _silently(message: str) -> None:
+    """Report nothing."""
 
 
 def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
@@ -116,28 +123,16 @@ def _entries(paths: Sequence[Path], reading: Reading) -> Iterator[Entry]:
     yield from joined(chain.from_iterable(found))
 
 
-class _Skipper:
-    """Reports what is left out."""
-
-    def __init__(self, on_skip: Callable[[str], None] | None) -> None:
-        self.on_skip = on_skip
-        self.count = 0
-
-    def __call__(self, error: DataError) -> None:
-        self.count += 1
-        if self.on_skip is not None:
-            self.on_skip(str(error))
-
-
 def _checked(
     path: Path,
     entries: Iterator[Entry],
-    skip: _Skipper | None,
+    skip: Callable[[str], None] | None,
     duplicates: Duplicates,
     answer_pattern: str | None,
 ) -> Iterator[Group]:
     query_ids: dict[str, str] = {}
     rollout_ids: set[str] = set()
+    skipped = 0
     for where, entry in entries:
         try:
             group = _group(where, entry, answer_pattern)
@@ -145,13 +140,14 @@ def _checked(
         except DataError as error:
             if skip is None:
                 raise
-            skip(error)
+            skip(str(error))
+            skipped += 1
             continue
         query_ids[group.query.id] = where
         rollout_ids.update(rollout.id for rollout in group.rollouts)
         yield group if duplicates == "keep" else _without_duplicates(group, duplicates)
     if not query_ids:
-        reason = f"all {skip.count} entries were left out" if skip and skip.count else "it is empty"
+        reason = f"all {skipped} entries were left out" if skipped else "it is empty"
         raise DataError(f"{path}: no question could be read: {reason}; write one JSON object a line")
 
 
@@ -178,13 +174,12 @@ def _refuse_repeated_ids(group: Group, where: str, query_ids: dict[str, str], ro
 
 
 def _without_duplicates(group: Group, duplicates: Duplicates) -> Group:
-    seen: set[str] = set()
-    kept: list[int] = []
-    for index, rollout in enumerate(group.rollouts):
-        repeats = rollout.text in seen and (duplicates == "drop" or len(rollout.text) > _CHANCE_LENGTH)
-        if not repeats:
-            kept.append(index)
-        seen.add(rollout.text)
+    first: dict[str, int] = {}
+    kept = [
+        index
+        for index, text in enumerate(rollout.text for rollout in group.rollouts)
+        if first.setdefault(text, index) == index or (duplicates == "auto" and len(text) <= _CHANCE_LENGTH)
+    ]
     return group.only(kept)
 
 
@@ -224,8 +219,3 @@ def format_of(path: Path) -> str:
                 raise MissingExtraError("pyarrow", "parquet", f"{path}: reading or writing Parquet")
             return suffix
     raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(_FORMATS)}")
-
-
-def _unwritable(path: Path, error: OSError) -> DataError:
-    reason = error.strerror or error
-    return DataError(f"{path}: cannot be written: {reason}; free space or choose another folder, nothing was changed")

@@ -59,12 +59,7 @@ def entries(path: Path) -> Iterator[tuple[str, Any | DataError]]:
     try:
         with path.open("rb") as source, pq.ParquetFile(source) as file:
             ours = _PARQUET_MARK in (file.schema_arrow.metadata or {})
-            number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for index in range(batch.num_rows):
-                    number += 1
-                    where = f"{path}, row {number}"
-                    yield where, _entry(batch.slice(index, 1), where, ours=ours)
+            yield from _rows(path, file.iter_batches(batch_size=_BATCH), ours=ours)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a Parquet file that can be read ({error}); write it again") from error
 
@@ -74,12 +69,7 @@ def arrow_rows(paths: Iterable[Path]) -> Iterator[tuple[str, Any | DataError]]:
     for path in paths:
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-                number = 0
-                for batch in stream:
-                    for index in range(batch.num_rows):
-                        number += 1
-                        where = f"{path}, row {number}"
-                        yield where, _entry(batch.slice(index, 1), where, ours=False)
+                yield from _rows(path, stream, ours=False)
         except pa.ArrowException as error:
             raise DataError(f"{path}: not an Arrow file that can be read ({error}); write it again") from error
 
@@ -90,6 +80,13 @@ def decompressed(data: bytes, size: int) -> bytes:
         return bytes(pa.input_stream(pa.BufferReader(data), compression="zstd").read(size))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
+
+
+def _rows(path: Path, batches: Iterable[pa.RecordBatch], *, ours: bool) -> Iterator[tuple[str, Any | DataError]]:
+    rows = (batch.slice(index, 1) for batch in batches for index in range(batch.num_rows))
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}, row {number}"
+        yield where, _entry(row, where, ours=ours)
 
 
 def _entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | DataError:
@@ -103,7 +100,8 @@ def _entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | D
     if not ours:
         return _without_absent(record) if "rollouts" in record else record
     try:
-        return _restored(record)
+        rollouts = [_with_provenance(rollout) for rollout in record["rollouts"]]
+        return {**_with_provenance(record), "rollouts": rollouts}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         return DataError(
             f"{where}: marked as written by memreward, and its provenance is not ({error!r}); "
@@ -111,13 +109,8 @@ def _entry(row: pa.RecordBatch, where: str, *, ours: bool) -> dict[str, Any] | D
         )
 
 
-def _restored(record: dict[str, Any]) -> dict[str, Any]:
-    """A row of our own: surrogates and provenance as they were."""
-    rollouts = [_with_provenance(rollout) for rollout in record["rollouts"]]
-    return {**_with_provenance(record), "rollouts": rollouts}
-
-
 def _with_provenance(entry: dict[str, Any]) -> dict[str, Any]:
+    """A row of our own: surrogates and provenance as they were."""
     restored = {key: restore_surrogates(value) if isinstance(value, str) else value for key, value in entry.items()}
     provenance = json.loads(restored.pop(_PROVENANCE))
     return {**restored, **provenance}
@@ -125,15 +118,13 @@ def _with_provenance(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _without_absent(record: dict[str, Any]) -> dict[str, Any]:
     """A row of anyone's: Arrow fills keys that a rollout did not have with null."""
-    rollouts = record.get("rollouts")
-    if isinstance(rollouts, list):
-        record["rollouts"] = [
-            {key: value for key, value in rollout.items() if value is not None}
-            if isinstance(rollout, dict)
-            else rollout
-            for rollout in rollouts
-        ]
-    return {key: value for key, value in record.items() if value is not None}
+    if isinstance(record.get("rollouts"), list):
+        record["rollouts"] = list(map(_present, record["rollouts"]))
+    return _present(record)  # type: ignore[no-any-return]
+
+
+def _present(entry: Any) -> Any:
+    return {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
 
 
 def write(file: Any, records: Iterable[dict[str, Any]], _path: Path) -> int:

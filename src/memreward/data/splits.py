@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -69,18 +68,18 @@ def part_of(query_id: str, config: SplitConfig) -> str:
 def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Split:
     """Split questions by id; which of them are labelled, whoever spends the labels decides (`LabelLedger.choose`)."""
     config = config or SplitConfig()
-    _refuse_repeated(groups)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    for group in groups:
-        parts[part_of(group.query.id, config)].append(group.query.id)
+    datasets = {home: dict.fromkeys(PARTS, 0) for home in sorted({group.query.dataset for group in groups})}
+    seen: set[str] = set()
+    for query in (group.query for group in groups):
+        if query.id in seen:
+            raise DataError(f"question {query.id!r} stands twice: give each question once")
+        seen.add(query.id)
+        part = part_of(query.id, config)
+        parts[part].append(query.id)
+        datasets[query.dataset][part] += 1
     return Split(
-        config,
-        train=tuple(sorted(parts["train"])),
-        validation=tuple(sorted(parts["validation"])),
-        test=tuple(sorted(parts["test"])),
-        datasets=_counts(groups, parts),
-        questions=_digest(groups),
-        version=version("memreward"),
+        config, *(tuple(sorted(parts[part])) for part in PARTS), datasets, _digest(groups), version("memreward")
     )
 
 
@@ -113,28 +112,10 @@ def read_split(path: str | Path, groups: Iterable[Group] | None = None) -> Split
 def _from_record(record: dict[str, Any]) -> Split:
     if record["split"] != _VERSION:
         raise ValueError(f"it has version {record['split']!r}, and {_VERSION} is known")
-    return Split(
-        SplitConfig(**record["settings"]),
-        train=tuple(record["train"]),
-        validation=tuple(record["validation"]),
-        test=tuple(record["test"]),
-        datasets=record["datasets"],
-        questions=record["questions"],
-        version=record["memreward"],
-    )
-
-
-def _counts(groups: Sequence[Group], parts: dict[str, list[str]]) -> dict[str, Any]:
-    dataset = {group.query.id: group.query.dataset for group in groups}
-    counts = {name: Counter(dataset[identity] for identity in members) for name, members in parts.items()}
-    return {home: {name: count[home] for name, count in counts.items()} for home in sorted(set(dataset.values()))}
+    parts = (tuple(record[part]) for part in PARTS)
+    config = SplitConfig(**record["settings"])
+    return Split(config, *parts, record["datasets"], record["questions"], record["memreward"])
 
 
 def _digest(groups: Iterable[Group]) -> str:
     return content_hash("\n".join(sorted(content_hash(f"{g.query.id}\0{g.query.text}") for g in groups)))
-
-
-def _refuse_repeated(groups: Sequence[Group]) -> None:
-    counts = Counter(group.query.id for group in groups)
-    if counts and counts.most_common(1)[0][1] > 1:
-        raise DataError(f"question {counts.most_common(1)[0][0]!r} stands twice: give each question once")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from memreward.types import ConfigurationError
 
@@ -17,26 +17,21 @@ Ending = Literal["", "cpu", "wall", "output", "asked", "lost"]
 class Limits:
     """What one run may use.
 
-    Processor time is that of each process, and of the loading of a solution or one call of it; memory comes on top of
-    what the interpreter has at its start; processes count with threads, give or take two, and 1 forbids starting
-    processes and leaves 32 threads; more bytes of an output or of the results end the run.
+    Processor time is that of the run, and of the loading of a solution or one call of it; memory comes on top of what
+    the interpreter has at its start; more bytes of an output or of the results end the run. No run may start
+    processes, and each has some threads.
     """
 
     cpu_seconds: int = 30
     call_seconds: int = 5
     wall_seconds: float = 60.0
     memory_mb: int = 1024
-    processes: int = 1
     output_bytes: int = 4_000_000
 
     def __post_init__(self) -> None:
         for item in fields(self):
             if not 0 < getattr(self, item.name) < math.inf:
                 raise ConfigurationError(f"{item.name}={getattr(self, item.name)}: a limit must be greater than 0")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values by field."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

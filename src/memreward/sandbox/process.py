@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class Keeper:
         if job.stdin is not None:
             passed["stdin"] = _file_of_memory(job.stdin.encode("utf-8", "surrogatepass"))
         descriptors = passed | ({} if channel is None else {"channel": channel.fileno()})
-        request = {"job": job.kind, "limits": limits.to_dict(), "descriptors": list(descriptors)}
+        request = {"job": job.kind, "limits": asdict(limits), "descriptors": list(descriptors)}
         message = json.dumps(request).encode("ascii")
         try:
             socket.send_fds(self._control, [len(message).to_bytes(4, "big")], list(descriptors.values()))

@@ -188,17 +188,16 @@ class CodeVerifier(ClaimVerifier):
         self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
 
 
-def read_report(report: str, details: Mapping[str, Any], mark: str = "") -> Verdict:
-    """Read what the process of the tests reported; without its `mark` it is not believed."""
+def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
+    """Read what the process of the tests reported."""
     try:
         read = json.loads(report)
         outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
         kept = ("tests_run", "calls", "over_limit", "strained")
         details = {**details, **{name: read[name] for name in kept if name in read}}
-        marked = read["mark"] == mark
     except (ValueError, KeyError, TypeError):
-        outcome, reason, marked = "", "", False
-    if not marked or outcome not in _OUTCOMES:
+        outcome, reason = "", ""
+    if outcome not in _OUTCOMES:
         return Verdict(None, "the tests reported nothing that can be read", details=details)
     return Verdict(_OUTCOMES[outcome], reason or "all tests passed", details=details)
 

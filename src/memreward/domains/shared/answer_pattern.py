@@ -1,4 +1,7 @@
-"""Where a format of one's own has its answer: a regular expression that is checked, and that cannot run for ever."""
+"""Where a format of one's own has its answer: a regular expression that is checked, and that cannot run for ever.
+
+Run as a script, it searches in a process that the one who asks kills in time.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from memreward.domains.shared.worker import Worker
+from memreward.domains.shared.worker import Worker, serve
 from memreward.types import ConfigurationError
 
 TIME_LIMIT_S = 2.0
 _GROUP = "answer"
 
-_worker = Worker(Path(__file__).with_name("pattern_worker.py"))
+_worker = Worker(Path(__file__))
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,7 @@ def last_match(question: list[str]) -> str | None:
     named = last.groupdict().get(_GROUP)
     first = next((group for group in last.groups() if group is not None), None)
     return (named or first or last[0]).strip() or None
+
+
+if __name__ == "__main__":
+    serve(last_match, lambda: None)

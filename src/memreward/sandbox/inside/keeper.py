@@ -21,14 +21,14 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import kernel, landlock, namespaces, plain, program, seccomp, solution, trial
 
 THREADS = 32
-"""Threads of a run that may start no processes."""
+"""Of a run; it may start no processes."""
 SCRATCH_MB = 16
 """What may stand in the temporary folder, in all (one file, where the containment is not namespaces)."""
 OPEN_FILES = 32
@@ -43,8 +43,7 @@ class Walls:
     """How this keeper contains its children.
 
     The folder becomes the root of the file system, or holds the temporary folder; of `listed` folders only the names
-    may be read. `base_bytes` is the address space that the keeper has before any run; filters of system calls are by
-    whether a run may start processes.
+    may be read. `base_bytes` is the address space that the keeper has before any run.
     """
 
     containment: str
@@ -53,7 +52,7 @@ class Walls:
     listed: tuple[str, ...]
     user: int | None = None
     base_bytes: int = 0
-    filters: dict[bool, bytes] = field(default_factory=dict)
+    filter: bytes = b""
 
     @property
     def scratch(self) -> str:
@@ -83,21 +82,21 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
     containment = settings["containment"]
     shown = settings["read_only"], settings["hidden"], settings["packages"]
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    user, filters = None, {}
+    user, calls = None, b""
     if containment == "namespaces":
-        filters = {start: seccomp.compiled(may_start=start, own_namespaces=True) for start in (False, True)}
+        calls = seccomp.compiled(own_namespaces=True)
         user = namespaces.enter()
         namespaces.build_root(settings["folder"], *shown)
     elif containment == "landlock":
         if not landlock.version():
             raise OSError("this kernel has none")
-        filters = {start: seccomp.compiled(may_start=False, own_namespaces=False) for start in (False, True)}
+        calls = seccomp.compiled(own_namespaces=False)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     sys.path_importer_cache.clear()
     gc.collect()
     gc.freeze()
     readable = *settings["read_only"], *settings["packages"], *namespaces.DEVICES
-    return Walls(containment, settings["folder"], readable, tuple(settings["listed"]), user, base_bytes, filters)
+    return Walls(containment, settings["folder"], readable, tuple(settings["listed"]), user, base_bytes, calls)
 
 
 def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -222,7 +221,7 @@ def _become(request: dict[str, Any], passed: dict[str, int], walls: Walls) -> No
         kernel.drop_capabilities()
         if walls.containment == "landlock":
             landlock.restrict(walls.readable, walls.listed, [walls.scratch, "/dev/null"])
-        seccomp.apply(walls.filters[limits["processes"] > 1])
+        seccomp.apply(walls.filter)
     with os.fdopen(what, "rb") as file:
         asked = json.loads(file.read())
     _run(request["job"], limits["call_seconds"], asked)
@@ -258,8 +257,7 @@ def _limit(limits: dict[str, Any], walls: Walls) -> None:
         resource.setrlimit(kind, (most, most))
     if walls.containment == "namespaces":
         own = 2  # where only one user can be had, the keeper's two processes count too
-        most = own + (limits["processes"] if limits["processes"] > 1 else THREADS)
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        resource.setrlimit(resource.RLIMIT_NPROC, (own + THREADS, own + THREADS))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
 
 

@@ -32,7 +32,6 @@ def _calls(table: str) -> dict[str, tuple[int, int | None]]:
     return {name: (int(x86), None if arm == "-" else int(arm)) for name, x86, arm in rows}
 
 
-_STARTING = _calls("fork 57 -, vfork 58 -, execve 59 221, execveat 322 281")
 _SIGNALLING = _calls("kill 62 129, tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240")
 _WITHOUT_PATH_RULES = _calls(  # Landlock does not rule these
     "truncate 76 45, chmod 90 -, fchmod 91 52, fchmodat 268 53, chown 92 -, fchown 93 55, lchown 94 -, "
@@ -40,6 +39,7 @@ _WITHOUT_PATH_RULES = _calls(  # Landlock does not rule these
     "fremovexattr 199 16, utime 132 -, utimes 235 -, futimesat 261 -, utimensat 280 88"
 )
 _NEVER = _calls(
+    "fork 57 -, vfork 58 -, execve 59 221, execveat 322 281, "
     "ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271, process_madvise 440 440, "
     "process_mrelease 448 448, kcmp 312 272, pidfd_open 434 434, pidfd_getfd 438 438, pidfd_send_signal 424 424, "
     "socket 41 198, connect 42 203, bind 49 200, listen 50 201, accept 43 202, accept4 288 242, unshare 272 97, "
@@ -69,17 +69,13 @@ def machine() -> tuple[int, int] | None:
     return MACHINES.get(os.uname().machine) if struct.calcsize("P") == 8 else None
 
 
-def program(column: int, architecture: int, *, may_start: bool, own_namespaces: bool) -> list[Line]:
+def program(column: int, architecture: int, *, own_namespaces: bool) -> list[Line]:
     """Return the filter as (code, jump if true, jump if false, value), for a machine of `MACHINES`.
 
     Calls made as another architecture's kill the process. In `own_namespaces` it sees its own processes and mounts
     only.
     """
-    refused = dict(_NEVER)
-    if not may_start:
-        refused |= _STARTING
-    if not own_namespaces:
-        refused |= _SIGNALLING | _WITHOUT_PATH_RULES
+    refused = _NEVER if own_namespaces else _NEVER | _SIGNALLING | _WITHOUT_PATH_RULES
     numbers = sorted(number for pair in refused.values() if (number := pair[column]) is not None)
     no, missing = _REFUSE | errno.EPERM, _REFUSE | errno.ENOSYS
     clone_rule = [
@@ -87,7 +83,7 @@ def program(column: int, architecture: int, *, may_start: bool, own_namespaces: 
         (_ANY_BIT, 0, 1, _CLONE_NAMESPACES),
         (_RETURN, 0, 0, no),
         (_ANY_BIT, 1, 0, _CLONE_THREAD),
-        (_RETURN, 0, 0, _ALLOW if may_start else no),
+        (_RETURN, 0, 0, no),
         (_RETURN, 0, 0, _ALLOW),
     ]
     limits_rule = [
@@ -118,12 +114,12 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("lines", ctypes.c_char_p))
 
 
-def compiled(*, may_start: bool, own_namespaces: bool) -> bytes:
+def compiled(*, own_namespaces: bool) -> bytes:
     """Return the filter for this machine as the kernel reads it; OSError where there is none."""
     found = machine()
     if found is None:
         raise OSError(errno.ENOSYS, f"no filter of system calls is known for {os.uname().machine}")
-    lines = program(*found, may_start=may_start, own_namespaces=own_namespaces)
+    lines = program(*found, own_namespaces=own_namespaces)
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
 
 
