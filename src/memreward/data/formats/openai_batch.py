@@ -63,9 +63,8 @@ def _requests(path: Path) -> dict[str, str]:
 
 def _failure(row: Row) -> str | None:
     """Why a request was not answered; None where it was."""
-    response = row.get("response")
-    body = response.get("body", response) if isinstance(response, dict) else None
-    error = row.get("error") or (body.get("error") if isinstance(body, dict) else None)
+    response, body = row.get("response"), _body(row)
+    error = row.get("error") or body.get("error")
     status = response.get("status_code") if isinstance(response, dict) else None
     if not error and status in (None, 200):
         return None
@@ -73,10 +72,14 @@ def _failure(row: Row) -> str | None:
     return f"{status or 'no answer'} ({said})" if said else str(status)
 
 
-def _choices(where: str, row: Row) -> list[Any]:
+def _body(row: Row) -> dict[str, Any]:
     response = row.get("response")
     body = response.get("body", response) if isinstance(response, dict) else None
-    choices = body.get("choices") if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else {}
+
+
+def _choices(where: str, row: Row) -> list[Any]:
+    choices = _body(row).get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise DataError(f"{where}: field 'response': has no choices; it is no chat completion nor completion")
     return choices

@@ -37,7 +37,6 @@ _NUMERALS_APART = re.compile(r"[-+]?[\d.]+(?:(?:\s|\\[,;: ]|~)+[-+]?[\d.]+)+")
 _SYMBOL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
 _INTERVAL = re.compile(r"\s*(?:\\left)?\s*([(\[])([^,()\[\]]+),([^,()\[\]]+?)(?:\\right)?\s*([)\]])\s*")
 _COMMA = re.compile(",")
-_NOTHING = Wanted()
 _LONGEST_PRODUCT = 6
 _LONG_TEXT = 4
 _LONGEST = 1000
@@ -115,7 +114,7 @@ def _same_order(answer: str, reference: str) -> Comparison | None:
     given, right = _list_of(answer), _list_of(reference)
     if given is None or right is None or given[0] == right[0] or len(given[1]) != len(right[1]):
         return None
-    equal = all(_equal(a, b) for a, b in zip(given[1], right[1], strict=True))
+    equal = all(value_key(a, Wanted()) == value_key(b, Wanted()) for a, b in zip(given[1], right[1], strict=True))
     return Comparison(True, "the same list in other brackets") if equal else None
 
 
@@ -131,10 +130,6 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     return ("round", items) if plain.startswith("(") and plain.endswith(")") and len(items) > 1 else None
 
 
-def _equal(a: str, b: str) -> bool:
-    return value_key(a, _NOTHING) == value_key(b, _NOTHING)
-
-
 def _is_interval(reference: str, asked: Wanted) -> bool:
     if "infty" in reference or "∞" in reference or "[" in reference or "]" in reference:
         return True
@@ -146,12 +141,11 @@ def _same_ratio(answer: str, reference: str, asked: Wanted) -> Comparison | None
     ratios = [_RATIO.fullmatch(form.strip(" $")) for form in (answer, reference)]
     if not any(ratios):
         return None
-    fractions = [
-        f"{ratio[1]}/{ratio[2]}" if ratio is not None else form
+    keys = {
+        value_key(f"{ratio[1]}/{ratio[2]}" if ratio is not None else form, asked)
         for ratio, form in zip(ratios, (answer, reference), strict=True)
-    ]
-    keys = [value_key(fraction, asked) for fraction in fractions]
-    return Comparison(True, "equal ratios") if keys[0] == keys[1] else None
+    }
+    return Comparison(True, "equal ratios") if len(keys) == 1 else None
 
 
 def _same_interval(answer: str, reference: str, key: str, right: str, asked: Wanted) -> Comparison | None:

@@ -65,11 +65,8 @@ def _same_option(
     value = written or choices.get(letter or "", "")
     right_value = stated or choices.get(right or "", "")
     if letter is not None and right is not None:
-        if (
-            written
-            and right_value
-            and _same(written, right_value, query_text, library).correct is not (letter == right)
-        ):
+        named = _same(written, right_value, query_text, library) if written and right_value else None
+        if named is not None and named.correct is not (letter == right):
             return Comparison(None, f"option {letter} and the value beside it contradict each other")
         return Comparison(letter == right, "option letter")
     if value and right_value:
@@ -120,13 +117,7 @@ def _same_half_named(given: Quantity, right: Quantity, asked: Wanted, library: L
         degrees, other = (given, right) if given.dimension else (right, given)
         if re.search(r"\\pi(?![a-zA-Z])|π", other.body):
             return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, asked, library)
-    if given.dimension and _equal_in_another_unit(given, right.body, asked):
+    in_other_units = [_times(given.body, given.factor / factor) for factor in factors(given.dimension)]
+    if given.dimension and value_key(right.body, asked) in (value_key(body, asked) for body in in_other_units):
         return Comparison(None, "the answer has a unit and the reference none: in another unit they are equal")
     return bare
-
-
-def _equal_in_another_unit(given: Quantity, reference: str, asked: Wanted) -> bool:
-    right = value_key(reference, asked)
-    return any(
-        value_key(_times(given.body, given.factor / factor), asked) == right for factor in factors(given.dimension)
-    )

@@ -92,16 +92,10 @@ class MathVerifier:
         decided = _numerals(submitted, stated_reference(claim.reference))
         if decided is not None:
             return decided
-        details = {"answer": submitted.answer}
-        limit = self.config.time_limit_s
-        question = {
-            "answer": submitted.answer,
-            "reference": claim.reference,
-            "query": claim.rollout.query.text,
-            "limit": limit,
-        }
+        limit, details = self.config.time_limit_s, {"answer": submitted.answer}
+        asked = {**details, "reference": claim.reference, "query": claim.rollout.query.text, "limit": limit}
         try:
-            reply = pool.ask(question, limit)
+            reply = pool.ask(asked, limit)
         except MemRewardError as error:
             return Verdict(None, str(error), details=details)
         if reply.outcome == "late":

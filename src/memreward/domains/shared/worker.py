@@ -7,6 +7,7 @@ a reply, or is told in time that there is none. Safe in any thread, event loop, 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import queue
@@ -86,7 +87,9 @@ class Worker:
             ) from error
         reply, _ = _exchange(self._process, b"", START_LIMIT_S)
         if reply.strip() != b"ready":
-            code = _exit_code(self._process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            code = self._process.returncode
             self._stop()
             raise MemRewardError(
                 f"the worker {self._script.name} did not start (exit code {code}): "
@@ -101,8 +104,9 @@ class Worker:
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                _close_quietly(pipe)
+            with contextlib.suppress(BrokenPipeError):  # bytes left for a process that was killed: nobody wants them
+                assert pipe is not None
+                pipe.close()
 
 
 class WorkerPool:
@@ -170,21 +174,6 @@ def _started(script: Path) -> subprocess.Popen[bytes]:
         # Ctrl-C is for the one who asks; a worker that it kills would be started again to no purpose.
         start_new_session=True,
     )
-
-
-def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
-    """How a process ended that has closed its output; None where it has not ended."""
-    try:
-        return process.wait(1.0)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _close_quietly(pipe: Any) -> None:
-    try:
-        pipe.close()
-    except BrokenPipeError:  # bytes left for a process that was killed: nobody wants them
-        return
 
 
 def _exchange(process: subprocess.Popen[bytes], line: bytes, limit: float) -> tuple[bytes, bool]:

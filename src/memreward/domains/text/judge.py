@@ -14,13 +14,10 @@ _AT_ONCE = 8
 
 
 class JudgeVerifier:
-    """Asks a judge about each answer, several at once, from threads; the ledger has its verdicts under its name.
+    """Asks a judge about each answer, several at once, from threads; the ledger has its verdicts under its name."""
 
-    Without `needs_reference`, references stay sealed.
-    """
-
-    def __init__(self, name: str, decide: Decide, *, needs_reference: bool = True) -> None:
-        self.name, self.decide, self.needs_reference = name, decide, needs_reference
+    def __init__(self, name: str, decide: Decide) -> None:
+        self.name, self.decide = name, decide
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
         """Return all that a verdict depends on: the key of a cache."""

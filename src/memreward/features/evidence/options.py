@@ -147,8 +147,9 @@ def _mean(values: Column, weight: Column) -> Column:
 def _verdicts(text: str, question: str) -> Column:
     """(k,) words for an option less words against it, mean over its mentions; NaN where it is not named."""
     known = options_of(question)
-    told: list[list[int]] = [] if known is None else [[] for _ in known.index]
-    for column, passage in () if known is None else _mentions(text, known):
+    assert known is not None
+    told: list[list[int]] = [[] for _ in known.index]
+    for column, passage in _mentions(text, known):
         told[column].append(len(_FOR.findall(passage)) - len(_AGAINST.findall(passage)))
     verdict = np.array([np.mean(each) if each else np.nan for each in told], dtype=np.float64)
     return np.clip(verdict, -_STRONGEST, _STRONGEST)
@@ -169,9 +170,10 @@ def _mentions(text: str, known: Options) -> list[tuple[int, str]]:
 def _recall(text: str, question: str) -> Column:
     """(k,) weighted share of each option's words that the text has; 0 for an option without words."""
     known = options_of(question)
+    assert known is not None
     held = frozenset(_words(text))
     shares = []
-    for words in () if known is None else known.words:
+    for words in known.words:
         total = sum(words.values())
         shares.append(sum(weight for word, weight in words.items() if word in held) / total if total > 0 else 0.0)
     return np.array(shares)

@@ -114,12 +114,7 @@ def raised(error: BaseException) -> dict[str, Any]:
 def serve(source: str, call_seconds: int, descriptor: int) -> None:
     """Load a solution and answer the messages of the trial until it hangs up."""
     channel = socket.socket(fileno=descriptor)
-    try:
-        solution = Solution(source, call_seconds)
-    except BaseException as error:
-        send(channel, _packed(raised(error)))
-        os._exit(1)
-    send(channel, b'{"loaded": true}')
+    solution = _loaded(source, call_seconds, lambda said: send(channel, said))
     while (message := receive(channel)) is not None:
         asked = json.loads(message)
         if "names" in asked:
@@ -135,22 +130,30 @@ def serve(source: str, call_seconds: int, descriptor: int) -> None:
 def call_all(source: str, call_seconds: int, name: str, inputs: list[list[Any]], descriptor: int) -> None:
     """Load a solution, call `name` with each of `inputs`, and write one line of JSON for each."""
     with os.fdopen(descriptor, "wb") as report:
-        try:
-            solution = Solution(source, call_seconds)
-        except BaseException as error:
-            report.write(_packed(raised(error)) + b"\n")
+
+        def say(line: bytes) -> None:
+            report.write(line + b"\n")
             report.flush()
-            os._exit(1)
-        report.write(b'{"loaded": true}\n')
-        report.flush()
+
+        solution = _loaded(source, call_seconds, say)
         for args in inputs:
             try:
                 reply = solution.call(name, args, {})
             except (KeyError, Malformed) as error:
                 reply = raised(error)
-            report.write(_packed(reply) + b"\n")
-            report.flush()
+            say(_packed(reply))
     os._exit(0)
+
+
+def _loaded(source: str, call_seconds: int, say: Callable[[bytes], None]) -> Solution:
+    """Load a solution, and say that it was; where it was not, say why and end this process."""
+    try:
+        solution = Solution(source, call_seconds)
+    except BaseException as error:
+        say(_packed(raised(error)))
+        os._exit(1)
+    say(b'{"loaded": true}')
+    return solution
 
 
 def _packed(reply: dict[str, Any]) -> bytes:

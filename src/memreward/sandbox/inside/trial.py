@@ -75,7 +75,12 @@ class Partner:
 
     def _top_level(self, name: str, form: Any) -> Any:
         if isinstance(form, dict) and form.get("callable") is True:
-            return _named(name, lambda *args, **kwargs: self.call(name, args, kwargs))
+
+            def function(*args: Any, **kwargs: Any) -> Any:
+                return self.call(name, args, kwargs)
+
+            function.__name__ = function.__qualname__ = name
+            return function
         return self._decoded(form)
 
     def call(self, target: str | int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -179,6 +184,11 @@ def slowdown() -> float:
     return max(1.0, (time.monotonic() - start) / _MEASURED_S)
 
 
+def _told(what: str, kind: type[Any]) -> Callable[[Any], Any]:
+    """A method of `_Remote` that asks for its value in a form of Python's own."""
+    return lambda self: kind(self._ask(what))
+
+
 class _Remote(Opaque):
     """A value of the solution that stayed there.
 
@@ -251,20 +261,11 @@ class _Remote(Opaque):
     def __setattr__(self, name: str, value: Any) -> None:
         self._ask("set", name, value)
 
-    def __str__(self) -> str:
-        return str(self._ask("text"))
-
-    def __repr__(self) -> str:
-        return str(self._ask("repr"))
-
-    def __float__(self) -> float:
-        return float(self._ask("float"))
-
-    def __int__(self) -> int:
-        return int(self._ask("int"))
-
-    def __index__(self) -> int:
-        return int(self._ask("index"))
+    __str__ = _told("text", str)
+    __repr__ = _told("repr", str)
+    __float__ = _told("float", float)
+    __int__ = _told("int", int)
+    __index__ = _told("index", int)
 
 
 def decide(
@@ -534,11 +535,6 @@ def _update(args: tuple[Any, ...], after: list[Any]) -> None:
         elif type(mine) is deque:
             mine.clear()
             mine.extend(new)
-
-
-def _named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    function.__name__ = function.__qualname__ = name
-    return function
 
 
 def _text(error: BaseException) -> str:
