@@ -267,15 +267,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One ground truth that was released by the ledger: the rollout is right or wrong.
+    """One ground truth that was released by the ledger, at a time in seconds since the epoch: right or wrong.
 
-    Attributes:
-        query_id: The rollout's query.
-        rollout_id: The rollout.
-        correct: The verdict.
-        source: Who or what decided ("file", "math-verify", a person's name, ...).
-        use: What it was released for ("warmup", "evaluation", ...).
-        time: Seconds since the epoch at release.
+    `source` is who or what decided ("file", "math-verify", a person's name, ...), `use` what it was released for.
     """
 
     query_id: str
@@ -288,12 +282,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a verifier decides on: whether this rollout answers its query as the reference asks.
-
-    Attributes:
-        rollout: Parsed, with its query.
-        reference: Final answer (math), option letter (qa), or JSON list of test snippets (code).
-    """
+    """What a verifier decides on: whether this rollout answers its query as the reference asks (see `Truth`)."""
 
     rollout: Rollout
     reference: str
@@ -309,7 +298,7 @@ class Verdict:
         reason: Why it cannot tell, or what decided; never "" where `correct` is None.
         seconds: Time spent on this claim; 0 for a verdict from the cache.
         details: Anything a reader may want to look at, as plain JSON values.
-        source: Name of the verifier that decided, for the ledger; "" is the name of the one that was asked.
+        source: The verifier that decided, for the ledger; "" is the one that was asked.
     """
 
     correct: bool | None

@@ -17,20 +17,13 @@ class Benchmark:
     """One benchmark, as an entry of `benchmarks.toml` describes it.
 
     Attributes:
-        name: What it is called here, e.g. "gsm8k".
         title: Its own name; the dataset of its queries.
-        domain: Domain of its questions.
         role: "in domain" or "out of domain", as in the paper's tables.
-        repository: Dataset repository on the hub.
         splits: The hub's split by our name of it, of those that have answers.
         layout: How a row is read, a name in `memreward.data.layouts.LAYOUTS`.
         id: Format of a question's id, from the row's columns and split, configuration, row, row_of_subject.
-        license: Of the questions.
-        paper: Address of the paper.
-        citation: Who to cite.
         configurations: The hub's configurations, read one after the other; empty for the only one.
         revision: Commit of the repository; "" for its latest.
-        default_split: The split that is read unless another is named.
         rename: The layout's column by the hub's, where they differ.
         subject: Column that samples are stratified by; "" for none.
         gated: The hub gives it only to those who accepted its terms.

@@ -57,6 +57,18 @@ def _text_of(said: Any, levels: int) -> str:
     raise DataError(f"a {type(said).__name__} stands where a text or a list of messages should: {_SHAPES}")
 
 
+def read_choice(choice: Mapping[str, Any]) -> tuple[str, tuple[float, ...] | None, bool | None]:
+    """Return the completion of a server's choice, its tokens' log-probabilities, and whether it was cut off.
+
+    ValueError where it has no text.
+    """
+    truncated, message = was_truncated(choice.get("finish_reason")), choice.get("message")
+    text = choice.get("text") if message is None else said_by(message, truncated)
+    if not isinstance(text, str):
+        raise ValueError(f"a choice without text: {str(choice)[:200]}")
+    return text, token_logprobs(choice.get("logprobs")), truncated
+
+
 def said_by(message: Any, truncated: bool | None) -> str:
     """Return a server's whole completion, with a thinking that it cut out; ValueError where it is no object."""
     if not isinstance(message, dict):

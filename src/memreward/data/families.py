@@ -23,15 +23,10 @@ _TRIED = 8
 
 @dataclass(frozen=True)
 class Family:
-    """One family of questions from `reasoning-gym`.
+    """One family of questions, by a generator of `reasoning-gym` with settings, and `ask` for its items.
 
-    Attributes:
-        generator: Name of the generator in `reasoning-gym`.
-        ask: Makes question and reference of a generated item.
-        domain: Domain of the questions.
-        settings: Arguments of the generator.
-        wordings: Of a generator that has a list of wordings, those to draw from in turn: places, 0 to 29, in the
-            order of the length of their worked solutions. Empty leaves the choice to the generator.
+    Wordings are those to draw from in turn, of a generator that has a list of them: places, 0 to 29, in the order of
+    the length of their worked solutions. Empty leaves the choice to the generator.
     """
 
     generator: str

@@ -28,12 +28,6 @@ def load_questions(
             stratified by subject where the questions have one, and begins with the sample of a smaller n.
         seed: Of the draw, and of generated questions.
         root: Folder with copies of the hub's dataset repositories as OWNER/NAME; "" for the hub.
-
-    Raises:
-        ConfigurationError: no such benchmark, file or family; a split where there are none; a family without a count; a
-            question that two sources share.
-        DataError: a file or benchmark that cannot be read.
-        MissingExtraError: `datasets` or `reasoning-gym` is not installed.
     """
     found: dict[str, Group] = {}
     for piece in [str(source)] if Path(source).is_file() else str(source).split(","):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from memreward.domains import parse_rollout
 from memreward.domains.choice.parse import has_plain_options, letters_of, option_of_reference, options
@@ -20,6 +20,8 @@ from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, Un
 
 QUERY_KEYS = ("id", "dataset", "domain", "query", "reference", "rollouts")
 ROLLOUT_KEYS = ("id", "text", "correct", "policy_version", "token_logprobs", "truncated")
+
+Value = TypeVar("Value")
 
 
 class _Fields:
@@ -45,15 +47,15 @@ class _Fields:
         return value
 
     def optional_text(self, key: str, remedy: str) -> str | None:
-        value = self.record.get(key)
-        if value is not None and not isinstance(value, str):
-            raise self.error(key, f"is {_shown(value)}, neither a string nor null", remedy)
-        return value
+        return self._optional(key, str, "neither a string nor null", remedy)
 
     def optional_truth(self, key: str, remedy: str) -> bool | None:
+        return self._optional(key, bool, "none of true, false and null", remedy)
+
+    def _optional(self, key: str, kind: type[Value], expected: str, remedy: str) -> Value | None:
         value = self.record.get(key)
-        if value is not None and not isinstance(value, bool):
-            raise self.error(key, f"is {_shown(value)}, none of true, false and null", remedy)
+        if value is not None and not isinstance(value, kind):
+            raise self.error(key, f"is {_shown(value)}, {expected}", remedy)
         return value
 
     def logprobs(self, key: str) -> tuple[float, ...] | None:

@@ -25,9 +25,6 @@ class SplitConfig:
         validation: Share of all questions that goes to validation, in [0, 1).
         test: Share of all questions that goes to the test, in [0, 1).
         seed: Decides the split, together with the questions' ids.
-
-    Raises:
-        ConfigurationError: a share is out of its range, or none is left for training.
     """
 
     validation: float = 0.1

@@ -35,14 +35,8 @@ class Completion:
 def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_pattern: str | None = None) -> Completion:
     """Split a completion into thinking and answer. Linear in the length of `text`; any string is accepted.
 
-    Args:
-        text: The completion; of more than half a million characters, the first 100,000 and the last 400,000 are read.
-        domain: Decides which forms of answers are looked for.
-        prompt: The query's text: names the options (qa) and holds the head of a function (code).
-        answer_pattern: A regular expression that alone says where the answer stands; see `AnswerPattern`.
-
-    Raises:
-        ConfigurationError: the pattern does not compile, or runs for too long.
+    Of more than half a million characters, the first 100,000 and the last 400,000 are read. The query's text names the
+    options (qa) and holds the head of a function (code). An `AnswerPattern` alone says where the answer stands.
     """
     text = _bounded(text)
     if answer_pattern is not None:

@@ -117,16 +117,8 @@ class CodeRunner:
 class ContainedRunner:
     """Runs the solutions of code rollouts where the system can contain them; nothing starts before there is code.
 
-    Args:
-        must: Raise where code cannot be contained, instead of running none.
-        progress: Told of the programs run and of those to run in all.
-        warn: Told once why no code is run.
-
-    Attributes:
-        contained: Whether code can be run here; None as long as there was none.
-
-    Raises:
-        SandboxError: code must be run and cannot be contained.
+    Where it cannot, none is run, and `warn` is told why, once; where it `must`, SandboxError is raised. `contained` is
+    None as long as there was no code.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memreward.data.chat import said_by, token_logprobs, was_truncated
+from memreward.data.chat import read_choice
 from memreward.policy.sampler import Sample, Usage
 
 _BROKEN_OFF = ("abort", "error")
@@ -32,12 +32,8 @@ def _sample(choice: Mapping[str, Any]) -> Sample:
     finish = choice.get("finish_reason")
     if finish in _BROKEN_OFF:
         raise ValueError(f"the server broke off generation: finish_reason {finish!r}")
-    truncated = was_truncated(finish)
-    message = choice.get("message")
-    text = choice.get("text") if message is None else said_by(message, truncated)
-    if not isinstance(text, str):
-        raise ValueError(f"a choice without text: {str(choice)[:200]}")
-    return Sample(text, token_logprobs=token_logprobs(choice.get("logprobs")), truncated=truncated)
+    text, logprobs, truncated = read_choice(choice)
+    return Sample(text, token_logprobs=logprobs, truncated=truncated)
 
 
 def _usage(usage: Any) -> Usage:

@@ -36,9 +36,6 @@ class CollectConfig:
         endpoint: The model server to sample from instead.
         templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
         model_name: How the file names the model; "" for the last part of the model's.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     output: str

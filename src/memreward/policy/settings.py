@@ -24,9 +24,6 @@ class SamplingConfig:
         top_p: Share of the probability that sampling is confined to, in (0, 1].
         max_new_tokens: Length limit of a rollout in tokens.
         seed: Seeds every group together with its id, and generated questions.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     model: str
@@ -54,9 +51,6 @@ class LocalConfig:
         groups_per_batch: Groups decoded together.
         dtype: Number format of the weights: "float32", "bfloat16" or "float16".
         chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     groups_per_batch: int = 8
@@ -80,9 +74,6 @@ class EndpointConfig:
         api: "chat" sends conversations, "completions" plain text for a model that was not taught to chat.
         parallel: Requests in flight at a time.
         timeout: Seconds after which a request without a complete response counts as failed.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     url: str = ""

@@ -40,13 +40,11 @@ class Execution:
 
     Attributes:
         returncode: Exit status of the interpreter; minus the signal's number where a signal ended it.
-        ended_by: The limit that ended it: "cpu", "wall" or "output"; "asked" where the caller did, "lost" where the
-            sandbox itself broke down; "" where the program ended by itself.
-        stdout: What it wrote to standard output; undecodable bytes are replaced.
-        stderr: The same of standard error.
+        ended_by: The limit that ended it; "asked" where the caller did, "lost" where the sandbox itself broke down; ""
+            where the program ended by itself.
+        stdout, stderr: What it wrote; undecodable bytes are replaced.
         report: What the runner inside the sandbox wrote; not to be trusted where foreign code ran beside it.
         cpu_seconds: Processor time of the run with all its children.
-        wall_seconds: Time from start to end.
     """
 
     returncode: int

@@ -57,15 +57,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Found:
-    """A question, some of its rollouts, or both, as one row has them.
+    """A question, some of its rollouts (as the schema has them, without ids), or both, as one row has them.
 
     Attributes:
-        where: Where the row stands.
-        question: Its text; None where only `id` or `custom_id` says which it is.
-        rollouts: As the schema has them, without ids.
-        reference, domain, id: None where the row does not say.
+        question: Its text; None where only `id` or the `custom_id` of a request says which it is.
         sure: Whether `id` was named as the question's; one that was found by its usual name may be the row's.
-        custom_id: Of a request.
         extras: Kept as provenance of the question.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from memreward.data.chat import question_of, said_by, token_logprobs, was_truncated
+from memreward.data.chat import question_of, read_choice
 from memreward.data.containers import Entry, json_lines
 from memreward.data.formats.found import Finds, Found, Reading, Row, in_rows
 from memreward.types import DOMAINS, DataError
@@ -86,16 +86,13 @@ def _choices(where: str, row: Row) -> list[Any]:
 
 
 def _rollout(where: str, choice: dict[str, Any], name: str) -> dict[str, Any]:
-    truncated = was_truncated(choice.get("finish_reason"))
     try:
-        text = said_by(choice["message"], truncated) if "message" in choice else choice.get("text")
+        text, logprobs, truncated = read_choice(choice)
     except ValueError as error:
-        raise DataError(f"{where}: field 'message': {error}") from error
-    if not isinstance(text, str):
-        raise DataError(f"{where}: field 'choices': one has no text")
+        raise DataError(f"{where}: field 'choices': {error}") from error
     found: dict[str, Any] = {"text": text, "custom_id": name}
     if truncated is not None:
         found["truncated"] = truncated
-    if (logprobs := token_logprobs(choice.get("logprobs"))) is not None:
+    if logprobs is not None:
         found["token_logprobs"] = list(logprobs)
     return found

@@ -44,9 +44,6 @@ class CodeConfig:
         call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
             twelve times as long.
         memory_mb: Memory of one solution.
-
-    Raises:
-        ConfigurationError: a limit is no number above 0, or beyond what a clock or a system can keep.
     """
 
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"

@@ -103,10 +103,8 @@ def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
 class Quantity:
     """An answer cut into what is counted and in which unit.
 
-    Attributes:
-        body: The answer without its unit.
-        dimension: "length", "length^2", "length/time", "percent", ...; "" where no known unit stands.
-        factor: How many of the dimension's base units one of the answer's is.
+    Dimensions are "length", "length^2", "length/time", "percent", ..., "" where no known unit stands; `factor` is how
+    many of the dimension's base units one of the answer's is.
     """
 
     body: str

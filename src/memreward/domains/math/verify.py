@@ -34,9 +34,6 @@ class MathConfig:
 
     Attributes:
         time_limit_s: Seconds that one answer may take at most; one that takes longer is undecided.
-
-    Raises:
-        ConfigurationError: a value is out of range.
     """
 
     time_limit_s: float = 5.0

@@ -156,14 +156,10 @@ _NEAR = 200
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A place where a text names what it may take for the answer.
+    """A place where a text names what it may take for the answer: a letter, or text up to the end of its line.
 
-    Attributes:
-        content: What stands there: a letter, or text up to the end of its line.
-        start: Index in the text where the place begins.
-        end: Index where what it says ends.
-        form: "boxed", "hash", "a_line", "phrase" or "letter".
-        force: "said"; "perhaps" (under a condition, as a question, or in passing); "denied".
+    Its form is "boxed", "hash", "a_line", "phrase" or "letter"; its force is "perhaps" under a condition, as a
+    question, or in passing.
     """
 
     content: str

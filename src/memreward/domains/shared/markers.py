@@ -31,13 +31,9 @@ _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A place where the text commits to an answer.
+    """A place where the text commits to an answer, its content untrimmed of mathematics or option letters.
 
-    Attributes:
-        content: What stands there, untrimmed of mathematics or option letters.
-        start: Index in the text where the marker begins.
-        form: "answer_tag", "boxed", "hash", "a_line" or "phrase".
-        end: Index behind the content and its marker.
+    Its form is "answer_tag", "boxed", "hash", "a_line" or "phrase"; `end` is behind the content and its marker.
     """
 
     content: str

@@ -13,15 +13,6 @@ NOBODY = 65534
 SCRATCH = "/scratch"
 """Where a run may write. Not /tmp: an installation below /tmp is shown under its own name, and would be covered."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-_EVERYTHING = (
-    kernel.CLONE_NEWUSER
-    | kernel.CLONE_NEWNS
-    | kernel.CLONE_NEWPID
-    | kernel.CLONE_NEWNET
-    | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS
-    | kernel.CLONE_NEWCGROUP
-)
 
 
 def enter() -> int:
@@ -32,7 +23,7 @@ def enter() -> int:
     if owner == 0 and mapper == 0:
         os.close(tell)
         _map_two_users(told, os.getppid())
-    kernel.unshare(_EVERYTHING)
+    kernel.unshare(kernel.CLONE_NAMESPACES)
     os.write(tell, b"x")
     os.close(tell)
     os.close(told)

@@ -11,7 +11,7 @@ import errno
 import os
 import struct
 
-from .kernel import PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
+from .kernel import CLONE_NAMESPACES, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
 
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Column of the tables below, and the machine's number in the kernel's audit interface."""
@@ -23,7 +23,6 @@ Line = tuple[int, int, int, int]
 _FIRST_UNKNOWN = 450
 _CLONE, _CLONE3, _PRLIMIT64 = (56, 220), (435, 435), (302, 261)
 _CLONE_THREAD = 0x10000
-_CLONE_NAMESPACES = 0x7E020000
 
 
 def _calls(table: str) -> dict[str, tuple[int, int | None]]:
@@ -80,7 +79,7 @@ def program(column: int, architecture: int, *, own_namespaces: bool) -> list[Lin
     no, missing = _REFUSE | errno.EPERM, _REFUSE | errno.ENOSYS
     clone_rule = [
         (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_ANY_BIT, 0, 1, _CLONE_NAMESPACES),
+        (_ANY_BIT, 0, 1, CLONE_NAMESPACES),
         (_RETURN, 0, 0, no),
         (_ANY_BIT, 1, 0, _CLONE_THREAD),
         (_RETURN, 0, 0, no),
