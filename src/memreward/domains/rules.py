@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from memreward.domains.config import VerifyConfig
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.shared.markers import answer_tag, boxed, explicit
 from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import free_text_key
 from memreward.types import Claim, Verdict, Verifier
-
-if TYPE_CHECKING:
-    from memreward.domains.verifiers import VerifyConfig
 
 Found = tuple[str | None, str, str]
 """Answer, form (see `Completion.form`), and the text before a separate answer element, "" for all of it."""

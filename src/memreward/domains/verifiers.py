@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from memreward.domains.code.verify import CodeConfig, CodeVerifier
-from memreward.domains.math.verify import MathConfig
+from memreward.domains.code.verify import CodeVerifier
+from memreward.domains.config import VerifyConfig
 from memreward.domains.registry import rules_of
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.shared.verifier import everything
@@ -16,19 +16,6 @@ from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardE
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
-
-
-@dataclass(frozen=True)
-class VerifyConfig:
-    """How answers are verified.
-
-    Attributes:
-        math: How mathematical answers are verified.
-        code: How solutions in Python are run.
-    """
-
-    math: MathConfig = field(default_factory=MathConfig)
-    code: CodeConfig = field(default_factory=CodeConfig)
 
 
 GROUP = "memreward.verifiers"

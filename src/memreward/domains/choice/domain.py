@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
+from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules, Found, before
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.key import free_text_key
 from memreward.types import Verifier
-
-if TYPE_CHECKING:
-    from memreward.domains.verifiers import VerifyConfig
 
 
 class Choice(DomainRules):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from memreward.domains.code.parse import code_normal_form, entry_point, find_code
 from memreward.domains.code.verify import CodeVerifier
+from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules, Found
 from memreward.domains.shared.markers import answer_tag, split_thinking
 from memreward.types import Verifier
-
-if TYPE_CHECKING:
-    from memreward.domains.verifiers import VerifyConfig
 
 
 class Code(DomainRules):

@@ -14,47 +14,22 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from memreward.domains.code.parse import entry_point, parses, syntax_tree
 from memreward.domains.code.programs import given_definitions, solution_source
+from memreward.domains.config import CodeConfig
 from memreward.domains.shared.cache import storable
 from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
-from memreward.types import Claim, ConfigurationError, Verdict
+from memreward.types import Claim, Verdict
 
 RULES = 3
 _LONGEST_REASON = 300
 WALL_SECONDS = 600.0
-MOST = 1_000_000
-"""Of seconds and of megabytes; clocks of the system overflow on more."""
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
 _FOR_TRIAL = 0.9
 """Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
-
-
-@dataclass(frozen=True)
-class CodeConfig:
-    """How code is verified.
-
-    Attributes:
-        containment: How model-written code is contained; auto takes the best that the system allows and refuses to
-            work where it allows none. "none" contains nothing: only for machines that may be lost.
-        cpu_seconds: Processor time of one solution in all its tests.
-        call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
-            twelve times as long.
-        memory_mb: Memory of one solution.
-    """
-
-    containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
-    cpu_seconds: int = 150
-    call_seconds: int = 10
-    memory_mb: int = 2048
-
-    def __post_init__(self) -> None:
-        for name in ("cpu_seconds", "call_seconds", "memory_mb"):
-            if not 0 < getattr(self, name) <= MOST:
-                raise ConfigurationError(f"{name}={getattr(self, name)}: give more than 0, and at most {MOST:,}")
 
 
 @dataclass(frozen=True)

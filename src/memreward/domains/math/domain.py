@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from memreward.domains.config import VerifyConfig
 from memreward.domains.math.form import math_key, normal_form
 from memreward.domains.math.quantity import quantity
 from memreward.domains.math.wanted import wanted
 from memreward.domains.rules import DomainRules, Found, before
 from memreward.domains.shared.expression import find_expression
 from memreward.types import Verifier
-
-if TYPE_CHECKING:
-    from memreward.domains.verifiers import VerifyConfig
 
 _NUMBER_AND_UNIT = re.compile(r"[-+−]?[\d.,/ ]{1,30}[a-zA-Z¢][a-zA-Z /¢]{0,30}")
 

@@ -13,12 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from memreward.domains.completion import parse_completion
+from memreward.domains.config import MathConfig
 from memreward.domains.equivalence import answer_key
 from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
-from memreward.types import Claim, ConfigurationError, MemRewardError, Verdict
+from memreward.types import Claim, MemRewardError, Verdict
 
 RULES = 5
 _PROCESSES = 4
@@ -26,21 +27,6 @@ _PROCESSES = 4
 _MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
-
-
-@dataclass(frozen=True)
-class MathConfig:
-    """How mathematical answers are judged.
-
-    Attributes:
-        time_limit_s: Seconds that one answer may take at most; one that takes longer is undecided.
-    """
-
-    time_limit_s: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.time_limit_s <= 1e6:
-            raise ConfigurationError(f"time_limit_s={self.time_limit_s}: give some seconds, e.g. 5, a million at most")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules, Found, before
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.verify import TextVerifier
 from memreward.types import Verifier
-
-if TYPE_CHECKING:
-    from memreward.domains.verifiers import VerifyConfig
 
 
 class Text(DomainRules):
