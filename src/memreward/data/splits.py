@@ -75,9 +75,8 @@ def make_split(groups: Sequence[Group], config: SplitConfig | None = None) -> Sp
         part = part_of(query.id, config)
         parts[part].append(query.id)
         datasets[query.dataset][part] += 1
-    return Split(
-        config, *(tuple(sorted(parts[part])) for part in PARTS), datasets, _digest(groups), version("memreward")
-    )
+    train, validation, test = (tuple(sorted(parts[part])) for part in PARTS)
+    return Split(config, train, validation, test, datasets, _digest(groups), version("memreward"))
 
 
 def write_split(path: str | Path, split: Split) -> None:
@@ -109,9 +108,9 @@ def read_split(path: str | Path, groups: Iterable[Group] | None = None) -> Split
 def _from_record(record: dict[str, Any]) -> Split:
     if record["split"] != _VERSION:
         raise ValueError(f"it has version {record['split']!r}, and {_VERSION} is known")
-    parts = (tuple(record[part]) for part in PARTS)
+    train, validation, test = (tuple(record[part]) for part in PARTS)
     config = SplitConfig(**record["settings"])
-    return Split(config, *parts, record["datasets"], record["questions"], record["memreward"])
+    return Split(config, train, validation, test, record["datasets"], record["questions"], record["memreward"])
 
 
 def _digest(groups: Iterable[Group]) -> str:
