@@ -40,12 +40,10 @@ class Journal:
         ConfigurationError names the settings that differ from those it was begun with; DataError a broken line but the
         last; StoreError where the disk refuses, or another process holds the journal.
         """
-        try:
+        with _refusals(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: what a full disk refused must not be written again on closing.
             file = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise _refused(path, error) from error
         with file:
             _lock(file, path)
             lines = _whole_lines(file, path)
@@ -55,7 +53,8 @@ class Journal:
                 journal.records = [_parsed(path, number, line) for number, line in enumerate(lines[1:], start=2)]
             else:
                 # Nothing was sampled with the old settings, if there were any.
-                _truncate(file, path, 0)
+                with _refusals(path):
+                    file.truncate(0)
                 journal._write({"journal": _VERSION, "settings": dict(settings)})
             yield journal
 
@@ -65,20 +64,23 @@ class Journal:
         self.records.append(record)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        try:
-            rest = memoryview(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        rest = memoryview(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        with _refusals(self.path):
             while rest:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise _refused(self.path, error) from error
 
 
-def _refused(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"{path}: cannot be written: {error.strerror or error}; nothing that stands in it is lost: free space or "
-        "check the permissions, and run the same command again to go on"
-    )
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Say what to do where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror or error}; nothing that stands in it is lost: free space or "
+            "check the permissions, and run the same command again to go on"
+        ) from error
 
 
 def _lock(file: FileIO, path: Path) -> None:
@@ -97,27 +99,20 @@ def _whole_lines(file: FileIO, path: Path) -> list[bytes]:
     file.seek(0)
     content = file.read()
     end = content.rfind(b"\n") + 1
-    if end < len(content):
-        _truncate(file, path, end)
+    with _refusals(path):
+        file.truncate(end)
     return content[:end].splitlines()
-
-
-def _truncate(file: FileIO, path: Path, size: int) -> None:
-    try:
-        file.truncate(size)
-    except OSError as error:
-        raise _refused(path, error) from error
 
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record: dict[str, Any] = json.loads(line)
+        if not isinstance(record, dict):
+            raise ValueError("no object")
     except ValueError as error:
         raise DataError(
             f"{path}, line {number}: not JSON ({error}); delete the line to sample its group again"
         ) from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path}, line {number}: not an object; delete the line to sample its group again")
     return record
 
 

@@ -127,12 +127,11 @@ _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")
 _LEAVES = {"\\infty": "infinite +", "+\\infty": "infinite +", "-\\infty": "infinite -", "\\emptyset": "empty"}
 _NO_SOLUTION = ("no solution", "no solutions", "none", "empty set", "the empty set", "\\varnothing")
-_ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}", "r", "x \\in r", "all real")
-_INFINITY = ("infinity", "infinitely many", "+\\infty")
+_ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}", "x \\in r", "all real")
 _WORDS_OF_MATHEMATICS = {
     **dict.fromkeys(_NO_SOLUTION, "\\emptyset"),
-    **dict.fromkeys([word for word in _ALL_REALS if word != "r"], "(-\\infty, \\infty)"),
-    **dict.fromkeys(_INFINITY, "\\infty"),
+    **dict.fromkeys(_ALL_REALS, "(-\\infty, \\infty)"),
+    **dict.fromkeys(("infinity", "infinitely many", "+\\infty"), "\\infty"),
 }
 _LONG_NUMERAL = re.compile(r"[-+]?\d[\d,]*(?:\.\d*)?")
 _NAME = r"(?:[a-zA-Z]|\\[a-z]{2,7})(?:_\{?\w{1,3}\}?)?"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import importlib
 import json
 import os
@@ -286,12 +287,10 @@ def decide(
     calls = number = 0
     try:
         partner = Partner(channel, PATIENCE * call_seconds, time.monotonic() + seconds)
-        verdict = _prepared(partner, tests, given, entry_point)
-        if isinstance(verdict, Bench):
-            bench, verdict = verdict, _PASSED
-            while number < len(tests) and verdict is _PASSED:
-                verdict = bench.outcome(tests[number])
-                number += 1
+        bench, verdict = _prepared(partner, tests, given, entry_point), _PASSED
+        while number < len(tests) and verdict is _PASSED:
+            verdict = bench.outcome(tests[number])
+            number += 1
         calls = partner.calls
         if verdict is _PASSED and not calls:
             verdict = _unknown("the tests never call the solution")
@@ -304,8 +303,8 @@ def decide(
 
 def rehearse(tests: list[str], given: str, entry_point: str, *, report: int) -> None:
     """Run the tests with functions that return None, passing over statements that raise, and write whether they end."""
-    bench = _prepared(_Nobody(), tests, given, entry_point)
-    if isinstance(bench, Bench):
+    with contextlib.suppress(_Ended):
+        bench = _prepared(_Nobody(), tests, given, entry_point)
         for test in tests:
             bench.rehearse(test)
         os.write(report, b"ended")
@@ -326,19 +325,20 @@ class _Nobody:
         self.calls += 1
 
 
-def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_point: str) -> Bench | dict[str, Any]:
-    """What the tests stand on, or the verdict that needs none of them."""
+def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_point: str) -> Bench:
+    """What the tests stand on; `_Ended` by a verdict that needs none of them."""
     try:
         trees = [ast.parse(test) for test in tests]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return _unknown(f"the reference is no Python: {type(error).__name__}: {_text(error)}")
+        raise _Ended(_unknown(f"the reference is no Python: {type(error).__name__}: {_text(error)}")) from None
     base = module_named("tests").__dict__
     try:
         run_in(base, given, "given.py")
     except Exception as error:
-        return _unknown(f"what the question defines raised {type(error).__name__}: {_text(error)}")
+        said = f"what the question defines raised {type(error).__name__}: {_text(error)}"
+        raise _Ended(_unknown(said)) from None
     if partner.load_failure is not None:
-        return _load_failure(partner.load_failure)
+        raise _Ended(_load_failure(partner.load_failure))
     free = set().union(*map(_free_names, trees)) - base.keys() | ({entry_point} if entry_point else set())
     modules = free & sys.stdlib_module_names - {entry_point}
     wanted = free - modules
@@ -347,9 +347,9 @@ def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_po
     if not entry_point and not found and wanted:
         called = wanted
     if absent := called - found.keys():
-        return _failed(f"the solution does not define {', '.join(sorted(absent))}")
+        raise _Ended(_failed(f"the solution does not define {', '.join(sorted(absent))}"))
     if others := {name for name in called if not _is_function(found[name])}:
-        return _failed(f"in the solution, {', '.join(sorted(others))} is no function")
+        raise _Ended(_failed(f"in the solution, {', '.join(sorted(others))} is no function"))
     base |= found | {name: importlib.import_module(name) for name in modules}
     base["__caught__"] = _caught
     return Bench(partner, base, entry_point)
