@@ -122,11 +122,7 @@ class ContainedRunner:
     """
 
     def __init__(
-        self,
-        *,
-        must: bool = False,
-        progress: Progress = silent,
-        warn: Callable[[str], None] = _LOGGER.warning,
+        self, *, must: bool = False, progress: Progress = silent, warn: Callable[[str], None] = _LOGGER.warning
     ) -> None:
         self._must, self._progress, self._warn = must, progress, warn
         self._runner: CodeRunner | None = None

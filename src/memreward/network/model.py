@@ -83,11 +83,7 @@ class RewardNetwork(nn.Module):
         of memory before each round; None takes the batch's own queries. Returns (n,) logits, and the query states
         before each round, which is what a frozen memory keeps.
         """
-        vectors = {
-            QUERY: features.query_vectors,
-            THINKING: features.thinking_vectors,
-            ANSWER: features.answer_vectors,
-        }
+        vectors = {QUERY: features.query_vectors, THINKING: features.thinking_vectors, ANSWER: features.answer_vectors}
         states = {
             kind: self.dropout(nn.functional.elu(self.project[kind](torch.from_numpy(given))))
             for kind, given in vectors.items()

@@ -74,11 +74,7 @@ class GraphPredictor:
     calibration: Calibration
 
     def __init__(
-        self,
-        config: NetworkConfig | None = None,
-        seed: int = 0,
-        name: str = "paper",
-        progress: Progress = silent,
+        self, config: NetworkConfig | None = None, seed: int = 0, name: str = "paper", progress: Progress = silent
     ) -> None:
         self.config, self.seed, self.name, self._progress = config or NetworkConfig(), seed, name, progress
 

@@ -28,7 +28,7 @@ _LEADING = re.compile(
     r"(?:(?:the\s)?(?:correct\s)?(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{0,3}(?:is)?\s{0,3}:?\s{0,3})?"
     r"(?:[(\[]([A-Za-z])[)\]]|([A-Z])[.):](?=\s|$|[^\w])|([a-j])\)(?=\s|$)"
     r"|([A-Z])(?=[ \t]*(?:\n|$)|\s[-–—:]\s|\s*,|\s*;|\s*\(|\s+(?:is|because|since|as|for|rather|instead|but|which|and"
-    r"|or)\b))",
+    r"|or)\b))"
 )
 _MENTION = re.compile(
     r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)\s{1,3}([A-Z])\b|(?<![\w(])([A-Z])\)(?=\s|$|[.,;])"

@@ -57,7 +57,7 @@ _COUNTED = re.compile(
     r"\d[\s}$*]{0,4}(?:\\text\s?\{)?\s?(?:(°|\^\s?\{?\s?\\circ|['′″])|(?!(?:in|of|and|or|is|are|was|were|left|more|per|at|"
     r"on|for|to|from|with|by|as|each|total|remain\w*|altogether|after|before|because|since|times?|when|if|so|who|that|"
     r"which|but|not|out|mod|over|plus|minus|percent|units?|pieces?|items?|people|persons?|ways?|different|possible|"
-    r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))",
+    r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))"
 )
 _SUBJECT = re.compile(
     r"\A\W{0,4}(?!(?:He|She|They|It|We|There|Total|So|This|That|Each|Everyone|Both|You|All|Thus|Hence|Then|Now|Since)\b)"

@@ -26,9 +26,7 @@ class Comparison:
     rule: str
 
 
-_RATIO = re.compile(
-    r"\s*(\d+(?:\.\d+)?)\s?(?::|\\?\s?to|\\text\s?\{\s?to\s?\})\s?(\d+(?:\.\d+)?)\s*",
-)
+_RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s?(?::|\\?\s?to|\\text\s?\{\s?to\s?\})\s?(\d+(?:\.\d+)?)\s*")
 _COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", re.DOTALL)
 _ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")

@@ -76,7 +76,7 @@ _ALTERNATIVE = re.compile(
 )
 _FALLBACK = re.compile(
     r"\b(?i:if (?:not|wrong|incorrect|(?:that|this|it)(?:['’]s| is) (?:wrong|not|incorrect|false))|failing that|"
-    r"or else)[^.\n]{0,40}(?:\b[A-Z]\b|\d)",
+    r"or else)[^.\n]{0,40}(?:\b[A-Z]\b|\d)"
 )
 NEAR = 300
 """Characters around an answer that are looked at."""

@@ -38,9 +38,7 @@ class Evidence:
 
 
 def compute_evidence(
-    rollouts: Sequence[Rollout],
-    thinking_vectors: FloatArray | None = None,
-    behaviours: Behaviours | None = None,
+    rollouts: Sequence[Rollout], thinking_vectors: FloatArray | None = None, behaviours: Behaviours | None = None
 ) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 

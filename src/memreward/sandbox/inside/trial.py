@@ -270,14 +270,7 @@ class _Remote(Opaque):
 
 
 def decide(
-    tests: list[str],
-    given: str,
-    entry_point: str,
-    seconds: float,
-    *,
-    channel: int,
-    report: int,
-    call_seconds: int,
+    tests: list[str], given: str, entry_point: str, seconds: float, *, channel: int, report: int, call_seconds: int
 ) -> None:
     """Run the tests one after the other until one fails, and write what came of it to `report`.
 
