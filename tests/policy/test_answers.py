@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from memreward.data.chat import token_logprobs
 from memreward.domains import parse_completion
-from memreward.policy.answers import read_answer, token_logprobs
+from memreward.policy.answers import read_answer
 from memreward.policy.sampler import Usage
 
 VLLM_CHAT = """

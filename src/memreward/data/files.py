@@ -64,7 +64,7 @@ def read_groups(
         _refuse_unreadable(each, reading)
     named = paths[0] if len(paths) == 1 else Path(", ".join(map(str, paths)))
     entries = _entries(paths, reading or Reading())
-    return _checked(named, entries, (on_skip or _silently) if skip_bad else None, duplicates, answer_pattern)
+    return _checked(named, entries, (on_skip or (lambda _: None)) if skip_bad else None, duplicates, answer_pattern)
 
 
 def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
@@ -90,10 +90,6 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
             "changed"
         ) from error
     return count
-
-
-def _silently(message: str) -> None:
-    """Report nothing."""
 
 
 def _refuse_unreadable(path: Path, reading: Reading | None) -> None:

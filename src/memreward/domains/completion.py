@@ -38,7 +38,9 @@ def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_patt
     Of more than half a million characters, the first 100,000 and the last 400,000 are read. The query's text names the
     options (qa) and holds the head of a function (code). An `AnswerPattern` alone says where the answer stands.
     """
-    text = _bounded(text)
+    if len(text) > _LONGEST:
+        # No model writes so long an answer in earnest, and evidence is taken from all of it.
+        text = text[: _LONGEST // 5] + text[-(_LONGEST - _LONGEST // 5) :]
     if answer_pattern is not None:
         return _by_pattern(text, domain, prompt, answer_pattern)
     rules = rules_of(domain)
@@ -76,11 +78,6 @@ def parse_rollout(
         token_logprobs=None if token_logprobs is None else tuple(float(value) for value in token_logprobs),
         truncated=truncated,
     )
-
-
-def _bounded(text: str) -> str:
-    """What is read of a text: no model writes so long an answer in earnest, and evidence is taken from all of it."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST // 5] + text[-(_LONGEST - _LONGEST // 5) :]
 
 
 def _by_pattern(text: str, domain: Domain, prompt: str, pattern: str) -> Completion:

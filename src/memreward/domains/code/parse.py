@@ -232,10 +232,6 @@ def code_normal_form(code: str, name: str | None = None) -> str:
         return "text:" + " ".join(code.split())
 
 
-def _used_names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
 def _kept(body: list[ast.stmt], name: str | None) -> list[ast.stmt]:
     """Definitions only; with a name that is defined, those it reaches. Redefinitions replace what they redefine."""
     owner: dict[str, ast.stmt] = {}
@@ -251,7 +247,7 @@ def _kept(body: list[ast.stmt], name: str | None) -> list[ast.stmt]:
         if current in reached:
             continue
         reached.add(current)
-        names = _used_names(owner[current])
+        names = {node.id for node in ast.walk(owner[current]) if isinstance(node, ast.Name)}
         used |= names
         pending.extend(other for other in names if other in owner)
     kept = [node for node in body if any(owner[bound] is node and bound in reached for bound in _bound_by(node))]

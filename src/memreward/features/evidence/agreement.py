@@ -15,7 +15,7 @@ def agreement_signals(pools: Pools) -> dict[str, Column]:
         "agreement_share": votes / pools.size,
         "agreement_relative": ratio(votes, top),
         "agreement_plurality": np.where(top > 0, np.isclose(votes, top), np.nan),
-        "cluster_count": pools.total(_share_of_own_cluster(pools)),
+        "cluster_count": pools.total(np.nan_to_num(ratio(np.ones(len(votes)), votes))),
         "cluster_entropy": _cluster_entropy(pools),
         "pool_size_log": np.log(pools.size),
     }
@@ -27,10 +27,6 @@ def weighted_votes(pools: Pools, weight: Column) -> Column:
     A rollout whose weight is NaN has no vote; one without an answer votes for nothing, and has 0.
     """
     return ratio(pools.cluster_total(weight), pools.total(weight))
-
-
-def _share_of_own_cluster(pools: Pools) -> Column:
-    return np.nan_to_num(ratio(np.ones(len(pools.group)), pools.cluster_size))
 
 
 def _cluster_entropy(pools: Pools) -> Column:

@@ -74,7 +74,9 @@ def code_facts(code: str, name: str | None) -> CodeFacts:
     return CodeFacts(
         parses=1.0,
         defines=float(bool(body)),
-        undefined=float(np.log1p(len(_read(body) - _BUILTINS - _bound(tree)))),
+        undefined=float(
+            np.log1p(len(_read(body) - _BUILTINS - {name for node in ast.walk(tree) for name in _bound_by(node)}))
+        ),
         subtrees=_subtrees(body, _parameters(function)),
         token_pairs=tokens,
     )
@@ -99,21 +101,16 @@ def _read(body: list[ast.stmt]) -> set[str]:
     return {name.id for name in names if isinstance(name.ctx, ast.Load)}
 
 
-def _bound(tree: ast.Module) -> set[str]:
-    return {name for node in ast.walk(tree) for name in _bound_by(node)}
-
-
 def _bound_by(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Name):
-        return [] if isinstance(node.ctx, ast.Load) else [node.id]
-    if isinstance(node, Function | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.arg):
-        return [node.arg]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-        return [node.name] if node.name is not None else []
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+            return [name]
+        case ast.Import(names) | ast.ImportFrom(names=names):
+            return [(alias.asname or alias.name).partition(".")[0] for alias in names]
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            return [name]
     return []
 
 
