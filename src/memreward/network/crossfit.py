@@ -62,13 +62,11 @@ class CrossFit:
     Attributes:
         members: K networks, each blind to the labels of the fold of its number.
         folds: (q,) fold of each labelled query.
-        best_step: Training step that all members went back to.
         held_out: (n,) logits of labelled rollouts, each from the member that is blind to it.
     """
 
     members: tuple[RewardNetwork, ...]
     folds: Tensor
-    best_step: int
     held_out: Tensor
 
 
@@ -87,11 +85,11 @@ def crossfit(
         )
     folds = torch.from_numpy(assign_folds(features.query_ids, config.folds, seed))
     trained = [_Training(features, labels, folds, fold, config, seed) for fold in range(config.folds)]
-    best_step = _train_together(trained, config, seed, progress)
+    _train_together(trained, config, seed, progress)
     held_out = torch.zeros(len(labels))
     for member in trained:
         held_out[member.held_rows] = member.predict_held_out()
-    return CrossFit(tuple(member.network.eval() for member in trained), folds, best_step, held_out)
+    return CrossFit(tuple(member.network.eval() for member in trained), folds, held_out)
 
 
 class _Training:
@@ -140,7 +138,7 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits[known], labels[known].to(logits.dtype))
 
 
-def _train_together(members: list[_Training], config: NetworkConfig, seed: int, progress: Progress) -> int:
+def _train_together(members: list[_Training], config: NetworkConfig, seed: int, progress: Progress) -> None:
     """Train all members step by step; stop, and go back, by the mean loss of their held-out folds.
 
     One step for all is one choice made on all labels; a step for each fold would fit that fold's few labels.
@@ -163,4 +161,3 @@ def _train_together(members: list[_Training], config: NetworkConfig, seed: int, 
     for member, state in zip(members, best, strict=True):
         member.network.load_state_dict(state)
     progress("training the network", config.epochs, config.epochs)
-    return best_step

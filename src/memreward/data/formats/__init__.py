@@ -15,9 +15,8 @@ __all__ = ["FORMATS", "OURS", "Finds", "Found", "Reading", "found_in", "recognis
 
 
 class Format(NamedTuple):
-    """A format: whose it is, whether a row is of it, and from entries to what they hold."""
+    """A format: whether a row is of it, and from entries to what they hold."""
 
-    about: str
     recognises: Callable[[Row], bool]
     found_in: Callable[[Iterator[Entry], Reading], Finds]
 
@@ -38,13 +37,13 @@ def _ours(entries: Iterator[Entry], reading: Reading) -> Finds:  # noqa: ARG001
 
 OURS = "rollouts"
 FORMATS: dict[str, Format] = {
-    OURS: Format("the project's own schema", lambda row: "rollouts" in row, _ours),
-    "openai-batch": Format("OpenAI's batch output, vLLM's too", openai_batch.recognises, openai_batch.found_in),
-    "lm-eval": Format("samples of lm-evaluation-harness", lm_eval.recognises, lm_eval.found_in),
-    "inspect": Format("logs of inspect_ai", inspect_ai.recognises, inspect_ai.found_in),
-    "verl": Format("verl's dumped generations", trainers.is_verl, trainers.from_verl),
-    "trl": Format("TRL's logged completions", trainers.is_trl, trainers.from_trl),
-    "table": Format("columns of any name", table.recognises, table.found_in),
+    OURS: Format(lambda row: "rollouts" in row, _ours),
+    "openai-batch": Format(openai_batch.recognises, openai_batch.found_in),
+    "lm-eval": Format(lm_eval.recognises, lm_eval.found_in),
+    "inspect": Format(inspect_ai.recognises, inspect_ai.found_in),
+    "verl": Format(trainers.is_verl, trainers.from_verl),
+    "trl": Format(trainers.is_trl, trainers.from_trl),
+    "table": Format(table.recognises, table.found_in),
 }
 """In the order in which a row is held against them."""
 
