@@ -57,17 +57,23 @@ class DomainRules:
         """Return the thinking that a text marks as such, the rest, and whether the mark is closed."""
         return answer_region(text)
 
-    def find(self, text: str, prompt: str) -> Found:
-        """Return what `parse` finds, how it was found, and what stands before it."""
+    def read(self, text: str, prompt: str) -> tuple[str | None, str]:
+        """Return what `parse` finds, and how it was found."""
         answer = self.parse(text, prompt)
-        return answer, "none" if answer is None else "own", ""
+        return answer, "none" if answer is None else "own"
+
+    def find(self, text: str, prompt: str) -> Found:
+        """Return what `read` does, and what stands before a separate element; others stand inside of the thinking."""
+        answer, form = self.read(text, prompt)
+        mark = explicit(text) if form in {"answer_tag", "hash", "a_line"} else None
+        return answer, form, "" if mark is None else text[: mark.start]
 
     def find_in_thinking(self, thinking: str, prompt: str, *, closed: bool) -> tuple[str | None, str]:  # noqa: ARG002
         """Return an answer that was given inside of the thinking: tagged or boxed, since all else may be passing."""
         mark = answer_tag(thinking) or boxed(thinking)
         if mark is None:
             return None, "none"
-        answer, form, _ = self.find(f"<answer>{mark.content}</answer>", prompt)
+        answer, form = self.read(f"<answer>{mark.content}</answer>", prompt)
         return (answer, mark.form) if answer is not None else (None, form)
 
     def named(self, found: str, prompt: str) -> str:  # noqa: ARG002
@@ -89,11 +95,3 @@ class RulesVerifier(ClaimVerifier):
         correct = self.rules.verify(answer, claim.reference, prompt)
         reason = {True: "equal to the reference", False: "differs from the reference", None: "cannot be told"}[correct]
         return Verdict(correct, reason, details={"answer": answer})
-
-
-def before(text: str, form: str) -> str:
-    """Return the text before a separate answer element; "" where the answer stands inside of the thinking."""
-    if form not in {"answer_tag", "hash", "a_line"}:
-        return ""
-    mark = explicit(text)
-    return text[: mark.start] if mark is not None else ""

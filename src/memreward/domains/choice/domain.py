@@ -5,7 +5,7 @@ from __future__ import annotations
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
-from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.key import free_text_key
 from memreward.types import Verifier
@@ -17,13 +17,11 @@ class Choice(DomainRules):
     name = "qa"
     lettered = True
 
-    def find(self, text: str, prompt: str) -> Found:
+    def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         """Return the letter of the option that the text commits to."""
         choices = options(prompt)
         letter, form = find_choice(text, choices)
-        if letter is None and not choices:
-            letter, form = _find_open(text)
-        return letter, form, before(text, form)
+        return (letter, form) if choices or letter is not None else _find_open(text)
 
     def named(self, found: str, prompt: str) -> str:
         """Return the letter of the option that is named by letter or text."""

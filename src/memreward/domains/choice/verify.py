@@ -20,7 +20,7 @@ from memreward.domains.choice.parse import (
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import differs_in_value
-from memreward.domains.text.verify import text_verdict
+from memreward.domains.text.verify import TextVerifier
 from memreward.types import Claim, Verdict
 
 RULES = 5
@@ -65,13 +65,13 @@ def _without_options(claim: Claim) -> Verdict:
     answer, wanted = claim.rollout.answer, yes_or_no(claim.reference)
     if answer is None:
         silent = not answer_region(claim.rollout.text)[1].strip() or claim.rollout.truncated
-        return Verdict(False, "no answer was committed") if silent else text_verdict(claim)
+        return Verdict(False, "no answer was committed") if silent else TextVerifier().judge(claim)
     said = yes_or_no(answer)
     if wanted is not None and said is not None:
         return Verdict(said == wanted, f"it says {said}", details={"answer": answer})
     if differs_in_value(answer, claim.reference):
         return Verdict(False, "another value", details={"answer": answer})
-    return text_verdict(claim)
+    return TextVerifier().judge(claim)
 
 
 def _uncommitted(read: Choice, right: str, choices: Mapping[str, str]) -> Verdict:

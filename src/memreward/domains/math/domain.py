@@ -8,7 +8,7 @@ from memreward.domains.config import VerifyConfig
 from memreward.domains.math.form import math_key, normal_form
 from memreward.domains.math.quantity import quantity
 from memreward.domains.math.wanted import wanted
-from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.types import Verifier
 
@@ -21,12 +21,12 @@ class Math(DomainRules):
     name = "math"
     numeric = True
 
-    def find(self, text: str, prompt: str) -> Found:
+    def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         """Return the marked answer, else the formula or number that ends the text."""
         answer, form = find_expression(text, guess=True)
         if answer is not None and form in {"phrase", "hash", "a_line"}:
             answer = _without_plain_unit(answer, prompt)
-        return answer, form, before(text, form)
+        return answer, form
 
     def spelling(self, answer: str) -> str:
         """Return the answer without what LaTeX adds to its looks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memreward.domains.config import VerifyConfig
-from memreward.domains.rules import DomainRules, Found, before
+from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.verify import TextVerifier
 from memreward.types import Verifier
@@ -15,10 +15,9 @@ class Text(DomainRules):
     name = "other"
     numeric = True
 
-    def find(self, text: str, prompt: str) -> Found:  # noqa: ARG002
+    def read(self, text: str, prompt: str) -> tuple[str | None, str]:  # noqa: ARG002
         """Return the marked answer, or all of a short text."""
-        answer, form = find_expression(text, guess=False)
-        return answer, form, before(text, form)
+        return find_expression(text, guess=False)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         """Return the comparison of strings, which never says "wrong"."""

@@ -23,14 +23,9 @@ class TextVerifier(ClaimVerifier):
 
     def judge(self, claim: Claim) -> Verdict:
         """Return right or "cannot tell"."""
-        return text_verdict(claim)
-
-
-def text_verdict(claim: Claim) -> Verdict:
-    """Return right or "cannot tell"."""
-    answer = claim.rollout.answer
-    if answer is None:
-        return Verdict(None, "no answer is marked in the text")
-    if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
-        return Verdict(True, "the same text", details={"answer": answer})
-    return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
+        answer = claim.rollout.answer
+        if answer is None:
+            return Verdict(None, "no answer is marked in the text")
+        if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
+            return Verdict(True, "the same text", details={"answer": answer})
+        return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
