@@ -25,6 +25,7 @@ PACKAGES = ("numpy",)
 
 _TO_REPORT = 0.05
 """Share of its time that a trial keeps for the tests to say that the solution let it pass."""
+_USUAL = Limits()
 _BUSY = "import time\nuntil = time.process_time() + 0.2\nwhile time.process_time() < until: pass"
 
 Item = TypeVar("Item")
@@ -84,12 +85,12 @@ class Sandbox:
                     self._free.put(pair)
             return self._containment
 
-    def run(self, source: str, stdin: str = "", limits: Limits | None = None) -> Execution:
+    def run(self, source: str, stdin: str = "", limits: Limits = _USUAL) -> Execution:
         """Run a whole program with `stdin` as its standard input."""
         with self._place() as (keeper, _):
-            return _run(keeper, _program(source, stdin), limits or Limits())
+            return _run(keeper, _program(source, stdin), limits)
 
-    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
+    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits = _USUAL) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
 
         Inputs are arguments as `memreward.sandbox.inside.plain` encodes them. The report has one line of JSON for the
@@ -98,32 +99,24 @@ class Sandbox:
         """
         job = Job("calls", {"source": source, "name": name, "inputs": [list(args) for args in inputs]})
         with self._place() as (keeper, _):
-            return _run(keeper, job, limits or Limits())
+            return _run(keeper, job, limits)
 
     def trial(
-        self,
-        solution: str,
-        tests: Sequence[str],
-        *,
-        entry_point: str = "",
-        given: str = "",
-        limits: Limits | None = None,
-        tests_limits: Limits | None = None,
+        self, solution: str, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
     ) -> Trial:
-        """Run tests in one contained process against a solution in another.
+        """Run tests in one contained process against a solution in another, each with these limits.
 
         The solution is loaded once. The tests run in order until one fails; the names they do not bind are the
         solution's. Beside them stand the definitions `given` with the question. Entry point "" leaves the tested
         function to the tests.
         """
-        limits, tests_limits = limits or Limits(), tests_limits or limits or Limits()
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         ours, theirs = socket.socketpair()
         with ours, theirs, self._place() as (judge, holder):
             until = time.monotonic() + limits.wall_seconds
             holder.begin(Job("serve", {"source": solution}, writes=()), limits, theirs)
             left = (1 - _TO_REPORT) * (until - time.monotonic())
-            judge.begin(Job("tests", {**asked, "seconds": left}), tests_limits, ours)
+            judge.begin(Job("tests", {**asked, "seconds": left}), limits, ours)
             ours.close()
             theirs.close()
             tested = judge.result(until + GRACE_S - time.monotonic()) or judge.finish()
@@ -131,7 +124,7 @@ class Sandbox:
         return Trial(tested, served)
 
     def rehearse(
-        self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits | None = None
+        self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
     ) -> bool:
         """Return whether the tests come to an end where every function of the solution returns None.
 
@@ -140,7 +133,7 @@ class Sandbox:
         """
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         with self._place() as (judge, _):
-            ran = _run(judge, Job("rehearsal", asked), limits or Limits())
+            ran = _run(judge, Job("rehearsal", asked), limits)
         return ran.ok and ran.report == "ended"
 
     def slowdown(self) -> float:
@@ -196,7 +189,7 @@ def available_containment(asked: Containment | None = None) -> Containment:
 def _try_out(containment: Containment) -> None:
     keeper = Keeper(containment)
     try:
-        ended = _run(keeper, _program("print(6 * 7)"), Limits())
+        ended = _run(keeper, _program("print(6 * 7)"), _USUAL)
     finally:
         keeper.kill()
     if not ended.ok or ended.stdout != "42\n":

@@ -80,9 +80,7 @@ class CodeVerifier(ClaimVerifier):
         until = time.monotonic() + self.wall_seconds
         limits = self._limits(_FOR_TRIAL * self.wall_seconds)
         entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
-        trial = self.sandbox.trial(
-            source, tests, entry_point=entry_point, given=given, limits=limits, tests_limits=limits
-        )
+        trial = self.sandbox.trial(source, tests, entry_point=entry_point, given=given, limits=limits)
         verdict = self._judged(trial)
         if trial.tests.ended_by not in ("", "lost") or trial.tests.returncode or verdict.details.get("strained"):
             return self._blamed(verdict, trial, tests, entry_point, given, until)
