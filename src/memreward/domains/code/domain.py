@@ -20,8 +20,7 @@ class Code(DomainRules):
 
     def region(self, text: str) -> tuple[str | None, str, bool]:
         """Return thinking and the rest of a text whose tags and braces are code."""
-        parts = split_thinking(text)
-        return parts.thinking, parts.rest, parts.closed
+        return split_thinking(text)
 
     def find(self, text: str, prompt: str) -> Found:
         """Return the solution's source."""

@@ -69,9 +69,8 @@ _LAYERS = 12
 
 def answer_region(text: str) -> tuple[str | None, str, bool]:
     """Return the thinking (None without one), what follows it with its markup made plain, and whether it was closed."""
-    parts = split_thinking(_with_think_tags(text))
-    thinking = None if parts.thinking is None else plain_markup(parts.thinking)
-    return thinking, plain_markup(parts.rest), parts.closed
+    thinking, rest, closed = split_thinking(_with_think_tags(text))
+    return None if thinking is None else plain_markup(thinking), plain_markup(rest), closed
 
 
 def plain_markup(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -42,8 +43,7 @@ class Marked:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """A completion cut at its think tags: thinking (None without tags), the rest, whether it was closed."""
 
     thinking: str | None
@@ -56,14 +56,9 @@ def split_thinking(text: str) -> Parts:
     tags = list(_THINK_TAG.finditer(text))
     if not tags:
         return Parts(None, text, True)
-    closing = [tag for tag in tags if tag[1]]
-    first = tags[0]
-    if not closing:
-        return Parts(text[first.end() :].strip(), "", False)
-    last = closing[-1]
-    reopened = [tag for tag in tags if not tag[1] and tag.start() > last.end()]
-    begin = first.end() if not first[1] else 0
-    if reopened:
+    first, last = tags[0], tags[-1]
+    begin = 0 if first[1] else first.end()
+    if not last[1]:
         return Parts(text[begin:].strip(), "", False)
     return Parts(text[begin : last.start()].strip(), text[last.end() :], True)
 
