@@ -150,11 +150,9 @@ def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
     last = max(last, "J")
     pattern = re.compile(pattern.pattern.replace("A-Z", f"A-{last}").replace("a-z", f"a-{last.lower()}"), pattern.flags)
     found = {match[1]: match[2].strip() for match in pattern.finditer(text)}
-    if any(letter.islower() for letter in found):
-        lower = {letter: option for letter, option in found.items() if letter.islower()}
-        upper = {letter: option for letter, option in found.items() if letter.isupper()}
-        found = upper if len(upper) > 1 else {letter.upper(): option for letter, option in lower.items()}
-    return found
+    upper = {letter: option for letter, option in found.items() if letter.isupper()}
+    lower = {letter.upper(): option for letter, option in found.items() if letter.islower()}
+    return lower if lower and len(upper) < 2 else upper
 
 
 def normal_text(text: str) -> str:

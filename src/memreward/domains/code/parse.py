@@ -7,6 +7,7 @@ import re
 import threading
 import warnings
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Literal, overload
 
 _FENCE = re.compile(r"^[ \t]{0,8}```[ \t]*([\w+#-]*)[^\n]*$", re.MULTILINE)
@@ -152,18 +153,13 @@ def _bound_by(node: ast.stmt) -> set[str]:
 
 def _fenced(text: str, name: str | None) -> tuple[str, str] | None:
     """The fenced block to take, and the text around it; an unclosed fence reaches to the end."""
+    fences = list(_FENCE.finditer(text))
     blocks: list[tuple[str, int, int]] = []
-    opening: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opening is None:
-            opening = fence
-        else:
-            if opening[1].lower() in _PYTHON:
-                blocks.append((text[opening.end() + 1 : fence.start()], opening.start(), fence.end()))
-            opening = None
-    if opening is not None and opening[1].lower() in _PYTHON:
-        blocks.append((text[opening.end() + 1 :], opening.start(), len(text)))
-    blocks = [block for block in blocks if block[0].strip()]
+    for opening, closing in zip_longest(fences[::2], fences[1::2]):
+        last, end = (len(text), len(text)) if closing is None else closing.span()
+        code = text[opening.end() + 1 : last]
+        if opening[1].lower() in _PYTHON and code.strip():
+            blocks.append((code, opening.start(), end))
     if not blocks:
         return None
     defining = [block for block in blocks if name is not None and defines(block[0], name)]

@@ -197,9 +197,7 @@ class _Scanner:
 def _check_chain(sides: list[list[str]], broken: list[bool]) -> dict[str, bool]:
     values = [None if bad else _value(side) for side, bad in zip(sides, broken, strict=True)]
     found: dict[str, bool] = {}
-    for index in range(len(sides) - 1):
-        left, right = sides[index], sides[index + 1]
-        left_values, right_values = values[index], values[index + 1]
+    for (left, left_values), (right, right_values) in pairwise(zip(sides, values, strict=True)):
         computed = any(token in "+-*/^" for side in (left, right) for token in side[1:])
         if left_values is None or right_values is None or not computed:
             continue

@@ -144,7 +144,6 @@ _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z])|[<>=]")
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
 _MIRRORED = {">": "<", "≥": "≤"}
-_BRACKETS = {"(": ")", "[": "]"}
 _REAL_KEY = re.compile(r"number -?[\d.eE+-]{1,300}")
 _ROUNDED = 0.02
 
@@ -399,7 +398,7 @@ def _composite_key(form: str, depth: int) -> str | None:
         rows = [row for row in split(matrix[2], _ROW) if row.strip()]
         keys = [[_key(cell, depth + 1) for cell in split(row, _CELL)] for row in rows]
         return "matrix " + ";".join(",".join(row) for row in keys)
-    if form[:1] in _BRACKETS and form[-1:] in {")", "]"} and len(split(form[:-1], re.compile("(?!)"))) == 1:
+    if form[:1] in {"(", "["} and form[-1:] in {")", "]"}:
         return _bracketed_key(form, depth)
     if len(re.findall(r"\\pm(?![a-zA-Z])", form)) == 1:
         return "set " + _unordered([re.sub(r"\\pm(?![a-zA-Z])", sign, form) for sign in "+-"], depth)

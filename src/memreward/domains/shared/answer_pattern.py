@@ -6,11 +6,11 @@ Run as a script, it searches in a process that the one who asks kills in time.
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from memreward.domains.shared.markers import last_match
 from memreward.domains.shared.worker import Worker, serve
 from memreward.types import ConfigurationError
 
@@ -68,10 +68,10 @@ def _found(pattern: str, text: str) -> str | None:
     return found
 
 
-def last_match(question: list[str]) -> str | None:
+def last_answer(question: list[str]) -> str | None:
     """Return the answer of the last match of a pattern in a text; runs in the process that may be killed."""
     pattern, text = question
-    last = next(iter(deque(re.finditer(pattern, text, re.MULTILINE), maxlen=1)), None)
+    last = last_match(re.compile(pattern, re.MULTILINE), text)
     if last is None:
         return None
     named = last.groupdict().get(_GROUP)
@@ -80,4 +80,4 @@ def last_match(question: list[str]) -> str | None:
 
 
 if __name__ == "__main__":
-    serve(last_match, lambda: None)
+    serve(last_answer, lambda: None)

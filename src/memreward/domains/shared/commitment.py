@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from memreward.domains.shared.markers import explicit, phrases
+from memreward.domains.shared.markers import explicit, last_match, phrases
 
 Force = Literal["said", "perhaps", "denied"]
 
@@ -209,8 +208,7 @@ def _places(text: str) -> list[Commitment]:
     for match in list(_DESCRIBED.finditer(text))[-_FROM_EACH:]:
         line = text[match.end() : match.end() + _NEAR].split("\n", 1)[0]
         places.append(Commitment(line, match.start(), match.end() + len(line), "letter", "perhaps"))
-    declined = next(iter(deque(_DECLINED.finditer(text), maxlen=1)), None)
-    if declined is not None:
+    if (declined := last_match(_DECLINED, text)) is not None:
         places.append(Commitment(declined[0], declined.start(), declined.end(), "letter", "perhaps"))
     spans = [(said.start, said.end) for said in places]
     for pattern in (*_CERTAIN, _IDENTITY, _CLAIM, _GUESS):

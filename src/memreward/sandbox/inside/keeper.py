@@ -8,7 +8,6 @@ unmounted.
 
 from __future__ import annotations
 
-import array
 import fcntl
 import gc
 import importlib
@@ -101,16 +100,9 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
 
 def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """One request with the descriptors that came along; None where the other side is gone."""
-    size = array.array("i", [0]).itemsize
-    head, extra, _, _ = control.recvmsg(4, socket.CMSG_SPACE(_MOST_DESCRIPTORS * size))
-    if not head:
-        return None
-    descriptors = array.array("i")
-    for level, kind, data in extra:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % size])
-    body = plain.exactly(control, int.from_bytes(head, "big"))
-    return None if body is None else (json.loads(body), list(descriptors))
+    head, descriptors, _, _ = socket.recv_fds(control, 4, _MOST_DESCRIPTORS)
+    body = plain.exactly(control, int.from_bytes(head, "big")) if head else None
+    return None if body is None else (json.loads(body), descriptors)
 
 
 def _carried_out(
