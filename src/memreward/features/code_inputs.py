@@ -72,7 +72,8 @@ def code_inputs(prompt: str) -> CodeInputs | None:
     examples = tuple(_distinct(_examples(prompt, name)))[:MOST_EXAMPLES]
     rng = random.Random(content_hash(prompt))
     if examples:
-        return CodeInputs(name, examples, tuple(_generated([example.args for example in examples], rng)))
+        seeds = [example.args for example in examples]
+        return CodeInputs(name, examples, tuple(islice(_generated(seeds, rng), GENERATED)))
     parameters = _parameters(prompt, name)
     typed = [None if p.annotation is None else _of_type(p.annotation) for p in parameters]
     known = [values for values in typed if values is not None]
@@ -80,7 +81,7 @@ def code_inputs(prompt: str) -> CodeInputs | None:
         return None
     if len(known) == len(typed):
         seeds = [tuple(column[i % len(column)] for column in known) for i in range(max(map(len, known)))]
-        return CodeInputs(name, (), (*seeds, *_generated(seeds, rng)))
+        return CodeInputs(name, (), (*seeds, *islice(_generated(seeds, rng), GENERATED)))
     return CodeInputs(name, (), tuple(_of_many_types(typed, rng)))
 
 
@@ -221,19 +222,15 @@ def _of_type(annotation: ast.expr) -> list[Any] | None:
 
 
 def _generated(seeds: Sequence[Args], rng: random.Random) -> Iterator[Args]:
-    """Distinct variations of the seeds."""
+    """Variations of the seeds, distinct."""
     seen = {repr(seed) for seed in seeds}
-    made = 0
     for attempt in range(GENERATED * 6):
-        if made == GENERATED:
-            return
         args = tuple(_varied(value, rng) for value in seeds[attempt % len(seeds)])
         if rng.random() < 0.5 and len(args) > 1:
             kept = rng.randrange(len(args))
             args = tuple(a if i == kept else s for i, (a, s) in enumerate(zip(args, rng.choice(seeds), strict=False)))
         if repr(args) not in seen:
             seen.add(repr(args))
-            made += 1
             yield args
 
 
@@ -255,35 +252,35 @@ def _vary_float(value: float, rng: random.Random) -> float:
 def _vary_str(value: str, rng: random.Random) -> str:
     letters = list(value)
     choice = rng.randrange(6)
-    if choice == 0 and letters:
-        letters.pop(rng.randrange(len(letters)))
-    elif choice == 1 and letters:
-        letters.insert(rng.randrange(len(letters) + 1), rng.choice(letters))
-    elif choice == 2:
-        rng.shuffle(letters)
-    elif choice == 3:
+    if choice == 3:
         return value.swapcase()
-    elif choice == 4:
+    if choice == 4:
         return value[::-1]
-    else:
+    if not _rearranged(letters, choice, rng):
         letters.append(rng.choice(value or _LETTERS))
     return "".join(letters)
 
 
 def _vary_list(value: list[Any], rng: random.Random) -> list[Any]:
     items = list(value)
-    choice = rng.randrange(5)
-    if choice == 0 and items:
-        items.pop(rng.randrange(len(items)))
-    elif choice == 1 and items:
-        items.insert(rng.randrange(len(items) + 1), rng.choice(items))
-    elif choice == 2:
-        rng.shuffle(items)
-    elif items:
+    if not _rearranged(items, rng.randrange(5), rng) and items:
         for _ in range(1 + len(items) // 4):
             place = rng.randrange(len(items))
             items[place] = _varied(items[place], rng)
     return items
+
+
+def _rearranged(items: list[Any], choice: int, rng: random.Random) -> bool:
+    """Drop an item, repeat one, or shuffle all, as the choice says; return whether it says so."""
+    if choice == 2:
+        rng.shuffle(items)
+    elif choice == 0 and items:
+        items.pop(rng.randrange(len(items)))
+    elif choice == 1 and items:
+        items.insert(rng.randrange(len(items) + 1), rng.choice(items))
+    else:
+        return False
+    return True
 
 
 def _vary_dict(value: dict[Any, Any], rng: random.Random) -> dict[Any, Any]:
