@@ -66,12 +66,7 @@ def check(
 
 
 class Understood:
-    """Counts over the groups of a file. Truths are counted, not opened.
-
-    Args:
-        file: Named in the next command.
-        columns: How it is read, named there too.
-    """
+    """Counts over the groups of a file. Truths are counted, not opened."""
 
     def __init__(self, file: Path, columns: str | None = None) -> None:
         self.file, self.columns = file, columns
@@ -106,7 +101,6 @@ class Understood:
             self.distinct.append(len({place for place in classes if place >= 0}))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is printed, by name."""
         rollouts, several = sum(self.sizes), len(self.distinct)
         return {
             "file": self.file,

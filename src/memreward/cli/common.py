@@ -206,7 +206,6 @@ def check_extra(package: str, extra: str, purpose: str) -> None:
 
 
 def predictor_folder(memory: str, folder: Path | None) -> Path:
-    """Return where the predictor of a memory is kept."""
     return folder or Path(memory) / "predictor"
 
 

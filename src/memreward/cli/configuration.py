@@ -31,8 +31,6 @@ def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Valu
     """Return the value of each path of field names, as `memreward.cli.options.Changes` holds them.
 
     Args:
-        tables: Nested by field name.
-        config: The dataclass.
         source: Names the tables in errors.
 
     Raises:

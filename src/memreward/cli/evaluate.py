@@ -168,7 +168,6 @@ def evaluate(
 
 
 def _check_places(out: Path, forms: Mapping[str, Path | None]) -> None:
-    """Refuse, before anything is computed, what could not be written."""
     check_folder(out)
     for file in forms.values():
         check_file(file)
@@ -287,7 +286,6 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
 
 
 def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
-    """Return whether one of the predictors reads text vectors."""
     from memreward.evaluation.baselines import READ_TEXT
 
     return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)

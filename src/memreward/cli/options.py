@@ -22,7 +22,6 @@ class Changes(Generic[Config]):
     """What the command line says about one configuration.
 
     Attributes:
-        config: The configuration's class.
         values: Value by path of field names; only of options that were given.
     """
 
@@ -55,8 +54,6 @@ def options_from(
 
     Args:
         parameter: Name of the command's parameter that the options replace.
-        config: The dataclass.
-        panel: Heading of the options in `--help`.
         leave_out: Fields without an option; one of a nested dataclass by its path, "graph.near".
         names: Option by field, where the field's own name is taken or unclear. For a nested dataclass, what stands in
             front of its options; "" for nothing.

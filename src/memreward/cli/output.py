@@ -36,11 +36,7 @@ _WIDTH_OF_FILES, _UNCUT = 80, 10_000
 
 
 class Output:
-    """Where one command writes.
-
-    Args:
-        as_json: Print the result as one JSON object on stdout instead of tables.
-    """
+    """Where one command writes."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -79,7 +75,6 @@ class Output:
         (Console(highlight=False, width=width) if uncut else self._out).print(shown, Text(), soft_wrap=uncut)
 
     def result(self, value: Any) -> None:
-        """Print `value` as JSON on stdout if `--json` was given."""
         if self.as_json:
             sys.stdout.write(json.dumps(plain(value), ensure_ascii=True, allow_nan=False) + "\n")
 

@@ -124,7 +124,6 @@ def _scored(
     files: Sequence[Path],
     out: Path,
 ) -> _Tally:
-    """Score files into one table."""
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)

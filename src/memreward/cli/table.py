@@ -22,11 +22,8 @@ def fitted(
     """Return a table of at most `width` columns, as far as words can be cut; headings are wrapped between words.
 
     Args:
-        title: Stands above it.
         columns: Headings; all empty where each line is a name and its value, which is wrapped and not cut.
-        rows: Cells.
         numeric: Which columns stand at the right; these are never cut.
-        width: Columns of the terminal.
     """
     if not any(columns):
         return _table(title, columns, rows, numeric)

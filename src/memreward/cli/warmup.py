@@ -117,7 +117,6 @@ def warmup(
 
 
 def _learned(made: RewardPredictor) -> dict[str, Any]:
-    """What memory holds now, what the predictor learned from it, and how good it is."""
     told, memory = made.provenance, made.memory
     return {
         "memory": {"uri": memory.uri, **memory.counts()},
@@ -198,7 +197,6 @@ def budget_from(labels: str, judgements: int | None) -> Budget:
 
 
 def counted(groups: Iterable[Group], steps: Steps, stage: str) -> Iterator[Group]:
-    """Pass groups on and show how many have passed."""
     for number, group in enumerate(groups, start=1):
         steps(stage, number)
         yield group

@@ -31,8 +31,6 @@ class Calibration:
         mean: Mean of the scores it was fitted on.
         scale: Their standard deviation.
         threshold: Probability from which a rollout is held to be right.
-        queries: Labelled queries it was fitted on.
-        rollouts: Labelled rollouts it was fitted on.
     """
 
     slope: float
@@ -49,7 +47,6 @@ class Calibration:
         return sigmoid(self.slope * standardised + self.intercept)
 
     def to_dict(self) -> dict[str, float | int]:
-        """Return the JSON-able fields."""
         return asdict(self)
 
     @classmethod
@@ -126,7 +123,6 @@ def best_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
 
 def sigmoid(logits: ArrayLike) -> Floats:
-    """Logistic function without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, np.float64))), np.float64)
 
 

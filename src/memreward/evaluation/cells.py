@@ -40,9 +40,6 @@ class Cell:
         features: File written by `save_features`.
         labels: (n,) 1 right, 0 wrong, -1 everywhere but on labelled rollouts.
         labelled: Ids of the labelled queries; all others are predicted.
-        predictor: Factory.
-        seed: Given to the factory.
-        key: Names the cell's result.
     """
 
     features: Path
@@ -59,8 +56,6 @@ class Outcome:
 
     Attributes:
         values: (n,) float32; NaN for labelled queries and abstentions.
-        threshold: Where the predictor draws the line.
-        seconds: Time to fit and predict.
         failure: Why the predictor could not be fitted; "" if it was.
     """
 
@@ -78,7 +73,6 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> Outcome:
-        """Read what `save` wrote."""
         record = json.loads(path.read_text(encoding="utf-8"))
         values = np.array([np.nan if value is None else value for value in record.pop("values")], np.float32)
         return cls(values=values, **record)
@@ -101,7 +95,6 @@ def run_cell(cell: Cell) -> Outcome:
 
 
 def save_features(features: Features, path: Path) -> None:
-    """Write features as .npz."""
     arrays: dict[str, Any] = {}
     for field in fields(features):
         value = getattr(features, field.name)

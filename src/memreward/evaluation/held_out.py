@@ -29,8 +29,6 @@ class HeldOut:
 
     Attributes:
         domain: One of `DOMAINS`, or "all".
-        queries: Labelled queries.
-        rollouts: Labelled rollouts.
         metrics: Of the predictor's calibrated values at its threshold.
         majority: Of the share of the query's pool that agrees, as it stands.
     """
@@ -47,7 +45,6 @@ class HeldOut:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `to_dict`."""
         parts = dict(values)
         return cls(**parts | {name: _metrics(parts[name]) for name in ("metrics", "majority")})
 
@@ -61,7 +58,6 @@ def held_out_figures(
         features: n rollouts of labelled queries, whole pools.
         labels: (n,) 1 right, 0 wrong, -1 unknown.
         values: (n,) calibrated values, each by a model that is blind to the rollout's query.
-        threshold: The predictor's.
     """
     share = vote_share(features)
     expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))

@@ -61,7 +61,6 @@ class Metrics:
     coverage: float
 
     def to_dict(self) -> dict[str, float]:
-        """Return name -> figure, NaN kept."""
         return asdict(self)
 
 
@@ -89,8 +88,6 @@ def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) 
 
     Args:
         expected: (n,) what a trainer that only centres is paid (`memreward.answers.expected_advantages`); NaN is 0.
-        correct: (n,) 1 right, 0 wrong, -1 unknown.
-        group: (n,) query of each rollout.
     """
     return _table(expected, correct, group).metrics().advantage_cosine
 
@@ -100,7 +97,6 @@ def advantages(values: ArrayLike, group: ArrayLike, *, scaled: bool = False) -> 
 
     Args:
         values: (n,) rewards, NaN where the predictor abstains: it leaves the group's mean and gets advantage 0.
-        group: (n,) query of each rollout.
         scaled: Divide by the group's standard deviation too (n - 1 in the denominator, as TRL and verl do).
 
     Returns:
@@ -136,8 +132,6 @@ def evaluate_predictions(
 
     Args:
         values: (n,) predicted rewards, NaN abstains.
-        correct: (n,) 1 right, 0 wrong, -1 unknown.
-        group: (n,) query of each rollout.
         threshold: The predictor's cross-fitted threshold, for accuracy and F1.
         vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
         expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
@@ -300,7 +294,6 @@ def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100
     Args:
         tables: Tables over the same q queries, one a seed; a query a seed does not hold has zero sums.
         weights: (B, q) multiplicities.
-        chunk: Resamples worked on at once; bounds the memory.
 
     Returns:
         Metric name -> (B,); the mean of the seeds for which the metric is defined.

@@ -37,7 +37,6 @@ class OwnPredictor:
     named: str
 
     def __call__(self, seed: int) -> Predictor:
-        """Make one."""
         return adapted(load_named(self.named, "predictor"), seed, _short(self.named))
 
     def describe(self) -> str:
@@ -72,8 +71,6 @@ def adapted(made: Any, seed: int, source: str = "") -> Predictor:
 
     Args:
         made: The class or function. A class whose constructor has a parameter `seed` is given it.
-        seed: The seed.
-        source: Names it in errors.
 
     Raises:
         ConfigurationError: it cannot be made, or neither predicts nor scores.
@@ -118,17 +115,14 @@ class _Own:
 
     @property
     def threshold(self) -> float:
-        """Where it draws the line."""
         return float(getattr(self._one, "threshold", 0.5))
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
-        """Let it learn, if it does."""
         if callable(fit := getattr(self._one, "fit", None)):
             called(fit, features, labels, name=f"predictor {self._source}", doing="in fit")
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Return what it says, checked."""
         given = called(self._one.predict, features, name=f"predictor {self._source}", doing="in predict")
         if isinstance(given, Prediction):
             return given
@@ -149,12 +143,10 @@ class _Scorer:
         self._one, self._source = one, source
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> None:
-        """Let it learn, if it does."""
         if callable(fit := getattr(self._one, "fit", None)):
             called(fit, features, labels, name=f"predictor {self._source}", doing="in fit")
 
     def scores(self, features: Features) -> NDArray[np.float64]:
-        """Return what it says, checked."""
         given = called(self._one.scores, features, name=f"predictor {self._source}", doing="in scores")
         return _numbers(given, len(features), f"predictor {self._source}")
 

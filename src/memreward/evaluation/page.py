@@ -12,7 +12,6 @@ from memreward.evaluation.tables import Table
 
 
 def html_table(table: Table) -> str:
-    """Return a table for the page."""
     head = "".join(
         f'<th scope="col"{_align(table, index)}>{html.escape(column)}</th>'
         for index, column in enumerate(table.columns)
@@ -26,7 +25,6 @@ def html_table(table: Table) -> str:
 
 
 def html_folded(summary: str, content: str, *, unfolded: bool = False) -> str:
-    """Return content under a line that opens and closes it."""
     return f"<details{' open' if unfolded else ''}><summary>{html.escape(summary)}</summary>{content}</details>"
 
 
@@ -42,12 +40,9 @@ def html_page(
     """Return the page: light or dark as the reader's system is, and loading nothing.
 
     Args:
-        title: Its heading.
-        summary: What it is about, in a few lines of text.
         sections: Heading -> HTML.
         facts: Name -> value; how it was made.
         contents: What the list of sections is a list of.
-        details: HTML after the facts.
     """
     template = Template(resources.files(__package__).joinpath("page_template.html").read_text(encoding="utf-8"))
     anchors = {name: f"part-{number}" for number, name in enumerate(sections, start=1)}

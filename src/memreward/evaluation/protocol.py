@@ -74,7 +74,6 @@ class EvaluationConfig:
     workers: int = 0
 
     def counts(self) -> tuple[Count, ...]:
-        """Return the label budgets: whole numbers, and shares below 1."""
         return tuple(count_from(each) for each in self.labels)
 
     def splits(self) -> tuple[int, ...]:
@@ -120,12 +119,9 @@ def evaluate(
             `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
             leaves out the sources that share questions with what is measured. `reading(groups)`, of unlabelled groups,
             likewise: a judge's verdicts are a column of the file.
-        featurizer: Called once a file.
-        config: Settings.
         out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
             predictor and code are the same.
         means: Name -> files to average over; by default "mean" over all if there are several.
-        progress: Told of steps done.
 
     Returns:
         Figures of every predictor on every file and label share, then the means. Where majority vote is among the

@@ -38,7 +38,6 @@ class Row:
     Attributes:
         file: Name of the file, or of the mean.
         labels: Share (at most 1) or number of labelled queries.
-        predictor: Its name.
         figures: Metric -> figure.
         differences: Reference predictor -> metric -> paired difference to it.
         seeds: Metric -> figure of every seed; empty for a mean.
@@ -82,7 +81,6 @@ class EvaluationResult:
     """Everything an evaluation found.
 
     Attributes:
-        config: The evaluation's settings.
         versions: Package -> version.
         files: File -> "queries", "rollouts", "judged", "right".
         ledger: One entry a split: file, labels, seed, and what its two ledgers released for which use.
@@ -171,7 +169,6 @@ class EvaluationResult:
 
     @property
     def means(self) -> list[str]:
-        """Names of the means over files."""
         return [name for name in dict.fromkeys(row.file for row in self.rows) if name not in self.files]
 
     def markdown(self) -> str:
@@ -187,7 +184,6 @@ class EvaluationResult:
         return record
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod

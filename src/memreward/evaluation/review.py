@@ -25,8 +25,6 @@ class Answer:
     Attributes:
         text: As it was found; None for the rollouts without one.
         value: Mean value of its rollouts.
-        rollouts: How many give it.
-        right: Whether it is.
         example: The text of one of them; "" where neither file has it.
     """
 
@@ -42,7 +40,6 @@ class Question:
     """A scored question whose truth is known.
 
     Attributes:
-        id, text: Of the question.
         error: Mean square of value less truth over its rollouts, in [0, 1].
         answers: The most believed first.
     """
@@ -92,7 +89,6 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
 
     Args:
         rows: Where each row stands, and the row: those that `memreward score` wrote.
-        groups: With verdicts or references, sealed.
 
     Raises:
         DataError: a row is no score, or nothing of it is known.

@@ -42,7 +42,6 @@ class EvidenceScaler:
 
     @property
     def width(self) -> int:
-        """Columns of `apply`'s result."""
         return len(self.median) + len(self.missing)
 
     def apply(self, evidence: FloatArray) -> FloatArray:

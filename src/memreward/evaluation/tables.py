@@ -30,9 +30,7 @@ class Table:
     """A title, column headings and cells ready to print.
 
     Attributes:
-        title: What the table shows.
         columns: Headings; the first column names the line.
-        rows: Cells as text.
         best: (row, column) of the figures that stand out.
         texts: Columns after the first that hold words and stand at the left.
     """

@@ -139,9 +139,6 @@ class Client:
             group: Id of the group, the same for all of its rollouts and for no other group at the same time.
             size: Rollouts in it.
             query: "id", "text", "domain", and, if there are, "dataset" and "reference".
-            text: The completion.
-            step: Of training.
-            truncated: Whether it was cut off.
             rollout: Its id; None makes one, which is the same however often the request is sent.
             group_deadline: Seconds after which the group is rewarded as it is.
 
@@ -179,7 +176,6 @@ class Client:
         return asyncio.run_coroutine_threadsafe(asking, _loop()).result()
 
     async def close(self) -> None:
-        """Close the connections of this event loop."""
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.close()

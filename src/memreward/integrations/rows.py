@@ -23,7 +23,6 @@ class Row(NamedTuple):
     """One completion, in plain values that can be sent to another process.
 
     Attributes:
-        text: The completion.
         prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
         step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
@@ -45,7 +44,6 @@ class Row(NamedTuple):
 
     @classmethod
     def broken(cls, reason: str, step: int) -> Row:
-        """Return a row of which nothing can be read."""
         return cls("", "", step, None, None, None, None, None, unreadable=reason)
 
 
@@ -113,7 +111,6 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
         prompts: n texts or chats.
         completions: n texts or lists of messages.
         columns: Lists of n values by name; others than `COLUMNS` and `SAMPLED` are not looked at.
-        step: Optimisation steps so far.
     """
     names = (*COLUMNS, *SAMPLED)
     given = {name: columns[name] for name in names if columns.get(name) is not None}

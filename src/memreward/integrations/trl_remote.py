@@ -19,7 +19,6 @@ class RemoteRewardFunction:
     A group that is split over processes is put together by the service, from the question's id and the step.
 
     Args:
-        client: Of the service.
         run: Names the training, so that two at one service do not meet.
         size: Rollouts of a group; None takes the trainer's `num_generations`.
         domain: Of questions whose row has no column "domain".

@@ -53,9 +53,6 @@ class RewardFunction:
 
     With several processes, rows are gathered and decided on in the first one, which alone writes to memory.
 
-    Args:
-        reward: What rewards.
-
     Attributes:
         reward: The same; its state is that of the first process.
         stop_requested: Whether the reward asks to end training; the same in all processes.
@@ -84,7 +81,6 @@ class RewardFunction:
         Args:
             prompts: n texts or chats.
             completions: n texts or lists of messages.
-            completion_ids: Not read.
             trainer_state: Its `global_step` becomes the policy version of the rollouts.
             log_extra: Told of source, predicted probability, advantage and reason of each row.
             log_metric: Told of `Judged.metrics`.
@@ -111,11 +107,9 @@ class RewardFunction:
         return [result.reward for result in results]
 
     def save(self, folder: str | Path) -> None:
-        """Write the reward's state."""
         self.reward.save(folder)
 
     def restore(self, folder: str | Path) -> None:
-        """Go on from what `save` wrote."""
         self.reward.restore(folder)
         self.stop_requested = self.reward.stop_requested
 
@@ -220,7 +214,6 @@ def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | 
 
     Args:
         prompts: n texts or chats.
-        columns: Lists of n values by name.
     """
     names, texts = columns.get("query_id"), columns.get("query")
     return [

@@ -31,10 +31,6 @@ class GroupRollouts:
     of the sampled tokens, the stop token among them, at temperature 1 and without a nucleus, and "truncated", whether
     the length limit ended a rollout. `RewardFunction` hands both to the evidence.
 
-    Args:
-        seed: Of the random numbers.
-        groups_per_batch: Groups decoded together.
-
     Raises:
         ConfigurationError: if a value is out of its range; when called, if the trainer asks for a kind of sampling that
             this decoder has not.
@@ -50,7 +46,6 @@ class GroupRollouts:
 
         Args:
             prompts: n texts or chats of this process, each as often in a row as it has rollouts here.
-            trainer: The `GRPOTrainer`.
         """
         if find_spec("trl") is None:
             raise MissingExtraError("trl", "train", "training with TRL")

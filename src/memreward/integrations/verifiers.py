@@ -54,18 +54,15 @@ class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
         await self._client.ready()
 
     async def stop(self) -> None:
-        """Close the connections."""
         if hasattr(self, "_client"):
             await self._client.close()
 
     async def run(self, task: Any, agents: Any) -> None:
-        """Attempt the task."""
         async with asyncio.TaskGroup() as attempts:
             for _ in range(self.config.n):
                 attempts.create_task(agents.agent.run(task))
 
     async def finalize(self, task: Any, episode: Any) -> None:
-        """Reward the attempts as a group."""
         whole = [trace for trace in episode.traces if trace.ok]
         scored = dict(zip([trace.id for trace in whole], await self._scored(task, whole), strict=True))
         for trace in episode.traces:

@@ -87,7 +87,6 @@ async def compute_score(
 
     Args:
         data_source: Of the row, with `extra_info["index"]` the question's id.
-        solution_str: The completion.
         ground_truth: Its reference, or None or "".
         extra_info: Holds "index", and "question" or "prompt".
         **kwargs: `reward.custom_reward_function.reward_kwargs`: "size" (rollouts of a group), "domain", "url",

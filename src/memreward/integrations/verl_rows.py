@@ -12,9 +12,6 @@ from memreward.types import DOMAINS, ConfigurationError, DataError
 def check_algorithm(algorithm: Any) -> None:
     """Refuse settings with which verl would do more to a reward than subtract its group's mean.
 
-    Args:
-        algorithm: verl's `config.algorithm`.
-
     Raises:
         ConfigurationError: it would; the message has the line to change.
     """

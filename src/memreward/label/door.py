@@ -27,7 +27,6 @@ class Door:
     """Enters judgements on answers, takes them back, and says what stands.
 
     Args:
-        memory: Its ledger keeps them.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
     """
 
@@ -38,9 +37,6 @@ class Door:
         """Enter what was said of answers; it is durable on return.
 
         Args:
-            query: The question.
-            said: Of answers that memory holds.
-            source: Who says so.
             whole: Whether it is said of all answers of the question.
 
         Returns:
@@ -66,7 +62,6 @@ class Door:
         return {one.rollout_id: one.correct for one in label(self._memory, asked, NOBODY, use=USE).labels}
 
     def labelled(self) -> list[str]:
-        """Return the questions that have a label."""
         return self._memory.ledger.labelled()
 
     def reference(self, query_id: str) -> str | None:

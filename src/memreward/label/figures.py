@@ -49,14 +49,10 @@ class Progress:
         questions: Questions with a label, whoever gave it.
         limit: Most that may have one; None does not limit.
         judgements: Decisions of this memory's annotators that stand.
-        skipped: Questions that somebody skipped.
-        broken: Questions that were flagged.
         minutes: Time that decisions took; one beyond two minutes counts as two.
         foretold: How well the judged answers were foretold.
-        waiting: Questions without a label.
         decided: Of those, the ones that are decided with confidence.
         next_ten: Share of the advantages that the next ten labels are expected to change.
-        twice: Questions that two people judged.
         kappa: Cohen's kappa over the answers that both judged; NaN where nothing can be said.
         disputed: Ids of questions on which they disagree and which nobody settled.
         people_and_judges: Answers that a person and a judge model both judged, and on how many they agree.
@@ -79,7 +75,6 @@ class Progress:
 
     @property
     def per_minute(self) -> float:
-        """Judgements in a minute."""
         return self.judgements / self.minutes if self.minutes else 0.0
 
     @property
@@ -89,7 +84,6 @@ class Progress:
 
 
 def active_minutes(events: Sequence[Event]) -> float:
-    """Return the time that decisions took."""
     return sum(min(float(e.data.get("seconds", 0.0)), _LONGEST_SECONDS) for e in events) / 60
 
 
@@ -203,7 +197,6 @@ def people_and_judges(decisions: Mapping[str, Sequence[Event]]) -> tuple[int, in
 
 
 def is_judge(annotator: str) -> bool:
-    """Return whether an annotator is a language model."""
     return annotator.startswith(JUDGE)
 
 

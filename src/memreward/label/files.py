@@ -110,12 +110,10 @@ def _answer(labelling: Labelling, query_id: str, given: Mapping[str, Any], numbe
 
 
 def write(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line."""
     path.write_text("".join(json.dumps(each, ensure_ascii=True) + "\n" for each in records), encoding="utf-8")
 
 
 def write_list(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON list, as Label Studio imports it."""
     path.write_text(json.dumps(list(records), ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
 
 

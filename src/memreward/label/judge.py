@@ -62,12 +62,6 @@ def judge_name(model: str) -> str:
 def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) -> Judged:
     """Let a model behind an OpenAI-compatible address judge the next questions.
 
-    Args:
-        labelling: What is asked and decided.
-        model: Its name there.
-        config: The server.
-        count: Questions, at most.
-
     Raises:
         ConfigurationError: the server refuses the key, or does not know the address or the model.
         EndpointError: it failed as often as it may; what was decided stays.

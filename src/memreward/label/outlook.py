@@ -47,13 +47,11 @@ class Outlook:
         model: Where learning begins; it is not changed.
 
     Attributes:
-        features: As given.
         question: (C,) question of each distinct answer; those of one question stand together.
         answer: (n,) distinct answer of each rollout.
         votes: (C,) rollouts that give it.
         mute: (C,) whether it is the class of rollouts without an answer, which cannot be right.
         verdicts: (C,) 1 right, 0 wrong, -1 not judged.
-        model: Moved by the labels.
     """
 
     def __init__(self, features: Features, model: AnswerModel) -> None:
@@ -121,7 +119,6 @@ class Outlook:
         return conditioned(self.blind(questions), verdicts)
 
     def of_rollouts(self, questions: IntArray) -> IntArray:
-        """Return the rollouts that `beliefs` speaks of, in its order."""
         return self._rows_of(questions)
 
     def gains(self, questions: IntArray) -> Gains:

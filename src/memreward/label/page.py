@@ -48,7 +48,6 @@ def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -
     """Return the application; mount it where a service runs, or serve it alone.
 
     Args:
-        labelling: What is asked and decided.
         token: Whoever comes must give it, in the address once (`?token=`) or as a bearer's; "" lets everybody in.
         annotator: Name of whoever gives none in the address (`?annotator=`); "" makes one up for each browser.
     """

@@ -66,7 +66,6 @@ def chosen(ranking: Iterable[Candidate], recent: Sequence[str], text: Callable[[
     Args:
         ranking: Those that may be asked, the best first.
         recent: Texts of the questions of this round.
-        text: Text of a question.
     """
     shown = [triples(each) for each in recent[-(ROUND - 1) :]]
     fallback = None
@@ -87,5 +86,4 @@ def triples(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def all_questions(outlook: Outlook) -> IntArray:
-    """Return the number of every question."""
     return np.arange(len(outlook), dtype=np.int64)

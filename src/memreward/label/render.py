@@ -36,7 +36,6 @@ def visible(text: str) -> str:
 
 
 def raw(text: str) -> Markup:
-    """Return a text as it is."""
     return escape(visible(text))
 
 

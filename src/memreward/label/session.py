@@ -48,15 +48,8 @@ class Labelling:
         model: Where learning begins.
         door: To the ledger.
         journal: Of what the ledger does not hold.
-        config: Settings.
         read: Reads more questions, for `extend`; None reads none.
         background: Learn from a judgement in another thread, so that the next question need not wait for it.
-
-    Attributes:
-        pool: The questions.
-        config: Settings.
-        journal: As given.
-        door: As given.
     """
 
     def __init__(
@@ -158,11 +151,8 @@ class Labelling:
         """Enter which answers of a question are right; it is in the ledger and on the disk on return.
 
         Args:
-            annotator: Who says so.
-            query_id: The question.
             right: The right ones among its answers; none of them, if empty.
             asked: Only this answer was asked about; it is right if it is in `right`, and wrong otherwise.
-            seconds: How long it took.
 
         Returns:
             What the rollouts and the model had said.
@@ -208,7 +198,6 @@ class Labelling:
             ]
 
     def answers(self, query_id: str) -> range:
-        """Return the numbers of a question's distinct answers."""
         return self._outlook.answers(self._known(query_id))
 
     def key(self, answer: int) -> str:
@@ -271,7 +260,6 @@ class Labelling:
         return self.door.reference(query_id)
 
     def broken(self) -> frozenset[str]:
-        """Return the questions that were flagged."""
         return self._stands.broken
 
     def said(self, query_id: str) -> list[Event]:

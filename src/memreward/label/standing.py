@@ -12,10 +12,6 @@ from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, Event, Journal
 class Standing:
     """Read once, and again when somebody has done something; other processes may.
 
-    Args:
-        door: To the ledger.
-        journal: Of what the ledger does not hold.
-
     Attributes:
         last: Id of the latest event that was read.
         events: Those that were not undone, in order.

@@ -38,10 +38,8 @@ def begin(
     """Open a labelling of a memory; what its ledger and journal hold is taken up again.
 
     Args:
-        memory: Holds the rollouts.
         prior: Where learning begins; sources that share a question with memory are left out.
         featurizer: Turns rollouts into evidence; None makes a plain one.
-        config: Settings.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
         journal: Of what the ledger does not hold; None is `labelling.sqlite` in the memory's folder.
         at_once: Questions to begin with; the others follow in a thread. None reads all of them first.

@@ -40,7 +40,6 @@ class Task(NamedTuple):
     """What somebody is asked.
 
     Attributes:
-        query_id: The question.
         kind: "whole": which of its answers are right; "one": whether `asked` is.
         answers: Its distinct answers in the order in which they are shown, without the class of no answer.
         asked: The answer that is asked about; -1 where all are.

@@ -16,7 +16,6 @@ class AnswerShown:
     """One distinct answer.
 
     Attributes:
-        answer: Its number.
         key: Names it for good: the id of its first rollout. Numbers are those of one session.
         text: As one of its rollouts wrote it; of an option, with what the option says.
         solution: The completion of a typical rollout: the one of median length among those that were not cut off.
@@ -37,8 +36,6 @@ class Shown:
     """A task with its texts.
 
     Attributes:
-        task: What is asked.
-        domain: Of the question.
         question: Its text, without the options where these are a list of their own.
         options: Options of multiple choice by letter.
         answers: In the order of the task.
@@ -76,7 +73,6 @@ def shown(labelling: Labelling, task: Task) -> Shown:
 
 
 def rollouts_of(labelling: Labelling, answer: int) -> list[Rollout]:
-    """Return the rollouts that give an answer."""
     return [labelling.pool.rollout(int(row)) for row in labelling.outlook.rows(answer)]
 
 

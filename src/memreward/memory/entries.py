@@ -14,13 +14,9 @@ class LedgerEntry:
     """One ground truth that was consumed, or the withdrawal of one.
 
     Attributes:
-        query_id: The query.
         rollout_id: The rollout that was judged; None for the query's reference, and for a judgement on answers.
         correct: The verdict; None for a reference.
-        source: Who or what decided.
-        use: What it was released for.
         time: Seconds since the epoch at which it was decided, whenever and for how many uses it was released.
-        id: Unique.
         answers: Answers that were judged: one that is right, or one or more that are wrong. With a rollout its answer,
             by which equivalent ones are settled long after; () where it has none, or settles no other.
         withdraws: Id of the earlier entry that this one withdraws; "" where it is a judgement itself.

@@ -35,9 +35,6 @@ class Judgement:
     """What somebody says of a rollout, or of answers; give one of `rollout_id` and `answers`, or neither.
 
     Attributes:
-        query_id: The question.
-        correct: True: right; False: wrong.
-        rollout_id: The rollout that was judged.
         answers: The answers that were judged, as text: one that is right, or one or more that are wrong. A right answer
             need not be among those that memory holds. Neither rollout nor answers, with `correct` False, says "none of
             these" of all answers that memory holds now; it counts as one judgement.
@@ -88,7 +85,6 @@ class Labelled(NamedTuple):
     Attributes:
         labels: One a rollout of which anything is known now, query by query in the rollouts' order: judged now or
             earlier, by whomever, or settled by a judgement on an equivalent answer. Nothing else may be learned from.
-        entered: What was added to the ledger.
         verdicts: By rollout id, what the verifier said now of the rollouts it was asked about and of those settled
             with them: why it could not tell, for one.
         failed: By query id, why nobody could be asked: a `BudgetError`, or what the verifier raised. Empty unless
@@ -136,7 +132,6 @@ def label(
             released and counts as a judgement, unless it says `needs_reference = False`; its verdicts are entered under
             its name. `Told` is entered as given.
         budget: Holds over the whole ledger, not only this call; None does not limit.
-        use: What for, e.g. "warmup"; the ledger keeps it.
         rollouts: Label these alone, which memory must hold; None is all rollouts of the queries.
         settle: False asks about every rollout, and tells of each only what was said of itself: for measuring.
         each: Where the budget or the verifier refuses, go on with the other queries and say who was left out, in place

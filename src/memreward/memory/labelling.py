@@ -63,7 +63,6 @@ class Journal:
 
     Args:
         path: The file; None keeps them in this process only.
-        clock: Tells the time in seconds since the epoch.
 
     Raises:
         StoreError: the file cannot be read or written.
@@ -115,7 +114,6 @@ class Journal:
             return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
     def history(self) -> list[Event]:
-        """Return everything that happened, in order."""
         with self._file.reading() as connection:
             rows = connection.execute("SELECT id, time, kind, query_id, annotator, data FROM events ORDER BY id")
             return [Event(i, t, kind, query, who, json.loads(data)) for i, t, kind, query, who, data in rows]
@@ -131,7 +129,6 @@ class Journal:
             return connection.execute(sql, (stored(query_id), stored(annotator), now + seconds, now)).rowcount > 0
 
     def release(self, query_id: str, annotator: str) -> None:
-        """Let go of a question."""
         with self._file.writing() as connection:
             sql = "DELETE FROM leases WHERE query_id = ? AND annotator = ?"
             connection.execute(sql, (stored(query_id), stored(annotator)))

@@ -135,7 +135,6 @@ class LabelLedger:
 
         Args:
             entry_id: `LedgerEntry.id` of a verdict.
-            source: Who takes it back.
 
         Raises:
             DataError: no such verdict stands.
@@ -176,7 +175,6 @@ class LabelLedger:
 
         Args:
             budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
-            seed: Seeds the draw.
             among: Query ids to choose from; None is all.
             by: What is to be released: verdicts, or the references by which a verifier judges all rollouts. By
                 references nothing is there already: the draw is the same whatever the ledger holds.

@@ -18,8 +18,6 @@ class AddReport:
     """What `ExperienceMemory.add` changed.
 
     Attributes:
-        new_queries: Queries that were not there.
-        new_rollouts: Rollouts that were not there.
         updated: Queries and rollouts that were there and learned something new.
     """
 
@@ -50,7 +48,6 @@ class Merge:
 
     @property
     def report(self) -> AddReport:
-        """What has changed so far."""
         return AddReport(self._new["queries"], self._new["rollouts"], len(self._updated))
 
     def query(self, row: Row) -> None:

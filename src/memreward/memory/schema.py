@@ -74,13 +74,11 @@ ENTRY_COLUMNS = ("id", "query_id", "rollout_id", "correct", "source", "use", "ti
 
 
 def query_row(query: Query, provenance: Mapping[str, Any]) -> Row:
-    """Return the row of a query."""
     fields = {"id": query.id, "text": query.text, "domain": query.domain, "dataset": query.dataset}
     return fields | {"provenance": dump_json(provenance)}
 
 
 def rollout_row(rollout: Rollout, provenance: Mapping[str, Any]) -> Row:
-    """Return the row of a rollout."""
     fields = {name: getattr(rollout, name) for name in ROLLOUT_COLUMNS if name != "provenance"}
     return packed(fields | {"provenance": dump_json(provenance)})
 
@@ -101,7 +99,6 @@ def packed(rollout: Mapping[str, Any]) -> Row:
 
 
 def unpacked(row: sqlite3.Row) -> Row:
-    """Undo `packed`."""
     fields = dict(row)
     if isinstance(row["thinking"], int):
         fields["thinking"] = row["text"][: row["thinking"]]

@@ -17,28 +17,20 @@ from memreward.types import Group
 
 
 class SealedStore:
-    """The `LedgerBackend` of a memory.
-
-    Args:
-        file: The memory's file.
-        groups: Returns queries by id, with their rollouts.
-    """
+    """The `LedgerBackend` of a memory."""
 
     def __init__(self, file: SqliteFile, groups: Callable[[Sequence[str]], list[Group]]) -> None:
         self._file = file
         self._groups = groups
 
     def datasets(self) -> dict[str, str]:
-        """Return the dataset of every query, by query id."""
         rows = self._rows("SELECT id, dataset FROM queries WHERE {} ORDER BY number", "id", None)
         return {row["id"]: row["dataset"] for row in rows}
 
     def groups(self, query_ids: Sequence[str]) -> list[Group]:
-        """Return these queries with all their rollouts; unknown ones are absent."""
         return self._groups(query_ids)
 
     def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
-        """Return the truths of these queries, or of all; a query without any is absent."""
         verdicts = (
             "SELECT q.id AS query_id, r.id, r.correct FROM queries q JOIN rollouts r ON r.query = q.number "
             "WHERE r.correct IS NOT NULL AND {} ORDER BY r.place"
@@ -56,7 +48,6 @@ class SealedStore:
         }
 
     def truth_count(self) -> int:
-        """Return the number of queries with any truth."""
         queries = (
             "SELECT number FROM queries WHERE reference IS NOT NULL "
             "UNION SELECT query FROM rollouts WHERE correct IS NOT NULL"
@@ -64,16 +55,13 @@ class SealedStore:
         return self._count(queries)
 
     def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
-        """Return the entries of these queries, or all, in the order they were made."""
         sql = f"SELECT number, {', '.join(ENTRY_COLUMNS)} FROM ledger WHERE {{}}"
         return [_entry(row) for row in sorted(self._rows(sql, "query_id", query_ids), key=itemgetter("number"))]
 
     def entry_count(self) -> int:
-        """Return the number of entries."""
         return self._count("SELECT 1 FROM ledger")
 
     def spent(self) -> tuple[int, int]:
-        """Return the number of distinct queries and judgements in the entries."""
         judgements = (
             "SELECT DISTINCT query_id, rollout_id, CASE WHEN rollout_id IS NULL THEN answers END, correct FROM ledger "
             "WHERE withdraws = ''"
@@ -81,7 +69,6 @@ class SealedStore:
         return self._count("SELECT DISTINCT query_id FROM ledger"), self._count(judgements)
 
     def append(self, entries: Sequence[LedgerEntry]) -> None:
-        """Keep entries; they are durable on return, or when the `lock` around it ends."""
         with self._file.writing() as connection:
             for entry in entries:
                 row = {name: getattr(entry, name) for name in ENTRY_COLUMNS}

@@ -69,7 +69,6 @@ class ExperienceMemory:
 
     @classmethod
     def in_memory(cls) -> ExperienceMemory:
-        """Return a memory that lives as long as this object."""
         return cls(SqliteFile(None, TABLES, SCHEMA_VERSION, noun=_NOUN, remedy=_REMEDY))
 
     @property
@@ -141,7 +140,6 @@ class ExperienceMemory:
         return [_group(row, pools[row["number"]]) for row in queries]
 
     def rollouts_of(self, query_ids: Sequence[str]) -> list[Rollout]:
-        """Return all rollouts of these queries, query by query."""
         return [rollout for group in self.groups(query_ids) for rollout in group.rollouts]
 
     def query_ids(self, *, answered: bool = False) -> list[str]:

@@ -62,9 +62,7 @@ class Asking:
         """Propose the questions of a step; one that waits already is seen anew, one that has a label waits no more.
 
         Args:
-            features: n rollouts.
             beliefs: What is held of them; of which nothing is held, is not proposed.
-            labelled: Questions that have a label, or that may be judged.
             broken: Questions that people flagged; they wait no more.
             parted: Whether the monitor trusts no prediction now.
 

@@ -90,7 +90,6 @@ def filled(reward: ArrayLike, group: ArrayLike) -> Floats:
 
 
 def shares_of(source: Sequence[str], metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return `metrics` with the share of rows from each source."""
     shares = {name: source.count(name) / max(len(source), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
     return {**metrics, **shares}
 

@@ -46,10 +46,6 @@ class Observation:
     """Labelled groups of one step.
 
     Attributes:
-        step: Of training.
-        groups: How many.
-        predicted: Mean predicted reward.
-        true: Mean true reward of the same rollouts.
         rise: Of the gap over that of the first groups, on the newest ones; None until there are enough.
         cosine: Of expected with true advantages over the newest groups; None where either are all 0.
         vote_cosine: The same of majority vote.
@@ -69,9 +65,7 @@ class Alarm:
     """What somebody should look at.
 
     Attributes:
-        step: Of training.
         kind: "parted": predicted and true reward have; "vote": majority vote does not know what is right.
-        says: It in words, with figures.
     """
 
     step: int
@@ -87,7 +81,6 @@ class RewardMonitor:
 
     Args:
         stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
-        on_alarm: Called at each alarm.
 
     Attributes:
         on_alarm: Called at each alarm.
@@ -108,7 +101,6 @@ class RewardMonitor:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether training should end."""
         return self._stop and any(alarm.kind == "parted" for alarm in self.alarms)
 
     @property
@@ -140,7 +132,6 @@ class RewardMonitor:
             self._watch_gap(step, *rise)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         return {
             "history": [asdict(seen) for seen in self.history],
             "alarms": [asdict(alarm) for alarm in self.alarms],
@@ -152,7 +143,6 @@ class RewardMonitor:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Undo `to_json`."""
         self.history = [Observation(**seen) for seen in state["history"]]
         self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
         self._first = [list(pair) for pair in state["first"]]

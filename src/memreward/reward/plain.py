@@ -22,7 +22,6 @@ def rollouts_in(given: Any, completions: Any = None, domain: str = "math") -> li
     Args:
         given: Rollouts, groups, a group, or with `completions` n questions.
         completions: n texts, or n lists of texts.
-        domain: Of questions that are texts.
 
     Raises:
         TypeError: it is something else; the message says what was expected.
@@ -78,10 +77,8 @@ def groups_of_plain(questions: Any, completions: Any, labels: Any, domain: str) 
     """Return the groups of n questions with their sealed labels, and all rollouts in the order they were given.
 
     Args:
-        questions: n texts.
         completions: n texts, or n lists of texts.
         labels: None, or n references, verdicts or lists of verdicts, None where there is none.
-        domain: Of the questions.
 
     Raises:
         TypeError: these are no lists of texts, or a label is none.

@@ -113,21 +113,13 @@ class PolicyReward:
 
     Args:
         memory: Holds the references, sealed, and the ledger; it grows.
-        valuer: Values unlabelled rollouts.
-        featurizer: Turns rollouts into numbers.
-        labelled: Ids of the queries that may be judged.
-        config: Settings.
         budget: Holds over the whole ledger; a release that exceeds it is an abstention. None does not limit.
         verifiers: Judge by domain; None makes the default ones.
         on_alarm: Called at each of the monitor's alarms.
 
     Attributes:
         ground: Who is labelled, and judges it.
-        valuer: Values unlabelled rollouts.
-        monitor: Predicted and true reward on labelled queries over time.
-        visits: What earlier visits of each question voted.
         failures: Counts by reason.
-        seen: Rollouts so far.
         observer: Told of each step, if it is set; what it raises counts as a failure.
         asking: Which questions wait for people to label them; None asks nobody.
         unmet: Ids of rollouts in memory that later steps are to meet: for whoever does steps again.
@@ -158,7 +150,6 @@ class PolicyReward:
 
     @property
     def labelled(self) -> frozenset[str]:
-        """Ids of the queries that may be judged."""
         return self.ground.labelled
 
     @property
@@ -168,7 +159,6 @@ class PolicyReward:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the monitor asks to end training."""
         return self.monitor.stop_requested
 
     def ask(self, on_wait: Callable[[], None] | None = None) -> None:
@@ -251,7 +241,6 @@ class PolicyReward:
         The ledger keeps the labels that were released since; releasing them again costs nothing.
 
         Args:
-            folder: What `save` was given.
             rewind: False leaves memory as it is, for whoever has promised to keep what it was given.
 
         Raises:
@@ -413,11 +402,6 @@ def HybridReward(
         predictor: Its memory grows and its ledger is used.
         labelled: Ids of the queries that may be judged; None takes those of which the ledger holds any verdict,
             whoever gave it.
-        config: Settings.
-        budget: See `PolicyReward`.
-        verifiers: See `PolicyReward`.
-        on_alarm: See `PolicyReward`.
-        ask: Propose questions for people to label: `PolicyReward.ask`.
     """
     settings, memory = config or RewardConfig(), predictor.memory
     model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})

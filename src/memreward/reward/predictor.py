@@ -59,10 +59,6 @@ class Provenance:
     """How a predictor came to be, written beside it.
 
     Attributes:
-        labelled_queries: Queries whose labels it learned from.
-        labels: Verdicts it learned from.
-        seed: Of the draw of queries.
-        prior: Name of the prior it began with.
         left_out: Sources of that prior that share questions with memory, and were left out.
         versions: Of memreward, Python and what matters to the numbers.
         ran_code: Whether solutions of code were run for evidence; `load` then does the same.
@@ -82,9 +78,6 @@ class RewardPredictor:
 
     Attributes:
         memory: Where earlier rollouts of a query are found; `score` never writes to it.
-        featurizer: Turns rollouts into evidence.
-        model: The answer model.
-        provenance: What it was made from.
         held_out: Figures on the labelled rollouts, each predicted blind to its query's label, beside majority vote's;
             over all domains, then by domain. Empty with labels of fewer than two queries.
     """
@@ -237,7 +230,6 @@ class RewardPredictor:
         """Return what the model holds of n rollouts, each query's pool being they and its recent ones in memory.
 
         Args:
-            rollouts: n of them.
             recent: Earlier rollouts of a query, at most; 0 takes none.
 
         Raises:
@@ -251,14 +243,12 @@ class RewardPredictor:
         return pooled(self.memory, rollouts, recent)
 
     def features(self, rollouts: Sequence[Rollout]) -> Features:
-        """Return what the model sees of `rollouts`."""
         return self.featurizer.features(rollouts)
 
     def explain(self, rollout: Rollout, *, beside: Sequence[Rollout] = ()) -> Explanation:
         """Say what the answers of a rollout's question are, how probable each is, and what speaks for it.
 
         Args:
-            rollout: The one to explain.
             beside: Its group, with it or without it; the score is the one that `score` gives it among them.
         """
         ids = [other.id for other in beside]

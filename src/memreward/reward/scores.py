@@ -38,7 +38,6 @@ class Scores(list[Score]):
     """One `Score` a rollout, in the order in which they were given.
 
     Attributes:
-        rollouts: n of them.
         known: Ids of the rollouts whose score is a label that the ledger holds.
         voted: Domains in which a value is the share of a question's rollouts that agree, and no more.
     """
@@ -61,7 +60,6 @@ class Scores(list[Score]):
 
     @property
     def by_question(self) -> dict[str, list[Score]]:
-        """The scores of each question by its id."""
         found: dict[str, list[Score]] = {}
         for rollout, one in zip(self.rollouts, self, strict=True):
             found.setdefault(rollout.query.id, []).append(one)

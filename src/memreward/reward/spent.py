@@ -15,9 +15,6 @@ class Spent:
 
     In a training that nobody interrupts these are the ledger's totals. The ledger never goes back, and a training that
     was killed does: this count goes back with it, and ends as if nobody had killed it.
-
-    Args:
-        memory: Its ledger is counted.
     """
 
     def __init__(self, memory: ExperienceMemory) -> None:
@@ -66,7 +63,6 @@ class Spent:
         return {"entries": self._entries, "opened": sorted(self._opened), "verdicts": self._verdicts}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Undo `to_json`."""
         self._entries, self._opened, self._verdicts = state["entries"], set(state["opened"]), state["verdicts"]
         self._known = None
 

@@ -37,10 +37,7 @@ class GroundTruth:
     """Judges rollouts of labelled queries, and heeds what others enter into the ledger meanwhile.
 
     Args:
-        memory: Holds the references, sealed, and the ledger.
-        labelled: Ids of the queries that may be judged.
         budget: Holds over the whole ledger; None does not limit.
-        verifiers: Judge by domain; None makes the default ones.
 
     Attributes:
         labelled: Ids of the queries that may be judged.

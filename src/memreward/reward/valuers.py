@@ -57,11 +57,7 @@ class Valuer(Protocol):
 
 
 class Answers:
-    """The answer model, which learns at every step.
-
-    Args:
-        model: Its observations fade by its `half_life`.
-    """
+    """The answer model, which learns at every step."""
 
     name = "memreward"
 

@@ -63,7 +63,6 @@ class EarlierVisits:
         self._of: dict[str, _Tally] = {}
 
     def unseen(self, rollouts: Sequence[Rollout]) -> list[str]:
-        """Return ids of those of their queries that no visit is known of."""
         return [query for query in dict.fromkeys(r.query.id for r in rollouts) if query not in self._of]
 
     def lean(self, rollouts: Sequence[Rollout]) -> NDArray[np.float64]:
@@ -94,7 +93,6 @@ class EarlierVisits:
             self._of[query].add(votes, len(rows), step)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON values."""
         return {
             query: [tally.step, tally.first, tally.first_rollouts, tally.votes, tally.rollouts]
             for query, tally in self._of.items()
@@ -102,7 +100,6 @@ class EarlierVisits:
 
     @classmethod
     def of_json(cls, state: Mapping[str, Any]) -> Self:
-        """Return what `to_json` made."""
         made = cls()
         made._of = {query: _Tally(*values) for query, values in state.items()}
         return made

@@ -61,18 +61,11 @@ class Json(JSONResponse):
     """JSON in ASCII: what a model wrote may not be Unicode."""
 
     def render(self, content: Any) -> bytes:
-        """Return the bytes."""
         return json.dumps(content, ensure_ascii=True, allow_nan=False).encode()
 
 
 class Service(FastAPI):
-    """The pages, with what is behind them.
-
-    Attributes:
-        store: Answers groups.
-        desk: Where requests wait.
-        metrics: What is counted.
-    """
+    """The pages, with what is behind them."""
 
     store: GroupStore
     desk: Desk
@@ -89,8 +82,6 @@ def create_app(
     """Return the ASGI application; closing the store is the caller's.
 
     Args:
-        store: Answers groups.
-        config: Limits.
         token: Everybody must give it, for all but /health and /ready; "" asks nobody, None takes the environment's.
         mounts: Other applications by the path they are to stand at; the token guards them too.
 

@@ -30,9 +30,6 @@ class AskedRollout:
 
     Attributes:
         id: Names it within its group. A request that is sent again gives the same one, and gets the same answer.
-        text: The completion.
-        token_logprobs: See `memreward.types.Rollout`.
-        truncated: See `memreward.types.Rollout`.
     """
 
     id: str
@@ -46,8 +43,6 @@ class AskedGroup:
     """Rollouts of one query that were sampled together, all of them or those that came in time.
 
     Attributes:
-        id: Names the group.
-        query: The question.
         rollouts: At least one.
         step: Of training, before they were sampled.
         reference: Ground truth, which is sealed at once; None where there is none.
@@ -77,7 +72,6 @@ class Answer:
         probability: That it is right, predicted before any label was read; None where it abstains.
         correct: Ground truth; None where it is not labelled or cannot be told.
         reason: Why there is no reward; "" where there is one.
-        failed: Whether it abstains because something failed.
         partial: Whether the group was answered without all of its rollouts.
     """
 

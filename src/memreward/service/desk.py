@@ -30,13 +30,9 @@ Observer = Callable[[Sequence[AskedGroup], float], None]
 class Scorer(Protocol):
     """What answers whole groups; `memreward.service.store.GroupStore` does."""
 
-    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
-        """Return the answer that was given, if there is one."""
-        ...
+    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None: ...
 
-    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
-        """Answer groups, or say which are in conflict, and which met a bug."""
-        ...
+    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]: ...
 
 
 @dataclass
@@ -73,7 +69,6 @@ class Desk:
 
     Args:
         store: Answers whole groups, in a thread of its own.
-        config: Limits and deadlines.
         observer: Told of batches.
 
     Attributes:
@@ -111,7 +106,6 @@ class Desk:
         return self._worker is not None and not self._stopping and not self._stuck
 
     def start(self) -> None:
-        """Begin to answer."""
         self._worker = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -150,7 +144,6 @@ class Desk:
         Args:
             group: Without rollouts.
             size: Rollouts in the whole group.
-            rollout: One of them.
             deadline: Seconds after the group's first rollout; None is the service's.
 
         Raises:

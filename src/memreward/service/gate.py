@@ -31,7 +31,6 @@ class LogFormat(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         line = {"time": record.created, "level": record.levelname, "message": record.getMessage()}
         if identity := getattr(record, "request", request_id.get()):
             line["request"] = identity
@@ -42,18 +41,12 @@ class LogFormat(logging.Formatter):
 
 
 class Traced:
-    """Gives each request an id, the client's own where it is a plain one, and says in the log how it ended.
-
-    Args:
-        app: What is behind it.
-        observer: Told of each request.
-    """
+    """Gives each request an id, the client's own where it is a plain one, and says in the log how it ended."""
 
     def __init__(self, app: Application, observer: Observer) -> None:
         self._app, self._observer = app, observer
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -81,11 +74,7 @@ class Traced:
 
 
 class Limited:
-    """Refuses what is too large or too slow to arrive: 413, 408.
-
-    Args:
-        app: What is behind it.
-    """
+    """Refuses what is too large or too slow to arrive: 413, 408."""
 
     def __init__(self, app: Application) -> None:
         self._app = app

@@ -31,7 +31,6 @@ class Kept(NamedTuple):
 
     Attributes:
         text: Hash of the rollout's text.
-        answer: The same answer again.
     """
 
     text: str
@@ -42,7 +41,6 @@ class Done(NamedTuple):
     """A step that the reward was asked to do.
 
     Attributes:
-        step: Of training.
         rollouts: Query id and rollout id of each rollout, in order; memory holds them.
     """
 
@@ -130,7 +128,6 @@ class Journal:
             database.execute("DELETE FROM steps")
 
     def close(self) -> None:
-        """Let go of the file."""
         with self._lock:
             self._database.close()
 

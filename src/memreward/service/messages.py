@@ -56,7 +56,6 @@ class QueryMessage(BaseModel):
     reference: Text | None = Field(default=None, description="Ground truth: sealed, read only by the ledger.")
 
     def query(self) -> Query:
-        """Return it as the library has it."""
         return Query(self.id, self.text, self.domain, self.dataset)
 
 
@@ -70,7 +69,6 @@ class RolloutMessage(BaseModel):
     truncated: bool | None = None
 
     def rollout(self) -> AskedRollout:
-        """Return it as the store takes it."""
         logprobs = None if self.token_logprobs is None else tuple(self.token_logprobs)
         return AskedRollout(self.id, self.text, logprobs, self.truncated)
 
@@ -133,7 +131,6 @@ class ScoreOneRequest(BaseModel):
     )
 
     def asked(self) -> AskedGroup:
-        """Return the group without rollouts."""
         return AskedGroup(self.group, self.query.query(), (), self.step, self.query.reference)
 
 

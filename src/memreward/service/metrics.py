@@ -36,26 +36,22 @@ class Metrics:
         self._registry.register(_Figures(figures))
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def batch(self, groups: Sequence[AskedGroup], seconds: float) -> None:
-        """Count a batch."""
         self._batch.observe(sum(len(group.rollouts) for group in groups))
         self._scoring.observe(seconds)
         for group in groups:
             self._groups.labels("no" if group.partial else "yes").inc()
 
     def answers(self, answers: Iterable[Answer]) -> None:
-        """Count rollouts that were answered."""
         for answer in answers:
             self._rollouts.labels(answer.source).inc()
             if answer.failed:
                 self._failures.inc()
 
     def text(self) -> bytes:
-        """Return all of it as Prometheus reads it."""
         return generate_latest(self._registry)
 
 

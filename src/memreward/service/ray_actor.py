@@ -30,12 +30,7 @@ _LETTING_GO = 60.0
 
 
 class StoreActor:
-    """Owns memory, model and ledger, and answers what the service's pages answer.
-
-    Args:
-        memory: Folder of the memory.
-        config: Limits.
-    """
+    """Owns memory, model and ledger, and answers what the service's pages answer."""
 
     def __init__(self, memory: str, config: ServiceConfig) -> None:
         self._store = _opened(Path(memory), config)
@@ -67,7 +62,6 @@ class StoreActor:
         return replies[0]["status"], body.decode(), after and after.decode()
 
     def pid(self) -> int:
-        """Return the process it lives in."""
         return os.getpid()
 
 
@@ -77,7 +71,6 @@ def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | N
     Args:
         memory: Folder of the memory. Ray starts the actor again on this node, else on another that has the folder.
         name: By which `Client("ray://NAME")` finds it.
-        config: Limits.
 
     Raises:
         MissingExtraError: Ray is not installed.

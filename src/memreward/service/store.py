@@ -55,7 +55,6 @@ class GroupStore:
     Args:
         reward: Pays advantages. Its memory, ledger and model are the store's from now on.
         folder: Where journal and model are kept; None keeps them in this process.
-        config: Limits.
 
     Raises:
         StoreError: the folder cannot be read or written, or another store has it.
@@ -139,11 +138,9 @@ class GroupStore:
         return {"labels": len(given), "new": len(given & {(one.rollout_id, one.correct) for one in found.entered})}
 
     def ledger(self) -> dict[str, Any]:
-        """Return what was spent: `LabelLedger.totals`."""
         return self._memory.ledger.totals()
 
     def memory(self) -> dict[str, int]:
-        """Return numbers of rows: `ExperienceMemory.counts`."""
         return self._memory.counts()
 
     def figures(self) -> dict[str, float]:

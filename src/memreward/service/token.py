@@ -87,7 +87,6 @@ class RequireToken:
     """ASGI middleware: whoever has no token gets 401. A browser asks its user, any name will do.
 
     Args:
-        app: What is behind it.
         token: "" lets everybody in.
         open_to_all: Paths that need none.
     """
@@ -96,7 +95,6 @@ class RequireToken:
         self._app, self._token, self._open = app, token, frozenset(open_to_all)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
         guarded = scope["type"] in ("http", "websocket") and self._token and scope["path"] not in self._open
         if not guarded or same_token(given_token(scope["headers"]), self._token):
             await self._app(scope, receive, send)

@@ -19,8 +19,6 @@ class Arm:
     """One way to reward a policy.
 
     Attributes:
-        name: The arm's name.
-        says: What it is, in a line.
         valuer: Name of what values unlabelled rollouts (`memreward.training.rewards`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.
         only_labelled: Train on the labelled questions alone.

@@ -31,7 +31,6 @@ def checkpoints(folder: str | Path) -> list[Path]:
 
 
 def step_of_checkpoint(checkpoint: Path) -> int:
-    """Return the steps that were made before a checkpoint."""
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 
@@ -41,7 +40,6 @@ def resume_from(folder: str | Path, reward: Reward) -> Path | None:
     Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
 
     Args:
-        folder: The training's folder.
         reward: Is restored.
 
     Returns:
@@ -69,7 +67,6 @@ def keeper(folder: str | Path, keep: int) -> TrainerCallback:
     """Return a callback that marks checkpoints as whole and removes old ones; it must be the last one.
 
     Args:
-        folder: The training's folder.
         keep: Newest checkpoints to keep, at least 1.
     """
     from transformers import TrainerCallback

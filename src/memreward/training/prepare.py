@@ -38,9 +38,7 @@ class Prepared:
     """What training starts from.
 
     Attributes:
-        reward: What rewards.
         groups: The questions that are asked, without rollouts.
-        labelled: Ids of the labelled queries.
         memory: Its ledger has what was spent.
     """
 
@@ -65,13 +63,11 @@ def prepare(
     What an earlier call for the same output has done is not done again.
 
     Args:
-        config: What to train.
         reward: Settings of the reward; what the arm pays overrules them.
         encoder: Encodes the texts for the paper's network; loaded where it is needed.
         arm: What rewards; None takes the one that the configuration names.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.
-        progress: Told of a stage, what is done and of how much.
 
     Raises:
         MemRewardError: a question file, model, budget or setting cannot be used.

@@ -35,13 +35,7 @@ def make_reward(
     Args:
         arm: Which; what it pays overrules `config.rewards`.
         memory: Holds the questions and, sealed, their references.
-        labelled: Ids of the queries that may be judged.
         warmed: Makes the valuers that are warmed up, by name.
-        featurizer: For all others.
-        config: Settings of the reward.
-        budget: The label budget.
-        verifiers: Judge labelled queries.
-        seed: Seeds the valuer that draws rewards at random.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
     """
     plain: dict[str, Callable[[], Valuer]] = {

@@ -45,10 +45,7 @@ def make_trainer(
         reward: What rewards; it gets its callback.
         questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
             `memreward.integrations.trl.questions`.
-        settings: How to train.
-        folder: For checkpoints and history.
         callbacks: Further ones; they are called after the reward's.
-        on_row: Told of each row of the history.
 
     Raises:
         ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.

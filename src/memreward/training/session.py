@@ -45,11 +45,9 @@ def train(
     """Train, or go on training, as configured.
 
     Args:
-        config: What to train.
         reward: Settings of the reward; what the arm pays overrules them.
         encoder: Of the arm "paper", or its name.
         progress: Told of a stage before training, what is done and of how much.
-        on_row: Told of each logged step.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
 
     Returns:

@@ -124,9 +124,6 @@ class GrpoSettings:
     def to_trl(self, folder: str | Path) -> GRPOConfig:
         """Return TRL's configuration of this training.
 
-        Args:
-            folder: Where checkpoints go.
-
         Raises:
             ConfigurationError: the step's rollouts cannot be cut into micro batches for all devices.
             MissingExtraError: TRL is not installed.

@@ -17,7 +17,7 @@ class RandomScorer:
         self._key = seed.to_bytes(8, "little", signed=True)
 
     def fit(self, features: Features, labels: Labels) -> None:
-        """Learn nothing."""
+        pass
 
     def scores(self, features: Features) -> Floats:
         """Return (n,) numbers in [0, 1)."""

@@ -31,7 +31,6 @@ class ConfidenceVote:
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Return the shares."""
         weight = np.exp(_log_probabilities(features))
         known = np.isfinite(weight)
         weight = np.where(known, weight, weight[known].mean() if known.any() else 1.0)

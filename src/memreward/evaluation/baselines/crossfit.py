@@ -40,7 +40,6 @@ class CrossFitted:
     predicted by the scorer that is blind to it. Queries without a label are not used in `fit`.
 
     Attributes:
-        name: Shown in tables.
         calibration: Fitted by `fit`; holds the threshold and what it was fitted on.
         fold_of_query: Query id -> fold, of the labelled queries.
         blind_folds: Folds that gave no held-out scores because the others held one class only.

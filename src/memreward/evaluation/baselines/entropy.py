@@ -23,11 +23,9 @@ class EntropyVote:
     name, threshold = "entropy", 0.5
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        """Learn nothing."""
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Return the moved shares; 0 without an answer."""
         share = vote_share(features).astype(np.float64)
         given, group, questions = features.cluster >= 0, features.group, len(features.query_ids)
         size = np.bincount(group, minlength=questions)

@@ -22,7 +22,6 @@ class JudgeColumn:
     """Makes predictors of the verdicts under a key of the rollouts.
 
     Attributes:
-        key: The rollouts' key.
         verdicts: Rollout id -> verdict; filled by `reading`.
     """
 
@@ -30,7 +29,6 @@ class JudgeColumn:
     verdicts: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __call__(self, seed: int) -> JudgeVote:  # noqa: ARG002  nothing is drawn
-        """Make one."""
         return JudgeVote(self.verdicts)
 
     def reading(self, groups: Sequence[Group]) -> JudgeColumn:
@@ -55,7 +53,6 @@ class JudgeColumn:
         return JudgeColumn(self.key, {rollout: float(verdict) for rollout, verdict in found.items()})
 
     def describe(self) -> str:
-        """Name what decides the outcome."""
         return f"JudgeColumn({self.key}, {content_hash(repr(sorted(self.verdicts.items())))[:16]})"
 
 
@@ -68,10 +65,8 @@ class JudgeVote:
         self._verdicts = verdicts
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        """Learn nothing."""
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Return the verdicts."""
         values = np.array([self._verdicts.get(rollout, np.nan) for rollout in features.rollout_ids], np.float64)
         return as_prediction(values, "the judge said nothing")

@@ -62,7 +62,6 @@ class EstimatorScorer:
         self._estimator, self._design = estimator(), Design(text=text, evidence=evidence)
 
     def fit(self, features: Features, labels: Labels) -> None:
-        """Fit on the labelled rows."""
         rows = labels >= 0
         columns = self._design.fit(features).apply(features)
         self._estimator.fit(columns[rows], labels[rows])
@@ -82,14 +81,12 @@ class PerceptronScorer:
         self._design = Design(text=True, evidence=True)
 
     def fit(self, features: Features, labels: Labels) -> None:
-        """Make the passes over the labelled rows."""
         rows = labels >= 0
         columns = self._design.fit(features).apply(features)[rows]
         for _ in range(_PASSES):
             self._network.partial_fit(columns, labels[rows], classes=[0, 1])
 
     def scores(self, features: Features) -> Floats:
-        """Return log-odds."""
         return logit(self._network.predict_proba(self._design.apply(features))[:, 1])
 
 
@@ -97,7 +94,6 @@ class NeighbourScorer:
     """Mean label of the k labelled rollouts whose text vectors are nearest by cosine, weighted by the cosine."""
 
     def fit(self, features: Features, labels: Labels) -> None:
-        """Keep the labelled rollouts."""
         rows = labels >= 0
         self._vectors, self._labels = _joint_vectors(features)[rows], labels[rows].astype(np.float64)
 
@@ -137,5 +133,4 @@ def _joint_vectors(features: Features) -> NDArray[np.float32]:
 
 
 def logistic(strength: float) -> Any:
-    """Return logistic regression with this inverse penalty."""
     return require_sklearn("linear_model").LogisticRegression(C=strength, max_iter=1000)

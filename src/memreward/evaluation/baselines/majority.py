@@ -29,11 +29,9 @@ class MajorityVote:
         self.name, self._hard = "majority_hard" if hard else "majority", hard
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        """Learn nothing."""
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Return the shares."""
         share = vote_share(features).astype(np.float64)
         return as_prediction(_hardened(share, features) if self._hard else share, "")
 
@@ -51,8 +49,7 @@ class VoteScorer:
     """`vote_share`, to be calibrated."""
 
     def fit(self, features: Features, labels: Labels) -> None:
-        """Learn nothing."""
+        pass
 
     def scores(self, features: Features) -> Floats:
-        """Return the vote shares."""
         return vote_share(features).astype(np.float64)
