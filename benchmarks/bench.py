@@ -26,13 +26,13 @@ from rich.progress import track
 from rich.table import Table
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from lab.trl_prompts import prompt_sharing_trainer
 from memreward.answers import AnswerModel
 from memreward.data import read_groups
 from memreward.domains import parse_rollout
 from memreward.features.cache import DiskVectorStore
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.network.encoder import CachedEncoder, load_encoder
 from memreward.types import Query, Rollout
 

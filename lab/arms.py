@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
-from lab.valuers import Restrain, TraPO
+from lab.valuers import Format, Random, Restrain, TraPO
 from memreward.reward.valuers import Valuer
 from memreward.training.arms import ARMS as TRAINED
 from memreward.training.arms import Arm
@@ -22,8 +23,11 @@ _COMPARED = (
     Arm("care", "CARE: labels where they correct the majority most, the majority elsewhere", "majority"),
 )
 
-VALUERS: Mapping[str, Callable[[], Valuer]] = {"trapo": TraPO, "restrain": Restrain}
-"""What values unlabelled rollouts in arms of the literature."""
+
+def valuers(seed: int) -> Mapping[str, Callable[[], Valuer]]:
+    """What values unlabelled rollouts in arms that are none of `memreward train`'s."""
+    return {"trapo": TraPO, "restrain": Restrain, "format": Format, "random": partial(Random, seed)}
+
 
 ARMS = {arm.name: arm for arm in (*TRAINED.values(), *_COMPARED)}
 """By name, in the order of the tables."""

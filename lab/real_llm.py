@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from lab.testbed.measure import accuracy, groups_of_samples
+from lab.trl_prompts import prompt_sharing_trainer
 from memreward.data import load_questions
 from memreward.domains import Verifiers
 from memreward.evaluation.metrics import interval as percentile_interval
@@ -72,7 +73,7 @@ def main() -> None:
         config = settings(options, arm)
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
-        train(config, on_row=partial(show, steps=options.steps, begun=begun))
+        train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=prompt_sharing_trainer())
         keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
         arm: json.loads(path.read_text(encoding="utf-8"))
@@ -149,7 +150,6 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         temperature=TEMPERATURE,
         learning_rate=1e-4,
         kl=0.0,
-        share_prompts=True,
         precision="bfloat16",
         save_every=2,
         seed=options.seed,

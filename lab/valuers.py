@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from memreward.answers.choose import variances
 from memreward.answers.model import AnswerBeliefs
-from memreward.reward.valuers import HardMajority, Majority
+from memreward.evaluation.baselines import RandomScorer
+from memreward.reward.valuers import Certain, HardMajority, Majority
 from memreward.types import Features, IntArray
 
 Floats = NDArray[np.float64]
@@ -57,6 +58,28 @@ class Restrain(Majority):
         state = super().restore(folder)
         self._agreed = state.pop("agreed")
         return state
+
+
+class Format(Certain):
+    """Right is what has an answer that can be read."""
+
+    name = "format"
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return features.cluster >= 0
+
+
+class Random(Certain):
+    """Right is one rollout in two, by its id and a seed."""
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self._draw = RandomScorer(seed)
+
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
+        return self._draw.scores(features) < 0.5
 
 
 class TraPO(HardMajority):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.arms import ARMS, VALUERS
+from lab.arms import ARMS, valuers
 from lab.testbed import start as testbed
 from lab.testbed.config import LONGEST
 from lab.testbed.measure import accuracy, mean_by_domain, sample_groups
@@ -122,7 +122,9 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
     )
     order = _corrected_first(start) if arm.name == "care" else None
-    prepared = prepare(config, None, arm.encoder or cell.encoder, silent, arm=arm, others=VALUERS, order=order)
+    prepared = prepare(
+        config, None, arm.encoder or cell.encoder, silent, arm=arm, others=valuers(cell.seed), order=order
+    )
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)

@@ -111,9 +111,9 @@ from sums import Sums
 from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
-from memreward.reward.valuers import Format
+from memreward.reward.valuers import Majority
 
-class Careless(Format):
+class Careless(Majority):
     def beliefs(self, features):
         raise TypeError("this and that")
 
@@ -121,7 +121,7 @@ dist.init_process_group("gloo")
 memory = ExperienceMemory.in_memory()
 memory.add(Sums().groups())
 heard = []
-for valuer, name in ((Careless(), "q1"), (Format(), "nobody knows")):
+for valuer, name in ((Careless(), "q1"), (Majority(), "nobody knows")):
     function = RewardFunction(PolicyReward(memory, valuer))
     try:
         function(["?"], ["#### 1"], query_id=[name])

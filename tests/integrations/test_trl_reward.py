@@ -222,11 +222,10 @@ def test_rows_that_cannot_be_read_abstain_with_their_reason(
 
 def test_one_odd_row_costs_the_others_nothing(sums: Sums, predictor: RewardPredictor, unlabelled: list[int]) -> None:
     call = sample_call(sums, [unlabelled[0]], seed=3)
-    still = RewardConfig(grow=False)
-    alone = Call(call.numbers, call.texts).of(reward_of(predictor, config=still), sums)
+    alone = Call(call.numbers, call.texts).of(reward_of(predictor), sums)
     odd = Call([*call.numbers, 0], [*call.texts, "?"])
     names = [f"q{n}" for n in call.numbers]
-    odd.of(reward_of(predictor, config=still), sums, query_id=[*names, "nobody"])
+    odd.of(reward_of(predictor), sums, query_id=[*names, "nobody"])
     assert odd.rewards == pytest.approx([*alone.rewards, 0.0])
 
 
@@ -261,8 +260,7 @@ def test_the_reference_column_of_an_unlabelled_question_changes_nothing(
     for secret in ("-7", str(sum(sums.asked[unlabelled[0]]))):
         call = sample_call(sums, [labelled[0], unlabelled[0]], seed=1)
         column = [secret if n in unlabelled else str(sum(sums.asked[n])) for n in call.numbers]
-        still = RewardConfig(grow=False)
-        paid.append(call.of(reward_of(predictor, config=still), sums, reference=column).rewards)
+        paid.append(call.of(reward_of(predictor), sums, reference=column).rewards)
     assert paid[0] == paid[1]
 
 

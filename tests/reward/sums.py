@@ -13,7 +13,7 @@ import numpy as np
 
 from memreward.answers.prior import RewardPrior, fit_prior
 from memreward.domains import parse_rollout
-from memreward.reward import Judged, Reward
+from memreward.reward import Judged, PolicyReward
 from memreward.types import Group, Query, Rollout, Truth
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "answers"))
@@ -82,7 +82,7 @@ def rollouts_of(sums: Sums, numbers: list[int], texts: list[str], step: int = 0)
     ]
 
 
-def asked(reward: Reward, sums: Sums, numbers: list[int], step: int = 0, **sampling: Any) -> tuple[Call, Judged]:
+def asked(reward: PolicyReward, sums: Sums, numbers: list[int], step: int = 0, **sampling: Any) -> tuple[Call, Judged]:
     """Sample a group of each question, seeded by the step, and reward them."""
     call = sample_call(sums, numbers, **{"seed": step, **sampling})
     return call, reward.step(rollouts_of(sums, call.numbers, call.texts, step), step)

@@ -14,7 +14,7 @@ from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory, Judgement, Told, label
 from memreward.memory.labelling import BROKEN, FILE, Journal
-from memreward.reward import HybridReward, RewardConfig
+from memreward.reward import HybridReward
 from memreward.reward.asking import PARTED, UNLIKE, WAITING, Asking
 from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError, Query, Rollout
@@ -95,8 +95,6 @@ def test_what_waits_is_taken_up_again_and_broken_or_silent_questions_do_not_wait
     assert list(Journal(Path(predictor.memory.uri) / FILE).proposed()) == ["river2"]
 
 
-def test_what_nobody_could_label_is_refused(predictor: RewardPredictor) -> None:
-    with pytest.raises(ConfigurationError, match="grow=True"):
-        HybridReward(predictor, config=RewardConfig(grow=False), ask=True)
+def test_what_nobody_could_label_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="in a folder"):
         Asking(ExperienceMemory.in_memory())

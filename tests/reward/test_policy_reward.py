@@ -87,7 +87,7 @@ def test_probabilities_and_thresholds_are_paid_where_the_trainer_standardises(
 ) -> None:
     paid = {}
     for rewards in ("probability", "threshold"):
-        reward = HybridReward(predictor, config=RewardConfig(rewards=rewards, grow=False))  # type: ignore[arg-type]
+        reward = HybridReward(predictor, config=RewardConfig(rewards=rewards))  # type: ignore[arg-type]
         call, judged = asked(reward, sums, [labelled[0], unlabelled[0]])
         assert judged.reward[:SIZE].tolist() == right(sums, call.numbers, call.texts)[:SIZE].tolist()
         assert not reward.pays_advantages
@@ -106,9 +106,8 @@ def test_the_order_of_rollouts_and_of_groups_changes_nothing(
     call = sample_call(sums, [labelled[0], unlabelled[0], unlabelled[1]], seed=1)
     rollouts = rollouts_of(sums, call.numbers, call.texts)
     order = [*range(2 * SIZE - 1, SIZE - 1, -1), *range(SIZE), *range(2 * SIZE, 3 * SIZE)]
-    config = RewardConfig(grow=False)
-    one = HybridReward(predictor, config=config).step(rollouts, 0)
-    other = HybridReward(predictor, config=config).step([rollouts[i] for i in order], 0)
+    one = HybridReward(predictor).step(rollouts, 0)
+    other = HybridReward(predictor).step([rollouts[i] for i in order], 0)
     np.testing.assert_allclose(other.reward, one.reward[order], atol=1e-9)
     np.testing.assert_allclose(other.probability, one.probability[order], atol=1e-9)
 
@@ -123,11 +122,14 @@ def test_two_groups_of_one_question_in_a_step_are_two_groups_only_where_they_sta
 
 
 def test_what_is_predicted_is_predicted_before_the_labels_of_the_step_are_read(
-    sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
+    tmp_path: Path, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
-    config = RewardConfig(grow=False)
-    told = HybridReward(predictor, labelled=[f"q{n}" for n in unlabelled[:4]], config=config)
-    blind = HybridReward(predictor, labelled=[], config=config)
+    predictor.memory.export(tmp_path / "memory")
+    apart = ExperienceMemory.in_memory()
+    apart.import_(tmp_path / "memory")
+    alone = RewardPredictor(apart, predictor.featurizer, predictor.model, predictor.provenance)
+    told = HybridReward(predictor, labelled=[f"q{n}" for n in unlabelled[:4]])
+    blind = HybridReward(alone, labelled=[])
     one, other = (asked(reward, sums, unlabelled[:4])[1] for reward in (blind, told))
     np.testing.assert_allclose(one.probability, other.probability, atol=ROUNDING)
     assert one.source != other.source
@@ -287,7 +289,7 @@ def test_one_odd_query_costs_the_others_nothing(
 ) -> None:
     call = sample_call(sums, unlabelled[:3], seed=3)
     rollouts = rollouts_of(sums, call.numbers, call.texts)
-    whole = HybridReward(predictor, config=RewardConfig(grow=False)).step(rollouts, 0)
+    whole = HybridReward(predictor).step(rollouts, 0)
     plain = predictor.featurizer.features
 
     def odd(given: Sequence[Any]) -> Any:
@@ -296,7 +298,7 @@ def test_one_odd_query_costs_the_others_nothing(
         return plain(given)
 
     monkeypatch.setattr(predictor.featurizer, "features", odd)
-    reward = HybridReward(predictor, config=RewardConfig(grow=False))
+    reward = HybridReward(predictor)
     judged = reward.step(rollouts, 0)
     kept = np.r_[0:SIZE, 2 * SIZE : 3 * SIZE]
     np.testing.assert_allclose(judged.reward[kept], whole.reward[kept], atol=1e-9)
@@ -508,7 +510,7 @@ def test_states_that_are_absent_damaged_or_of_an_older_release_are_named(
 def test_it_survives_pickling_and_goes_on_alike(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int]
 ) -> None:
-    reward = HybridReward(predictor, config=RewardConfig(grow=False))
+    reward = HybridReward(predictor)
     asked(reward, sums, labelled[:3])
     other = pickle.loads(pickle.dumps(reward))
     one, two = (asked(each, sums, [labelled[3], unlabelled[0]], step=1)[1] for each in (reward, other))

@@ -16,7 +16,8 @@ import numpy as np
 from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.ranks import decide_together
 from memreward.integrations.rows import COLUMNS, Row, RowReader, rows_of
-from memreward.reward.judged import Judged, Reward
+from memreward.reward.judged import Judged
+from memreward.reward.policy import PolicyReward
 from memreward.types import (
     DOMAINS,
     PROGRAMMING_ERRORS,
@@ -58,7 +59,7 @@ class RewardFunction:
         stop_requested: Whether the reward asks to end training; the same in all processes.
     """
 
-    def __init__(self, reward: Reward) -> None:
+    def __init__(self, reward: PolicyReward) -> None:
         self.reward = reward
         self.__name__ = f"{reward.name}_reward"
         self.stop_requested = False
@@ -178,7 +179,7 @@ def _runs(rows: Sequence[Row]) -> list[int]:
     return found
 
 
-def check_arguments(args: Any, reward: Reward) -> None:
+def check_arguments(args: Any, reward: PolicyReward) -> None:
     """Refuse a `GRPOConfig` that this reward cannot be used with.
 
     Raises:
@@ -233,7 +234,7 @@ def _query_id(name: Any, text: Any, prompt: Any) -> str | None:
         return None
 
 
-def check_questions(data: Any, reward: Reward) -> None:
+def check_questions(data: Any, reward: PolicyReward) -> None:
     """Refuse a data set on whose questions the reward could never say anything.
 
     Of a data set that can only be iterated over, the first rows are looked at.

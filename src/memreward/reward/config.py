@@ -21,8 +21,6 @@ class RewardConfig:
             trainer must only centre it. For trainers that standardise, "probability": that of being right, ground truth
             where a query is labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's).
         half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
-        grow: Let the rollouts of unlabelled queries enter memory; those of labelled ones always do, since the ledger
-            names them.
         stop: End the training when predicted and true reward have parted (`memreward.reward.monitor`).
 
     Raises:
@@ -31,7 +29,6 @@ class RewardConfig:
 
     rewards: Kind = "advantage"
     half_life: float = 50.0
-    grow: bool = True
     stop: bool = False
 
     def __post_init__(self) -> None:

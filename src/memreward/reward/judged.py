@@ -1,17 +1,13 @@
-"""What a trainer is told of the rollouts of a step, and the protocol of whoever tells it."""
+"""What a trainer is told of the rollouts of a step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from memreward.memory import ExperienceMemory
-from memreward.types import Rollout
 
 Floats = NDArray[np.float64]
 
@@ -92,42 +88,3 @@ def filled(reward: ArrayLike, group: ArrayLike) -> Floats:
 def shares_of(source: Sequence[str], metrics: Mapping[str, float]) -> dict[str, float]:
     shares = {name: source.count(name) / max(len(source), 1) for name in (TRUTH, PREDICTED, ABSTAINED)}
     return {**metrics, **shares}
-
-
-class Reward(Protocol):
-    """Rewards the rollouts of a training, step by step. `memreward.reward.policy.PolicyReward` is the one there is."""
-
-    name: str
-    memory: ExperienceMemory
-
-    @property
-    def seen(self) -> int:
-        """Rollouts so far: by it an integration numbers the next ones."""
-        ...
-
-    @property
-    def labelled(self) -> frozenset[str]:
-        """Ids of the queries whose ground truth may be read."""
-        ...
-
-    @property
-    def pays_advantages(self) -> bool:
-        """Whether `Judged.reward` is an advantage already, which the trainer may centre and not standardise."""
-        ...
-
-    @property
-    def stop_requested(self) -> bool:
-        """Whether training should end."""
-        ...
-
-    def step(self, rollouts: Sequence[Rollout], step: int) -> Judged:
-        """Reward n rollouts sampled at a step of training; rollouts of one query in a row are a group."""
-        ...
-
-    def save(self, folder: str | Path) -> None:
-        """Write all that was learned to a folder."""
-        ...
-
-    def restore(self, folder: str | Path) -> None:
-        """Go on from what `save` wrote."""
-        ...

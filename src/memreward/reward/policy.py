@@ -30,7 +30,7 @@ from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Told, groups_of
 from memreward.reward.valuers import Answers, Valuer
 from memreward.reward.visits import EarlierVisits
-from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
+from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
@@ -168,10 +168,8 @@ class PolicyReward:
             on_wait: Called once, when the first question waits.
 
         Raises:
-            ConfigurationError: memory is not in a folder, or does not get the rollouts that people are to judge.
+            ConfigurationError: memory is not in a folder.
         """
-        if not self.config.grow:
-            raise ConfigurationError("ask=True needs RewardConfig(grow=True): people judge rollouts that memory holds")
         self.asking = Asking(self.memory, on_wait)
 
     def step(self, rollouts: Sequence[Rollout], step: int) -> Judged:
@@ -287,9 +285,8 @@ class PolicyReward:
     def _judge(self, made: _Step, rows: NDArray[np.int64]) -> None:
         """Put rollouts into memory, and verdicts on labelled ones into the ledger before anybody sees them."""
         sound = [made.rollouts[i] for i in rows]
-        reachable = [rollout for rollout in made.rollouts if rollout.query.id in self.labelled]
         try:
-            self.memory.add(groups_of(made.rollouts if self.config.grow else reachable))
+            self.memory.add(groups_of(made.rollouts))
             told = self.ground.judge(sound)
         except PROGRAMMING_ERRORS:
             raise

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.answers.prior import RewardPrior
-from memreward.evaluation.baselines import RandomScorer
 from memreward.reward.state import named_errors, read_state, write_state
 from memreward.types import Features, Predictor
 
 MODEL = "reward.safetensors"
 
 
-class Valuer(Protocol):
-    """Values rollouts.
+class Valuer(ABC):
+    """Values rollouts; learns nothing, unless it says otherwise.
 
     Attributes:
         name: Of the reward that is made with it.
@@ -27,37 +27,40 @@ class Valuer(Protocol):
 
     name: str
 
+    @abstractmethod
     def beliefs(self, features: Features) -> AnswerBeliefs:
         """Return what is held of n rollouts; all of a query that are given form its pool, NaN abstains."""
-        ...
 
-    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
+    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:  # noqa: B027  optional
         """Learn from (n,) labels, 1 right, 0 wrong, -1 unknown, of rollouts of the present policy."""
-        ...
 
     def learned(self) -> Collection[str] | None:
         """Ids of the queries that were learned from; None of who learns nothing."""
-        ...
+        return None
 
     def trust(self) -> Mapping[str, float]:
         """Weight beside majority vote, by domain, if that is learned."""
-        ...
+        return {}
 
     def doubt(self) -> Mapping[str, float]:
         """Weight of the belief that votes mean something else, by domain, if that is learned."""
-        ...
+        return {}
 
     def save(self, folder: Path, state: Mapping[str, Any]) -> None:
         """Write what was learned, and JSON values beside it, whole or not at all."""
-        ...
+        write_state(folder, state)
 
     def restore(self, folder: Path) -> dict[str, Any]:
-        """Go on from what `save` wrote; returns the JSON values."""
-        ...
+        """Go on from what `save` wrote; returns the JSON values.
+
+        Raises:
+            StoreError: it is absent, damaged, or of an older format.
+        """
+        return read_state(folder)
 
 
-class Answers:
-    """The answer model, which learns at every step."""
+class Answers(Valuer):
+    """The answer model, which learns at every step; its observations fade by its `half_life`."""
 
     name = "memreward"
 
@@ -65,23 +68,18 @@ class Answers:
         self.model = model
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
-        """Return the model's."""
         return self.model.beliefs(features)
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
-        """Move the posterior."""
         self.model.observe(features, labels, step)
 
     def learned(self) -> Collection[str]:
-        """Return the model's."""
         return self.model.learned()
 
     def trust(self) -> Mapping[str, float]:
-        """Return the model's."""
         return self.model.trust()
 
     def doubt(self) -> Mapping[str, float]:
-        """Return the model's."""
         return self.model.doubt()
 
     def save(self, folder: Path, state: Mapping[str, Any]) -> None:
@@ -89,18 +87,13 @@ class Answers:
         self.model.save(folder / MODEL, state)
 
     def restore(self, folder: Path) -> dict[str, Any]:
-        """Read it.
-
-        Raises:
-            StoreError: it is absent, damaged, or of an older format.
-        """
         with named_errors(folder):
             self.model, state = AnswerModel.load(folder / MODEL)
         return state
 
 
-class Majority:
-    """The share of the group that gives an equivalent answer, as a probability; learns nothing, as all that follow."""
+class Majority(Valuer):
+    """The share of the group that gives an equivalent answer, as a probability."""
 
     name = "share"
 
@@ -108,37 +101,10 @@ class Majority:
         self._votes = AnswerModel(RewardPrior())
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
-        """Return shares."""
         return self._votes.beliefs(features)
 
-    def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
-        """Learn nothing."""
 
-    def learned(self) -> None:
-        """Return None."""
-
-    def trust(self) -> Mapping[str, float]:
-        """Return nothing."""
-        return {}
-
-    def doubt(self) -> Mapping[str, float]:
-        """Return nothing."""
-        return {}
-
-    def save(self, folder: Path, state: Mapping[str, Any]) -> None:
-        """Write the JSON values."""
-        write_state(folder, state)
-
-    def restore(self, folder: Path) -> dict[str, Any]:
-        """Read them.
-
-        Raises:
-            StoreError: the file is absent, damaged, or of an older format.
-        """
-        return read_state(folder)
-
-
-class _Certain(Majority):
+class Certain(Majority):
     """Holds each rollout to be right or wrong for sure, whatever the others are: no answer rules out another."""
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
@@ -146,11 +112,11 @@ class _Certain(Majority):
         right = self._right(features, votes).astype(np.float64)
         return votes._replace(right=right, answer=np.arange(n), several=np.ones(n, np.bool_))
 
-    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:
-        raise NotImplementedError
+    @abstractmethod
+    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]: ...
 
 
-class HardMajority(_Certain):
+class HardMajority(Certain):
     """Right is the most frequent answer, of several all: how label-free reinforcement learning rewards."""
 
     name = "majority"
@@ -161,29 +127,7 @@ class HardMajority(_Certain):
         return (votes.vote > 0) & (votes.vote >= top[features.group] - 1e-9)
 
 
-class Format(_Certain):
-    """Right is what has an answer that can be read."""
-
-    name = "format"
-
-    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
-        return features.cluster >= 0
-
-
-class Random(_Certain):
-    """Right is one rollout in two, by its id and a seed."""
-
-    name = "random"
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        self._draw = RandomScorer(seed)
-
-    def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
-        return self._draw.scores(features) < 0.5
-
-
-class Nothing(_Certain):
+class Nothing(Certain):
     """Abstains."""
 
     name = "nothing"
@@ -192,7 +136,7 @@ class Nothing(_Certain):
         return np.full(len(features), np.nan)
 
 
-class Graph(_Certain):
+class Graph(Certain):
     """The paper's network as warmup left it: each rollout has a value of its own.
 
     Args:

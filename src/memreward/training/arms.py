@@ -12,6 +12,8 @@ from memreward.types import ConfigurationError
 
 SENTENCE_MODEL = "all-MiniLM-L6-v2"
 """What the paper reads texts with (method.md, section 2)."""
+ANSWERS, PAPER = "answers", "paper"
+"""Valuers that are warmed up: the answer model, and the paper's network."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Arm:
     """One way to reward a policy.
 
     Attributes:
-        valuer: Name of what values unlabelled rollouts (`memreward.training.rewards`).
+        valuer: Name of what values unlabelled rollouts (`memreward.training.prepare`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.
         only_labelled: Train on the labelled questions alone.
         rewards: What is paid; see `RewardConfig.rewards`.
@@ -44,13 +46,13 @@ ARMS = {
     for arm in (
         Arm("oracle", "ground truth for all questions", "nothing", labels="all"),
         Arm("labelled", "training on the labelled share alone (R1-p)", "nothing", only_labelled=True),
-        Arm("memreward", "ground truth where labelled, the expected advantage elsewhere", "answers"),
+        Arm("memreward", "ground truth where labelled, the expected advantage elsewhere", ANSWERS),
         Arm("no-prior", "ground truth where labelled, the expected advantage under bare shares elsewhere", "shares"),
         Arm("majority+labels", "ground truth where labelled, the group's majority elsewhere", "majority"),
         Arm(
             "paper",
             "the paper's network, sentence model and threshold",
-            "paper",
+            PAPER,
             rewards="threshold",
             encoder=SENTENCE_MODEL,
         ),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memreward.integrations.trl import STATE_FOLDER
-from memreward.reward.judged import Reward
+from memreward.reward.policy import PolicyReward
 from memreward.temporary import write_whole
 from memreward.types import StoreError
 
@@ -34,7 +34,7 @@ def step_of_checkpoint(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(_PREFIX))
 
 
-def resume_from(folder: str | Path, reward: Reward) -> Path | None:
+def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
     """Bring a reward to the newest whole checkpoint; the trainer is brought there by `train(resume_from_checkpoint=)`.
 
     Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,15 @@ from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
-from memreward.reward.valuers import Answers, Graph, Valuer
-from memreward.training.arms import Arm, arm_named
+from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
+from memreward.training.arms import ANSWERS, PAPER, Arm, arm_named
 from memreward.training.config import TrainConfig
-from memreward.training.rewards import Made, make_reward
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
+_PLAIN: Mapping[str, Callable[[], Valuer]] = {"shares": Majority, "majority": HardMajority, "nothing": Nothing}
+"""What needs no warmup."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def prepare(
     What an earlier call for the same output has done is not done again.
 
     Args:
-        reward: Settings of the reward; what the arm pays overrules them.
-        encoder: Encodes the texts for the paper's network; loaded where it is needed.
+        reward: Settings; what the arm pays overrules them.
+        encoder: Of the paper's network.
         arm: What rewards; None takes the one that the configuration names.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.
@@ -73,6 +74,7 @@ def prepare(
         MemRewardError: a question file, model, budget or setting cannot be used.
     """
     arm = arm or arm_named(config.arm)
+    settings = replace(reward or RewardConfig(), rewards=arm.rewards)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
@@ -89,9 +91,8 @@ def prepare(
     if arm.only_labelled:
         _refuse_too_few(len(drawn), config, "labelled questions")
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
-    tools = _Tools(config, reward or RewardConfig(), memory, asked, drawn, budget, runner_for(config.execute), progress)
-
-    def warmed_up(make: Callable[[], Made]) -> Made:
+    runner = runner_for(config.execute)
+    if arm.valuer in (ANSWERS, PAPER):
         if given:
             memory.add(own)
             _refuse_unjudged(memory, drawn)
@@ -99,23 +100,18 @@ def prepare(
             asked_of = {group.query.id: group for group in asked}
             memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn], progress))
             label(memory, sorted(labelled), verifiers, budget, WARMUP)
-        return make()
-
-    warmed: dict[str, Callable[[], Made]] = {
-        "answers": lambda: warmed_up(tools.answers),
-        "paper": lambda: warmed_up(lambda: tools.paper(encoder)),
-    }
-    made = make_reward(
-        arm,
+        tools = _Tools(config, settings, memory, asked, drawn, budget, runner, progress)
+        valuer, featurizer = tools.answers() if arm.valuer == ANSWERS else tools.paper(encoder)
+    else:
+        valuer, featurizer = {**_PLAIN, **(others or {})}[arm.valuer](), Featurizer(runner=runner)
+    made = PolicyReward(
         memory,
-        labelled,
-        warmed=warmed,
-        featurizer=Featurizer(runner=tools.runner),
-        config=reward,
+        valuer,
+        featurizer=featurizer,
+        labelled=labelled,
+        config=settings,
         budget=budget,
         verifiers=verifiers,
-        seed=config.grpo.seed,
-        others=others,
     )
     if arm.only_labelled:
         asked = [group for group in asked if group.query.id in labelled]
@@ -198,7 +194,7 @@ class _Tools:
     def folder(self) -> Path:
         return Path(self.config.output) / "predictor"
 
-    def answers(self) -> Made:
+    def answers(self) -> tuple[Valuer, Featurizer]:
         """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
         prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
         if not any(group.rollouts for group in self.memory.groups()):
@@ -218,7 +214,7 @@ class _Tools:
         loaded = RewardPredictor.load(self.folder, self.memory, runner=self.runner)
         return Answers(loaded.model), loaded.featurizer
 
-    def paper(self, encoder: str | Encoder) -> Made:
+    def paper(self, encoder: str | Encoder) -> tuple[Valuer, Featurizer]:
         """The paper's network, fitted on the labelled rollouts and frozen."""
         from memreward.network.encoder import load_encoder
         from memreward.network.predictor import GraphPredictor

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.integrations.trl import RewardFunction, callback
-from memreward.integrations.trl_prompts import prompt_sharing_trainer
 from memreward.integrations.trl_rollouts import GroupRollouts
-from memreward.reward.judged import Reward
+from memreward.reward.policy import PolicyReward
 from memreward.training.history import LoggedStep, recorder
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, MissingExtraError
@@ -25,13 +24,14 @@ if TYPE_CHECKING:
 def make_trainer(
     model: str | Path | PreTrainedModel,
     tokenizer: Any,
-    reward: Reward,
+    reward: PolicyReward,
     questions: Any,
     settings: GrpoSettings,
     folder: str | Path,
     *,
     callbacks: Iterable[TrainerCallback] = (),
     on_row: Callable[[LoggedStep], None] | None = None,
+    trainer: type[Any] | None = None,
 ) -> GRPOTrainer:
     """Return a trainer; its `train()` trains.
 
@@ -46,6 +46,7 @@ def make_trainer(
         questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
             `memreward.integrations.trl.questions`.
         callbacks: Further ones; they are called after the reward's.
+        trainer: A `GRPOTrainer` of one's own; None takes TRL's.
 
     Raises:
         ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.
@@ -64,7 +65,7 @@ def make_trainer(
     with warnings.catch_warnings():
         # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-        trainer: GRPOTrainer = (prompt_sharing_trainer() if settings.share_prompts else GRPOTrainer)(
+        made: GRPOTrainer = (trainer or GRPOTrainer)(
             str(model) if isinstance(model, Path) else model,
             reward_funcs=function,
             args=args,
@@ -74,8 +75,8 @@ def make_trainer(
             peft_config=settings.lora.to_peft(),
             rollout_func=GroupRollouts(settings.seed) if settings.sampler == "groups" else None,
         )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    made.remove_callback(PrinterCallback)
+    return made
 
 
 def ordered(questions: Any, settings: GrpoSettings) -> Any:

@@ -41,6 +41,7 @@ def train(
     progress: Progress = silent,
     on_row: Callable[[LoggedStep], None] | None = None,
     on_wait: Callable[[ExperienceMemory], None] | None = None,
+    trainer: type[Any] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -49,6 +50,7 @@ def train(
         encoder: Of the arm "paper", or its name.
         progress: Told of a stage before training, what is done and of how much.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
+        trainer: See `make_trainer`.
 
     Returns:
         Output, steps that were made, whether the monitor stopped it before the last one, mean reward of the newest
@@ -74,7 +76,7 @@ def train(
     if prepared.reward.stop_requested:
         config = replace(config, grpo=replace(config.grpo, steps=done))
     if done < config.grpo.steps or not (folder / POLICY).exists():
-        done = _run(config, prepared, checkpoint, on_row)
+        done = _run(config, prepared, checkpoint, on_row, trainer)
     rows = [value for row in history(folder)[-_NEWEST:] if (value := mean_reward(row)) is not None]
     return {
         "output": folder,
@@ -114,7 +116,11 @@ def leave_group() -> None:
 
 
 def _run(
-    config: TrainConfig, prepared: Prepared, checkpoint: Path | None, on_row: Callable[[LoggedStep], None] | None
+    config: TrainConfig,
+    prepared: Prepared,
+    checkpoint: Path | None,
+    on_row: Callable[[LoggedStep], None] | None,
+    kind: type[Any] | None,
 ) -> int:
     """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
@@ -127,6 +133,7 @@ def _run(
         folder,
         callbacks=[interruption.callback(), keeper(folder, config.keep_checkpoints)],
         on_row=on_row,
+        trainer=kind,
     )
     with interruption.heeded():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -146,7 +153,7 @@ def _record(folder: Path, config: TrainConfig, reward: RewardConfig | None, *, w
     Of several processes one writes: the first, before the others compare.
     """
     path = folder / _RECORD
-    settings = {**asdict(config), "reward": "the arm's" if reward is None else json.dumps(asdict(reward))}
+    settings = {**asdict(config), "reward": asdict(reward or RewardConfig())}
     asked: dict[str, Any] = json.loads(json.dumps(settings))
     if path.exists():
         try:

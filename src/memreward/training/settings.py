@@ -68,8 +68,6 @@ class GrpoSettings:
         learning_rate: Learning rate of AdamW.
         kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
         micro_batch: Rollouts a forward and backward pass on each device; 0 takes all of the step's at once.
-        share_prompts: Read each prompt of a micro batch once in the training pass, not once for each of its
-            rollouts (trl_prompts). Pays where prompts are long beside completions, and on a CPU.
         gradient_checkpointing: Compute activations twice to keep fewer of them.
         precision: Number format of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are
             trained are float32; those below adapters are as computed.
@@ -92,7 +90,6 @@ class GrpoSettings:
     learning_rate: float = 1e-6
     kl: float = 0.001
     micro_batch: int = 0
-    share_prompts: bool = False
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     sampler: Literal["groups", "trl", "vllm"] = "groups"

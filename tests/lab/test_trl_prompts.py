@@ -10,7 +10,7 @@ import torch
 from test_trl_rollouts import TEXTS, lengths, tokenizer
 from tiny_model import tiny_model
 
-from memreward.integrations.trl_prompts import prompt_sharing_trainer
+from lab.trl_prompts import prompt_sharing_trainer
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
 
