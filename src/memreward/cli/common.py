@@ -170,11 +170,7 @@ def _refuse_shared_ids(group: Group, file: Path, homes: dict[str, Path]) -> None
 
 
 def check_file(path: Path | None) -> None:
-    """Refuse a file that could not be written, before work or labels are spent on what goes there; makes nothing.
-
-    Raises:
-        ConfigurationError: it has no name, is a folder, or its folder cannot be written.
-    """
+    """Refuse a file that could not be written, before work or labels are spent on what goes there; makes nothing."""
     if path is None:
         return
     if not path.name or path.is_dir():
@@ -183,11 +179,7 @@ def check_file(path: Path | None) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder in which nothing could be written; makes nothing.
-
-    Raises:
-        ConfigurationError: it, or the nearest folder above it that exists, is a file or not to be written.
-    """
+    """Refuse a folder in which nothing could be written; makes nothing."""
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not above.is_dir():
         raise ConfigurationError(f"{folder} cannot be written: {above} is a file; choose another folder")
@@ -196,11 +188,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_extra(package: str, extra: str, purpose: str) -> None:
-    """Refuse to begin what an optional dependency is missing for; imports nothing.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
+    """Refuse to begin what an optional dependency is missing for; imports nothing."""
     if find_spec(package) is None:
         raise MissingExtraError(package, extra, purpose)
 

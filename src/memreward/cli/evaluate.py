@@ -236,11 +236,7 @@ def _markdown(result: EvaluationResult) -> str:
 
 
 def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:
-    """Read "NAME=FILE,FILE" as a mean over files; None stands for the default.
-
-    Raises:
-        typer.BadParameter: there is no "=" in one of them.
-    """
+    """Read "NAME=FILE,FILE" as a mean over files; None stands for the default."""
     for text in texts:
         if "=" not in text:
             raise typer.BadParameter(f"--mean {text}: write NAME=FILE,FILE")
@@ -329,9 +325,6 @@ def file_names(files: Sequence[Path]) -> Mapping[str, Path]:
     """Return a short name for each file: its own without suffixes, or its path where two files share that.
 
     A folder stands for the rollout files in it, in the order of their names.
-
-    Raises:
-        ConfigurationError: a file is given twice, or a folder holds none.
     """
     files = [one for file in files for one in (_in_folder(file) if file.is_dir() else [file])]
     if len(set(files)) < len(files):

@@ -99,11 +99,7 @@ def label(
 
 
 def check_page() -> None:
-    """Refuse where the page's packages are missing.
-
-    Raises:
-        MissingExtraError: one is.
-    """
+    """Refuse where the page's packages are missing."""
     for package in ("fastapi", "uvicorn", "jinja2"):
         check_extra(package, "label", "the page")
 
@@ -137,11 +133,7 @@ def _opened(
 def serving(
     labelling: Labelling, host: str = "127.0.0.1", port: int = 0, annotator: str = "", *, browser: bool = False
 ) -> tuple[str, Callable[[], None]]:
-    """Listen for whoever labels; returns the page's address, and what serves it until it is interrupted.
-
-    Raises:
-        ConfigurationError: others can reach the host, and there is no token.
-    """
+    """Listen for whoever labels; returns the page's address, and what serves it until it is interrupted."""
     import socket
 
     import uvicorn

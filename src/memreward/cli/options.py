@@ -29,11 +29,7 @@ class Changes(Generic[Config]):
     values: Mapping[tuple[str, ...], Any]
 
     def made(self, base: Config | None = None) -> Config:
-        """Return `base` (the class's defaults, if None) with the given options changed.
-
-        Raises:
-            ConfigurationError: if the configuration refuses a value.
-        """
+        """Return `base` (the class's defaults, if None) with the given options changed."""
         made: Config = _built(self.config, base, self.values)
         return made
 

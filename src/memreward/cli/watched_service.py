@@ -28,9 +28,6 @@ def figures(url: str) -> dict[str, float]:
 
     Besides: "live_predicted" and "live_true", shares of the latest labelled rollouts that were held to be right and
     that are; "abstained", the share of all answers without a value.
-
-    Raises:
-        StoreError: it does not answer, or not as this service does.
     """
     token = os.environ.get("MEMREWARD_TOKEN", "").strip()
     headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -51,11 +51,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`.
-
-        Raises:
-            DataError: if fields are missing or unknown.
-        """
+        """Rebuild from `to_dict`."""
         try:
             return cls(**fields)
         except TypeError as error:

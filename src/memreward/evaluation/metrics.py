@@ -260,11 +260,7 @@ class QueryTable:
 
 
 def resample_queries(queries: int, resamples: int = 1000, seed: int = 0) -> Floats:
-    """Draw B bootstrap resamples of q queries with replacement: (B, q) multiplicities, each row summing to q.
-
-    Raises:
-        ConfigurationError: if there is nothing to resample.
-    """
+    """Draw B bootstrap resamples of q queries with replacement: (B, q) multiplicities, each row summing to q."""
     if queries < 1 or resamples < 1:
         raise ConfigurationError(f"{resamples} resamples of {queries} queries: both must be at least 1")
     draws = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1.0 / queries), size=resamples)

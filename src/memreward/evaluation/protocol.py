@@ -77,11 +77,7 @@ class EvaluationConfig:
         return tuple(count_from(each) for each in self.labels)
 
     def splits(self) -> tuple[int, ...]:
-        """Return the seeds, each once.
-
-        Raises:
-            ConfigurationError: they cannot be read.
-        """
+        """Return the seeds, each once."""
         text = str(self.seeds)
         if text.isdecimal():
             return tuple(range(int(text)))

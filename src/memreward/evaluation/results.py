@@ -94,11 +94,7 @@ class EvaluationResult:
     rows: tuple[Row, ...]
 
     def row(self, file: str, predictor: str, *, labels: float | None = None) -> Row:
-        """Return the one row that fits.
-
-        Raises:
-            DataError: if none or several do.
-        """
+        """Return the one row that fits."""
         found = [
             row for row in self.rows if (row.file, row.predictor) == (file, predictor) and labels in (None, row.labels)
         ]
@@ -188,11 +184,7 @@ class EvaluationResult:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            DataError: if it is no such file.
-        """
+        """Read what `save` wrote."""
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"))
             rows = tuple(Row.from_dict(row) for row in record.pop("rows"))

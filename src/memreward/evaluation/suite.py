@@ -32,11 +32,7 @@ _SIGNS = {1: "+", 0: " ", -1: "-"}
 
 
 def suited(files: Mapping[str, Sequence[Group]]) -> tuple[dict[str, Sequence[Group]], list[str]]:
-    """Return the sources with enough judged questions, by name in order, and the names of the others.
-
-    Raises:
-        ConfigurationError: none has enough.
-    """
+    """Return the sources with enough judged questions, by name in order, and the names of the others."""
     kept = {name: files[name] for name in sorted(files) if _judged(files[name]) >= FEWEST}
     if not kept:
         raise ConfigurationError(

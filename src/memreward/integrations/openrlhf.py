@@ -71,9 +71,6 @@ def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence
     It blocks a thread until the group is whole, and OpenRLHF has few of them: more groups under way at a time than
     threads wait for each other until their deadline. The service's own address, `URL/openrlhf`, has no such limit.
     MEMREWARD_GROUP_SIZE holds the rollouts of a group, MEMREWARD_DOMAIN the domain.
-
-    Raises:
-        ConfigurationError: one of these variables is missing.
     """
     import torch
 
@@ -88,11 +85,7 @@ def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence
 
 
 def check_options(options: Sequence[str]) -> None:
-    """Refuse options of OpenRLHF with which it would do more to a reward than subtract its group's mean.
-
-    Raises:
-        ConfigurationError: they would; the message has the option to change.
-    """
+    """Refuse options of OpenRLHF with which it would do more to a reward than subtract its group's mean."""
     if (estimator := _option(options, "--algo.advantage.estimator")) != CENTRING:
         raise ConfigurationError(
             f"--algo.advantage.estimator {estimator or 'gae (the default)'} standardises again what is an expected "
@@ -111,12 +104,7 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def main(options: Sequence[str]) -> None:
-    """Check, ask the service, and start OpenRLHF with the same options.
-
-    Raises:
-        ConfigurationError: OpenRLHF would standardise advantages again.
-        EndpointError: the service is not ready.
-    """
+    """Check, ask the service, and start OpenRLHF with the same options."""
     check_options(options)
     url = _option(options, "--reward.remote_url") or ""
     address = urlsplit(url)

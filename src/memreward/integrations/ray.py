@@ -10,12 +10,7 @@ SCHEME, NAMESPACE = "ray://", "memreward"
 
 
 async def ask(url: str, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
-    """Return status, body and Retry-After; Ray itself makes calls again whose actor has died.
-
-    Raises:
-        EndpointError: no such actor runs now.
-        MissingExtraError: Ray is not installed.
-    """
+    """Return status, body and Retry-After; Ray itself makes calls again whose actor has died."""
     try:
         import ray
     except ImportError as error:

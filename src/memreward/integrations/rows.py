@@ -60,21 +60,13 @@ class RowReader:
         self._sealed: set[str] = set()
 
     def look_up(self, rows: Sequence[Row]) -> None:
-        """Find the rows' queries in memory, so that `rollout` knows them.
-
-        Raises:
-            StoreError: memory cannot be read.
-        """
+        """Find the rows' queries in memory, so that `rollout` knows them."""
         unknown = sorted({row.query_id for row in rows if isinstance(row.query_id, str)} - self._queries.keys())
         if unknown:
             self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
 
     def seal(self, rows: Sequence[Row]) -> None:
-        """Put the references of the column "reference" into memory, unseen, each query's at its first row.
-
-        Raises:
-            StoreError: memory cannot be written.
-        """
+        """Put the references of the column "reference" into memory, unseen, each query's at its first row."""
         new: dict[str, Group] = {}
         for row in rows:
             if isinstance(row.reference, str) and isinstance(row.query_id, str) and row.query_id not in self._sealed:
@@ -87,11 +79,7 @@ class RowReader:
             self._sealed.update(new)
 
     def rollout(self, row: Row, number: int) -> Rollout:
-        """Return the row's rollout, named by the `number` of the row in this training.
-
-        Raises:
-            DataError: the row does not say enough.
-        """
+        """Return the row's rollout, named by the `number` of the row in this training."""
         if row.unreadable:
             raise DataError(row.unreadable)
         return rollout_of(row, self._query(row), number)

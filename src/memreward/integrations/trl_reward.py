@@ -180,21 +180,13 @@ def _runs(rows: Sequence[Row]) -> list[int]:
 
 
 def check_arguments(args: Any, reward: PolicyReward) -> None:
-    """Refuse a `GRPOConfig` that this reward cannot be used with.
-
-    Raises:
-        ConfigurationError: advantages would be standardised again.
-    """
+    """Refuse a `GRPOConfig` that this reward cannot be used with."""
     if reward.pays_advantages:
         check_centring(args)
 
 
 def check_centring(args: Any) -> None:
-    """Refuse a `GRPOConfig` with which the trainer would do more to an advantage than subtract its group's mean.
-
-    Raises:
-        ConfigurationError: it would.
-    """
+    """Refuse a `GRPOConfig` with which the trainer would do more to an advantage than subtract its group's mean."""
     if args.scale_rewards != "none":
         raise ConfigurationError(
             f"scale_rewards={args.scale_rewards!r} standardises again what is an expected advantage already, and blows "

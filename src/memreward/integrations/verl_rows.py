@@ -10,11 +10,7 @@ from memreward.types import DOMAINS, ConfigurationError, DataError
 
 
 def check_algorithm(algorithm: Any) -> None:
-    """Refuse settings with which verl would do more to a reward than subtract its group's mean.
-
-    Raises:
-        ConfigurationError: it would; the message has the line to change.
-    """
+    """Refuse settings with which verl would do more to a reward than subtract its group's mean."""
     if algorithm.get("adv_estimator") != "grpo" or algorithm.get("norm_adv_by_std_in_grpo", True):
         raise ConfigurationError(
             f"adv_estimator={algorithm.get('adv_estimator')!r} with norm_adv_by_std_in_grpo="
@@ -29,11 +25,7 @@ def check_algorithm(algorithm: Any) -> None:
 
 
 def checked_kwargs(kwargs: Mapping[str, Any], *, size: bool = False) -> Mapping[str, Any]:
-    """Return the settings of the reward, if they say enough.
-
-    Raises:
-        ConfigurationError: "domain" is missing or none of ours, or "size" is missing where it is needed.
-    """
+    """Return the settings of the reward, if they say enough."""
     if kwargs.get("domain") not in DOMAINS:
         raise ConfigurationError(
             f"domain={kwargs.get('domain')!r} is none of {', '.join(DOMAINS)}: set +reward.reward_kwargs.domain=math, "

@@ -42,11 +42,7 @@ def to_label_studio(records: Iterable[Mapping[str, Any]]) -> list[Record]:
 
 
 def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """Return what Label Studio exported as JSON as a batch that came back; of several annotations the last counts.
-
-    Raises:
-        DataError: a task was not made by `to_label_studio`.
-    """
+    """Return what Label Studio exported as JSON as a batch that came back; of several annotations the last counts."""
     found = []
     for task in tasks:
         given = dict(_inside(task.get("data", {}), "Label Studio"))
@@ -89,11 +85,7 @@ def to_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:
 
 
 def from_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """Return Argilla's records, as its SDK's `to_dict` gives them, as a batch that came back.
-
-    Raises:
-        DataError: a record was not made by `to_argilla`.
-    """
+    """Return Argilla's records, as its SDK's `to_dict` gives them, as a batch that came back."""
     import json
 
     found = []

@@ -118,11 +118,7 @@ def write_list(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read(path: Path) -> list[Record]:
-    """Read one JSON object a line, or a list of them.
-
-    Raises:
-        DataError: it is neither.
-    """
+    """Read one JSON object a line, or a list of them."""
     text = path.read_text(encoding="utf-8")
     try:
         whole = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]

@@ -205,11 +205,7 @@ class Labelling:
         return self._outlook.features.rollout_ids[self._outlook.representative(answer)]
 
     def answer(self, query_id: str, key: str) -> int:
-        """Return the number of an answer.
-
-        Raises:
-            DataError: the question has no such answer.
-        """
+        """Return the number of an answer."""
         found = [answer for answer in self.answers(query_id) if self.key(answer) == key]
         if not found:
             raise DataError(f"question {query_id!r} has no answer {key!r}; reload the page")

@@ -47,9 +47,6 @@ class Budget:
 
         Args:
             labels: "20%" and "0.2" (0.2) are a share, "200" (200) a number of queries, "1" (1) one, "all" all.
-
-        Raises:
-            ConfigurationError: it is none of these.
         """
         count = count_from(labels)
         if count == "all":
@@ -69,9 +66,6 @@ class Budget:
             queries: That have ground truth.
             spent: Queries and judgements so far.
             asked: The same of what is asked for now, without what was paid for.
-
-        Raises:
-            BudgetError: it does.
         """
         for unit, before, more, limit in zip(
             ("queries", "judgements"), spent, asked, self.limits(queries), strict=True

@@ -118,9 +118,6 @@ class LabelLedger:
 
         Args:
             entry_id: `LedgerEntry.id` of a verdict.
-
-        Raises:
-            DataError: no such verdict stands.
         """
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]
@@ -228,9 +225,6 @@ class LabelLedger:
         """Enter what is wanted and does not stand yet; returns what was entered: all of it, or nothing.
 
         An entry that was overruled or withdrawn since is entered again, so that it prevails.
-
-        Raises:
-            BudgetError: more would be spent than the budget holds.
         """
         if not wanted:
             return []

@@ -59,22 +59,13 @@ def write_folder(folder: Path, connection: sqlite3.Connection, *, parquet: bool)
 
 
 def read_folder(folder: Path) -> dict[str, list[Row]]:
-    """Return the rows of every table of an export in their order, checked against the manifest.
-
-    Raises:
-        DataError: it is no export, or it is damaged.
-        SchemaVersionError: a newer release wrote it.
-    """
+    """Return the rows of every table of an export in their order, checked against the manifest."""
     files = _manifest(folder)["tables"]
     return {name: _table(folder, name, files) for name in _TABLES}
 
 
 def merge(exported: Mapping[str, list[Row]], connection: sqlite3.Connection) -> AddReport:
-    """Merge what `read_folder` returned into a memory, within a transaction that writes.
-
-    Raises:
-        DataError: an id is known with another meaning, or rows do not fit together.
-    """
+    """Merge what `read_folder` returned into a memory, within a transaction that writes."""
     references = {row["query_id"]: row["reference"] for row in exported["references"]}
     correct = {row["rollout_id"]: row["correct"] for row in exported["verdicts"]}
     merged = Merge(connection)

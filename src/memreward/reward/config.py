@@ -22,9 +22,6 @@ class RewardConfig:
             where a query is labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's).
         half_life: Steps after which a label counts half in the answer model, since the policy moves; 0 is never.
         stop: End the training when predicted and true reward have parted (`memreward.reward.monitor`).
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     rewards: Kind = "advantage"

@@ -89,11 +89,7 @@ class Scores(list[Score]):
         }
 
     def to_pandas(self, keep: Sequence[str] = ()) -> Any:
-        """Return `rows` as a `pandas.DataFrame`.
-
-        Raises:
-            MissingExtraError: pandas is not installed; `datasets` brings it.
-        """
+        """Return `rows` as a `pandas.DataFrame`."""
         try:
             from pandas import DataFrame
         except ImportError as error:
@@ -101,11 +97,7 @@ class Scores(list[Score]):
         return DataFrame(self.rows(keep), columns=[*COLUMNS, *keep])
 
     def to_dataset(self, keep: Sequence[str] = ()) -> Any:
-        """Return `rows` as a `datasets.Dataset`.
-
-        Raises:
-            MissingExtraError: datasets is not installed.
-        """
+        """Return `rows` as a `datasets.Dataset`."""
         try:
             from datasets import Dataset
         except ImportError as error:

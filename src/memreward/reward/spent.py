@@ -27,11 +27,7 @@ class Spent:
         self._judgements = 0
 
     def begin(self) -> None:
-        """Hold what the ledger has for spent before this training; the first call does it.
-
-        Raises:
-            StoreError: the ledger cannot be read.
-        """
+        """Hold what the ledger has for spent before this training; the first call does it."""
         self._begun()
 
     def add(self, judgements: Iterable[_Judgement]) -> None:
@@ -45,20 +41,12 @@ class Spent:
         self._judgements += len(new)
 
     def counts(self) -> tuple[int, int]:
-        """Return the number of distinct labelled queries, and of judgements.
-
-        Raises:
-            StoreError: the ledger cannot be read.
-        """
+        """Return the number of distinct labelled queries, and of judgements."""
         self._begun()
         return len(self._queries), self._judgements
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values.
-
-        Raises:
-            StoreError: the ledger cannot be read.
-        """
+        """Return plain JSON values."""
         self._begun()
         return {"entries": self._entries, "opened": sorted(self._opened), "verdicts": self._verdicts}
 

@@ -16,11 +16,7 @@ _OF_RELEASE_1 = ("live", "rows_seen")
 
 
 def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
-    """Write JSON values.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
+    """Write JSON values."""
     target = Path(folder)
     try:
         write_whole(target / FILE, json.dumps(state))
@@ -29,11 +25,7 @@ def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: str | Path) -> dict[str, Any]:
-    """Return what `write_state` wrote.
-
-    Raises:
-        StoreError: the file is absent or damaged, or an older release wrote it.
-    """
+    """Return what `write_state` wrote."""
     with named_errors(folder):
         state: dict[str, Any] = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
     return state

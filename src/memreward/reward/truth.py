@@ -90,11 +90,7 @@ class GroundTruth:
         ]
 
     def spent(self) -> dict[str, float]:
-        """Return what this training has used so far: "labelled_queries" and "judgements", as trainers log it.
-
-        Raises:
-            StoreError: the ledger cannot be read.
-        """
+        """Return what this training has used so far: "labelled_queries" and "judgements", as trainers log it."""
         return dict(zip(SPENT, map(float, self.used.counts()), strict=True))
 
     def news(self, learned: Collection[str]) -> list[str]:
@@ -102,9 +98,6 @@ class GroundTruth:
 
         Args:
             learned: Queries whose verdicts were learned from before the first call.
-
-        Raises:
-            StoreError: the ledger cannot be read.
         """
         ledger = self.memory.ledger
         if self.heard is not None and len(ledger) == self._entries:
@@ -117,11 +110,7 @@ class GroundTruth:
         return list(dict.fromkeys(entry.query_id for entry in new))
 
     def known(self, rollouts: Sequence[Rollout]) -> dict[str, bool]:
-        """Return what the ledger says of these rollouts and of equivalent answers, by rollout id.
-
-        Raises:
-            StoreError: the ledger cannot be read or written.
-        """
+        """Return what the ledger says of these rollouts and of equivalent answers, by rollout id."""
         queries = dict.fromkeys(rollout.query.id for rollout in rollouts)
         found = label(self.memory, queries, NOBODY, use=TRAINING, rollouts=rollouts)
         self._entries += len(found.entered)

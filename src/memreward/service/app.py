@@ -84,9 +84,6 @@ def create_app(
     Args:
         token: Everybody must give it, for all but /health and /ready; "" asks nobody, None takes the environment's.
         mounts: Other applications by the path they are to stand at; the token guards them too.
-
-    Raises:
-        ConfigurationError: the environment's token is none.
     """
     settings = config or store.config
 

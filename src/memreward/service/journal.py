@@ -73,29 +73,17 @@ class Journal:
 
     @property
     def saved(self) -> int | None:
-        """Number under which the reward was saved last; None if it never was.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Number under which the reward was saved last; None if it never was."""
         rows = self._rows("SELECT number FROM state")
         return int(rows[0][0]) if rows else None
 
     def undone(self) -> list[Done]:
-        """Return the steps since the reward was saved, in order.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Return the steps since the reward was saved, in order."""
         rows = self._rows("SELECT step, rollouts FROM steps ORDER BY number")
         return [Done(int(step), [(query, rollout) for query, rollout in json.loads(ids)]) for step, ids in rows]
 
     def answers(self, names: Sequence[str]) -> dict[str, Kept]:
-        """Return those of the answers that were given and are still kept, by name.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Return those of the answers that were given and are still kept, by name."""
         found: dict[str, Kept] = {}
         for some, marks in _portions(names):
             rows = self._rows(f"SELECT name, text, answer FROM answers WHERE name IN ({marks})", some)
@@ -103,11 +91,7 @@ class Journal:
         return found
 
     def commit(self, answers: Iterable[tuple[str, str, Answer]], done: Iterable[Done]) -> None:
-        """Keep answers (name, text, answer) and the steps that led to them: all or, on a failure, nothing.
-
-        Raises:
-            StoreError: the file cannot be written.
-        """
+        """Keep answers (name, text, answer) and the steps that led to them: all or, on a failure, nothing."""
         now = time.time()
         rows = [(name, content_hash(text), json.dumps(answer.record()), now) for name, text, answer in answers]
         with self._written() as database:
@@ -118,11 +102,7 @@ class Journal:
             database.execute("DELETE FROM answers WHERE rowid <= ?", (last - self._most,))
 
     def save(self, number: int) -> None:
-        """Note that the reward was saved under a number, and forget the steps before.
-
-        Raises:
-            StoreError: the file cannot be written.
-        """
+        """Note that the reward was saved under a number, and forget the steps before."""
         with self._written() as database:
             database.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (number,))
             database.execute("DELETE FROM steps")

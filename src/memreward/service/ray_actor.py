@@ -71,9 +71,6 @@ def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | N
     Args:
         memory: Folder of the memory. Ray starts the actor again on this node, else on another that has the folder.
         name: By which `Client("ray://NAME")` finds it.
-
-    Raises:
-        MissingExtraError: Ray is not installed.
     """
     try:
         import ray

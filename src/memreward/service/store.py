@@ -82,11 +82,7 @@ class GroupStore:
         self._recall()
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
-        """Return the answer that was given on a rollout, None where there is none.
-
-        Raises:
-            ConflictError: it was given on another text.
-        """
+        """Return the answer that was given on a rollout, None where there is none."""
         kept = self._journal.answers([name_of(group_id, rollout.id)])
         return _checked(group_id, rollout, *kept.values()) if kept else None
 

@@ -25,11 +25,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def token_from(environment: Mapping[str, str] = os.environ, variable: str = VARIABLE) -> str:
-    """Return the token in the environment, "" where there is none.
-
-    Raises:
-        ConfigurationError: it is too short to keep anybody out, or holds characters that a header cannot.
-    """
+    """Return the token in the environment, "" where there is none."""
     token = environment.get(variable, "").strip()
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
         raise ConfigurationError(
@@ -40,11 +36,7 @@ def token_from(environment: Mapping[str, str] = os.environ, variable: str = VARI
 
 
 def refuse_public(host: str, token: str) -> None:
-    """Refuse to listen where others can reach the service and it would ask them for nothing.
-
-    Raises:
-        ConfigurationError: the address is not of this machine alone, and there is no token.
-    """
+    """Refuse to listen where others can reach the service and it would ask them for nothing."""
     if not token and not is_loopback(host):
         raise ConfigurationError(
             f"{host!r} can be reached from other machines and no token is set: put one into {VARIABLE}, or listen on "

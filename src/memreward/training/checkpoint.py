@@ -44,9 +44,6 @@ def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
 
     Returns:
         The checkpoint; None where there is none, and training starts from the beginning.
-
-    Raises:
-        StoreError: the reward's state cannot be read.
     """
     found = checkpoints(folder)
     for path in _all(Path(folder)):

@@ -44,9 +44,6 @@ class TrainConfig:
         keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
         verify: The verifiers.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     model: str = ""
@@ -72,11 +69,7 @@ class TrainConfig:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
 
     def check_complete(self) -> None:
-        """Refuse a configuration that leaves out what has no default.
-
-        Raises:
-            ConfigurationError: model, output or questions are missing.
-        """
+        """Refuse a configuration that leaves out what has no default."""
         for name in ("model", "output"):
             if not getattr(self, name):
                 raise ConfigurationError(f"{name} is missing: give --{name}, or {name} = ... in the configuration file")

@@ -30,9 +30,6 @@ def history(folder: str | Path) -> list[LoggedStep]:
 
     Args:
         folder: The training's folder; no rows where nothing was logged.
-
-    Raises:
-        DataError: a line is not JSON.
     """
     path = Path(folder) / FILE
     if not path.exists():

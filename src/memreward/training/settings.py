@@ -20,9 +20,6 @@ class LoraConfig:
     Attributes:
         rank: Rank of the adapters; 0 trains all weights.
         targets: Modules that get an adapter; none stands for all linear layers but the output's.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     rank: int = 0
@@ -33,11 +30,7 @@ class LoraConfig:
             raise ConfigurationError(f"lora rank={self.rank} must be at least 0")
 
     def to_peft(self) -> Any:
-        """Return peft's configuration, or None where all weights are trained.
-
-        Raises:
-            MissingExtraError: peft is not installed.
-        """
+        """Return peft's configuration, or None where all weights are trained."""
         if not self.rank:
             return None
         try:
@@ -77,9 +70,6 @@ class GrpoSettings:
         save_every: Steps between checkpoints; 0 writes none.
         seed: Seeds the order of the questions, sampling and new weights.
         lora: Low-rank adapters.
-
-    Raises:
-        ConfigurationError: if a value is out of its range.
     """
 
     steps: int = 410

@@ -86,11 +86,7 @@ class CrossFitted:
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Predict; labelled queries are scored blind to their own labels.
-
-        Raises:
-            LabelError: if `fit` was not called.
-        """
+        """Predict; labelled queries are scored blind to their own labels."""
         if self._final is None or self.calibration is None:
             raise LabelError(f"{self.name} has seen no labels: call fit(features, labels) first")
         fold = np.array([self.fold_of_query.get(query, -1) for query in features.query_ids], np.int64)

@@ -37,11 +37,7 @@ class LabelModel:
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Weigh the signals' votes.
-
-        Raises:
-            LabelError: if `fit` was not called.
-        """
+        """Weigh the signals' votes."""
         if not hasattr(self, "_yes"):
             raise LabelError(f"{self.name} has seen no rollouts: call fit(features, labels) first")
         return as_prediction(self._right(*self._signals(features)), "")

@@ -113,11 +113,7 @@ class NeighbourScorer:
 
 
 def require_sklearn(module: str) -> Any:
-    """Import a module of scikit-learn.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
+    """Import a module of scikit-learn."""
     import importlib
 
     try:
