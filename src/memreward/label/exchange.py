@@ -7,6 +7,7 @@ export comes back. Argilla: records with `id`, `fields`, `metadata`, for a data 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,14 +27,12 @@ LABEL_STUDIO_CONFIG = f"""<View>
 
 
 def to_label_studio(records: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """Return a batch as Label Studio's tasks."""
     return [
         {
             "data": {
                 "memreward_id": each["id"],
-                "question": _question(each),
-                "answers": "\n\n".join(f"[{n}] {a['text']}\n{a['solution']}" for n, a in _numbered(each)),
-                "choices": [{"value": choice} for choice in _choices(each)],
+                **_texts(each),
+                "choices": [{"value": choice} for choice in _choices(len(each["answers"]))],
                 "memreward": dict(each),
             }
         }
@@ -45,84 +44,67 @@ def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> list[Record]:
     """Return what Label Studio exported as JSON as a batch that came back; of several annotations the last counts."""
     found = []
     for task in tasks:
-        given = dict(_inside(task.get("data", {}), "Label Studio"))
+        given = _inside(task.get("data", {}), "Label Studio")
         annotations = [a for a in task.get("annotations", ()) if not a.get("was_cancelled")]
-        chosen: list[str] | None = None
-        for result in annotations[-1]["result"] if annotations else ():
-            if result.get("from_name") == _FIELD:
-                chosen = list(result["value"]["choices"])
-        seconds = float((annotations[-1].get("lead_time") if annotations else 0) or 0)
-        found.append(_answered(given, chosen) | ({"seconds": seconds} if chosen else {}))
+        last: Mapping[str, Any] = annotations[-1] if annotations else {}
+        results = [result for result in last.get("result", ()) if result.get("from_name") == _FIELD]
+        chosen = results[-1]["value"]["choices"] if results else []
+        seconds = {"seconds": float(last.get("lead_time") or 0)} if chosen else {}
+        found.append(_answered(given, chosen) | seconds)
     return found
 
 
 def argilla_settings() -> Record:
     """Return fields and questions of a data set, as arguments for `rg.TextField` and `rg.MultiLabelQuestion`."""
-    labels = [*(str(n) for n in range(1, 21)), NONE, BROKEN, SKIP]
     return {
         "guidelines": "Mark the number of every right answer, or that none is.",
         "fields": [{"name": "question"}, {"name": "answers"}],
-        "questions": [{"name": _FIELD, "title": "Which answers are right?", "labels": labels}],
+        "questions": [{"name": _FIELD, "title": "Which answers are right?", "labels": _choices(20)}],
         "metadata": [{"name": "memreward"}],
     }
 
 
 def to_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:
     """Return a batch as Argilla's records, in the shape that `rg.Record(**record)` takes."""
-    import json
-
     return [
-        {
-            "id": each["id"],
-            "fields": {
-                "question": _question(each),
-                "answers": "\n\n".join(f"[{n}] {a['text']}\n{a['solution']}" for n, a in _numbered(each)),
-            },
-            "metadata": {"memreward": json.dumps(dict(each))},
-        }
+        {"id": each["id"], "fields": _texts(each), "metadata": {"memreward": json.dumps(dict(each))}}
         for each in records
     ]
 
 
 def from_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:
     """Return Argilla's records, as its SDK's `to_dict` gives them, as a batch that came back."""
-    import json
-
     found = []
     for each in records:
         metadata = dict(each.get("metadata") or {})
         if isinstance(metadata.get("memreward"), str):
             metadata["memreward"] = json.loads(metadata["memreward"])
-        given = dict(_inside(metadata, "Argilla"))
-        chosen: list[str] | None = None
-        for response in (each.get("responses") or {}).get(_FIELD, ()):
-            if response.get("status", "submitted") in (None, "submitted"):
-                value = response["value"]
-                chosen = [value] if isinstance(value, str) else list(value)
-        found.append(_answered(given, chosen))
+        responses = (each.get("responses") or {}).get(_FIELD, ())
+        submitted = [one["value"] for one in responses if one.get("status", "submitted") in (None, "submitted")]
+        chosen = submitted[-1] if submitted else []
+        found.append(_answered(_inside(metadata, "Argilla"), [chosen] if isinstance(chosen, str) else chosen))
     return found
 
 
-def _inside(data: Mapping[str, Any], tool: str) -> Mapping[str, Any]:
+def _inside(data: Mapping[str, Any], tool: str) -> Record:
+    """The line of the batch that a task was made of."""
     if not isinstance(data.get("memreward"), Mapping):
         raise DataError(f"a task of {tool} lacks what was put into it ('memreward'): export it with its data")
-    given: Mapping[str, Any] = data["memreward"]
-    return given
+    return dict(data["memreward"])
 
 
-def _numbered(each: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
-    return list(enumerate(each["answers"], start=1))
+def _choices(answers: int) -> list[str]:
+    return [*(f"{n}" for n in range(1, answers + 1)), NONE, BROKEN, SKIP]
 
 
-def _choices(each: Mapping[str, Any]) -> list[str]:
-    return [*(f"{n}" for n, _ in _numbered(each)), NONE, BROKEN, SKIP]
+def _texts(each: Mapping[str, Any]) -> dict[str, str]:
+    """What both tools show: the question with its options, and the numbered answers."""
+    question = [str(each["question"]), *(f"({key}) {text}" for key, text in each["options"].items())]
+    answers = [f"[{n}] {a['text']}\n{a['solution']}" for n, a in enumerate(each["answers"], start=1)]
+    return {"question": "\n".join(question), "answers": "\n\n".join(answers)}
 
 
-def _question(each: Mapping[str, Any]) -> str:
-    return "\n".join([str(each["question"]), *(f"({key}) {text}" for key, text in each["options"].items())])
-
-
-def _answered(given: Record, chosen: Sequence[str] | None) -> Record:
+def _answered(given: Record, chosen: Sequence[str]) -> Record:
     """A batch's line with what was chosen in it."""
     if not chosen:
         return given
@@ -130,6 +112,5 @@ def _answered(given: Record, chosen: Sequence[str] | None) -> Record:
         return {**given, "broken": True}
     if SKIP in chosen:
         return {**given, "skip": SKIP}
-    marked = {choice for choice in chosen if choice != NONE}
-    answers = [{**answer, "right": str(n) in marked} for n, answer in _numbered(given)]
+    answers = [{**answer, "right": str(n) in chosen} for n, answer in enumerate(given["answers"], start=1)]
     return {**given, "answers": answers}
