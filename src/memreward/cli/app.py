@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -65,22 +67,16 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@ends_well("Nothing was changed: run the same command again.")
-def _add_domains(named: list[str] | None) -> list[str] | None:
-    if named:
-        from memreward.domains import use_domains
+def _added_by(module: str, function: str) -> Callable[[list[str] | None], list[str] | None]:
+    """A callback that hands what an option names to a function of a module that is loaded only then."""
 
-        use_domains(named)
-    return named
+    @ends_well("Nothing was changed: run the same command again.")
+    def add(named: list[str] | None) -> list[str] | None:
+        if named:
+            getattr(import_module(module), function)(named)
+        return named
 
-
-@ends_well("Nothing was changed: run the same command again.")
-def _add_signals(named: list[str] | None) -> list[str] | None:
-    if named:
-        from memreward.features.own import use_signals
-
-        use_signals(named)
-    return named
+    return add
 
 
 @app.callback(
@@ -95,7 +91,7 @@ def memreward(
         list[str] | None,
         typer.Option(
             "--domain",
-            callback=_add_domains,
+            callback=_added_by("memreward.domains", "use_domains"),
             is_eager=True,
             metavar="FILE.py:CLASS",
             help="Add a domain of your own, from a file or an installed module; give it once for each. See "
@@ -106,7 +102,7 @@ def memreward(
         list[str] | None,
         typer.Option(
             "--signals",
-            callback=_add_signals,
+            callback=_added_by("memreward.features.own", "use_signals"),
             is_eager=True,
             metavar="FILE.py:NAME",
             help="Add a signal of your own, from a file or an installed module; give it once for each. See "

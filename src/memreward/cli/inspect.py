@@ -18,7 +18,7 @@ from memreward.cli.common import (
     read_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.output import Output
+from memreward.cli.output import Output, short
 from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
 
@@ -102,7 +102,7 @@ def _print(output: Output, rollout: Rollout, explanation: Explanation, top: int)
         f"Rollout {rollout.id}",
         ("", ""),
         [
-            ("question", _short(rollout.query.text)),
+            ("question", short(rollout.query.text, _TEXT_SHOWN)),
             ("answer", rollout.answer),
             ("value", score.value),
             ("expected advantage", score.advantage),
@@ -118,11 +118,14 @@ def _print_question(output: Output, rollout: Rollout, explanation: Explanation, 
     output.table(
         f"Question {rollout.query.id}",
         ("", ""),
-        [("question", _short(rollout.query.text)), ("weight of the model beside majority vote", explanation.trust)],
+        [
+            ("question", short(rollout.query.text, _TEXT_SHOWN)),
+            ("weight of the model beside majority vote", explanation.trust),
+        ],
     )
     _print_answers(output, explanation, top, mark=False)
     for answer in explanation.answers[: min(top, _EXPLAINED)]:
-        title = f"What speaks for {_short(answer.text or '(none)')} (log-odds)"
+        title = f"What speaks for {short(answer.text or '(none)', _TEXT_SHOWN)} (log-odds)"
         _print_reasons(output, title, explanation, answer, _REASONS)
         if not _compares(explanation):
             break
@@ -148,7 +151,7 @@ def _print_answers(output: Output, explanation: Explanation, top: int, *, mark: 
         ("answer", "rollouts", "probability", "vote"),
         [
             (
-                f"{_short(a.text or '(none)')}{' <' if mark and i == explanation.own else ''}",
+                f"{short(a.text or '(none)', _TEXT_SHOWN)}{' <' if mark and i == explanation.own else ''}",
                 a.votes,
                 a.right,
                 a.vote_share,
@@ -156,8 +159,3 @@ def _print_answers(output: Output, explanation: Explanation, top: int, *, mark: 
             for i, a in enumerate(explanation.answers[:top])
         ],
     )
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _TEXT_SHOWN else f"{text[: _TEXT_SHOWN - 1]}…"

@@ -97,11 +97,13 @@ class Output:
 
 
 class Steps:
-    """Called with what is done, how much of it, of how much (0 if that is not known), and how it stands."""
+    """Called with what is done, how much of it, of how much (0 if that is not known), and how it stands.
+
+    This one shows nothing.
+    """
 
     def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         """Show that `done` of `total` steps of `stage` are finished, and what there is to say of them."""
-        raise NotImplementedError
 
 
 class _RateColumn(ProgressColumn):
@@ -174,6 +176,12 @@ def printable(text: str) -> str:
     Line breaks and tabs stay. Lone surrogates, which no terminal can show, become "?".
     """
     return _STEERS.sub(lambda match: ascii(match[0])[1:-1], text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def short(text: str, width: int) -> str:
+    """Return text on one line, cut to `width` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def one_line(text: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor
 from memreward.cli.errors import ends_well
-from memreward.cli.output import Output
+from memreward.cli.output import Output, short
 
 _TEXT_SHOWN = 70
 
@@ -42,13 +42,11 @@ def propose(
     output.table(
         "Questions to label next",
         ("question", "change", "cheap", "top answer", "answers", "text"),
-        [(p.query_id, p.variance, p.cheap, p.top, p.answers, _short(groups[p.query_id].query.text)) for p in found],
+        [
+            (p.query_id, p.variance, p.cheap, p.top, p.answers, short(groups[p.query_id].query.text, _TEXT_SHOWN))
+            for p in found
+        ],
     )
     if not found:
         output.note("Every question of memory has a label: there is nothing to propose.")
     output.result({"proposals": [p._asdict() for p in found]})
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _TEXT_SHOWN else f"{text[: _TEXT_SHOWN - 1]}…"

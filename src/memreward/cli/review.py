@@ -10,7 +10,7 @@ import typer
 
 from memreward.cli.common import AnswerPatternText, AsJson, ColumnsText, check_file, read_files
 from memreward.cli.errors import ends_well
-from memreward.cli.output import Output
+from memreward.cli.output import Output, short
 from memreward.evaluation.tables import plain
 from memreward.temporary import write_whole
 
@@ -51,14 +51,14 @@ def review(
     shown = found.questions[:worst]
 
     def named(answer: Answer | None, none: str) -> str:
-        return _short((answer.text if answer.text is not None else "(no answer)") if answer else none, _ANSWER)
+        return short((answer.text if answer.text is not None else "(no answer)") if answer else none, _ANSWER)
 
     output.table(
         f"Most believed is right in {found.believed_right} of {len(found.questions)} questions; the worst",
         ("question", "believed", "value", "right", "value"),
         [
             (
-                _short(each.id, _ID),
+                short(each.id, _ID),
                 named(each.believed, ""),
                 each.believed.value,
                 named(each.right, "(no rollout)"),
@@ -89,8 +89,3 @@ def review(
             "worst": [plain(asdict(each)) for each in shown],
         }
     )
-
-
-def _short(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,7 @@ from memreward.cli.output import Output, Steps
 from memreward.data.tables import check_table, write_table
 from memreward.domains import cluster_answers
 from memreward.reward.scores import COLUMNS
-from memreward.types import Group, Rollout
+from memreward.types import Group, Rollout, Score
 
 if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
@@ -93,13 +94,13 @@ def score(
                 tally.rollouts,
                 tally.labelled,
                 tally.scored - tally.labelled,
-                tally.abstained,
+                tally.rollouts - tally.scored,
                 tally.mean_value,
             )
         ],
     )
     if tally.reasons:
-        output.table("Abstentions", ("reason", "rollouts"), sorted(tally.reasons.items(), key=lambda item: -item[1]))
+        output.table("Abstentions", ("reason", "rollouts"), tally.reasons.most_common())
     output.result({"out": out, **tally.as_dict()})
     if tally.scored and not tally.labelled:
         output.note(f"next: memreward propose --memory {shlex.quote(memory)}")
@@ -132,44 +133,40 @@ def _scored(
     return tally
 
 
+@dataclass
 class _Tally:
-    """Counts over all scores."""
+    """Counts over all scores; those of several files add up."""
 
-    def __init__(self) -> None:
-        self.queries = self.rollouts = self.scored = self.labelled = 0
-        self.sum_of_values = self.sum_of_confidences = 0.0
-        self.reasons: dict[str, int] = {}
-        self.mixed_groups = self.flat_groups = 0
+    queries: int = 0
+    rollouts: int = 0
+    scored: int = 0
+    labelled: int = 0
+    mixed_groups: int = 0
+    flat_groups: int = 0
+    sum_of_values: float = 0.0
+    sum_of_confidences: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: _Tally) -> _Tally:
-        made = _Tally()
-        for name, value in vars(self).items():
-            if name != "reasons":
-                setattr(made, name, value + getattr(other, name))
-        made.reasons = dict(Counter(self.reasons) + Counter(other.reasons))
-        return made
+        return _Tally(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
-    def add_group(self, group: Group, values: Sequence[float | None]) -> None:
-        """Note whether a group whose rollouts answer differently has one value for all of them."""
-        scored = [(rollout, value) for rollout, value in zip(group.rollouts, values, strict=True) if value is not None]
-        flat = [value for _, value in scored]
-        if len(scored) < 2 or not _answers_differ([rollout for rollout, _ in scored]):
-            return
-        self.mixed_groups += 1
-        self.flat_groups += max(flat) - min(flat) < _SAME_VALUE
-
-    def add(self, value: float | None, confidence: float, reason: str) -> None:
-        self.rollouts += 1
-        self.sum_of_confidences += confidence
-        if value is None:
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
-        else:
-            self.scored += 1
-            self.sum_of_values += value
-
-    @property
-    def abstained(self) -> int:
-        return self.rollouts - self.scored
+    def add_group(self, group: Group, scores: Sequence[Score]) -> None:
+        """Count a group's scores; note whether its rollouts answer differently and have one value all the same."""
+        known: list[tuple[Rollout, float]] = []
+        for rollout, score in zip(group.rollouts, scores, strict=True):
+            self.sum_of_confidences += score.confidence
+            if score.value is None:
+                self.reasons[score.reason] += 1
+            else:
+                self.sum_of_values += score.value
+                known.append((rollout, score.value))
+        self.queries += 1
+        self.rollouts += len(scores)
+        self.scored += len(known)
+        if len(known) > 1 and _answers_differ([rollout for rollout, _ in known]):
+            values = [value for _, value in known]
+            self.mixed_groups += 1
+            self.flat_groups += max(values) - min(values) < _SAME_VALUE
 
     @property
     def constant(self) -> bool:
@@ -180,19 +177,15 @@ class _Tally:
     def mean_value(self) -> float | None:
         return self.sum_of_values / self.scored if self.scored else None
 
-    @property
-    def mean_confidence(self) -> float | None:
-        return self.sum_of_confidences / self.rollouts if self.rollouts else None
-
     def as_dict(self) -> dict[str, Any]:
         return {
             "queries": self.queries,
             "rollouts": self.rollouts,
             "scored": self.scored,
             "labelled": self.labelled,
-            "abstained": self.abstained,
+            "abstained": self.rollouts - self.scored,
             "mean_value": self.mean_value,
-            "mean_confidence": self.mean_confidence,
+            "mean_confidence": self.sum_of_confidences / self.rollouts if self.rollouts else None,
             "reasons": self.reasons,
             "mixed_groups": self.mixed_groups,
             "flat_groups": self.flat_groups,
@@ -216,13 +209,10 @@ def _rows(
     while batch := list(islice(groups, _QUERIES_AT_ONCE)):
         scores = predictor.score(batch, labels=True)
         tally.labelled += len(scores.known)
-        for given in scores:
-            tally.add(given.value, given.confidence, given.reason)
         yield from scores.rows(keep)
-        values = iter([given.value for given in scores])
+        each = iter(scores)
         for group in batch:
-            tally.add_group(group, list(islice(values, len(group.rollouts))))
-        tally.queries += len(batch)
+            tally.add_group(group, list(islice(each, len(group.rollouts))))
         steps("scoring queries", tally.queries)
 
 

@@ -73,15 +73,8 @@ def _reward(memory: str, predictor: Path | None, output: Output) -> PolicyReward
     from memreward.reward.valuers import Answers
 
     if predictor is not None or ("://" not in memory and predictor_folder(memory, None).exists()):
-        return HybridReward(load_predictor(memory, predictor, _Silent()))
+        return HybridReward(load_predictor(memory, predictor, Steps()))
     output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
-    featurizer = Featurizer(runner=load_runner("auto", _Silent()))
+    featurizer = Featurizer(runner=load_runner("auto", Steps()))
     model = AnswerModel(half_life=RewardConfig().half_life)
     return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)
-
-
-class _Silent(Steps):
-    """Shows nothing: what is read and run while requests are answered stands in the metrics."""
-
-    def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
-        pass
