@@ -26,9 +26,6 @@ def read_tables(path: Path) -> dict[str, Any]:
 def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Values:
     """Return the value of each path of field names, as `memreward.cli.options.Changes` holds them.
 
-    Args:
-        source: Names the tables in errors.
-
     Raises:
         ConfigurationError: a key is unknown (the nearest is named), or its value is of another kind.
     """

@@ -39,11 +39,7 @@ class Exit(IntEnum):
 
 
 def ends_well(resume: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Turn what a command raises into a message and an exit code, without a traceback.
-
-    Args:
-        resume: What to do after an interruption.
-    """
+    """Turn what a command raises into a message and an exit code, without a traceback."""
 
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)

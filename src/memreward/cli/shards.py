@@ -21,11 +21,6 @@ def score_shards(files: Sequence[Path], folder: Path, scorer: Scorer[Found]) -> 
     A file whose table is there is left out, so that the same call goes on where another was interrupted. A table is
     there whole or not at all; a file whose node dies is scored anew by another.
 
-    Args:
-        files: On a disk that all nodes see, like `folder` and the memory.
-        folder: For the tables, FILE.parquet each.
-        scorer: What one process does; it is sent to the nodes.
-
     Yields:
         What the scorer returns, of each file that was scored now.
 

@@ -37,7 +37,6 @@ class Cell:
     """Everything a worker needs.
 
     Attributes:
-        features: File written by `save_features`.
         labels: (n,) 1 right, 0 wrong, -1 everywhere but on labelled rollouts.
         labelled: Ids of the labelled queries; all others are predicted.
     """

@@ -28,11 +28,7 @@ GROUP = "memreward.predictors"
 
 @dataclass(frozen=True)
 class OwnPredictor:
-    """Makes the predictor that "mine.py:Name" names, in whatever process it is asked to.
-
-    Attributes:
-        named: File or module, a colon, and the name of a class or function in it.
-    """
+    """Makes the predictor that "mine.py:Name" names, in whatever process it is asked to."""
 
     named: str
 

@@ -33,11 +33,7 @@ def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def code_hash(*places: str) -> str:
-    """Hash what the code in some places of the package does: its syntax, without comments, docstrings or layout.
-
-    Args:
-        places: Modules and rooms, as paths below the package, e.g. "types.py" or "answers".
-    """
+    """Hash what the code in some places of the package does: its syntax, without comments, docstrings or layout."""
     package, digest = Path(memreward.__file__).parent, hashlib.sha256()
     for place in places:
         for source in sorted((package / place).glob("*.py")) or [package / place]:

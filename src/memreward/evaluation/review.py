@@ -66,8 +66,6 @@ class Review:
 
     Attributes:
         questions: The worst first: those whose most believed answer is wrong, then the others, by error.
-        rollouts: Scored rollouts whose truth is known.
-        unknown: Scored rollouts of which it is not.
         words: For each word of confidence, rollouts and how many of them are right.
     """
 
@@ -86,9 +84,6 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
     """Hold scores against labelled groups: verdicts on the same rollouts, else references, by which they are verified.
 
     The labels are used to measure, through a ledger that ends with the call. What a label had scored is left out.
-
-    Args:
-        rows: Where each row stands, and the row: those that `memreward score` wrote.
 
     Raises:
         DataError: a row is no score, or nothing of it is known.

@@ -44,14 +44,9 @@ class Scored:
 
     Attributes:
         reward: Expected advantage; 0, which is what a group's rewards have for mean, where there is none.
-        source: "truth", "predicted" or "abstained".
         probability: That it is right; None where it abstains.
-        correct: Ground truth; None where the ledger has none.
-        reason: Why it abstains.
         failed: Whether it abstains because something failed.
-        partial: Whether the group was answered without all of its rollouts.
         rollout: Its id in memory, for labels; "" where it never got there.
-        figures: See `FIGURES`.
     """
 
     reward: float
@@ -137,10 +132,8 @@ class Client:
 
         Args:
             group: Id of the group, the same for all of its rollouts and for no other group at the same time.
-            size: Rollouts in it.
             query: "id", "text", "domain", and, if there are, "dataset" and "reference".
             rollout: Its id; None makes one, which is the same however often the request is sent.
-            group_deadline: Seconds after which the group is rewarded as it is.
 
         Raises:
             ConfigurationError: the service refuses token or request.

@@ -32,11 +32,9 @@ def asked_of(query: Any, prompt: Any, label: Any, domain: str) -> dict[str, Any]
     """Return what the service is asked of one rollout: "query", "text", "group".
 
     Args:
-        query: Prompt and completion, as OpenRLHF decodes them, with special tokens.
         prompt: The prompt. Its last user turn is the question, where it is marked as Qwen's or Llama's chats are.
         label: The row's label: the reference as text; or a JSON object with "id", "text", "domain", "reference", each
             where it is known; or nothing.
-        domain: Of questions whose label names none.
 
     Raises:
         DataError: the row does not say enough.

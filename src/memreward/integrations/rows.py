@@ -24,7 +24,6 @@ class Row(NamedTuple):
 
     Attributes:
         prompt: What the policy was asked, as text; the question where neither memory nor the column "query" has it.
-        step: Optimisation steps before it was sampled.
         query_id, query, domain, dataset, reference: The data set's columns; None where there is none.
         token_logprobs, truncated: The sampler's columns, see `memreward.types.Rollout`; None where none.
         unreadable: Why completion or prompt cannot be read; "" where they can.
@@ -48,11 +47,7 @@ class Row(NamedTuple):
 
 
 class RowReader:
-    """Makes rollouts of a training's rows: it knows their queries.
-
-    Args:
-        memory: Knows queries, and takes in references.
-    """
+    """Makes rollouts of a training's rows: it knows their queries."""
 
     def __init__(self, memory: ExperienceMemory) -> None:
         self.memory = memory
@@ -96,8 +91,6 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
     """Return one row a completion, in order; one that cannot be read says why, and costs the others nothing.
 
     Args:
-        prompts: n texts or chats.
-        completions: n texts or lists of messages.
         columns: Lists of n values by name; others than `COLUMNS` and `SAMPLED` are not looked at.
     """
     names = (*COLUMNS, *SAMPLED)

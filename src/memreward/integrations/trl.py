@@ -73,11 +73,8 @@ def prepare(
     are left out.
 
     Args:
-        dataset: Rows with values by column, e.g. a `datasets.Dataset`.
         question: Column of the question, a text or a chat; by path where it stands in an object, "extra_info.question".
-        domain: "math", "qa", "code", "other", or the column that says so.
         id: Column of the question's id; None names it by a hash of its text.
-        templates: As of `questions`.
 
     Raises:
         ConfigurationError: references are given and no memory.

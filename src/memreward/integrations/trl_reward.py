@@ -82,9 +82,7 @@ class RewardFunction:
         Args:
             prompts: n texts or chats.
             completions: n texts or lists of messages.
-            trainer_state: Its `global_step` becomes the policy version of the rollouts.
             log_extra: Told of source, predicted probability, advantage and reason of each row.
-            log_metric: Told of `Judged.metrics`.
             **columns: Of the data set, n values each; `memreward.integrations.rows.COLUMNS` are read.
 
         Raises:
@@ -204,9 +202,6 @@ def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | 
     """Return n ids of questions: those of the column "query_id" as texts, else `query_id_of` the question's text.
 
     None stands where the id is neither a text nor an integer, or where there is none and the prompt cannot be read.
-
-    Args:
-        prompts: n texts or chats.
     """
     names, texts = columns.get("query_id"), columns.get("query")
     return [
@@ -233,7 +228,6 @@ def check_questions(data: Any, reward: PolicyReward) -> None:
 
     Args:
         data: A `datasets.Dataset` or `IterableDataset`, as the trainer has it.
-        reward: Its memory may know the questions.
 
     Raises:
         DataError: a question has no usable id, or is not in memory and has no domain.

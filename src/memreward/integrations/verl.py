@@ -86,8 +86,6 @@ async def compute_score(
     be asked twice at once. The manager above has no such limit.
 
     Args:
-        data_source: Of the row, with `extra_info["index"]` the question's id.
-        ground_truth: Its reference, or None or "".
         extra_info: Holds "index", and "question" or "prompt".
         **kwargs: `reward.custom_reward_function.reward_kwargs`: "size" (rollouts of a group), "domain", "url",
             "deadline".

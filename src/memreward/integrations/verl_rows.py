@@ -54,7 +54,6 @@ def asked_of(source: Any, reward_model: Any, extra: Any, prompt: str, domain: st
     Args:
         source: "data_source"; with `extra["index"]` and `extra["split"]` it makes the id, else the text does.
         reward_model: Its "ground_truth", where there is one, is sent to be sealed.
-        extra: "extra_info".
         prompt: The question, if the row has a prompt; else `extra` must have "question" or "prompt".
         domain: Of all questions, unless `extra` has a "domain".
     """

@@ -46,11 +46,9 @@ class Progress:
     """What an annotator sees beside the question.
 
     Attributes:
-        questions: Questions with a label, whoever gave it.
         limit: Most that may have one; None does not limit.
         judgements: Decisions of this memory's annotators that stand.
         minutes: Time that decisions took; one beyond two minutes counts as two.
-        foretold: How well the judged answers were foretold.
         decided: Of those, the ones that are decided with confidence.
         next_ten: Share of the advantages that the next ten labels are expected to change.
         kappa: Cohen's kappa over the answers that both judged; NaN where nothing can be said.

@@ -27,7 +27,6 @@ class Gains(NamedTuple):
     """What asking about some questions is expected to change, in squared advantages summed over their rollouts.
 
     Attributes:
-        questions: (q,) which.
         whole: (q,) by a judgement of all their answers.
         one: (q,) by asking whether one answer, `asked`, is right.
         asked: (q,) the most probable answer that is not judged yet; -1 where none is left.

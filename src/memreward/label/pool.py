@@ -18,12 +18,7 @@ RECENT = 32
 
 @dataclass(frozen=True)
 class Pool:
-    """Questions with their rollouts.
-
-    Attributes:
-        groups: By question id, in the order of the features.
-        features: Of all rollouts, question by question.
-    """
+    """Questions with their rollouts."""
 
     groups: Mapping[str, Group]
     features: Features

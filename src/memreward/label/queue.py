@@ -34,7 +34,6 @@ class Candidate(NamedTuple):
     """A question that may be asked.
 
     Attributes:
-        question: Its number in the outlook.
         kind: How: all its answers, or one of them.
         asked: The answer that is asked about; -1 where all are.
         gain: What that is expected to change, in squared advantages summed over its rollouts.
@@ -61,12 +60,7 @@ def ranked(outlook: Outlook, questions: IntArray, ask: Ask = "auto") -> list[Can
 
 
 def chosen(ranking: Iterable[Candidate], recent: Sequence[str], text: Callable[[int], str]) -> Candidate | None:
-    """Return the first that is no near-copy of a recent question; a near-copy where nothing else is left.
-
-    Args:
-        ranking: Those that may be asked, the best first.
-        recent: Texts of the questions of this round.
-    """
+    """Return the first that is no near-copy of a recent question; a near-copy where nothing else is left."""
     shown = [triples(each) for each in recent[-(ROUND - 1) :]]
     fallback = None
     for looked_at, candidate in enumerate(ranking):

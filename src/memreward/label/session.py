@@ -44,10 +44,6 @@ class Labelling:
     """A queue of questions and what was decided.
 
     Args:
-        pool: The questions; `extend` adds more.
-        model: Where learning begins.
-        door: To the ledger.
-        journal: Of what the ledger does not hold.
         read: Reads more questions, for `extend`; None reads none.
         background: Learn from a judgement in another thread, so that the next question need not wait for it.
     """

@@ -14,12 +14,7 @@ class Standing:
 
     Attributes:
         last: Id of the latest event that was read.
-        events: Those that were not undone, in order.
-        decisions: The judgements among them, by question.
-        labels: Verdicts by rollout id, whoever gave them.
-        labelled: Questions that have a label, whoever gave it.
         skips: Pairs of question and annotator.
-        broken: Questions that were flagged.
         proposed: Questions that a training would have labelled, and why.
         disputed: Questions on which two people disagree and which nobody settled.
     """

@@ -39,11 +39,9 @@ def begin(
 
     Args:
         prior: Where learning begins; sources that share a question with memory are left out.
-        featurizer: Turns rollouts into evidence; None makes a plain one.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
         journal: Of what the ledger does not hold; None is `labelling.sqlite` in the memory's folder.
         at_once: Questions to begin with; the others follow in a thread. None reads all of them first.
-        background: Learn in another thread.
 
     Raises:
         LabelError: memory holds no rollouts.

@@ -37,8 +37,6 @@ class Shown:
 
     Attributes:
         question: Its text, without the options where these are a list of their own.
-        options: Options of multiple choice by letter.
-        answers: In the order of the task.
     """
 
     task: Task

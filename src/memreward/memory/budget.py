@@ -63,7 +63,6 @@ class Budget:
         """Refuse what exceeds the budget.
 
         Args:
-            queries: That have ground truth.
             spent: Queries and judgements so far.
             asked: The same of what is asked for now, without what was paid for.
         """

@@ -58,7 +58,6 @@ class Told:
     """Judge by what somebody says: a person, another program.
 
     Attributes:
-        source: Who says so, as the ledger is to name them.
         judgements: What is said; of one rollout or answer said twice the later one stands.
     """
 

@@ -40,8 +40,6 @@ class Event:
     """Something that an annotator did, or a training.
 
     Attributes:
-        id: Ascends in the order in which things happened.
-        time: Seconds since the epoch.
         kind: "decided", "undone", "skipped", "broken" or "proposed".
         query_id: The question; "" of proposals.
         annotator: Who; "" is a training.

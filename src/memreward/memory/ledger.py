@@ -60,11 +60,7 @@ class LedgerBackend(Protocol):
 
 
 class LabelLedger:
-    """What was consumed of ground truth, and which queries to label within a budget.
-
-    Args:
-        backend: The truths and the entries, of a memory or of this process alone.
-    """
+    """What was consumed of ground truth, and which queries to label within a budget."""
 
     def __init__(self, backend: LedgerBackend) -> None:
         self._backend = backend
@@ -115,9 +111,6 @@ class LabelLedger:
 
         Verdicts that the withdrawn one had overruled stand again. The same verdict of the same source for other uses is
         taken back with it. To judge again costs nothing where the verdict is the same.
-
-        Args:
-            entry_id: `LedgerEntry.id` of a verdict.
         """
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]
@@ -155,7 +148,6 @@ class LabelLedger:
 
         Args:
             budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
-            among: Query ids to choose from; None is all.
             by: What is to be released: verdicts, or the references by which a verifier judges all rollouts. By
                 references nothing is there already: the draw is the same whatever the ledger holds.
             order: Take other queries in this order instead of drawing them.

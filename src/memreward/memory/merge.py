@@ -34,11 +34,7 @@ class AddReport:
 
 
 class Merge:
-    """Rows written within one transaction.
-
-    Args:
-        connection: In a transaction that writes.
-    """
+    """Rows written within one transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

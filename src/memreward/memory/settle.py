@@ -22,7 +22,6 @@ class Question:
     """A question, its rollouts, and the judgements that stand.
 
     Attributes:
-        entries: Standing verdicts (see `standing`), in the order they were made.
         settle: False looks at no answer: then nothing is known of a rollout but what was said of itself.
     """
 

@@ -57,7 +57,6 @@ class ExperienceMemory:
 
         Args:
             uri: The folder, or its "file://" address.
-            create: Make it where there is none.
 
         Raises:
             StoreError: there is none, the folder holds something else, or it cannot be read or written.
@@ -122,7 +121,6 @@ class ExperienceMemory:
         """Return groups in the order their queries arrived, without any ground truth.
 
         Args:
-            query_ids: Only these; ids that are not in memory are left out. None is all.
             recent: Only the newest rollouts of each query, this many at most.
         """
         rollouts = f"SELECT place, query, {', '.join(ROLLOUT_COLUMNS)} FROM rollouts WHERE aside = 0 AND {{}}"
@@ -158,9 +156,6 @@ class ExperienceMemory:
         They are not deleted, since the ledger's entries refer to them, but `groups` leaves them out until they are
         added again; then they take a new place. The ledger itself forgets nothing, and a label that is released again
         costs nothing again.
-
-        Args:
-            position: What `position()` returned once.
 
         Returns:
             The number of rollouts set aside.

@@ -64,7 +64,6 @@ class Asking:
         Args:
             beliefs: What is held of them; of which nothing is held, is not proposed.
             broken: Questions that people flagged; they wait no more.
-            parted: Whether the monitor trusts no prediction now.
         """
         names = features.query_ids
         uncertain = np.nan_to_num(variances(beliefs, len(names)))

@@ -27,7 +27,6 @@ class Judged:
         correct: (n,) ground truth: 1 right, 0 wrong, -1 unlabelled or not to be told.
         reason: n texts: why a rollout has no reward, or no prediction; "" where nothing is wrong.
         failed: (n,) whether it abstains because something failed, and not by intention.
-        metrics: What a trainer logs, by name.
     """
 
     reward: Floats

@@ -83,8 +83,6 @@ class RewardMonitor:
         stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
 
     Attributes:
-        on_alarm: Called at each alarm.
-        history: What was seen, oldest first.
         alarms: Those raised so far, oldest first. One on the gap is raised once, and again only when the gap has come
             back in between; one on the votes once.
     """

@@ -77,7 +77,6 @@ def groups_of_plain(questions: Any, completions: Any, labels: Any, domain: str) 
     """Return the groups of n questions with their sealed labels, and all rollouts in the order they were given.
 
     Args:
-        completions: n texts, or n lists of texts.
         labels: None, or n references, verdicts or lists of verdicts, None where there is none.
 
     Raises:

@@ -112,16 +112,11 @@ class PolicyReward:
     `failures` and logged, and none leads to ground truth. A programming error is raised.
 
     Args:
-        memory: Holds the references, sealed, and the ledger; it grows.
         budget: Holds over the whole ledger; a release that exceeds it is an abstention. None does not limit.
-        verifiers: Judge by domain; None makes the default ones.
-        on_alarm: Called at each of the monitor's alarms.
 
     Attributes:
         ground: Who is labelled, and judges it.
-        failures: Counts by reason.
         observer: Told of each step, if it is set; what it raises counts as a failure.
-        asking: Which questions wait for people to label them; None asks nobody.
         unmet: Ids of rollouts in memory that later steps are to meet: for whoever does steps again.
     """
 
@@ -164,9 +159,6 @@ class PolicyReward:
     def ask(self, on_wait: Callable[[], None] | None = None) -> None:
         """Propose questions for people to label from now on; `memreward label` on the same memory asks them first.
 
-        Args:
-            on_wait: Called once, when the first question waits.
-
         Raises:
             ConfigurationError: memory is not in a folder.
         """
@@ -177,7 +169,6 @@ class PolicyReward:
 
         Args:
             rollouts: Those of one query that stand in a row are a group.
-            step: Optimisation steps before they were sampled.
 
         Raises:
             Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in featurizer, valuer or verifier.
@@ -396,7 +387,6 @@ def HybridReward(
     """Return the reward of a warmed-up predictor, which is left as it is: the reward learns on a copy of its model.
 
     Args:
-        predictor: Its memory grows and its ledger is used.
         labelled: Ids of the queries that may be judged; None takes those of which the ledger holds any verdict,
             whoever gave it.
     """

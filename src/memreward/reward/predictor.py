@@ -116,11 +116,7 @@ class RewardPredictor:
             memory: Holds the rollouts and, sealed, the ground truth: verdicts on rollouts. What came with references
                 alone gets verdicts by `memreward.memory.seal_verdicts` first, as the command does it.
             budget: Most labels to consume; None takes every label that is there. `provenance` says how many it were.
-            seed: Decides which queries are labelled where they are drawn.
-            prior: Where the weights begin: a prior, "default", "none", or a file.
-            half_life: Of `AnswerModel`.
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
-            queries: Label these, as far as the budget goes, instead of choosing.
             runner: Runs the solutions of code rollouts; "auto" does where the system can contain it, "on" must.
             progress: Told of a stage, what is done and of how much; in a notebook it is shown where nobody is told.
 
@@ -174,7 +170,6 @@ class RewardPredictor:
         Args:
             given: Rollouts, groups, or with `completions` questions as texts.
             completions: One text a question, or a list of texts a question.
-            domain: Of questions that are texts.
             labels: Let what the ledger holds of these rollouts, and of equivalent answers, stand in place of what is
                 predicted. It costs nothing again; the ledger enters it for the use "score".
 

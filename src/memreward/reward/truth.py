@@ -23,7 +23,6 @@ class Told(NamedTuple):
     Attributes:
         labelled: Whether ground truth is what it is rewarded by: its query may be judged, and has a reference.
         correct: The verdict; None where there is none or it cannot be told.
-        reason: Why it cannot be told.
         error: What kept it from being judged; None where nothing did.
     """
 
@@ -36,12 +35,7 @@ class Told(NamedTuple):
 class GroundTruth:
     """Judges rollouts of labelled queries, and heeds what others enter into the ledger meanwhile.
 
-    Args:
-        budget: Holds over the whole ledger; None does not limit.
-
     Attributes:
-        labelled: Ids of the queries that may be judged.
-        used: What this training has used so far of the ledger.
         heard: Verdicts in the ledger, of other uses than training, that `news` told of; None before its first call.
         told: Questions of which such a verdict stands, as of the latest call of `news`.
     """

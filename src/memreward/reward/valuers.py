@@ -19,11 +19,7 @@ MODEL = "reward.safetensors"
 
 
 class Valuer(ABC):
-    """Values rollouts; learns nothing, unless it says otherwise.
-
-    Attributes:
-        name: Of the reward that is made with it.
-    """
+    """Values rollouts; learns nothing, unless it says otherwise."""
 
     name: str
 

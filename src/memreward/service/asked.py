@@ -43,8 +43,6 @@ class AskedGroup:
     """Rollouts of one query that were sampled together, all of them or those that came in time.
 
     Attributes:
-        rollouts: At least one.
-        step: Of training, before they were sampled.
         reference: Ground truth, which is sealed at once; None where there is none.
         partial: Whether some did not come.
     """
@@ -71,7 +69,6 @@ class Answer:
         source: "truth", "predicted" or "abstained"; the reward of an abstention is 0.
         probability: That it is right, predicted before any label was read; None where it abstains.
         correct: Ground truth; None where it is not labelled or cannot be told.
-        reason: Why there is no reward; "" where there is one.
         partial: Whether the group was answered without all of its rollouts.
     """
 

@@ -67,10 +67,6 @@ class Desk:
     scored; a rollout that comes later under the same group's id, with an id of its own, begins another group. What is
     asked twice is answered once, to both.
 
-    Args:
-        store: Answers whole groups, in a thread of its own.
-        observer: Told of batches.
-
     Attributes:
         faults: Groups that met a bug: they are answered with an error, and nothing is ready any more.
     """
@@ -142,8 +138,6 @@ class Desk:
         Cancelling it withdraws the rollout, unless it is being scored or is asked for elsewhere too.
 
         Args:
-            group: Without rollouts.
-            size: Rollouts in the whole group.
             deadline: Seconds after the group's first rollout; None is the service's.
 
         Raises:

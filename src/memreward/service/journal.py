@@ -52,7 +52,6 @@ class Journal:
     """Answers that were promised; a commit is on disk, whole, before anybody is answered. Safe from several threads.
 
     Args:
-        file: Where; None keeps it in this process.
         most: Answers that are kept; the oldest go first.
 
     Raises:

@@ -70,7 +70,6 @@ def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | N
 
     Args:
         memory: Folder of the memory. Ray starts the actor again on this node, else on another that has the folder.
-        name: By which `Client("ray://NAME")` finds it.
     """
     try:
         import ray

@@ -45,7 +45,6 @@ def server_of(app: Service, host: str, port: int, started: Callable[[str], None]
     """Return a server whose `run` answers until SIGTERM or SIGINT; what is being scored then is answered first.
 
     Args:
-        port: 0 takes any that is free.
         started: Told of the address once the service listens.
     """
     settings = uvicorn.Config(

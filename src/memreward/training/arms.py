@@ -23,8 +23,6 @@ class Arm:
     Attributes:
         valuer: Name of what values unlabelled rollouts (`memreward.training.prepare`).
         labels: Whose ground truth is read: that of all questions, of the labelled share, or of none.
-        only_labelled: Train on the labelled questions alone.
-        rewards: What is paid; see `RewardConfig.rewards`.
         encoder: Name of the encoder that the paper's network reads with in an experiment; "" is the experiment's.
     """
 

@@ -39,9 +39,6 @@ def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
 
     Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
 
-    Args:
-        reward: Is restored.
-
     Returns:
         The checkpoint; None where there is none, and training starts from the beginning.
     """

@@ -27,9 +27,6 @@ def history(folder: str | Path) -> list[LoggedStep]:
 
     Each has "step", "seconds" and what TRL and the reward logged: "reward", "kl", "memreward/predicted" and so on; None
     where a value was not finite.
-
-    Args:
-        folder: The training's folder; no rows where nothing was logged.
     """
     path = Path(folder) / FILE
     if not path.exists():

@@ -40,7 +40,6 @@ class Prepared:
 
     Attributes:
         groups: The questions that are asked, without rollouts.
-        memory: Its ledger has what was spent.
     """
 
     reward: PolicyReward
@@ -66,7 +65,6 @@ def prepare(
     Args:
         reward: Settings; what the arm pays overrules them.
         encoder: Of the paper's network.
-        arm: What rewards; None takes the one that the configuration names.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.
 

@@ -41,8 +41,6 @@ def make_trainer(
     Args:
         model: Folder, name on the hub, or a loaded model. A loaded one must remember where it was loaded from if
             `settings.kl` is above 0, since the starting policy is loaded again.
-        tokenizer: Its tokenizer; None loads the model's.
-        reward: What rewards; it gets its callback.
         questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
             `memreward.integrations.trl.questions`.
         callbacks: Further ones; they are called after the reward's.

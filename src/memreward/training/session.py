@@ -47,8 +47,6 @@ def train(
 
     Args:
         reward: Settings of the reward; what the arm pays overrules them.
-        encoder: Of the arm "paper", or its name.
-        progress: Told of a stage before training, what is done and of how much.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
         trainer: See `make_trainer`.
 

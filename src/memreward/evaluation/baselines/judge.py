@@ -19,11 +19,7 @@ from memreward.types import DataError, Features, Group, Prediction, content_hash
 
 @dataclass(frozen=True)
 class JudgeColumn:
-    """Makes predictors of the verdicts under a key of the rollouts.
-
-    Attributes:
-        verdicts: Rollout id -> verdict; filled by `reading`.
-    """
+    """Makes predictors of the verdicts under a key of the rollouts."""
 
     key: str
     verdicts: Mapping[str, float] = field(default_factory=dict, repr=False)
