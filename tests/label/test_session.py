@@ -133,7 +133,8 @@ def test_nothing_is_learned_from_a_broken_question() -> None:
 
 def test_nobody_is_given_what_another_has_open_until_the_lease_expires() -> None:
     now = [1000.0]
-    session = labelling(groups(), clock=lambda: now[0], lease=60.0, twice=0.0)
+    session = labelling(groups(), clock=lambda: now[0], twice=0.0)
+    session.lease = 60.0
     one, two = session.next("ann"), session.next("bob")
     assert one is not None
     assert two is not None

@@ -19,6 +19,7 @@ from serving import HEADERS, client, group, made_store, ones, query, served, tex
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
+from memreward.service import desk
 from memreward.service.asked import Answer, AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
@@ -319,9 +320,12 @@ def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: py
         assert [reply.status_code for reply in answered] == [200] * 3
 
 
-def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until_it_ends() -> None:
+def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk, "SCORING_SECONDS", 0.5)
     slow: Any = _Slow()
-    with served(slow, ServiceConfig(scoring_deadline=0.5)) as address, client(address) as asking:
+    with served(slow, ServiceConfig()) as address, client(address) as asking:
         reply = asking.post("/score", json={"groups": [group()]})
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "10")
         assert asking.get("/ready").status_code == 503

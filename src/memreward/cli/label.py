@@ -8,7 +8,7 @@ import os
 import secrets
 import webbrowser
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -80,11 +80,10 @@ def label(
     page = batch is None and import_ is None and judge is None
     if page:
         check_page()
-    if batch is not None:
-        config = replace(config, lease=max(config.lease, _DAY))
     labelling = _opened(memory, predictor, prior, config, labels, page=page)
     report: dict[str, Any] = {}
     if batch is not None and out is not None:
+        labelling.lease = _DAY
         report = {"written": _write(labelling, batch, out, form, who), "file": out}
     elif import_ is not None:
         report = _take_in(labelling, import_, form, who)

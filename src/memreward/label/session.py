@@ -31,7 +31,7 @@ from memreward.label.outlook import Outlook
 from memreward.label.pool import Pool
 from memreward.label.queue import ROUND, Candidate, Kind, all_questions, chosen, ranked
 from memreward.label.standing import Standing
-from memreward.label.task import AnswerSeen, LabelConfig, Task
+from memreward.label.task import LEASE, AnswerSeen, LabelConfig, Task
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
 from memreward.types import DataError, content_hash
 
@@ -60,6 +60,7 @@ class Labelling:
         background: bool = False,
     ) -> None:
         self.pool, self.door, self.journal, self.config = pool, door, journal, config or LabelConfig()
+        self.lease = LEASE
         self._model, self._lock = model, threading.RLock()
         self._more, self._growing = read, threading.Lock()
         self._worker = ThreadPoolExecutor(1, "labelling") if background else None
@@ -116,13 +117,13 @@ class Labelling:
         with self._lock:
             self._catch_up()
             leases = self.journal.leases()
-            taken = [task for task in self._open(annotator, leases) if self.journal.lease(*self._for(task, annotator))]
+            taken = [task for task in self._open(annotator, leases) if self._leased(task.query_id, annotator)]
             leases |= {task.query_id: "" for task in taken}
             while len(taken) < count:
                 task = self._second(annotator, leases) or self._first(annotator, leases)
                 if task is None:
                     break
-                if self.journal.lease(*self._for(task, annotator)):
+                if self._leased(task.query_id, annotator):
                     taken.append(task)
                     self._asked.setdefault(annotator, []).append(task.query_id)
                 leases[task.query_id] = ""  # not twice in one batch, whoever has it
@@ -136,7 +137,7 @@ class Labelling:
         with self._lock:
             self._catch_up()
             q = self._outlook.place(query_id)
-            if q is None or not self.journal.lease(query_id, annotator, self.config.lease):
+            if q is None or not self._leased(query_id, annotator):
                 return None
             self._returned[annotator] = query_id
             return self._made(query_id, q, "whole", -1, annotator)
@@ -229,7 +230,7 @@ class Labelling:
             last = mine[-1]
             if last.kind == DECIDED:
                 self.door.take_back(last.data["entries"], annotator)
-            if self.journal.lease(last.query_id, annotator, self.config.lease):
+            if self._leased(last.query_id, annotator):
                 self._returned[annotator] = last.query_id
             self._done(UNDONE, last.query_id, annotator, {"event": last.id}, keep=True)
             return last
@@ -296,8 +297,8 @@ class Labelling:
         tasks = (self._task(query_id, annotator) for query_id in mine)
         return [task for task in tasks if task is not None]
 
-    def _for(self, task: Task, annotator: str) -> tuple[str, str, float]:
-        return task.query_id, annotator, self.config.lease
+    def _leased(self, query_id: str, annotator: str) -> bool:
+        return self.journal.lease(query_id, annotator, self.lease)
 
     def _first(self, annotator: str, leases: Mapping[str, str]) -> Task | None:
         """A question that is to be judged for the first time, or again after "this answer is wrong"."""

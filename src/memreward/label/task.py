@@ -8,6 +8,8 @@ from typing import NamedTuple
 from memreward.label.queue import Ask, Kind
 from memreward.types import ConfigurationError
 
+LEASE = 600.0
+"""Seconds for which a question that somebody has open is kept from others."""
 REASONS = ("I cannot tell", "It takes too long", "Not my subject", "Another reason")
 """Why a question is skipped."""
 
@@ -21,19 +23,15 @@ class LabelConfig:
             expected to change more in a minute.
         blind: Counts and beliefs stay hidden until a question is answered, and answers come in a shuffled order.
         twice: Share of the questions that a second person judges too, blind to the first.
-        lease: Seconds for which a question that somebody has open is kept from others.
     """
 
     ask: Ask = "auto"
     blind: bool = True
     twice: float = 0.1
-    lease: float = 600.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.twice <= 1:
             raise ConfigurationError(f"twice={self.twice} must be a share between 0 and 1")
-        if not self.lease > 0:
-            raise ConfigurationError(f"lease={self.lease} must be a number of seconds above 0")
 
 
 class Task(NamedTuple):

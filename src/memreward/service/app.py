@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 from memreward import __version__
@@ -168,12 +168,8 @@ def _add_scoring(app: Service) -> None:
 
         Whoever hangs up before withdraws it.
         """
-        asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout.rollout(), asked.deadline)
-        answer = await _unless_gone(asking, request)
-        if answer is None:
-            return _failure(_GONE, "the client has gone")
-        app.metrics.answers([answer])
-        return Json({**answer.record(), "figures": app.store.figures()})
+        answer = await _answered(app, asked, request)
+        return _gone() if answer is None else Json({**answer.record(), "figures": app.store.figures()})
 
 
 def _add_trainers(app: Service) -> None:
@@ -193,14 +189,12 @@ def _add_trainers(app: Service) -> None:
                 size=size,
                 query=QueryMessage(**found["query"]),
                 rollout=RolloutMessage(id=uuid.uuid4().hex, text=found["text"]),
+                deadline=deadline,
             )
         except (DataError, ValueError) as error:
             return _failure(422, str(error))
-        answer = await _unless_gone(app.desk.score_one(one.asked(), size, one.rollout.rollout(), deadline), request)
-        if answer is None:
-            return _failure(_GONE, "the client has gone")
-        app.metrics.answers([answer])
-        return Json(openrlhf_reply(answer, app.store.figures()))
+        answer = await _answered(app, one, request)
+        return _gone() if answer is None else Json(openrlhf_reply(answer, app.store.figures()))
 
 
 def _add_memory(app: Service) -> None:
@@ -252,16 +246,23 @@ def _add_health(app: Service) -> None:
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-async def _unless_gone(asking: Awaitable[Answer], request: Request) -> Answer | None:
-    """Wait for an answer as long as its client does."""
-    answering = asyncio.ensure_future(asking)
-    leaving = asyncio.ensure_future(_left(request))
+async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Answer | None:
+    """Wait for an answer as long as its client does; None where it has gone."""
+    asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout.rollout(), asked.deadline)
+    answering, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return await answering if answering.done() else None
+        if not answering.done():
+            return None
+        app.metrics.answers([answer := await answering])
+        return answer
     finally:
         for task in (answering, leaving):
             task.cancel()
+
+
+def _gone() -> Json:
+    return _failure(_GONE, "the client has gone")
 
 
 async def _left(request: Request) -> None:

@@ -17,13 +17,10 @@ class ServiceConfig:
             while this lasts, and its reward is ground truth. 0 judges only the queries whose labels warmup released.
         group_deadline: Seconds after a group's first rollout at which it is answered as it is, marked as partial; a
             request may ask for less.
-        scoring_deadline: Seconds that a batch may take before its requests are told to come back, and the service is
-            no longer ready.
     """
 
     labels: int = 0
     group_deadline: float = 120.0
-    scoring_deadline: float = 120.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -9,11 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from memreward.service.asked import Answer, AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
-from memreward.service.store import Answered
+from memreward.service.store import Answered, GroupStore
 from memreward.types import FaultError, MemRewardError, StoreError
 
 _LOGGER = logging.getLogger(__name__)
@@ -21,18 +20,12 @@ BATCH = 256
 """Rollouts, at most, that are scored at once; fewer where fewer wait."""
 WAITING = 16_384
 """Rollouts, at most, that wait; those beyond are told when to come back."""
+SCORING_SECONDS = 120.0
+"""That a batch may take; then its requests are told to come back, and the service is no longer ready."""
 STOP_SECONDS = 30
 """That a stop waits for what is being scored."""
 Observer = Callable[[Sequence[AskedGroup], float], None]
 """Told of each batch that was scored, and the seconds it took."""
-
-
-class Scorer(Protocol):
-    """What answers whole groups; `memreward.service.store.GroupStore` does."""
-
-    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None: ...
-
-    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]: ...
 
 
 @dataclass
@@ -71,7 +64,7 @@ class Desk:
         faults: Groups that met a bug: they are answered with an error, and nothing is ready any more.
     """
 
-    def __init__(self, store: Scorer, config: ServiceConfig, observer: Observer | None = None) -> None:
+    def __init__(self, store: GroupStore, config: ServiceConfig, observer: Observer | None = None) -> None:
         self._store, self._config, self._observer = store, config, observer
         self._collecting: dict[str, _Collecting] = {}
         self._members: dict[str, _Member] = {}
@@ -258,7 +251,7 @@ class Desk:
         started = time.monotonic()
         scoring = asyncio.create_task(asyncio.to_thread(self._store.score, groups))
         try:
-            found = await asyncio.wait_for(asyncio.shield(scoring), self._config.scoring_deadline)
+            found = await asyncio.wait_for(asyncio.shield(scoring), SCORING_SECONDS)
         except TimeoutError:
             await self._wait_for_stuck(jobs, scoring)
             return
@@ -285,7 +278,7 @@ class Desk:
 
     async def _wait_for_stuck(self, jobs: Sequence[_Job], scoring: asyncio.Task[list[Answered]]) -> None:
         """Tell everybody to come back; what hangs cannot be killed from here, and whoever watches sees it by /ready."""
-        _LOGGER.error("a batch has taken more than %g s: the service is not ready", self._config.scoring_deadline)
+        _LOGGER.error("a batch has taken more than %g s: the service is not ready", SCORING_SECONDS)
         self._stuck = True
         error = StoppingError("the service hangs: send the request again later, or elsewhere", 10.0)
         _fail(jobs, error)
