@@ -97,11 +97,8 @@ def read_files(
 ) -> Iterator[Group]:
     """Stream the groups of several files; with `skip_bad`, what is left out is named and counted on stderr.
 
-    Where more than a fifth of a file's rollouts have no answer, that is said on stderr, with three examples.
-
-    Raises:
-        DataError: a line breaks the schema and `skip_bad` is False, or two files use one rollout id.
-        ConfigurationError: the pattern does not compile, or runs for too long.
+    Where more than a fifth of a file's rollouts have no answer, stderr says so. Raises DataError for a bad line or a
+    shared rollout id, ConfigurationError for a pattern that does not compile.
     """
     from memreward.data import read_groups
     from memreward.data.formats import Reading

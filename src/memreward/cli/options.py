@@ -42,20 +42,15 @@ def options_from(
     leave_out: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
 ) -> Callable[[Command], Command]:
-    """Give a command one option for each field of a frozen dataclass.
+    """Give a command one option for each field of a frozen dataclass; it receives them as `parameter`, a `Changes`.
 
-    The command receives them as `parameter`, a `Changes` of `config`. A nested dataclass becomes options with the
-    field's name in front (`graph.near` is `--graph-near`), a tuple becomes a comma-separated list, a bool becomes
-    `--x / --no-x`. Help is the field's line under "Attributes:" in the docstring of the class.
+    A nested dataclass becomes options with the field's name in front (`graph.near` is `--graph-near`), a tuple a
+    comma-separated list, a bool `--x / --no-x`. Help is the field's line under "Attributes:". A field whose type no
+    option can hold is a TypeError when the command is made.
 
     Args:
-        parameter: Name of the command's parameter that the options replace.
         leave_out: Fields without an option; one of a nested dataclass by its path, "graph.near".
-        names: Option by field, where the field's own name is taken or unclear. For a nested dataclass, what stands in
-            front of its options; "" for nothing.
-
-    Raises:
-        TypeError: when the command is made, if a field has a type that no option can hold.
+        names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
     """
     settings = [s for s in _settings(config, names or {}) if not _heads(s.path) & set(leave_out)]
 

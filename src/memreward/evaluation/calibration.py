@@ -1,8 +1,7 @@
 """From scores that order rollouts to probabilities, and the threshold that turns these into verdicts.
 
-Calibration is Platt's: probability = sigmoid(slope * score + intercept), fitted by maximum likelihood on scores of
-rollouts the scoring model has not seen. Two parameters are what some dozens of labelled queries can carry; isotonic
-regression was left out because its steps tie rollouts of one group, which is the order that GRPO uses.
+Platt's sigmoid(slope * score + intercept), by maximum likelihood on rollouts the scorer has not seen. Two parameters
+are what some dozens of queries can carry; isotonic regression ties rollouts of one group, whose order GRPO uses.
 """
 
 from __future__ import annotations

@@ -221,14 +221,7 @@ class QueryTable:
         return Metrics(**{name: float(figure[0]) for name, figure in self.resampled(np.ones((1, queries))).items()})
 
     def resampled(self, weights: ArrayLike) -> dict[str, Floats]:
-        """Every metric under each of B resamples of the queries.
-
-        Args:
-            weights: (B, q) how often each resample holds each query, as of `resample_queries`.
-
-        Returns:
-            Metric name -> (B,) figures.
-        """
+        """Every metric, (B,) by name, under (B, q) `weights`: how often each of B resamples holds each query."""
         counts = np.asarray(weights, np.float64)
         total = {name: counts @ column for name, column in self.sums.items()}
         return {
@@ -281,18 +274,11 @@ def resample_named(query_ids: Sequence[str], resamples: int = 1000) -> Floats:
 
 
 def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100) -> dict[str, Floats]:
-    """Metrics averaged over `tables` (the seeds of one predictor) under each resample of the queries.
+    """Metrics averaged over `tables` (the seeds of one predictor) under each resample of the queries: (B,) by name.
 
-    Pass the same weights for two predictors, and the difference of their arrays is the paired bootstrap difference.
-    A resample repeats the noise of the sample, which the calibration error of the sample is rid of: its figures are
-    moved so that their mean is the estimate.
-
-    Args:
-        tables: Tables over the same q queries, one a seed; a query a seed does not hold has zero sums.
-        weights: (B, q) multiplicities.
-
-    Returns:
-        Metric name -> (B,); the mean of the seeds for which the metric is defined.
+    With the same (B, q) weights for two predictors, the difference of their arrays is the paired bootstrap difference.
+    A resample repeats the noise of the sample, which the calibration error is rid of: its figures are moved so that
+    their mean is the estimate. A query that a seed does not hold has zero sums.
     """
     counts = np.asarray(weights, np.float64)
     parts: dict[str, list[Floats]] = {name: [] for name in METRICS}

@@ -65,11 +65,8 @@ def installed_predictors() -> dict[str, OwnPredictor]:
 def adapted(made: Any, seed: int, source: str = "") -> Predictor:
     """Return a predictor of what somebody wrote: a class, a function of features, or a factory that takes a seed.
 
-    Args:
-        made: The class or function. A class whose constructor has a parameter `seed` is given it.
-
-    Raises:
-        ConfigurationError: it cannot be made, or neither predicts nor scores.
+    A class whose constructor has a parameter `seed` is given it. Raises ConfigurationError where it cannot be made, or
+    neither predicts nor scores.
     """
     source = source or f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
     if inspect.isfunction(made) and "features" in inspect.signature(made).parameters:

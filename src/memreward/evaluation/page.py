@@ -37,13 +37,7 @@ def html_page(
     contents: str,
     details: str = "",
 ) -> str:
-    """Return the page: light or dark as the reader's system is, and loading nothing.
-
-    Args:
-        sections: Heading -> HTML.
-        facts: Name -> value; how it was made.
-        contents: What the list of sections is a list of.
-    """
+    """Return the page: light or dark as the reader's system is, and loading nothing. `sections` are HTML by heading."""
     template = Template(resources.files(__package__).joinpath("page_template.html").read_text(encoding="utf-8"))
     anchors = {name: f"part-{number}" for number, name in enumerate(sections, start=1)}
     return template.substitute(

@@ -84,9 +84,7 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
     """Hold scores against labelled groups: verdicts on the same rollouts, else references, by which they are verified.
 
     The labels are used to measure, through a ledger that ends with the call. What a label had scored is left out.
-
-    Raises:
-        DataError: a row is no score, or nothing of it is known.
+    Raises DataError where a row is no score, or nothing of it is known.
     """
     scored = [row for where, row in rows if _checked(where, row)["source"] != "true" and row["value"] not in (None, "")]
     by_id = {group.query.id: group for group in groups}

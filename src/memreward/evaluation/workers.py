@@ -84,14 +84,9 @@ class Workers:
 
 @contextmanager
 def worker_processes(count: int) -> Iterator[Workers]:
-    """Yield what runs functions in `count` processes.
+    """Yield what runs functions in `count` processes: 0 takes one a core, 1 runs in this process.
 
-    Args:
-        count: Processes; 0 takes one a core, 1 runs in this process.
-
-    Raises:
-        ConfigurationError: the script that calls this has no `__main__` guard.
-        MemRewardError: a worker died.
+    Raises ConfigurationError where the calling script has no `__main__` guard, MemRewardError where a worker died.
     """
     processes = count or len(
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)

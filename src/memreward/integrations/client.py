@@ -107,10 +107,8 @@ class Client:
     async def score(self, groups: Sequence[Mapping[str, Any]]) -> list[list[Scored]]:
         """Reward whole groups, each as POST /score describes it.
 
-        Raises:
-            ConfigurationError: the service refuses token or request.
-            EndpointError: it cannot be reached, or kept failing.
-            FaultError: it met a bug.
+        Raises ConfigurationError where the service refuses token or request, EndpointError where it kept failing,
+        FaultError where it met a bug.
         """
         said = await self._ask("POST", "/score", {"groups": list(groups)})
         figures = said["figures"]
@@ -128,17 +126,13 @@ class Client:
         rollout: str | None = None,
         group_deadline: float | None = None,
     ) -> Scored:
-        """Reward one rollout once its group is whole; see POST /score_one.
+        """Reward one rollout once its group is whole; see POST /score_one. Raises as `score`.
 
         Args:
             group: Id of the group, the same for all of its rollouts and for no other group at the same time.
             query: "id", "text", "domain", and, if there are, "dataset" and "reference".
             rollout: Its id; None makes one, which is the same however often the request is sent.
-
-        Raises:
-            ConfigurationError: the service refuses token or request.
-            EndpointError: it cannot be reached, or kept failing.
-            FaultError: it met a bug.
+            group_deadline: Seconds after which the group is rewarded as it is.
         """
         body = {
             "group": group,

@@ -31,13 +31,9 @@ CENTRING = "dr_grpo"
 def asked_of(query: Any, prompt: Any, label: Any, domain: str) -> dict[str, Any]:
     """Return what the service is asked of one rollout: "query", "text", "group".
 
-    Args:
-        prompt: The prompt. Its last user turn is the question, where it is marked as Qwen's or Llama's chats are.
-        label: The row's label: the reference as text; or a JSON object with "id", "text", "domain", "reference", each
-            where it is known; or nothing.
-
-    Raises:
-        DataError: the row does not say enough.
+    The prompt's last user turn is the question, where it is marked as Qwen's or Llama's chats are. The label is the
+    reference as text, or a JSON object with "id", "text", "domain", "reference", each where it is known, or nothing.
+    Raises DataError where the row does not say enough.
     """
     if not isinstance(query, str) or not isinstance(prompt, str):
         raise DataError("query and prompt must be texts, one rollout a request")

@@ -11,15 +11,8 @@ from memreward.types import MemRewardError
 def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[list[Any], Any]]) -> tuple[list[Any], Any]:
     """Gather the rows of all processes, decide on them in the first one, and return what concerns the caller.
 
-    Every process must call it, as often as the others. Without `torch.distributed` there is one process.
-
-    Args:
-        rows: Of this process, in plain values (they are sent).
-        decide: Called in the first process alone with the rows of all, in the order of their ranks. Returns one result
-            a row, and something for everybody; both are sent.
-
-    Returns:
-        The results of this process's rows, and what is for everybody.
+    Every process must call it, as often as the others. `decide` is called in the first process with the rows of all by
+    rank; it returns one result a row, and something for everybody. Rows and results are plain values: they are sent.
 
     Raises:
         RuntimeError: the processes have lost each other. Training cannot go on then.

@@ -90,8 +90,7 @@ class RowReader:
 def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
     """Return one row a completion, in order; one that cannot be read says why, and costs the others nothing.
 
-    Args:
-        columns: Lists of n values by name; others than `COLUMNS` and `SAMPLED` are not looked at.
+    Of the `columns`, lists of n values by name, others than `COLUMNS` and `SAMPLED` are not looked at.
     """
     names = (*COLUMNS, *SAMPLED)
     given = {name: columns[name] for name in names if columns.get(name) is not None}
@@ -106,12 +105,7 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
 
 
 def query_of(row: Row) -> Query:
-    """Return the query of a row that memory does not know.
-
-    Raises:
-        DataError: the row does not say enough.
-        UnknownDomainError: its domain is none of ours.
-    """
+    """Return the query of a row that memory does not know; a row that does not say enough is a DataError."""
     if not isinstance(row.domain, str):
         raise DataError(
             f"query {row.query_id!r} is not in memory and has no domain: add a column 'domain', or its group to memory"
@@ -123,9 +117,6 @@ def rollout_of(row: Row, query: Query, number: int) -> Rollout:
     """Parse a row; its id names query, step, text and, for equal texts, the `number` of the row in this training.
 
     A step that is made again after an interruption, with other texts, makes other rollouts.
-
-    Raises:
-        DataError: the column "truncated" holds something else than truth values.
     """
     if row.truncated not in (None, True, False):
         raise DataError(f"truncated={row.truncated!r} is neither true nor false: leave it out where it is not known")

@@ -222,16 +222,10 @@ def _query_id(name: Any, text: Any, prompt: Any) -> str | None:
 
 
 def check_questions(data: Any, reward: PolicyReward) -> None:
-    """Refuse a data set on whose questions the reward could never say anything.
+    """Refuse a data set on whose questions the reward could never say anything: DataError, or UnknownDomainError.
 
-    Of a data set that can only be iterated over, the first rows are looked at.
-
-    Args:
-        data: A `datasets.Dataset` or `IterableDataset`, as the trainer has it.
-
-    Raises:
-        DataError: a question has no usable id, or is not in memory and has no domain.
-        UnknownDomainError: a domain is none of `memreward.types.DOMAINS`; the nearest one is named.
+    Each question needs a usable id, and a domain or a place in memory. Of a data set that can only be iterated over,
+    the first rows are looked at.
     """
     columns = _columns_of(data)
     ids = query_ids(columns["prompt"], columns)

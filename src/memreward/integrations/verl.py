@@ -83,15 +83,9 @@ async def compute_score(
     """Return "score" and numbers to log, for `reward.custom_reward_function.path=pkg://memreward.integrations.verl`.
 
     verl does not tell a function the uid: groups are put together by the question, `size` at a time, so no question may
-    be asked twice at once. The manager above has no such limit.
-
-    Args:
-        extra_info: Holds "index", and "question" or "prompt".
-        **kwargs: `reward.custom_reward_function.reward_kwargs`: "size" (rollouts of a group), "domain", "url",
-            "deadline".
-
-    Raises:
-        ConfigurationError: `kwargs` lack size or domain.
+    be asked twice at once. The manager above has no such limit. `extra_info` holds "index", the question's id, and
+    "question" or "prompt"; `kwargs` are `reward.custom_reward_function.reward_kwargs`: "size" and "domain", which must
+    be there, "url", "deadline".
     """
     settings = checked_kwargs(kwargs, size=True)
     asked = asked_of(data_source, {"ground_truth": ground_truth}, extra_info, "", settings["domain"])

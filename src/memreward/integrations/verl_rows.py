@@ -51,11 +51,8 @@ def question_of_row(row: Mapping[str, Any]) -> str:
 def asked_of(source: Any, reward_model: Any, extra: Any, prompt: str, domain: str) -> dict[str, Any] | str:
     """Return the query of a row as the service takes it, or what the row lacks.
 
-    Args:
-        source: "data_source"; with `extra["index"]` and `extra["split"]` it makes the id, else the text does.
-        reward_model: Its "ground_truth", where there is one, is sent to be sealed.
-        prompt: The question, if the row has a prompt; else `extra` must have "question" or "prompt".
-        domain: Of all questions, unless `extra` has a "domain".
+    `source` with index and split in `extra` makes the id, else the text does; the "ground_truth" of `reward_model` is
+    sent to be sealed; the question is `prompt`, or stands in `extra`, whose "domain" overrules `domain`.
     """
     info = extra if isinstance(extra, Mapping) else {}
     text = next((one for one in (info.get("question"), prompt, info.get("prompt")) if isinstance(one, str) and one), "")

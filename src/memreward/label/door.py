@@ -34,17 +34,9 @@ class Door:
         self._memory, self.questions = memory, questions
 
     def enter(self, query: Query, said: Sequence[Said], source: str, *, whole: bool) -> list[str]:
-        """Enter what was said of answers; it is durable on return.
+        """Enter what was said of answers (of all of a question, if `whole`), durably; returns the entries' ids.
 
-        Args:
-            whole: Whether it is said of all answers of the question.
-
-        Returns:
-            Ids of the ledger's entries, to take back.
-
-        Raises:
-            BudgetError: the budget holds no more.
-            DataError: the memory has no such question.
+        Raises BudgetError where the budget holds no more, DataError where memory has no such question.
         """
         judgements = self._judgements(query, said, whole=whole)
         found = label(self._memory, None, Told(source, judgements), self._budget(), USE)

@@ -60,12 +60,10 @@ def judge_name(model: str) -> str:
 
 
 def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) -> Judged:
-    """Let a model behind an OpenAI-compatible address judge the next questions.
+    """Let a model behind an OpenAI-compatible address judge the next `count` questions; what was decided stays.
 
-    Raises:
-        ConfigurationError: the server refuses the key, or does not know the address or the model.
-        EndpointError: it failed as often as it may; what was decided stays.
-        BudgetError: no further question may be labelled.
+    Raises ConfigurationError where the server refuses key, address or model, EndpointError where it failed as often as
+    it may, BudgetError where no further question may be labelled.
     """
     name, entered, left = judge_name(model), 0, dict[str, int]()
     for _ in range(count):

@@ -89,11 +89,9 @@ class Outlook:
         return np.asarray(mine[self.answer[mine] == answer], np.int64)
 
     def told(self, labels: Mapping[str, bool], without: Collection[str] = ()) -> Outlook:
-        """Return what is believed when these are all the labels there are.
+        """Return what is believed when these, by rollout id, are all the labels; most of those on an answer decide.
 
-        Args:
-            labels: Verdicts by rollout id; most of those on one answer decide.
-            without: Questions that nothing is learned from, because they are broken or disputed.
+        Nothing is learned from the questions `without`, which are broken or disputed.
         """
         ids, made = self.features.rollout_ids, copy.copy(self)
         given = np.array([-1 if (verdict := labels.get(key)) is None else int(verdict) for key in ids], np.int8)

@@ -145,18 +145,11 @@ class Labelling:
     def decide(
         self, annotator: str, query_id: str, right: Sequence[int], *, asked: int = -1, seconds: float = 0.0
     ) -> list[AnswerSeen]:
-        """Enter which answers of a question are right; it is in the ledger and on the disk on return.
+        """Enter which answers of a question are right, none if `right` is empty; it is on the disk on return.
 
-        Args:
-            right: The right ones among its answers; none of them, if empty.
-            asked: Only this answer was asked about; it is right if it is in `right`, and wrong otherwise.
-
-        Returns:
-            What the rollouts and the model had said.
-
-        Raises:
-            BudgetError: no further question may be labelled.
-            DataError: the question or an answer is unknown.
+        With `asked`, only that answer was asked about: right if it is in `right`, else wrong. Returns what rollouts and
+        model had said. Raises BudgetError where no further question may be labelled, DataError for an unknown question
+        or answer.
         """
         with self._lock:
             self._catch_up()

@@ -60,12 +60,7 @@ class Budget:
         return queries if self.share == 1 else count_of(float(self.share), queries), self.judgements
 
     def enforce(self, queries: int, spent: tuple[int, int], asked: tuple[int, int]) -> None:
-        """Refuse what exceeds the budget.
-
-        Args:
-            spent: Queries and judgements so far.
-            asked: The same of what is asked for now, without what was paid for.
-        """
+        """Raise BudgetError where (queries, judgements) `spent` and `asked` for exceed the budget."""
         for unit, before, more, limit in zip(
             ("queries", "judgements"), spent, asked, self.limits(queries), strict=True
         ):

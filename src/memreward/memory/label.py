@@ -171,13 +171,10 @@ def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
 
 
 def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
-    """Let a verifier judge, by their references, the rollouts of queries that came with a reference alone.
+    """Let a verifier judge rollouts of queries that came with a reference alone, by these; returns how many queries.
 
     The verdicts are sealed, as those of a file are: `label` with `FROM_FILE` releases them, and the ledger counts. Code
     is left alone, since it would be run.
-
-    Returns:
-        Queries of which something could be told.
     """
     sealed = memory.ledger._backend.truths()
     open_ = {q: truth.reference for q, truth in sealed.items() if truth.reference is not None and not truth.correct}

@@ -107,10 +107,10 @@ class LabelLedger:
         }
 
     def withdraw(self, entry_id: str, *, source: str) -> LedgerEntry:
-        """Take a verdict back; the ledger keeps it, counts it, and says who took it back and when.
+        """Take a verdict back by its `LedgerEntry.id`; the ledger keeps it, counts it, and says who took it back.
 
-        Verdicts that the withdrawn one had overruled stand again. The same verdict of the same source for other uses is
-        taken back with it. To judge again costs nothing where the verdict is the same.
+        Verdicts that it had overruled stand again. The same verdict of the same source for other uses is taken back
+        with it. To judge again costs nothing where the verdict is the same.
         """
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]

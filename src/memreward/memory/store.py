@@ -151,14 +151,11 @@ class ExperienceMemory:
         return self._number("coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rollouts'")
 
     def rewind(self, position: int) -> int:
-        """Set aside the rollouts that were added after `position`, as if they had not been.
+        """Set aside the rollouts that were added after a `position()`, as if they had not been; returns how many.
 
         They are not deleted, since the ledger's entries refer to them, but `groups` leaves them out until they are
-        added again; then they take a new place. The ledger itself forgets nothing, and a label that is released again
-        costs nothing again.
-
-        Returns:
-            The number of rollouts set aside.
+        added again; then they take a new place. The ledger forgets nothing, and a label that is released again costs
+        nothing.
         """
         with self._file.writing() as connection:
             sql = "UPDATE rollouts SET aside = 1 WHERE place > ? AND aside = 0"

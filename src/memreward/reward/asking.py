@@ -31,15 +31,9 @@ _LEAST = 1e-6
 
 
 class Asking:
-    """The questions of one training that wait for a person.
+    """The questions of one training that wait for a person; `on_wait` is called once, when the first one does.
 
-    Args:
-        memory: In a folder, where the page looks too.
-        on_wait: Called once, when the first question waits.
-
-    Raises:
-        ConfigurationError: memory is not in a folder.
-        StoreError: the journal of labelling cannot be read.
+    Raises ConfigurationError where memory is not in a folder.
     """
 
     def __init__(self, memory: ExperienceMemory, on_wait: Callable[[], None] | None = None) -> None:
@@ -61,9 +55,7 @@ class Asking:
     ) -> None:
         """Propose the questions of a step; one that waits already is seen anew, one that has a label waits no more.
 
-        Args:
-            beliefs: What is held of them; of which nothing is held, is not proposed.
-            broken: Questions that people flagged; they wait no more.
+        Nothing is proposed of which nothing is believed, nor what people flagged as `broken`.
         """
         names = features.query_ids
         uncertain = np.nan_to_num(variances(beliefs, len(names)))

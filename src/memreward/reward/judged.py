@@ -41,9 +41,8 @@ class Judged:
     def among(self, broken: Sequence[str], group: ArrayLike) -> Judged:
         """Return the same with rows that no rollout could be made of put in their places, as abstentions.
 
-        Args:
-            broken: m texts, one a row: what is wrong with it; "" for the rows of these n rollouts, in their order.
-            group: (m,) group of each row.
+        `broken` has a text a row, what is wrong with it, "" for the rows of these rollouts; `group` the group of each
+        row.
         """
         place = np.flatnonzero([not reason for reason in broken])
         count = len(broken)

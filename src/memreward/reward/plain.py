@@ -17,15 +17,9 @@ _TAKES = (
 
 
 def rollouts_in(given: Any, completions: Any = None, domain: str = "math") -> list[Rollout]:
-    """Return the rollouts of what people hand over, in its order.
+    """Return the rollouts of what people hand over: rollouts, groups, a group, or questions and completions.
 
-    Args:
-        given: Rollouts, groups, a group, or with `completions` n questions.
-        completions: n texts, or n lists of texts.
-
-    Raises:
-        TypeError: it is something else; the message says what was expected.
-        DataError: there are not as many completions as questions.
+    Raises TypeError for anything else, DataError where there are not as many completions as questions.
     """
     if completions is not None:
         return [rollout for each in _asked(given, completions, domain) for rollout in each]
@@ -76,12 +70,8 @@ def listed(name: str, values: Any) -> list[Any]:
 def groups_of_plain(questions: Any, completions: Any, labels: Any, domain: str) -> tuple[list[Group], list[Rollout]]:
     """Return the groups of n questions with their sealed labels, and all rollouts in the order they were given.
 
-    Args:
-        labels: None, or n references, verdicts or lists of verdicts, None where there is none.
-
-    Raises:
-        TypeError: these are no lists of texts, or a label is none.
-        DataError: their numbers differ, or one question has two references.
+    Labels are references, verdicts or lists of verdicts, None where there is none. Raises TypeError where these are no
+    lists of texts, DataError where their numbers differ or a question has two references.
     """
     asked = _asked(questions, completions, domain)
     given = [None] * len(asked) if labels is None else listed("labels", labels)

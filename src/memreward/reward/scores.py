@@ -134,15 +134,9 @@ def in_words(value: float | None, *, known: bool, voted: bool = False) -> str:
 
 
 def with_labels(right: NDArray[np.float64], verdicts: Mapping[int, bool], group: NDArray[Any], several: Any) -> Any:
-    """(n,) probabilities of being right, with what is known in their place.
+    """(n,) probabilities of being right, with what is known by row in their place.
 
     Where at most one answer is right and one is known to be, every other is wrong.
-
-    Args:
-        right: (n,) probabilities.
-        verdicts: By index, what is known.
-        group: (n,) question of each rollout.
-        several: (n,) whether several answers of its question may be right.
     """
     found = right.copy()
     for row, verdict in verdicts.items():

@@ -60,11 +60,7 @@ class GroundTruth:
 
         Of a query that may not be judged, what others said of it and of equivalent answers is told; it is labelled
         where they said enough to tell all of its rollouts here. A query that the budget refuses, and a verifier that
-        raises in one domain, cost the others nothing.
-
-        Raises:
-            StoreError: the ledger cannot be read or written.
-            Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in a verifier.
+        raises in one domain, cost the others nothing; a programming error in a verifier is raised.
         """
         self.used.begin()
         queries = list(dict.fromkeys(rollout.query.id for rollout in rollouts))

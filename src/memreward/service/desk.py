@@ -126,18 +126,10 @@ class Desk:
     async def score_one(
         self, group: AskedGroup, size: int, rollout: AskedRollout, deadline: float | None = None
     ) -> Answer:
-        """Answer a rollout once its group is whole, or its deadline has passed.
+        """Answer a rollout once its group is whole, or its deadline (seconds after the group's first) has passed.
 
-        Cancelling it withdraws the rollout, unless it is being scored or is asked for elsewhere too.
-
-        Args:
-            deadline: Seconds after the group's first rollout; None is the service's.
-
-        Raises:
-            ConflictError: the group has another size or question, or the rollout another text.
-            BusyError: too much waits.
-            StoppingError: the service stops or cannot go on.
-            FaultError: the group met a bug.
+        Cancelling it withdraws the rollout, unless it is being scored or is asked for elsewhere too. Raises
+        ConflictError where the group has another size or question, or the rollout another text; else as `score`.
         """
         name = name_of(group.id, rollout.id)
         member = self._members.get(name)

@@ -89,11 +89,8 @@ class GroupStore:
     def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
         """Reward groups, each by itself: how they are put together in calls changes no prediction.
 
-        Returns:
-            For each group one answer a rollout; or, where a name in it stands for something else, that conflict.
-
-        Raises:
-            StoreError: an answer cannot be kept. None is given then; the same call may be made again.
+        Returns for each group an answer a rollout, or what is in conflict or broken. Raises StoreError where an answer
+        cannot be kept: none is given then, and the same call may be made again.
         """
         found: list[Answered | None] = [None] * len(groups)
         left = list(range(len(groups)))
@@ -107,24 +104,15 @@ class GroupStore:
         return [one for one in found if one is not None]
 
     def add(self, groups: Iterable[Group]) -> AddReport:
-        """Put rollouts into memory; ground truth in them is sealed.
-
-        Raises:
-            DataError: an id is known with another text.
-            StoreError: memory cannot be written.
-        """
+        """Put rollouts into memory, ground truth sealed. An id that is known with another text is a DataError."""
         with self._lock:
             return self._memory.add(groups)
 
     def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]:
-        """Enter verdicts from outside, by query id and rollout id in memory; the next step learns from them.
+        """Enter verdicts by query id and rollout id in memory, all or none; the next step learns from them.
 
-        Returns:
-            "labels" that were given, and how many of them were "new".
-
-        Raises:
-            DataError: memory has no such rollout; then nothing is entered.
-            BudgetError: the budget holds no more of them; then nothing is entered.
+        Returns how many "labels" were given, and how many were "new". Raises DataError for a rollout that memory does
+        not have, BudgetError where the budget holds no more.
         """
         with self._lock:
             budget = Budget(queries=self.config.labels) if self.config.labels else None

@@ -35,12 +35,10 @@ def step_of_checkpoint(checkpoint: Path) -> int:
 
 
 def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
-    """Bring a reward to the newest whole checkpoint; the trainer is brought there by `train(resume_from_checkpoint=)`.
+    """Bring a reward to the newest whole checkpoint, which is returned; the trainer is brought there by `train(...)`.
 
-    Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that.
-
-    Returns:
-        The checkpoint; None where there is none, and training starts from the beginning.
+    Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that;
+    None is returned, and training starts from the beginning.
     """
     found = checkpoints(folder)
     for path in _all(Path(folder)):
