@@ -124,9 +124,9 @@ def test_two_groups_of_one_question_in_a_step_are_two_groups_only_where_they_sta
 def test_what_is_predicted_is_predicted_before_the_labels_of_the_step_are_read(
     tmp_path: Path, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
-    predictor.memory.export(tmp_path / "memory")
+    predictor.memory.export(tmp_path / "exported")
     apart = ExperienceMemory.in_memory()
-    apart.import_(tmp_path / "memory")
+    apart.import_(tmp_path / "exported")
     alone = RewardPredictor(apart, predictor.featurizer, predictor.model, predictor.provenance)
     told = HybridReward(predictor, labelled=[f"q{n}" for n in unlabelled[:4]])
     blind = HybridReward(alone, labelled=[])
