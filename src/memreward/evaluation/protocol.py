@@ -106,22 +106,17 @@ def evaluate(
     means: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Evaluate predictors on files.
+    """Evaluate predictors on files; where majority vote is among them, the others are compared with it.
 
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
         predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`);
-            with several workers each must pickle. One that has a method
-            `blind_to(queries)`, such as the answer model's, is replaced for each file by what that returns: a prior
-            leaves out the sources that share questions with what is measured. `reading(groups)`, of unlabelled groups,
-            likewise: a judge's verdicts are a column of the file.
-        out: Folder where every finished cell is kept. A second run takes over the cells whose features, labels,
-            predictor and code are the same.
+            with several workers each must pickle. What has `blind_to(queries)`, such as the answer model's, is
+            replaced for each file by what that returns: a prior leaves out the sources that share questions with
+            it. `reading(groups)`, of unlabelled groups, likewise: a judge's verdicts are a column of the file.
+        out: Folder of finished cells; a second run takes over those whose features, labels, predictor and code are
+            the same.
         means: Name -> files to average over; by default "mean" over all if there are several.
-
-    Returns:
-        Figures of every predictor on every file and label share, then the means. Where majority vote is among the
-        predictors, the others are compared with it.
 
     Raises:
         ConfigurationError: if the file of a mean is not among those evaluated, or there is no file or predictor.

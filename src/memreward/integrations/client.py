@@ -40,13 +40,9 @@ _jitter = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The reward of one rollout.
+    """The reward of one rollout; the fields are those of `memreward.service.asked.Answer`, and `figures` are `FIGURES`.
 
-    Attributes:
-        reward: Expected advantage; 0, which is what a group's rewards have for mean, where there is none.
-        probability: That it is right; None where it abstains.
-        failed: Whether it abstains because something failed.
-        rollout: Its id in memory, for labels; "" where it never got there.
+    Where there is none, `reward` is 0, which is what a group's rewards have for mean, and `rollout` is "".
     """
 
     reward: float

@@ -67,19 +67,19 @@ def prepare(
     id: str | None = None,
     templates: str = "",
 ) -> Any:
-    """Return the `datasets.Dataset` of `questions` for a data set with columns of any name.
+    """Return the `datasets.Dataset` of `questions` for a data set with columns of any name; others are left out.
 
-    References go into memory, sealed, and not into the data set: the ledger counts those that are used. Other columns
-    are left out.
+    References go into `memory`, sealed, and not into the data set: the ledger counts those that are used.
 
     Args:
-        question: Column of the question, a text or a chat; by path where it stands in an object, "extra_info.question".
+        question: Column of the question, a text or a chat; by path where it stands in an object,
+            "extra_info.question".
+        domain: "math", "qa", "code", "other", or the column that says so.
         id: Column of the question's id; None names it by a hash of its text.
 
     Raises:
         ConfigurationError: references are given and no memory.
         DataError: a column is not there (the nearest is named), or a row cannot be read.
-        MissingExtraError: datasets is not installed.
     """
     if reference is not None and memory is None:
         raise ConfigurationError(

@@ -77,13 +77,10 @@ class RewardFunction:
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float]:
-        """Return one reward a completion.
+        """Return one reward a completion; of the columns, `memreward.integrations.rows.COLUMNS` are read.
 
-        Args:
-            prompts: n texts or chats.
-            completions: n texts or lists of messages.
-            log_extra: Told of source, predicted probability, advantage and reason of each row.
-            **columns: Of the data set, n values each; `memreward.integrations.rows.COLUMNS` are read.
+        `log_extra` is told of source, predicted probability, advantage and reason of each row, `log_metric` of
+        `Judged.metrics`.
 
         Raises:
             ConfigurationError: the trainer would standardise advantages again.

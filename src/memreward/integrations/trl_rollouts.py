@@ -20,20 +20,17 @@ if TYPE_CHECKING:
 
 
 class GroupRollouts:
-    """A `rollout_func` for TRL's `GRPOTrainer`.
+    """A `rollout_func` for TRL's `GRPOTrainer`, with the trainer's temperature, nucleus, length limit and precision.
 
-    Temperature, nucleus and length limit are the trainer's. The model samples without dropout, in the trainer's
-    precision. What a group samples depends on seed, step and prompt alone, hence not on the number of processes or on
-    the other groups (but for rounding), even where processes split it. Two groups of one prompt in one step differ.
+    The model samples without dropout. What a group samples depends on seed, step and prompt alone, hence not on the
+    number of processes or on the other groups (but for rounding). Two groups of one prompt in one step differ.
 
-    TRL gets no log-probabilities, as from its own generation: it then takes the policy's from the training forward
-    pass, or where sampling and updates are apart computes them anew. Reward functions get two columns: "token_logprobs"
-    of the sampled tokens, the stop token among them, at temperature 1 and without a nucleus, and "truncated", whether
-    the length limit ended a rollout. `RewardFunction` hands both to the evidence.
+    TRL gets no log-probabilities, as from its own generation: it takes the policy's, or computes them anew. Reward
+    functions get "token_logprobs" of the sampled tokens, the stop token among them, at temperature 1 and without a
+    nucleus, and "truncated", whether the length limit ended a rollout.
 
     Raises:
-        ConfigurationError: if a value is out of its range; when called, if the trainer asks for a kind of sampling that
-            this decoder has not.
+        ConfigurationError: when called, if the trainer asks for a kind of sampling that this decoder has not.
     """
 
     def __init__(self, seed: int = 0, *, groups_per_batch: int = 64) -> None:

@@ -10,7 +10,7 @@ from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, Event, Journal
 
 
 class Standing:
-    """Read once, and again when somebody has done something; other processes may.
+    """What stands; read once, and again when somebody has done something, in this process or another.
 
     Attributes:
         last: Id of the latest event that was read.

@@ -110,37 +110,34 @@ def label(
 ) -> Labelled:
     """Label queries: the only way to ground truth, for files, verifiers and people alike.
 
-    What stands in the ledger already, whoever gave it and for whatever use, precedes what the judge would say, costs
-    nothing again and keeps its source; for a new use it is entered again. The judge is asked only about answers that
-    nothing has settled: a judgement on one rollout settles every rollout of the query with an equivalent answer
-    (`memreward.memory.settle`), without a second judgement in the budget. `Told` is entered as it is said, and
-    overrules. All that is told is in the ledger when this returns; it is durable and visible to other processes.
+    What stands in the ledger, whoever gave it and for whatever use, precedes what the judge would say, costs nothing
+    again and keeps its source; for a new use it is entered again. The judge is asked only about answers that nothing
+    has settled (`memreward.memory.settle`). `Told` is entered as it is said, and overrules. All that is told is in the
+    ledger, durable and visible to other processes, when this returns.
 
     Examples::
 
         label(memory, chosen, FROM_FILE, Budget(queries=20), "warmup")
         label(memory, chosen, Verifiers(), Budget(share=0.2), "verify")
         label(memory, None, Told("ann", [Judgement("q7", True, answers=("42",))]), use="page")
-        label(memory, None, Told("ann", [Judgement("q8", False)]), use="page")  # none of these
         label(memory, ["q7", "q8"], NOBODY).labels  # what is known
 
     Args:
-        memory: Holds queries, rollouts and, sealed, ground truth; a ledger alone serves too.
         queries: Ids to label; unknown ones give nothing. None takes those that a `Told` speaks of.
         judge: `FROM_FILE` opens verdicts that came with rollouts. A verifier is given references, each of which is
-            released and counts as a judgement, unless it says `needs_reference = False`; its verdicts are entered under
-            its name. `Told` is entered as given.
+            released and counts as a judgement, unless it says `needs_reference = False`; its verdicts are entered
+            under its name.
         budget: Holds over the whole ledger, not only this call; None does not limit.
         rollouts: Label these alone, which memory must hold; None is all rollouts of the queries.
         settle: False asks about every rollout, and tells of each only what was said of itself: for measuring.
-        each: Where the budget or the verifier refuses, go on with the other queries and say who was left out, in place
-            of raising.
-        again: Ask a verifier again what was entered for this use before; that costs nothing, and its reasons come back.
+        each: Where budget or verifier refuse, go on with the other queries and say who was left out, in place of
+            raising.
+        again: Ask a verifier again what was entered for this use before: free, and its reasons come back.
 
     Raises:
         BudgetError: more would be spent than the budget holds; nothing is entered (of a verifier: no verdict).
-        DataError: somebody judged a query or rollout that memory does not hold, or something else than one right
-            answer, or wrong ones.
+        DataError: somebody judged what memory does not hold, or something else than one right answer, or wrong
+            ones.
         Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in a verifier.
     """
     ledger = memory if isinstance(memory, LabelLedger) else memory.ledger

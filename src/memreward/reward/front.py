@@ -18,7 +18,7 @@ def score(
     labels: Sequence[Any] | None = None,
     domain: str = "math",
 ) -> Scores:
-    """Score completions, learning from the labels there are; nothing is kept.
+    """Score completions, learning from the labels there are; nothing is kept. What is labelled has its label.
 
     Examples::
 
@@ -29,16 +29,11 @@ def score(
     Args:
         questions: n texts, multiple choice with its options as "(A) ...". One that stands twice is one question.
         completions: n lists of texts, or n texts.
-        labels: For each question its reference, a verdict, a list of verdicts (one a completion), or None.
         domain: "math", "qa", "code" or "other".
-
-    Returns:
-        One score a completion, in order: `.values`, `.advantages`, `.to_pandas()`. What is labelled has its label.
 
     Raises:
         TypeError: these are no lists of texts.
         DataError: there are not as many completions, or labels, as questions.
-        UnknownDomainError: there is no such domain.
     """
     groups, rollouts = groups_of_plain(questions, completions, labels, domain)
     if not rollouts:

@@ -227,13 +227,8 @@ class PolicyReward:
     def restore(self, folder: str | Path, *, rewind: bool = True) -> None:
         """Read what `save` wrote, and go on from there: memory sets aside the rollouts that it got since.
 
-        The ledger keeps the labels that were released since; releasing them again costs nothing.
-
-        Args:
-            rewind: False leaves memory as it is, for whoever has promised to keep what it was given.
-
-        Raises:
-            StoreError: the files are absent or damaged, or a release before 0.2 wrote them.
+        The ledger keeps the labels that were released since; releasing them again costs nothing. Without `rewind`
+        memory stays as it is. Raises StoreError where files are absent or damaged, or a release before 0.2 wrote them.
         """
         state = self.valuer.restore(Path(folder))
         with named_errors(folder):

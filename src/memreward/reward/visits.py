@@ -1,16 +1,14 @@
 """What earlier visits of a question say of its answers.
 
-A training comes back to each question. The votes of earlier visits tell what the present group alone cannot, but they
-are those of a policy that has moved since: pooled at full weight they were measured to hurt (method.md, section 7). So
-they have a weight of their own. An answer's share is the geometric mean of its shares in the present group, in the
-visits before it, the newer the more, and in the first visit, before the policy had learned from its own votes:
+Their votes are those of a policy that has moved since: pooled at full weight they were measured to hurt (method.md,
+section 7). So an answer's share is the geometric mean of its shares in the present group, in the visits before it, the
+newer the more, and in the first visit, before the policy had learned from its own votes:
 
     ln s = (1 - 2 W) ln s_present + W ln s_earlier + W ln s_first,
 
-where both shares of the past count the present group as one rollout more, so that a new answer is not ruled out. What
-is handed on is ln s - ln s_present, less its mean over the group's rollouts with an answer: it moves belief between
-answers, and says nothing of "none of these". W was chosen on recorded trainings, leaving out those that share a seed
-with the one measured; on later ones it gains .007, most at the second visit (benchmarks/results/replay.md).
+where both shares of the past count the present group as one rollout more. What is handed on is ln s - ln s_present,
+less its mean over the group's rollouts with an answer: it says nothing of "none of these". W was chosen on recorded
+trainings without the seed that is measured; on later ones it gains .007 (benchmarks/results/replay.md).
 """
 
 from __future__ import annotations

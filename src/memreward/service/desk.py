@@ -57,8 +57,8 @@ class Desk:
     """Collects, batches and answers; use it in one event loop, between `start` and `stop`.
 
     Rollouts of a group come one by one, in any order, from whom they may. Once as many as its size are there it is
-    scored; a rollout that comes later under the same group's id, with an id of its own, begins another group. What is
-    asked twice is answered once, to both.
+    scored; one that comes later under the same group's id begins another group. What is asked twice is answered once,
+    to both.
 
     Attributes:
         faults: Groups that met a bug: they are answered with an error, and nothing is ready any more.

@@ -64,12 +64,8 @@ def prepare(
 
     Args:
         reward: Settings; what the arm pays overrules them.
-        encoder: Of the paper's network.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.
-
-    Raises:
-        MemRewardError: a question file, model, budget or setting cannot be used.
     """
     arm = arm or arm_named(config.arm)
     settings = replace(reward or RewardConfig(), rewards=arm.rewards)

@@ -33,22 +33,16 @@ def make_trainer(
     on_row: Callable[[LoggedStep], None] | None = None,
     trainer: type[Any] | None = None,
 ) -> GRPOTrainer:
-    """Return a trainer; its `train()` trains.
+    """Return a trainer whose `train()` trains, and keeps `history` in the folder.
 
-    The trainer keeps `history` in the folder. Steps see whole groups, each query at most once a step, in an order that
-    settings and questions alone decide.
+    Steps see whole groups, each query at most once a step, in an order that settings and questions alone decide.
 
     Args:
-        model: Folder, name on the hub, or a loaded model. A loaded one must remember where it was loaded from if
-            `settings.kl` is above 0, since the starting policy is loaded again.
-        questions: A `datasets.Dataset` with the column "prompt" (chats or texts) and those that the reward reads, see
-            `memreward.integrations.trl.questions`.
+        model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if
+            `settings.kl` is above 0: the starting policy is loaded again.
+        questions: A `datasets.Dataset`, see `memreward.integrations.trl.questions`.
         callbacks: Further ones; they are called after the reward's.
         trainer: A `GRPOTrainer` of one's own; None takes TRL's.
-
-    Raises:
-        ConfigurationError: fewer questions than a step takes, or settings that do not fit the reward.
-        MissingExtraError: TRL is not installed.
     """
     try:
         from transformers import PrinterCallback

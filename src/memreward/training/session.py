@@ -46,14 +46,14 @@ def train(
     """Train, or go on training, as configured.
 
     Args:
-        reward: Settings of the reward; what the arm pays overrules them.
+        reward: Settings; what the arm pays overrules them.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
         trainer: See `make_trainer`.
 
     Returns:
-        Output, steps that were made, whether the monitor stopped it before the last one, mean reward of the newest
-        logged steps, labelled queries and ledger totals, as JSON values. What the monitor stopped is finished: another
-        call trains no more and returns the same.
+        Output, steps that were made, whether the monitor stopped it, mean reward of the newest logged steps,
+            labelled queries and ledger totals, as JSON values. What the monitor stopped is finished: another call
+            trains no more.
 
     Raises:
         ConfigurationError: the output was begun with other settings.
