@@ -7,9 +7,8 @@ calibration error to be a little worse on new queries. AUC and group AUC do not 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from memreward.answers.model import advantages_of_values
 from memreward.evaluation.metrics import Metrics, evaluate_predictions
+from memreward.evaluation.tables import number, plain
 from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray
 
@@ -41,12 +41,16 @@ class HeldOut:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; a figure that is not defined is None."""
-        return {name: _without_nan(value) if isinstance(value, dict) else value for name, value in asdict(self).items()}
+        found: dict[str, Any] = plain(self)
+        return found
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        parts = dict(values)
-        return cls(**parts | {name: _metrics(parts[name]) for name in ("metrics", "majority")})
+        figures = {
+            name: Metrics(**{metric: number(value) for metric, value in values[name].items()})
+            for name in ("metrics", "majority")
+        }
+        return cls(**{**values, **figures})
 
 
 def held_out_figures(
@@ -80,11 +84,3 @@ def _domains(features: Features) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield ALL_DOMAINS, np.ones(len(features), np.bool_)
     for index in np.unique(domain).tolist():
         yield DOMAINS[index], domain == index
-
-
-def _without_nan(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(figure) else figure for name, figure in figures.items()}
-
-
-def _metrics(figures: Mapping[str, float | None]) -> Metrics:
-    return Metrics(**{name: math.nan if figure is None else figure for name, figure in figures.items()})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from memreward.evaluation.metrics import METRICS
-from memreward.evaluation.tables import ABSENT, Figure, Table, plain, share_text, signed, with_interval
+from memreward.evaluation.tables import ABSENT, Figure, Table, number, plain, share_text, signed, with_interval
 from memreward.types import DataError
 
 HEADINGS: Mapping[str, str] = {
@@ -62,8 +62,8 @@ class Row:
         parts = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         parts["figures"] = _figures(record["figures"])
         parts["differences"] = {name: _figures(metrics) for name, metrics in record["differences"].items()}
-        parts["seeds"] = tuple({name: _number(v) for name, v in seed.items()} for seed in record["seeds"])
-        parts["reliability"] = {k: tuple(map(_number, curve)) for k, curve in record["reliability"].items()}
+        parts["seeds"] = tuple({name: number(v) for name, v in seed.items()} for seed in record["seeds"])
+        parts["reliability"] = {k: tuple(map(number, curve)) for k, curve in record["reliability"].items()}
         return cls(**parts)
 
     def stands(self, metric: str, reference: str) -> int:
@@ -230,8 +230,4 @@ def _title(file: str, labels: float) -> str:
 
 
 def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
-    return {name: Figure(**{key: _number(v) for key, v in figure.items()}) for name, figure in record.items()}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return {name: Figure(**{key: number(v) for key, v in figure.items()}) for name, figure in record.items()}

@@ -12,7 +12,7 @@ import uuid
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from memreward.integrations import ray
@@ -86,7 +86,7 @@ class Client:
         self._pools: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _client, (self.url, self.deadline, self.connections)
+        return partial(Client, self.url, deadline=self.deadline, connections=self.connections), ()
 
     async def ready(self) -> None:
         """Return if the service can be asked, and gives out advantages.
@@ -233,10 +233,6 @@ class Client:
                 connector=aiohttp.TCPConnector(limit=self.connections),
             )
         return pool
-
-
-def _client(url: str, deadline: float, connections: int) -> Client:
-    return Client(url, deadline=deadline, connections=connections)
 
 
 def _aiohttp() -> Any:

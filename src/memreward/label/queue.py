@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from memreward.label.outlook import Outlook
 from memreward.types import IntArray
 
@@ -77,7 +75,3 @@ def triples(text: str) -> frozenset[tuple[str, ...]]:
     """Return the word triples of a text, every number as the same word."""
     words = ["0" if word.isdigit() else word.lower() for word in _WORD.findall(text[:2000])]
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
-
-
-def all_questions(outlook: Outlook) -> IntArray:
-    return np.arange(len(outlook), dtype=np.int64)

@@ -29,7 +29,7 @@ from memreward.label.figures import (
 )
 from memreward.label.outlook import Outlook
 from memreward.label.pool import Pool
-from memreward.label.queue import ROUND, Candidate, Kind, all_questions, chosen, ranked
+from memreward.label.queue import ROUND, Candidate, Kind, chosen, ranked
 from memreward.label.standing import Standing
 from memreward.label.task import LEASE, AnswerSeen, LabelConfig, Task
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
@@ -445,7 +445,7 @@ class Labelling:
         grown = len(outlook) != len(self._sure)
         sure, rest = self._sure, []
         if grown or len(outlook) <= _RANKED_WHOLE or self._learned % ROUND == 0:
-            questions = all_questions(outlook)
+            questions = np.arange(len(outlook))
             sure = decided_with_confidence(outlook.beliefs(questions), len(outlook))
         else:
             questions = np.array([c.question for c in self._ranking[:_SHORTLIST]], np.int64)
