@@ -42,7 +42,7 @@ class Foretold:
 
 
 @dataclass(frozen=True)
-class Progress:
+class LabelProgress:
     """What an annotator sees beside the question.
 
     Attributes:

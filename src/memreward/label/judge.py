@@ -47,7 +47,7 @@ _VERDICT = re.compile(r"\{[^{}]*\}\s*\Z")
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgeReport:
     """What a judge did: questions decided, and reasons for leaving others with how often each applied."""
 
     entered: int
@@ -59,7 +59,7 @@ def judge_name(model: str) -> str:
     return f"{JUDGE}{model}"
 
 
-def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) -> Judged:
+def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) -> JudgeReport:
     """Let a model behind an OpenAI-compatible address judge the next `count` questions; what was decided stays.
 
     Raises ConfigurationError where the server refuses key, address or model, EndpointError where it failed as often as
@@ -77,7 +77,7 @@ def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) 
         else:
             labelling.decide(name, task.query_id, said)
             entered += 1
-    return Judged(entered, left)
+    return JudgeReport(entered, left)
 
 
 def wins_judges_over(answer: str) -> bool:

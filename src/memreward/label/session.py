@@ -17,7 +17,7 @@ from memreward.answers import AnswerModel
 from memreward.answers.model import AnswerBeliefs
 from memreward.label.door import Door, Said
 from memreward.label.figures import (
-    Progress,
+    LabelProgress,
     active_minutes,
     cohen_kappa,
     decided_with_confidence,
@@ -252,14 +252,14 @@ class Labelling:
         """Return the decisions on a question that stand, in order."""
         return list(self._stands.decisions.get(query_id, ()))
 
-    def progress(self) -> Progress:
+    def progress(self) -> LabelProgress:
         """Say what was bought so far, and whether to go on."""
         with self._lock:
             decided = [e for e in self._stands.events if e.kind == DECIDED]
             first, second, twice, disputed = twice_judged(self._stands.decisions)
             outlook, labelled = self._outlook, self._labelled
             open_ = np.array([q for q in range(len(outlook)) if q not in labelled], np.int64)
-            return Progress(
+            return LabelProgress(
                 questions=len(self._stands.labelled),
                 limit=self.door.questions,
                 judgements=len(decided),

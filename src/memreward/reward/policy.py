@@ -27,7 +27,7 @@ from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged,
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.state import named_errors
-from memreward.reward.truth import GroundTruth, Told, groups_of
+from memreward.reward.truth import GroundTruth, Ruling, groups_of
 from memreward.reward.valuers import Answers, Valuer
 from memreward.reward.visits import EarlierVisits
 from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
@@ -277,8 +277,8 @@ class PolicyReward:
         except PROGRAMMING_ERRORS:
             raise
         except Exception as error:  # no verdict without an entry in the ledger, and no prediction in its place
-            lost = Told(True, None, str(error), error)
-            told = [lost if r.query.id in self.labelled else Told(False) for r in sound]
+            lost = Ruling(True, None, str(error), error)
+            told = [lost if r.query.id in self.labelled else Ruling(False) for r in sound]
         for i, one in zip(rows, told, strict=True):
             if one.correct is not None:
                 made.correct[i] = one.correct

@@ -17,7 +17,7 @@ SPENT = ("labelled_queries", "judgements")
 """Names under which trainers log what was used of the ledger."""
 
 
-class Told(NamedTuple):
+class Ruling(NamedTuple):
     """What ground truth says of a rollout.
 
     Attributes:
@@ -55,7 +55,7 @@ class GroundTruth:
         self.told: frozenset[str] = frozenset()
         self._entries = 0
 
-    def judge(self, rollouts: Sequence[Rollout]) -> list[Told]:
+    def judge(self, rollouts: Sequence[Rollout]) -> list[Ruling]:
         """Judge n rollouts that memory holds; each verdict is in the ledger before it is returned.
 
         Of a query that may not be judged, what others said of it and of equivalent answers is told; it is labelled
@@ -75,7 +75,7 @@ class GroundTruth:
         return [
             self._told(rollout, known.get(rollout.id), found)
             if rollout.query.id in self.labelled
-            else Told(rollout.query.id not in unknown, known.get(rollout.id))
+            else Ruling(rollout.query.id not in unknown, known.get(rollout.id))
             for rollout in rollouts
         ]
 
@@ -106,13 +106,13 @@ class GroundTruth:
         self._entries += len(found.entered)
         return {one.rollout_id: one.correct for one in found.labels}
 
-    def _told(self, rollout: Rollout, correct: bool | None, found: Labelled) -> Told:
+    def _told(self, rollout: Rollout, correct: bool | None, found: Labelled) -> Ruling:
         verdict = found.verdicts.get(rollout.id)
         if correct is not None:
-            return Told(True, correct, "" if verdict is None else verdict.reason)
+            return Ruling(True, correct, "" if verdict is None else verdict.reason)
         if rollout.query.id in found.failed:
             return _failed(found.failed[rollout.query.id])
-        return Told(False) if verdict is None else Told(True, None, verdict.reason)
+        return Ruling(False) if verdict is None else Ruling(True, None, verdict.reason)
 
     def _count(self, query_ids: Sequence[str], rollouts: Sequence[Rollout]) -> None:
         """Count references and the verdicts on these rollouts, whether they were entered now or before a restart."""
@@ -125,8 +125,8 @@ class GroundTruth:
         )
 
 
-def _failed(error: Exception) -> Told:
-    return Told(True, None, str(error), error)
+def _failed(error: Exception) -> Ruling:
+    return Ruling(True, None, str(error), error)
 
 
 def groups_of(rollouts: Iterable[Rollout]) -> list[Group]:
