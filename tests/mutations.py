@@ -146,6 +146,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/label/test_session.py",
     ),
     (
+        "labels move the paper's network",
+        "network/crossfit.py",
+        "labels[known].to(logits.dtype)",
+        "0 * labels[known].to(logits.dtype)",
+        "tests/network/test_memory_tells.py",
+    ),
+    (
         "a row that cannot be read abstains alone",
         "integrations/trl_reward.py",
         'broken[i] = f"{type(error).__name__}: {error}"',

@@ -77,9 +77,9 @@ def test_every_command_prints_json(name: str) -> None:
     assert "--json" in {flag for option in COMMANDS[name].params for flag in option.opts}
 
 
-@pytest.mark.parametrize("line", [*shell_lines(README), *shell_lines(CLI_PAGE)])
-def test_documented_calls_parse(line: str) -> None:
-    parse(line)
+def test_documented_calls_parse() -> None:
+    for line in [*shell_lines(README), *shell_lines(CLI_PAGE)]:
+        parse(line)
 
 
 def test_a_wrong_call_does_not_parse() -> None:
@@ -146,29 +146,31 @@ def links() -> Iterator[tuple[Path, str]]:
                 yield page, target
 
 
-@pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: Path(value).name)
-def test_relative_links_lead_somewhere(page: Path, target: str) -> None:
-    assert (page.parent / target).exists()
+def test_relative_links_lead_somewhere() -> None:
+    found = list(links())
+    assert found
+    assert [(page.name, target) for page, target in found if not (page.parent / target).exists()] == []
 
 
 def configurations() -> Iterator[tuple[str, ast.ClassDef]]:
     for path in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "lab").rglob("*.py")]):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "Config" in text else ():
             if isinstance(node, ast.ClassDef) and node.name.endswith("Config") and node.decorator_list:
                 yield node.name, node
 
 
-@pytest.mark.parametrize(
-    ("name", "node"), list(configurations()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_every_field_of_a_configuration_is_documented(name: str, node: ast.ClassDef) -> None:
-    fields = {
-        item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-    }
-    attributes = (ast.get_docstring(node) or "").partition("Attributes:\n")[2].split("\nRaises:")[0]
-    documented = set(re.findall(r"^    (\w+): \S", attributes, re.MULTILINE))
-    assert fields
-    assert documented == fields, name
+def test_every_field_of_a_configuration_is_documented() -> None:
+    for name, node in configurations():
+        fields = {
+            item.target.id
+            for item in node.body
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        }
+        attributes = (ast.get_docstring(node) or "").partition("Attributes:\n")[2].split("\nRaises:")[0]
+        documented = set(re.findall(r"^    (\w+): \S", attributes, re.MULTILINE))
+        assert fields
+        assert documented == fields, name
 
 
 def test_the_readme_says_what_the_committed_results_say() -> None:

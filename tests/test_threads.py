@@ -14,6 +14,8 @@ from memreward.network.config import NetworkConfig
 from memreward.network.predictor import GraphPredictor
 from memreward.threads import single_threaded
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 
 def threads() -> set[int]:
     return {torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())}

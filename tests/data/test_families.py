@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -11,7 +12,7 @@ from memreward.data.options import LETTERS
 from memreward.domains import equivalent, parse_completion
 from memreward.types import ConfigurationError
 
-pytest.importorskip("reasoning_gym")
+pytestmark = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="no reasoning-gym")
 
 MATH = sorted(name for name, family in FAMILIES.items() if family.domain == "math")
 CHOICE = sorted(name for name, family in FAMILIES.items() if family.domain == "qa")

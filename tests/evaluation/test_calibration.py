@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from memreward.evaluation.calibration import Calibration, best_threshold, fit_calibration, logit, sigmoid
 from memreward.evaluation.metrics import evaluate_predictions
@@ -20,6 +19,8 @@ def test_the_fit_is_the_maximum_of_the_likelihood():
     scores, labels, _ = drawn()
     found = fit_calibration(scores, labels)
     standardised = ((scores - scores.mean()) / scores.std())[:, None]
+    from sklearn.linear_model import LogisticRegression  # loads scipy
+
     expected = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(standardised, labels)
     assert found.apply(scores) == pytest.approx(expected.predict_proba(standardised)[:, 1], abs=2e-3)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics as reference
 
 from memreward.evaluation import metrics
 from memreward.evaluation.metrics import (
@@ -59,6 +58,8 @@ def naive_best(scores, correct, group):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_pooled_metrics_equal_scikit_learn(seed):
+    from sklearn import metrics as reference  # loads scipy
+
     values, correct, _ = drawn(seed)
     assert metrics.roc_auc(values, correct) == pytest.approx(reference.roc_auc_score(correct, values), abs=1e-12)
     assert figures(values, correct).brier == pytest.approx(reference.brier_score_loss(correct, values))

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from datasets import Dataset
 from rewarding import reward_of
 
 from memreward.data import write_groups
@@ -81,6 +80,8 @@ ROWS = [{"problem": f"What is {n} plus 3?", "solution": str(n + 3), "level": n} 
 
 def test_a_data_set_with_other_columns_is_prepared_and_its_references_are_sealed() -> None:
     memory = ExperienceMemory.in_memory()
+    from datasets import Dataset
+
     given = Dataset.from_list([*ROWS, ROWS[0]])
     data = prepare(given, question="problem", domain="math", reference="solution", memory=memory)
     assert data["query"] == [row["problem"] for row in ROWS]
@@ -153,6 +154,7 @@ def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
         questions([])
 
 
+@pytest.mark.slow
 def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
     function = reward_of(predictor, config=RewardConfig(stop=True))
     control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)

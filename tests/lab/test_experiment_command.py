@@ -15,6 +15,8 @@ from lab.trainings import experiment as training
 from lab.trainings.config import TESTBED, ExperimentConfig
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 LEVELS = {"labelled": 0.25, "oracle": 0.75, "memreward": 0.5}
 
 
@@ -72,7 +74,6 @@ def test_json_is_all_of_stdout_and_what_is_written(asked, tmp_path):
     assert ours["gap_closed"]["test"]["mean"]["value"] == 0.5
 
 
-@pytest.mark.slow
 def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
     page = tmp_path / "results" / "training.md"
     call(*SMALL, "--out", tmp_path / "run", "--labels", "0.2,0.7", "--page", "--markdown", page)

@@ -20,6 +20,8 @@ from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
 START = StartConfig(train=24, test=12, foreign=3, rollouts=4)
 CONFIG = ExperimentConfig(
@@ -65,7 +67,6 @@ def first(start: Start, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         return out, run(CONFIG, out, silent, start=start.folder)
 
 
-@pytest.mark.slow
 def test_every_arm_is_trained_and_measured_on_held_out_questions(
     first: tuple[Path, list[TrainingOutcome]], start: Start
 ) -> None:
@@ -81,7 +82,6 @@ def test_every_arm_is_trained_and_measured_on_held_out_questions(
             assert [point["step"] for point in outcome.curve] == [1, 2]
 
 
-@pytest.mark.slow
 def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[TrainingOutcome]]) -> None:
     ledger = {outcome.arm: outcome.ledger for outcome in first[1]}
     assert ledger["majority"]["queries"] == 0
@@ -96,7 +96,6 @@ def test_an_arm_reads_no_label_that_is_not_its_own(first: tuple[Path, list[Train
     assert any(row["predicted"] > 0 for row in steps["memreward"])
 
 
-@pytest.mark.slow
 def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path
 ) -> None:
@@ -116,7 +115,6 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_processes_side_by_side_come_to_the_same(
     first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path
@@ -128,7 +126,6 @@ def test_processes_side_by_side_come_to_the_same(
     assert [plain(outcome) for outcome in beside] == [plain(alone[outcome.arm]) for outcome in beside]
 
 
-@pytest.mark.slow
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
         cell = Training(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
@@ -144,7 +141,6 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
     assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
 
 
-@pytest.mark.slow
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

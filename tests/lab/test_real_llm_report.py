@@ -11,6 +11,8 @@ import pytest
 
 from lab import real_llm
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 OPTIONS = Namespace(model="models/Small", steps=2, seed=0, results="results/small")
 
 

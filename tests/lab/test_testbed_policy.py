@@ -19,6 +19,8 @@ from memreward.domains import cluster_answers
 from memreward.evaluation.metrics import roc_auc
 from memreward.types import ConfigurationError, Group, Query, Rollout, StoreError, Truth
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "testbed"
 TINY = PolicyConfig(width=16, layers=1, heads=2, steps=6, batch=4)
 START = StartConfig(train=12, test=12, foreign=3, rollouts=3, policy=TINY)
@@ -28,7 +30,6 @@ def silent(*_: object) -> None:
     pass
 
 
-@pytest.mark.slow
 def test_teaching_is_repeatable_heeds_its_seed_and_survives_a_save(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     model, tokenizer = teach(TINY, frozenset(), lambda _, done, of: seen.append((done, of)))
@@ -49,7 +50,6 @@ def test_a_policy_that_is_not_there_says_so(tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
-@pytest.mark.slow
 def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) -> None:
     start = make_start(START, tmp_path / "s", silent)
     experience = start.groups(EXPERIENCE)
@@ -64,7 +64,6 @@ def test_a_starting_point_is_made_once_and_others_are_refused(tmp_path: Path) ->
         make_start(other, tmp_path / "s", silent)
 
 
-@pytest.mark.slow
 def test_a_starting_point_that_was_left_half_made_is_not_finished_with_other_settings(tmp_path: Path) -> None:
     class Killed(Exception):
         pass
@@ -121,7 +120,6 @@ def test_accuracy_counts_what_cannot_be_told_as_not_right() -> None:
     }
 
 
-@pytest.mark.slow
 def test_special_pieces_of_the_tokenizer_differ() -> None:
     tokenizer = build_tokenizer()
     assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id}) == 4

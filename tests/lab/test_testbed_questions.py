@@ -13,6 +13,8 @@ from lab.testbed.questions import KINDS, Kind, asked, demonstrations, draw_split
 from memreward.domains import Verifiers, parse_rollout
 from memreward.types import Claim, ConfigurationError, Query
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 DRAWS = 6
 
 
@@ -68,7 +70,6 @@ def test_more_questions_than_a_kind_has_are_refused() -> None:
         draw_split(0, train=12, test=6200, foreign=3)
 
 
-@pytest.mark.slow
 def test_demonstrations_avoid_questions_and_follow_the_wrong_rule_as_often_as_said() -> None:
     split = draw_split(0, train=48, test=48, foreign=12)
     pairs = list(demonstrations(6000, 1, split.texts))
@@ -80,7 +81,6 @@ def test_demonstrations_avoid_questions_and_follow_the_wrong_rule_as_often_as_sa
     assert wrong / len(asked) == pytest.approx(share, abs=4 * (share * (1 - share) / len(asked)) ** 0.5)
 
 
-@pytest.mark.slow
 def test_the_tokenizer_reads_every_text_back_and_knows_every_piece() -> None:
     tokenizer = build_tokenizer()
     for question, completion in demonstrations(500, 9, frozenset()):

@@ -68,6 +68,7 @@ def words(count: int, start: int = 0) -> str:
     return " ".join(str(1000 + 7 * i) for i in range(start, start + count))
 
 
+@pytest.mark.slow
 def test_minilm_gives_unit_vectors_and_similar_sentences_are_nearer(minilm: SentenceEncoder) -> None:
     vectors = minilm.encode(["The cat sat on the mat.", "A cat is sitting on a rug.", "Interest rates rose in May."])
     assert isinstance(minilm, Encoder)
@@ -77,6 +78,7 @@ def test_minilm_gives_unit_vectors_and_similar_sentences_are_nearer(minilm: Sent
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
 
 
+@pytest.mark.slow
 def test_a_short_text_is_the_models_own_vector(minilm: SentenceEncoder) -> None:
     texts = ["", "short", "two words", words(80), "a\n\n  b"]
     np.testing.assert_allclose(minilm.encode(texts), minilm._model.encode(texts), atol=1e-5)
@@ -136,6 +138,7 @@ def test_any_string_is_encoded(minilm: SentenceEncoder) -> None:
     assert minilm.encode([]).shape == (0, 384)
 
 
+@pytest.mark.slow
 def test_an_unknown_model_is_not_looked_for_on_a_network() -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(ConfigurationError, match="cannot load the sentence-transformers model 'no/such-model'"):

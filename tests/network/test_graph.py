@@ -9,6 +9,8 @@ from memreward.network.config import NetworkConfig
 from memreward.network.graph import relations, similarity_edges, structural_edges
 from memreward.types import Features
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 
 def features_of(sizes: list[int], seed: int = 0) -> Features:
     generator = np.random.default_rng(seed)

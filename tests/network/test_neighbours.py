@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from memreward.network.neighbours import NeighbourIndex
+
+pytestmark = pytest.mark.slow  # torch takes seconds to load
 
 
 def unit(rows: int, seed: int) -> torch.Tensor:

@@ -22,6 +22,8 @@ from memreward.network.crossfit import CrossFit, Part, crossfit
 from memreward.network.predictor import FILE, FrozenMemory, GraphPredictor
 from memreward.types import ConfigurationError, Features, LabelError, SchemaVersionError, StoreError
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 QUICK = NetworkConfig(hidden=16, epochs=12, folds=3)
 
 
@@ -72,7 +74,6 @@ def whole_graph_logits(fitted: Fitted, fold: int) -> torch.Tensor:
     return logits[rollouts:]
 
 
-@pytest.mark.slow
 def test_incremental_scoring_equals_the_whole_graph(fitted: Fitted) -> None:
     incremental = fitted.predictor.logits(fitted.new)
     for fold in range(QUICK.folds):
@@ -121,7 +122,6 @@ def test_states_kept_per_memory_query_do_not_depend_on_how_many_rollouts_it_has(
     assert {len(states) for states in memory.states} == {LAYERS}
 
 
-@pytest.mark.slow
 def test_training_restores_the_best_step(synthetic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The held-out loss is no worse than that of the step before training, however wild the steps were."""
     known = synthetic(queries=24, seed=3)
@@ -134,7 +134,6 @@ def test_training_restores_the_best_step(synthetic: Callable[..., Any], monkeypa
     assert losses[1] <= losses[0] + 1e-6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_every_ablation_fits_and_predicts(ablation: str, synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
@@ -155,7 +154,6 @@ def test_without_a_graph_memory_cannot_matter(synthetic: Callable[..., Any]) -> 
     torch.testing.assert_close(fitted.predictor.logits(fitted.new), elsewhere.logits(fitted.new), atol=FLOAT32, rtol=0)
 
 
-@pytest.mark.slow
 def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=30, seed=0)
     labels = known.correct.copy()
@@ -167,7 +165,6 @@ def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: 
     np.testing.assert_allclose(full.predict(new).value, part.predict(new).value, atol=FLOAT32)
 
 
-@pytest.mark.slow
 def test_one_seed_gives_one_result(synthetic: Callable[..., Any]) -> None:
     known = synthetic(queries=20, seed=0)
     values = [
@@ -232,7 +229,6 @@ def test_fewer_queries_than_folds_are_named(synthetic: Callable[..., Any]) -> No
         GraphPredictor(QUICK).fit(known.features, known.correct)
 
 
-@pytest.mark.slow
 def test_progress_reaches_its_total(synthetic: Callable[..., Any]) -> None:
     told: list[tuple[int, int]] = []
     known = synthetic(queries=20, seed=0)

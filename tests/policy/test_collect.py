@@ -25,6 +25,8 @@ from memreward.policy.sampler import Sample, SampledGroup
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, DataError, StoreError
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 COUNT = 10
 
 
@@ -131,7 +133,6 @@ def test_labels_compare_the_answer_with_the_reference(config: CollectConfig, sam
     assert verdicts["q3"] == [None, None, None]
 
 
-@pytest.mark.slow
 def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: LocalSampler, tmp_path: Path) -> None:
     class Scripted(Interrupted):
         def sample(self, prompts: Any) -> Any:
@@ -148,7 +149,6 @@ def test_code_is_judged_by_running_its_tests(config: CollectConfig, sampler: Loc
     assert (right, wrong) == (True, False)
 
 
-@pytest.mark.slow
 def test_an_interruption_repeats_and_loses_nothing(
     config: CollectConfig, sampler: LocalSampler, tmp_path: Path
 ) -> None:
@@ -312,7 +312,6 @@ def whole_lines(path: Path) -> list[bytes]:
     return content[: content.rfind(b"\n") + 1].splitlines()
 
 
-@pytest.mark.slow
 def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path) -> None:
     journal = journal_of(config)
     process = start(config, checkpoint)
@@ -390,7 +389,6 @@ def test_a_chat_template_file_that_is_not_there_is_named(config: CollectConfig, 
         collect(config, sampler=sampler)
 
 
-@pytest.mark.slow
 def test_the_command_shows_no_bars_of_other_libraries(checkpoint: Path, tmp_path: Path) -> None:
     questions = tmp_path / "q.jsonl"
     questions.write_text('{"id": "a", "domain": "math", "query": "1+1", "reference": "2"}\n')

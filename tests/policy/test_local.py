@@ -12,6 +12,8 @@ from memreward.policy.sampler import Chat, SampledGroup, Usage
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 TEXTS = {"a": "What is 2+2?", "b": "Count: one two three four five six.", "c": "x", "d": "What is 17+4?"}
 CONFIG = SamplingConfig(model="tiny", rollouts=3, temperature=1.0, top_p=0.9, max_new_tokens=12)
 LOCAL = LocalConfig(groups_per_batch=2)

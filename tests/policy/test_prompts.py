@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_model import tiny_tokenizer
 
 from memreward.data.families import FAMILIES
 from memreward.domains import parse_completion
@@ -18,7 +17,10 @@ def query(domain: str = "qa", dataset: str = "reasoning-gym/syllogism") -> Query
     return Query("q", QUESTION, domain, dataset)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_chat_shows_the_shots_then_the_question_unchanged() -> None:
+    from tiny_model import tiny_tokenizer  # torch takes seconds to load
+
     template = load_template(query())
     chat = template.messages(QUESTION)
     assert [message["role"] for message in chat] == ["system", "user", "assistant", "user", "assistant", "user"]
@@ -84,7 +86,10 @@ def test_a_broken_template_is_named(tmp_path: Path, content: str) -> None:
         load_template(query(), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_tokenizer_without_chat_template_needs_one() -> None:
+    from tiny_model import tiny_tokenizer  # torch takes seconds to load
+
     tokenizer = tiny_tokenizer(chat=False)
     with pytest.raises(ConfigurationError, match="chat_template"):
         render(tokenizer, [{"role": "user", "content": "x"}])

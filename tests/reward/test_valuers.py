@@ -12,9 +12,6 @@ from lab.valuers import Format, Random
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
-from memreward.network.config import NetworkConfig
-from memreward.network.encoder import HashingEncoder
-from memreward.network.predictor import GraphPredictor
 from memreward.reward import Judged, PolicyReward, RewardConfig
 from memreward.reward.valuers import Graph, HardMajority, Majority, Nothing, Valuer
 
@@ -103,6 +100,10 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
 
 @pytest.mark.slow
 def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sums: Sums) -> None:
+    from memreward.network.config import NetworkConfig  # torch takes seconds to load
+    from memreward.network.encoder import HashingEncoder
+    from memreward.network.predictor import GraphPredictor
+
     featurizer = Featurizer(HashingEncoder())
     chosen = store.ledger.choose(Budget(share=0.5), 0)
     verdict = {one.rollout_id: one.correct for one in label(store, chosen, FROM_FILE, use="warmup").labels}

@@ -13,7 +13,6 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "reward"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
 
 from sums import toy_prior
-from tiny_model import tiny_model, tiny_tokenizer
 
 from memreward.data import write_groups
 
@@ -24,6 +23,8 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALL
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint folder of a random two-layer Qwen2 that knows little but digits: what it says is often a number."""
+    from tiny_model import tiny_model, tiny_tokenizer  # torch takes seconds to load
+
     folder = tmp_path_factory.mktemp("model")
     tokenizer = tiny_tokenizer(characters=CHARACTERS)
     tokenizer.pad_token = tokenizer.eos_token

@@ -12,6 +12,8 @@ from memreward.training.run import ordered
 from memreward.training.settings import GrpoSettings, LoraConfig
 from memreward.types import ConfigurationError
 
+pytestmark = pytest.mark.slow  # TRL takes seconds to load
+
 SMALL = GrpoSettings(steps=5, groups_per_step=3, rollouts=4)
 
 

@@ -28,6 +28,8 @@ from memreward.training.history import history
 from memreward.training.session import _record, train
 from memreward.types import ConfigurationError, Group
 
+pytestmark = pytest.mark.slow  # torch takes seconds to load
+
 STEPS = 6
 OPTIONS = (
     "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
@@ -130,7 +132,6 @@ def same_end(folder: Path, report: dict[str, Any], other: tuple[Path, dict[str, 
     assert sampled == pytest.approx(expected_sampled, abs=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, dict[str, Any]], model: Path) -> None:
     folder, report = uninterrupted
@@ -149,7 +150,6 @@ def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, di
     assert [path.name for path in checkpoints(folder)] == [f"checkpoint-{step}" for step in (2, 4, 6)]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
@@ -159,7 +159,6 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
     same_end(folder, finished(begin(folder)), uninterrupted)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_adapters_and_shared_prompts_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
     options = ("--lora-rank", "4", "--share-prompts", "--steps", "4")
@@ -177,7 +176,6 @@ def taken_back(trained: Path, folder: Path, *steps: int) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_run_that_is_killed_then_interrupted_goes_on(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
@@ -200,7 +198,6 @@ def test_a_run_that_is_killed_then_interrupted_goes_on(
     same_end(folder, finished(begin(folder)), uninterrupted)
 
 
-@pytest.mark.slow
 def test_what_was_begun_is_not_continued_with_other_settings(
     uninterrupted: tuple[Path, dict[str, Any]], model: Path, experience: Path
 ) -> None:
@@ -223,7 +220,6 @@ def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp
         _record(tmp_path / "run", replace(config, arm="paper"), None, write=False)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -254,7 +250,6 @@ def right_answer(memory: ExperienceMemory, page: str) -> tuple[str, str]:
     return asked, next((key for key in offered if answers[unquote(key)] == str(int(a) + int(b))), "")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_questions_wait_on_a_page_while_it_trains_and_labels_count_from_the_next_step(
     begin: Begin, tmp_path: Path
@@ -290,7 +285,6 @@ def test_questions_wait_on_a_page_while_it_trains_and_labels_count_from_the_next
     assert "wait for a label" not in shown.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_two_processes_train_as_one(begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder = tmp_path / "run"
