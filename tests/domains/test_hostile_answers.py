@@ -614,6 +614,11 @@ def verdict(text: str, reference: str, domain: Domain, question: str) -> bool | 
     return VERIFIERS.verify([Claim(rollout, reference)])[0].correct
 
 
+def _lines(name: str) -> list[str]:
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [line if r"\neq" in line or r"\ne " in line else line.replace(r"\n", "\n") for line in lines]
+
+
 @pytest.mark.parametrize("template", NUMBERS)
 @settings(max_examples=5)
 @given(truth=st.integers(3, 9_999), other=st.integers(3, 999))
@@ -636,9 +641,15 @@ def test_a_number_that_is_given_is_right(template: str, truth: int, other: int) 
 @pytest.mark.parametrize(("file", "reference", "domain"), [("numbers", "47", "math"), ("options", "A", "qa")])
 def test_no_reply_of_an_attacker_is_right(file: str, reference: str, domain: Domain) -> None:
     question = BAKER if domain == "qa" else "How many apples does Tom have?"
-    lines = Path(__file__).with_name(f"hostile_{file}.txt").read_text(encoding="utf-8").splitlines()
-    texts = [line if r"\neq" in line or r"\ne " in line else line.replace(r"\n", "\n") for line in lines]
+    texts = _lines(f"hostile_{file}.txt")
     assert not [text for text in texts if verdict(text, reference, domain, question) is True]
+
+
+def test_what_an_honest_model_says_is_right() -> None:
+    numbers = [line.split("\t") for line in _lines("honest_numbers.tsv")]
+    refused = [text for question, text in numbers if verdict(text, "47", "math", question) is not True]
+    options = _lines("honest_options.txt")
+    assert not refused + [text for text in options if verdict(text, "A", "qa", BAKER) is not True]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from memreward.domains.choice.parse import normal_text, polar_options
+from memreward.domains.shared.commitment import LETTER
 from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused
 from memreward.domains.shared.markers import last_match
 
@@ -18,17 +19,18 @@ _SHARE_BEFORE = re.compile(
 )
 _BELITTLED = re.compile(
     r"[\s)\]}.$*]{0,4},?\s?(?:(?:is|was|seems|looks|sounds|would be|may be|might be|comes)\s(?:\w{1,10}\s){0,2}?"
-    r"(?:trap|distractor|trick|decoy|tempting|plausible|likely\sthan|less|worse|weaker|second|close|not|"
+    r"(?:trap|distractor|trick|decoy|tempting|plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]|[^.!\n]{0,15}!?\?(?!\s?\w)",
     re.IGNORECASE,
 )
+_UNCLEAR = re.compile(r"\snot\s\(?[A-Z]\)?,?\s(?:or|and)\b")  # "A not B or C"
 _BEFORE = re.compile(
-    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|\b(?:all|any(?:thing|one|body)?|every(?:thing|one))\s(?:but|except)\s"
+    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s(?:but|except)\s"
     r"|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
     r"|\b(?:student|user|human|example|rejected|hates?|avoid|wrong|(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
-    r"[^.\n]{0,12})\W{0,4}\Z",
+    r"[^.,;\n]{0,12}|\b(?:was (?:going|about|tempted)|hesitate|reluctant|wanted|used) to\b[^.,;\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")
@@ -57,6 +59,7 @@ _BESIDE = re.compile(
     r"the|an?),?\s){0,3}",
     re.IGNORECASE,
 )
+_LETTER = re.compile(rf"(?<![\w'’]){LETTER}")  # an A that is a word is none
 _SHORT = 30
 _SHORTEST_OPTION = 4
 
@@ -79,10 +82,12 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
     found = refused(before, letter, after) or of_others(before, after, "")
     if found:
         return found
-    if _BELITTLED.match(after) or _BEFORE.search(before):
+    if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(before):
         return "it speaks of the option without choosing it"
     if after.startswith(("'", "′", "’")) and not before.endswith(("'", "‘")):
         return "it has a prime"
+    if text.count("*") % 2 and (after.startswith("*") or before.endswith("*")):
+        return "it has a star"
     rival = _rival(after, letter, choices) or _rival_before(before, letter, choices)
     return rival or alternative(text, place[0])
 
@@ -121,6 +126,9 @@ def _other_text(after: str, letter: str, choices: Mapping[str, str]) -> str:
 
 
 def _last_place(text: str, letter: str, option: str) -> tuple[int, int] | None:
+    named = [found for found in _LETTER.finditer(text) if letter in found.groups()]
+    if named:
+        return named[-1].span(named[-1].lastindex or 0)
     found = last_match(re.compile(rf"(?<![\w'’]){letter}(?!\w|['’]\w)"), text)
     if found is not None:
         return found.span()

@@ -20,12 +20,13 @@ _UNSURE = re.compile(
     r"(?:more|less|fewer|greater|bigger|smaller|other) than|over|under|above|below|nearly|almost|between|within|"
     r"(?:or|and) (?:more|fewer|less|so)|minimum|maximum|wish\w{0,2}|hopes?|random|guess\w{0,3}|another|other|first|"
     r"previous|off by|step|equation|question|confidence|let|looks? like|used to|should have|comes? (?:after|before)|"
-    r"follows?|precedes?|begins?|starts?|ends?|contains?|digits?|hex|"
+    r"follows?|precedes?|begins?|starts?|ends?(?! up)|contains?|digits?|hex|"
     r"(?:people|some|others|many|they|everyone|nobody) (?:say|think|claim|get)|needs? \S{1,20} more)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
-    r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|doubled|tripled|halved|if|unless|[+])(?!\w)"
+    r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|(?:more|less|fewer|greater) than|"
+    r"times (?:what|as)|doubled|tripled|halved|if|unless|[+])(?!\w)"
     r"|[\s$*_)}\]\\.,]{0,6}\bor (?:not|is|maybe|perhaps|more|less|fewer)\b|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b",
     re.IGNORECASE,
 )
@@ -60,10 +61,18 @@ _COUNTED = re.compile(
     r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))"
 )
 _SUBJECT = re.compile(
-    r"\A\W{0,4}(?!(?:He|She|They|It|We|There|Total|So|This|That|Each|Everyone|Both|You|All|Thus|Hence|Then|Now|Since)\b)"
-    r"(?:The )?([A-Z]?[a-z]{2,20}) (?:and [A-Z][a-z]{1,20} )?"
+    r"\A\W{0,4}(?:(?:and|but|while|whereas|so)\s)?(?!(?i:it|we|there|total|so|this|that|each|everyone|both|you|all|thus|hence|"
+    r"then|now|since|also|still|only|just|which|who)\b)"
+    r"(?:(?:The|(?:An?|My|Your)(?: [a-z]{2,15})?) )?([A-Z]?[a-z]{1,20}) (?:and [A-Z][a-z]{1,20} )?"
     r"(?:has|have|had|gets?|got|owns?|needs?|buys?|bought|sells?|sold|eats?|ate)\b"
 )
+_CLAUSE = re.compile(r"[,;]\s|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
+_PRONOUNS = frozenset({"he", "she", "they"})
+_ABOUT = re.compile(
+    r"(?:~|≈|\\approx|\\sim|\b(?:about|around|approx\w*|roughly|circa|close to|near))[\s$*_~({]{0,4}-?\d[\d.,]*\Z",
+    re.IGNORECASE,
+)
+_ROUGH = re.compile(r"\b(?:about|approx\w*|round\w*|nearest|estimat\w*|roughly|average|mean|expected)\b", re.IGNORECASE)
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
 _SHORT = 100
 _LONGEST_WORD = 30
@@ -81,13 +90,13 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     if place < 0:
         return ""
     before, after = around(text, place, place + len(answer))
-    found = refused(before, answer, after) or _goes_on(answer, after, question) or of_others(before, after, question)
-    unsure = (
-        ""
-        if found or marked
-        else _unsure(SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0]), question)
-    )
-    return found or unsure or _contested(after, answer) or alternative(text, place)
+    found = refused(before, answer, after) or _goes_on(answer, after, question)
+    found = found or of_others(before, after, question)
+    if not found and not marked:
+        sentence = SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0])
+        found = "it is about that many" if _ABOUT.search(before + answer) and _exact(question) else ""
+        found = found or _unsure(sentence, question) or _of_another(before + answer, question)
+    return found or _contested(after, answer) or alternative(text, place)
 
 
 def _goes_on(answer: str, after: str, question: str) -> str:
@@ -98,7 +107,8 @@ def _goes_on(answer: str, after: str, question: str) -> str:
     thing = _counted(answer, after, question)
     if thing:
         return f"it counts {thing}"
-    return "it goes on behind it" if _LIMITED.match(after) else ""
+    limited = _LIMITED.match(after)
+    return "it goes on behind it" if limited is not None and not _asked(limited[0], question) else ""
 
 
 def _counted(answer: str, after: str, question: str) -> str:
@@ -116,8 +126,23 @@ def _unsure(sentence: str, question: str) -> str:
     found = next((found[0] for found in _UNSURE.finditer(sentence) if not _asked(found[0], question)), "")
     if found:
         return f"{found!r} stands beside a number that nothing marks"
-    subject = _SUBJECT.match(sentence)
-    return "" if subject is None or _asked(subject[1], question) else f"it is said of {subject[1]!r}"
+    return ""
+
+
+def _of_another(said: str, question: str) -> str:
+    """Whether the clause that ends in the answer speaks of somebody who is not asked about: "he has 31, she has 47"."""
+    subjects = [found[1].lower() for clause in _CLAUSE.split(said) if (found := _SUBJECT.match(clause))]
+    if not subjects or _asked(subjects[-1], question):
+        return ""
+    named = subjects[-1] not in _PRONOUNS
+    rival = _PRONOUNS.intersection(subjects) - {subjects[-1]}
+    return f"it is said of {subjects[-1]!r}" if named or rival else ""
+
+
+def _exact(question: str) -> bool:
+    """Whether a question asks to count, and not for an estimate."""
+    asked = _HOW_MANY.search(question)
+    return asked is not None and not any(mentioned_units(asked[1])) and _ROUGH.search(question) is None
 
 
 def _asked(words: str, question: str) -> bool:

@@ -21,7 +21,7 @@ from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, MemRewardError, Verdict
 
-RULES = 5
+RULES = 6
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
 _MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})

@@ -18,7 +18,7 @@ Force = Literal["said", "perhaps", "denied"]
 # A and I are words too: they are letters only where nothing follows that could follow the word.
 LETTER = (
     r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
-    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works)\b)[a-z]))"
+    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works|makes|beats)\b)[a-z]))"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
 
@@ -82,7 +82,7 @@ _CLAIM = re.compile(
     r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?:(?!,\s(?:but\s)?[A-Z]\b)[^.\n()]){0,80}?(?<=\s)(?i:"
     r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b"
     r"(?!\s{1,3}(?:the\s{1,3}|an?\s{1,3}|clearly\s{1,3})?(?:not|in|wrong|incorrect|false|less|out)\b)[^.\n()]{0,40}?"
-    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
+    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|makes\s{1,3}(?:the\s{1,3})?most\s{1,3}sense\b|(?:fits|works)\s{1,3}best\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
 )
 _DESCRIBED = re.compile(
     r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"

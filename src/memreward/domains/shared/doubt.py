@@ -20,6 +20,11 @@ _OF_OTHERS = re.compile(
     r"(?:\s(?:is|was|would be|of)|:)?[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
 )
+_OF_ANSWER = re.compile(
+    r"\b(?:of|than|times|plus|minus|before|after) (?:the|my|our) (?:correct |right |final )?(?:answer|result)"
+    r" (?:is|was)[\s$*_:\\(\[]{0,6}\Z",
+    re.IGNORECASE,
+)
 _BEFORE_BOX = re.compile(
     r"\b(?:(?:some|others|many|most|people|students|everyone|nobody) (?:\w{2,12} )?(?:say|get|think|claim|pick|choose)"
     r"|(?:do|does|did|must|should|can) ?(?:not|n['’]t)|don['’]t|"
@@ -30,16 +35,17 @@ _WHO = (
     r"(?:some|many|most|others|people|everyone|everybody|nobody|him|her|them|you|he|she|they|"
     r"(?-i:(?!The|This|It|That|Our|My|All|We|I\b)[A-Z][a-z]{1,20}))"
 )
+_SOMEBODY = rf"(?:(?:an?|my|your|every|any)(?: [a-z]{{2,15}}){{1,2}}|{_WHO})"
 _ASCRIBED = re.compile(
     rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_WHO} (?:would|will|might|may) \w{{2,9}}"
-    rf"|{_WHO}['’]s (?:opinion|view|pick|choice|vote|eyes)|{_WHO} (?:says?|said|picks|picked|chose|chooses|thinks?|"
-    r"thought|claims?|claimed|votes|voted|answered|guessed|prefers)|(?:some|many|most|others|people|they|you) "
+    rf"|{_WHO}['’]s (?:opinion|view|pick|choice|vote|eyes)|{_SOMEBODY} (?:says?|said|picks|picked|chose|chooses|"
+    r"thinks?|thought|claims?|claimed|votes|voted|answered|guessed|prefers)|(?:some|many|most|others|people|they|you) "
     r"(?:pick|choose|vote|prefer|guess))\b[^.;!?\n]{0,30}\Z",
     re.IGNORECASE,
 )
 _ASCRIBED_AFTER = re.compile(
     rf"[\s,\"”'$)}}]{{0,5}}(?:(?:says?|said|thinks?|claims?|claimed) {_WHO}|according to {_WHO}|"
-    rf"{_WHO} (?:says?|said|thinks?|claims?|claimed)|in {_WHO}['’]s (?:opinion|view|eyes))\b",
+    rf"{_WHO} (?:says?|said|thinks?|claims?|claimed)|for {_WHO}(?![\w'’])|in {_WHO}['’]s (?:opinion|view|eyes))\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Z][a-z]{1,20}")
@@ -56,7 +62,7 @@ _OWN_LABEL = re.compile(
     re.IGNORECASE,
 )
 _NO = re.compile(
-    r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm),?\s)?"
+    r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm|right|correct)[,?!]{0,2}\s)?"
     r"(?:(?:no|nope|nah|not|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
     r"(?:isn['’]t it\?\s)?(?:it|that|this) (?:isn['’]t|is not|wasn['’]t)[.!])"
     r"|[\s,;.…)]{1,6}(?:or (?:neither|not|all|any|something|anything|else|other)\b|(?:or )?(?:none|nothing)\b)",
@@ -65,7 +71,7 @@ _NO = re.compile(
 _REFUSED = re.compile(
     rf"(?:[\s$)}}\]*_.,!?]|</?\w{{1,20}}>){{0,12}}(?:{_CROSS}|\(?\b(?:false|wrong|incorrect|rejected|refused)\b"
     r"|(?:was|is|got|has been) (?:rejected|refused|discarded|ruled out|off by|(?:my|our|the|a|an) (?:first|initial|"
-    r"previous|old|earlier|original|wrong|incorrect)\b|what (?:most|many|some|other)))",
+    r"previous|old|earlier|original|wrong|incorrect)\b|what (?:an?|most|many|some|other|people|you|they|he|she)\b))",
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"\\f?box|####|<answer>|\b(?:answer|option|choice)\b", re.IGNORECASE)
@@ -121,11 +127,11 @@ def of_others(before: str, after: str, question: str) -> str:
     named = _OF_OTHERS.search(before)
     if named is not None and named[1].lower() not in question.lower():
         return f"it is called the {named[1]} answer"
-    if _BEFORE_BOX.search(before) or _EXAMPLE.search(before):
+    if _OF_ANSWER.search(before) or _BEFORE_BOX.search(before) or _EXAMPLE.search(before):
         return "it is an answer that is not given"
-    said = _ASCRIBED.search(TURN.split(before)[-1]) or _ASCRIBED_AFTER.match(after)
-    if said is not None and not any(name in question for name in _NAME.findall(said[0])):
-        return "it is what others say"
+    for said in (_ASCRIBED.search(TURN.split(before)[-1]), _ASCRIBED_AFTER.match(after)):
+        if said is not None and not any(name in question for name in _NAME.findall(said[0])):
+            return "it is what others say"
     label = _LABEL.match(before)
     if label is not None and not _OWN_LABEL.search(label[1]) and label[1].lower() not in question.lower():
         return f"it stands under {label[1]!r}"

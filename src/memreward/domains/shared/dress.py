@@ -40,6 +40,7 @@ _JSON_ANSWER = re.compile(
     r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d(?:,?[\d.]){0,40}(?:[eE][-+]?\d{1,3})?|true|false)""",
     re.IGNORECASE,
 )
+_JSON_RIVAL = re.compile(r"""["'](?:alternat|other|second|backup|fallback)\w{0,6}["']\s?:""", re.IGNORECASE)
 _HEADING = re.compile(
     r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
     re.IGNORECASE | re.MULTILINE,
@@ -162,7 +163,7 @@ def _with_json_answer(text: str) -> str:
     if not (stripped.startswith("{") or stripped.endswith("}")):
         return text
     found = list(_JSON_ANSWER.finditer(text))
-    if not found or "}" not in text[found[-1].end() :]:
+    if not found or "}" not in text[found[-1].end() :] or _JSON_RIVAL.search(text, found[-1].end()):
         return text
     value = found[-1][2]
     if found[-1][1] and (several := _items_of_json(text[found[-1].start(1) :])):

@@ -28,7 +28,11 @@ _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
-_GOES_ON = re.compile(r"[\w^*+\-/\\({_=×·⋅∙÷!‰¢±]|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b")
+# A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
+_GOES_ON = re.compile(
+    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
+    r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
+)
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
@@ -55,7 +59,7 @@ _CHANGES = re.compile(
     r"cubed|factorial|cannot|wrong|unknown|neither|nor|either|except|without|too|few|fewer|below|above)\b|[=<>^*/+]",
     re.IGNORECASE,
 )
-_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")
+_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]+ [a-z]{2,}.*\d")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
 _WORDS_ALONE = 3
@@ -66,8 +70,8 @@ _LONGEST_PARAGRAPH = 5000
 _UNDER_LABEL = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
 
 _SURE = (
-    r"(?:(?:actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|instead|"
-    r"rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
+    r"(?:(?:yes|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|"
+    r"instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
     r"[,: ]\s{0,3}){1,4}"
 )
 _HEDGE = re.compile(_SURE, re.IGNORECASE)
