@@ -130,6 +130,25 @@ def test_votes_are_moved_by_what_was_said_and_stay_probabilities() -> None:
     assert corrected(np.zeros(len(mute)), mute).tolist() == [0] * len(mute)
 
 
+def test_programs_are_alike_whatever_function_and_parameters_are_called() -> None:
+    """Asked for max, some answer with min: the labels of one function turn the vote on another of its kind."""
+
+    def asked(number: int, name: str, a: str, b: str, right: int, wrong: int) -> list[Rollout]:
+        query = Query(
+            f"q{number}", f'def {name}({a}, {b}: int = 0):\n    """Return the larger of {a} and {b}."""', "code"
+        )
+        bodies = [f"    s = {way}({a}, {b})\n    return s" for way in ["max"] * right + ["min"] * wrong]
+        return [Rollout(query, body, body, f"{query.text}\n{body}", f"{number}/{i}") for i, body in enumerate(bodies)]
+
+    judged, other = asked(0, "f", "x", "y", 1, 3), asked(1, "largest", "left", "right_one", 1, 3)
+    of = features(judged, other)
+    assert (of.template_vectors[0] == of.template_vectors[1]).all()
+    assert (of.outline_vectors[0] == of.outline_vectors[4]).all()
+    said = LikeSolutions.none().given(of, labelled(4, of, 1), np.array([0.25, 0.75, 0.75, 0.75] * 2)).say(of)
+    assert said[4] > 0.3
+    assert said[5] < -0.3
+
+
 def test_the_vote_itself_heeds_what_like_solutions_were(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the model's weight at nothing only the vote is left, and labels of like questions turn it."""
     judged = [solved(number, 3 + number, 4, 5 + number, 1, 3) for number in range(3)]

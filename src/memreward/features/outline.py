@@ -3,13 +3,14 @@
 A thinking is reduced to its operators and numbers, and each number to where it comes from: the i-th number of the
 query, the result of the j-th equation, a constant, or nowhere. Two rollouts to two instances of one template that
 reason alike then have like outlines, although no number and few words are the same, so that a label in memory can
-speak for the way of reasoning and not only for the question.
+speak for the way of reasoning and not only for the question. Where the query holds the head of a function, calls are
+tokens too, and its parameters by their places.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from zlib import crc32
 
@@ -30,6 +31,11 @@ SMALL = 12
 
 _TOKEN = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)|(?P<sign>[-+*/=×÷%^<>])|(?P<word>\\frac|\\times|\\cdot|\\div)")
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
+_HEAD = re.compile(r"\bdef\s+(\w+)\s*\(([^()]*)\)")
+_NAME = re.compile(r"[^\W\d]\w*")
+_CODE_TOKEN = re.compile(rf"{_TOKEN.pattern}|(?P<name>[^\W\d]\w*\(?)")
+_PLACES = "abcdefgh"
+"""What parameters are called by their places; those behind keep their own names."""
 _SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "\\frac": "/"}
 
 
@@ -43,7 +49,8 @@ def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
 def template_vectors(texts: Sequence[str]) -> FloatArray:
     """Return (n, `TEMPLATE_DIMENSION`) float32 unit vectors of runs of one to three words, all numbers alike.
 
-    Questions made from one template are near whatever their numbers; a run counts once, case does not.
+    Questions made from one template are near whatever their numbers, and whatever the function whose head they hold is
+    called, and its parameters; a run counts once, case does not.
     """
     return np.array([_template(text) for text in texts], dtype=np.float32).reshape(len(texts), TEMPLATE_DIMENSION)
 
@@ -53,13 +60,20 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
 
     >>> outline("Ann has 40 pens and buys 25.", "40 + 25 = 65", "65")
     ['Q0', '+', 'Q1', '=', 'R0', 'A:R0']
+    >>> outline("def more(first, second):", "return max(first, second) + 1")
+    ['max(', '§a', '§b', '+', '=1']
     """
     origin: dict[str, str] = {}
     for index, given in enumerate(_numbers(query_text)):
         origin.setdefault(given, f"Q{index}")
     tokens: list[str] = []
     results = 0
-    for match in _TOKEN.finditer(thinking[-LONGEST:]):
+    names = _names(query_text)
+    for match in (_CODE_TOKEN if names else _TOKEN).finditer(thinking[-LONGEST:]):
+        if match.lastgroup == "name":
+            if match.group().endswith("(") or match.group() in names:
+                tokens.append(names.get(match.group(), match.group()))
+            continue
         if match.lastgroup != "number":
             tokens.append(_SAME_SIGN.get(match.group(), match.group()))
             continue
@@ -70,6 +84,17 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
         tokens.append(origin.get(number) or _constant(number))
     final = _numbers(answer)
     return [*tokens, "A:" + (origin.get(final[-1]) or _constant(final[-1]))] if final else tokens
+
+
+@lru_cache(maxsize=65_536)
+def _names(query_text: str) -> Mapping[str, str]:
+    """What the last function whose head stands in a query, and its parameters, are called in every query."""
+    heads = _HEAD.findall(query_text)
+    if not heads:
+        return {}
+    function, parameters = heads[-1]
+    given = [found.group() for part in parameters.split(",") if (found := _NAME.search(part))]
+    return {function: "§"} | {name: f"§{place}" for name, place in zip(given, _PLACES, strict=False)}
 
 
 def _numbers(text: str) -> list[str]:
@@ -92,6 +117,8 @@ def _vector(query_text: str, thinking: str, answer: str) -> tuple[float, ...]:
 
 @lru_cache(maxsize=65_536)
 def _template(text: str) -> tuple[float, ...]:
+    if names := _names(text):
+        text = _NAME.sub(lambda found: names.get(found.group(), found.group()), text)
     words = ["0" if word[0].isdigit() else word for word in _WORD.findall(text.lower())]
     return _hashed(["^", *words, "$"] if words else [], TEMPLATE_DIMENSION)
 
