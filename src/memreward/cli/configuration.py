@@ -16,7 +16,6 @@ Values = dict[tuple[str, ...], Any]
 
 
 def read_tables(path: Path) -> dict[str, Any]:
-    """Read a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -186,7 +186,6 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:
-    """Read `--labels` and `--judgements`."""
     from memreward.memory import Budget
 
     return Budget.of(labels) if judgements is None else Budget(judgements=judgements)

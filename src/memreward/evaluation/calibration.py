@@ -50,7 +50,6 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_dict`."""
         try:
             return cls(**fields)
         except TypeError as error:

@@ -24,7 +24,6 @@ def assign_folds(query_ids: Sequence[str], count: int, seed: int) -> NDArray[np.
 
 
 def check_classes(labels: NDArray[np.int8]) -> None:
-    """Raise LabelError unless right (1) and wrong (0) rollouts occur."""
     right, wrong = int((labels == 1).sum()), int((labels == 0).sum())
     if not right + wrong:
         raise LabelError(

@@ -58,7 +58,6 @@ def own_predictor(named: str) -> OwnPredictor:
 
 
 def installed_predictors() -> dict[str, OwnPredictor]:
-    """Return the predictors of installed packages, by the names of their entry points."""
     return {name: OwnPredictor(value) for name, value in installed(GROUP).items()}
 
 

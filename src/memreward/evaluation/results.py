@@ -184,7 +184,6 @@ class EvaluationResult:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"))
             rows = tuple(Row.from_dict(row) for row in record.pop("rows"))

@@ -51,7 +51,6 @@ class Question:
 
     @property
     def believed(self) -> Answer:
-        """The answer with the highest value."""
         return self.answers[0]
 
     @property

@@ -201,7 +201,6 @@ class Client:
             await asyncio.sleep(pause)
 
     async def _sent(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
-        """Status, body and Retry-After of one request."""
         if self.url.startswith(ray.SCHEME):
             return await ray.ask(self.url, method, path, content)
         try:

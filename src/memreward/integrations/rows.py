@@ -55,7 +55,6 @@ class RowReader:
         self._sealed: set[str] = set()
 
     def look_up(self, rows: Sequence[Row]) -> None:
-        """Find the rows' queries in memory, so that `rollout` knows them."""
         unknown = sorted({row.query_id for row in rows if isinstance(row.query_id, str)} - self._queries.keys())
         if unknown:
             self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))

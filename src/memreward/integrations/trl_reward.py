@@ -175,7 +175,6 @@ def _runs(rows: Sequence[Row]) -> list[int]:
 
 
 def check_arguments(args: Any, reward: PolicyReward) -> None:
-    """Refuse a `GRPOConfig` that this reward cannot be used with."""
     if reward.pays_advantages:
         check_centring(args)
 
@@ -251,7 +250,6 @@ def check_questions(data: Any, reward: PolicyReward) -> None:
 
 
 def _columns_of(data: Any) -> dict[str, list[Any]]:
-    """The columns that are read, by name."""
     if hasattr(data, "__len__") and hasattr(data, "column_names"):
         return {name: list(data[name]) for name in ("prompt", *COLUMNS) if name in data.column_names}
     rows: Iterable[Mapping[str, Any]] = islice(iter(data), _PEEKED)

@@ -44,7 +44,6 @@ class MemRewardManager(NaiveRewardManager):  # type: ignore[misc]
         self.client.now(self.client.ready())
 
     async def run_single(self, data: Any) -> dict[str, Any]:
-        """Return the reward of the last of these sequences, and numbers to log."""
         item = data[-1:][0]
         row = item.non_tensor_batch
         extra = row.get("extra_info")

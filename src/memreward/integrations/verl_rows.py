@@ -25,7 +25,6 @@ def check_algorithm(algorithm: Any) -> None:
 
 
 def checked_kwargs(kwargs: Mapping[str, Any], *, size: bool = False) -> Mapping[str, Any]:
-    """Return the settings of the reward, if they say enough."""
     if kwargs.get("domain") not in DOMAINS:
         raise ConfigurationError(
             f"domain={kwargs.get('domain')!r} is none of {', '.join(DOMAINS)}: set +reward.reward_kwargs.domain=math, "

@@ -35,7 +35,6 @@ def batch(labelling: Labelling, count: int, annotator: str) -> list[Record]:
 
 
 def record(labelling: Labelling, task: Task) -> Record:
-    """Return a task as one line of a batch."""
     seen = shown(labelling, task)
     ids, outlook = labelling.outlook.features.rollout_ids, labelling.outlook
     asked = [each for each in seen.answers if task.kind == "whole" or each.answer == task.asked]

@@ -55,7 +55,6 @@ class JudgeReport:
 
 
 def judge_name(model: str) -> str:
-    """Return the name under which a judge's verdicts stand in the ledger."""
     return f"{JUDGE}{model}"
 
 

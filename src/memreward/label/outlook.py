@@ -84,7 +84,6 @@ class Outlook:
         return range(int(self.start[question]), int(self.start[question + 1]))
 
     def rows(self, answer: int) -> IntArray:
-        """Return the rollouts that give an answer."""
         mine = self._rows_of(np.array([self.question[answer]]))
         return np.asarray(mine[self.answer[mine] == answer], np.int64)
 

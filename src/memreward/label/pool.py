@@ -35,7 +35,6 @@ class Pool:
         return Pool({**self.groups, **other.groups}, joined(self.features, other.features))
 
     def rollout(self, row: int) -> Rollout:
-        """Return the rollout of a row of the features."""
         group = self.groups[self.features.query_ids[self.features.group[row]]]
         wanted = self.features.rollout_ids[row]
         return next(rollout for rollout in group.rollouts if rollout.id == wanted)
@@ -49,7 +48,6 @@ def reading_order(query_ids: Sequence[str], first: Sequence[str]) -> list[str]:
 
 
 def joined(one: Features, two: Features) -> Features:
-    """Return the features of both; they share no question."""
     first = int(one.cluster.max(initial=-1)) + 1
     made = {field.name: _end_to_end(getattr(one, field.name), getattr(two, field.name)) for field in fields(one)}
     made["evidence_names"] = one.evidence_names

@@ -40,7 +40,6 @@ def raw(text: str) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Return a text with its code coloured and its mathematics marked."""
     shown, at, parts = visible(text), 0, []
     for match in _FENCE.finditer(shown):
         parts += [*_mathematics(shown[at : match.start()]), code(match[2], match[1])]
@@ -50,7 +49,6 @@ def prose(text: str) -> Markup:
 
 
 def code(text: str, language: str = "python") -> Markup:
-    """Return code with its tokens marked by the class names of Pygments."""
     return Markup('<pre class="code" tabindex="0"><code>{}</code></pre>').format(_coloured(text, language or "python"))
 
 

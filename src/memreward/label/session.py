@@ -76,13 +76,11 @@ class Labelling:
         self._learn()
 
     def close(self) -> None:
-        """Finish learning."""
         if self._worker is not None:
             self._worker.shutdown()
 
     @property
     def outlook(self) -> Outlook:
-        """What is believed now."""
         return self._outlook
 
     def extend(self, query_ids: Sequence[str]) -> None:
@@ -195,7 +193,6 @@ class Labelling:
         return self._outlook.features.rollout_ids[self._outlook.representative(answer)]
 
     def answer(self, query_id: str, key: str) -> int:
-        """Return the number of an answer."""
         found = [answer for answer in self.answers(query_id) if self.key(answer) == key]
         if not found:
             raise DataError(f"question {query_id!r} has no answer {key!r}; reload the page")
@@ -323,7 +320,6 @@ class Labelling:
         return None
 
     def _again(self, query_id: str, events: Sequence[Event], annotator: str) -> Task | None:
-        """Ask what the first person was asked."""
         q = self._outlook.place(query_id)
         if q is None:
             return None
@@ -371,7 +367,6 @@ class Labelling:
         return Task(query_id, kind, tuple(answers), asked, several, second, query_id in self._stands.disputed, why)
 
     def _predicted(self, question: int, before: AnswerBeliefs) -> list[dict[str, Any]]:
-        """What model and vote say of each answer before it is judged."""
         outlook, ids = self._outlook, self._outlook.features.rollout_ids
         rows = outlook.of_rollouts(np.array([question]))
         at = {int(a): i for i, a in enumerate(outlook.answer[rows])}
@@ -421,7 +416,6 @@ class Labelling:
             self.extend(new)
 
     def _catch_up(self) -> None:
-        """Take in what other processes have done."""
         if self._stands.is_old():
             self._read()
             self._learn()

@@ -48,7 +48,6 @@ class Standing:
         return self._journal.last() != self.last
 
     def by_others(self, query_id: str, annotator: str) -> bool:
-        """Return whether others judged a question, and this person did not."""
         events = self.decisions.get(query_id, ())
         return bool(events) and all(event.annotator != annotator for event in events)
 

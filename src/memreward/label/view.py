@@ -81,7 +81,6 @@ def typical(rollouts: list[Rollout]) -> Rollout:
 
 
 def answer_text(rollout: Rollout, listed: Mapping[str, str]) -> str:
-    """Return an answer with what its option says."""
     text = rollout.answer or ""
     option = listed.get(text.strip().strip("()").upper(), "")
     return f"{text}: {option}" if option and option != text else text

@@ -132,7 +132,6 @@ class Journal:
             connection.execute(sql, (stored(query_id), stored(annotator)))
 
     def leases(self) -> dict[str, str]:
-        """Return who has which question open now."""
         with self._file.reading() as connection:
             rows = connection.execute("SELECT query_id, annotator FROM leases WHERE until > ?", (self._clock(),))
             return dict(map(tuple, rows))

@@ -67,7 +67,6 @@ class LabelLedger:
 
     @classmethod
     def detached(cls, groups: Iterable[Group]) -> LabelLedger:
-        """Return a ledger over the truths of `groups` that is kept in this process only, e.g. for one split."""
         return cls(_GroupsBackend(groups))
 
     def labels(self, use: str | None = None) -> list[Label]:
@@ -83,7 +82,6 @@ class LabelLedger:
         return list(dict.fromkeys(entry.query_id for entry in standing(self.entries())))
 
     def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
-        """Return all entries, or those of some queries, in the order they were made."""
         return self._backend.entries(query_ids)
 
     def __len__(self) -> int:

@@ -79,7 +79,6 @@ class Question:
         return None if right is None else (right, False)
 
     def label(self, rollout: Rollout) -> Label | None:
-        """Return what is known of a rollout, which the group must hold."""
         known = self.known(rollout)
         if known is None:
             return None

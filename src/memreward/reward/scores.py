@@ -89,7 +89,6 @@ class Scores(list[Score]):
         }
 
     def to_pandas(self, keep: Sequence[str] = ()) -> Any:
-        """Return `rows` as a `pandas.DataFrame`."""
         try:
             from pandas import DataFrame
         except ImportError as error:
@@ -97,7 +96,6 @@ class Scores(list[Score]):
         return DataFrame(self.rows(keep), columns=[*COLUMNS, *keep])
 
     def to_dataset(self, keep: Sequence[str] = ()) -> Any:
-        """Return `rows` as a `datasets.Dataset`."""
         try:
             from datasets import Dataset
         except ImportError as error:

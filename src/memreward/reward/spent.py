@@ -46,7 +46,6 @@ class Spent:
         return len(self._queries), self._judgements
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         self._begun()
         return {"entries": self._entries, "opened": sorted(self._opened), "verdicts": self._verdicts}
 

@@ -16,7 +16,6 @@ _OF_RELEASE_1 = ("live", "rows_seen")
 
 
 def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
-    """Write JSON values."""
     target = Path(folder)
     try:
         write_whole(target / FILE, json.dumps(state))
@@ -25,7 +24,6 @@ def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: str | Path) -> dict[str, Any]:
-    """Return what `write_state` wrote."""
     with named_errors(folder):
         state: dict[str, Any] = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
     return state

@@ -79,7 +79,6 @@ class Answers(Valuer):
         return self.model.doubt()
 
     def save(self, folder: Path, state: Mapping[str, Any]) -> None:
-        """Write one file that holds both."""
         self.model.save(folder / MODEL, state)
 
     def restore(self, folder: Path) -> dict[str, Any]:

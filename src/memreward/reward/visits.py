@@ -83,7 +83,6 @@ class EarlierVisits:
         return moved
 
     def add(self, rollouts: Sequence[Rollout], step: int) -> None:
-        """Enter a visit of each query of n rollouts."""
         for query, rows in _by_query(rollouts).items():
             votes = _votes(_keys([rollouts[row] for row in rows]))
             if query not in self._of:

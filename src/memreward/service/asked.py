@@ -55,7 +55,6 @@ class AskedGroup:
     partial: bool = False
 
     def names(self) -> list[str]:
-        """Return what each rollout's answer is kept under."""
         return [name_of(self.id, rollout.id) for rollout in self.rollouts]
 
 

@@ -98,7 +98,6 @@ class Desk:
         self._worker = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Answer what is whole, tell the others to come back, and end."""
         self._stopping = True
         for one in list(self._collecting.values()):
             self._dissolve(one, StoppingError("the service stops before the group is whole: send it again", 2.0))

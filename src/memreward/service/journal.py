@@ -72,7 +72,6 @@ class Journal:
 
     @property
     def saved(self) -> int | None:
-        """Number under which the reward was saved last; None if it never was."""
         rows = self._rows("SELECT number FROM state")
         return int(rows[0][0]) if rows else None
 

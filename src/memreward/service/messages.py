@@ -91,7 +91,6 @@ class GroupMessage(BaseModel):
     partial: bool = Field(default=False, description="Whether rollouts of the group are missing.")
 
     def group(self) -> AskedGroup:
-        """Return it as the store takes it."""
         rollouts = tuple(rollout.rollout() for rollout in self.rollouts)
         if len({rollout.id for rollout in rollouts}) < len(rollouts):
             raise ValueError("two rollouts of one group have one id")

@@ -38,7 +38,6 @@ class StoreActor:
         self._begun = False
 
     async def ask(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
-        """Return status, body and Retry-After of one request."""
         if not self._begun:  # in the actor's event loop, which its constructor has not
             self._begun = True
             self._app.desk.start()

@@ -82,7 +82,6 @@ class GroupStore:
         self._recall()
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
-        """Return the answer that was given on a rollout, None where there is none."""
         kept = self._journal.answers([name_of(group_id, rollout.id)])
         return _checked(group_id, rollout, *kept.values()) if kept else None
 
@@ -136,7 +135,6 @@ class GroupStore:
         return {"labelled_queries": float(len(self._paid)), **self._rates}
 
     def close(self) -> None:
-        """Write what was learned, and let go of the folder."""
         with self._lock:
             self._save()
             self._journal.close()
@@ -195,7 +193,6 @@ class GroupStore:
             self._queries.update((each.query.id, each.query) for each in self._memory.groups(unknown, recent=0))
 
     def _score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | FaultError]:
-        """Reward groups of different queries at one step, and keep the answers."""
         if not groups:
             return []
         started = time.monotonic()

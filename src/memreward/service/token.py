@@ -25,7 +25,6 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def token_from(environment: Mapping[str, str] = os.environ, variable: str = VARIABLE) -> str:
-    """Return the token in the environment, "" where there is none."""
     token = environment.get(variable, "").strip()
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
         raise ConfigurationError(

@@ -61,7 +61,6 @@ ARMS = {
 
 
 def arm_named(name: str, among: Mapping[str, Arm] = ARMS) -> Arm:
-    """Return an arm."""
     if name not in among:
         raise ConfigurationError(f"arm {name!r} is unknown; use one of {', '.join(among)}")
     return among[name]

@@ -26,7 +26,6 @@ _MARK = "whole.json"
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
-    """Return the whole checkpoints of a training, oldest first."""
     return [path for path in _all(Path(folder)) if (path / _MARK).is_file()]
 
 

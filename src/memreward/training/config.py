@@ -69,7 +69,6 @@ class TrainConfig:
             raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
 
     def check_complete(self) -> None:
-        """Refuse a configuration that leaves out what has no default."""
         for name in ("model", "output"):
             if not getattr(self, name):
                 raise ConfigurationError(f"{name} is missing: give --{name}, or {name} = ... in the configuration file")

@@ -74,7 +74,6 @@ def recorder(folder: str | Path, on_row: Callable[[LoggedStep], None] | None = N
 
 
 def _cut(path: Path, step: int) -> None:
-    """Keep the rows up to `step`."""
     kept = [row for row in history(path.parent) if row["step"] <= step]
     write_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
 

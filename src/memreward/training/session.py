@@ -90,7 +90,6 @@ def train(
 
 
 def _refuse_unreadable(model: str) -> None:
-    """Refuse, before a label is spent, a model that is no checkpoint."""
     from transformers import AutoConfig
 
     try:

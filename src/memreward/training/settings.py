@@ -30,7 +30,6 @@ class LoraConfig:
             raise ConfigurationError(f"lora rank={self.rank} must be at least 0")
 
     def to_peft(self) -> Any:
-        """Return peft's configuration, or None where all weights are trained."""
         if not self.rank:
             return None
         try:
@@ -103,7 +102,6 @@ class GrpoSettings:
 
     @property
     def computes_in(self) -> str:
-        """Number format of computation: "float32" or "bfloat16"."""
         if self.precision != "auto":
             return self.precision
         return "bfloat16" if _on_cuda() else "float32"

@@ -21,7 +21,6 @@ class ConfidenceVote:
     name, threshold = "confidence", 0.5
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        """Learn nothing."""
         if not np.isfinite(_log_probabilities(features)).any():
             raise LabelError("no rollout has token log-probabilities")
         return self

@@ -37,7 +37,6 @@ class LabelModel:
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Weigh the signals' votes."""
         if not hasattr(self, "_yes"):
             raise LabelError(f"{self.name} has seen no rollouts: call fit(features, labels) first")
         return as_prediction(self._right(*self._signals(features)), "")

@@ -67,7 +67,6 @@ class EstimatorScorer:
         self._estimator.fit(columns[rows], labels[rows])
 
     def scores(self, features: Features) -> Floats:
-        """Return log-odds."""
         columns = self._design.apply(features)
         return np.asarray(self._estimator.decision_function(columns), np.float64)
 
@@ -113,7 +112,6 @@ class NeighbourScorer:
 
 
 def require_sklearn(module: str) -> Any:
-    """Import a module of scikit-learn."""
     import importlib
 
     try:
