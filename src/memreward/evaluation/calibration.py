@@ -24,12 +24,8 @@ MINIMUM_SLOPE = 1e-3
 class Calibration:
     """A fitted map from scores to probabilities; strictly increasing, so it never reorders rollouts.
 
-    Attributes:
-        slope: Above 0, per standard deviation of the scores.
-        intercept: Log-odds at the mean score.
-        mean: Mean of the scores it was fitted on.
-        scale: Their standard deviation.
-        threshold: Probability from which a rollout is held to be right.
+    `mean` and `scale` standardise the scores, `slope` is above 0 and per standard deviation, `intercept` the log-odds
+    at the mean score, `threshold` the probability from which a rollout is held to be right.
     """
 
     slope: float
@@ -57,17 +53,11 @@ class Calibration:
 
 
 def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None) -> Calibration:
-    """Fit Platt's sigmoid and the threshold.
+    """Fit Platt's sigmoid and the threshold on (n,) scores by models that were not trained on these rollouts.
 
-    Args:
-        scores: (n,) scores by models that were not trained on these rollouts; NaN rows are left out.
-        labels: (n,) 1 right, 0 wrong; -1 rows are left out.
-        group: (n,) query of each rollout. Rollouts of a query are no independent evidence, so Platt's smoothing of
-            the targets counts queries; without it every rollout counts as a query of its own.
-
-    Raises:
-        LabelError: if there are not both right and wrong rollouts.
-        DataError: if the arrays differ in length.
+    Labels are 1 right, 0 wrong; rows of -1, or with a NaN score, are left out. Rollouts of a query are no independent
+    evidence, so Platt's smoothing of the targets counts queries, (n,) `group`; without it every rollout is one. Raises
+    LabelError without right and wrong rollouts, DataError where the arrays differ in length.
     """
     values, truth = np.asarray(scores, np.float64), np.asarray(labels, np.int64)
     query = np.arange(len(truth)) if group is None else np.asarray(group)
@@ -95,14 +85,10 @@ def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | Non
 
 
 def best_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Threshold t at which `probability >= t` is right most often on labelled rollouts.
+    """Threshold t at which `probability >= t` is right most often on (n,) labelled rollouts, 1 right, 0 wrong.
 
-    Candidates lie halfway between neighbouring distinct probabilities, and below and above all of them. Of those
-    that do equally well the one nearest to one half is taken: with few labels it moves least from sample to sample.
-
-    Args:
-        probabilities: (n,) in [0, 1].
-        labels: (n,) 1 right, 0 wrong.
+    Candidates lie halfway between neighbouring distinct probabilities, and below and above all of them. Of those that
+    do equally well the one nearest to one half is taken: with few labels it moves least from sample to sample.
     """
     values, right = np.asarray(probabilities, np.float64), np.asarray(labels, np.int64) == 1
     levels, level = np.unique(values, return_inverse=True)

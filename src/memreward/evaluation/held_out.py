@@ -56,12 +56,9 @@ class HeldOut:
 def held_out_figures(
     features: Features, labels: NDArray[np.int8], values: FloatArray, threshold: float
 ) -> tuple[HeldOut, ...]:
-    """Measure over all domains, then over each that occurs.
+    """Measure n rollouts of labelled queries over all domains, then over each that occurs.
 
-    Args:
-        features: n rollouts of labelled queries, whole pools.
-        labels: (n,) 1 right, 0 wrong, -1 unknown.
-        values: (n,) calibrated values, each by a model that is blind to the rollout's query.
+    (n,) labels are 1 right, 0 wrong, -1 unknown; (n,) values are by models that are blind to the rollout's query.
     """
     share = vote_share(features)
     expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))

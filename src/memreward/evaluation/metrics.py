@@ -80,27 +80,20 @@ def group_auc(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
 
 
 def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
-    """Cosine of the vectors of all expected and all true advantages, flattened over all groups.
+    """Cosine of (n,) expected and true advantages, over all groups; NaN expected is 0, correct is 1, 0 or -1 unknown.
 
     The true ones are GRPO's own: `advantages(correct, group, scaled=True)`. Those of a group whose rollouts are all
     right or all wrong are zero, but what a predictor expects there still counts against it, in its own length. The
     cosine is 0 if every expected advantage is 0, and NaN if every true one is.
-
-    Args:
-        expected: (n,) what a trainer that only centres is paid (`memreward.answers.expected_advantages`); NaN is 0.
     """
     return _table(expected, correct, group).metrics().advantage_cosine
 
 
 def advantages(values: ArrayLike, group: ArrayLike, *, scaled: bool = False) -> Floats:
-    """Advantages of GRPO, one a rollout: the value relative to its group.
+    """(n,) advantages of GRPO: the value relative to its group; 0 in a group with fewer than two values.
 
-    Args:
-        values: (n,) rewards, NaN where the predictor abstains: it leaves the group's mean and gets advantage 0.
-        scaled: Divide by the group's standard deviation too (n - 1 in the denominator, as TRL and verl do).
-
-    Returns:
-        (n,) advantages; 0 in a group with fewer than two values.
+    NaN, an abstention, leaves the group's mean and gets 0. `scaled` divides by the group's standard deviation too (n -
+    1 in the denominator, as TRL and verl do).
     """
     scores = np.asarray(values, np.float64)
     query = np.unique(np.asarray(group), return_inverse=True)[1]
@@ -128,29 +121,20 @@ def evaluate_predictions(
     vote_share: ArrayLike | None = None,
     expected: ArrayLike | None = None,
 ) -> Metrics:
-    """Compute every metric at once.
+    """Compute every metric at once. Raises DataError if the arrays differ in length or a label is none of 1, 0, -1.
 
     Args:
         values: (n,) predicted rewards, NaN abstains.
         threshold: The predictor's cross-fitted threshold, for accuracy and F1.
         vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
         expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
-
-    Raises:
-        DataError: if the arrays differ in length or a label is none of 1, 0, -1.
     """
     return _table(values, correct, group, threshold=threshold, vote_share=vote_share, expected=expected).metrics()
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """One calibration curve.
-
-    Attributes:
-        predicted: (BINS,) mean probability of a bin, NaN in an empty one.
-        observed: (BINS,) share of right rollouts of a bin, NaN in an empty one.
-        count: (BINS,) rollouts of a bin.
-    """
+    """One calibration curve, (BINS,) each: mean probability and share right, NaN in an empty bin, and rollouts."""
 
     predicted: Floats
     observed: Floats
@@ -171,13 +155,10 @@ def reliability(values: ArrayLike, correct: ArrayLike) -> Reliability:
 
 @dataclass(frozen=True)
 class QueryTable:
-    """What the metrics need of one predictor's values, summed per query; the arrays have q rows.
+    """What the metrics need of one predictor's values: sums by name, (q,) or (q, BINS).
 
-    Attributes:
-        sums: Name -> (q,) or (q, BINS) sums.
-        ordered_query: (m,) query of each covered rollout, in ascending order of value.
-        ordered_positive: (m,) whether it is right.
-        tie_starts: Index in that order at which each distinct value begins.
+    For the pooled AUC, the m covered rollouts in ascending order of value: their query, whether they are right, and the
+    index at which each distinct value begins.
     """
 
     sums: dict[str, Floats]

@@ -26,15 +26,8 @@ STATE_FOLDER = "memreward"
 def questions(groups: Iterable[Group], *, templates: str = "") -> Any:
     """Return a `datasets.Dataset` with the columns "prompt" (a chat) and those that `RewardFunction` reads.
 
-    Ground truth is left out: the ledger of the reward's memory has it, or nobody.
-
-    Args:
-        groups: Their queries are asked; rollouts are not looked at. A query that comes twice is asked once.
-        templates: Folder with prompt templates of one's own, see `memreward collect`; "" for the shipped ones.
-
-    Raises:
-        ConfigurationError: there is no query, or a template is broken.
-        MissingExtraError: datasets is not installed.
+    Ground truth is left out: the ledger of the reward's memory has it, or nobody. Rollouts are not looked at, and a
+    query that comes twice is asked once. Raises ConfigurationError where there is no query, or a template is broken.
     """
     if find_spec("datasets") is None:
         raise MissingExtraError("datasets", "train", "a data set of questions")

@@ -16,12 +16,9 @@ from memreward.types import DOMAINS, ConfigurationError
 class RemoteRewardFunction:
     """A reward function for TRL's `GRPOTrainer` that asks `memreward serve`; it pickles, and others run beside.
 
-    A group that is split over processes is put together by the service, from the question's id and the step.
-
-    Args:
-        run: Names the training, so that two at one service do not meet.
-        size: Rollouts of a group; None takes the trainer's `num_generations`.
-        domain: Of questions whose row has no column "domain".
+    A group that is split over processes is put together by the service, from the question's id and the step, under
+    `run`, so that two trainings do not meet. `size` is the trainer's `num_generations`, unless given; `domain` is that
+    of questions whose row names none.
     """
 
     def __init__(

@@ -50,13 +50,9 @@ class RewardFunction:
     """A reward function for TRL's `GRPOTrainer`, alone or beside others: `reward_funcs=[RewardFunction(reward), ...]`.
 
     The column "query_id" names questions, by texts or integers; where there is none, `query_id_of` their text does.
-    Every row gets a finite reward. An abstention adds no advantage: `memreward.reward.judged.filled`.
-
-    With several processes, rows are gathered and decided on in the first one, which alone writes to memory.
-
-    Attributes:
-        reward: The same; its state is that of the first process.
-        stop_requested: Whether the reward asks to end training; the same in all processes.
+    Every row gets a finite reward. An abstention adds no advantage: `memreward.reward.judged.filled`. With several
+    processes, rows are gathered and decided on in the first one, which alone writes to memory and whose `reward` has
+    the state; `stop_requested`, whether to end training, is the same in all.
     """
 
     def __init__(self, reward: PolicyReward) -> None:

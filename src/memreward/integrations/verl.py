@@ -27,11 +27,8 @@ class MemRewardManager(NaiveRewardManager):  # type: ignore[misc]
 
     Settings are verl's: `reward.reward_manager.name=memreward`, `algorithm.norm_adv_by_std_in_grpo=False`, and
     `+reward.reward_kwargs.domain=math`. Rows whose `extra_info` has another split than "train" are validation: they are
-    scored by `compute_score`, as without this manager.
-
-    Raises:
-        ConfigurationError: when it is made, if verl would standardise advantages again, or the service is not there.
-        EndpointError: when it is made, if the service is not ready.
+    scored by `compute_score`, as without this manager. When it is made it raises ConfigurationError if verl would
+    standardise advantages again, EndpointError if the service is not ready.
     """
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any, **more: Any) -> None:

@@ -26,13 +26,10 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Foretold:
-    """How well the judged answers were foretold, each before its judgement was used.
+    """How well the judged answers were foretold, after each judgement, each before its judgement was used.
 
-    Attributes:
-        model: Share of the judged rollouts that the model called right or wrong as was judged, after each judgement.
-        majority: The same of majority vote.
-        model_cosine: Cosine of the advantages the model expected with those that were found, after each judgement.
-        majority_cosine: The same with the shares of the vote as probabilities.
+    `model` and `majority` (vote) are shares of the judged rollouts that were called right or wrong as was judged; the
+    cosines are of the advantages expected with those that were found, for majority vote by its shares.
     """
 
     model: tuple[float, ...] = ()

@@ -24,12 +24,10 @@ Floats = NDArray[np.float64]
 
 
 class Gains(NamedTuple):
-    """What asking about some questions is expected to change, in squared advantages summed over their rollouts.
+    """What asking about (q,) questions is expected to change, in squared advantages summed over their rollouts.
 
-    Attributes:
-        whole: (q,) by a judgement of all their answers.
-        one: (q,) by asking whether one answer, `asked`, is right.
-        asked: (q,) the most probable answer that is not judged yet; -1 where none is left.
+    `whole` by a judgement of all their answers, `one` by asking whether one answer is right: `asked`, the most probable
+    one that is not judged yet; -1 where none is left.
     """
 
     questions: IntArray
@@ -39,16 +37,13 @@ class Gains(NamedTuple):
 
 
 class Outlook:
-    """Beliefs about the distinct answers of all questions that a session may ask about.
+    """Beliefs about the C distinct answers of all questions that a session may ask about.
 
-    Args:
-        features: n rollouts; all of a question that are given form its pool.
-        model: Where learning begins; it is not changed.
+    All rollouts of a question among the n `features` form its pool; `model`, where learning begins, is not changed.
 
     Attributes:
         question: (C,) question of each distinct answer; those of one question stand together.
         answer: (n,) distinct answer of each rollout.
-        votes: (C,) rollouts that give it.
         mute: (C,) whether it is the class of rollouts without an answer, which cannot be right.
         verdicts: (C,) 1 right, 0 wrong, -1 not judged.
     """

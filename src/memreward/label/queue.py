@@ -29,12 +29,9 @@ _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
 class Candidate(NamedTuple):
-    """A question that may be asked.
+    """A question (its number in the outlook) that may be asked, by all its answers or by one, `asked`, else -1.
 
-    Attributes:
-        kind: How: all its answers, or one of them.
-        asked: The answer that is asked about; -1 where all are.
-        gain: What that is expected to change, in squared advantages summed over its rollouts.
+    `gain` is what that is expected to change, in squared advantages summed over its rollouts.
     """
 
     question: int

@@ -40,7 +40,6 @@ def begin(
     Args:
         prior: Where learning begins; sources that share a question with memory are left out.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
-        journal: Of what the ledger does not hold; None is `labelling.sqlite` in the memory's folder.
         at_once: Questions to begin with; the others follow in a thread. None reads all of them first.
 
     Raises:

@@ -40,8 +40,6 @@ class Task(NamedTuple):
     Attributes:
         kind: "whole": which of its answers are right; "one": whether `asked` is.
         answers: Its distinct answers in the order in which they are shown, without the class of no answer.
-        asked: The answer that is asked about; -1 where all are.
-        several: Whether more than one may be right.
         second: Whether another person has judged it before.
         settles: Whether two people disagree on it and this decides.
         why: Why a training would have it labelled; "" where none does.

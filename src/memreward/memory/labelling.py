@@ -57,14 +57,9 @@ class Event:
 
 
 class Journal:
-    """Events and leases of all annotators of one memory.
+    """Events and leases of all annotators of one memory; without a path they are kept in this process only.
 
-    Args:
-        path: The file; None keeps them in this process only.
-
-    Raises:
-        StoreError: the file cannot be read or written.
-        SchemaVersionError: a newer release made it.
+    Raises StoreError where the file cannot be used, SchemaVersionError where a newer release made it.
     """
 
     def __init__(self, path: str | Path | None, clock: Callable[[], float] = time.time) -> None:

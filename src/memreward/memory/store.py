@@ -98,13 +98,9 @@ class ExperienceMemory:
     def add(self, groups: Iterable[Group]) -> AddReport:
         """Append groups and merge what is known already, by query id and rollout id; all is durable on return.
 
-        Adding the same again changes nothing. What a later arrival leaves empty (dataset, policy version,
-        log-probabilities, verdict, provenance keys) keeps its value. A thousand groups are one transaction: after an
-        error or a kill, the thousands before it are there, and adding all of them again completes the rest.
-
-        Raises:
-            DataError: an id arrives again with another text, domain or query; or a group does not fit together.
-            StoreError: the memory cannot be written, e.g. because the disk is full.
+        Adding the same again changes nothing. What a later arrival leaves empty keeps its value. A thousand groups are
+        one transaction: after an error or a kill, the thousands before it are there. Raises DataError where an id
+        arrives with another text, domain or query, StoreError where the memory cannot be written.
         """
         report, remaining = AddReport(), iter(groups)
         while batch := [_rows_of(group) for group in islice(remaining, _GROUPS_PER_TRANSACTION)]:

@@ -209,9 +209,6 @@ class PolicyReward:
         """Write model, monitor, counts and the memory's position to a folder, whole or not at all.
 
         Memory and its ledger stay where they are; what was used of the ledger is one of the counts.
-
-        Raises:
-            StoreError: the folder cannot be written.
         """
         state = {
             "monitor": self.monitor.to_json(),

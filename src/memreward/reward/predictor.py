@@ -222,14 +222,7 @@ class RewardPredictor:
         return f"RewardPredictor({made.labelled_queries} labelled questions, prior {made.prior!r}, {self.memory!r})"
 
     def beliefs(self, rollouts: Iterable[Rollout], recent: int = RECENT) -> AnswerBeliefs:
-        """Return what the model holds of n rollouts, each query's pool being they and its recent ones in memory.
-
-        Args:
-            recent: Earlier rollouts of a query, at most; 0 takes none.
-
-        Raises:
-            TypeError: if something else than rollouts is given.
-        """
+        """Return what the model holds of n rollouts, each query's pool being they and its `recent` ones in memory."""
         rollouts = rollouts_in(rollouts)
         return self.model.beliefs(self.features(self.pool(rollouts, recent))).first(len(rollouts))
 
@@ -253,13 +246,7 @@ class RewardPredictor:
         return explain(self.model, self.features(pool), pool, row, len(together))
 
     def save(self, folder: str | Path) -> None:
-        """Write the predictor and its provenance to a folder; memory stays where it is.
-
-        A process that is killed here leaves the predictor that was there before, whole.
-
-        Raises:
-            StoreError: if the folder cannot be written.
-        """
+        """Write the predictor and its provenance to a folder, whole or not at all; memory stays where it is."""
         about = {"provenance": asdict(self.provenance), "held_out": [each.to_dict() for each in self.held_out]}
         self.model.save(Path(folder) / FILE, about)
 

@@ -49,13 +49,10 @@ class Done(NamedTuple):
 
 
 class Journal:
-    """Answers that were promised; a commit is on disk, whole, before anybody is answered. Safe from several threads.
+    """Answers that were promised, `most` at most; a commit is on disk, whole, before anybody is answered.
 
-    Args:
-        most: Answers that are kept; the oldest go first.
-
-    Raises:
-        StoreError: the file cannot be opened, or is none of ours.
+    Without a file they are kept in this process. Safe from several threads. Raises StoreError where the file cannot be
+    used.
     """
 
     def __init__(self, file: Path | None, most: int) -> None:

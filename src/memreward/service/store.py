@@ -50,14 +50,9 @@ class _Read:
 class GroupStore:
     """Answers groups. What it has answered it answers again, also after it was killed, and it learns nothing twice.
 
-    Every call is durable when it returns. Safe from several threads, which take turns.
-
-    Args:
-        reward: Pays advantages. Its memory, ledger and model are the store's from now on.
-        folder: Where journal and model are kept; None keeps them in this process.
-
-    Raises:
-        StoreError: the folder cannot be read or written, or another store has it.
+    Every call is durable when it returns. Safe from several threads, which take turns. The reward must pay advantages;
+    its memory, ledger and model are the store's from now on. Without a folder, journal and model are kept in this
+    process. Raises StoreError where the folder cannot be used, or another store has it.
     """
 
     def __init__(self, reward: PolicyReward, folder: Path | None = None, config: ServiceConfig | None = None) -> None:

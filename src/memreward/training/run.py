@@ -72,13 +72,10 @@ def make_trainer(
 
 
 def ordered(questions: Any, settings: GrpoSettings) -> Any:
-    """Return the questions of all steps, in order, as one long data set.
+    """Return the questions of all steps, in order, as one long data set; each pass over them has an order of its own.
 
-    Every pass over the questions has an order of its own; what is left of a pass after its last whole step is left out.
-    A longer training begins with the order of a shorter one, and a resumed one goes on in it.
-
-    Raises:
-        ConfigurationError: there are fewer questions than a step takes.
+    What is left of a pass after its last whole step is left out. A longer training begins with the order of a shorter
+    one, and a resumed one goes on in it. Raises ConfigurationError where there are fewer questions than a step takes.
     """
     size = settings.groups_per_step
     steps_a_pass = len(questions) // size

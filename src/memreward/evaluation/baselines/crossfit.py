@@ -35,14 +35,9 @@ class RolloutScorer(Protocol):
 class CrossFitted:
     """A `Predictor` from any `RolloutScorer`, cross-fitted by query.
 
-    K scorers, each blind to its fold of the labelled queries, give held-out scores; on these calibration and
-    threshold are fitted. A scorer trained on all labels predicts new queries. A query that was labelled in `fit` is
-    predicted by the scorer that is blind to it. Queries without a label are not used in `fit`.
-
-    Attributes:
-        calibration: Fitted by `fit`; holds the threshold and what it was fitted on.
-        fold_of_query: Query id -> fold, of the labelled queries.
-        blind_folds: Folds that gave no held-out scores because the others held one class only.
+    K scorers, each blind to its fold of the labelled queries, give held-out scores; on these calibration and threshold
+    are fitted. A scorer trained on all labels predicts new queries. A query that was labelled in `fit` is predicted by
+    the scorer that is blind to it; a fold is blind itself where the others hold one class only.
     """
 
     def __init__(self, name: str, scorer: Callable[[], RolloutScorer], *, seed: int = 0) -> None:
