@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
         self.values: Tensor = values
         self._with_room: list[Tensor] = []
 
+    def changed(self, change: Callable[[Tensor], Tensor]) -> _Layer:
+        return _Layer(change(self.keys), change(self.values))
+
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
@@ -118,7 +122,7 @@ class _Batch:
         first = int(columns[0])
         return _Batch(
             [self.rows[i] for i in indices],
-            [_Layer(layer.keys[index, :, first:], layer.values[index, :, first:]) for layer in self.layers],
+            [layer.changed(lambda part: part[index, :, first:]) for layer in self.layers],
             mask[:, first:],
             self.position[index],
             self.logits[index],
@@ -131,10 +135,10 @@ class _Batch:
             self.rows + other.rows,
             [
                 _Layer(
-                    torch.cat([_widen(mine.keys, width), _widen(others.keys, width)]),
-                    torch.cat([_widen(mine.values, width), _widen(others.values, width)]),
+                    torch.cat([_widen(mine.keys, width), _widen(its.keys, width)]),
+                    torch.cat([_widen(mine.values, width), _widen(its.values, width)]),
                 )
-                for mine, others in zip(self.layers, other.layers, strict=True)
+                for mine, its in zip(self.layers, other.layers, strict=True)
             ],
             torch.cat([torch.nn.functional.pad(b.mask, (width - b.mask.shape[1], 0)) for b in (self, other)]),
             torch.cat([self.position, other.position]),
@@ -254,11 +258,7 @@ class LocalSampler:
                 raise ConfigurationError(f"the prompt of {prompt.id!r} is empty: a prompt needs at least one token")
             shared = min(prompt.shared, len(prompt.tokens) - 1)
             by_preamble.setdefault(prompt.tokens[:shared], []).append(prompt)
-        parts = [self._prefill_alike(preamble, alike) for preamble, alike in by_preamble.items()]
-        batch = parts[0]
-        for part in parts[1:]:
-            batch = batch.join(part)
-        return batch
+        return reduce(_Batch.join, (self._prefill_alike(preamble, alike) for preamble, alike in by_preamble.items()))
 
     def _prefill_alike(self, preamble: tuple[int, ...], prompts: Sequence[Prompt]) -> _Batch:
         """Prompts that begin with `preamble`: its cache is reused, the rest is padded between the two."""
@@ -273,16 +273,13 @@ class LocalSampler:
             mask[row, start + width - len(rest) :] = 1
         mask = mask.to(self.device)
         position = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        past = [
-            _Layer(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1))
-            for layer in self._preamble(preamble)
-        ]
+        past = [layer.changed(lambda part: part.expand(count, -1, -1, -1)) for layer in self._preamble(preamble)]
         logits, layers = self._forward(tokens.to(self.device), mask, position[:, start:], past)
         groups = [self._open(prompt) for prompt in prompts]
         repeats = torch.tensor([len(group.rows) for group in groups], device=self.device)
         return _Batch(
             [row for group in groups for row in group.rows],
-            [_Layer(*(part.repeat_interleave(repeats, dim=0) for part in (one.keys, one.values))) for one in layers],
+            [layer.changed(lambda part: part.repeat_interleave(repeats, dim=0)) for layer in layers],
             mask.repeat_interleave(repeats, dim=0),
             (position[:, -1] + 1).repeat_interleave(repeats, dim=0),
             logits.repeat_interleave(repeats, dim=0),
