@@ -59,7 +59,7 @@ class DiskVectorStore:
     """Vectors in one SQLite file that several processes and threads may read and append to at once.
 
     Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces, an encoder's name each, never
-    meet. An instance may be pickled, forked and shared between threads. No folder is `default_cache_folder()`.
+    meet. An instance may be pickled, forked and shared between threads. Without a folder they lie in the default one.
     """
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:

@@ -44,8 +44,8 @@ class Sandbox:
     """Runs foreign Python code, each run in an interpreter of its own, contained, or SandboxError.
 
     Threads may share an instance; each of its places serves one of them at a time. It pickles by its settings, and a
-    forked child starts processes of its own. No containment takes the first of "namespaces" and "landlock" that the
-    system allows ("none" must be asked for by name), and 0 places the processors that this process may use.
+    forked child starts processes of its own. `containment=None` takes the first of "namespaces" and "landlock" that
+    the system allows ("none" must be asked for by name); `places=0` is one for each processor it may use.
     """
 
     def __init__(self, containment: Containment | None = None, *, places: int = 0) -> None:

@@ -29,7 +29,7 @@ _GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A worker's JSON value if it answered; else it was late and killed, or died twice, each time anew."""
+    """A worker's JSON value if it answered; else it was late and killed, or died, and a fresh one died too."""
 
     value: Any
     outcome: Literal["answered", "late", "died"]

@@ -16,7 +16,7 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
 def enter() -> int:
-    """Move into new namespaces as process 1, for which the caller's waits; return the user to run foreign code as."""
+    """Move into new namespaces as process 1, while the caller's waits; return the user that foreign code runs as."""
     owner, group = os.geteuid(), os.getegid()
     told, tell = os.pipe()
     mapper = os.fork() if owner == 0 else 0
