@@ -134,29 +134,25 @@ def _yes_or_no(item: Item, rng: random.Random) -> tuple[str, str]:
     return with_options(_up_to_the_question_mark(item["question"]), item["answer"], [other], rng)
 
 
+def _reckoned(generator: str, **settings: Any) -> Family:
+    return Family(generator, _plain_number, settings=settings)
+
+
 FAMILIES: dict[str, Family] = {
     "gsm_symbolic": Family("gsm_symbolic", _plain_number, wordings=range(16)),
     # Two steps of reckoning; a 0.5B model gets about half of them right.
     "two_step": Family("gsm_symbolic", _plain_number, wordings=(1, 2, 3, 8, 14, 15)),
-    "chain_sum": Family(
-        "chain_sum", _plain_number, settings={"min_terms": 4, "max_terms": 5, "min_digits": 2, "max_digits": 2}
-    ),
-    "basic_arithmetic": Family(
-        "basic_arithmetic", _plain_number, settings={"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 2}
-    ),
-    "leg_counting": Family(
-        "leg_counting", _plain_number, settings={"min_animals": 2, "max_animals": 3, "max_instances": 9}
-    ),
-    "gcd": Family("gcd", _plain_number, settings={"max_value": 60}),
-    "lcm": Family("lcm", _plain_number, settings={"max_value": 20}),
-    "simple_equations": Family(
-        "simple_equations", _plain_number, settings={"min_terms": 2, "max_terms": 3, "max_value": 20}
-    ),
-    "products": Family("products", _plain_number, settings={"min_digits": 1, "max_digits": 2}),
-    "simple_geometry": Family("simple_geometry", _plain_number, settings={"min_sides": 3, "max_sides": 4}),
-    "aiw": Family("aiw", _plain_number, settings={"task_type_weights": [0.5, 0.5, 0.0]}),
-    "letter_counting": Family("letter_counting", _plain_number, settings={"min_words": 3, "max_words": 5}),
-    "number_sequence": Family("number_sequence", _plain_number, settings={"max_complexity": 2}),
+    "chain_sum": _reckoned("chain_sum", min_terms=4, max_terms=5, min_digits=2, max_digits=2),
+    "basic_arithmetic": _reckoned("basic_arithmetic", min_terms=3, max_terms=4, min_digits=1, max_digits=2),
+    "leg_counting": _reckoned("leg_counting", min_animals=2, max_animals=3, max_instances=9),
+    "gcd": _reckoned("gcd", max_value=60),
+    "lcm": _reckoned("lcm", max_value=20),
+    "simple_equations": _reckoned("simple_equations", min_terms=2, max_terms=3, max_value=20),
+    "products": _reckoned("products", min_digits=1, max_digits=2),
+    "simple_geometry": _reckoned("simple_geometry", min_sides=3, max_sides=4),
+    "aiw": _reckoned("aiw", task_type_weights=[0.5, 0.5, 0.0]),
+    "letter_counting": _reckoned("letter_counting", min_words=3, max_words=5),
+    "number_sequence": _reckoned("number_sequence", max_complexity=2),
     "fraction_simplification": Family(
         "fraction_simplification",
         _number_or_fraction,
