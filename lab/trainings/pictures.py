@@ -80,7 +80,7 @@ class _Look:
         return {"color": colour, "linestyle": self.line, "linewidth": self.width}
 
 
-_DASHED = (0, (5, 1.5))
+_DASHED = (0, (4, 2))
 _DOTTED = (0, (1, 1.2))
 # Okabe and Ito's colours. Ours has one to itself; the ends of the gap have the ink; what is ours with a part changed is
 # dashed.
@@ -347,8 +347,8 @@ def _learning(
         if curve is None:
             continue
         steps, lines = _from_start(curve, start[part][domain].value if start else math.nan)
-        look = _look(row).of(theme)
-        axes.plot(steps, lines[0], label=row.arm, marker="o", markersize=4.5, **look)  # a dot is a measurement
+        look, marker = _look(row).of(theme), _look(row).marker  # which stands at each measurement
+        axes.plot(steps, lines[0], label=row.arm, marker=marker, markersize=5.5, **look)
         if bands:
             axes.fill_between(steps, lines[1], lines[2], color=look["color"], alpha=0.1, linewidth=0)
     axes.margins(x=0.01)
@@ -430,7 +430,7 @@ def _legend(figure: Any, panels: Iterable[Any]) -> None:
     shown = [handles[name] for name in order]
     lines = math.ceil(len(order) / _NAMES_IN_A_LINE)
     columns = math.ceil(len(order) / lines)
-    figure.legend(shown, order, loc="outside upper left", ncols=columns, frameon=False)
+    figure.legend(shown, order, loc="outside upper left", ncols=columns, frameon=False, handlelength=5)
 
 
 def _label_ends(axes: Any, theme: Theme) -> None:

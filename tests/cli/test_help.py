@@ -57,6 +57,11 @@ def test_help_fits_the_terminal(columns: int) -> None:
     assert len(said("train", "--help").stdout.encode()) < 8000
 
 
+@pytest.mark.parametrize("name", USED)
+def test_no_name_of_an_option_is_cut_in_80_columns(name: str) -> None:
+    assert "…" not in said(name, "--help-all").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "meant"),
     [(("trian",), "train"), (("evalute", "x"), "evaluate"), (("train", "--stps", "3"), "--steps")],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -144,6 +146,14 @@ def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Server) -> N
     client.now(client.ready())
     for one in (copy, client):
         one.now(one.close())
+
+
+def test_a_process_that_ends_with_connections_open_says_nothing_of_them(server: Server) -> None:
+    asking = (
+        "import sys; from memreward.integrations.client import Client; one = Client(sys.argv[1]); one.now(one.ready())"
+    )
+    done = subprocess.run([sys.executable, "-c", asking, server.url], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_an_address_that_is_none_is_refused() -> None:

@@ -97,12 +97,50 @@ def test_verdicts_stand_under_the_judges_name() -> None:
         (('{"right": ["A"]}', "stop"), CONTRADICTS),
     ],
 )
-def test_a_reply_that_says_nothing_certain_enters_nothing(reply: tuple[str, str], reason: str) -> None:
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_a_reply_that_says_nothing_certain_enters_nothing(reply: tuple[str, str], reason: str, pairwise: bool) -> None:
     session = labelling(groups(), twice=0.0)
     with server(lambda _: reply) as config:
-        done = judge(session, "tiny", config, 1)
+        done = judge(session, "tiny", config, 1, pairwise=pairwise)
     assert (done.entered, done.left) == (0, {reason: 1})
     assert session.door.labels() == {}
+
+
+def test_pairwise_each_answer_stands_beside_another_in_both_orders() -> None:
+    session = labelling(groups(), twice=0.0)
+    asked: list[tuple[str, ...]] = []
+
+    def judging(given: dict[str, Any]) -> tuple[str, str]:
+        asked.append(tuple(given["candidates"].values()))
+        return honest(given)
+
+    with server(judging) as config:
+        done = judge(session, "tiny", config, 2, pairwise=True)
+    assert (done.entered, done.left) == (2, {})
+    assert all(second == first[::-1] and len(first) == 2 for first, second in zip(asked[::2], asked[1::2], strict=True))
+    assert {entry.source for entry in session.door._memory.ledger.entries()} == {"judge:tiny"}
+    ids, pairs = session.pool.features.rollout_ids, 0
+    for event in session.journal.events():
+        answers, right = session.answers(event.query_id), answer_of(session, event.query_id, truth(event.query_id))
+        pairs += len(answers) - 1
+        said = {answer: session.door.labels()[ids[session.outlook.rows(answer)[0]]] for answer in answers}
+        assert said == {answer: answer == right for answer in answers}
+    assert len(asked) == 2 * pairs > 4
+
+
+def test_pairwise_a_judge_that_calls_one_answer_right_and_then_wrong_enters_nothing() -> None:
+    session = labelling(groups(), twice=0.0)
+
+    def larger(given: dict[str, Any]) -> tuple[str, str]:
+        """Whoever is larger wins, in both orders: so of four answers several have been right and wrong."""
+        return json.dumps({"right": [max(given["candidates"], key=lambda one: int(given["candidates"][one]))]}), "stop"
+
+    with server(larger) as config:
+        done = judge(session, "tiny", config, 12, pairwise=True)
+    assert done.left.get(CONTRADICTS, 0) > 0
+    assert done.entered + sum(done.left.values()) == 12
+    highest = {event.query_id for event in session.journal.events() if event.kind == "decided"}
+    assert len(highest) == done.entered < 12
 
 
 @pytest.mark.parametrize("bait", [":", "...", "Thought process:", "Let's solve this step by step.", "Solution:"])

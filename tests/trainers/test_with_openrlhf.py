@@ -80,7 +80,7 @@ def check(outputs: list[dict[str, Any]], numbers: list[int]) -> None:
 
 
 def test_the_executor_gets_rewards_of_split_groups_over_http(service: str) -> None:
-    numbers = list(range(6))
+    numbers = list(range(0, 60, 11))  # apart: what is wrong of one is right of none of the others
     check(executed(f"{service}/openrlhf?size={SIZE}&domain=math", numbers), numbers)
 
 

@@ -43,13 +43,19 @@ class Command(TyperCommand):
         short = self.name in USED and not ctx.meta.get(_ALL)
         hidden: list[Any] = [p for p in self.params if short and p.param_type_name == "option"]
         hidden = [option for option in hidden if shown.isdisjoint(option.opts)]
+        # `--no-x` beside `--x` takes a column, in which, as in the first one, 80 columns leave no room for long names.
+        paired = [(option, option.secondary_opts) for option in self.params if option.secondary_opts]
         for option in hidden:
             option.hidden = True
+        for option, _ in paired:
+            option.secondary_opts = []
         try:
             super().format_help(ctx, formatter)
         finally:
             for option in hidden:
                 option.hidden = False
+            for option, opposite in paired:
+                option.secondary_opts = opposite
 
 
 def add_to(app: typer.Typer, command: Callable[..., Any]) -> None:

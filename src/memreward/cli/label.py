@@ -56,6 +56,9 @@ def label(
     ] = None,
     judge_model: Annotated[str, typer.Option(help="Its name there.")] = "",
     count: Annotated[int, typer.Option(help="Questions that the judge is asked, at most.", min=1)] = 20,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
+    ] = False,
     predictor: PredictorFolder = None,
     prior: PriorName = DEFAULT_PRIOR,
     as_json: AsJson = False,
@@ -71,7 +74,7 @@ def label(
       memreward label --memory runs/memory --labels 20
       memreward label --memory runs/memory --batch 20 --out to_label.jsonl
       memreward label --memory runs/memory --import labelled.jsonl --annotator ann
-      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --count 50
+      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --count 50 --pairwise
     """
     output, who, config = Output(as_json), annotator or _user(), settings.made()
     if (batch is None) != (out is None):
@@ -88,7 +91,7 @@ def label(
     elif import_ is not None:
         report = _take_in(labelling, import_, form, who)
     elif judge is not None:
-        report = _judge(labelling, judge, judge_model, count)
+        report = _judge(labelling, judge, judge_model, count, pairwise=pairwise)
     else:
         address, serve = serving(labelling, host, port, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
@@ -182,13 +185,13 @@ def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[s
     return files.take_in(labelling, records, who)._asdict()
 
 
-def _judge(labelling: Labelling, url: str, model: str, count: int) -> dict[str, Any]:
+def _judge(labelling: Labelling, url: str, model: str, count: int, *, pairwise: bool) -> dict[str, Any]:
     from memreward.label.judge import judge
     from memreward.policy.settings import EndpointConfig
 
     if not model:
         raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
-    return asdict(judge(labelling, model, EndpointConfig(url=url), count))
+    return asdict(judge(labelling, model, EndpointConfig(url=url), count, pairwise=pairwise))
 
 
 def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> None:

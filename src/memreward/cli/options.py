@@ -85,6 +85,9 @@ def _heads(path: tuple[str, ...]) -> set[str]:
     return {".".join(path[:count]) for count in range(1, len(path) + 1)}
 
 
+_LONGEST_METAVAR = 18
+
+
 @dataclass(frozen=True)
 class _Setting:
     parameter: str
@@ -149,6 +152,8 @@ def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
     if get_origin(hint) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
         hint = str if str in kinds else kinds[0]  # what a configuration reads from text, it may also take as it is
+    if get_origin(hint) is Literal and len("|".join(get_args(hint))) > _LONGEST_METAVAR:
+        return hint, {"metavar": "NAME"}  # help says which; more would leave no room for names of options
     if hint in (bool, int, float, str, Path) or get_origin(hint) is Literal:
         return hint, {}
     if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):

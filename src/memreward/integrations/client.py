@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -225,6 +226,7 @@ class Client:
             aiohttp = _aiohttp()
             token = os.environ.get(TOKEN_VARIABLE, "").strip()
             headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+            atexit.register(self.close_all)  # before the loop of whoever asks ends: aiohttp would complain of each pool
             # With a thousand open requests httpx takes a thousand times as long for each: it looks at all connections.
             pool = self._pools[loop] = aiohttp.ClientSession(
                 headers=headers,

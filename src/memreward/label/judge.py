@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from memreward.label.figures import JUDGE
 from memreward.label.session import Labelling
@@ -20,8 +21,11 @@ from memreward.label.view import AnswerShown, Shown, shown
 from memreward.policy.settings import EndpointConfig
 from memreward.types import EndpointError
 
+if TYPE_CHECKING:
+    from memreward.policy.connection import Connection
+
 LEFT_TO_PEOPLE = "left to people: an answer is empty, or talks to the judge"
-CONTRADICTS = "the judge says something else when the answers stand in another order"
+CONTRADICTS = "the judge says something else when the answers stand in another order, or beside another one"
 UNREADABLE = "the judge's reply cannot be read as a verdict"
 UNSURE = "the judge cannot tell"
 
@@ -58,8 +62,12 @@ def judge_name(model: str) -> str:
     return f"{JUDGE}{model}"
 
 
-def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) -> JudgeReport:
+def judge(
+    labelling: Labelling, model: str, config: EndpointConfig, count: int, *, pairwise: bool = False
+) -> JudgeReport:
     """Let a model behind an OpenAI-compatible address judge the next `count` questions; what was decided stays.
+
+    Asked `pairwise`, it says which of two answers is right, instead of which of all.
 
     Raises ConfigurationError where the server refuses key, address or model, EndpointError where it failed as often as
     it may, BudgetError where no further question may be labelled.
@@ -69,7 +77,7 @@ def judge(labelling: Labelling, model: str, config: EndpointConfig, count: int) 
         task = labelling.next(name)
         if task is None:
             break
-        said = asyncio.run(_asked(shown(labelling, task), model, config))
+        said = asyncio.run(_asked(shown(labelling, task), model, config, pairwise=pairwise))
         if isinstance(said, str):
             labelling.skip(name, task.query_id, said)
             left[said] = left.get(said, 0) + 1
@@ -101,29 +109,49 @@ def verdict(reply: str, letters: Sequence[str]) -> list[str] | str | None:
     return sorted(set(right))
 
 
-async def _asked(seen: Shown, model: str, config: EndpointConfig) -> list[int] | str:
+async def _asked(seen: Shown, model: str, config: EndpointConfig, *, pairwise: bool) -> list[int] | str:
     """The right answers, or why there is no verdict."""
-    from memreward.policy.connection import Connection, RefusedError
+    from memreward.policy.connection import Connection
 
     answers = list(seen.answers)
     if any(wins_judges_over(each.text) for each in answers) or len(answers) > len(_LETTERS):
         return LEFT_TO_PEOPLE
-    replies: list[list[int]] = []
     async with Connection(model, config) as connection:
-        for order in (answers, answers[::-1]):
-            letters = _LETTERS[: len(order)]
-            messages = _messages(seen, dict(zip(letters, order, strict=True)))
-            body = {"model": model, "messages": messages, "temperature": 0}
-            try:
-                sample = (await connection.ask({**body, "max_tokens": _LONGEST_REPLY})).samples[0]
-            except RefusedError as error:
-                raise EndpointError(f"{config.url}: the judge refuses the request ({error.said})") from error
-            said = "" if sample.truncated else verdict(sample.text, letters)
-            if said is None:
-                return UNSURE
-            if isinstance(said, str) or (len(said) > 1 and not seen.task.several):
-                return UNREADABLE
-            replies.append(sorted(order[letters.index(letter)].answer for letter in said))
+        if not pairwise or len(answers) < 3:
+            return await _both_ways(seen, answers, connection, model, config)
+        right: dict[int, bool] = {}
+        for place, one in enumerate(answers[1:]):
+            beside = next((each for each in answers[: place + 1] if right.get(each.answer)), answers[place])
+            said = await _both_ways(seen, [beside, one], connection, model, config)
+            if isinstance(said, str):
+                return said
+            for each in (beside.answer, one.answer):
+                if right.setdefault(each, each in said) != (each in said):
+                    return CONTRADICTS
+    return sorted(answer for answer, held in right.items() if held)
+
+
+async def _both_ways(
+    seen: Shown, answers: list[AnswerShown], connection: Connection, model: str, config: EndpointConfig
+) -> list[int] | str:
+    """Ask of some answers in both orders: the right ones, or why there is no verdict."""
+    from memreward.policy.connection import RefusedError
+
+    replies: list[list[int]] = []
+    for order in (answers, answers[::-1]):
+        letters = _LETTERS[: len(order)]
+        messages = _messages(seen, dict(zip(letters, order, strict=True)))
+        body = {"model": model, "messages": messages, "temperature": 0}
+        try:
+            sample = (await connection.ask({**body, "max_tokens": _LONGEST_REPLY})).samples[0]
+        except RefusedError as error:
+            raise EndpointError(f"{config.url}: the judge refuses the request ({error.said})") from error
+        said = "" if sample.truncated else verdict(sample.text, letters)
+        if said is None:
+            return UNSURE
+        if isinstance(said, str) or (len(said) > 1 and not seen.task.several):
+            return UNREADABLE
+        replies.append(sorted(order[letters.index(letter)].answer for letter in said))
     return replies[0] if replies[0] == replies[1] else CONTRADICTS
 
 
