@@ -41,6 +41,13 @@ def verdict(verifier: CodeVerifier, code: str, *tests: str, prompt: str = "Write
     return verifier.verify([claim(f"```python\n{code}\n```", json.dumps(tests), prompt)])[0]
 
 
+def decided(verdicts: list[Verdict]) -> list[Verdict]:
+    """The verdicts, where none is put down to the load of the machine, as they may be."""
+    if any(found.correct is None and "busy" in found.reason for found in verdicts):
+        pytest.skip("this machine is too busy to tell a slow solution from a slow machine")
+    return verdicts
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -128,16 +135,17 @@ def test_a_reference_that_is_none_is_not_wrong(verifier: CodeVerifier, reference
     ],
 )  # fmt: skip
 def test_what_crosses_between_tests_and_solution(verifier: CodeVerifier, code: str, test: str) -> None:
-    found = verdict(verifier, code, test)
+    (found,) = decided([verdict(verifier, code, test)])
     assert found.correct is True, found
 
 
 def test_types_are_kept_apart_when_they_cross(verifier: CodeVerifier) -> None:
     assert verdict(verifier, "def f(x): return tuple(x)", "assert f([1]) == [1]").correct is False
     long = "assert f(1_100_000) == [0] * 1_100_000"
-    assert verdict(verifier, "def f(n): return list(range(n))", long).correct is False
-    assert verdict(verifier, "def f(n): return [False] * n", long).correct is True  # its text differs, its items do not
-    assert verdict(verifier, "def f(n): return [1] * n", "assert f(2_000_000) == [1] * 2_000_001").correct is False
+    other = verdict(verifier, "def f(n): return list(range(n))", long)
+    same = verdict(verifier, "def f(n): return [False] * n", long)  # its text differs, its items do not
+    shorter = verdict(verifier, "def f(n): return [1] * n", "assert f(2_000_000) == [1] * 2_000_001")
+    assert [found.correct for found in decided([other, same, shorter])] == [False, True, False]
 
 
 def test_programs_read_and_print(verifier: CodeVerifier) -> None:
@@ -147,7 +155,7 @@ def test_programs_read_and_print(verifier: CodeVerifier) -> None:
     wrong = "```python\nprint(7)\n```"
     loops = "```python\nwhile True: pass\n```"
     exits = "```python\nprint(7 if int(input()) == 2 else 5)\nraise SystemExit(1)\n```"
-    verdicts = verifier.verify([claim(text, cases, prompt) for text in (good, wrong, exits, loops)])
+    verdicts = decided(verifier.verify([claim(text, cases, prompt) for text in (good, wrong, exits, loops)]))
     assert [found.correct for found in verdicts] == [True, False, False, False]
     assert verdicts[1].details["case"] == 1
     assert "processor time" in verdicts[3].reason
