@@ -17,6 +17,9 @@ from memreward.data.layouts import LAYOUTS
 from memreward.domains import equivalent, parse_completion
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError
 
+# The lowest datasets leaves the CSV file open that it has read.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in.*FileIO:pytest.PytestUnraisableExceptionWarning")
+
 NAMES = (
     "gsm8k", "gsm-symbolic", "math", "mmlu", "commonsenseqa", "openbookqa", "arc-challenge", "gpqa", "humaneval+",
     "mbpp+", "numinamath", "piqa", "siqa",
