@@ -31,6 +31,7 @@ _COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", r
 _ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
+_INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
 _NUMERALS_APART = re.compile(r"[-+]?[\d.]+(?:(?:\s|\\[,;: ]|~)+[-+]?[\d.]+)+")
 _SYMBOL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
 _INTERVAL = re.compile(r"\s*(?:\\left)?\s*([(\[])([^,()\[\]]+),([^,()\[\]]+?)(?:\\right)?\s*([)\]])\s*")
@@ -203,6 +204,8 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
         return Comparison(False, "numerals side by side are no number")
     if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
         return Comparison(False, "words beside mathematics are no value")
+    if _INFINITY_BESIDE.search(answer):
+        return Comparison(False, "infinity beside a numeral is no value")
     wanted_is_read, given_is_read, equal = library(reference, answer)
     if equal:
         return Comparison(True, "math-verify")
