@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.data import read_groups
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +37,21 @@ def test_a_source_has_groups_of_one_policy_with_log_probabilities_and_licence(pa
 
 
 @pytest.mark.slow
-def test_no_two_sources_share_a_question() -> None:
+def test_only_policies_of_one_data_set_share_questions_and_the_prior_leaves_all_of_them_out() -> None:
     example = ROOT / "src" / "memreward" / "demo" / "qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
-    texts = [{" ".join(group.query.text.split()) for group in read_groups(path)} for path in [example, *SHIPPED]]
-    assert not any(one & other for one, other in combinations(texts, 2))
+    queries = {_name(path): [group.query for group in read_groups(path)] for path in [example, *SHIPPED]}
+    texts = {name: {" ".join(query.text.split()) for query in asked} for name, asked in queries.items()}
+    shared = {(one, other) for one, other in combinations(texts, 2) if texts[one] & texts[other]}
+    assert shared == {("qwen2.5-coder-0.5b_mbpp_t0.7", "qwen2.5-coder-1.5b_mbpp_t0.7")}
+    prior = RewardPrior.load(DEFAULT)
+    assert {factor.card.name for factor in prior.factors} >= set(queries)
+    for pair in shared:
+        left = {factor.card.name for factor in prior.without(queries[pair[0]]).factors}
+        assert not left & {*pair, "mbpp_ldb_3models"}
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(".jsonl.gz")
 
 
 def test_questions_held_out_for_measuring_are_not_asked(tmp_path: Path) -> None:

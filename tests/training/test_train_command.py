@@ -160,8 +160,8 @@ def test_a_run_that_goes_back_several_checkpoints_repeats_itself(
 
 
 @pytest.mark.timeout(290)
-def test_adapters_and_shared_prompts_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
-    options = ("--lora-rank", "4", "--share-prompts", "--steps", "4")
+def test_adapters_repeat_themselves_too(begin: Begin, tmp_path: Path) -> None:
+    options = ("--lora-rank", "4", "--steps", "4")
     report = finished(begin(tmp_path / "whole", *options))
     folder = taken_back(tmp_path / "whole", tmp_path / "run", 4)
     same_end(folder, finished(begin(folder, *options)), (tmp_path / "whole", report))
