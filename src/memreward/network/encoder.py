@@ -176,9 +176,9 @@ class CachedEncoder:
         missing = sorted((key for key in text_of if key not in known), key=lambda key: -len(text_of[key]))
         for start in range(0, len(missing), _TEXTS_PER_COMMIT):
             batch = missing[start : start + _TEXTS_PER_COMMIT]
-            vectors = self._encoder.encode([text_of[key] for key in batch])
-            self._store.put(batch, vectors)
-            known |= dict(zip(batch, vectors, strict=True))
+            new = self._encoder.encode([text_of[key] for key in batch])
+            self._store.put(batch, new)
+            known |= dict(zip(batch, new, strict=True))
         vectors = [known[key] for key in hashes]
         if wrong := {len(vector) for vector in vectors} - {self.dimension}:
             raise ConfigurationError(
