@@ -170,6 +170,16 @@ def test_different_mathematics(a: str, b: str) -> None:
     assert not equivalent(b, a, "math")
 
 
+@pytest.mark.parametrize("other", ["5\\%", "x = 5\\%", "5 m", "\\$5"])
+def test_what_is_measured_tells_apart_whatever_else_is_in_the_group(other: str) -> None:
+    """A group in which all else is spelled alike is no reason to merge: 5 cm is not 5 m."""
+    alone = "5 cm" if other == "5 m" else "5"
+    for company in ([], ["7"]):
+        found = cluster_answers([alone, other, *company], "math")
+        assert found[0] != found[1]
+        assert cluster_answers([alone, f"{alone}.", f" {alone}"], "math") == [0, 0, 0]
+
+
 def test_choices_by_letter_or_text() -> None:
     assert equivalent("B", "(b)", "qa", query_text=OPTIONS)
     assert equivalent("(B) hat", "B.", "qa", query_text=OPTIONS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from memreward.domains.config import VerifyConfig
-from memreward.domains.math.form import math_key, normal_form
+from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
-from memreward.domains.math.wanted import wanted
+from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.types import Verifier
@@ -29,8 +29,9 @@ class Math(DomainRules):
         return answer, form
 
     def spelling(self, answer: str) -> str:
-        """Return the answer without what LaTeX adds to its looks."""
-        return normal_form(answer)
+        """Return the answer without what LaTeX adds to its looks, and what it measures: 5 cm is not 5 m."""
+        measured = measure(answer, Wanted())
+        return f"{measured.dimension} {measured.factor} {normal_form(answer)}"
 
     def key(self, answer: str, prompt: str) -> str:
         """Return value or structure; see `memreward.domains.math.form`."""
