@@ -105,9 +105,21 @@ def judged(answers: list[str], reference: str, query: Query) -> list[Verdict]:
     return VERIFIERS.verify([Claim(rollout, reference) for rollout in rollouts])
 
 
+def test_a_name_before_a_percentage_changes_no_verdict() -> None:
+    query = Query("q", "How much?", "math")
+    for reference, answers in (
+        ("0", ["0\\%", "x = 0\\%"]),
+        ("0", ["i\\%", "x = i\\%"]),
+        ("0.05", ["5\\%", "x = 5\\%"]),
+    ):
+        verdicts = [found.correct for found in judged(answers, reference, query)]
+        assert verdicts[0] is verdicts[1] is not None
+
+
 @pytest.mark.slow
 @given(st.lists(dressed, min_size=8, max_size=16), st.lists(dressed, min_size=1, max_size=3), st.sampled_from(QUERIES))
 def test_answers_of_one_cluster_have_one_verdict(group: list[str], references: list[str], question: str) -> None:
+    """Or none: "0 apples" cannot be told where people are counted, though it is 0 and votes with it."""
     query = Query("q", question, "math")
     rollouts = [parse_rollout(query, f"\\boxed{{{answer}}}", id="q") for answer in group]
     classes = cluster_answers([rollout.answer for rollout in rollouts], "math", query_text=question)

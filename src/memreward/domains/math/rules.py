@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import measure, value_key
+from memreward.domains.math.form import measure, normal_form, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -91,7 +91,8 @@ def _same(answer: str, reference: str, query_text: str, library: Library) -> Com
 
 
 def _times(body: str, factor: Fraction) -> str:
-    return f"({body})*\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
+    """The value multiplied; of x = 5 that is 5."""
+    return f"({normal_form(body)})*\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
 
 
 def _same_percentage(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
