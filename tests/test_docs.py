@@ -216,6 +216,9 @@ def test_the_readme_says_of_training_what_its_results_say() -> None:
     )
     assert found is not None
     assert f"it is {found[1]}, which closes {found[2]} [{found[3]}, {found[4]}]" in " ".join(README.split())
+    real = (ROOT / "benchmarks" / "results" / "real-llm.md").read_text(encoding="utf-8")
+    ends = re.findall(r"^\| \w+ \|[^|]*\| 60 \| 0(\.\d+) ", real, re.MULTILINE)
+    assert "{}, against {} with a fifth of the labels alone and {} with all".format(*ends) in " ".join(README.split())
     few = (ROOT / "benchmarks" / "results" / "training" / "five.md").read_text(encoding="utf-8")
     found = re.search(r"^\| memreward \|[^|]*\| \W*0(\.\d+) ", few, re.MULTILINE)
     assert found is not None

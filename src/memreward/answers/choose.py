@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.advantage import advantage_variance
-from memreward.answers.likeness import SHARP
+from memreward.answers.likeness import alike
 from memreward.answers.model import AnswerBeliefs, AnswerModel
 from memreward.answers.table import Floats
 from memreward.types import Features, FloatArray, IntArray
@@ -92,9 +92,9 @@ def _in_turn(variance: Floats, templates: FloatArray, told: FloatArray, count: i
         told: (m, t) the same of the questions that have a label.
         count: How many are wanted; None for all.
     """
-    like = np.maximum(templates @ templates.T, 0.0).astype(np.float64) ** SHARP
+    like = alike(templates, templates).astype(np.float64)
     np.fill_diagonal(like, 0.0)
-    taught = (np.maximum(templates @ told.T, 0.0).astype(np.float64) ** SHARP).sum(axis=1)
+    taught = alike(templates, told).sum(axis=1, dtype=np.float64)
     open_, taken = variance.copy(), np.zeros(len(variance), np.bool_)
     order = np.zeros(len(variance) if count is None else min(count, len(variance)), np.int64)
     for place in range(len(order)):

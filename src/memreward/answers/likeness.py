@@ -79,15 +79,21 @@ class LikeSolutions:
         """(n,) what they say of n rollouts, in (-1, 1); a question's own labels are left out."""
         if not len(self.beyond) or features.outline_vectors is None or features.template_vectors is None:
             return np.zeros(len(features))
-        by_question = np.maximum(features.template_vectors @ self.templates.T, 0.0) ** SHARP
+        by_question = alike(features.template_vectors, self.templates)
         by_question[np.array(features.query_ids)[:, None] == self.questions[None, :]] = 0.0
-        near = np.maximum(features.outline_vectors @ self.outlines.T, 0.0) ** SHARP * by_question[features.group]
+        near = alike(features.outline_vectors, self.outlines) * by_question[features.group]
         said: Floats = near.astype(np.float64) @ self.beyond / (OTHERWISE + near.sum(axis=1, dtype=np.float64))
         return said
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays of numbers; the ids are apart."""
         return {"outlines": self.outlines, "templates": self.templates, "beyond": self.beyond}
+
+
+def alike(one: FloatArray, other: FloatArray) -> FloatArray:
+    """(n, m) likeness in [0, 1] of (n, d) unit vectors with (m, d) others: their cosine, sharpened."""
+    near: FloatArray = np.maximum(one @ other.T, 0.0) ** SHARP
+    return near
 
 
 def corrected(share: Floats, table: AnswerTable) -> Floats:
