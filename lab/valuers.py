@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import variances
-from memreward.answers.model import AnswerBeliefs
 from memreward.evaluation.baselines import RandomScorer
 from memreward.reward.valuers import Certain, HardMajority, Majority
 from memreward.types import Features, IntArray

@@ -23,8 +23,8 @@ from answer_toys import (
 
 from memreward.answers import AnswerModel, RewardPrior, fit_prior, posterior
 from memreward.answers.choose import proposals
+from memreward.answers.domain import SHARPNESS, sharpened
 from memreward.answers.likeness import with_likeness
-from memreward.answers.model import SHARPNESS, _sharpened
 from memreward.answers.table import evidence_columns
 from memreward.evaluation.metrics import group_auc
 from memreward.features.subset import subset, vote_share
@@ -113,7 +113,7 @@ def test_without_a_label_it_is_the_weighted_mean_of_prior_and_vote(prior: Reward
     features, _ = target()
     model = AnswerModel(prior).fit(features, nothing(features))
     beliefs, trust = model.beliefs(features), model.trust()["math"]
-    table = model._table("math", model._domains["math"], features)
+    table = model.domains["math"].table(features)
     alone = with_likeness(prior.domains["math"].weights).probabilities(table)[table.answer]
     mean = trust * alone + (1 - trust) * beliefs.vote
     first = np.unique(beliefs.answer, return_index=True)[1]
@@ -148,7 +148,7 @@ def test_the_better_expert_gains_weight(prior: RewardPrior, monkeypatch: pytest.
     before = model.trust()["math"]
     assert model.observe(features, labels).trust()["math"] > before
     votes = np.where(vote_share(features) >= 0.5, 1, 0).astype(np.int8)
-    monkeypatch.setattr("memreward.answers.model.TEMPER", 1.0)
+    monkeypatch.setattr("memreward.answers.domain.TEMPER", 1.0)
     follower = AnswerModel(prior).fit(features, votes)
     assert follower.trust()["math"] < AnswerModel(prior).fit(features, labels).trust()["math"]
 
@@ -156,17 +156,17 @@ def test_the_better_expert_gains_weight(prior: RewardPrior, monkeypatch: pytest.
 def test_sharpening_moves_probabilities_away_from_doubt_and_keeps_their_order(prior: RewardPrior) -> None:
     features, _ = target()
     model = AnswerModel(prior).fit(features, nothing(features))
-    table = model._table("math", model._domains["math"], features)
+    table = model.domains["math"].table(features)
     right = table.share * 0.9
     right[table.mute] = 0
-    sharp = _sharpened(right, table, 1.5)
+    sharp = sharpened(right, table, 1.5)
     first, second = np.flatnonzero(table.question == 0)[:2]
     none = [1 - np.bincount(table.question, of)[0] for of in (right, sharp)]
     assert sharp[first] / sharp[second] == pytest.approx((right[first] / right[second]) ** 1.5)
     assert sharp[first] / none[1] == pytest.approx((right[first] / none[0]) ** 1.5)
-    assert (_sharpened(right, table, 1.0) == right).all()
+    assert (sharpened(right, table, 1.0) == right).all()
     several = replace(table, domain="code")
-    odds = _sharpened(right, several, 2.0) / (1 - _sharpened(right, several, 2.0))
+    odds = sharpened(right, several, 2.0) / (1 - sharpened(right, several, 2.0))
     assert odds == pytest.approx((right / (1 - right)) ** 2)
 
 
@@ -174,7 +174,7 @@ def test_sharpening_moves_probabilities_away_from_doubt_and_keeps_their_order(pr
 def test_labels_as_such_take_the_vote_out_of_code_only(
     prior: RewardPrior, domain: str, grows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memreward.answers.model.TEMPER", 0.0)
+    monkeypatch.setattr("memreward.answers.domain.TEMPER", 0.0)
     features, labels = target(domain)
     model = AnswerModel(prior).fit(features, nothing(features))
     before = model.trust()[domain]
@@ -209,7 +209,7 @@ def test_old_observations_fade(prior: RewardPrior) -> None:
     def weight(half_life: float) -> float:
         model = AnswerModel(prior, half_life).fit(old, old_labels)
         model.observe(new, new_labels, step=40)
-        return float(model._domains["math"].posterior.mean[COLUMNS.index("word_recall")])
+        return float(model.domains["math"].posterior.mean[COLUMNS.index("word_recall")])
 
     assert weight(4.0) > weight(0.0) + 0.2
 

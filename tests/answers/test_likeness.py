@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from memreward.answers.domain import SHARPNESS, START_ODDS
 from memreward.answers.likeness import (
     MOST,
     OTHERWISE,
@@ -19,7 +20,7 @@ from memreward.answers.likeness import (
     corrected,
     with_likeness,
 )
-from memreward.answers.model import SHARPNESS, START_ODDS, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.answers.posterior import Gaussian
 from memreward.answers.table import AnswerTable, Scaling, evidence_columns
 from memreward.features.featurizer import Featurizer

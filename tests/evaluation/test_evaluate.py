@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alike import assert_alike
-from memreward.answers.model import advantages_of_values
+from memreward.answers.beliefs import advantages_of_values
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.cells import Outcome, describe, load_features, save_features
 from memreward.evaluation.metrics import METRICS, evaluate_predictions

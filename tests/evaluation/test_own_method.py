@@ -212,7 +212,7 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
     assert features.evidence_names[-1] == "own:shouts"
     assert features.signal("shouts").tolist() == [rollout.text.count("!") for rollout in rollouts]
     model = AnswerModel(prior).fit(features, labels)
-    state = model._domains["math"]
+    state = model.domains["math"]
     names = columns_of(state.prior.signals)
     place = names.index("own:shouts")
     known = [names.index(name) for name in prior.domains["math"].signals]

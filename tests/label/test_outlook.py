@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from label_toys import answer_of, groups, labelling
 
-from memreward.answers.model import AnswerBeliefs
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.label.outlook import conditioned
 from memreward.label.queue import chosen, ranked, triples
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sums import SIZE, Sums, asked
 
-from memreward.answers.model import AnswerBeliefs
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory, Judgement, Told, label

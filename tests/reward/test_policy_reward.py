@@ -16,7 +16,8 @@ import pytest
 from sums import SIZE, Sums, asked, rollouts_of, sample_call, toy_prior
 
 from alike import ROUNDING
-from memreward.answers.model import AnswerBeliefs, AnswerModel
+from memreward.answers.beliefs import AnswerBeliefs
+from memreward.answers.model import AnswerModel
 from memreward.domains import MathVerifier, Verifiers, parse_rollout
 from memreward.evaluation.metrics import advantages
 from memreward.memory import Budget, ExperienceMemory, Judgement, Told, label

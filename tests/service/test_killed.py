@@ -124,7 +124,7 @@ def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twi
     assert kept.ledger.totals()["uses"]["training"]["references"] == _GROUPS // 2
     assert truths >= {f"q{number}" for number in range(1, _GROUPS, 2)}
     model, _ = AnswerModel.load(next((memory / "service").glob(f"state-*/{MODEL}")))
-    learned = Counter(name for _, seen in model._domains["math"].seen for name in seen.table.query_ids)
+    learned = Counter(name for _, seen in model.domains["math"].seen for name in seen.table.query_ids)
     assert truths <= learned.keys()
     assert set(learned.values()) == {1}
     print(

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.advantage import advantage_variance
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.likeness import alike
-from memreward.answers.model import AnswerBeliefs, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.answers.table import Floats
 from memreward.types import Features, FloatArray, IntArray
 

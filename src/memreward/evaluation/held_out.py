@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.model import advantages_of_values
+from memreward.answers.beliefs import advantages_of_values
 from memreward.evaluation.metrics import Metrics, evaluate_predictions
 from memreward.evaluation.tables import number, plain
 from memreward.features.subset import vote_share

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.model import advantages_of_values
+from memreward.answers.beliefs import advantages_of_values
 from memreward.data.draw import Count, count_from
 from memreward.evaluation.cells import (
     Cell,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.advantage import expected_advantages
-from memreward.answers.model import AnswerBeliefs
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.memory.labelling import Event
 
 Floats = NDArray[np.float64]

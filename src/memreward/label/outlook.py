@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers import AnswerModel
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import told_by_judging, variances
-from memreward.answers.model import AnswerBeliefs
 from memreward.features.subset import subset
 from memreward.types import Features, IntArray
 

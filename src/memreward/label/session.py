@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from memreward.answers import AnswerModel
-from memreward.answers.model import AnswerBeliefs
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.label.door import Door, Said
 from memreward.label.figures import (
     LabelProgress,

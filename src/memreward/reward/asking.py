@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import variances
-from memreward.answers.model import AnswerBeliefs
 from memreward.features.outline import template_vectors
 from memreward.memory import ExperienceMemory
 from memreward.memory.labelling import FILE, Journal, Proposed

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.model import AnswerBeliefs
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.domains import Verifiers
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer

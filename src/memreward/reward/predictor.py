@@ -10,9 +10,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import ROUNDS, proposals
 from memreward.answers.explain import Explanation, explain
-from memreward.answers.model import AnswerBeliefs, AnswerModel
+from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures

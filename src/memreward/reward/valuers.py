@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.model import AnswerBeliefs, AnswerModel
+from memreward.answers.beliefs import AnswerBeliefs
+from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.reward.state import named_errors, read_state, write_state
 from memreward.types import Features, Predictor

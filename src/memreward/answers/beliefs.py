@@ -1,0 +1,85 @@
+"""What is held of rollouts: a probability of being right for each, and the advantages that follow from it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.advantage import expected_advantages
+from memreward.answers.table import Bools, Floats
+from memreward.domains import rules_of
+from memreward.types import DOMAINS, Features, IntArray, Score
+
+
+class AnswerBeliefs(NamedTuple):
+    """What the model holds of n rollouts.
+
+    Attributes:
+        right: (n,) probability of being right, equal for equivalent answers except in code; 0 without an answer.
+        vote: (n,) share of the pool that gives an equivalent answer, earlier visits apart; 0 without an answer.
+        answer: (n,) number of the answer within the call.
+        group: (n,) query, an index into the features' ids.
+        several: (n,) whether several answers of the query may be right.
+    """
+
+    right: Floats
+    vote: Floats
+    answer: IntArray
+    group: IntArray
+    several: Bools
+
+    def first(self, count: int) -> AnswerBeliefs:
+        """Return what is held of the first rollouts; the others were their pool."""
+        n = slice(count)
+        return AnswerBeliefs(self.right[n], self.vote[n], self.answer[n], self.group[n], self.several[n])
+
+    def scores(self) -> list[Score]:
+        """Return value, confidence and expected advantage of each rollout."""
+        return [
+            Score(float(p), float(abs(2 * p - 1)), advantage=float(a))
+            for p, a in zip(self.right, self.advantages(), strict=True)
+        ]
+
+    def advantages(self, among: IntArray | None = None) -> Floats:
+        """(n,) expected advantages of these rollouts alone, whatever pool the probabilities are from.
+
+        Args:
+            among: (n,) group of each rollout; None takes all of a query as one group.
+        """
+        group = self.group if among is None else among
+        expected = np.zeros(len(self.right))
+        for several in (False, True):
+            rows = self.several == several
+            if rows.any():
+                expected[rows] = expected_advantages(group[rows], self.answer[rows], self.right[rows], several=several)
+        return expected
+
+
+def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> Floats:
+    """(n,) expected advantages under any predictor that gives each rollout a probability of being right.
+
+    An answer's probability is the mean of its rollouts'; where at most one answer can be right and they sum to more
+    than 1, they are divided by their sum. An abstention (NaN) is 0, and so is every rollout that is not among `rows`.
+
+    Args:
+        features: n rollouts.
+        values: (n,) probabilities.
+        rows: Mask or indices of the rollouts that form the groups.
+    """
+    expected = np.zeros(len(features))
+    index = np.arange(len(features))[rows]
+    given = np.clip(np.nan_to_num(np.asarray(values, np.float64)[index]), 0.0, 1.0)
+    group = features.group[index]
+    answer = np.unique(np.stack([group, features.cluster[index]], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    votes = np.bincount(answer)
+    mean = np.bincount(answer, given) / np.maximum(votes, 1)
+    total = np.bincount(group, given / votes[answer], len(features.query_ids)) if len(index) else np.zeros(1)
+    domain = features.domain[group]
+    for several in (False, True):
+        mine = np.isin(domain, [i for i, name in enumerate(DOMAINS) if rules_of(name).several_right == several])
+        right = mean[answer] if several else mean[answer] / np.maximum(total[group], 1.0)
+        if mine.any():
+            expected[index[mine]] = expected_advantages(group[mine], answer[mine], right[mine], several=several)
+    return expected

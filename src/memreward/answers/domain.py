@@ -1,0 +1,237 @@
+"""What is believed in one domain: the prior's model moved by its labels, beside majority vote and doubt in votes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.answers.doubt import Doubt
+from memreward.answers.files import Arrays
+from memreward.answers.likelihood import question_log_likelihood
+from memreward.answers.likeness import COLUMN, LikeSolutions, corrected, with_likeness
+from memreward.answers.posterior import Gaussian, Observed
+from memreward.answers.prior import DomainPrior
+from memreward.answers.table import SHARE, AnswerTable, Floats, Scaling, columns_of, evidence_columns, leaning
+from memreward.features.subset import vote_share
+from memreward.types import OWN, Features
+
+START_ODDS = {"math": 0.4, "qa": 0.0, "code": 0.8, "other": 0.0}
+"""Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
+does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
+
+GROWTH = {"math": 0.0, "qa": 0.0, "code": 2.0, "other": 0.0}
+"""How many log-odds the model gains on the vote with each e-folding of labelled questions, by domain; chosen by leaving
+sources out: in code it needs the vote no longer once labels have said how strong the policy is."""
+
+SHARPNESS = {"math": 1.15, "code": 1.15}
+"""Power of the experts' mean: a mean of probabilities is less sure than what it is made of (Ranjan and Gneiting, 2010).
+Chosen by leaving sources out: in choice, where experts are too sure themselves, 1 is best."""
+
+TEMPER = 0.15
+"""Power of the experts' likelihood on labelled questions by which their weights move, chosen by leaving sources out; 1
+is Bayes' rule, which is too sure of itself: neither expert is the truth."""
+
+SCALING_WEIGHT = 50.0
+"""Rollouts that the prior's own scaling of the signals counts as, beside those at hand; chosen in the same way."""
+
+_CERTAIN = 0.95
+"""Majority vote's shares are scaled by this where its likelihood is asked for, so that it rules nothing out."""
+_FADED = 1e-3
+_MOST = 2048
+"""Labelled questions, at most, that a model whose observations fade refits on at every step."""
+_LARGEST_ODDS = 30.0
+_FIRST_QUESTIONS = 5.0
+"""Labelled questions of which `GROWTH` takes the logarithm: ln(1 + n / this)."""
+_SAVED = ("question", "votes", "share", "mute", "design")
+
+
+@dataclass
+class DomainModel:
+    """The experts of one domain and their weights.
+
+    Attributes:
+        name: The domain.
+        prior: Where the weights began.
+        scaling: Of the signals.
+        posterior: Where the weights stand.
+        log_odds: Of the model against majority vote, without what `GROWTH` adds.
+        like: Labelled solutions that speak for those like them.
+        doubt: The expert for which votes mean something else.
+        seen: What was told, with the step of training.
+        step: Of training, the newest.
+    """
+
+    name: str
+    prior: DomainPrior
+    scaling: Scaling
+    posterior: Gaussian
+    log_odds: float
+    like: LikeSolutions = field(default_factory=LikeSolutions.none)
+    doubt: Doubt = field(default_factory=Doubt.none)
+    seen: list[tuple[int, Observed]] = field(default_factory=list)
+    step: int = 0
+
+    @classmethod
+    def begin(cls, name: str, prior: DomainPrior, features: Features | None = None) -> Self:
+        """Begin before any label, signals scaled by the domain's rollouts; without any as the prior's sources are."""
+        scaling = prior.scaling
+        if features is not None:
+            added = tuple(name for name in features.evidence_names if name.startswith(OWN))
+            if added:
+                prior = prior.beside(Scaling.of(added, evidence_columns(features, added)))
+            own = Scaling.of(prior.scaling.names, evidence_columns(features, prior.scaling.names))
+            scaling = own.blended(prior.scaling, SCALING_WEIGHT)
+        return cls(name, prior, scaling, with_likeness(prior.weights), START_ODDS.get(name, 0.0))
+
+    @property
+    def start(self) -> Gaussian:
+        """Weights before any label."""
+        return with_likeness(self.prior.weights)
+
+    @property
+    def trust(self) -> float:
+        """Weight of the model; what is left is majority vote's."""
+        labelled = sum(len(told.table.query_ids) for _, told in self.seen)
+        odds = self.log_odds + GROWTH.get(self.name, 0.0) * np.log1p(labelled / _FIRST_QUESTIONS)
+        return float(1 / (1 + np.exp(-np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
+
+    def right(self, features: Features) -> Floats:
+        """(n,) probability that each rollout of the domain is right."""
+        table = self.table(features)
+        both = self.trust * self.posterior.probabilities(table) + (1 - self.trust) * _voted(table)
+        believed = self.doubt.beside(both, table, len(self.prior.signals))
+        return sharpened(believed, table, SHARPNESS.get(self.name, 1.0))[table.answer]
+
+    def table(self, features: Features) -> AnswerTable:
+        """The answers of the domain's rollouts, with what like solutions say of them as the last column."""
+        return AnswerTable.of(features, self.name, self.prior.signals, self.scaling).beside(self.like.say(features))
+
+    def pass_to(self, step: int, half_life: float) -> None:
+        """Let what was learned fade up to a step of training."""
+        start = START_ODDS.get(self.name, 0.0)
+        self.log_odds = start + (self.log_odds - start) * _faded(step - self.step, half_life)
+        self.step = step
+
+    def tell(self, features: Features, labels: NDArray[np.int8]) -> None:
+        """Take in (n,) labels, some of them known; the experts' weights move by how well each said them before."""
+        self.like = self.like.given(features, labels, vote_share(features).astype(np.float64))
+        table = self.table(features)
+        verdicts = table.verdicts(labels)
+        judged = np.unique(table.question[verdicts >= 0])
+        told = Observed.whole(table.only(judged), verdicts[np.isin(table.question, judged)])
+        self.log_odds += _evidence(self.posterior.probabilities(told.table), told)
+        self.seen.append((self.step, told))
+
+    def refit(self, half_life: float) -> None:
+        """Fit posterior and doubt on all that was told, as far as it still counts by `half_life` steps; 0 is wholly."""
+        self.seen = self._kept(half_life)
+        if not self.seen:
+            self.posterior, self.doubt = self.start, Doubt.none()
+            return
+        told = [one for _, one in self.seen]
+        weights = [np.full(len(one.table.query_ids), _faded(self.step - step, half_life)) for step, one in self.seen]
+        verdicts = np.concatenate([one.verdicts for one in told])
+        observed = Observed(AnswerTable.joined([one.table for one in told]), verdicts, np.concatenate(weights))
+        self.posterior = self.start.given([observed], self.posterior.mean)
+        vote = _CERTAIN * _voted(observed.table)
+        self.doubt = Doubt.of(observed, len(self.prior.signals), self.start, self.posterior, vote, self.doubt)
+
+    def contributions(self, features: Features) -> tuple[AnswerTable, tuple[str, ...], Floats]:
+        """The answers of one query, the columns that tell them apart, and (C, k) weight times value less the mean."""
+        table = self.table(features)
+        kept = [*range(len(SHARE) + len(self.prior.signals)), -1]
+        moved = table.design[:, kept] * self.posterior.mean[kept]
+        return table, (*columns_of(self.prior.signals)[: len(kept) - 1], COLUMN), moved - moved.mean(axis=0)
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return a JSON record and arrays, from which `unpacked` makes it again."""
+        arrays = {
+            "mean": self.scaling.mean,
+            "deviation": self.scaling.deviation,
+            "weights": self.posterior.mean,
+            "covariance": self.posterior.covariance,
+            "doubt.weights": self.doubt.weights.mean,
+            "doubt.covariance": self.doubt.weights.covariance,
+        }
+        arrays |= {f"like.{name}": value for name, value in self.like.arrays().items()}
+        for i, (_, told) in enumerate(self.seen):
+            parts = {name: getattr(told.table, name) for name in _SAVED}
+            parts |= {"mute": told.table.mute.astype(np.int8), "verdicts": told.verdicts, "counts": told.counts}
+            arrays |= {f"{i}.{name}": value for name, value in parts.items()}
+        record = {
+            "signals": self.prior.signals,
+            "count": self.scaling.count,
+            "log_odds": self.log_odds,
+            "doubt": self.doubt.weight,
+            "like": self.like.questions.tolist(),
+            "seen": [[step, list(told.table.query_ids)] for step, told in self.seen],
+        }
+        return record, {f"{self.name}.{name}": value for name, value in arrays.items()}
+
+    @classmethod
+    def unpacked(cls, name: str, prior: DomainPrior, step: int, record: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Undo `packed`.
+
+        Raises:
+            KeyError, TypeError, ValueError, IndexError: the parts do not fit each other.
+        """
+        own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
+        # Signals that people added are no part of the prior.
+        names = (*record.get("signals", prior.signals), prior.scaling.names[-1])
+        scaling = Scaling(names, own["mean"], own["deviation"], float(record["count"]))
+        if len(names) > len(prior.scaling.names):
+            prior = prior.beside(scaling)
+        questions = np.array(record["like"], np.str_)
+        like = LikeSolutions(own["like.outlines"], own["like.templates"], questions, own["like.beyond"])
+        seen = []
+        for i, (told, query_ids) in enumerate(record["seen"]):
+            part = {key: own[f"{i}.{key}"] for key in _SAVED} | {"mute": own[f"{i}.mute"].astype(np.bool_)}
+            start = np.searchsorted(part["question"], np.arange(len(query_ids)))
+            table = AnswerTable(name, tuple(query_ids), np.zeros(0, np.int64), start=start, **part)
+            seen.append((int(told), Observed(table, own[f"{i}.verdicts"], own[f"{i}.counts"])))
+        posterior = Gaussian(own["weights"], own["covariance"])
+        doubt = Doubt(Gaussian(own["doubt.weights"], own["doubt.covariance"]), float(record["doubt"]))
+        return cls(name, prior, scaling, posterior, float(record["log_odds"]), like, doubt, seen, step)
+
+    def _kept(self, half_life: float) -> list[tuple[int, Observed]]:
+        """The observations that still count: the newest, as many as a refit can take in at every step."""
+        present = [(step, told) for step, told in self.seen if _faded(self.step - step, half_life) > _FADED]
+        later = np.cumsum([len(told.table.query_ids) for _, told in reversed(present)])[::-1]
+        first = int(np.searchsorted(-later, -_MOST)) if half_life else 0
+        return present[min(first, max(len(present) - 1, 0)) :]
+
+
+def sharpened(right: Floats, table: AnswerTable, power: float) -> Floats:
+    """(C,) probabilities raised to a power against what else may be: none of the answers, or each one's being wrong."""
+    if power == 1:
+        return right
+    sharp = right**power
+    if table.several:
+        total = sharp + (1 - right) ** power
+    else:
+        count = len(table.query_ids)
+        none = np.maximum(1 - np.bincount(table.question, right, count), 0) ** power
+        total = (none + np.bincount(table.question, sharp, count))[table.question]
+    return np.asarray(sharp / total, np.float64)
+
+
+def _faded(steps: float, half_life: float) -> float:
+    return 0.5 ** (steps / half_life) if half_life else 1.0
+
+
+def _voted(table: AnswerTable) -> Floats:
+    """(C,) probabilities of majority vote: shares of the question's rollouts, moved by visits and by like solutions."""
+    lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
+    share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
+    return corrected(np.where(table.mute, 0.0, share), table)
+
+
+def _evidence(right: Floats, told: Observed) -> float:
+    """Tempered log-likelihood of the model less that of majority vote, on what was told."""
+    model = question_log_likelihood(told.table, right, told.verdicts)
+    vote = question_log_likelihood(told.table, _CERTAIN * _voted(told.table), told.verdicts)
+    return TEMPER * float((model - vote).sum())
