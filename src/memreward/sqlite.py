@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,8 +33,8 @@ _REMEDIES = {
 class SqliteFile:
     """A file in write-ahead mode, which needs a local disk, with one fixed set of tables.
 
-    Every write is one transaction: a killed process leaves whole ones only, and writers take turns. A connection lives
-    as long as its transaction, so that an instance may be pickled, forked and shared between threads.
+    Every write is one transaction: a killed process leaves whole ones only, and writers take turns. Transactions at the
+    same time have connections of their own, so that an instance may be pickled, forked and shared between threads.
 
     Args:
         path: The file, made if absent, its folder too; None keeps the tables in this process.
@@ -61,8 +61,8 @@ class SqliteFile:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._only = None if self.path else _connected(":memory:")
-            if self._only is not None:
-                weakref.finalize(self, self._only.close)  # Python 3.13 warns of one that is not closed
+            self._idle = _Idle([] if self._only is None else [self._only])
+            weakref.finalize(self, self._idle.close)  # Python 3.13 warns of one that is not closed
             self._make_tables()
 
     def __reduce__(self) -> tuple[Callable[[], SqliteFile], tuple[()]]:
@@ -108,9 +108,18 @@ class SqliteFile:
             with self._lock:
                 yield self._only
             return
-        with closing(_connected(_address(self.path))) as connection:
+        kept, connection = True, self._idle.take() if self.path.exists() else None
+        if connection is None:
+            address = _address(self.path)
+            kept, connection = address == str(self.path), _connected(address)
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+        try:
             yield connection
+        finally:
+            if kept:
+                self._idle.give(connection)
+            else:
+                connection.close()
 
     def _make_tables(self) -> None:
         with self._connection() as connection:
@@ -148,6 +157,32 @@ class SqliteFile:
         if code == sqlite3.SQLITE_IOERR and self.path and shutil.disk_usage(self.path.parent).free < _LITTLE_SPACE:
             return _FULL
         return _REMEDIES.get(code, self._remedy)
+
+
+class _Idle:
+    """Connections between transactions: the first and the last of a file cost more than most transactions."""
+
+    def __init__(self, connections: list[sqlite3.Connection]) -> None:
+        self._pid, self._free = os.getpid(), connections
+
+    def take(self) -> sqlite3.Connection | None:
+        if self._pid != os.getpid():  # a fork must neither use nor close what its parent has open
+            _OF_PARENTS.append(self._free)
+            self._pid, self._free = os.getpid(), []
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
+
+    def give(self, connection: sqlite3.Connection) -> None:
+        self._free.append(connection)
+
+    def close(self) -> None:
+        while (connection := self.take()) is not None:
+            connection.close()
+
+
+_OF_PARENTS: list[list[sqlite3.Connection]] = []
 
 
 def stored(value: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +15,7 @@ import pytest
 
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.memory.label import NOBODY
-from memreward.types import BudgetError, Group
+from memreward.types import BudgetError, Group, StoreError
 
 MakeGroup = Callable[..., Group]
 StartPython = Callable[..., subprocess.Popen[str]]
@@ -188,3 +191,22 @@ def test_a_reader_sees_whole_groups_while_another_process_writes(tmp_path: Path,
     while len(memory) < before + 5 and time.monotonic() < deadline:
         assert all(len(group.rollouts) >= 4 for group in memory.groups())
     assert len(memory) >= before + 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_has_connections_of_its_own_and_a_file_that_is_gone_is_missed(
+    tmp_path: Path, make_group: MakeGroup
+) -> None:
+    memory = ExperienceMemory.open(tmp_path / "memory")
+    memory.add([make_group(0)])
+    child = os.fork()
+    if not child:
+        memory.add([make_group(1)])
+        gc.collect()
+        os._exit(len(memory) != 2)
+    assert os.waitpid(child, 0)[1] == 0
+    memory.add([make_group(2)])
+    assert len(ExperienceMemory.open(tmp_path / "memory")) == len(memory) == 3
+    shutil.rmtree(tmp_path / "memory")
+    with pytest.raises(StoreError):
+        memory.add([make_group(3)])

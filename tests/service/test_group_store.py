@@ -184,7 +184,6 @@ def test_a_bug_is_an_error_and_no_abstention_and_costs_the_others_nothing() -> N
 def killed(store: GroupStore) -> None:
     """Let go of the folder without a word, as the system does for a process that is killed."""
     OPEN.remove(store)
-    store._journal.close()
     assert store._held is not None
     store._held.close()
 

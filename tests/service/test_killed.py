@@ -28,8 +28,10 @@ from memreward.reward.valuers import MODEL
 pytestmark = pytest.mark.slow
 
 _KILLS = int(os.environ.get("KILLS", "5"))
-_GROUPS, _SECONDS = 8 * _KILLS, 2.4 * _KILLS
-"""Half of the groups have a reference that may be read; of the others a person labels some."""
+_GROUPS = 8 * _KILLS
+"""Eight begin between two kills. Half have a reference that may be read; of the others a person labels some."""
+_APART = 7
+"""Between the numbers that questions ask about: no answer to one, right or wrong, is an answer to another."""
 
 
 def free_port() -> int:
@@ -38,36 +40,51 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def split_groups(url: str, rng: random.Random) -> dict[tuple[int, int], Scored]:
-    """Send every rollout of every group by itself, in any order, from eight clients: some twice, some hang up first."""
-    workers = [Client(url, deadline=3_600) for _ in range(8)]
-    found: dict[tuple[int, int], Scored] = {}
+class Senders:
+    """Eight clients that send every rollout of every group by itself, in any order: some twice, some hang up first.
 
-    async def send(number: int, place: int, text: str) -> None:
-        await asyncio.sleep(rng.uniform(0, _SECONDS))
-        known = {"reference": str(number + 3)} if number % 2 else {}
+    Attributes:
+        found: Answers by group and place.
+        begun: After how many kills a rollout is sent, `wave` at the earliest; a group's may lie on both sides of one.
+    """
+
+    def __init__(self, url: str, rng: random.Random) -> None:
+        self.url, self.rng, self.found = url, rng, dict[tuple[int, int], Scored]()
+        self.begun = [asyncio.Event() for _ in range(_KILLS + 1)]
+        self._workers = [Client(url, deadline=3_600) for _ in range(8)]
+
+    async def send_all(self) -> None:
+        jobs = [(n, place, text) for n in range(_GROUPS) for place, text in enumerate(texts_of(_APART * n))]
+        await asyncio.gather(*(self._send(*job) for job in self.rng.sample(jobs, len(jobs))))
+        for worker in self._workers:
+            await worker.close()
+
+    async def answered(self, more: int) -> None:
+        """Wait until so many more rollouts are answered than are now."""
+        wanted = len(self.found) + more
+        while len(self.found) < wanted:
+            await asyncio.sleep(0.01)
+
+    async def _send(self, number: int, place: int, text: str) -> None:
+        late = number % 8 > 1 and self.rng.random() < 0.25
+        await self.begun[number // 8 + late].wait()
+        known = {"reference": str(_APART * number + 3)} if number % 2 else {}
         asked: dict[str, Any] = {
             "group": f"g{number}",
             "size": 4,
-            "query": query(number, **known),
+            "query": query(_APART * number, **known),
             "text": text,
             "rollout": str(place),
         }
-        if rng.random() < 0.2:
+        if self.rng.random() < 0.2:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(rng.choice(workers).score_one(**asked), rng.uniform(0.01, 1))
-        times = 1 + (rng.random() < 0.3)
-        answers = await asyncio.gather(*(rng.choice(workers).score_one(**asked) for _ in range(times)))
+                await asyncio.wait_for(self.rng.choice(self._workers).score_one(**asked), self.rng.uniform(0.01, 1))
+        times = 1 + (self.rng.random() < 0.3)
+        answers = await asyncio.gather(*(self.rng.choice(self._workers).score_one(**asked) for _ in range(times)))
         assert len({(one.reward, one.rollout) for one in answers}) == 1
-        found[number, place] = answers[0]
+        self.found[number, place] = answers[0]
         if number % 8 == 0 and place == 0:
-            await labelled(url, f"q{number}", answers[0].rollout)
-
-    jobs = [(n, place, text) for n in range(_GROUPS) for place, text in enumerate(texts_of(n))]
-    await asyncio.gather(*(send(*job) for job in rng.sample(jobs, len(jobs))))
-    for worker in workers:
-        await worker.close()
-    return found
+            await labelled(self.url, f"q{_APART * number}", answers[0].rollout)
 
 
 async def labelled(url: str, query_id: str, rollout: str) -> None:
@@ -83,22 +100,28 @@ async def labelled(url: str, query_id: str, rollout: str) -> None:
             await asyncio.sleep(0.3)
 
 
-@pytest.mark.timeout(300 + 120 * _KILLS)  # a start takes seconds, and minutes where others use the machine
+@pytest.mark.timeout(300 + 60 * _KILLS)  # a start takes seconds, and minutes where others use the machine
 def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twice(tmp_path: Path) -> None:
     memory, port, rng = tmp_path / "memory", free_port(), random.Random(7)
     options = ("--labels", str(_GROUPS), "--group-deadline", "3600")
 
     async def run() -> dict[tuple[int, int], Scored]:
         service = Command(memory, tmp_path / "log", *options, port=port)
-        sending = asyncio.create_task(split_groups(f"http://127.0.0.1:{port}", rng))
+        senders = Senders(f"http://127.0.0.1:{port}", rng)
+        sending = asyncio.create_task(senders.send_all())
         try:
-            for _ in range(_KILLS):
+            for begun in senders.begun:
                 await asyncio.to_thread(service.address)
-                await asyncio.sleep(rng.uniform(0.0, 2.0))
+                begun.set()
+                if begun is senders.begun[-1]:
+                    break
+                await asyncio.wait(
+                    [sending, asyncio.create_task(senders.answered(rng.randint(1, 8)))], return_when="FIRST_COMPLETED"
+                )
                 await asyncio.to_thread(service.kill)
                 service = Command(memory, tmp_path / "log", *options, port=port)
-            await asyncio.to_thread(service.address)
-            return await sending
+            await sending
+            return senders.found
         finally:
             await asyncio.to_thread(service.kill, signal.SIGTERM)
 
@@ -111,7 +134,7 @@ def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twi
         answers = [found[number, place] for place in range(4)]
         assert len({one.source for one in answers}) == 1
         if answers[0].source == "truth":
-            truths.add(f"q{number}")
+            truths.add(f"q{_APART * number}")
         assert sum(one.reward for one in answers) == pytest.approx(0, abs=1e-6)
         assert answers[0].reward == answers[1].reward > answers[2].reward
     kept = ExperienceMemory.open(memory, create=False)
@@ -120,9 +143,9 @@ def test_a_service_killed_again_and_again_mixes_no_group_and_counts_no_label_twi
     entries = kept.ledger.entries()
     assert len({(e.query_id, e.rollout_id, e.correct, e.source, e.use) for e in entries}) == len(entries)
     told = {entry.query_id for entry in entries if entry.source == "Ada"}
-    assert told == {f"q{number}" for number in range(0, _GROUPS, 8)}
+    assert told == {f"q{_APART * number}" for number in range(0, _GROUPS, 8)}
     assert kept.ledger.totals()["uses"]["training"]["references"] == _GROUPS // 2
-    assert truths >= {f"q{number}" for number in range(1, _GROUPS, 2)}
+    assert truths >= {f"q{_APART * number}" for number in range(1, _GROUPS, 2)}
     model, _ = AnswerModel.load(next((memory / "service").glob(f"state-*/{MODEL}")))
     learned = Counter(name for _, seen in model.domains["math"].seen for name in seen.table.query_ids)
     assert truths <= learned.keys()

@@ -24,23 +24,25 @@ from label_toys import groups, labelling, truth
 from memreward.label import exchange, files
 
 pytest.importorskip("label_studio", reason="no Label Studio: make test-label-studio installs it")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 TOKEN, USER = "0123456789abcdef0123456789abcdef01234567", "ann@example.com"
 
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a fresh server."""
+    """A client of a fresh server; its hundreds of migrations, minutes on a busy machine, are a step before it."""
     folder = tmp_path_factory.mktemp("studio")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = shutil.which("label-studio", path=str(Path(sys.executable).parent))
     assert command is not None
-    settings = {"COLLECT_ANALYTICS": "false", "HOME": str(folder)}
+    settings = {**os.environ, "COLLECT_ANALYTICS": "false", "HOME": str(folder)}
     words = ["start", "--no-browser", "--port", str(port), "--internal-host", "127.0.0.1", "--data-dir", str(folder)]
     words += ["--username", USER, "--password", "a-long-password", "--user-token", TOKEN, "--enable-legacy-api-token"]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([command, *words], stdout=log, stderr=log, env={**os.environ, **settings})
+        migrate = [command, "version", "--data-dir", str(folder)]  # of any command, this does nothing else
+        assert not subprocess.run(migrate, stdout=log, stderr=log, env=settings, check=False).returncode
+        server = subprocess.Popen([command, *words], stdout=log, stderr=log, env=settings)
     headers = {"authorization": f"Token {TOKEN}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120, trust_env=False) as client:
         while not _answers(client):

@@ -32,8 +32,9 @@ _KEPT = 200_000
 """Answers that are kept, for requests that are sent again."""
 _LIVE = 2_000
 """Labelled rollouts, the latest, over which live rates are taken."""
-_SAVE_AFTER, _SAVE_SHARE = 4_096, 0.02
-"""The reward is saved once so many rollouts were scored since, in no more than this share of the time."""
+_SAVE_AFTER, _SAVE_SHARE = 5.0, 0.02
+"""The reward is saved after so many seconds of scoring, all of which a start has to do again, but in no more than this
+share of the time."""
 
 Answered = list[Answer] | ConflictError | FaultError
 
@@ -73,7 +74,7 @@ class GroupStore:
         entries = self._memory.ledger.entries()
         self._paid = {entry.query_id for entry in entries}
         self._may_judge({e.query_id for e in entries if e.rollout_id is None and e.use == TRAINING})
-        self._since, self._scoring, self._saving = 0, 0.0, 0.0
+        self._scoring = self._saving = 0.0
         self._recall()
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
@@ -132,7 +133,6 @@ class GroupStore:
     def close(self) -> None:
         with self._lock:
             self._save()
-            self._journal.close()
             if self._held is not None:
                 self._held.close()
 
@@ -202,10 +202,7 @@ class GroupStore:
         except StoreError:
             self._recall()  # nobody was answered: what was learned with these answers is to be learned with the next
             raise
-        self._since += sum(len(group.rollouts) for group in groups)
-        self._scoring += time.monotonic() - started
-        if self._since >= _SAVE_AFTER and self._saving <= _SAVE_SHARE * self._scoring:
-            self._save()
+        self._scored_since(started)
         return answers
 
     def _commit(
@@ -291,15 +288,20 @@ class GroupStore:
             self._save()
         else:
             self._reward.restore(self._state_folder(self._number), rewind=False)
-        undone = self._journal.undone()
+        undone, started = self._journal.undone(), time.monotonic()
         self._reward.unmet = {rollout for one in undone for _, rollout in one.rollouts}
         for one in undone:
             queries = list(dict.fromkeys(query for query, _ in one.rollouts))
             known = {rollout.id: rollout for rollout in self._memory.rollouts_of(queries)}
             self._note(self._reward.step([known[rollout] for _, rollout in one.rollouts], one.step))
             self._step = max(self._step, one.step)
-            self._since += len(one.rollouts)
         self._reward.unmet = frozenset()
+        self._scored_since(started)
+
+    def _scored_since(self, started: float) -> None:
+        self._scoring += time.monotonic() - started
+        if self._scoring >= max(_SAVE_AFTER, self._saving / _SAVE_SHARE):
+            self._save()
 
     def _save(self) -> None:
         if self._folder is None:
@@ -312,7 +314,7 @@ class GroupStore:
         self._number = after
         if before is not None:
             shutil.rmtree(self._state_folder(before), ignore_errors=True)
-        self._since, self._scoring, self._saving = 0, 0.0, time.monotonic() - started
+        self._scoring, self._saving = 0.0, time.monotonic() - started
 
     def _state_folder(self, number: int) -> Path:
         assert self._folder is not None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class MathVerifier:
     def __init__(self, config: MathConfig | None = None) -> None:
         self.config = config or MathConfig()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Identifies rules and the version of math-verify."""
         return f"math-{RULES}+math-verify-{version('math-verify')}"
