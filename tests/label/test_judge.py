@@ -54,7 +54,7 @@ def server(reply: Reply) -> Iterator[EndpointConfig]:
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     try:
-        yield EndpointConfig(url=f"http://127.0.0.1:{listening.server_port}/v1", timeout=20)
+        yield EndpointConfig(url=f"http://127.0.0.1:{listening.server_port}/v1")
     finally:
         listening.shutdown()
         listening.server_close()

@@ -193,11 +193,8 @@ def filled(memory: ExperienceMemory, make_group: MakeGroup) -> ExperienceMemory:
     return memory
 
 
-@pytest.mark.parametrize("parquet", [False, True])
-def test_export_and_import_lose_nothing(
-    memory: ExperienceMemory, make_group: MakeGroup, tmp_path: Path, parquet: bool
-) -> None:
-    filled(memory, make_group).export(tmp_path / "export", parquet=parquet)
+def test_export_and_import_lose_nothing(memory: ExperienceMemory, make_group: MakeGroup, tmp_path: Path) -> None:
+    filled(memory, make_group).export(tmp_path / "export")
     manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
     assert manifest["tables"]["queries"]["rows"] == 3
     copy = ExperienceMemory.open(tmp_path / "copy")
@@ -242,9 +239,9 @@ def test_damaged_or_foreign_exports_are_refused(make_group: MakeGroup, tmp_path:
     with pytest.raises(SchemaVersionError, match="schema version 99, this release reads up to 2; update memreward"):
         memory.import_(tmp_path / "export")
     manifest.write_text(content)
-    table = tmp_path / "export" / "rollouts.jsonl.gz"
+    table = tmp_path / "export" / "rollouts.parquet"
     table.write_bytes(table.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"rollouts\.jsonl\.gz: damaged or missing"):
+    with pytest.raises(DataError, match=r"rollouts\.parquet: damaged or missing"):
         ExperienceMemory.in_memory().import_(tmp_path / "export")
 
 

@@ -243,7 +243,8 @@ def test_what_a_verifier_found_may_stay_sealed() -> None:
 
 OPENS = {
     "types.py": "what is done with a group whose truth stays sealed",
-    "memory/ledger.py": "the sealed truths of a ledger of groups",
+    "memory/ledger.py": "asks whether there is any, and what it would cost",
+    "memory/sealed.py": "keeps it, sealed, and hands it to the door",
     "memory/label.py": "the door",
     "memory/store.py": "keeps it, sealed",
     "data/records.py": "the format of rollout files",

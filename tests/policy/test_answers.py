@@ -10,7 +10,6 @@ import pytest
 from memreward.data.chat import token_logprobs
 from memreward.domains import parse_completion
 from memreward.policy.answers import read_answer
-from memreward.policy.sampler import Usage
 
 VLLM_CHAT = """
 {"id": "chatcmpl-7", "object": "chat.completion", "created": 1764000000, "model": "Qwen/Qwen2.5-0.5B-Instruct",
@@ -87,35 +86,31 @@ TRANSFORMERS_CHAT = """
 
 
 @pytest.mark.parametrize(
-    ("body", "text", "logprobs", "truncated", "usage"),
+    ("body", "text", "logprobs", "truncated"),
     [
-        (SGLANG_CHAT, "4.", (-0.25, -1.5), False, Usage(31, 2)),
-        (LLAMA_CPP_CHAT, "4.", (-0.25, -1.5), False, Usage(31, 2)),
-        (LLAMA_CPP_COMPLETION, " 4.", (-0.25, -1.5), True, Usage(9, 2)),
-        (LLAMA_CPP_PYTHON_COMPLETION, " 4.", (-0.25, -1.5), False, Usage(9, 2)),
-        (VLLM_COMPLETION, " 4.", (-0.25, -1.5), True, Usage(9, 2)),
-        (OLLAMA_WITHOUT_LOGPROBS, "4.", None, True, Usage(31, 2)),
-        (TRANSFORMERS_CHAT, "4.", None, True, Usage(31, 2)),
+        (SGLANG_CHAT, "4.", (-0.25, -1.5), False),
+        (LLAMA_CPP_CHAT, "4.", (-0.25, -1.5), False),
+        (LLAMA_CPP_COMPLETION, " 4.", (-0.25, -1.5), True),
+        (LLAMA_CPP_PYTHON_COMPLETION, " 4.", (-0.25, -1.5), False),
+        (VLLM_COMPLETION, " 4.", (-0.25, -1.5), True),
+        (OLLAMA_WITHOUT_LOGPROBS, "4.", None, True),
+        (TRANSFORMERS_CHAT, "4.", None, True),
     ],
 )
-def test_documented_answers_are_read(
-    body: str, text: str, logprobs: tuple[float, ...] | None, truncated: bool, usage: Usage
-) -> None:
-    answer = read_answer(json.loads(body))
-    (sample,) = answer.samples
-    assert (sample.text, sample.token_logprobs, sample.truncated, answer.usage) == (text, logprobs, truncated, usage)
+def test_documented_answers_are_read(body: str, text: str, logprobs: tuple[float, ...] | None, truncated: bool) -> None:
+    (sample,) = read_answer(json.loads(body))
+    assert (sample.text, sample.token_logprobs, sample.truncated) == (text, logprobs, truncated)
 
 
 def test_several_choices_are_several_samples() -> None:
     answer = read_answer(json.loads(VLLM_CHAT))
-    assert [sample.text for sample in answer.samples] == ["4.", "It is"]
-    assert [sample.token_logprobs for sample in answer.samples] == [(-0.25, -1.5), (-2.0, 0.0)]
-    assert [sample.truncated for sample in answer.samples] == [False, True]
-    assert answer.usage == Usage(31, 4)
+    assert [sample.text for sample in answer] == ["4.", "It is"]
+    assert [sample.token_logprobs for sample in answer] == [(-0.25, -1.5), (-2.0, 0.0)]
+    assert [sample.truncated for sample in answer] == [False, True]
 
 
 def test_a_thinking_that_was_cut_out_is_put_back_as_the_parser_finds_it() -> None:
-    (sample,) = read_answer(json.loads(OLLAMA_CHAT)).samples
+    (sample,) = read_answer(json.loads(OLLAMA_CHAT))
     completion = parse_completion(sample.text, "math")
     assert (completion.thinking, completion.answer) == ("Two and two make four.", "4")
 
@@ -125,7 +120,7 @@ def chat(content: Any, finish: str | None = "stop", **message: Any) -> dict[str,
 
 
 def test_a_thinking_that_never_ended_stays_open() -> None:
-    (sample,) = read_answer(chat(None, "length", reasoning_content="Let me see")).samples
+    (sample,) = read_answer(chat(None, "length", reasoning_content="Let me see"))
     assert sample.text == "<think>\nLet me see"
     assert parse_completion(sample.text, "math").answer is None
 
@@ -134,12 +129,12 @@ def test_a_thinking_that_never_ended_stays_open() -> None:
     ("finish", "truncated"), [("length", True), ("stop", False), ("content_filter", None), (None, None)]
 )
 def test_the_reason_to_finish_says_whether_it_is_whole(finish: str | None, truncated: bool | None) -> None:
-    assert read_answer(chat("x", finish)).samples[0].truncated is truncated
+    assert read_answer(chat("x", finish))[0].truncated is truncated
 
 
 def test_content_in_parts_is_joined_and_no_content_is_an_empty_text() -> None:
-    assert read_answer(chat([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])).samples[0].text == "ab"
-    assert read_answer(chat(None)).samples[0].text == ""
+    assert read_answer(chat([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]))[0].text == "ab"
+    assert read_answer(chat(None))[0].text == ""
 
 
 @pytest.mark.parametrize(
@@ -158,11 +153,6 @@ def test_content_in_parts_is_joined_and_no_content_is_an_empty_text() -> None:
 )
 def test_log_probabilities_of_which_one_is_not_known_are_left_out(logprobs: Any) -> None:
     assert token_logprobs(logprobs) is None
-
-
-def test_an_answer_without_counts_is_marked() -> None:
-    assert read_answer(chat("x")).usage == Usage(uncounted=1)
-    assert read_answer({**chat("x"), "usage": {"prompt_tokens": 3}}).usage == Usage(uncounted=1)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journalled import journalled
 from tiny_model import save_tiny_model, tiny_model, tiny_tokenizer
 
 from memreward.data import read_groups
-from memreward.policy.collect import CollectConfig, collect
+from memreward.policy.collect import CollectConfig, collect, journal_of
 from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Sample, SampledGroup
 from memreward.policy.settings import LocalConfig, SamplingConfig
@@ -63,10 +64,6 @@ def config(tmp_path: Path) -> CollectConfig:
         questions=(str(tmp_path / "questions.jsonl"),),
         local=LocalConfig(groups_per_batch=2),
     )
-
-
-def journal_of(config: CollectConfig) -> Path:
-    return Path(config.output + ".journal")
 
 
 def records_of(config: CollectConfig) -> list[dict[str, Any]]:
@@ -155,43 +152,16 @@ def test_an_interruption_repeats_and_loses_nothing(
     whole = replace(config, output=str(tmp_path / "whole.jsonl.gz"))
     collect(whole, sampler=sampler)
     interrupt(config, sampler, after=4)
-    acknowledged = journal_of(config).read_bytes()
-    done = [json.loads(line)["id"] for line in acknowledged.splitlines()[1:]]
+    done = journalled(config)
     assert len(done) == 4
     second = Interrupted(sampler, after=3)
     with pytest.raises(KeyboardInterrupt):
         collect(config, sampler=second)
     assert set(second.asked) == {f"q{index}" for index in range(COUNT)} - set(done)
-    assert journal_of(config).read_bytes().startswith(acknowledged)
+    assert {name: journalled(config)[name] for name in done} == done
     collect(config, sampler=sampler)
     texts = [[[r["text"] for r in record["rollouts"]] for record in records_of(c)] for c in (config, whole)]
     assert texts[0] == texts[1]
-
-
-def test_a_torn_last_line_is_sampled_again(config: CollectConfig, sampler: LocalSampler) -> None:
-    interrupt(config, sampler, after=3)
-    journal = journal_of(config)
-    content = journal.read_bytes()
-    torn_id = json.loads(content.splitlines()[-1])["id"]
-    journal.write_bytes(content[:-20])
-    second = Interrupted(sampler, after=1)
-    with pytest.raises(KeyboardInterrupt):
-        collect(config, sampler=second)
-    assert torn_id in second.asked
-    assert [json.loads(line) for line in journal.read_bytes().splitlines()][:3] == [
-        json.loads(line) for line in content.splitlines()[:3]
-    ]
-    collect(config, sampler=sampler)
-    assert sorted(record["id"] for record in records_of(config)) == sorted(f"q{index}" for index in range(COUNT))
-
-
-def test_a_broken_line_in_the_middle_is_refused(config: CollectConfig, sampler: LocalSampler) -> None:
-    interrupt(config, sampler, after=3)
-    lines = journal_of(config).read_bytes().splitlines(keepends=True)
-    lines[2] = lines[2][:-20] + b"\n"
-    journal_of(config).write_bytes(b"".join(lines))
-    with pytest.raises(DataError, match=r"journal, line 3: not JSON"):
-        collect(config, sampler=sampler)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +176,10 @@ def test_other_settings_are_refused_on_resume(
     config: CollectConfig, sampler: LocalSampler, change: dict[str, Any], words: str
 ) -> None:
     interrupt(config, sampler, after=2)
-    before = journal_of(config).read_bytes()
+    before = journalled(config)
     with pytest.raises(ConfigurationError, match=words):
         collect(replace(config, **change), sampler=sampler)
-    assert journal_of(config).read_bytes() == before
+    assert journalled(config) == before
 
 
 def test_another_prompt_is_refused_on_resume(config: CollectConfig, sampler: LocalSampler, tmp_path: Path) -> None:
@@ -233,7 +203,7 @@ def test_groups_that_are_not_asked_for_stay_in_the_journal(config: CollectConfig
     interrupt(config, sampler, after=9)
     collect(replace(config, questions=(f"{config.questions[0]}:3",)), sampler=sampler)
     assert len(records_of(config)) == 3
-    assert len(journal_of(config).read_bytes().splitlines()) >= 10
+    assert len(journalled(config)) >= 9
 
 
 def test_a_finished_output_is_not_overwritten(config: CollectConfig, sampler: LocalSampler) -> None:
@@ -307,86 +277,56 @@ def file_size_limit(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    content = path.read_bytes() if path.exists() else b""
-    return content[: content.rfind(b"\n") + 1].splitlines()
-
-
 def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path) -> None:
-    journal = journal_of(config)
     process = start(config, checkpoint)
-    while len(whole_lines(journal)) < 4 and process.poll() is None:
+    while len(journalled(config)) < 3 and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
-    acknowledged = whole_lines(journal)
-    assert 4 <= len(acknowledged) <= COUNT
+    acknowledged = journalled(config)
+    assert 3 <= len(acknowledged) <= COUNT
     collect(of_checkpoint(config, checkpoint))
     assert [record["id"] for record in records_of(config)] == [f"q{index}" for index in range(COUNT)]
-    records = {record["id"]: record for record in records_of(config)}
-    for line in acknowledged[1:]:
-        entry = json.loads(line)
-        kept = [
-            {key: rollout[key] for key in ("text", "token_logprobs", "truncated")}
-            for rollout in records[entry["id"]]["rollouts"]
-        ]
-        assert kept == entry["rollouts"]
+    texts = {record["id"]: [rollout["text"] for rollout in record["rollouts"]] for record in records_of(config)}
+    assert {name: texts[name] for name in acknowledged} == acknowledged
 
 
 def test_a_full_disk_is_named_and_keeps_what_was_acknowledged(config: CollectConfig, sampler: LocalSampler) -> None:
     rehearsal = replace(config, output=config.output.replace("rollouts", "rehearsal"))
-    interrupt(rehearsal, sampler, after=COUNT - 1)
-    limit = journal_of(rehearsal).stat().st_size * 2 // 3
+    interrupt(rehearsal, sampler, after=3)
+    limit = max(file.stat().st_size for file in journal_of(rehearsal).iterdir())
     with file_size_limit(limit), pytest.raises(StoreError, match=re.escape(str(journal_of(config)))):
         collect(config, sampler=sampler)
-    acknowledged = whole_lines(journal_of(config))
-    assert 1 < len(acknowledged) <= COUNT
-    assert journal_of(config).stat().st_size == limit
+    acknowledged = journalled(config)
     assert not Path(config.output).exists()
     collect(config, sampler=sampler)
-    records = {record["id"]: record for record in records_of(config)}
-    assert list(records) == [f"q{index}" for index in range(COUNT)]
-    for line in acknowledged[1:]:
-        entry = json.loads(line)
-        texts = [rollout["text"] for rollout in entry["rollouts"]]
-        assert [rollout["text"] for rollout in records[entry["id"]]["rollouts"]] == texts
+    texts = {record["id"]: [rollout["text"] for rollout in record["rollouts"]] for record in records_of(config)}
+    assert list(texts) == [f"q{index}" for index in range(COUNT)]
+    assert {name: texts[name] for name in acknowledged} == acknowledged
 
 
-def test_a_disk_that_is_full_at_the_end_keeps_the_journal(config: CollectConfig, sampler: LocalSampler) -> None:
+def _full() -> None:
+    raise DataError("cannot be written")
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_the_journal(
+    config: CollectConfig, sampler: LocalSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(config, output=config.output.removesuffix(".gz"))
-    whole = Interrupted(sampler, after=COUNT)
-    interrupt(config, sampler, after=COUNT - 1)
-    size = journal_of(config).stat().st_size
-    with file_size_limit(size + 2_000), pytest.raises(DataError, match="cannot be written"):
-        collect(config, sampler=whole)
-    assert len(whole.asked) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr("memreward.policy.collect.write_groups", lambda *_: _full())
+        with pytest.raises(DataError, match="cannot be written"):
+            collect(config, sampler=sampler)
     again = Interrupted(sampler, after=COUNT)
     collect(config, sampler=again)
     assert again.asked == []
     assert len(list(read_groups(config.output))) == COUNT
 
 
-def test_two_processes_do_not_share_a_journal(config: CollectConfig, sampler: LocalSampler) -> None:
-    class Nested(Interrupted):
-        def sample(self, prompts: Any) -> Any:
-            with pytest.raises(StoreError, match="another process is collecting"):
-                collect(config, sampler=self.sampler)
-            return super().sample(prompts)
-
-    collect(config, sampler=Nested(sampler, after=COUNT))
-    assert len(records_of(config)) == COUNT
-
-
 def test_the_output_is_checked_before_anything_is_loaded(config: CollectConfig) -> None:
     with pytest.raises(ConfigurationError, match=r"must end on \.jsonl"):
         replace(config, output="rollouts.txt")
-
-
-def test_a_chat_template_file_that_is_not_there_is_named(config: CollectConfig, sampler: LocalSampler) -> None:
-    sampler.local = replace(config.local, chat_template="nowhere.jinja")
-    with pytest.raises(ConfigurationError, match=r"'nowhere\.jinja' cannot be read"):
-        collect(config, sampler=sampler)
 
 
 def test_the_command_shows_no_bars_of_other_libraries(checkpoint: Path, tmp_path: Path) -> None:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Loopback, Reply, Request, forward, transformers_server
+from journalled import journalled
+from loopback import Loopback, forward, transformers_server
 from tiny_model import save_tiny_model
 
 from alike import FLOAT32, assert_alike
 from memreward.data import read_groups
-from memreward.policy.answers import read_answer
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.endpoint import EndpointSampler
 from memreward.policy.prompts import load_template
-from memreward.policy.sampler import Chat, Usage
+from memreward.policy.sampler import Chat
 from memreward.policy.settings import EndpointConfig, SamplingConfig
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def config(tmp_path: Path, checkpoint: Path, upstream: str) -> CollectConfig:
         sampling=SamplingConfig(str(checkpoint), rollouts=ROLLOUTS, max_new_tokens=12),
         questions=(str(tmp_path / "questions.jsonl"),),
         # One request at a time: this server has one random number generator for all.
-        endpoint=EndpointConfig(f"{upstream}/v1", api="completions", parallel=1, timeout=60.0),
+        endpoint=EndpointConfig(f"{upstream}/v1", parallel=1),
     )
 
 
@@ -72,17 +72,8 @@ def through(proxy: Loopback, config: CollectConfig, **changes: Any) -> CollectCo
 
 
 def test_chats_reach_the_model_and_its_answers_the_file(config: CollectConfig, upstream: str) -> None:
-    ask = forward(upstream)
-    counted: dict[str, Usage] = {}
-
-    def answer(request: Request) -> Reply:
-        reply = ask(request)
-        question = request.body["messages"][-1]["content"]
-        counted[question] = counted.get(question, Usage()) + read_answer(json.loads(reply.body)).usage
-        return reply
-
-    with Loopback(answer) as proxy:
-        path = collect(through(proxy, config, api="chat", parallel=4))
+    with Loopback(forward(upstream)) as proxy:
+        path = collect(through(proxy, config, parallel=4))
     groups = list(read_groups(path))
     assert [group.query.id for group in groups] == [f"q{index}" for index in range(COUNT)]
     assert len(proxy.requests) == COUNT * ROLLOUTS
@@ -91,22 +82,21 @@ def test_chats_reach_the_model_and_its_answers_the_file(config: CollectConfig, u
         assert len({rollout.text for rollout in group.rollouts}) > 1
         # This server gives the end of the conversation back with the answer where it knows no form of the model's.
         assert all(group.query.text in rollout.text for rollout in group.rollouts)
-        assert Usage(**group.provenance["usage"]) == counted[group.query.text]
-        assert ROLLOUTS <= counted[group.query.text].completion_tokens <= ROLLOUTS * 12
 
 
 def test_the_length_limit_shows_as_truncated(config: CollectConfig) -> None:
     rollouts = [rollout for group in read_groups(collect(config)) for rollout in group.rollouts]
-    # A character is a token, and the token that ends a completion is none of its text.
     assert {rollout.truncated for rollout in rollouts} == {True, False}
-    assert all(len(rollout.text) < 12 for rollout in rollouts if not rollout.truncated)
 
 
-def test_injected_failures_change_nothing(config: CollectConfig, upstream: str) -> None:
+def test_injected_failures_change_nothing(
+    config: CollectConfig, upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = list(read_groups(collect(config)))
     faults = ["500", None, "drop", "half", None, None, "429", None, "garbage", "502", None, "slow", "wrong shape"]
     with Loopback(forward(upstream), faults) as proxy:
-        path = collect(through(proxy, config, timeout=4.0))
+        monkeypatch.setattr("memreward.policy.connection.TIMEOUT_S", 4.0)
+        path = collect(through(proxy, config))
     assert len(proxy.requests) == COUNT * ROLLOUTS + sum(fault is not None for fault in faults)
     assert_alike(list(read_groups(path)), whole, within=FLOAT32)
 
@@ -115,25 +105,23 @@ def test_kill_9_loses_and_repeats_no_group(config: CollectConfig, upstream: str)
     whole = list(read_groups(collect(config)))
     with Loopback(forward(upstream)) as proxy:
         config = through(proxy, config)
-        journal = Path(config.output + ".journal")
         command = [sys.executable, "-m", "memreward", "collect", "--url", proxy.url, "--model", config.sampling.model]
-        command += ["--rollouts", str(ROLLOUTS), "--max-new-tokens", "12", "--api", "completions", "--parallel", "1"]
+        command += ["--rollouts", str(ROLLOUTS), "--max-new-tokens", "12", "--parallel", "1"]
         command += ["--out", config.output, "--questions", config.questions[0]]
         process = subprocess.Popen(
             command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < 3):
+        while process.poll() is None and len(journalled(config)) < 2:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors
-        acknowledged = journal.read_bytes()
-        finished = [json.loads(line)["id"] for line in acknowledged[: acknowledged.rfind(b"\n")].splitlines()[1:]]
-        assert 2 <= len(finished) < COUNT
+        done = journalled(config)
+        assert 2 <= len(done) < COUNT
         proxy.settle()
         asked = len(proxy.requests)
         path = collect(config)
-        assert len(proxy.requests) - asked == (COUNT - len(finished)) * ROLLOUTS
+        assert len(proxy.requests) - asked == (COUNT - len(done)) * ROLLOUTS
     assert_alike(list(read_groups(path)), whole, within=FLOAT32)
 
 

@@ -8,7 +8,7 @@ import torch
 from tiny_model import tiny_model, tiny_tokenizer
 
 from memreward.policy.local import LocalSampler, Prompt, draw_tokens
-from memreward.policy.sampler import Chat, SampledGroup, Usage
+from memreward.policy.sampler import Chat, SampledGroup
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError
 
@@ -120,9 +120,6 @@ def test_stop_token_ends_a_rollout_and_the_length_limit_truncates_it(model: torc
     sampler = make_sampler(model, rollouts=40, temperature=2.0, top_p=1.0, max_new_tokens=60)
     groups = by_id(list(sampler.sample(make_prompts())))
     samples = [sample for group in groups.values() for sample in group.samples]
-    for prompt in make_prompts():
-        usage, sampled = groups[prompt.id].usage, groups[prompt.id].samples
-        assert usage == Usage(len(prompt.tokens), sum(len(sample.tokens) for sample in sampled))
     stopped = [sample for sample in samples if not sample.truncated]
     assert 0 < len(stopped) < len(samples)
     assert all(sample.tokens[-1] == 0 and 0 not in sample.tokens[:-1] for sample in stopped)

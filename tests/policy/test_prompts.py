@@ -93,5 +93,5 @@ def test_a_tokenizer_without_chat_template_needs_one() -> None:
     tokenizer = tiny_tokenizer(chat=False)
     with pytest.raises(ConfigurationError, match="chat_template"):
         render(tokenizer, [{"role": "user", "content": "x"}])
-    jinja = "{{ messages[0]['content'] }}>"
-    assert tokenizer.decode(render(tokenizer, [{"role": "user", "content": "x"}], jinja)) == "x>"
+    tokenizer.chat_template = "{{ messages[0]['content'] }}>"
+    assert tokenizer.decode(render(tokenizer, [{"role": "user", "content": "x"}])) == "x>"

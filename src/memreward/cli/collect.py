@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from memreward.cli.common import AsJson, check_file
@@ -10,7 +9,6 @@ from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
 from memreward.policy.collect import CollectConfig
-from memreward.policy.sampler import Usage
 from memreward.types import Group
 
 
@@ -46,14 +44,12 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     groups = list(read_groups(path))
     verdicts = list(measured(groups).values())
     rollouts = sum(len(group.rollouts) for group in groups)
-    usage = sum((Usage(**group.provenance["usage"]) for group in groups), Usage())
     report = {
         "out": path,
         "queries": len(groups),
         "rollouts": rollouts,
         "pass_rate": sum(verdicts) / len(verdicts) if verdicts else None,
         "distinct": sum(_texts(group) for group in groups) / max(rollouts, 1),
-        **asdict(usage),
     }
     if config.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
         output.note(

@@ -143,7 +143,7 @@ async def _both_ways(
         messages = _messages(seen, dict(zip(letters, order, strict=True)))
         body = {"model": model, "messages": messages, "temperature": 0}
         try:
-            sample = (await connection.ask({**body, "max_tokens": _LONGEST_REPLY})).samples[0]
+            sample = (await connection.ask({**body, "max_tokens": _LONGEST_REPLY}))[0]
         except RefusedError as error:
             raise EndpointError(f"{config.url}: the judge refuses the request ({error.said})") from error
         said = "" if sample.truncated else verdict(sample.text, letters)

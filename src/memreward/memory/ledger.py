@@ -12,62 +12,31 @@ for again. Labels that are only to measure with, and must not be learned from, b
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+from uuid import uuid4
 
 from memreward.data.draw import stratified_order
 from memreward.memory.budget import Budget
 from memreward.memory.entries import LedgerEntry, standing, totals_of
+from memreward.memory.sealed import SealedStore
 from memreward.memory.settle import Question
 from memreward.types import DataError, Group, Label
 
 By = Literal["verdicts", "references"]
 
 
-@dataclass(frozen=True, slots=True)
-class SealedTruth:
-    """Ground truth of one query: its reference, and the verdicts there are by rollout id, in the rollouts' order."""
-
-    reference: str | None
-    correct: Mapping[str, bool]
-
-
-class LedgerBackend(Protocol):
-    """Where a ledger finds sealed truths and keeps its entries. Unknown queries are absent in what is returned."""
-
-    def datasets(self) -> dict[str, str]: ...
-    def groups(self, query_ids: Sequence[str]) -> list[Group]: ...
-    def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]: ...
-    def truth_count(self) -> int: ...
-    def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]: ...
-    def entry_count(self) -> int: ...
-
-    def spent(self) -> tuple[int, int]:
-        """Return the number of distinct queries and judgements in the entries."""
-        ...
-
-    def append(self, entries: Sequence[LedgerEntry]) -> None:
-        """Keep entries; they are durable on return."""
-        ...
-
-    def lock(self) -> AbstractContextManager[Any]:
-        """Keep other writers out."""
-        ...
-
-
 class LabelLedger:
     """What was consumed of ground truth, and which queries to label within a budget."""
 
-    def __init__(self, backend: LedgerBackend) -> None:
+    def __init__(self, backend: SealedStore) -> None:
         self._backend = backend
 
     @classmethod
     def detached(cls, groups: Iterable[Group]) -> LabelLedger:
-        return cls(_GroupsBackend(groups))
+        return cls(SealedStore.of_groups(groups))
 
     def labels(self, use: str | None = None) -> list[Label]:
         """Return the verdicts on rollouts so far, for one use or any: one label a rollout, the latest.
@@ -115,16 +84,7 @@ class LabelLedger:
             if not found:
                 raise DataError(f"ledger entry {entry_id!r} is no verdict that stands: see memreward ledger")
             gone = found[0]
-            made = LedgerEntry(
-                gone.query_id,
-                gone.rollout_id,
-                gone.correct,
-                source,
-                gone.use,
-                time.time(),
-                answers=gone.answers,
-                withdraws=gone.id,
-            )
+            made = replace(gone, id=uuid4().hex, source=source, time=time.time(), withdraws=gone.id)
             self._backend.append([made])
         return made
 
@@ -233,68 +193,3 @@ class LabelLedger:
                 budget.enforce(self._backend.truth_count(), self.spent(), asked)
             self._backend.append(new)
         return new
-
-
-class _GroupsBackend:
-    """Truths of given groups, entries of this process."""
-
-    def __init__(self, groups: Iterable[Group]) -> None:
-        self._groups = {group.query.id: group for group in groups}
-        self._entries: list[LedgerEntry] = []
-        self._lock = threading.RLock()
-        self._truths = {
-            query_id: SealedTruth(group.truth.reference, verdicts)
-            for query_id, group in self._groups.items()
-            if (verdicts := verdicts_of(group)) or group.truth.reference is not None
-        }
-
-    def datasets(self) -> dict[str, str]:
-        return {query_id: group.query.dataset for query_id, group in self._groups.items()}
-
-    def groups(self, query_ids: Sequence[str]) -> list[Group]:
-        return [self._groups[query_id] for query_id in query_ids if query_id in self._groups]
-
-    def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
-        if query_ids is None:
-            return self._truths
-        return {query_id: self._truths[query_id] for query_id in query_ids if query_id in self._truths}
-
-    def truth_count(self) -> int:
-        return len(self._truths)
-
-    def entries(self, query_ids: Sequence[str] | None = None) -> list[LedgerEntry]:
-        if query_ids is None:
-            return list(self._entries)
-        asked = set(query_ids)
-        return [entry for entry in self._entries if entry.query_id in asked]
-
-    def entry_count(self) -> int:
-        return len(self._entries)
-
-    def spent(self) -> tuple[int, int]:
-        totals = totals_of(self._entries)
-        return totals["queries"], totals["judgements"]
-
-    def append(self, entries: Sequence[LedgerEntry]) -> None:
-        self._entries.extend(entries)
-
-    def lock(self) -> AbstractContextManager[Any]:
-        return self._lock
-
-
-def verdicts_of(group: Group) -> dict[str, bool]:
-    """Return the verdicts of a group's sealed truth by rollout id, without those that are null.
-
-    Raises:
-        DataError: the truth has verdicts, and not one for each rollout.
-    """
-    if group.truth.correct and len(group.truth.correct) != len(group.rollouts):
-        raise DataError(
-            f"query {group.query.id!r}: {len(group.rollouts)} rollouts with {len(group.truth.correct)} verdicts; "
-            "give one verdict (or None) for each rollout, or none at all"
-        )
-    return {
-        rollout.id: verdict
-        for rollout, verdict in zip(group.rollouts, group.truth.correct, strict=False)
-        if verdict is not None
-    }

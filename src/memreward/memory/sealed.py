@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from memreward.memory.entries import LedgerEntry
-from memreward.memory.ledger import SealedTruth
-from memreward.memory.schema import ENTRY_COLUMNS
+from memreward.memory.schema import ENTRY_COLUMNS, SCHEMA_VERSION, TABLES
 from memreward.sqlite import SqliteFile, insert, select
-from memreward.types import Group
+from memreward.types import DataError, Group
+
+_VERDICT_ALONE = (
+    "INSERT INTO rollouts (id, query, correct, text, thinking, policy_version, provenance, aside) "
+    "VALUES (?, ?, ?, '', '', '', '', 0)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTruth:
+    """Ground truth of one query: its reference, and the verdicts there are by rollout id, in the rollouts' order."""
+
+    reference: str | None
+    correct: Mapping[str, bool]
 
 
 class SealedStore:
-    """The `LedgerBackend` of a memory."""
+    """What a ledger works on: sealed truths and its entries. Unknown queries are absent in what is returned."""
 
     def __init__(self, file: SqliteFile, groups: Callable[[Sequence[str]], list[Group]]) -> None:
         self._file = file
         self._groups = groups
+
+    @classmethod
+    def of_groups(cls, groups: Iterable[Group]) -> SealedStore:
+        """Hold the truths of groups at hand, in this process."""
+        held = {group.query.id: group for group in groups}
+        file = SqliteFile(None, TABLES, SCHEMA_VERSION, noun="ledger", remedy="start again")
+        with file.writing() as connection:
+            for number, (name, group) in enumerate(held.items()):
+                about = {"number": number, "id": name, "dataset": group.query.dataset, "text": "", "domain": ""}
+                insert(connection, "queries", about | {"provenance": "", "reference": group.truth.reference})
+                rows = [(rollout_id, number, correct) for rollout_id, correct in verdicts_of(group).items()]
+                connection.executemany(_VERDICT_ALONE, rows)
+        return cls(file, lambda query_ids: [held[query_id] for query_id in query_ids if query_id in held])
 
     def datasets(self) -> dict[str, str]:
         rows = self._rows("SELECT id, dataset FROM queries WHERE {} ORDER BY number", "id", None)
@@ -91,3 +117,18 @@ def _entry(row: sqlite3.Row) -> LedgerEntry:
     correct = None if row["correct"] is None else bool(row["correct"])
     fields = {name: row[name] for name in ENTRY_COLUMNS}
     return LedgerEntry(**fields | {"correct": correct, "answers": tuple(json.loads(row["answers"]))})
+
+
+def verdicts_of(group: Group) -> dict[str, bool]:
+    """Return the verdicts of a group's sealed truth by rollout id, without those that are null.
+
+    Raises:
+        DataError: the truth has verdicts, and not one for each rollout.
+    """
+    if group.truth.correct and len(group.truth.correct) != len(group.rollouts):
+        raise DataError(
+            f"query {group.query.id!r}: {len(group.rollouts)} rollouts with {len(group.truth.correct)} verdicts; "
+            "give one verdict (or None) for each rollout, or none at all"
+        )
+    given = zip(group.rollouts, group.truth.correct, strict=False)
+    return {rollout.id: verdict for rollout, verdict in given if verdict is not None}

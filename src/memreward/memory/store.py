@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from memreward.memory import transfer
-from memreward.memory.ledger import LabelLedger, verdicts_of
+from memreward.memory.ledger import LabelLedger
 from memreward.memory.merge import AddReport, Merge
 from memreward.memory.schema import (
     QUERY_COLUMNS,
@@ -25,7 +25,7 @@ from memreward.memory.schema import (
     rollout_from_row,
     rollout_row,
 )
-from memreward.memory.sealed import SealedStore
+from memreward.memory.sealed import SealedStore, verdicts_of
 from memreward.sqlite import SqliteFile, select
 from memreward.types import DataError, Group, Query, Rollout, StoreError, Truth
 
@@ -157,23 +157,23 @@ class ExperienceMemory:
             sql = "UPDATE rollouts SET aside = 1 WHERE place > ? AND aside = 0"
             return connection.execute(sql, (position,)).rowcount
 
-    def export(self, folder: str | Path, *, parquet: bool = False) -> None:
-        """Write the whole memory, ledger and sealed truth too, as gzipped JSON Lines or Parquet, with a JSON manifest.
+    def export(self, folder: str | Path) -> None:
+        """Write the whole memory, ledger and sealed truth too, as Parquet files with a JSON manifest.
 
         Raises:
             StoreError: `folder` exists and is not empty, or cannot be written.
-            MissingExtraError: Parquet is asked for, and pyarrow is not installed.
+            MissingExtraError: pyarrow is not installed.
         """
         with self._file.reading() as connection:
-            transfer.write_folder(Path(folder), connection, parquet=parquet)
+            transfer.write_folder(Path(folder), connection)
 
     def import_(self, folder: str | Path) -> AddReport:
-        """Merge what `export` wrote into this memory, by id; all of it, or nothing. Releases before 0.2 wrote Parquet.
+        """Merge what `export` wrote into this memory, by id; all of it, or nothing.
 
         Raises:
             DataError: the folder holds no export or a damaged one, or an id has another text here.
             SchemaVersionError: a newer release wrote it.
-            MissingExtraError: it is Parquet, and pyarrow is not installed.
+            MissingExtraError: pyarrow is not installed.
         """
         exported = transfer.read_folder(Path(folder))
         with self._file.writing() as connection:

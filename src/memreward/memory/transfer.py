@@ -1,17 +1,17 @@
-"""A memory as a folder of JSON Lines or Parquet files with a JSON manifest: for backup, transport and other tools."""
+"""A memory as a folder of Parquet files with a JSON manifest: for backup, transport and other tools."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from memreward.data.containers import parquet
 from memreward.memory.merge import AddReport, Merge
 from memreward.memory.schema import ENTRY_COLUMNS, QUERY_COLUMNS, ROLLOUT_COLUMNS, SCHEMA_VERSION, Row, packed, unpacked
 from memreward.sqlite import insert, restored, stored
@@ -33,20 +33,18 @@ _TABLES = {
 _KINDS = {"position": "whole", "time": "real", "correct": "flag", "truncated": "flag", "token_logprobs": "reals"}
 
 
-def write_folder(folder: Path, connection: sqlite3.Connection, *, parquet: bool) -> None:
+def write_folder(folder: Path, connection: sqlite3.Connection) -> None:
     """Write every table to `folder`, which appears whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    write, suffix = (_write_parquet, "parquet") if parquet else (_write_lines, "jsonl.gz")
     try:
         if folder.exists() and any(folder.iterdir()):
             raise StoreError(f"{folder}: the folder is not empty; export to a new one")
         temporary.mkdir(parents=True)
         files: dict[str, Any] = {}
         for name, sql in _TABLES.items():
-            path, found = temporary / f"{name}.{suffix}", connection.execute(sql)
-            columns = [column for column, *_ in found.description]
-            rows = write(path, map(_plain, found), columns)
-            files[name] = {"file": path.name, "rows": rows, "sha256": _digest(path)}
+            path, found = temporary / f"{name}.parquet", connection.execute(sql)
+            kinds = {column: _KINDS.get(column, "text") for column, *_ in found.description}
+            files[name] = {"rows": parquet().write_rows(path, map(_plain, found), kinds), "sha256": _digest(path)}
         manifest = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "tables": files}
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
@@ -80,23 +78,11 @@ def merge(exported: Mapping[str, list[Row]], connection: sqlite3.Connection) -> 
 
 
 def _plain(row: sqlite3.Row) -> Row:
-    """A row with the values that JSON and Parquet have."""
+    """A row with the values that Parquet has."""
     fields = unpacked(row) if "thinking" in row.keys() else dict(row)  # noqa: SIM118
     if fields.get("correct") is not None:
         fields["correct"] = bool(fields["correct"])
-    # As in the memory: two lone surrogates side by side are one character to JSON, and none at all to Parquet.
     return {name: stored(value) for name, value in fields.items()}
-
-
-def _write_lines(path: Path, rows: Iterable[Row], _: list[str]) -> int:
-    with gzip.open(path, "wt", encoding="ascii", compresslevel=6) as file:
-        return sum(1 for row in rows if file.write(json.dumps(row) + "\n"))
-
-
-def _write_parquet(path: Path, rows: Iterable[Row], columns: list[str]) -> int:
-    from memreward.data.parquet import write_rows
-
-    return write_rows(path, rows, {name: _KINDS.get(name, "text") for name in columns})
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -119,25 +105,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, name: str, files: Mapping[str, Any]) -> list[Row]:
     path = folder / f"{name}.parquet"
     try:
-        # Releases before 0.2 name no file.
-        path = folder / Path(files[name].get("file", path.name)).name
         if _digest(path) != files[name]["sha256"]:
             raise ValueError("its checksum is not the manifest's")
-        rows = sorted(_rows_in(path), key=lambda row: abs(row.get("position", 0)))
+        rows = sorted(parquet().read_rows(path), key=lambda row: abs(row.get("position", 0)))
         return [{name: restored(value) for name, value in row.items()} for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged or missing: {error}; copy or export it again") from error
-
-
-def _rows_in(path: Path) -> Iterator[Row]:
-    if path.suffix == ".parquet":
-        from memreward.data.parquet import read_rows
-
-        yield from read_rows(path)
-        return
-    with gzip.open(path, "rt", encoding="ascii") as file:
-        for line in file:
-            yield dict(json.loads(line))
 
 
 def _digest(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any
 
 from memreward.data import format_of, load_questions, write_groups
 from memreward.domains import Verifiers, parse_rollout
-from memreward.memory import sealed_verdicts
-from memreward.policy.journal import Journal
+from memreward.memory import ExperienceMemory, sealed_verdicts
 from memreward.policy.prompts import load_template
-from memreward.policy.sampler import AnyPrompt, Chat, SampledGroup, Sampler, Usage
+from memreward.policy.sampler import AnyPrompt, Chat, Sample, Sampler
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
-from memreward.types import ConfigurationError, Group, Progress, Query, silent
+from memreward.types import ConfigurationError, Group, Progress, Query, Rollout, silent
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
+_DIGEST = "prompt_hash"
 LOGPROB_DECIMALS = 3
 """Decimals that token log-probabilities are rounded to."""
 
@@ -27,7 +28,7 @@ class CollectConfig:
     """What to ask, whom, and where to write it.
 
     Attributes:
-        output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a journal
+        output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a memory
             beside it.
         sampling: The model, and what is sampled.
         questions: What to ask: benchmarks, files, and families of generated questions, each with ":COUNT" for a sample
@@ -52,10 +53,6 @@ class CollectConfig:
         format_of(Path(self.output))
         if not self.questions:
             raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
-        if self.endpoint.url and self.local.chat_template:
-            raise ConfigurationError(
-                f"chat_template {self.local.chat_template!r} cannot be used: a server applies its own; name it there"
-            )
 
     @property
     def name(self) -> str:
@@ -73,6 +70,22 @@ class _Question:
     def query(self) -> Query:
         return self.group.query
 
+    def answered(self, samples: Sequence[Sample], config: CollectConfig) -> Group:
+        """Return the question with these samples as its rollouts."""
+        rollouts = [
+            parse_rollout(
+                self.query,
+                sample.text,
+                id=f"{self.query.id}/{index}",
+                policy_version=config.name,
+                token_logprobs=_rounded(sample.token_logprobs),
+                truncated=sample.truncated,
+            )
+            for index, sample in enumerate(samples)
+        ]
+        about = {"model": config.name, **self.provenance, "sampler": _settings(config), _DIGEST: self.prompt.digest}
+        return self.group.answered(rollouts, about)
+
 
 def collect(
     config: CollectConfig,
@@ -83,40 +96,46 @@ def collect(
 ) -> Path:
     """Sample every question, judge rollouts by its reference, write the rollout file, and return its path.
 
-    Each finished group is synced to a journal, `<output>.journal`, before it counts as done. Running the same
+    Each finished group is durable in a memory beside it, `<output>.journal`, before it counts as done. Running the same
     configuration again after an interruption, `kill -9` included, goes on from there; more questions may be asked
     then, but nothing that changes the samples may differ. The file appears whole at the end, and the journal goes.
 
     A sampler already made, of the model that `config` names, has its `config` replaced. Where the verifiers cannot
     tell, a rollout has no label. ConfigurationError where the output exists, or the journal was begun with other
-    settings; StoreError where the disk is full or another process collects into the same output.
+    settings; StoreError where the disk is full.
     """
     output = Path(config.output)
-    path = output.with_name(output.name + ".journal")
-    if output.exists() and not path.exists():
+    folder = journal_of(config)
+    if output.exists() and not folder.exists():
         raise ConfigurationError(f"{output} exists already: delete it or choose another output")
     asked = _questions(config)
-    with Journal.open(path, _settings(config)) as journal:
-        sampler = _sampler(config, sampler)
-        prompted = _prompted(asked, config, sampler)
-        _refuse_changed_prompts(path, journal, prompted)
-        done = {record["id"] for record in journal.records}
-        waiting = [question for question in prompted if question.query.id not in done]
-        digests = {question.query.id: question.prompt.digest for question in waiting}
-        with closing(sampler.sample([question.prompt for question in waiting])) as groups:
-            for number, group in enumerate(groups, start=len(prompted) - len(waiting) + 1):
-                journal.append(_record(group, digests[group.id]))
-                progress("sampling groups", number, len(prompted))
-        records = {record["id"]: record for record in journal.records}
-        write_groups(output, _groups(prompted, records, config, verifiers or Verifiers()))
-    if records.keys() <= {question.query.id for question in prompted}:
-        path.unlink()
+    journal = ExperienceMemory.open(folder)
+    sampler = _sampler(config, sampler)
+    prompted = _prompted(asked, config, sampler)
+    held = {group.query.id: group for group in journal.groups()}
+    for group in held.values():
+        _refuse_changes(folder, group, prompted.get(group.query.id), config)
+    waiting = [question for question in prompted.values() if question.query.id not in held]
+    with closing(sampler.sample([question.prompt for question in waiting])) as sampled:
+        for number, one in enumerate(sampled, start=len(prompted) - len(waiting) + 1):
+            held[one.id] = prompted[one.id].answered(one.samples, config)
+            journal.add([held[one.id]])
+            progress("sampling groups", number, len(prompted))
+    whole = [question.group.answered(*_without_digest(held[name])) for name, question in prompted.items()]
+    write_groups(output, _judged(whole, verifiers or Verifiers()))
+    if held.keys() <= prompted.keys():
+        shutil.rmtree(folder)
     return output
+
+
+def journal_of(config: CollectConfig) -> Path:
+    """Return the folder of the memory in which finished groups wait."""
+    return Path(f"{config.output}.journal")
 
 
 def _settings(config: CollectConfig) -> dict[str, Any]:
     """What decides the samples of a given prompt; the rest may change between two runs."""
-    how = {"api": config.endpoint.api} if config.endpoint.url else {"dtype": config.local.dtype}
+    how = {} if config.endpoint.url else {"dtype": config.local.dtype}
     return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": LOGPROB_DECIMALS}
 
 
@@ -147,34 +166,40 @@ def _questions(config: CollectConfig) -> list[Group]:
     return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
 
 
-def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler[Any]) -> list[_Question]:
+def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler[Any]) -> dict[str, _Question]:
     chats = []
     for query in (group.query for group in asked):
         template = load_template(query, config.templates)
         chats.append(Chat(query.id, template.name, template.messages(query.text)))
-    made = []
+    made = {}
     for group, chat, prompt in zip(asked, chats, sampler.prompts(chats), strict=True):
         kept = {key: value for key, value in group.provenance.items() if key in ("source", "license")}
-        made.append(_Question(group, {**kept, "prompt": chat.template}, prompt))
+        made[group.query.id] = _Question(group, {**kept, "prompt": chat.template}, prompt)
     return made
 
 
-def _refuse_changed_prompts(path: Path, journal: Journal, prompted: Sequence[_Question]) -> None:
-    digests = {question.query.id: question.prompt.digest for question in prompted}
-    for record in journal.records:
-        if digests.get(record["id"], record["prompt_hash"]) != record["prompt_hash"]:
-            raise ConfigurationError(
-                f"{path}: query {record['id']!r} was sampled with another prompt (template, tokenizer or question has "
-                "changed); restore it, or delete the journal or choose another output to start over"
-            )
-
-
-def _record(group: SampledGroup, prompt_digest: str) -> dict[str, Any]:
-    rollouts = [
-        {"text": each.text, "token_logprobs": _rounded(each.token_logprobs), "truncated": each.truncated}
-        for each in group.samples
+def _refuse_changes(folder: Path, held: Group, question: _Question | None, config: CollectConfig) -> None:
+    """Raise ConfigurationError where a group was sampled with other settings, or with another prompt than now."""
+    begun, now = held.provenance.get("sampler") or {}, _settings(config)
+    changed = [
+        f"{name} was {begun.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted({*begun, *now})
+        if begun.get(name) != now.get(name)
     ]
-    return {"id": group.id, "prompt_hash": prompt_digest, "rollouts": rollouts, "usage": asdict(group.usage)}
+    if changed:
+        raise ConfigurationError(
+            f"{folder} was begun with other settings: {'; '.join(changed)}. Go on with the old settings, "
+            "or delete the journal or choose another output to start over"
+        )
+    if question is not None and held.provenance.get(_DIGEST) != question.prompt.digest:
+        raise ConfigurationError(
+            f"{folder}: query {held.query.id!r} was sampled with another prompt (template, tokenizer or question has "
+            "changed); restore it, or delete the journal or choose another output to start over"
+        )
+
+
+def _without_digest(held: Group) -> tuple[tuple[Rollout, ...], dict[str, Any]]:
+    return held.rollouts, {name: value for name, value in held.provenance.items() if name != _DIGEST}
 
 
 def _rounded(logprobs: Sequence[float] | None) -> list[float] | None:
@@ -182,20 +207,6 @@ def _rounded(logprobs: Sequence[float] | None) -> list[float] | None:
     return None if logprobs is None else [round(logprob, LOGPROB_DECIMALS) + 0.0 for logprob in logprobs]
 
 
-def _groups(
-    prompted: Sequence[_Question], records: Mapping[str, dict[str, Any]], config: CollectConfig, verifiers: Verifiers
-) -> Iterator[Group]:
-    for begin in range(0, len(prompted), _QUESTIONS_VERIFIED_TOGETHER):
-        together = prompted[begin : begin + _QUESTIONS_VERIFIED_TOGETHER]
-        yield from sealed_verdicts([_group(each, records[each.query.id], config) for each in together], verifiers)
-
-
-def _group(question: _Question, record: dict[str, Any], config: CollectConfig) -> Group:
-    query = question.query
-    rollouts = [
-        parse_rollout(query, id=f"{query.id}/{index}", policy_version=config.name, **rollout)
-        for index, rollout in enumerate(record["rollouts"])
-    ]
-    usage = asdict(Usage(**record.get("usage", {})))  # journals of release 0.1.0 do not say
-    about = {"model": config.name, **question.provenance, "sampler": _settings(config), "usage": usage}
-    return question.group.answered(rollouts, about)
+def _judged(groups: Sequence[Group], verifiers: Verifiers) -> Iterator[Group]:
+    for begin in range(0, len(groups), _QUESTIONS_VERIFIED_TOGETHER):
+        yield from sealed_verdicts(groups[begin : begin + _QUESTIONS_VERIFIED_TOGETHER], verifiers)

@@ -22,7 +22,8 @@ from contextlib import AbstractAsyncContextManager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from memreward.policy.answers import Answer, read_answer
+from memreward.policy.answers import read_answer
+from memreward.policy.sampler import Sample
 from memreward.policy.settings import API_KEY, EndpointConfig
 from memreward.types import ConfigurationError, EndpointError, MissingExtraError
 
@@ -37,7 +38,9 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 900.0
 _PASSING = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501}
-_PATHS = {"chat": "chat/completions", "completions": "completions"}
+_PATH = "chat/completions"
+TIMEOUT_S = 600.0
+"""Seconds after which a request without a whole answer counts as failed."""
 
 _UNKNOWN_MODEL = re.compile(
     r"\bmodel\b.*\b(not found|not exist|unknown|not available)|\b(unknown|invalid|no such) model|pinned to",
@@ -78,14 +81,14 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         self._free_at = 0.0
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(config.timeout, pool=None),
+            timeout=httpx.Timeout(TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=config.parallel + 1),
         )
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def ask(self, body: Mapping[str, Any]) -> Answer:
+    async def ask(self, body: Mapping[str, Any]) -> list[Sample]:
         """Send one request.
 
         RefusedError where the server does not take it, ConfigurationError where it does not take the key, address or
@@ -115,13 +118,13 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             self._free_at = max(self._free_at, time.monotonic() + failure.after)
         await asyncio.sleep(pause)
 
-    async def _try(self, body: Mapping[str, Any]) -> Answer:
+    async def _try(self, body: Mapping[str, Any]) -> list[Sample]:
         try:
             # httpx limits each read; an answer that trickles in must end too.
-            async with asyncio.timeout(self.config.timeout):
-                response = await self._client.post(f"{self._url}/{_PATHS[self.config.api]}", json=body)
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await self._client.post(f"{self._url}/{_PATH}", json=body)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise _PassingError(f"no whole answer within {self.config.timeout:g} s") from error
+            raise _PassingError(f"no whole answer within {TIMEOUT_S:g} s") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise ConfigurationError(
                 f"{self._url}: is no address ({error}): give one as http://localhost:8000/v1"
@@ -151,8 +154,8 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             )
         if status == 404 or response.is_redirect or status == 405:
             return ConfigurationError(
-                f"{self._url}: nothing answers at /{_PATHS[self.config.api]} ({status}: {said}): check the address, "
-                "which mostly ends on /v1, and whether the server offers this api"
+                f"{self._url}: nothing answers at /{_PATH} ({status}: {said}): check the address, "
+                "which mostly ends on /v1"
             )
         return RefusedError(status, said)
 

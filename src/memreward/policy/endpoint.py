@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from memreward.policy.answers import Answer
 from memreward.policy.connection import Connection, RefusedError
-from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
+from memreward.policy.sampler import Chat, Sample, SampledGroup
 from memreward.policy.settings import EndpointConfig, SamplingConfig
 from memreward.types import ConfigurationError, content_hash
 
@@ -22,20 +21,19 @@ _OPTIONAL = {
     "logprobs": r"logprob",
     "seed": r"\bseed\b",
 }
-_END_OF_PLAIN_ANSWER = "\n\nQuestion:"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointPrompt:
-    """A chat as a server is sent it, in a part of the request."""
+    """A chat as a server is sent it."""
 
     id: str
-    body: Mapping[str, Any]
+    messages: Sequence[Mapping[str, str]]
 
     @property
     def digest(self) -> str:
         """Changes with all that the model is shown."""
-        return content_hash(json.dumps(self.body, sort_keys=True))
+        return content_hash(json.dumps({"messages": self.messages}, sort_keys=True))
 
 
 class EndpointSampler:
@@ -54,8 +52,8 @@ class EndpointSampler:
         self.endpoint = endpoint
 
     def prompts(self, chats: Sequence[Chat]) -> list[EndpointPrompt]:
-        """Put chats into requests: as messages, or as a text of questions and answers for plain completions."""
-        return [EndpointPrompt(chat.id, _prompt(chat, self.endpoint.api)) for chat in chats]
+        """Put chats into requests."""
+        return [EndpointPrompt(chat.id, [dict(message) for message in chat.messages]) for chat in chats]
 
     def sample(self, prompts: Sequence[EndpointPrompt]) -> Generator[SampledGroup, None, None]:
         """Yield each group once it is whole, in the order of finishing. Closing the generator ends the requests.
@@ -127,19 +125,17 @@ class _Run:
 
     async def group(self, prompt: EndpointPrompt) -> SampledGroup:
         samples: list[Sample] = []
-        usage = Usage()
         while (done := len(samples)) < self.config.rollouts:
             missing = self.config.rollouts - done
             if "several" in self.dialect.parts:
-                answers = [await self._answer(prompt, done, missing)]
+                samples += await self._answer(prompt, done, missing)
             else:
-                answers = await _together(self._answer(prompt, done + index, 1) for index in range(missing))
-            for answer in answers:
-                samples += answer.samples
-                usage += answer.usage
-        return SampledGroup(prompt.id, tuple(samples[: self.config.rollouts]), usage)
+                async with asyncio.TaskGroup() as tasks:
+                    asked = [tasks.create_task(self._answer(prompt, done + index, 1)) for index in range(missing)]
+                samples += [sample for task in asked for sample in task.result()]
+        return SampledGroup(prompt.id, tuple(samples[: self.config.rollouts]))
 
-    async def _answer(self, prompt: EndpointPrompt, index: int, count: int) -> Answer:
+    async def _answer(self, prompt: EndpointPrompt, index: int, count: int) -> list[Sample]:
         """One or more samples, of which the first is the group's `index`-th."""
         async with self._settling:
             if not self._settled:
@@ -150,7 +146,7 @@ class _Run:
             except RefusedError as refusal:
                 raise _refused(prompt, refusal) from refusal
 
-    async def _settle(self, prompt: EndpointPrompt, index: int, count: int) -> Answer:
+    async def _settle(self, prompt: EndpointPrompt, index: int, count: int) -> list[Sample]:
         """Ask with less and less until the server takes the request."""
         dialect, first = self.dialect, None
         while True:
@@ -164,15 +160,19 @@ class _Run:
                 dialect = less
             else:
                 # Some servers refuse n, others ignore it.
-                ignored = count > 1 and len(answer.samples) == 1
+                ignored = count > 1 and len(answer) == 1
                 self.dialect = dialect.without("several") if ignored else dialect
                 self._settled = True
                 return answer
 
     def _body(self, dialect: _Dialect, prompt: EndpointPrompt, index: int, count: int) -> dict[str, Any]:
         config = self.config
-        body = {"model": config.model, **prompt.body, "temperature": config.temperature, "top_p": config.top_p}
-        body[dialect.limit] = config.max_new_tokens
+        body: dict[str, Any] = {
+            "model": config.model,
+            "messages": prompt.messages,
+            dialect.limit: config.max_new_tokens,
+        }
+        body |= {"temperature": config.temperature, "top_p": config.top_p}
         if "several" in dialect.parts and count > 1:
             body["n"] = count
         if "seed" in dialect.parts:
@@ -180,14 +180,8 @@ class _Run:
             body["seed"] = int(content_hash(f"{config.seed} {prompt.id} {index}")[:8], 16) >> 1
         if "logprobs" in dialect.parts:
             # One alternative, as vLLM once wanted some and llama.cpp gives 20 unasked.
-            body |= {"logprobs": True, "top_logprobs": 1} if "messages" in prompt.body else {"logprobs": 1}
+            body |= {"logprobs": True, "top_logprobs": 1}
         return body
-
-
-async def _together(asking: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    async with asyncio.TaskGroup() as tasks:
-        made = [tasks.create_task(question) for question in asking]
-    return [task.result() for task in made]
 
 
 def _innermost(failure: BaseException) -> BaseException:
@@ -201,11 +195,3 @@ def _refused(prompt: EndpointPrompt, refusal: RefusedError) -> ConfigurationErro
         f"the server does not take the request for query {prompt.id!r} ({refusal}): change the setting that it names, "
         "or leave the question out"
     )
-
-
-def _prompt(chat: Chat, api: str) -> dict[str, Any]:
-    if api == "chat":
-        return {"messages": [dict(message) for message in chat.messages]}
-    said = {"system": "{}\n\n", "user": "Question: {}\nAnswer:", "assistant": " {}\n\n"}
-    text = "".join(said[message["role"]].format(message["content"]) for message in chat.messages)
-    return {"prompt": text, "stop": [_END_OF_PLAIN_ANSWER]}

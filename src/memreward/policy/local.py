@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from memreward.policy.key_values import cache_argument, cache_of
 from memreward.policy.prompts import render
-from memreward.policy.sampler import Chat, Sample, SampledGroup, Usage
+from memreward.policy.sampler import Chat, Sample, SampledGroup
 from memreward.policy.settings import LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, MissingExtraError, content_hash
 
@@ -71,7 +70,6 @@ class _Row:
 @dataclass(eq=False)
 class _OpenGroup:
     id: str
-    prompt_tokens: int
     rows: list[_Row] = field(default_factory=list)
 
 
@@ -227,8 +225,7 @@ class LocalSampler:
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
         """Put chats into tokens; what all chats of a template begin with is marked as shared."""
-        chat_template = _chat_template(self.local.chat_template)
-        tokens = [render(self.tokenizer, chat.messages, chat_template) for chat in chats]
+        tokens = [render(self.tokenizer, chat.messages) for chat in chats]
         alike: dict[str, list[tuple[int, ...]]] = {}
         for chat, prompt in zip(chats, tokens, strict=True):
             alike.setdefault(chat.template, []).append(prompt)
@@ -299,7 +296,7 @@ class LocalSampler:
         shape = (self.config.rollouts, self.config.max_new_tokens)
         seed = int(content_hash(f"{self.config.seed} {prompt.id}")[:16], 16)
         uniforms = np.random.default_rng(seed).random(shape)
-        group = _OpenGroup(prompt.id, len(prompt.tokens))
+        group = _OpenGroup(prompt.id)
         group.rows = [_Row(group, uniforms[row]) for row in prompt.rows or range(self.config.rollouts)]
         return group
 
@@ -345,8 +342,7 @@ class LocalSampler:
             )
             for row in group.rows
         )
-        usage = Usage(group.prompt_tokens, sum(len(row.tokens) for row in group.rows))
-        return SampledGroup(group.id, tuple(samples), usage)
+        return SampledGroup(group.id, tuple(samples))
 
     def _forward(
         self, tokens: Tensor, mask: Tensor, position: Tensor, past: list[_Layer]
@@ -391,13 +387,6 @@ def _load(loader: Any, name: str, **options: Any) -> Any:
         raise ConfigurationError(
             f"model {name!r} cannot be loaded{offline}: {error}; give the folder of a checkpoint, or a name on the hub"
         ) from error
-
-
-def _chat_template(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8") if path else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"chat_template {path!r} cannot be read ({error}): name a Jinja file") from error
 
 
 def common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:

@@ -54,13 +54,11 @@ def _read(name: str, file: Any) -> Template:
         ) from error
 
 
-def render(tokenizer: Any, messages: Sequence[Mapping[str, str]], chat_template: str | None = None) -> tuple[int, ...]:
+def render(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
     """Tokens of a chat up to where the model answers."""
-    if chat_template is None and not tokenizer.chat_template:
+    if not tokenizer.chat_template:
         raise ConfigurationError(
-            "the model's tokenizer has no chat template: name a Jinja file with one (setting chat_template)"
+            "the model's tokenizer has no chat template: put one as chat_template.jinja into the model's folder"
         )
-    text = tokenizer.apply_chat_template(
-        list(messages), chat_template=chat_template, add_generation_prompt=True, tokenize=False
-    )
+    text = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

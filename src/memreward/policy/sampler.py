@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from memreward.policy.settings import SamplingConfig
@@ -33,24 +32,11 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What sampling cost in tokens read and sampled, and the answers of servers that did not say."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    uncounted: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(*map(operator.add, astuple(self), astuple(other)))
-
-
-@dataclass(frozen=True, slots=True)
 class SampledGroup:
     """The G samples of one prompt, by its id."""
 
     id: str
     samples: tuple[Sample, ...]
-    usage: Usage = Usage()
 
 
 class AnyPrompt(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
 
 from memreward.types import ConfigurationError
@@ -50,12 +49,10 @@ class LocalConfig:
     Attributes:
         groups_per_batch: Groups decoded together.
         dtype: Number format of the weights: "float32", "bfloat16" or "float16".
-        chat_template: Jinja file, for a model whose tokenizer has no chat template; "" for the tokenizer's.
     """
 
     groups_per_batch: int = 8
     dtype: str = "float32"
-    chat_template: str = ""
 
     def __post_init__(self) -> None:
         if self.groups_per_batch < 1:
@@ -71,25 +68,17 @@ class EndpointConfig:
     Attributes:
         url: Address of an OpenAI-compatible server with its "/v1", e.g. http://localhost:8000/v1; "" runs the model in
             this process.
-        api: "chat" sends conversations, "completions" plain text for a model that was not taught to chat.
         parallel: Requests in flight at a time.
-        timeout: Seconds after which a request without a complete response counts as failed.
     """
 
     url: str = ""
-    api: Literal["chat", "completions"] = "chat"
     parallel: int = 8
-    timeout: float = 600.0
 
     def __post_init__(self) -> None:
         if self.url:
             _refuse_address(self.url)
-        if self.api not in ("chat", "completions"):
-            raise ConfigurationError(f"api is {self.api!r}: use chat or completions")
         if self.parallel < 1:
             raise ConfigurationError(f"parallel is {self.parallel}: at least 1 is needed")
-        if not self.timeout > 0:
-            raise ConfigurationError(f"timeout is {self.timeout}: use a number of seconds above 0")
 
 
 def _refuse_address(url: str) -> None:
