@@ -59,8 +59,8 @@ def options() -> set[str]:
 def _options_of(command: Any) -> Iterator[str]:
     for below in getattr(command, "commands", {}).values():
         yield from _options_of(below)
-    # What is made from a configuration is named after it, Config_field.
-    yield from (option.opts[0] for option in command.params if not option.name[0].isupper())
+    # What is made from a configuration is named after it, Config_field, and counts as its field.
+    yield from (option.opts[0] for option in command.params if not option.name.split("_")[0].endswith(SETTINGS))
 
 
 def frames() -> list[str]:

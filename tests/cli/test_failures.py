@@ -322,15 +322,3 @@ def test_errors_of_a_real_process_end_without_a_traceback(tmp_path: Path) -> Non
     assert (process.returncode, out) == (1, "")
     assert said.startswith("Error: ")
     assert "Traceback" not in said
-
-
-def test_a_predictor_whose_rollouts_were_read_by_a_language_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, True)))
-    memory = tmp_path / "memory"
-    run("warmup", tmp_path / "a.jsonl", "--memory", memory, "--labels", "2", code=0)
-    record = memory / "predictor" / "warmup.json"
-    record.write_text(json.dumps({"reader": "some/model", "execute": "off"}), encoding="utf-8")
-    score = ("score", tmp_path / "a.jsonl", "--memory", memory, "--out", tmp_path / "out.jsonl")
-    assert "some/model" in run(*score, code=1)
-    record.write_text(json.dumps({"reader": None, "execute": "off"}), encoding="utf-8")
-    assert "some/model" not in run(*score, code=0)

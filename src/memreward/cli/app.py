@@ -9,26 +9,13 @@ from typing import Annotated
 import typer
 
 from memreward import __version__
-from memreward.cli.check import check
-from memreward.cli.collect import collect
-from memreward.cli.demo import demo
 from memreward.cli.errors import ends_well
-from memreward.cli.evaluate import evaluate
 from memreward.cli.help import add_to
-from memreward.cli.inspect import inspect
-from memreward.cli.label import label
-from memreward.cli.ledger import ledger
 from memreward.cli.prior import app as prior
-from memreward.cli.propose import propose
-from memreward.cli.questions import questions
-from memreward.cli.read import read
-from memreward.cli.review import review
-from memreward.cli.score import score
-from memreward.cli.serve import serve
-from memreward.cli.train import train
-from memreward.cli.verify import verify
-from memreward.cli.warmup import warmup
-from memreward.cli.watch import watch
+
+COMMANDS = """demo read check warmup score inspect review propose label ledger evaluate collect questions verify serve
+train watch"""
+"""In the order of the help; each is the function of its name in the module of its name."""
 
 app = typer.Typer(
     name="memreward",
@@ -38,26 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (
-    demo,
-    read,
-    check,
-    warmup,
-    score,
-    inspect,
-    review,
-    propose,
-    label,
-    ledger,
-    evaluate,
-    collect,
-    questions,
-    verify,
-    serve,
-    train,
-    watch,
-):
-    add_to(app, command)
+for name in COMMANDS.split():
+    add_to(app, getattr(import_module(f"memreward.cli.{name}"), name))
 app.add_typer(prior, name="prior")
 
 
@@ -94,8 +63,7 @@ def memreward(
             callback=_added_by("memreward.domains", "use_domains"),
             is_eager=True,
             metavar="FILE.py:CLASS",
-            help="Add a domain of your own, from a file or an installed module; give it once for each. See "
-            "docs/own_domain.md.",
+            help="Add a domain of your own, from a file or an installed module; repeatable (docs/own_domain.md).",
         ),
     ] = None,
     signals: Annotated[
@@ -105,8 +73,7 @@ def memreward(
             callback=_added_by("memreward.features.own", "use_signals"),
             is_eager=True,
             metavar="FILE.py:NAME",
-            help="Add a signal of your own, from a file or an installed module; give it once for each. See "
-            "docs/own_method.md.",
+            help="Add a signal of your own, from a file or an installed module; repeatable (docs/own_method.md).",
         ),
     ] = None,
 ) -> None:

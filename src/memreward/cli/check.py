@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from memreward.cli.common import AnswerPatternText, AsJson, ColumnsText
+from memreward.cli.common import AsJson, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
+from memreward.cli.options import Changes
 from memreward.cli.output import Output
 from memreward.domains import cluster_answers
 from memreward.domains.choice.parse import has_plain_options
@@ -26,12 +27,12 @@ _REMEDY = re.compile(r"--(question|completions|domain|requests) ([\w./]+)")
 
 
 @ends_well("Nothing was changed: run the same command again.")
+@reads_files("skip_bad")
 def check(
     file: Annotated[Path, typer.Argument(help="Any file that memreward read can read.", metavar="FILE")],
     *,
-    columns: ColumnsText = None,
-    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
+    reading: Changes[FileSettings],
 ) -> None:
     """Say what was understood of a file, what is doubtful, what breaks the schema, and the next command.
 
@@ -41,17 +42,11 @@ def check(
       memreward check rollouts.jsonl
       memreward check mine.csv --columns question=problem,answer=solution,domain=math
     """
-    from memreward.data import read_groups
-    from memreward.data.formats import Reading
-
-    output = Output(as_json)
+    output, given = Output(as_json), reading.made(FileSettings(skip_bad=True))
     bad: list[str] = []
-    understood = Understood(file, columns)
-    groups = read_groups(
-        file, reading=Reading.of(columns or ""), skip_bad=True, on_skip=bad.append, answer_pattern=answer_pattern
-    )
+    understood = Understood(file, given.columns)
     try:
-        for _ in understood.passing(groups):
+        for _ in understood.passing(given.groups(file, bad.append)):
             pass
     except DataError as error:
         if understood.sizes or not bad or not _LEFT_OUT.search(str(error)):

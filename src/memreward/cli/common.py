@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memreward.cli.models import load_runner, recorded_execute
+from memreward.cli.options import Command, options_from
 from memreward.cli.output import Output, Steps
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
     from memreward.data import Duplicates
+    from memreward.data.formats import Reading
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
@@ -23,53 +26,6 @@ MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the ex
 PredictorFolder = Annotated[
     Path | None,
     typer.Option("--predictor", help="Folder of the predictor.", show_default="in MEMORY", metavar="FOLDER"),
-]
-SkipBad = Annotated[
-    bool,
-    typer.Option("--skip-bad", help="Leave out lines that break the schema, and say how many, instead of stopping."),
-]
-
-
-def _checked_pattern(text: str | None) -> str | None:
-    from memreward.domains import AnswerPattern
-
-    try:
-        return None if text is None else AnswerPattern(text).pattern
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-AnswerPatternText = Annotated[
-    str | None,
-    typer.Option(
-        "--answer-pattern",
-        help="Regular expression that finds answers, in place of the built-in rules, for your own formats; of its "
-        "last match, the group named 'answer' is the answer, else the first group, else all of it.",
-        metavar="REGEX",
-        callback=_checked_pattern,
-    ),
-]
-
-
-def _checked_columns(text: str | None) -> str | None:
-    from memreward.data.formats import Reading
-
-    try:
-        return text if text is None or Reading.of(text) else None
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-ColumnsText = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        help="How to read files of other formats, as memreward read does it once and for all: "
-        "question, answer, completions, domain, id, correct, requests and format, each with =, commas between.",
-        show_default="usual names",
-        metavar="NAME=COLUMN,...",
-        callback=_checked_columns,
-    ),
 ]
 LabelBudget = Annotated[
     str,
@@ -81,29 +37,73 @@ JudgementBudget = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 
 
+@dataclass(frozen=True)
+class FileSettings:
+    """How files of rollouts are read.
+
+    Attributes:
+        skip_bad: Leave out lines that break the schema, and say how many, instead of stopping.
+        answer_pattern: Regular expression that finds answers, in place of the built-in rules, for your own formats; of
+            its last match, the group named 'answer' is the answer, else the first group, else all of it.
+        columns: How to read files of other formats, as memreward read does it once and for all: question, answer,
+            completions, domain, id, correct, requests and format, each with =, commas between; else by usual names.
+    """
+
+    skip_bad: bool = False
+    answer_pattern: str | None = None
+    columns: str | None = None
+
+    def __post_init__(self) -> None:
+        from memreward.data.formats import Reading
+        from memreward.domains import AnswerPattern
+
+        try:
+            Reading.of(self.columns or "")
+            if self.answer_pattern is not None:
+                AnswerPattern(self.answer_pattern)
+        except ConfigurationError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    def groups(
+        self,
+        files: Path | Sequence[Path],
+        on_skip: Callable[[str], None],
+        *,
+        duplicates: Duplicates = "keep",
+        layout: Reading | None = None,
+    ) -> Iterator[Group]:
+        """Stream the groups of a file, or of several that are joined; see `memreward.data.read_groups`."""
+        from memreward.data import read_groups
+        from memreward.data.formats import Reading
+
+        return read_groups(
+            files,
+            reading=layout or Reading.of(self.columns or ""),
+            skip_bad=self.skip_bad,
+            on_skip=on_skip,
+            duplicates=duplicates,
+            answer_pattern=self.answer_pattern,
+        )
+
+
+def reads_files(*leave_out: str) -> Callable[[Command], Command]:
+    """Give a command the options of `FileSettings`; it receives them as `reading`."""
+    return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out)
+
+
 _MUCH = 0.2
 _EXAMPLES = 3
 _SHOWN = 100
 
 
 def read_files(
-    files: Sequence[Path],
-    output: Output,
-    *,
-    skip_bad: bool,
-    duplicates: Duplicates = "keep",
-    answer_pattern: str | None = None,
-    columns: str | None = None,
+    files: Sequence[Path], output: Output, reading: FileSettings, duplicates: Duplicates = "keep"
 ) -> Iterator[Group]:
-    """Stream the groups of several files; with `skip_bad`, what is left out is named and counted on stderr.
+    """Stream the groups of several files; what is left out is named and counted on stderr.
 
     Where more than a fifth of a file's rollouts have no answer, stderr says so. Raises DataError for a bad line or a
-    shared rollout id, ConfigurationError for a pattern that does not compile.
+    shared rollout id.
     """
-    from memreward.data import read_groups
-    from memreward.data.formats import Reading
-
-    reading = Reading.of(columns or "")
     skipped = 0
 
     def report(message: str) -> None:
@@ -114,14 +114,7 @@ def read_files(
     homes: dict[str, Path] = {}
     for file in files:
         unread = _Unread()
-        for group in read_groups(
-            file,
-            reading=reading,
-            skip_bad=skip_bad,
-            on_skip=report,
-            duplicates=duplicates,
-            answer_pattern=answer_pattern,
-        ):
+        for group in reading.groups(file, report, duplicates=duplicates):
             _refuse_shared_ids(group, file, homes)
             unread.add(group)
             yield group

@@ -57,9 +57,10 @@ def demo(
     output.text("\n".join(_first_screen(example, groups, time.monotonic() - started)))
     with output.progress() as steps:
         result = _evaluated(groups, out, steps)
-    output.text("\n".join(_last_screen(result, _page(result, out))))
+    figures, oracle = _figures(result), result.rows[0].figures["oracle_of_n"].value
+    output.text("\n".join(_last_screen(figures, oracle, out / "evaluation.html")))
     seconds = round(time.monotonic() - started, 1)
-    output.result({"figures": _figures(result), "oracle": _oracle(result), "out": out, "seconds": seconds})
+    output.result({"figures": figures, "oracle": oracle, "out": out, "seconds": seconds})
 
 
 def _warmed_up(out: Path, steps: Steps) -> tuple[list[Group], RewardPredictor]:
@@ -111,6 +112,7 @@ def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationRe
     from memreward.answers.prior import DEFAULT, RewardPrior
     from memreward.evaluation.baselines import BASELINES
     from memreward.evaluation.protocol import EvaluationConfig, evaluate
+    from memreward.evaluation.report import write_page
     from memreward.features.featurizer import Featurizer
 
     predictors: dict[str, PredictorFactory] = {
@@ -120,29 +122,21 @@ def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationRe
     config = EvaluationConfig(labels=BUDGETS, seeds=_SEEDS, workers=1)
     result = evaluate({"shipped rollouts": groups}, predictors, Featurizer(), config, out=out / "cells", progress=steps)
     result.save(out / "evaluation.json")
+    write_page(result, out / "evaluation.html", title="memreward demo")
     return result
-
-
-def _page(result: EvaluationResult, out: Path) -> Path:
-    from memreward.evaluation.report import write_page
-
-    page = out / "evaluation.html"
-    write_page(result, page, title="memreward demo")
-    return page
 
 
 def _figures(result: EvaluationResult) -> list[dict[str, Any]]:
     """Majority vote, then ours at each budget: advantage cosine, share of picked answers that are right."""
     rows = [next(row for row in result.rows if row.predictor == "majority")]
     rows += [row for row in result.rows if row.predictor == "memreward"]
-    (facts,) = result.files.values()
-    labelled = [next(e["warmup"]["queries"] for e in result.ledger if e["labels"] == row.labels) for row in rows]
+    bought = {entry["labels"]: entry["warmup"]["queries"] for entry in result.ledger}
+    labelled = [bought[row.labels] for row in rows]
     names = ("majority vote", *_NAMES[:-1], _NAMES[-1].format(labelled[-1]))
     return [
         {
             "name": name,
             "labelled": count,
-            "of": facts["queries"],
             "advantage_cosine": row.figures["advantage_cosine"],
             "difference": row.differences["majority"]["advantage_cosine"],
             "picked_right": row.figures["best_of_n"].value,
@@ -151,13 +145,8 @@ def _figures(result: EvaluationResult) -> list[dict[str, Any]]:
     ]
 
 
-def _oracle(result: EvaluationResult) -> float:
-    """How often some rollout of a question is right."""
-    return result.rows[0].figures["oracle_of_n"].value
-
-
-def _last_screen(result: EvaluationResult, page: Path) -> Iterator[str]:
-    figures = _figures(result)
+def _last_screen(figures: Sequence[dict[str, Any]], oracle: float, page: Path) -> Iterator[str]:
+    """`oracle` is how often some rollout of a question is right."""
     yield "What a trainer would be paid, beside full ground truth (408 puzzles, 0.5B model)"
     yield ""
     yield f"{'':<24}{'advantage cosine':<25} {'over the vote':>20}   picks"
@@ -165,7 +154,7 @@ def _last_screen(result: EvaluationResult, page: Path) -> Iterator[str]:
         value, over = line["advantage_cosine"].value, line["difference"]
         said = f"{over.value:+.2f} [{over.low:+.2f}, {over.high:+.2f}]" if line["name"] != "majority vote" else ""
         yield f"{line['name']:<23} {_bar(value)} {value:4.2f} {said:>20} {line['picked_right']:7.0%}"
-    yield f"{'Oracle: all labelled':<23} {_bar(1.0)} 1.00 {'':>20} {_oracle(result):7.0%}"
+    yield f"{'Oracle: all labelled':<23} {_bar(1.0)} 1.00 {'':>20} {oracle:7.0%}"
     yield ""
     yield "Cosine of the advantages with the true ones: 0 tells nothing, 1 is ground truth."
     yield "Picks: how often the best rated rollout of a question is right."
@@ -183,9 +172,8 @@ def _last_screen(result: EvaluationResult, page: Path) -> Iterator[str]:
 def _worth(figures: Sequence[dict[str, Any]]) -> str:
     """What one labelled question added, on average, at each budget."""
     start = figures[1]["advantage_cosine"].value
-    worth = [(line["advantage_cosine"].value - start) / line["labelled"] for line in figures[2:]]
-    of = zip(worth, (line["labelled"] for line in figures[2:]), strict=True)
-    return "One label added " + ", ".join(f"{one:+.4f} (of {count})" for one, count in of) + "."
+    of = [(line["advantage_cosine"].value - start, line["labelled"]) for line in figures[2:]]
+    return "One label added " + ", ".join(f"{more / count:+.4f} (of {count})" for more, count in of) + "."
 
 
 def _bar(value: float) -> str:

@@ -12,15 +12,14 @@ import typer
 
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
-    AnswerPatternText,
     AsJson,
-    ColumnsText,
     Files,
-    SkipBad,
+    FileSettings,
     check_extra,
     check_file,
     check_folder,
     read_files,
+    reads_files,
 )
 from memreward.cli.errors import ends_well
 from memreward.cli.models import ExecuteCode, PriorName, load_runner
@@ -37,22 +36,15 @@ if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
     from memreward.features.featurizer import Featurizer
-    from memreward.types import Encoder, FloatArray, Group, Predictor
+    from memreward.types import Group, Predictor
 
-EncoderName = Annotated[
-    str,
-    typer.Option(
-        "--encoder",
-        help='Name or folder of a sentence-transformers model, "hashing" for words, or "ngrams" for templates.',
-        metavar="NAME",
-    ),
-]
 OURS = "memreward"
 PAPER = "paper"
 DEFAULT = f"{OURS},majority,majority_hard"
 
 
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
+@reads_files()
 @options_from("settings", EvaluationConfig, panel="Evaluation", names={"workers": "jobs"})
 def evaluate(
     files: Files,
@@ -66,27 +58,18 @@ def evaluate(
         ),
     ] = None,
     suite: Annotated[
-        bool,
-        typer.Option(
-            "--suite",
-            help="Run the fixed protocol over all FILES, a folder of them for example, and print one leaderboard; "
-            "--predictors adds to those that always take part.",
-        ),
+        bool, typer.Option("--suite", help="Run the fixed protocol over all FILES and print one leaderboard.")
     ] = False,
     judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge", help="Compare with a judge's verdicts, a key of the rollouts in the files.", metavar="KEY"
-        ),
+        str | None, typer.Option(help="Compare with a judge's verdicts, a key of the rollouts.", metavar="KEY")
     ] = None,
     signals: Annotated[
-        str | None,
-        typer.Option(
-            help="Signals of your own for all predictors, FILE.py:NAME, with commas between.", metavar="NAMES"
-        ),
+        str | None, typer.Option(help="Your own signals, FILE.py:NAME, with commas between.", metavar="NAMES")
     ] = None,
     prior: PriorName = DEFAULT_PRIOR,
-    encoder: EncoderName = "all-MiniLM-L6-v2",
+    encoder: Annotated[
+        str, typer.Option(help="For the paper's network: a sentence-transformers model, hashing, or ngrams.")
+    ] = "all-MiniLM-L6-v2",
     execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
@@ -94,17 +77,11 @@ def evaluate(
     page: Annotated[
         bool, typer.Option("--page", help="Also write a page: the answer, a forest plot, curves, tables.")
     ] = False,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(help="Also write the tables, with the command, to this Markdown file.", metavar="FILE"),
-    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write all tables as Markdown.", metavar="FILE")] = None,
     csv: Annotated[
-        Path | None,
-        typer.Option("--csv", help="Also write a row a file, budget, predictor and metric.", metavar="FILE"),
+        Path | None, typer.Option(help="Also write a row a file, budget, predictor and metric.", metavar="FILE")
     ] = None,
-    latex: Annotated[
-        Path | None, typer.Option("--latex", help="Also write tables for a paper (booktabs).", metavar="FILE")
-    ] = None,
+    latex: Annotated[Path | None, typer.Option(help="Also write LaTeX tables (booktabs).", metavar="FILE")] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Print every table, and the ledger, instead of the summary.")
     ] = False,
@@ -114,11 +91,9 @@ def evaluate(
             help="Mean over some files, NAME=FILE,FILE with short names; may be repeated.", show_default="of all"
         ),
     ] = None,
-    skip_bad: SkipBad = False,
-    answer_pattern: AnswerPatternText = None,
-    columns: ColumnsText = None,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
+    reading: Changes[FileSettings],
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
@@ -137,10 +112,12 @@ def evaluate(
     from memreward.evaluation.protocol import evaluate as run_evaluation
     from memreward.evaluation.suite import FEWEST, means_of, submitted, suited
 
-    output = Output(as_json)
+    output, given = Output(as_json), reading.made()
     config = _protocol(settings) if suite else settings.made()
     forms = {"markdown": markdown, "csv": csv, "latex": latex}
-    _check_places(out, forms)
+    check_folder(out)
+    for file in forms.values():
+        check_file(file)
     if signals:
         from memreward.features.own import use_signals
 
@@ -151,9 +128,9 @@ def evaluate(
 
         chosen["judge"] = JudgeColumn(judge)
     means = means_from(mean or [])
-    read = partial(read_files, output=output, skip_bad=skip_bad, duplicates="auto")
-    read = partial(read, answer_pattern=answer_pattern, columns=columns)
-    named: Mapping[str, Sequence[Group]] = {name: list(read([file])) for name, file in file_names(files).items()}
+    named: Mapping[str, Sequence[Group]] = {
+        name: list(read_files([file], output, given, "auto")) for name, file in file_names(files).items()
+    }
     if suite:
         named, left_out = suited(named)
         means = means_of(named)
@@ -165,12 +142,6 @@ def evaluate(
     if suite:
         result = submitted(result, named)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
-
-
-def _check_places(out: Path, forms: Mapping[str, Path | None]) -> None:
-    check_folder(out)
-    for file in forms.values():
-        check_file(file)
 
 
 def _names(predictors: str | None, *, suite: bool) -> str:
@@ -303,22 +274,8 @@ def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> F
     if encoder is not None:
         quiet_libraries()
         loaded = load_encoder(encoder)
-        vectors = CachedEncoder(_ShownEncoder(loaded, steps), DiskVectorStore(loaded.name))
+        vectors = CachedEncoder(loaded, DiskVectorStore(loaded.name), steps)
     return Featurizer(vectors, load_runner(execute, steps))
-
-
-class _ShownEncoder:
-    """An encoder that tells how many texts it has encoded."""
-
-    def __init__(self, encoder: Encoder, steps: Steps) -> None:
-        self._encoder, self._steps, self._done = encoder, steps, 0
-        self.name, self.dimension = encoder.name, encoder.dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        vectors = self._encoder.encode(texts)
-        self._done += len(texts)
-        self._steps("encoding texts", self._done)
-        return vectors
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

@@ -79,6 +79,8 @@ def label(
     output, who, config = Output(as_json), annotator or _user(), settings.made()
     if (batch is None) != (out is None):
         raise ConfigurationError("--batch COUNT and --out FILE belong together")
+    if judge and not judge_model:
+        raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
     check_file(out)
     page = batch is None and import_ is None and judge is None
     if page:
@@ -165,40 +167,32 @@ def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) 
     from memreward.label import exchange, files
 
     records = files.batch(labelling, count, who)
-    if form == "argilla":
-        files.write(out, exchange.to_argilla(records))
-    elif form == "label-studio":
+    if form == "label-studio":
         files.write_list(out, exchange.to_label_studio(records))
     else:
-        files.write(out, records)
+        files.write(out, exchange.to_argilla(records) if form == "argilla" else records)
     return len(records)
 
 
 def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[str, Any]:
     from memreward.label import exchange, files
 
-    records = files.read(path)
-    if form == "argilla":
-        records = exchange.from_argilla(records)
-    elif form == "label-studio":
-        records = exchange.from_label_studio(records)
-    return files.take_in(labelling, records, who)._asdict()
+    ours = {"label-studio": exchange.from_label_studio, "argilla": exchange.from_argilla}.get(form, list)
+    return files.take_in(labelling, ours(files.read(path)), who)._asdict()
 
 
 def _judge(labelling: Labelling, url: str, model: str, count: int, *, pairwise: bool) -> dict[str, Any]:
     from memreward.label.judge import judge
     from memreward.policy.settings import EndpointConfig
 
-    if not model:
-        raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
     return asdict(judge(labelling, model, EndpointConfig(url=url), count, pairwise=pairwise))
 
 
 def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> None:
     progress = labelling.progress()
-    told, asked = progress.foretold, progress.questions
+    told, limit = progress.foretold, "" if progress.limit is None else f" of {progress.limit}"
     rows: list[tuple[str, Any]] = [
-        ("questions with a label", asked if progress.limit is None else f"{asked} of {progress.limit}"),
+        ("questions with a label", f"{progress.questions}{limit}"),
         ("judgements", progress.judgements),
         ("skipped, broken", f"{progress.skipped}, {progress.broken}"),
         ("unlabelled questions decided with confidence", f"{progress.decided} of {progress.waiting}"),

@@ -19,20 +19,13 @@ _RECORD = "warmup.json"
 
 PriorName = Annotated[
     str,
-    typer.Option(
-        "--prior",
-        help='What other sources taught the model: "default", "none" (majority vote alone), or a file of '
-        "memreward prior fit.",
-        metavar="NAME",
-    ),
+    typer.Option(help="What other sources taught: default, none (the vote alone), or a file of memreward prior fit."),
 ]
 ExecuteCode = Annotated[
     Execute | None,
     typer.Option(
-        "--execute",
-        help="Run the solutions of code rollouts in a sandbox and use what they do as evidence; auto runs none where "
-        "the system cannot contain them.",
-        show_default="auto, or that of warmup",
+        help="Run code rollouts in a sandbox and use what they do as evidence; auto: where it can be contained.",
+        show_default="auto",
     ),
 ]
 
@@ -40,17 +33,13 @@ ExecuteCode = Annotated[
 def load_runner(execute: Execute | None, steps: Steps) -> ContainedRunner | None:
     """Make what runs code, unless it is off; programs it runs are shown, and why none is run.
 
-    Raises:
-        SandboxError: it is on, and the system cannot contain what is run.
+    Raises SandboxError where it is on, and the system cannot contain what is run.
     """
     if execute == "off":
         return None
     from memreward.features.behaviour import ContainedRunner
 
-    def warn(why: str) -> None:
-        typer.echo(printable(why), err=True)
-
-    return ContainedRunner(must=execute == "on", progress=steps, warn=warn)
+    return ContainedRunner(must=execute == "on", progress=steps, warn=lambda why: typer.echo(printable(why), err=True))
 
 
 def what_was_done(execute: Execute | None, runner: ContainedRunner | None) -> Execute:
@@ -72,8 +61,7 @@ def write_record(folder: Path, execute: Execute, settings: dict[str, Any]) -> No
 def recorded_execute(folder: Path) -> Execute:
     """Return whether the warmup that wrote `folder` ran code; "auto" where it was not done by the command line.
 
-    Raises:
-        StoreError: the record is damaged, or of a release in which a language model read the rollouts.
+    Raises StoreError where the record is damaged.
     """
     path = folder / _RECORD
     if not path.exists():
@@ -81,12 +69,6 @@ def recorded_execute(folder: Path) -> Execute:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         execute: Execute = record.get("execute", "off")
-        read_by = record.get("reader")
     except (OSError, ValueError, AttributeError) as error:
         raise StoreError(f"{path} cannot be read ({error!r}): delete it, or warm up again") from error
-    if read_by is not None:
-        raise StoreError(
-            f"{folder} was made with --reader {read_by}, and no language model reads rollouts any more: warm up again; "
-            "the labels that the ledger holds cost nothing again"
-        )
     return execute

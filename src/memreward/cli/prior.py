@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from memreward.answers.table import columns_of
-from memreward.cli.common import AsJson, SkipBad, check_file, read_files
+from memreward.cli.common import AsJson, FileSettings, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import Command
@@ -21,6 +21,8 @@ from memreward.types import ConfigurationError
 if TYPE_CHECKING:
     from memreward.answers.prior import LabelledSource, RewardPrior
 
+_SHOWN = 15
+"""Weights a domain."""
 app = typer.Typer(
     no_args_is_help=True, help="What other sources taught the model: fit a prior on labelled files, show one."
 )
@@ -29,21 +31,16 @@ app = typer.Typer(
 @app.command(cls=Command)
 @ends_well("No file was written: run the same command again.")
 def fit(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Labelled rollout files, each a source.", metavar="FILES")
-    ] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Labelled rollout files, each a source.")] = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the prior goes (.safetensors).")],
     memory: Annotated[
-        list[str] | None,
-        typer.Option("--memory", "-m", help="An experience memory whose labels are a source too; may be repeated."),
+        list[str] | None, typer.Option("--memory", "-m", help="A memory whose labels are a source too; repeatable.")
     ] = None,
     beside: Annotated[
-        str | None,
-        typer.Option(help="A prior whose sources are taken over: default, or a file.", show_default="none"),
+        str | None, typer.Option(help="A prior whose sources are taken over: default, or a file.", show_default="none")
     ] = None,
     execute: ExecuteCode = None,
-    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn from labelled sources what signals mean, for models that will have few labels.
@@ -68,7 +65,7 @@ def fit(
         sources: list[LabelledSource] = []
         named = file_names(files or [])
         for i, (short, file) in enumerate(named.items()):
-            groups = read_files([file], output, skip_bad=skip_bad, duplicates="auto")
+            groups = read_files([file], output, FileSettings(), "auto")
             sources += sources_of(short, groups, featurizer)
             steps("reading sources", i + 1, len(named))
         for uri in memory or []:
@@ -85,28 +82,26 @@ def fit(
 @app.command(cls=Command)
 @ends_well("Nothing was changed: run the same command again.")
 def show(
-    name: Annotated[
-        str, typer.Argument(help='"default", or a file of memreward prior fit.', metavar="NAME")
-    ] = "default",
+    name: Annotated[str, typer.Argument(help='"default", or a file of memreward prior fit.')] = "default",
     *,
-    top: Annotated[int, typer.Option(help="How many weights a domain to show.", min=1)] = 15,
     as_json: AsJson = False,
 ) -> None:
     """Show the sources of a prior, and the weights that stand out most from their spread.
 
     Examples:
       memreward prior show
-      memreward prior show runs/prior.safetensors --top 30
+      memreward prior show runs/prior.safetensors --json
     """
     from memreward.answers.prior import RewardPrior
 
     output = Output(as_json)
-    _tell(output, RewardPrior.load(name), top)
+    prior = RewardPrior.load(name)
+    if not prior.factors:
+        raise ConfigurationError("the prior none has no source and no weight: majority vote decides alone")
+    _tell(output, prior, _SHOWN)
 
 
 def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
-    if not prior.factors and top:
-        raise ConfigurationError("the prior none has no source and no weight: majority vote decides alone")
     cards = [(f.domain, f.card) for f in prior.factors]
     output.table(
         f"Sources of {prior.name}",

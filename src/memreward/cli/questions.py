@@ -25,27 +25,19 @@ if TYPE_CHECKING:
 def questions(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Benchmarks, question files, or FAMILY:COUNT for generated ones; none lists the benchmarks.",
-            metavar="SOURCES",
-            show_default=False,
-        ),
+        typer.Argument(help="Benchmarks, question files, or FAMILY:COUNT; none lists them.", show_default=False),
     ] = None,
     *,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Question file to write: .jsonl, .jsonl.gz or .parquet.")
     ] = None,
-    split: Annotated[Path | None, typer.Option("--split", help="File to write the split to, as JSON.")] = None,
-    n: Annotated[
-        int, typer.Option("--n", help="Questions of each dataset, at most; the default is the paper's, 0 takes all.")
-    ] = 1500,
+    split: Annotated[Path | None, typer.Option(help="File to write the split to, as JSON.")] = None,
+    n: Annotated[int, typer.Option(help="Questions of each dataset, at most; 0 takes all.")] = 1500,
     benchmark_split: Annotated[
-        str | None,
-        typer.Option(help="Split of the benchmarks that is read.", metavar="NAME", show_default="of each benchmark"),
+        str | None, typer.Option(help="Split of the benchmarks that is read.", show_default="of each benchmark")
     ] = None,
     hub: Annotated[
-        Path | None,
-        typer.Option(help="Folder with copies of the hub's dataset repositories.", metavar="DIR", show_default="hub"),
+        Path | None, typer.Option(help="Folder with copies of the hub's dataset repositories.", show_default="hub")
     ] = None,
     as_json: AsJson = False,
     settings: Changes[SplitConfig],

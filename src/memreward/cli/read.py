@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from memreward.cli.check import Understood, show
-from memreward.cli.common import AnswerPatternText, AsJson, SkipBad, check_file
+from memreward.cli.common import AsJson, FileSettings, check_file, reads_files
 from memreward.cli.errors import ends_well
+from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
-
-FormatName = Literal["rollouts", "openai-batch", "lm-eval", "inspect", "verl", "trl", "table"]
+from memreward.data.formats import Reading
 
 
 @ends_well("No file was written: run the same command again.")
+@reads_files("columns")
+@options_from("layout", Reading, panel="What is where")
 def read(
     files: Annotated[
         list[Path],
@@ -23,39 +25,9 @@ def read(
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the rollouts go: .jsonl, .jsonl.gz or .parquet.")],
-    question: Annotated[
-        str | None, typer.Option(help="Column of the question.", metavar="COLUMN", show_default="usual names")
-    ] = None,
-    answer: Annotated[
-        str | None, typer.Option(help="Column of the reference.", metavar="COLUMN", show_default="usual names")
-    ] = None,
-    completions: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the completion or of lists of them.", metavar="COLUMN", show_default="usual names"
-        ),
-    ] = None,
-    domain: Annotated[
-        str | None,
-        typer.Option(help="math, qa, code, other, or a column that says so.", metavar="DOMAIN", show_default="domain"),
-    ] = None,
-    id_: Annotated[
-        str | None,
-        typer.Option("--id", help="Column of the question's id.", metavar="COLUMN", show_default="a hash of its text"),
-    ] = None,
-    correct: Annotated[
-        str | None,
-        typer.Option(help="Column, metric or scorer whose verdicts count.", metavar="COLUMN", show_default="correct"),
-    ] = None,
-    requests: Annotated[
-        Path | None, typer.Option(help="Requests of a batch, whose custom ids its output names.", metavar="FILE")
-    ] = None,
-    format_: Annotated[
-        FormatName | None, typer.Option("--format", help="What the files are.", show_default="seen from the first row")
-    ] = None,
-    skip_bad: SkipBad = False,
-    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
+    layout: Changes[Reading],
+    reading: Changes[FileSettings],
 ) -> None:
     """Turn what you have into rollouts: tables, batch outputs, dumps of trainers, logs of evaluations.
 
@@ -66,17 +38,13 @@ def read(
       memreward read questions.csv output.jsonl --requests input.jsonl --domain math --out rollouts.jsonl
       memreward read dumps/ --format verl --domain math --out rollouts.jsonl.gz
     """
-    from memreward.data import format_of, read_groups, write_groups
-    from memreward.data.formats import Reading
+    from memreward.data import format_of, write_groups
 
     output = Output(as_json)
     check_file(out)
     format_of(out)
-    reading = Reading(format_, question, answer, completions, domain, id_, correct, requests)
     understood, skipped = Understood(out), list[str]()
-    groups = read_groups(
-        files, reading=reading, skip_bad=skip_bad, on_skip=skipped.append, answer_pattern=answer_pattern
-    )
+    groups = reading.made().groups(files, skipped.append, layout=layout.made())
     write_groups(out, understood.passing(groups))
     for message in skipped:
         output.note(f"skipped: {message}")

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from memreward.cli.common import AnswerPatternText, AsJson, ColumnsText, check_file, read_files
+from memreward.cli.common import AsJson, FileSettings, check_file, read_files, reads_files
 from memreward.cli.errors import ends_well
+from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
 from memreward.evaluation.tables import plain
 from memreward.temporary import write_whole
@@ -18,6 +19,7 @@ _ID, _ANSWER = 16, 15
 
 
 @ends_well("Nothing was changed: run the same command again.")
+@reads_files("skip_bad")
 def review(
     scored: Annotated[Path, typer.Argument(help="What memreward score wrote.", metavar="SCORED")],
     *,
@@ -28,9 +30,8 @@ def review(
     page: Annotated[
         Path | None, typer.Option(help="Where a page goes that shows the texts side by side: .html.", metavar="FILE")
     ] = None,
-    columns: ColumnsText = None,
-    answer_pattern: AnswerPatternText = None,
     as_json: AsJson = False,
+    reading: Changes[FileSettings],
 ) -> None:
     """Show where predictions were wrong: the most believed answer beside the right one, the worst question first.
 
@@ -46,7 +47,7 @@ def review(
 
     output = Output(as_json)
     check_file(page)
-    groups = list(read_files([against], output, skip_bad=False, answer_pattern=answer_pattern, columns=columns))
+    groups = list(read_files([against], output, reading.made()))
     found = held_against(rows_of(scored), groups)
     shown = found.questions[:worst]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import islice
@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from memreward.cli.common import (
-    AnswerPatternText,
     AsJson,
-    ColumnsText,
     Files,
+    FileSettings,
     MemoryUri,
     PredictorFolder,
-    SkipBad,
     check_file,
     load_predictor,
     read_files,
+    reads_files,
 )
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.options import comma_separated
+from memreward.cli.options import Changes, comma_separated
 from memreward.cli.output import Output, Steps
 from memreward.data.tables import check_table, write_table
 from memreward.domains import cluster_answers
@@ -44,6 +43,7 @@ _MOST = 0.5
 
 
 @ends_well("No file was written: run the same command again.")
+@reads_files()
 def score(
     files: Files,
     *,
@@ -53,11 +53,9 @@ def score(
         Engine, typer.Option(help="'ray' scores each file by itself on a Ray cluster; --out is a folder then.")
     ] = "process",
     predictor: PredictorFolder = None,
-    skip_bad: SkipBad = False,
-    answer_pattern: AnswerPatternText = None,
-    columns: ColumnsText = None,
     keep: Annotated[str, typer.Option(help="More columns, with commas between: question, text.", metavar="NAMES")] = "",
     as_json: AsJson = False,
+    reading: Changes[FileSettings],
 ) -> None:
     """Give every rollout a predicted reward in [0, 1] and an expected advantage, or abstain and say why.
 
@@ -72,8 +70,7 @@ def score(
       memreward score parts/*.jsonl.gz --memory /shared/memory --out /shared/scores --engine ray
     """
     output = Output(as_json)
-    reading = {"skip_bad": skip_bad, "answer_pattern": answer_pattern, "columns": columns}
-    scorer = partial(_scored, memory, predictor, comma_separated(_keepable, keep), reading)
+    scorer = partial(_scored, memory, predictor, comma_separated(_keepable, keep), reading.made())
     if engine == "ray":
         from memreward.cli.shards import score_shards
 
@@ -85,23 +82,12 @@ def score(
         check_file(out)
         check_table(out)
         tally = scorer(output, files, out)
-    output.table(
-        f"Scores in {out}",
-        ("queries", "rollouts", "labelled", "predicted", "abstained", "mean value"),
-        [
-            (
-                tally.queries,
-                tally.rollouts,
-                tally.labelled,
-                tally.scored - tally.labelled,
-                tally.rollouts - tally.scored,
-                tally.mean_value,
-            )
-        ],
-    )
+    found = tally.as_dict() | {"predicted": tally.scored - tally.labelled}
+    shown = ("queries", "rollouts", "labelled", "predicted", "abstained", "mean_value")
+    output.table(f"Scores in {out}", [name.replace("_", " ") for name in shown], [[found[name] for name in shown]])
     if tally.reasons:
         output.table("Abstentions", ("reason", "rollouts"), tally.reasons.most_common())
-    output.result({"out": out, **tally.as_dict()})
+    output.result({"out": out, **found})
     if tally.scored and not tally.labelled:
         output.note(f"next: memreward propose --memory {shlex.quote(memory)}")
     if not tally.scored:
@@ -120,7 +106,7 @@ def _scored(
     memory: str,
     predictor: Path | None,
     keep: Sequence[str],
-    reading: Mapping[str, Any],
+    reading: FileSettings,
     output: Output,
     files: Sequence[Path],
     out: Path,
@@ -128,7 +114,7 @@ def _scored(
     tally = _Tally()
     with output.progress() as steps:
         made = load_predictor(memory, predictor, steps)
-        rows = _rows(made, read_files(files, output, **reading), tally, steps, keep)
+        rows = _rows(made, read_files(files, output, reading), tally, steps, keep)
         write_table(out, rows, COLUMNS | {name: "text" for name in keep if name not in COLUMNS})
     return tally
 
@@ -144,7 +130,6 @@ class _Tally:
     mixed_groups: int = 0
     flat_groups: int = 0
     sum_of_values: float = 0.0
-    sum_of_confidences: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: _Tally) -> _Tally:
@@ -154,7 +139,6 @@ class _Tally:
         """Count a group's scores; note whether its rollouts answer differently and have one value all the same."""
         known: list[tuple[Rollout, float]] = []
         for rollout, score in zip(group.rollouts, scores, strict=True):
-            self.sum_of_confidences += score.confidence
             if score.value is None:
                 self.reasons[score.reason] += 1
             else:
@@ -173,23 +157,10 @@ class _Tally:
         """Whether most groups that could be ordered are not."""
         return self.flat_groups > _MOST * self.mixed_groups
 
-    @property
-    def mean_value(self) -> float | None:
-        return self.sum_of_values / self.scored if self.scored else None
-
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "queries": self.queries,
-            "rollouts": self.rollouts,
-            "scored": self.scored,
-            "labelled": self.labelled,
-            "abstained": self.rollouts - self.scored,
-            "mean_value": self.mean_value,
-            "mean_confidence": self.sum_of_confidences / self.rollouts if self.rollouts else None,
-            "reasons": self.reasons,
-            "mixed_groups": self.mixed_groups,
-            "flat_groups": self.flat_groups,
-        }
+        mean = self.sum_of_values / self.scored if self.scored else None
+        counts = {name: count for name, count in vars(self).items() if name != "sum_of_values"}
+        return {**counts, "abstained": self.rollouts - self.scored, "mean_value": mean}
 
 
 def _answers_differ(rollouts: Sequence[Rollout]) -> bool:

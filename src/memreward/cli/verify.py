@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memreward.cli.common import (
-    AnswerPatternText,
     AsJson,
-    ColumnsText,
+    FileSettings,
     JudgementBudget,
     LabelBudget,
     MemoryUri,
-    SkipBad,
     check_file,
     read_files,
+    reads_files,
 )
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
@@ -38,6 +37,7 @@ _KEY = "verdict"
 
 
 @ends_well("Verdicts so far are in the ledger and in the cache: run the same command again to go on.")
+@reads_files()
 @options_from("settings", VerifyConfig, panel="Verifiers")
 def verify(
     file: Annotated[Path, typer.Argument(help="Rollout file: .jsonl, .jsonl.gz or .parquet.", metavar="FILE")],
@@ -48,18 +48,12 @@ def verify(
     judgements: JudgementBudget = None,
     verifier: Annotated[
         list[str] | None,
-        typer.Option(
-            "--verifier",
-            help="Your own verifier of a domain, DOMAIN=FILE.py:NAME; give it once for each (docs/own_method.md).",
-            metavar="NAMED",
-        ),
+        typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
-    skip_bad: SkipBad = False,
-    answer_pattern: AnswerPatternText = None,
-    columns: ColumnsText = None,
     as_json: AsJson = False,
     settings: Changes[VerifyConfig],
+    reading: Changes[FileSettings],
 ) -> None:
     """Judge rollouts by their references, within the label budget, and write them with what was found.
 
@@ -75,7 +69,7 @@ def verify(
     from memreward.features.cache import default_cache_folder
     from memreward.memory import ExperienceMemory
 
-    output = Output(as_json)
+    output, given = Output(as_json), reading.made()
     budget = budget_from(labels, judgements)
     check_file(out)
     format_of(out)
@@ -83,7 +77,7 @@ def verify(
     verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()), own=own)
     started = time.monotonic()
     with output.progress() as steps:
-        groups = list(read_files([file], output, skip_bad=skip_bad, answer_pattern=answer_pattern, columns=columns))
+        groups = list(read_files([file], output, given))
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))

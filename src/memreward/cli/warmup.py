@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,20 +13,20 @@ import typer
 
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
-    AnswerPatternText,
     AsJson,
-    ColumnsText,
+    FileSettings,
     JudgementBudget,
     LabelBudget,
     MemoryUri,
     PredictorFolder,
-    SkipBad,
     check_folder,
     predictor_folder,
     read_files,
+    reads_files,
 )
 from memreward.cli.errors import ends_well
 from memreward.cli.models import ExecuteCode, PriorName, load_runner, what_was_done, write_record
+from memreward.cli.options import Changes
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
 from memreward.types import Group
@@ -39,14 +38,11 @@ if TYPE_CHECKING:
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
+@reads_files()
 def warmup(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Rollout files to add to memory first (.jsonl, .jsonl.gz, .parquet); none to use memory as it is.",
-            metavar="FILES",
-            show_default=False,
-        ),
+        typer.Argument(help="Rollout files to add to memory first; none to use memory as it is.", show_default=False),
     ] = None,
     *,
     memory: MemoryUri,
@@ -54,18 +50,14 @@ def warmup(
     judgements: JudgementBudget = None,
     choose: Annotated[
         Literal["advantage", "random"],
-        typer.Option(
-            help="Which queries are labelled: those whose advantages are most uncertain, in rounds, or drawn ones."
-        ),
+        typer.Option(help="Which queries are labelled: those with the most uncertain advantages, or drawn ones."),
     ] = "advantage",
-    seed: Annotated[int, typer.Option(help="Decides which queries are labelled where they are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which queries are drawn.")] = 0,
     prior: PriorName = DEFAULT_PRIOR,
     execute: ExecuteCode = None,
     predictor: PredictorFolder = None,
-    skip_bad: SkipBad = False,
-    answer_pattern: AnswerPatternText = None,
-    columns: ColumnsText = None,
     as_json: AsJson = False,
+    reading: Changes[FileSettings],
 ) -> None:
     """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
@@ -83,7 +75,7 @@ def warmup(
     from memreward.memory import ExperienceMemory, seal_verdicts
     from memreward.reward.predictor import RewardPredictor
 
-    output = Output(as_json)
+    output, given = Output(as_json), reading.made()
     budget, known = budget_from(labels, judgements), RewardPrior.load(prior)
     folder = predictor_folder(memory, predictor)
     check_folder(folder)
@@ -91,9 +83,7 @@ def warmup(
     with output.progress() as steps:
         runner = load_runner(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        read = partial(read_files, skip_bad=skip_bad)
-        groups = read(files or [], output, answer_pattern=answer_pattern, columns=columns)
-        added = store.add(counted(groups, steps, "adding queries"))
+        added = store.add(counted(read_files(files or [], output, given), steps, "adding queries"))
         by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
             store, budget=budget, seed=seed, prior=known, choose=choose, runner=runner, progress=steps
@@ -111,8 +101,8 @@ def warmup(
     }
     report |= _learned(made)
     _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
-    scored = shlex.join([*(map(str, files) if files else ["FILE"]), *(["--columns", columns] if columns else [])])
-    output.note(f"next: memreward score {scored} --memory {shlex.quote(memory)} --out scored.csv")
+    again = [*map(str, files or [Path("FILE")]), *(["--columns", given.columns] if given.columns else [])]
+    output.note(f"next: memreward score {shlex.join(again)} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)
 
 
@@ -133,25 +123,21 @@ def _learned(made: RewardPredictor) -> dict[str, Any]:
 
 
 def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut], *, chosen: bool) -> None:
-    memory = report["memory"]
-    used = [
-        (
-            "labelled queries",
-            f"{report['labelled_queries']} of {report['queries_with_labels']} with a label, "
-            f"{memory['queries']} in memory",
-        ),
-        ("labels", f"{report['labels']} on {memory['rollouts']} rollouts"),
-    ]
-    if report["labelled_queries"] < report["queries_with_labels"]:
-        more = report["queries_with_labels"] - report["labelled_queries"]
-        output.note(f"--labels left {more} labelled questions unused: --labels all takes every label that is there.")
-    unread = memory["references"] - report["queries_with_labels"]
-    if not report["labels"] and unread > 0:
-        output.note(f"{unread} questions have a reference and no verdict: memreward verify judges by them, code too.")
+    memory, known, used = report["memory"], report["queries_with_labels"], report["labelled_queries"]
     left_out = report["sources_left_out"]
     prior = report["prior"] + (f", without {left_out} sources that hold some of these questions" if left_out else "")
-    facts = [("prior", prior), ("seconds", f"{report['seconds']:.0f}"), ("predictor", report["predictor"])]
-    output.table("Warmup", ("", ""), [*used, *facts])
+    facts = {
+        "labelled queries": f"{used} of {known} with a label, {memory['queries']} in memory",
+        "labels": f"{report['labels']} on {memory['rollouts']} rollouts",
+        "prior": prior,
+        "seconds": f"{report['seconds']:.0f}",
+        "predictor": report["predictor"],
+    }
+    output.table("Warmup", ("", ""), list(facts.items()))
+    if used < known:
+        output.note(f"--labels left {known - used} labelled questions unused: --labels all takes them too.")
+    if not report["labels"] and (unread := memory["references"] - known) > 0:
+        output.note(f"{unread} questions have a reference and no verdict: memreward verify judges by them, code too.")
     if report["votes_only"]:
         output.note(
             f"{', '.join(report['votes_only'])}: no prior knows this domain, so that values are shares of votes, and a "

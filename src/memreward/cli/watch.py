@@ -49,7 +49,7 @@ def watch(
         ),
     ],
     *,
-    once: Annotated[bool, typer.Option("--once", help="Show how it stands and end; so it is in a pipe.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show how it stands and end, as in a pipe.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how a training stands: predicted against true reward, the cosine of the advantages, labels, alarms.
@@ -71,12 +71,19 @@ def watch(
         output.text("\n".join(lines(rows, output.width)))
         output.result({"rows": len(rows), "last": rows[-1]})
         return
-    _live(place, look, lines, output)
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as screen:
+        while True:
+            said = lines(rows, output.width) if rows else [f"{place}: no step is logged yet"]
+            screen.update(Text("\n".join(said)), refresh=True)
+            time.sleep(_SECONDS)
+            rows = look()
 
 
-Rows = Sequence[Any]
-Look = Callable[[], Rows]
-Lines = Callable[[Rows, int], Iterator[str]]
+Look = Callable[[], Sequence[Any]]
+Lines = Callable[[Sequence[Any], int], Iterator[str]]
 
 
 def _folder(folder: Path) -> tuple[Look, Lines]:
@@ -84,7 +91,7 @@ def _folder(folder: Path) -> tuple[Look, Lines]:
 
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name the --out of memreward train, or the address of memreward serve")
-    return lambda: history(folder), shown
+    return partial(history, folder), shown
 
 
 def _service(url: str) -> tuple[Look, Lines]:
@@ -92,23 +99,11 @@ def _service(url: str) -> tuple[Look, Lines]:
 
     looks: deque[Mapping[str, float]] = deque(maxlen=_LOOKS)
 
-    def look() -> Rows:
+    def look() -> Sequence[Any]:
         looks.append(figures(url))
         return list(looks)
 
     return look, partial(told, url, time.monotonic())
-
-
-def _live(place: str, look: Look, lines: Lines, output: Output) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False) as screen:
-        while True:
-            rows = look()
-            said = lines(rows, output.width) if rows else [f"{place}: no step is logged yet"]
-            screen.update(Text("\n".join(said)), refresh=True)
-            time.sleep(_SECONDS)
 
 
 def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:

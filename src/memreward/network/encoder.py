@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from memreward.features.cache import VectorStore, model_fingerprint
-from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, content_hash
+from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, Progress, content_hash, silent
 from memreward.unicode import replace_surrogates
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class CachedEncoder:
     the text, a few hundred at a time, so an interrupted call loses little.
     """
 
-    def __init__(self, encoder: Encoder, store: VectorStore) -> None:
-        self._encoder, self._store = encoder, store
+    def __init__(self, encoder: Encoder, store: VectorStore, progress: Progress = silent) -> None:
+        self._encoder, self._store, self._progress = encoder, store, progress
         self.name, self.dimension = encoder.name, encoder.dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
@@ -179,6 +179,7 @@ class CachedEncoder:
             new = self._encoder.encode([text_of[key] for key in batch])
             self._store.put(batch, new)
             known |= dict(zip(batch, new, strict=True))
+            self._progress("encoding texts", start + len(batch), len(missing))
         vectors = [known[key] for key in hashes]
         if wrong := {len(vector) for vector in vectors} - {self.dimension}:
             raise ConfigurationError(

@@ -22,11 +22,12 @@ class Reading:
     """How files that are not in the project's own schema are read. Columns may be named by path, "info.answer".
 
     Attributes:
-        format: Name of one of `memreward.data.formats.FORMATS`; None looks.
-        question: Column of the question; None takes one of the usual names, as for those that follow.
+        format: What the files are: rollouts, openai-batch, lm-eval, inspect, verl, trl or table; else seen from the
+            first row.
+        question: Column of the question; else one of the usual names, as for those that follow.
         answer: Column of the reference.
         completions: Column of the completion, or of the list of completions.
-        domain: A domain, or the column that names it.
+        domain: math, qa, code, other, or the column that says so.
         id: Column of the question's id; without one, a hash of the question names it.
         correct: Column of the verdict on a completion. Only `correct` and `is_correct` are found by name: a score or a
             reward is a verdict only where somebody says so.
