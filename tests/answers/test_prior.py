@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from answer_toys import COLUMNS, known_weights, source_of
+from answer_toys import COLUMNS, features_of, known_weights, sampled_answers, source_of
 
+from memreward.answers import AnswerModel
 from memreward.answers.prior import RewardPrior, fit_prior
 from memreward.types import ConfigurationError, Query, StoreError
 
@@ -31,6 +32,18 @@ def test_sources_that_agree_leave_less_spread_than_sources_that_do_not() -> None
         return float(np.trace(fit_prior(sources, "x").domains["math"].weights.covariance))
 
     assert spread(0.05) < spread(0.8)
+
+
+def test_labels_tell_first_how_strong_a_policy_is() -> None:
+    """The sources differ as much in every weight; five questions none of which is right then move the level most."""
+    rng = np.random.default_rng(7)
+    sources = [source_of(f"s{i}", known_weights(rng, 0.3), 80 + i, 100) for i in range(6)]
+    model = AnswerModel(fit_prior(sources, "x"))
+    features = features_of(sampled_answers(rng, 5), rng.normal(size=(40, 4)), prefix="weak")
+    moved = model.fit(features, np.zeros(40, np.int8)).domains["math"]
+    away = np.abs(moved.posterior.mean - moved.start.mean)
+    assert int(np.argmax(away)) == COLUMNS.index("intercept")
+    assert away.max() > 2.5 * np.sort(away)[-2]
 
 
 def test_the_order_of_the_sources_does_not_matter() -> None:
