@@ -10,6 +10,7 @@ paired.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -162,6 +163,7 @@ class _Share:
             tied=_tied(arm),
             labels=self.labels,
             accuracy=self._each(lambda part, domain: self._figure(self.accuracy[arm, part, domain])),
+            kinds=_kinds(each),
             of_oracle={part: self._of_oracle(arm, part) for part in PARTS},
             gap_closed=self._each(lambda part, domain: self._gap_closed(arm, part, domain)),
             ours_ahead=self._each(lambda part, domain: self._difference(OURS, arm, part, domain)),
@@ -255,6 +257,15 @@ def _domains(outcomes: Sequence[TrainingOutcome]) -> dict[str, str]:
             if found.setdefault(query, domain) != domain:
                 raise DataError(f"query {query!r} is {found[query]} in one training and {domain} in another")
     return found
+
+
+def _kinds(runs: Sequence[TrainingOutcome]) -> dict[str, float]:
+    """Kind -> accuracy on its held-out questions: a question's id begins with its kind."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for query, right in run.accuracy[TEST].items():
+            found.setdefault(re.split(r"-\d", query)[0], []).append(right)
+    return {kind: math.fsum(each) / len(each) for kind, each in found.items()}
 
 
 def _mean_of(run: TrainingOutcome, name: str) -> float:

@@ -74,6 +74,7 @@ class ArmRow:
         tied: Whether it is another training at another label share.
         labels: Label share of the table it stands in; arms that are not tied to a share stand in each.
         accuracy: By part and domain.
+        kinds: In domain, by kind of question: mean of the seeds.
         of_oracle: By part: the mean of the domains as a share of Oracle's.
         gap_closed: By part and domain: (arm - labelled) / (oracle - labelled), a ratio of means over each resample.
             Without an interval where the gap itself is not clearly above 0.
@@ -92,6 +93,7 @@ class ArmRow:
     tied: bool
     labels: float
     accuracy: Mapping[str, ByDomain]
+    kinds: Mapping[str, float]
     of_oracle: Mapping[str, Figure]
     gap_closed: Mapping[str, ByDomain]
     ours_ahead: Mapping[str, ByDomain]
@@ -152,6 +154,7 @@ class TrainingResult:
             self.gap_by_domain(labels),
             self.differences(labels),
             self.by_seed(labels),
+            self.by_kind(labels),
             self.rewards(labels),
             self.labels_used(labels),
         ]
@@ -241,6 +244,13 @@ class TrainingResult:
             for row in rows
         )
         return Table(f"{_labelled(labels)}: every seed, in domain, mean of the domains", columns, lines)
+
+    def by_kind(self, labels: float) -> Table:
+        """Return accuracy in domain by kind of question: an arm a column."""
+        rows = self.at(labels)
+        lines = tuple((kind, *(_number(row.kinds[kind]) for row in rows)) for kind in rows[0].kinds)
+        title = f"{_labelled(labels)}: accuracy in domain by kind of question, mean of the seeds"
+        return Table(title, ("kind", *(row.arm for row in rows)), lines)
 
     def rewards(self, labels: float) -> Table:
         """Return how good the rewards were against ground truth, in the mean over training."""

@@ -154,6 +154,19 @@ def test_seeds_that_one_arm_lacks_count_for_no_comparison():
     assert result.by_seed(0.2).rows[1][1:4] == ("0.400", "0.600", "–")
 
 
+def test_kinds_of_question_are_told_by_their_ids():
+    kinds = {"sum-0-test-0": 1.0, "sum-0-test-12": 0.0, "less-than-product-1-test-3": 0.5}
+    domains = dict.fromkeys(kinds, "math")
+    outcomes = [
+        TrainingOutcome(arm, 0.2, seed, {TEST: kinds, FOREIGN: {}}, domains)
+        for arm in (OURS, "paper")
+        for seed in (0, 1)
+    ]
+    table = measure(outcomes).by_kind(0.2)
+    assert table.columns == ("kind", OURS, "paper")
+    assert table.rows == (("sum", "0.500", "0.500"), ("less-than-product", "0.500", "0.500"))
+
+
 def test_rewards_are_averaged_over_the_steps_that_have_them():
     steps = [
         {"step": 1, "live_cosine": 0.2, "group_auc": None},
