@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memreward.domains.choice.numbered import spelled_out
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
@@ -12,7 +13,7 @@ from memreward.types import Verifier
 
 
 class Choice(DomainRules):
-    """Lettered options; without them yes or no, else short text."""
+    """Lettered options; without them numbered ones, yes or no, else short text."""
 
     name = "qa"
     lettered = True
@@ -21,17 +22,20 @@ class Choice(DomainRules):
         """Return the letter of the option that the text commits to."""
         choices = options(prompt)
         letter, form = find_choice(text, choices)
-        return (letter, form) if choices or letter is not None else _find_open(text)
+        if choices or letter is not None:
+            return letter, form
+        answer, form = _find_open(text)
+        return None if answer is None else spelled_out(answer, prompt), form
 
     def named(self, found: str, prompt: str) -> str:
         """Return the letter of the option that is named by letter or text."""
-        return letter_of(found, options(prompt)) or found
+        return letter_of(found, options(prompt)) or spelled_out(found, prompt)
 
     def key(self, answer: str, prompt: str) -> str:
         """Return the option's letter, named by letter or by the option's text; without options yes or no; else text."""
         choices = options(prompt)
         letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
-        return letter if letter is not None else "text " + free_text_key(answer)
+        return letter if letter is not None else "text " + free_text_key(spelled_out(answer, prompt))
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         """Return the one that reads the reference in the question's terms."""

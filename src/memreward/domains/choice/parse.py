@@ -13,7 +13,8 @@ from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_
 
 _BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
 _LINE_OPTION = re.compile(
-    r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}[.):\]][ \t*]*(\S[^\n]*)$", re.MULTILINE
+    r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}(?:[.):\]]|[ \t][-–—][ \t])[ \t*]*(\S[^\n]*)$",
+    re.MULTILINE,
 )
 _INLINE_OPTION = re.compile(r"(?<![\w.])([A-J])[.)][ \t]+(\S[^\n]*?)(?=[ \t,;]*(?:\n|$|(?<![\w.])[A-J][.)][ \t]))")
 _LISTED_OPTIONS = re.compile(
