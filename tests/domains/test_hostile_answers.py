@@ -5,7 +5,9 @@ r"""Replies whose truth is known and which mention the reference without giving 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -605,6 +607,7 @@ UNITS = {
 }
 
 
+REPLIES = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
 BAKER = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
 VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
 
@@ -712,3 +715,12 @@ def test_words_beside_a_letter_may_be_its_option() -> None:
     assert verdict("The answer is B) False.", "B", "qa", polar) is True
     assert verdict("B. Not there", "B", "qa", "Where?\n(A) here\n(B) not there") is True
     assert verdict("A: wrong", "A", "qa", BAKER) is False
+
+
+@pytest.mark.parametrize("case", REPLIES, ids=lambda case: case["question"][:30])
+def test_replies_of_many_kinds(case: dict[str, Any]) -> None:
+    """Solutions in lines, Markdown, LaTeX, JSON, other languages; times, money, sets; and what only looks like them."""
+    question, reference, domain = case["question"], case["reference"], case["domain"]
+    found = {text: verdict(text, reference, domain, question) for text in case["right"] + case["not right"]}
+    assert [text for text in case["right"] if found[text] is not True] == []
+    assert [text for text in case["not right"] if found[text] is True] == []

@@ -5,42 +5,59 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from memreward.domains.choice.parse import normal_text, polar_options
-from memreward.domains.shared.commitment import LETTER
+from memreward.domains.choice.parse import letter_of, normal_text, polar_options
+from memreward.domains.shared.commitment import LETTER, taken_back
 from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused
-from memreward.domains.shared.markers import last_match
+from memreward.domains.shared.markers import explicit, last_match
 
 _SHARE = re.compile(
-    r"(?<![\w'])\(?([A-Z])\)?[\s:=(~—–-]{1,5}(?:0?\.\d|[01]\b(?!\.\s)|\d{1,3}(?:\.\d+)?\s?(?:%|/\s?\d))"
+    r"(?<![\w'])\(?([A-Z])\)?[\s:=(~—–-]{1,5}(0?\.\d+|[01]\b(?!\.\s)|\d{1,3}(?:\.\d+)?\s?(?:%|/\s?\d{1,3}))"
 )
 _POLAR = re.compile(r"\A[\s).:*]{0,6}(?:false|no|true|yes|wrong|incorrect)\b", re.IGNORECASE)
 _SHARE_BEFORE = re.compile(
-    r"\d\s?%\s(?:sure\s|for\s|on\s|that\s|it['’]s\s|it\sis\s|the\sanswer\sis\s|option\s){0,4}\(?([A-Z])\b"
+    r"(\d{1,3}\s?%)\s(?:sure\s|for\s|on\s|that\s|it['’]s\s|it\sis\s|the\sanswer\sis\s|option\s){0,4}\(?([A-Z])\b"
 )
 _BELITTLED = re.compile(
     r"[\s)\]}.$*]{0,4},?\s?(?:(?:is|was|seems|looks|sounds|would be|may be|might be|comes)\s(?:\w{1,10}\s){0,2}?"
-    r"(?:trap|distractor|trick|decoy|tempting|plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
+    r"(?:trap|distractor|trick|decoy|tempting|(?<!most )plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
-    r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]|[^.!\n]{0,15}!?\?(?!\s?\w)",
+    r"|,?\s(?:and others|among|as (?:one|an?)\s)"
+    r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
+    r"|[^.!\n]{0,15}!?\?(?!\s?\w)",
     re.IGNORECASE,
+)
+_DESCRIBED = re.compile(r"[\s)\]}.$*]{0,4}(?:is|was|seems|looks|sounds)\s(?!(?:in|at|on)\b)")
+_APPROVED = re.compile(
+    r"(?:(?:the|my|our|final|definitely|clearly|certainly|probably|indeed|therefore|thus|most|more|much|by far|an?|"
+    r"to be|like|only)\s){0,4}(?:right|correct|best|better|answer(?! to another)|only|one (?:that|which|to)|left|"
+    r"likely|appropriate|suitable|plausible|accurate|true|logical|reasonable|choice|option|preferable|it|what|where|"
+    r"good|closest|match)\b",
+    re.IGNORECASE,
+)
+_COMMITTED = re.compile(
+    r"answer|option|choice|box|pick|cho[o]?se|go with|####|conclu|so |therefore|thus|hence", re.IGNORECASE
 )
 _UNCLEAR = re.compile(r"\snot\s\(?[A-Z]\)?,?\s(?:or|and)\b")  # "A not B or C"
 _BEFORE = re.compile(
-    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s(?:but|except)\s"
-    r"|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
-    r"|\b(?:student|user|human|example|rejected|hates?|avoid|wrong|(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
+    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|(?:\A\W{0,3}say|\b(?:pretend|imagine|let['’]?s say|far be it))\b"
+    r"[^.,;\n]{0,25}|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s"
+    r"(?:but|except)\s|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
+    r"|\b(?:next to|behind|outside|near|opposite|opposite of|former|no|far from)\s"
+    r"(?:an?\s|the\s)?|\b(?:student|user|human|example|rejected|hates?|avoid|wrong(?! (?:except|but))|"
+    r"(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
     r"[^.,;\n]{0,12}|\b(?:was (?:going|about|tempted)|hesitate|reluctant|wanted|used) to\b[^.,;\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")
 _AGAINST = re.compile(
-    r"(?:\b(?:not|cannot|rather than|instead of|as opposed to|over|unlike|than|versus|except|without|neither|wrong|"
-    r"incorrect|false|eliminat\w{0,5}|(?:rul|exclud|discard|reject|dismiss)\w{0,4})|n['’]t)\b[^.;!?]{0,60}\Z",
+    r"(?:\b(?:not|cannot|rather than|instead of|as opposed to|over|beats|trumps|preferable to|unlike|than|versus|"
+    r"except|without|neither|wrong|incorrect|false|eliminat\w{0,5}|(?:rul|exclud|discard|reject|dismiss)\w{0,4})|n['’]t)\b[^.;!?]{0,60}\Z",
     re.IGNORECASE,
 )
 _SET_AGAINST = re.compile(
-    r"[^.;!?]{0,60}?(?:\b(?:wrong|incorrect|false|less|not|worse|inferior|cannot|no|lacks?|irrelevant|unrelated|out)\b|n['’]t\b)",
+    r"\)?\s(?:is|are|was|refers|describes|means)\b(?!\s(?:also|equally|right|correct|better|best|possible|plausible|likely|"
+    r"true|more|my|it|the|an?)\b)|[^\n]{0,60}?[❌✗✘☒]|[^.;!?]{0,60}?(?:\b(?:wrong|incorrect|false|less|not|worse|inferior|cannot|no|lacks?|irrelevant|unrelated|out)\b|n['’]t\b)",
     re.IGNORECASE,
 )
 _TURNED = re.compile(
@@ -51,7 +68,7 @@ _TURNED = re.compile(
 _TURNS_AWAY = re.compile(
     r"\b(?:but|not|no|wrong|incorrect|false|instead|rather|than|over|however|actually|so|therefore|hence|thus|only|leaves?|"
     r"left|leaving|choose|pick|go|answer|option|choice|best|correct|eliminat\w*|rul\w+|while|although|though|cannot|is|are|"
-    r"by|then again)\b|n['’]t\b",
+    r"by|then again|between|initially|reflection|from|considered)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _BESIDE = re.compile(
@@ -66,8 +83,10 @@ _SHORTEST_OPTION = 4
 
 def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
-    shares = {*_SHARE.findall(text[-NEAR:]), *_SHARE_BEFORE.findall(text[-NEAR:])} & choices.keys()
-    if letter in shares and (len(shares) > 1 or _SHARE_BEFORE.search(text)):
+    near = text[-NEAR:]
+    shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
+    shares = {named: part for named, part in shares.items() if named in choices}
+    if letter in shares and (len(shares) > 1 or not _most(shares[letter])):
         return f"it gives shares to {', '.join(sorted(shares))}"
     place = _last_place(text, letter, choices.get(letter, ""))
     if place is None:
@@ -84,12 +103,40 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
         return found
     if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(before):
         return "it speaks of the option without choosing it"
+    described = _DESCRIBED.match(after)
+    if described and not (_APPROVED.match(after, described.end()) or _COMMITTED.search(text, 0, place[0])):
+        return "it describes the option"
+    rival = _marked_before(text, letter, place[0], choices) or _rival(after, letter, choices)
+    rival = rival or _rival_before(before, letter, choices)
+    return _starred(before, after, text) or rival or alternative(text, place[0])
+
+
+def _starred(before: str, after: str, text: str) -> str:
     if after.startswith(("'", "′", "’")) and not before.endswith(("'", "‘")):
         return "it has a prime"
     if text.count("*") % 2 and (after.startswith("*") or before.endswith("*")):
         return "it has a star"
-    rival = _rival(after, letter, choices) or _rival_before(before, letter, choices)
-    return rival or alternative(text, place[0])
+    return ""
+
+
+def _marked_before(text: str, letter: str, place: int, choices: Mapping[str, str]) -> str:
+    """Another option in a box or the like before the answer, from which nothing turns away; or ""."""
+    mark = explicit(text)
+    marked = letter_of(mark.content, choices) if mark is not None and mark.end <= place else None
+    if (
+        mark is None
+        or marked in (None, letter)
+        or taken_back(text[mark.end :][:NEAR])
+        or _TURNED.search(text[mark.end : place] + " ")
+    ):
+        return ""
+    return f"option {marked} is marked"
+
+
+def _most(part: str) -> bool:
+    """Whether a share is more than half: "90%", "0.9", "9/10"."""
+    top, _, bottom = part.strip(" %").partition("/")
+    return float(top) / (float(bottom) if bottom.strip() not in {"", "0"} else 100 if "%" in part else 1) > 1 / 2
 
 
 def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:
@@ -100,7 +147,7 @@ def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:
         before = after[: named.start()]
         if named[1] == letter or named[1] not in choices:
             continue
-        if _TURNED.search(before[-2 * _SHORT :]):
+        if _TURNED.search(before[-2 * _SHORT :]) and not _SET_AGAINST.match(after, named.end()):
             return f"option {named[1]} follows it"
         if named.end() <= near and not _AGAINST.search(before) and not _SET_AGAINST.match(after, named.end()):
             return f"option {named[1]} stands beside it"

@@ -56,13 +56,11 @@ _REASON = re.compile(
 _NOT_BUT = re.compile(
     r"(?:(?:definitely|clearly|actually)\s)?not\s(?:the\s)?(.{1,120}?),?\s(?:but(?:\srather)?|it(?:'s|\sis)|rather)\s(.+)"
 )
-_AGAINST = re.compile(
-    r"\s?\((?:and\s)?(?:not|rather than|instead of|unlike)\b[^()]{0,120}\)"
-    r"|,?\s(?:not|rather than|instead of|as opposed to|unlike|over)\s[^.;,]{1,120}$"
-)
+_AGAINST_IN_BRACKETS = re.compile(r"\s?\((?:and\s)?(?:not|rather than|instead of|unlike)\b[^()]{0,120}\)")
+_AGAINST = re.compile(r",?\s(?:not|rather than|instead of|as opposed to|unlike|over)\s[^.;,]{1,120}$")
 _REJECTED = re.compile(
     r"[\s:;,–—(\-.]{0,4}(?:(?:is|was|would be|seems)\s)?(?:(?:the|an?|clearly|definitely)\s){0,2}"
-    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so))\b"
+    r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so)|rejected|discarded|unlikely|eliminated|excluded|struck)\b"
     r"|(?:no|nope|not)\b(?![ \t]\w)|[❌✗✘☒🚫])",
     re.IGNORECASE,
 )
@@ -82,6 +80,7 @@ _ADVERBS = re.compile(
     r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|"
     r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
 )
+_ALONE = re.compile(r"(?<=\b[A-Z])\s(?:only|alone)\Z")
 _YES_OR_NO = re.compile(
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
     r"(yes|yeah|yep|true|no|nope|false)(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b)",
@@ -98,6 +97,21 @@ _LONG_TEXT = 60
 _SINGLE_LETTER = re.compile(r"\b[A-Z]\b")
 _FINISHED = re.compile(r"[.!?)\]}:\"*]\s*\Z|(?<![\w'])[A-Z]\s*\Z")
 _NOT_WORD = re.compile(r"[\W_]+")
+# Signs that change a number are words: -4 is not 4, and 1.5 is not 1, 5.
+_SIGNS = (
+    (re.compile(r"(?<![\w)])[-−](?=[\d.])"), " minus "),
+    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"(?<=\d)\.(?=\d)"), " point "),
+    (re.compile(r"(?<=\d)/(?=\d)"), " over "),
+)
+_BETWEEN = re.compile(
+    r"\b(?:between|out of)\s(?:options\s)?\(?[A-Z]\b\)?(?:,\s\(?[A-Z]\b\)?)*,?\s(?:and|or)\s\(?[A-Z]\b\)?,?\s",
+    re.IGNORECASE,
+)
+_TICKED = re.compile(
+    r"^\W{0,4}([A-Z])\b[^\w\n]{0,4}(?:[^\n]{0,60}(?:([✅✓✔☑])|[❌✗✘☒])|(true|yes|correct|right)|(?:false|no|incorrect|wrong))[\W_]{0,3}$",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,8 @@ def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
 def normal_text(text: str) -> str:
     """Casefold, drop LaTeX text commands and punctuation, and join words by single blanks."""
     text = _LATEX_TEXT.sub(r" \1 ", text)
+    for pattern, word in _SIGNS if any(map(str.isdigit, text)) else ():
+        text = pattern.sub(word, text)
     return _NOT_WORD.sub(" ", text.casefold()).strip()
 
 
@@ -196,7 +212,10 @@ def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]
 
 def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
-    text = _undecorated(text)
+    text = _BETWEEN.sub("", _undecorated(text))
+    ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
+    if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):
+        return Choice((max(ticks, key=lambda letter: ticks[letter]),), "letter")
     tagged = answer_tag(text)
     if tagged is not None and taken_back(text[tagged.end : tagged.end + _LONG_TEXT]):
         return read_choice(text[tagged.end :], choices)
@@ -260,8 +279,8 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
     turned = _NOT_BUT.match(content[:2000])
     if turned is not None:
         return replace(_named(turned[2], choices), ruled_out=_named(turned[1], choices).letters)
-    content, ruled_out = _without_ruled_out(content[:2000])
-    plain = _ADVERBS.sub("", content).rstrip(".").strip()
+    content, ruled_out = _without_ruled_out(_AGAINST_IN_BRACKETS.sub("", content[:2000]))
+    plain = _ALONE.sub("", _ADVERBS.sub("", content).rstrip(".")).strip()
     whole = _WHOLE.fullmatch(peeled(plain))
     if whole is not None:
         return Choice(_allowed({whole[1].upper()}, choices), ruled_out=ruled_out)
@@ -443,6 +462,8 @@ def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     inside = [
         letter
         for letter, option in named.items()
-        if f" {option} " in f" {words} " and not re.search(rf"\b{_NEGATED} {re.escape(option)}\b", words)
+        if option
+        and re.search(rf"(?<!minus )(?<!point )(?<!over )\b{re.escape(option)}(?:e?s)?\b(?! (?:point|over) \d)", words)
+        and not re.search(rf"\b{_NEGATED} {re.escape(option)}\b", words)
     ]
     return inside[0] if len(inside) == 1 else None

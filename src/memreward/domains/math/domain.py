@@ -7,6 +7,7 @@ import re
 from memreward.domains.config import VerifyConfig
 from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
+from memreward.domains.math.subjects import number_of_asked
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
@@ -24,6 +25,8 @@ class Math(DomainRules):
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         """Return the marked answer, else the formula or number that ends the text."""
         answer, form = find_expression(text, guess=True)
+        if answer is not None and form == "last_number":
+            answer = number_of_asked(text, prompt) or answer
         if answer is not None and form in {"phrase", "hash", "a_line"}:
             answer = _without_plain_unit(answer, prompt)
         return answer, form

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
+from memreward.domains.math.magnitudes import is_magnitude
 from memreward.domains.math.quantity import mentioned_units
+from memreward.domains.math.subjects import CLAUSE
+from memreward.domains.math.wanted import wanted
 from memreward.domains.shared.commitment import SET_AGAINST
 from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, last_place, of_others, refused
 from memreward.domains.shared.markers import without_code
@@ -15,19 +18,24 @@ from memreward.domains.shared.markers import without_code
 _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
 # In the sentence of an answer that nothing marks.
 _UNSURE = re.compile(
-    r"\b(?:if\b(?![^\n]*\bthen\b)|whether|unless|suppos(?:e|ing)|not|never|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|"
-    r"incorrect|(?-i:may)|might|could|would have|maybe|perhaps|possibly|at (?:least|most)|up to|or (?:later|earlier)|"
-    r"(?:more|less|fewer|greater|bigger|smaller|other) than|over|under|above|below|nearly|almost|between|within|"
-    r"(?:or|and) (?:more|fewer|less|so)|minimum|maximum|wish\w{0,2}|hopes?|random|guess\w{0,3}|another|other|first|"
-    r"previous|off by|step|equation|question|confidence|let|looks? like|used to|should have|comes? (?:after|before)|"
-    r"follows?|precedes?|begins?|starts?|ends?(?! up)|contains?|digits?|hex|"
-    r"(?:people|some|others|many|they|everyone|nobody) (?:say|think|claim|get)|needs? \S{1,20} more)\b|n['’]t\b",
+    r"(?<!\\)\b(?:if\b(?![^\n]*\bthen\b)|whether|unless|suppos(?:e|ing)|assuming|once|not|never|no longer|contrary|"
+    r"lies|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|incorrect|impossible|(?-i:may)|might|could|maybe|perhaps|possibly|"
+    r"wish\w{0,2}|hop(?:es?|efully)|dreams?|like to have|have had|should have been|used to|random|guess\w{0,3}|"
+    r"at (?:the )?(?:least|most)|up to|as (?:many|few|much) as|(?:more|less|fewer|greater|bigger|smaller|other) than|"
+    r"or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over|under|above|below|nearly|almost|between|within|"
+    r"off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|first|previous|step|equation|page|"
+    r"line|question|confidence|let|digits?|hint|label|(?<!problem )(?<!question )(?<!I )(?:says?|thinks?|claims?)|"
+    r"(?:people|some|others|many|everyone|nobody) get|needs? \S{1,20} more|(?:answer|number|result|value) "
+    r"(?:looks like|comes (?:after|before)|follows|precedes|begins|starts|ends|contains|rhymes))\b|n['’]t\b",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
-    r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|(?:more|less|fewer|greater) than|"
-    r"times (?:what|as)|doubled|tripled|halved|if|unless|[+])(?!\w)"
-    r"|[\s$*_)}\]\\.,]{0,6}\bor (?:not|is|maybe|perhaps|more|less|fewer)\b|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b",
+    r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|and (?:change|some|a (?:bit|little))|"
+    r"times (?:what|as)|doubled|tripled|halved|if|unless|[+]|(?:[a-z]+ )?(?:short|too \w+|more|less|fewer)|"
+    r"(?:greater|smaller) than)(?!\w)"
+    r"|[\s$*_)}\]\\.,]{0,6}(?:[a-z]+[ ,]{1,2})?(?:give or take|or thereabouts|plus or minus|or so)\b"
+    r"|[\s$*_)}\]\\.,]{0,6}\b(?:or|maybe|perhaps) (?:not|is|maybe|perhaps|more|less|fewer)\b"
+    r"|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b|\s[a-z]+ and [a-z]+s[.\s]*\Z",
     re.IGNORECASE,
 )
 _COLLECTED = re.compile(
@@ -53,6 +61,7 @@ _RIVAL = re.compile(
     r"(-?\$?\d[\d.,/]{0,30})(?=\W{0,3}\Z|\s(?:is|was) (?:the answer|right|correct)\b)",
     re.IGNORECASE,
 )
+_BASED = re.compile(r"\bin (?:base|hex\w*|octal|binary)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow many (?:more |other |of the |of )?((?:[a-z-]{2,} ){0,2}[a-z-]{2,})", re.IGNORECASE)
 _COUNTED = re.compile(
     r"\d[\s}$*]{0,4}(?:\\text\s?\{)?\s?(?:(°|\^\s?\{?\s?\\circ|['′″])|(?!(?:in|of|and|or|is|are|was|were|left|more|per|at|"
@@ -63,18 +72,26 @@ _COUNTED = re.compile(
 _SUBJECT = re.compile(
     r"\A\W{0,4}(?:(?:and|but|while|whereas|so)\s)?(?!(?i:it|we|there|total|so|this|that|each|everyone|both|you|all|thus|hence|"
     r"then|now|since|also|still|only|just|which|who)\b)"
-    r"(?:(?:The|(?:An?|My|Your)(?: [a-z]{2,15})?) )?([A-Z]?[a-z]{1,20}) (?:and [A-Z][a-z]{1,20} )?"
+    r"(?:(?:The|(?:An?|My|Your)(?: [a-z]{2,15})?|[A-Z][a-z]{1,20}['’]s) )?"
+    r"([A-Z]?[a-z]{1,20}) (?:and [A-Z][a-z]{1,20} )?"
     r"(?:has|have|had|gets?|got|owns?|needs?|buys?|bought|sells?|sold|eats?|ate)\b"
 )
-_CLAUSE = re.compile(r"[,;]\s|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
 _PRONOUNS = frozenset({"he", "she", "they"})
 _ABOUT = re.compile(
-    r"(?:~|≈|\\approx|\\sim|\b(?:about|around|approx\w*|roughly|circa|close to|near))[\s$*_~({]{0,4}-?\d[\d.,]*\Z",
+    r"(?:~|≈|\\approx|\\sim|\b(?:about|around|approx\w*|roughly|circa|close to|near|neighbou?rhood of))"
+    r"[\s$*_~({]{0,4}-?\d[\d.,]*\Z",
     re.IGNORECASE,
 )
 _ROUGH = re.compile(r"\b(?:about|approx\w*|round\w*|nearest|estimat\w*|roughly|average|mean|expected)\b", re.IGNORECASE)
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
+_SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
+_PERCENT = re.compile(r"\s?(?:\\?%|per ?cent)")
+_COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)\s?")
+_GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
+_KEPT = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _SHORT = 100
+_LOSING = re.compile(r"\b(?:wants?|needs?|lost|loses?|ate|eats?|sold|sells?|gave|gives?|misses)\b", re.IGNORECASE)
+_KEEPING = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _LONGEST_WORD = 30
 _WORD = re.compile(r"[a-z]+")
 
@@ -88,19 +105,23 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
     place = boxed or last_place(text, answer)
     if place < 0:
-        return ""
+        return "" if marked else "it is a part of something longer"
     before, after = around(text, place, place + len(answer))
-    found = refused(before, answer, after) or _goes_on(answer, after, question)
+    found = refused(before, answer, after) or _goes_on(before, answer, after, question)
     found = found or of_others(before, after, question)
     if not found and not marked:
         sentence = SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0])
         found = "it is about that many" if _ABOUT.search(before + answer) and _exact(question) else ""
-        found = found or _unsure(sentence, question) or _of_another(before + answer, question)
+        found = found or _of_more(before, after, question) or _unsure(sentence, question)
+        found = found or _of_another(before + answer, question)
     return found or _contested(after, answer) or alternative(text, place)
 
 
-def _goes_on(answer: str, after: str, question: str) -> str:
+def _goes_on(before: str, answer: str, after: str, question: str) -> str:
     """Whether the answer is but a part of what is said, or counts something else."""
+    based = _BASED.search(before) or _BASED.search(SENTENCE_END.split(after)[0])
+    if based is not None and not _asked(based[0], question):
+        return f"it is {based[0].strip()}"
     collected = _COLLECTED.search(answer + after[: len("\\text{ bundles")])
     if collected is not None and collected[1].lower() not in question.lower():
         return f"it counts in {collected[1]}s"
@@ -118,8 +139,23 @@ def _counted(answer: str, after: str, question: str) -> str:
     if asked is None or found is None or found.start() >= len(answer) or any(mentioned_units(asked[1])):
         return ""
     thing = str(found[1] or found[2])
-    known = thing.rstrip("s") in question.lower() or _asked(asked[1].split()[0], after)
+    among = _asked(asked[1].split()[0], after) and f"{thing} of" not in after
+    known = thing.rstrip("s") in question.lower() or among
     return "" if known else thing
+
+
+def _of_more(before: str, after: str, question: str) -> str:
+    """Whether a number that nothing marks is scaled, compared, or that of what is gone: "47 dozen", "he lost 47"."""
+    share, gone = _SHARE.match(after), _GONE.search(before)
+    if (_PERCENT.match(after) and not wanted(question).percentage) or (
+        is_magnitude(after) and not _asked(after.split()[0], question)
+    ):
+        return "it is scaled"
+    if share is not None and not _asked(share[1], question):
+        return f"it is that of each {share[1]}"
+    if _COMPARED.match(after) or (_COMPARED.search(before) and before.strip() != ">"):
+        return "it is compared"
+    return "it is said of what is gone" if gone and _KEPT.search(question) and not _asked(gone[0], question) else ""
 
 
 def _unsure(sentence: str, question: str) -> str:
@@ -131,7 +167,7 @@ def _unsure(sentence: str, question: str) -> str:
 
 def _of_another(said: str, question: str) -> str:
     """Whether the clause that ends in the answer speaks of somebody who is not asked about: "he has 31, she has 47"."""
-    subjects = [found[1].lower() for clause in _CLAUSE.split(said) if (found := _SUBJECT.match(clause))]
+    subjects = [found[1].lower() for clause in CLAUSE.split(said) if (found := _SUBJECT.match(clause))]
     if not subjects or _asked(subjects[-1], question):
         return ""
     named = subjects[-1] not in _PRONOUNS

@@ -22,6 +22,7 @@ import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
+from unicodedata import normalize
 
 from memreward.domains.math.algebra import POINTS, NoValueError, Values, algebra_values
 from memreward.domains.math.magnitudes import is_magnitude, numeral
@@ -32,6 +33,7 @@ from memreward.domains.shared.markers import without_calculator
 
 _LONGEST_READ = 100_000
 _LONGEST = 1000
+_NOON = 12
 _LONGEST_EVALUATED = 250
 _LARGEST = 400
 _NOISE = Decimal("1e-40")
@@ -39,7 +41,8 @@ _CONTEXT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty ", "²": "^2"}
     | {"³": "^3", "≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "∈": "\\in ", "√": "\\sqrt "}
-    | {"½": "\\frac{1}{2}", "′": "'", "’": "'", "£": "", "€": "", "`": ""}
+    | {"′": "'", "’": "'", "£": "", "€": "", "`": "", "\u2044": "/"}
+    | {sign: "\\frac{{{}}}{{{}}}".format(*normalize("NFKC", sign).split("\u2044")) for sign in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 )
 _DROPPED = re.compile(
     r"\\\\|\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|quad|qquad|limits|nolimits)(?![a-zA-Z])"
@@ -47,6 +50,9 @@ _DROPPED = re.compile(
     r"|^\*\*|\*\*$|\{,\}(?=\d)"
 )
 _DIGITS_APART = re.compile(r"(?<=\d)(?:\\[,;: ]|~|\{,\}|\s*,\\!)\s*(?:(?=\d{3}(?!\d))|(?=(\d)))")
+_SET_OF = re.compile(
+    r"\\?\{\s?([a-zA-Z])(?:\s?(?:\\in|∈)\s?(?:\\mathbb\s?\{?R\}?|R|ℝ))?\s?(?:[:|]|\\mid)\s?([^{}|:]*\1[^{}|:]*?)\\?\}"
+)
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:\^\s?\{?\s?\\circ\s?\}?|\\degree(?![a-zA-Z])|°)")
 _OF_ANGLES = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _ABOUT = re.compile(
@@ -119,7 +125,8 @@ _LETTERS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' .\-]*[a-zA-Z'.]|\(?[a-zA-Z]\)?")
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
 _DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})|(\d{4})-(\d\d)-(\d\d)")
-_CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+\b.*")
+_CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+(?!\d).*")
+_CLOCK = re.compile(r"(\d{1,2})(:\d\d(?::\d\d)?)\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _BASE_INDEX = re.compile(r"([\dA-F]+)\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
 _NO_MATHEMATICS = re.compile(r"[^ -~]|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
 _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
@@ -172,6 +179,8 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     for pattern, replacement in _SYNONYMS:
         form = pattern.sub(replacement, form)
     form = _without_text_commands(_WORDS_OF_MATHEMATICS.get(form.strip().lower(), " ".join(form.split())))
+    described = _SET_OF.fullmatch(form)
+    form = described[2] if described is not None else form
     form = form.rstrip(' .,;:*_"').lstrip(' ,;:*_"')
     form = _THOUSANDS.sub(_without_separators, form)
     for word in magnitudes:
@@ -311,6 +320,10 @@ def _simple_key(form: str) -> str | None:
     date = _DATE.fullmatch(form)
     if date is not None:
         return "text " + "/".join(str(int(part)) for part in date.groups() if part)
+    clock = _CLOCK.fullmatch(form)
+    if clock is not None and (clock[3] or int(clock[1]) > _NOON) and int(clock[1]) <= 2 * _NOON:
+        hour = int(clock[1]) % _NOON + _NOON * (clock[3].lower() == "p") if clock[3] else int(clock[1])
+        return f"text clock {hour}{clock[2]}"
     if _CLOCK_OR_RATIO.fullmatch(form):
         return "text " + re.sub(r"[^a-z0-9:]+", "", form.lower())
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):

@@ -79,10 +79,12 @@ def _same_names(key: str, right: str) -> Comparison | None:
     named, other = (key, right) if _kind(key) == "named" else (right, key)
     if _kind(other) == "named":
         return Comparison(False, "values by name")
-    values = [value.partition(": ")[2] for value in named.removeprefix("named ").split(", ")]
+    names, values = zip(*(value.split(": ", 1) for value in named.removeprefix("named ").split(", ")), strict=True)
     if other.startswith("( "):
         return Comparison(other == f"( {','.join(values)} )", "named values in order")
     if other == "set {" + ", ".join(sorted(set(values))) + "}":
+        if len({name.partition("_")[0] for name in names}) == 1:
+            return Comparison(True, "several values of one name")
         return Comparison(None, "the values are equal, but one side does not name them")
     return Comparison(False, "values by name")
 
@@ -144,6 +146,8 @@ def _same_ratio(answer: str, reference: str, asked: Wanted) -> Comparison | None
         value_key(f"{ratio[1]}/{ratio[2]}" if ratio is not None else form, asked)
         for ratio, form in zip(ratios, (answer, reference), strict=True)
     }
+    if len(keys) == 1 and reference.strip(" $").isdigit():
+        return Comparison(None, "a ratio to one for a number")
     return Comparison(True, "equal ratios") if len(keys) == 1 else None
 
 
@@ -196,8 +200,9 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
     if _kind(value_key(answer, asked)) == "untrue":
         return Comparison(False, "the sides of its equation are not equal")
     relations = [_RELATION.search(form) is not None for form in (reference, answer)]
-    if relations == [False, True] and asked.point and not _is_interval(reference, asked):
-        return Comparison(False, "an inequality is no point")
+    finite = reference.lstrip("$ \\").startswith("{") or (asked.point and not _is_interval(reference, asked))
+    if relations == [False, True] and finite:
+        return Comparison(False, "an inequality is no point, and no list of values")
     if len(answer) > _LONGEST:
         return Comparison(None, f"the answer has more than {_LONGEST} characters")
     if _NUMERALS_APART.fullmatch(normal_form(answer)):

@@ -20,6 +20,14 @@ _SCALES = {"hundred": 100, **_LARGE, "dozen": 12, "score": 20, "gross": 144}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
 _PARTS |= {"ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000, "millionth": 10**6}
 _POWERS = {"squared": 2, "cubed": 3}
+_WORD = "|".join(sorted({*SMALL, *_SCALES, *_PARTS, "halves"}, key=len, reverse=True))
+_IN_WORDS = re.compile(
+    r"(?:\b(?:minus|negative) )?"
+    rf"\b(?:(?:{_WORD})s?\b(?:(?<=thousand),? |(?<=million),? |,? and (?:a )?|[ -])?)+(?<=\w)",
+    re.IGNORECASE,
+)
+_TWICE = re.compile(r"([^()]+?)\s?\(([^()]+)\)")
+_ALSO_WORDS = frozenset({"one", "second", "half", "quarter", "third"})
 _NUMERAL = re.compile(r"[-+]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 _LONGEST = 120
 _LONGEST_BASE = 30
@@ -44,6 +52,10 @@ def numeral(text: str) -> str | None:
     """
     if len(text) > _LONGEST or not re.search(r"[a-zA-Z]{3}", text):
         return None
+    twice = _TWICE.fullmatch(text)
+    if twice is not None and any(map(str.isdigit, text)):  # "forty-seven (47)"
+        same = {numeral(part) or part.strip() for part in twice.groups()}
+        return same.pop() if len(same) == 1 else None
     sign, words = 1, text.strip().lower()
     for negative in ("minus ", "negative "):
         if words.startswith(negative):
@@ -52,12 +64,20 @@ def numeral(text: str) -> str | None:
     return None if value is None else str(sign * value)
 
 
+def in_words(text: str) -> re.Match[str] | None:
+    """Return the last number that a text without digits says in words, "forty-seven"; None where it says none."""
+    found = [match for match in _IN_WORDS.finditer(text) if match[0].lower() not in _ALSO_WORDS and numeral(match[0])]
+    return found[-1] if found else None
+
+
 def _value(words: str) -> Fraction | None:
     digits = _NUMERAL.match(words)
     if digits is not None:
         start = Fraction(digits[0].replace(",", "").replace(" ", ""))
         return _scaled(start, re.split(r"[\s\-]+", words[digits.end() :].strip()))
-    return _in_words([word for word in re.split(r"[\s\-]+", words) if word and word != "and"])
+    return _in_words(
+        [word for word in re.split(r"[\s\-]+|(?<=thousand),|(?<=million),", words) if word and word != "and"]
+    )
 
 
 def _scaled(value: Fraction, words: list[str]) -> Fraction | None:
@@ -78,6 +98,9 @@ def _in_words(words: list[str]) -> Fraction | None:
     if len(words) > 1 and words[-1] in _POWERS:
         base = _in_words(words[:-1]) if words[-2] not in _POWERS else None
         return None if base is None else base ** _POWERS[words[-1]]
+    if len(words) > 2 and words[-2] == "a" and words[-1] in _PARTS:
+        whole = _in_words(words[:-2])
+        return None if whole is None else whole + Fraction(1, _PARTS[words[-1]])
     if words and _singular(words[-1]) in _PARTS:
         top = _in_words(words[:-1]) if len(words) > 1 else Fraction(1)
         return None if top is None else top / _PARTS[_singular(words[-1])]

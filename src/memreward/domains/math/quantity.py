@@ -17,13 +17,15 @@ _DEGREES = re.compile(r"\s*(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|°)$")
 _PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent|\bpercent|\bpercentage points?)$")
 _OF_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$", re.DOTALL)
-_CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
+_CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$|US\s?\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
 _UNIT = re.compile(
     r"^(?P<body>.*?[\d)}])(?P<gap>\s*)"
     r"(?P<kind>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[a-zA-Z¢]+)\.?\s*(?:\^\s*\{?(?P<power>[23])\}?|(?P<mark>[²³]))?"
     r"(?:\s*(?:/|\bper\b|\ban?\b)\s*(?P<under>[a-zA-Z]+)\.?)?$",
     re.DOTALL,
 )
+
+_OF_TWO = re.compile(r"(\d[\d,]*)\s?([a-zA-Z]+)\.?,?\s?(?:and\s)?(\d+(?:\.\d+)?)\s?([a-zA-Z]+)\.?")
 
 _LENGTHS = {
     "mm millimeter millimetre": Fraction(1, 1000),
@@ -61,6 +63,7 @@ _OTHERS = {
     "euros": {"euro": Fraction(1)},
     "angle": {"degree deg": Fraction(1)},
 }
+_LONGEST = 200
 _RATES = {"mph": ("mile", "hour"), "kph": ("km", "hour"), "kmph": ("km", "hour")}
 
 
@@ -127,11 +130,27 @@ def quantity(answer: str) -> Quantity:
         dimension = "dollars" if not (money[3] or money[4]) else "pounds sterling" if money[3] else "euros"
         rest = _of_unit(text[money.end() :], spelled)
         return Quantity(money[1] + (rest.body if rest is not None else text[money.end() :]), dimension)
-    return _of_unit(text, spelled) or Quantity(answer)
+    return _of_two_units(text) or _of_unit(text, spelled) or Quantity(answer)
+
+
+def _of_two_units(text: str) -> Quantity | None:
+    """2 hours and 30 minutes are 150 minutes."""
+    found = _OF_TWO.fullmatch(text) if len(text) <= _LONGEST else None
+    units = [_UNITS.get(found[index]) for index in (2, 4)] if found is not None else []
+    if (
+        found is None
+        or units[0] is None
+        or units[1] is None
+        or units[0][0] != units[1][0]
+        or units[0][1] <= units[1][1]
+    ):
+        return None
+    total = int(found[1].replace(",", "")) * (units[0][1] / units[1][1]) + Fraction(found[3])
+    return Quantity(str(total), *units[1])
 
 
 def _of_unit(text: str, spelled: bool) -> Quantity | None:
-    match = _UNIT.match(text) if len(text) <= 200 else None
+    match = _UNIT.match(text) if len(text) <= _LONGEST else None
     if match is None or (len(match["unit"]) == 1 and not (spelled or (match["gap"] and "\\" not in text))):
         return None
     over, under = _RATES.get(match["unit"], (match["unit"], match["under"]))

@@ -21,6 +21,8 @@ from memreward.domains.shared.markers import boxed, without_calculator
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
 _LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
+_EQUATED = re.compile(r",?\s(?:or|i\.e\.,?|that is,?)\s|(?<=[a-z])\s=\s")
+_TWO, _LONGEST = 2, 200
 _HUNDREDTH = Fraction(1, 100)
 
 
@@ -29,6 +31,9 @@ def compare(answer: str, reference: str, query_text: str, library: Library) -> C
     wanted = stated_reference(reference)
     if not wanted:
         return Comparison(None, "the reference is empty")
+    parts = _EQUATED.split(answer) if len(answer) <= _LONGEST else []
+    if len(parts) == _TWO and all(compare(part, reference, query_text, library).correct for part in parts):
+        return Comparison(True, "the reference in two forms")
     given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
         return _same(answer, wanted, query_text, library)

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from memreward.domains.choice.parse import normal_text
 from memreward.domains.completion import parse_completion
 from memreward.domains.config import MathConfig
 from memreward.domains.equivalence import answer_key
@@ -24,8 +25,17 @@ from memreward.types import Claim, MemRewardError, Verdict
 RULES = 6
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
+_SHORT = 120
 _MARKED = frozenset({"answer_tag", "boxed", "hash", "a_line", "phrase"})
 _NUMERAL = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d{1,30})(?:\.\d{1,30})?")
+_COURTESY = re.compile(
+    r"(?<![^\s.!?])(?:I hope|hope this|(?:please )?let me know|feel free|if you (?:have|need|want|would like)|"
+    r"would you like|happy to help|thank)\b[^\d\n]*\Z",
+    re.IGNORECASE,
+)
+_FAREWELL = 300
+_CODA = re.compile(r"[^\w\n]*(?:[^\W\d]+[^\w,;\n]*){0,4}")
+_BREAKS_OFF = frozenset("and or so but as if that which the a an of to for with".split())  # noqa: SIM905
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 
 
@@ -71,7 +81,10 @@ class MathVerifier:
     def _judge(self, claim: Claim, pool: WorkerPool) -> Verdict:
         submitted = submission(claim)
         if submitted.answer is None:
-            return Verdict(False, "no answer was committed")
+            named = _in_its_words(claim)
+            return Verdict(
+                named, "no answer was committed" + (", and the reference is among its words" if named is None else "")
+            )
         decided = _numerals(submitted, stated_reference(claim.reference))
         if decided is not None:
             return decided
@@ -107,6 +120,13 @@ def submission(claim: Claim) -> Submission:
     return Submission(rollout.answer, why and f"it equals the reference, but {why}")
 
 
+def _in_its_words(claim: Claim) -> bool | None:
+    """Of a reply without an answer that can be read: None where a reference in words is among its last, else False."""
+    word = normal_text(stated_reference(claim.reference))
+    said = f" {normal_text(answer_region(claim.rollout.text)[1][-_SHORT:])} "
+    return None if word.isalpha() and len(word) > 2 and f" {word} " in said else False
+
+
 def _numerals(submitted: Submission, reference: str) -> Verdict | None:
     """Two plain numerals are compared at once, which no process need be asked for."""
     start = time.perf_counter()
@@ -124,8 +144,18 @@ def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: 
 
 
 def _concludes(text: str, number: str) -> bool:
-    """Whether the number stands in the last sentence of a text that ends as sentences do."""
-    ending = text.rstrip()
+    """Whether the number stands in the last sentence of a text that is short or ends as sentences do."""
+    ending = text.rstrip(" \n\u2705\u2714\ufe0f\U0001f389")
+    while (courtesy := _COURTESY.search(ending, max(0, len(ending) - _FAREWELL))) is not None:
+        ending = ending[: courtesy.start()].rstrip()
+    coda = ending[ending.rfind(number) + len(number) :]
+    if (
+        len(text) <= _SHORT
+        and "\n" not in ending
+        and _CODA.fullmatch(coda)
+        and not _BREAKS_OFF & {*coda.lower().split()[-1:]}
+    ):
+        ending += "."
     last_line = ending.rsplit("\n", 1)[-1]
     last_sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", last_line)[-1]
     return _FINISHED.search(ending) is not None and number in last_sentence

@@ -18,11 +18,14 @@ Force = Literal["said", "perhaps", "denied"]
 # A and I are words too: they are letters only where nothing follows that could follow the word.
 LETTER = (
     r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
-    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works|makes|beats)\b)[a-z]))"
+    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works|makes|beats|trumps|wins|would|"
+    r"must|should|could|can|appears|sounds|matches|only|alone)\b)[a-z]))"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
 
-SET_AGAINST = re.compile(r",\s(?:and\s)?(?:not|rather than|instead of|as opposed to)\s[^.;,\n]{1,60}(?=[.\s]*\Z)")
+SET_AGAINST = re.compile(
+    r"(?:,\s|\s\()(?:and\s)?(?:not|rather than|instead of|as opposed to)\s[^.;,\n]{1,60}(?=[.\s]*\Z)"
+)
 TURNED_AT_END = re.compile(
     r"[.!?…,;]\s{1,3}(?:no|wait|actually|sorry|oops|correction|rather|I mean|instead|hmm)[,:.\s–—-]{1,4}"
     r"(?:it'?s\s|it is\s|the\s){0,2}([^.\n!?]{1,80})[.!]?\s{0,9}\Z",
@@ -33,6 +36,7 @@ _NAME = r"(?i:(?:the\s{1,3})?(?:option|choice|answer|letter)\s{1,3})?"
 _DECISION = re.compile(
     r"\b(?i:go(?:ing)?\s{1,3}(?:with|for)|choos(?:e|ing)|chose|pick(?:ing|ed)?|select(?:ing|ed)?|opt(?:ing)?\s{1,3}for|"
     r"settl(?:e|ing)\s{1,3}(?:on|for)|vot(?:e|ing)(?:\s{1,3}for)?|say|guess|answer\s{1,3}with|stick(?:ing)?\s{1,3}with|"
+    r"chang(?:e|ing|ed)\s{1,3}(?:my|the)\s{1,3}(?:answer|mind|choice)(?:\s{1,3}from\s{1,3}\(?[A-Z]\)?)?\s{1,3}to|"
     r"conclude|lean(?:ing)?\s{1,3}towards?|bet\s{1,3}on)\s{1,3}(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?"
     + _NAME
     + LETTER
@@ -47,7 +51,7 @@ _CONNECTED = re.compile(
     r"(?i:so|but|must\s{1,3}be|definitely|hmm+|sorry|oops|"
     r"on\s{1,3}(?:reflection|second\s{1,3}thoughts?)|for\s{1,3}(?:this|that)\s{1,3}reason|I\s{1,3}mean|just\s{1,3}kidding|never\s?mind|my\s{1,3}mistake|"
     r"by\s{1,3}elimination|thus|hence|therefore|then|actually|no|wait|rather|instead|finally|"
-    r"final|correction|ultimately|in\s{1,3}conclusion|overall|conclusion|verdict|in\s{1,3}short|clearly|yes|ok|okay|"
+    r"final|correction|ultimately|in\s{1,3}conclusion|overall|conclusion|verdict|without\s{1,3}(?:a\s{1,3})?doubt|no\s{1,3}doubt|only|just|in\s{1,3}short|clearly|yes|ok|okay|"
     r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:.\s–—-]{1,5})){1,3}"
     + _NAME
     + LETTER
@@ -70,6 +74,18 @@ _LEFT = re.compile(
     + LETTER
     + r"(?=\s{1,3}(?i:remains|is\s{1,3}(?:left|correct|right|true)|works|fits))"
 )
+_ALL_BUT = re.compile(
+    r"\b(?i:nothing\s{1,3}but\s{1,3})" + LETTER + r"(?=\s(?:fits|works))"
+    r"|\b(?i:all|every\s{1,3}\w{1,12})\b[^.\n]{0,30}\b(?:wrong|incorrect|false|out)\b[^.\n]{0,9}\b(?:except|but)\s{1,3}"
+    + (_NAME + LETTER)
+    + r"|\b(?i:all|every)\s{1,3}\w{1,12}\s{1,3}(?:except|but|other\s{1,3}than)\s{1,3}"
+    + (_NAME + LETTER)
+    + r"\s(?:is|are)\s{1,3}(?:wrong|incorrect|false|out)\b"
+)
+_CONFIRMED = re.compile(
+    LETTER + r"\s?\?\s{1,3}(?i:yes|yep|correct)\b"
+    r"|\b(?i:so|thus|hence|therefore)\s[^.\n]{1,60}?\b(?:is|be)\s{1,3}" + (_NAME + LETTER) + r"(?=[.!)]{0,2}\s{0,3}\Z)"
+)
 _GUESS = re.compile(
     r"\b(?i:probably|maybe|perhaps|(?:most\s{1,3})?likely|presumably|I\s{1,3}(?:think|believe|suppose|guess))\s{1,3}"
     r"(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?" + _NAME + LETTER + r"(?=\s{0,3}(?:[.!?,;)]|$|\n))"
@@ -80,9 +96,10 @@ _LAST = re.compile(
 _CLAIM = re.compile(
     r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but|think|believe)\s))" + LETTER + "|"
     r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?:(?!,\s(?:but\s)?[A-Z]\b)[^.\n()]){0,80}?(?<=\s)(?i:"
-    r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|must\s{1,3}be)\b"
+    r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|sounds|must\s{1,3}be)\b"
     r"(?!\s{1,3}(?:the\s{1,3}|an?\s{1,3}|clearly\s{1,3})?(?:not|in|wrong|incorrect|false|less|out)\b)[^.\n()]{0,40}?"
-    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|makes\s{1,3}(?:the\s{1,3})?most\s{1,3}sense\b|(?:fits|works)\s{1,3}best\b|it\s{1,3}is\b(?=[.!\s]{0,3}(?:\n|$))))"
+    r"\b(?:correct|best|right|most\s{1,3}(?:likely|appropriate|suitable|plausible|accurate)|answer|more\s{1,3}likely|better(?=\s{0,3}(?:[.!,;]|$|\n|choice|option|answer|fit)))\b|makes\s{1,3}(?:(?:the\s{1,3})?most\s{1,3})?sense\b|(?:fits|works|matches)(?=\s{1,3}(?:best|better|well|perfectly)|[.!]|\Z)|"
+    r"(?:beats|trumps|wins\s{1,3}over|over)\s{1,3}\(?[A-Z]\b|(?:it\s{1,3})?is\b(?=[.!\s]{0,3}(?:\n|$))))"
 )
 _DESCRIBED = re.compile(
     r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"
@@ -117,7 +134,7 @@ _THINK = (
     r"insist|go)"
 )
 _OTHERS = re.compile(
-    r"\b(?:everyone|everybody|(?:most|many|some)(?:\s{1,3}(?:people|students|others|readers))?|people|others|someone|"
+    r"\b(?:everyone|everybody|nobody|no\s{1,3}one|fools?|(?:most|many|some)(?:\s{1,3}(?:people|students|others|readers))?|people|others|someone|"
     r"students?|one|you|they|he|she|we\s{1,3}(?:might|may|could)|the\s{1,3}(?:user|author|teacher|friend|textbook|key))"
     rf"\s{{1,3}}(?:[a-z]{{1,12}}\s{{1,3}}){{0,3}}?{_THINK}[a-z]{{0,3}}\b[^.;!?]{{0,40}}$"
     r"|\b(?:tempting|tempted|at\s{1,3}first(?:\s{1,3}glance)?)\b[^.;!?]{0,60}$"
@@ -125,13 +142,20 @@ _OTHERS = re.compile(
     r"|^\W{0,3}(?:initially|originally)\b\W{1,3}(?:it\s{1,3}(?:is|was)\s{1,3})?$"
     r"|\bfirst\s{1,3}(?:thought|guess|instinct)\b[^.;!?]{0,60}$"
     r"|\bI\s{1,3}(?:first|initially|originally)?\s{0,3}(?:thought|assumed|guessed|believed)\b[^.;!?]{0,40}$"
-    r"|\b(?:everyone|everybody|nobody|no\s{1,3}one|people|others|students|they|fools?)\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}$"
     r"|\b(?:some|many|most|others)\s{1,3}$",
+    re.IGNORECASE,
+)
+# Before a verb that belongs to the commitment: "no one would" (choose A).
+_OTHERS_DO = re.compile(
+    r"\b(?:everyone|everybody|nobody|no\s{1,3}one|people|others|students|they|(?:some|many|most)(?=\s{1,3}(?:might|may|would|could|will)\b)|fools?)"
+    r"\s{1,3}(?:[a-z]{1,12}\s{1,3}){0,2}$",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"\b(?:if|suppos(?:e|ing)|assum(?:e|ing)|unless|whether|were)\b[^.;!?]{0,120}$", re.IGNORECASE)
 TURN = re.compile(
-    r"[,;]\s{1,3}(?:but|yet|however|so|and|still|then|therefore)\b|[;—]|\bbut\b|\bhowever\b", re.IGNORECASE
+    r"[,;]\s{1,3}(?:but|yet|however|so|and|still|then|therefore)\b|[;—]|\bbut\b|\bhowever\b"
+    r"|^\W{0,3}(?:while|although|though)\b[^,;]{0,80},\s",
+    re.IGNORECASE,
 )
 _REFUTED = re.compile(
     r"[\s)\]}.$]{0,4}(?:is|was|would\s{1,3}be|seems|cannot\s{1,3}be|can't\s{1,3}be|isn't)\s{1,3}(?:\w{1,12}\s{1,3}){0,2}?"
@@ -145,7 +169,8 @@ _RETRACTED = re.compile(
     re.IGNORECASE,
 )
 _SUPPOSED = re.compile(r"\bif\b[^.;!?\n]*\b(?:were|had|was|did)\b[^.;!?\n]*$", re.IGNORECASE)
-_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _LAST)
+_IF_AFTER = re.compile(r"[^.;!?\n]{0,40}\bif\b", re.IGNORECASE)
+_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _ALL_BUT, _CONFIRMED, _LAST)
 _SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
 # Boxes in a row are one answer of several parts, not the part that happens to stand last.
 _BOX_BEFORE = re.compile(r"\\boxed\s?\{([^{}]{1,60})\}[\s$.]{0,6}(?:,|/|&|\band\b|\bor\b)?[\s$]{0,6}$")
@@ -192,7 +217,8 @@ def said_by_others(before: str) -> bool:
 
 def spoken_for_others(before: str) -> bool:
     """Whether what follows `before`, the begin of its sentence, is somebody else's opinion, or denied."""
-    return said_by_others(before) or _DENIED.search(TURN.split(before[-_NEAR:])[-1]) is not None
+    clause = TURN.split(before[-_NEAR:])[-1]
+    return any(pattern.search(clause) for pattern in (_OTHERS, _OTHERS_DO, _DENIED))
 
 
 def _places(text: str) -> list[Commitment]:
@@ -245,8 +271,9 @@ def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None
         return replace(place, force="denied")
     if place.form == "boxed":
         return place
-    if _OTHERS.search(before):
+    if _OTHERS.search(before) or _OTHERS_DO.search(before):
         return None
-    if _DENIED.search(before) or supposed(text[place.start : place.end], text[begin : place.start]):
+    unreal = "would" in text[place.start : place.end] and _IF_AFTER.match(after) is not None
+    if unreal or _DENIED.search(before) or supposed(text[place.start : place.end], text[begin : place.start]):
         return replace(place, force="denied")
     return replace(place, force="perhaps") if asked or _CONDITION.search(before) else place

@@ -15,7 +15,7 @@ _CROSS = r"[❌✗✘☒🚫👎🙅❎⛔]"
 _CROSSED_BEFORE = re.compile(rf"{_CROSS}\ufe0f?[\s$*_]{{0,4}}\Z")
 _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
 _OF_OTHERS = re.compile(
-    r"\b(previous|old|initial|first|original|earlier|former|second|second-best|wrong|incorrect|false|bad|worst|opposite|"
+    r"\b(previous|old|initial|first|original|earlier|former|second|second-best|trap|naive|intuitive|tempting|common|reference|expected|wrong|incorrect|false|bad|worst|opposite|"
     r"other|another|rejected|his|her|their|\w{1,20}['’]s)\s{1,3}(?:guess|answer|result|solution|value)"
     r"(?:\s(?:is|was|would be|of)|:)?[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
@@ -37,7 +37,8 @@ _WHO = (
 )
 _SOMEBODY = rf"(?:(?:an?|my|your|every|any)(?: [a-z]{{2,15}}){{1,2}}|{_WHO})"
 _ASCRIBED = re.compile(
-    rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_WHO} (?:would|will|might|may) \w{{2,9}}"
+    rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_WHO} (?:would|will|might|may) "
+    r"(?:say|pick|choose|answer|think|claim|guess|vote|prefer|go|argue)"
     rf"|{_WHO}['’]s (?:opinion|view|pick|choice|vote|eyes)|{_SOMEBODY} (?:says?|said|picks|picked|chose|chooses|"
     r"thinks?|thought|claims?|claimed|votes|voted|answered|guessed|prefers)|(?:some|many|most|others|people|they|you) "
     r"(?:pick|choose|vote|prefer|guess))\b[^.;!?\n]{0,30}\Z",
@@ -52,24 +53,27 @@ _NAME = re.compile(r"[A-Z][a-z]{1,20}")
 _EXAMPLE = re.compile(
     r"\b(?:e\.\s?g|cf|vs|for (?:example|instance)|such as)\b[.,]{0,2}\s{0,3}[$*_(\[\"']{0,4}\Z", re.IGNORECASE
 )
+# A number behind bold stars is whole; one behind a power sign, or inside of a longer one, is not.
+_INSIDE = re.compile(r"(?:[\w.,^+/-]|(?<!\*)\*|(?<=[\w)}])\*\*|(?<=[\w)}] )\*\* )\Z")
 _LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z][\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
 _OWN_LABEL = re.compile(
     r"\b(?:(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
     r"risposta|resposta|letter|conclusion|conclude|therefore|thus|hence|so|solution|result|(?<!in)correct(?:ion|ed)?|"
     r"right|(?<!second )best|verdict|decision|select(?:ion|ed)?|response|reply|output|prediction|"
     r"my (?:pick|guess|vote)|based on|above|this|final(?:ly)?|is|be|are|diagnosis|summary|total|sum|no|wait|actually|"
-    r"edit|update|sorry|oops|now|instead)\b",
+    r"edit|update|sorry|oops|now|instead|(?:double-)?check|verify|verification)\b",
     re.IGNORECASE,
 )
 _NO = re.compile(
-    r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm|right|correct)[,?!]{0,2}\s)?"
-    r"(?:(?:no|nope|nah|not|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
+    r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm|right|correct|but)[,?!]{0,2}\s)?"
+    r"(?:(?:no|nope|nah|not|not really|I lied|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
     r"(?:isn['’]t it\?\s)?(?:it|that|this) (?:isn['’]t|is not|wasn['’]t)[.!])"
     r"|[\s,;.…)]{1,6}(?:or (?:neither|not|all|any|something|anything|else|other)\b|(?:or )?(?:none|nothing)\b)",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(
     rf"(?:[\s$)}}\]*_.,!?]|</?\w{{1,20}}>){{0,12}}(?:{_CROSS}|\(?\b(?:false|wrong|incorrect|rejected|refused)\b"
+    r"|\((?:not really|opposite|jok|kidding|just kid|sarcas|iron|lol)"
     r"|(?:was|is|got|has been) (?:rejected|refused|discarded|ruled out|off by|(?:my|our|the|a|an) (?:first|initial|"
     r"previous|old|earlier|original|wrong|incorrect)\b|what (?:an?|most|many|some|other|people|you|they|he|she)\b))",
     re.IGNORECASE,
@@ -92,7 +96,7 @@ def last_place(text: str, answer: str) -> int:
     """Return where an answer stands last, not inside of a longer word or number; -1 for nowhere."""
     place = text.rfind(answer)
     while place >= 0 and (
-        (answer[0].isalnum() and re.search(r"[\w.,^+*/-]\Z", text[max(0, place - 1) : place]))
+        (answer[0].isalnum() and _INSIDE.search(text, max(0, place - 4), place))
         or (answer[-1].isalnum() and re.match(r"\w|[.,]\d", text[place + len(answer) :][:2]))
     ):
         place = text.rfind(answer, 0, place)

@@ -40,11 +40,23 @@ _JSON_ANSWER = re.compile(
     r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d(?:,?[\d.]){0,40}(?:[eE][-+]?\d{1,3})?|true|false)""",
     re.IGNORECASE,
 )
-_JSON_RIVAL = re.compile(r"""["'](?:alternat|other|second|backup|fallback)\w{0,6}["']\s?:""", re.IGNORECASE)
+_JSON_RIVAL = re.compile(
+    r"""["'](?:(?:alternat|other|second|backup|fallback|final|not)\w{0,6}["']\s?:|(?:is_?)?(?:correct|valid|final|true)["']\s?:\s?false)""",
+    re.IGNORECASE,
+)
 _HEADING = re.compile(
     r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_OTHER_LANGUAGES = re.compile(
+    r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans)\b"
+    r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:es|è|é|to)\s)"
+    r"|(?:答案|答え|正解|정답)[ *_]{0,4}(?:应该|应)?[为是は은：:]"
+    r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}(?:([A-Z])(?=[^\W\da-zA-Z]))?",
+    re.IGNORECASE,
+)
+_PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
+_DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _NEAR = 200
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
@@ -86,7 +98,9 @@ def plain_markup(text: str) -> str:
             text = _replaced(text, doubled[-1].start(), doubled[-1].end(), doubled[-1][1])
     if "{" in text:
         text = _with_json_answer(text)
-    text = _HEADING.sub("Answer: ", text)
+    text = _OTHER_LANGUAGES.sub(
+        lambda found: f" Answer: {found[1] or ''} ", _HEADING.sub("Answer: ", _DECORATED.sub("", text))
+    )
     if "<" in text and "<answer>" not in text.lower():
         begin = max(0, len(text) - 2 * _NEAR)
         last = _LAST_ELEMENT.search(text, begin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from memreward.domains.math.magnitudes import is_magnitude
+from memreward.domains.math.magnitudes import in_words, is_magnitude
 from memreward.domains.math.quantity import quantity
 from memreward.domains.shared.commitment import SET_AGAINST, TURNED_AT_END, said_by_others, supposed
 from memreward.domains.shared.dress import peeled
@@ -37,29 +37,39 @@ _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
 _SENTENCE_END = re.compile(
-    r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and)\b"
+    r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and|as|given)\b"
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
-    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?![\w/])|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
+    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
+    r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
+    r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
+    r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
 )
+_TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
 _WEAKENED = re.compile(
     r"(?:\b(?:not|never|cannot|\w{2,6}n['’]t)\s(?:\w{1,12}\s){0,2}|\b(?:more|less|fewer|greater|other)\sthan\s"
-    r"|\b(?:half|twice|double|triple)\s(?:of\s)?|\b(?:anything|everything)\sbut\s)[\s$*(\\]{0,4}$",
+    r"|\b(?:half|twice|double|triple)\s(?:of\s)?|\b(?:anything|everything)\sbut\s"
+    r"|\b(?:day|week|month|year|hour|letter|number)\s(?:before|after)\s"
+    r"|\d\W{0,6}(?:as well as|along with|besides)\W{1,3}"
+    r"|\A\s{0,9}(?:is|was|are|could|would|does)\s(?:it|he|she|they|the)\b[^\n]{0,60})[\s$*(\\]{0,4}$",
     re.IGNORECASE,
 )
-_LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})")
+_LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})|(?<!\w){_TUPLE}")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
+_BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
+_EXPLAINED = re.compile(r"\s\([\d\s.,+*/×·=$-]+\)\Z")
 _CHANGES = re.compile(
     r"\\|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|third|quarter|twice|double|triple|times|plus|"
     r"minus|almost|nearly|between|from|to|until|or|if|unless|per|base|mod|remainder|negative|square|root|power|squared|"
     r"cubed|factorial|cannot|wrong|unknown|neither|nor|either|except|without|too|few|fewer|below|above)\b|[=<>^*/+]",
     re.IGNORECASE,
 )
-_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]+ [a-z]{2,}.*\d")
+_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]* [a-z]{2,}.*\d|[a-z]{2,}.*[.?!] [A-Z\d]")
+_COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
 _WORDS_ALONE = 3
@@ -289,12 +299,15 @@ def _clause(content: str) -> str:
             return number[0].strip().rstrip(",")
     end = _SENTENCE_END.search(content)
     clause = (content if end is None else content[: end.start()]).strip().strip("*_ ").rstrip(".:, ")
-    words = _NUMBER_AND_WORDS.fullmatch(clause)
+    words = _NUMBER_AND_WORDS.fullmatch(_EXPLAINED.sub("", clause))
     if words is not None and _PERCENT.match(words[2]):
         return f"{words[1]}%"
     if words is not None:
         kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
         return clause if kept else words[1]
+    said = in_words(clause)
+    if said is not None and not said.start() and _COUNTED.fullmatch(clause, said.end()) and not _CHANGES.search(clause):
+        return said[0]
     return _number_of_sentence(clause) or clause
 
 
@@ -326,7 +339,7 @@ def _unhedged(content: str) -> str:
 def _at_the_end(text: str) -> tuple[str | None, str]:
     """The formula that ends the text or holds its last number, else that number, unless it is denied."""
     text = SET_AGAINST.sub("", without_calculator(text))
-    number = last_match(_LAST_NUMBER, text)
+    number = last_match(_LAST_NUMBER, text) or in_words(text)
     if number is None:
         return None, "none"
     formula = _formula_around(text, number)
@@ -336,7 +349,7 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     if formula is None:
         return number[0].rstrip(","), "last_number"
     inside = next(group for group in formula.groups() if group).strip()
-    return inside, "last_number" if text[formula.end() :].strip(" \n.") else "formula"
+    return inside, "formula" if _BEHIND_FORMULA.fullmatch(text, formula.end()) else "last_number"
 
 
 def _weakened(text: str, found: re.Match[str]) -> bool:

@@ -1,0 +1,38 @@
+"""Of whom, or of what, a number is said: "Tom has 47 and Anna has 31", "the total is 94, the average is 47"."""
+
+from __future__ import annotations
+
+import re
+
+CLAUSE = re.compile(r"[,;]\s|\.\s|\n|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
+_NAME = re.compile(
+    r"\b(?!(?:The|This|That|These|So|Thus|Hence|Therefore|Then|Now|And|But|In|On|At|As|If|Of|For|To|It|He|She|They|We|"
+    r"You|Its|Her|His|Their|Our|There|Total|Together|Altogether|Both|Each|All|Since|After|Before|Finally|First|Next|Step|"
+    r"Answer|Final|Also|Let|Here|Adding|Note)\b)([A-Z][a-z]{2,20})\b"
+    r"|\b[Tt]he (?:[a-z]{3,15} )?([a-z]{3,15}) (?:is|was|=)"
+)
+_NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
+_ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
+_NEAR = 300
+
+
+def number_of_asked(text: str, question: str) -> str | None:
+    """Return the number that the end of a text says of what is asked about, where one of something else stands last.
+
+    None where nothing of the kind can be told, and the last number is as good as any.
+    """
+    asked = _ASKED.findall(question.strip()[-_NEAR:])
+    said = [(set(_subjects(clause)), numbers[-1]) for clause in _clauses(text) if (numbers := _NUMBER.findall(clause))]
+    if not asked or len(said) < 2 or not said[-1][0]:
+        return None
+    words = set(re.findall(r"\w+", asked[-1].lower()))
+    fits = {number for subjects, number in said if subjects & words}
+    return fits.pop().strip("$,") if len(fits) == 1 and not said[-1][0] & words else None
+
+
+def _clauses(text: str) -> list[str]:
+    return [clause for clause in CLAUSE.split(text.rstrip()[-_NEAR:].rsplit("\n\n", 1)[-1]) if clause]
+
+
+def _subjects(clause: str) -> list[str]:
+    return [(match[1] or match[2]).lower() for match in _NAME.finditer(clause)]
