@@ -118,7 +118,7 @@ notebook: build/notebook/installed ## make the tutorial's notebook of docs/tutor
 
 docs: build/docs/installed ## build the site in build/site, offline; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict
-	@echo "open build/site/index.html"
+	@echo "open build/site/index.html; its search wants a server: $(PYTHON) -m http.server -d build/site"
 
 install-cost: build/tools/installed ## measure what an install and each extra costs, for docs/install.md (20 GB pass through)
 	PATH=$(CURDIR)/build/tools/bin:$$PATH $(PYTHON) benchmarks/install_cost.py

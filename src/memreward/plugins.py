@@ -17,7 +17,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from memreward.types import ConfigurationError, MemRewardError, content_hash
+from memreward.types import ConfigurationError, DataError, MemRewardError, content_hash
 
 
 def load_named(named: str, kind: str) -> Any:
@@ -77,11 +77,13 @@ def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> 
     """Call what somebody wrote; what it raises names it, its file and its line.
 
     Raises:
-        MemRewardError: as it raised it.
+        MemRewardError: as it raised it; a DataError says in whose code.
         ConfigurationError: anything else that it raised.
     """
     try:
         return function(*given)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     except MemRewardError:
         raise
     except Exception as error:

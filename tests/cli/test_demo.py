@@ -39,7 +39,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_it_ends_in_one_screen_of_80_columns_in_which_labels_pay(ran: tuple[Path, list[str]]) -> None:
     folder, lines = ran
     assert [line for line in lines if len(line) > 80 and str(folder) not in line] == []
-    last = lines[next(i for i, line in enumerate(lines) if line.startswith("What a trainer")) :]
+    last = lines[next(i for i, line in enumerate(lines) if line.startswith("How close rewards")) :]
     assert len(last) <= 24
     bars = [line.count("█") for line in last if "█" in line]
     assert len(bars) == 6

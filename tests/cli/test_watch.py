@@ -50,7 +50,7 @@ def test_json_is_the_newest_step(folder: Path) -> None:
 
 
 def test_what_has_not_begun_is_said(tmp_path: Path) -> None:
-    for place, word in ((tmp_path, "no step yet"), (tmp_path / "nowhere", "is no folder")):
+    for place, word in ((tmp_path, "no step yet"), (tmp_path / "nowhere", "is not a folder")):
         done = CliRunner().invoke(app, ["watch", str(place)])
         assert done.exit_code == 1
         assert word in done.stderr
@@ -113,7 +113,7 @@ def test_a_service_is_watched_by_its_address(served: Any, monkeypatch: pytest.Mo
 def test_where_no_service_of_ours_answers_it_is_said(served: Any) -> None:
     url, said = served
     said["text"] = "python_info 1.0\n"
-    assert "is no service of memreward" in CliRunner().invoke(app, ["watch", url]).stderr
+    assert "is not a service of memreward" in CliRunner().invoke(app, ["watch", url]).stderr
     gone = CliRunner().invoke(app, ["watch", "http://127.0.0.1:9"])
     assert (gone.exit_code, "no service answers" in gone.stderr) == (1, True)
 

@@ -203,7 +203,7 @@ def test_a_line_as_long_as_is_allowed_is_read(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
 def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         read_groups(tmp_path / name)
 
 

@@ -81,7 +81,7 @@ def test_several_sources_are_read_in_their_order(file: Path) -> None:
     [
         ("riddles:4", r"'riddles:4': neither a file, nor a benchmark \(gsm8k, .*, nor a family .*gcd"),
         ("gcd", "'gcd': say how many, as gcd:100"),
-        ("gcd:0", "0 is no number of questions"),
+        ("gcd:0", "0 is not a number of questions"),
         ("", "neither a file"),
     ],
 )

@@ -204,7 +204,7 @@ def test_a_pattern_says_where_answers_are(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "x.jsonl", record())
     (group,) = read_groups(path, answer_pattern=r"(\d) = ")
     assert [rollout.answer for rollout in group.rollouts] == ["3", None, None]
-    with pytest.raises(ConfigurationError, match="no regular expression"):
+    with pytest.raises(ConfigurationError, match="not a regular expression"):
         read_groups(path, answer_pattern="(")
 
 

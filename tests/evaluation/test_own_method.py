@@ -125,7 +125,7 @@ def test_lists_and_arrays_are_values_and_a_fit_may_be_missing(mine, groups, feat
         (
             "class P:\n    def predict(self, features):\n        return [7] * len(features)\n",
             DataError,
-            "no probability",
+            "not a probability",
         ),
         ("class P:\n    def predict(self, features):\n        return 'x'\n", DataError, "one number a rollout"),
         (
@@ -136,7 +136,7 @@ def test_lists_and_arrays_are_values_and_a_fit_may_be_missing(mine, groups, feat
         (
             "class P:\n    def predict(self, f):\n        return f.signal('hnt')\n",
             DataError,
-            "'hnt' here; near it are hint",
+            "mine.py:P: there is no signal 'hnt' here; near it are hint",
         ),
         ("P = 3\n", ConfigurationError, "P"),
         ("x = 1\n", ConfigurationError, "cannot be loaded"),
@@ -242,8 +242,8 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
             ConfigurationError,
             "on question 's0' in .*mine.py, line 2",
         ),
-        ("s = 3\n", ConfigurationError, "no function"),
-        ("class s:\n    pass\n", ConfigurationError, "no function"),
+        ("s = 3\n", ConfigurationError, "not a function"),
+        ("class s:\n    pass\n", ConfigurationError, "not a function"),
     ],
 )
 def test_a_signal_that_goes_wrong_names_its_file_and_the_question(mine, body, error, said) -> None:

@@ -157,5 +157,5 @@ def test_a_process_that_ends_with_connections_open_says_nothing_of_them(server: 
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="no address"):
+    with pytest.raises(ConfigurationError, match="not an address"):
         Client("localhost:8765")

@@ -53,8 +53,8 @@ def test_labels_are_references_or_verdicts_and_stand_where_they_are(labels: list
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        (("What?", ["a"]), TypeError, "questions is a str, no list"),
-        ((["What?"], "a"), TypeError, "completions is a str, no list"),
+        (("What?", ["a"]), TypeError, "questions is str, not a list"),
+        ((["What?"], "a"), TypeError, "completions is str, not a list"),
         ((["What?"], [["a", 3]]), TypeError, "int among the completions"),
         (([1], [["a"]]), TypeError, "int among the questions"),
         ((["What?"], [["a"], ["b"]]), DataError, "1 questions and 2 completions"),

@@ -13,9 +13,14 @@ from memreward.cli.errors import ends_well
 from memreward.cli.help import add_to
 from memreward.cli.prior import app as prior
 
-COMMANDS = """demo read check warmup score inspect review propose label ledger evaluate collect questions verify serve
-train watch"""
-"""In the order of the help; each is the function of its name in the module of its name."""
+COMMANDS = {
+    "Start": "demo read check",
+    "Predict rewards": "warmup score inspect review",
+    "Label": "propose label verify ledger",
+    "Measure": "evaluate",
+    "Sample and train": "questions collect train watch serve",
+}
+"""As the help groups them; each is the function of its name in the module of its name."""
 
 app = typer.Typer(
     name="memreward",
@@ -25,9 +30,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for name in COMMANDS.split():
-    add_to(app, getattr(import_module(f"memreward.cli.{name}"), name))
-app.add_typer(prior, name="prior")
+for panel, names in COMMANDS.items():
+    for name in names.split():
+        add_to(app, getattr(import_module(f"memreward.cli.{name}"), name), panel)
+app.add_typer(prior, name="prior", rich_help_panel="Measure")
 
 
 def _say_version(wanted: bool) -> None:
@@ -81,6 +87,7 @@ def memreward(
 
     Examples:
       memreward demo
+      memreward check rollouts.jsonl
       memreward warmup rollouts.jsonl --memory runs/memory --labels 20%
       memreward score new.jsonl --memory runs/memory --out scored.jsonl
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5

@@ -164,6 +164,8 @@ def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
         _show_counts(output, understood, found)
     for doubt in found["doubtful"]:
         output.note(f"doubtful: {doubt}")
+    if not understood.sizes and "domain=math" in found["next"]:
+        output.note("math is a guess: write qa, code or other (free text) where it is another domain")
     if found["next"]:
         output.note(f"next: {found['next']}")
     output.result(found)
@@ -185,6 +187,6 @@ def _show_counts(output: Output, understood: Understood, found: dict[str, Any]) 
             ("distinct answers", "-" if distinct is None else f"{distinct:.1f} a question"),
             ("references", f"{found['references']} of {found['questions']} questions"),
             ("labels there", labels if found["labels_there"] else "none: score without, or ask memreward label"),
-            ("left out", f"{len(bad)} entries that break the schema" if (bad := found["broken"]) else "nothing"),
+            ("left out", "what is named above" if found["broken"] else "nothing"),
         ],
     )

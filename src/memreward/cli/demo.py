@@ -147,7 +147,7 @@ def _figures(result: EvaluationResult) -> list[dict[str, Any]]:
 
 def _last_screen(figures: Sequence[dict[str, Any]], oracle: float, page: Path) -> Iterator[str]:
     """`oracle` is how often some rollout of a question is right."""
-    yield "What a trainer would be paid, beside full ground truth (408 puzzles, 0.5B model)"
+    yield "How close rewards come to full ground truth (408 puzzles, 0.5B model)"
     yield ""
     yield f"{'':<24}{'advantage cosine':<25} {'over the vote':>20}   picks"
     for line in figures:

@@ -128,9 +128,7 @@ def evaluate(
 
         chosen["judge"] = JudgeColumn(judge)
     means = means_from(mean or [])
-    named: Mapping[str, Sequence[Group]] = {
-        name: list(read_files([file], output, given, "auto")) for name, file in file_names(files).items()
-    }
+    named: Mapping[str, Sequence[Group]] = _read(files, output, given)
     if suite:
         named, left_out = suited(named)
         means = means_of(named)
@@ -142,6 +140,16 @@ def evaluate(
     if suite:
         result = submitted(result, named)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
+
+
+def _read(files: Sequence[Path], output: Output, reading: FileSettings) -> dict[str, list[Group]]:
+    places = file_names(files)
+    found: dict[str, list[Group]] = {}
+    with output.progress() as steps:
+        for name, file in places.items():
+            found[name] = list(read_files([file], output, reading, "auto"))
+            steps("reading files", len(found), len(places))
+    return found
 
 
 def _names(predictors: str | None, *, suite: bool) -> str:

@@ -58,9 +58,9 @@ class Command(TyperCommand):
                 option.secondary_opts = opposite
 
 
-def add_to(app: typer.Typer, command: Callable[..., Any]) -> None:
-    """Add a command to the app, with `--help-all` where its help is short."""
-    app.command(cls=Command)(_with_help_all(command) if command.__name__ in USED else command)
+def add_to(app: typer.Typer, command: Callable[..., Any], panel: str) -> None:
+    """Add a command to a panel of the app's help, with `--help-all` where its own help is short."""
+    app.command(cls=Command, rich_help_panel=panel)(_with_help_all(command) if command.__name__ in USED else command)
 
 
 def _with_help_all(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Characters of a line on stdout; 80 where it is no terminal."""
+        """Characters of a line on stdout; 80 where it is not a terminal."""
         return self._out.width
 
     def text(self, text: str) -> None:

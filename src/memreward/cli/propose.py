@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -47,6 +48,9 @@ def propose(
             for p in found
         ],
     )
-    if not found:
+    if found:
+        output.note("change: how uncertain the question's advantages are; cheap: what its top answer tells")
+        output.note(f"next: memreward label --memory {shlex.quote(memory)} --labels {len(labelled) + len(found)}")
+    else:
         output.note("Every question of memory has a label: there is nothing to propose.")
     output.result({"proposals": [p._asdict() for p in found]})

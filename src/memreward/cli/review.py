@@ -55,8 +55,8 @@ def review(
         return short((answer.text if answer.text is not None else "(no answer)") if answer else none, _ANSWER)
 
     output.table(
-        f"Most believed is right in {found.believed_right} of {len(found.questions)} questions; the worst",
-        ("question", "believed", "value", "right", "value"),
+        f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions; the worst",
+        ("question", "believed", "value", "right answer", "its value"),
         [
             (
                 short(each.id, _ID),

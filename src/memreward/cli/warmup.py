@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from memreward.memory import Budget
     from memreward.reward.predictor import RewardPredictor
 
+_FEW = 50
+
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
 @reads_files()
@@ -166,9 +168,9 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
         ],
     )
     if chosen:
-        output.note(
-            "These questions were chosen because they are the most uncertain: on others the figures are better."
-        )
+        output.note("These questions were chosen as the most uncertain ones: on others the figures are better.")
+    elif held_out[0].queries < _FEW:
+        output.note(f"{held_out[0].queries} questions are few: differences below about .1 say nothing yet.")
 
 
 def budget_from(labels: str, judgements: int | None) -> Budget:

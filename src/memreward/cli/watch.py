@@ -90,7 +90,9 @@ def _folder(folder: Path) -> tuple[Look, Lines]:
     from memreward.training.history import history
 
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: name the --out of memreward train, or the address of memreward serve")
+        raise DataError(
+            f"{folder} is not a folder: give the --out of memreward train, or a service's address"
+        )
     return partial(history, folder), shown
 
 

@@ -44,7 +44,7 @@ def figures(url: str) -> dict[str, float]:
         raise StoreError(f"{url}: no service answers ({getattr(error, 'reason', error)}); {remedy}") from error
     found = {f"{name}:{kind}" if kind else name: float(value) for name, kind, value in _SAMPLE.findall(text)}
     if "up" not in found:
-        raise StoreError(f"{url}: what answers is no service of memreward; {remedy}")
+        raise StoreError(f"{url}: what answers is not a service of memreward; {remedy}")
     right, wrong = found.get("live_right", 0.0), found.get("live_wrong", 0.0)
     if live := right + wrong:
         found["live_predicted"] = (right * found["live_tpr"] + wrong * found["live_fpr"]) / live

@@ -32,7 +32,7 @@ def count_from(labels: Count | str) -> Count:
             return "all" if share == 1 else share or 0
     if given == "all":
         return "all"
-    raise ConfigurationError(f"{labels!r} is no count: write {_FORMS}")
+    raise ConfigurationError(f"{labels!r} is not a count: write {_FORMS}")
 
 
 def checked_count(value: Any, name: str) -> Count:
@@ -40,7 +40,7 @@ def checked_count(value: Any, name: str) -> Count:
     if value == "all" and isinstance(value, str):
         return "all"
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"{name}={value!r} is no number: give {_FORMS}")
+        raise ConfigurationError(f"{name}={value!r} is not a number: give {_FORMS}")
     if isinstance(value, Integral):
         if value < 0:
             raise ConfigurationError(f"{name}={value!r} is below 0: give {_FORMS}")

@@ -95,7 +95,7 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
 def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
         # A pipe would be waited for without end, and can be read once only.
-        raise DataError(f"{path}: is no regular file; name a file")
+        raise DataError(f"{path}: is not a regular file; name a file")
     if path.name.endswith(".parquet"):
         format_of(path)
     if not path.is_dir() and not path.name.lower().endswith(ENDS) and (reading is None or reading.format is None):

@@ -62,7 +62,7 @@ def _counted(source: str, n: int | None) -> tuple[str, int | None]:
     named = bool(name) and count.isdigit() and not Path(source).is_file()
     name, n = (name, int(count)) if named else (source, n)
     if n is not None and n < 1:
-        raise ConfigurationError(f"questions {source!r}: {n} is no number of questions; ask for at least 1")
+        raise ConfigurationError(f"questions {source!r}: {n} is not a number of questions; ask for at least 1")
     return name, n
 
 

@@ -26,7 +26,7 @@ _RULES: dict[str, DomainRules] = {rules.name: rules for rules in (Math(), Choice
 def register(rules: DomainRules) -> None:
     """Add a domain, in this process; one of the same name and class may be added again, another of its name not."""
     if not isinstance(rules, DomainRules) or not rules.name:
-        raise ConfigurationError(f"{rules!r} is no domain: derive it from memreward.domains.DomainRules and name it")
+        raise ConfigurationError(f"{rules!r} is not a domain: derive it from memreward.domains.DomainRules and name it")
     known = _RULES.get(rules.name)
     if known is not None and type(known).__qualname__ != type(rules).__qualname__:
         raise ConfigurationError(f"domain {rules.name!r} is there already: give yours another name")

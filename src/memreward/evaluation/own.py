@@ -122,7 +122,7 @@ class _Own:
         outside = values[(values < 0) | (values > 1)]
         if len(outside):
             raise DataError(
-                f"predictor {self._source} predicted {outside[0]:g}, which is no probability: return numbers in [0, 1] "
+                f"predictor {self._source} predicted {outside[0]:g}, not a probability: return numbers in [0, 1] "
                 "(NaN abstains), or name the method scores, whose numbers are calibrated on the labels"
             )
         return as_prediction(values, "it abstained")

@@ -20,7 +20,7 @@ def html_table(table: Table) -> str:
         "<tr>" + "".join(_cell(table, row, column) for column in range(len(table.columns))) + "</tr>"
         for row in range(len(table.rows))
     )
-    caption = f"<caption>{html.escape(table.title)}</caption>"
+    caption = f"<caption><span>{html.escape(table.title)}</span></caption>"
     return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 

@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 250, 44, 10, 26, 36
 
 
 def answer(result: EvaluationResult) -> str:
-    """Return what was found in one sentence: the first predictor that is no reference, against the reference."""
+    """Return what was found in one sentence: the first predictor that is not a reference, against the reference."""
     lead, reference = _lead(result), result.reference
     if lead is None or reference is None:
         return "There is nothing to compare: one predictor, or no reference."

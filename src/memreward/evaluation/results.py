@@ -190,7 +190,7 @@ class EvaluationResult:
             return cls(rows=rows, ledger=tuple(record.pop("ledger")), **record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path} is no result of an evaluation ({error!r}): run memreward evaluate again"
+                f"{path} is not a result of an evaluation ({error!r}): run memreward evaluate again"
             ) from error
 
     def _parts(self, file: str | None) -> dict[tuple[str, float], list[Row]]:

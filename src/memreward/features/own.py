@@ -72,7 +72,7 @@ def _add(named: str) -> None:
     signal = load_named(named, "signal")
     name = getattr(signal, "__name__", "")
     if not callable(signal) or isinstance(signal, type) or not name.isidentifier():
-        raise ConfigurationError(f"signal {named!r} is no function: name one that takes the rollouts of a question")
+        raise ConfigurationError(f"signal {named!r} is not a function: name one that takes the rollouts of a question")
     known = _SIGNALS.get(name)
     if known is not None and known[1].__module__ != signal.__module__:
         raise ConfigurationError(f"signals {known[0]!r} and {named!r} have one name: rename one of the functions")

@@ -82,7 +82,7 @@ class Client:
     def __init__(self, url: str | None = None, *, deadline: float = 300.0, connections: int = 1024) -> None:
         self.url = (url or os.environ.get(URL_VARIABLE, "") or DEFAULT_URL).rstrip("/")
         if not self.url.startswith(("http://", "https://", ray.SCHEME)):
-            raise ConfigurationError(f"url={self.url!r} is no address: give one as {DEFAULT_URL}, or ray://NAME")
+            raise ConfigurationError(f"url={self.url!r} is not an address: give one as {DEFAULT_URL}, or ray://NAME")
         self.deadline, self.connections = deadline, connections
         self._pools: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
 
@@ -98,7 +98,7 @@ class Client:
         """
         said = await self._ask("GET", "/ready", None)
         if said.get("pays") != "advantages":
-            raise ConfigurationError(f"{self.url} is no memreward service: it says {str(said)[:200]!r}")
+            raise ConfigurationError(f"{self.url} is not a memreward service: it says {str(said)[:200]!r}")
         await self._ask("GET", "/memory", None)  # which needs the token
 
     async def score(self, groups: Sequence[Mapping[str, Any]]) -> list[list[Scored]]:
@@ -216,7 +216,7 @@ class Client:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise ConfigurationError(f"{self.url} is no memreward service: it says {said[:200]!r}")
+            raise ConfigurationError(f"{self.url} is not a memreward service: it says {said[:200]!r}")
         return found
 
     def _pool(self) -> aiohttp.ClientSession:

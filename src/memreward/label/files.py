@@ -122,7 +122,7 @@ def read(path: Path) -> list[Record]:
     try:
         whole = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} is no JSON: {error}; give JSON Lines or a list") from error
+        raise DataError(f"{path} is not JSON: {error}; give JSON Lines or a list") from error
     if not all(isinstance(each, dict) for each in whole):
         raise DataError(f"{path}: every entry must be an object")
     return list(whole)

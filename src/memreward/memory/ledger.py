@@ -82,7 +82,7 @@ class LabelLedger:
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]
             if not found:
-                raise DataError(f"ledger entry {entry_id!r} is no verdict that stands: see memreward ledger")
+                raise DataError(f"ledger entry {entry_id!r} is not a verdict that stands: see memreward ledger")
             gone = found[0]
             made = replace(gone, id=uuid4().hex, source=source, time=time.time(), withdraws=gone.id)
             self._backend.append([made])

@@ -195,7 +195,7 @@ def _folder(uri: str) -> Path:
 
 
 def _refuse_others(folder: Path, create: bool) -> None:
-    """Look before anything is made in a folder that is no memory's."""
+    """Look before anything is made in a folder that is not a memory's."""
     if (folder / FILE).exists():
         return
     if (folder / "meta.lance").exists() or (folder / "queries.lance").exists():
@@ -211,7 +211,7 @@ def _refuse_others(folder: Path, create: bool) -> None:
     held = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
     if held or not create:
         reason = f"it holds {held[0]!r}" if held else f"it has no {FILE}"
-        raise StoreError(f"{folder}: this is no experience memory: {reason}; choose another or an empty folder")
+        raise StoreError(f"{folder}: this is not an experience memory: {reason}; choose another or an empty folder")
 
 
 def _rows_of(group: Group) -> tuple[Row, list[Row]]:

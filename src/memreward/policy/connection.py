@@ -127,7 +127,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
             raise _PassingError(f"no whole answer within {TIMEOUT_S:g} s") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise ConfigurationError(
-                f"{self._url}: is no address ({error}): give one as http://localhost:8000/v1"
+                f"{self._url}: is not an address ({error}): give one as http://localhost:8000/v1"
             ) from error
         except httpx.RequestError as error:
             raise _PassingError(f"{type(error).__name__}: {error}".removesuffix(": ")) from error

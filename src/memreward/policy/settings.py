@@ -89,7 +89,7 @@ def _refuse_address(url: str) -> None:
         (parts.hostname or "").encode("idna")
     except ValueError as error:
         reason = "it cannot be taken apart" if "@" in url else str(error)
-        raise ConfigurationError(f"url is no address ({reason}): give one such as http://localhost:8000/v1") from error
+        raise ConfigurationError(f"url is not an address ({reason}): give one as http://localhost:8000/v1") from error
     if re.search(r"[\s\x00-\x1f\x7f<>\"`{}|\\^]", url):
         raise ConfigurationError("url holds a space, a control character or a bracket that no address has: remove it")
     if parts.scheme not in ("http", "https") or not parts.hostname:

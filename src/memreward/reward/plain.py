@@ -26,7 +26,7 @@ def rollouts_in(given: Any, completions: Any = None, domain: str = "math") -> li
     if isinstance(given, Group):
         return list(given.rollouts)
     if isinstance(given, Rollout | str | Mapping) or not isinstance(given, Iterable):
-        raise TypeError(f"a {type(given).__name__} is no list of rollouts: {_TAKES}")
+        raise TypeError(f"{type(given).__name__} is not a list of rollouts: {_TAKES}")
     found = list(given)
     if others := sorted({type(one).__name__ for one in found if not isinstance(one, Rollout | Group)}):
         raise TypeError(f"{', '.join(others)} among what is to be scored: {_TAKES}")
@@ -63,7 +63,7 @@ def listed(name: str, values: Any) -> list[Any]:
         TypeError: they are a text, or no sequence.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is a {type(values).__name__}, no list: {_TAKES}")
+        raise TypeError(f"{name} is {type(values).__name__}, not a list: {_TAKES}")
     return list(values)
 
 

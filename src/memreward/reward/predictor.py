@@ -267,7 +267,7 @@ class RewardPredictor:
         path = Path(folder) / FILE
         if not path.exists() and (Path(folder) / _OLD_FILE).exists():
             raise StoreError(
-                f"{folder} holds a graph network of release 0.1, which is no default any more: run warmup again; the "
+                f"{folder} holds a graph network of release 0.1, which is no longer read: run warmup again; the "
                 "labels that the ledger holds cost nothing again"
             )
         model, about = AnswerModel.load(path)

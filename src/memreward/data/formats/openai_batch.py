@@ -81,7 +81,7 @@ def _body(row: Row) -> dict[str, Any]:
 def _choices(where: str, row: Row) -> list[Any]:
     choices = _body(row).get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise DataError(f"{where}: field 'response': has no choices; it is no chat completion nor completion")
+        raise DataError(f"{where}: field 'response': has no choices; it is not a chat completion nor completion")
     return choices
 
 

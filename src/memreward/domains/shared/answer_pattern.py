@@ -35,7 +35,7 @@ class AnswerPattern:
             compiled = re.compile(self.pattern, re.MULTILINE)
         except (re.error, RecursionError, OverflowError) as error:
             raise ConfigurationError(
-                f"answer pattern {self.pattern!r} is no regular expression: {error}; write one such as "
+                f"answer pattern {self.pattern!r} is not a regular expression: {error}; write one such as "
                 r"'ANSWER=(\w+)', whose first group is the answer"
             ) from error
         if compiled.search("") is not None:
