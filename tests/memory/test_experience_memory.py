@@ -259,18 +259,18 @@ def test_what_is_no_memory_is_refused_and_left_alone(tmp_path: Path, make_group:
     assert not (tmp_path / "absent").exists()
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "note.txt").write_text("mine")
-    with pytest.raises(StoreError, match=r"no experience memory: it holds 'note\.txt'; choose"):
+    with pytest.raises(StoreError, match=r"not an experience memory: it holds 'note\.txt'; choose"):
         ExperienceMemory.open(tmp_path / "notes")
     assert [path.name for path in (tmp_path / "notes").iterdir()] == ["note.txt"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match="no experience memory"):
+    with pytest.raises(StoreError, match="not an experience memory"):
         ExperienceMemory.open(tmp_path / "empty", create=False)
     with pytest.raises(StoreError, match="the path is a file"):
         ExperienceMemory.open(tmp_path / "notes" / "note.txt")
     (tmp_path / "foreign").mkdir()
     with closing(sqlite3.connect(tmp_path / "foreign" / FILE)) as connection:
         connection.execute("CREATE TABLE notes (note TEXT)")
-    with pytest.raises(StoreError, match=r"this is not an experience memory: its tables are others"):
+    with pytest.raises(StoreError, match=r"this is no experience memory: its tables are others"):
         ExperienceMemory.open(tmp_path / "foreign")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / FILE).write_bytes(b"no database" * 1_000)

@@ -13,16 +13,18 @@ import typer
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AsJson,
+    ExecuteCode,
     Files,
     FileSettings,
+    PriorName,
     check_extra,
     check_file,
     check_folder,
+    load_runner,
     read_files,
     reads_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ExecuteCode, PriorName, load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import REFERENCE, EvaluationConfig

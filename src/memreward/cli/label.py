@@ -16,9 +16,16 @@ from urllib.parse import urlencode
 import typer
 
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, check_extra, check_file, predictor_folder
+from memreward.cli.common import (
+    AsJson,
+    MemoryUri,
+    PredictorFolder,
+    PriorName,
+    check_extra,
+    check_file,
+    predictor_folder,
+)
 from memreward.cli.errors import ends_well
-from memreward.cli.models import PriorName
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
 from memreward.label.task import LabelConfig

@@ -10,11 +10,10 @@ import numpy as np
 import typer
 
 from memreward.answers.table import columns_of
-from memreward.cli.common import AsJson, FileSettings, check_file, read_files
+from memreward.cli.common import AsJson, ExecuteCode, FileSettings, check_file, load_runner, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import Command
-from memreward.cli.models import ExecuteCode, load_runner
 from memreward.cli.output import Output
 from memreward.types import ConfigurationError
 

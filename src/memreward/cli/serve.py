@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, predictor_folder
+from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, load_runner, predictor_folder
 from memreward.cli.errors import ends_well
-from memreward.cli.models import load_runner
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.service.config import ServiceConfig

@@ -14,18 +14,22 @@ import typer
 from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AsJson,
+    ExecuteCode,
     FileSettings,
     JudgementBudget,
     LabelBudget,
     MemoryUri,
     PredictorFolder,
+    PriorName,
     check_folder,
+    load_runner,
     predictor_folder,
     read_files,
     reads_files,
+    what_was_done,
+    write_record,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.models import ExecuteCode, PriorName, load_runner, what_was_done, write_record
 from memreward.cli.options import Changes
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS

@@ -90,9 +90,7 @@ def _folder(folder: Path) -> tuple[Look, Lines]:
     from memreward.training.history import history
 
     if not folder.is_dir():
-        raise DataError(
-            f"{folder} is not a folder: give the --out of memreward train, or a service's address"
-        )
+        raise DataError(f"{folder} is not a folder: give the --out of memreward train, or a service's address")
     return partial(history, folder), shown
 
 
