@@ -35,8 +35,8 @@ class ExperimentConfig:
         seeds: Trainings of each arm and share; a seed draws labels, samples, and the order of the questions.
         workers: Processes; 0 takes one a core, 1 runs in this process.
         prior: Where the answer model begins: "default", "none", or a file of `memreward prior fit`.
-        encoder: What the paper's network reads texts with: name or folder of a sentence-transformers model, "hashing"
-            for words, or "ngrams" for templates.
+        encoder: What the paper's network reads texts with: name or folder of a sentence-transformers model, or
+            "ngrams" for templates.
         answers: Answers sampled for each held-out question, at temperature 1.
         measure_every: Steps between two measurements of the policy on held-out questions, with one answer a question; 0
             measures in the end alone.

@@ -428,18 +428,15 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
     assert "baselines" in result.stderr
 
 
-def test_ablations_and_the_papers_network_can_be_compared() -> None:
+def test_the_papers_network_can_be_compared() -> None:
     from memreward.cli.evaluate import chosen_predictors, reads_text
     from memreward.evaluation.baselines import BASELINES
-    from memreward.network.config import ABLATIONS, NetworkConfig
+    from memreward.network.config import NetworkConfig
 
-    paper = NetworkConfig()
-    chosen: Any = chosen_predictors("memreward,majority,ablations", "none")
-    assert list(chosen) == ["memreward", "majority", "paper", *ABLATIONS]
-    assert chosen["no_graph"](3).config == NetworkConfig(ablation="no_graph")
-    assert chosen["paper"](3).config == paper
-    assert [chosen[name](3).name for name in ("no_graph", "paper")] == ["no_graph", "paper"]
-    assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, *ABLATIONS, "paper"}
+    chosen: Any = chosen_predictors("memreward,majority,paper", "none")
+    assert list(chosen) == ["memreward", "majority", "paper"]
+    assert (chosen["paper"](3).config, chosen["paper"](3).name) == (NetworkConfig(), "paper")
+    assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, "paper"}
     assert reads_text(chosen)
     assert not reads_text(chosen_predictors("memreward,majority,majority_hard", "none"))
 

@@ -30,7 +30,7 @@ CONFIG = ExperimentConfig(
     labels=(0.5,),
     seeds=1,
     workers=1,
-    encoder="hashing",
+    encoder="ngrams",
     answers=2,
     measure_every=1,
     start=START,
@@ -128,7 +128,7 @@ def test_processes_side_by_side_come_to_the_same(
 
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
-        cell = Training(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "hashing", 2, 1)
+        cell = Training(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "ngrams", 2, 1)
         return cell_key(replace(cell, **changed))
 
     for arm in ("oracle", "majority", "paper", "no-prior"):
@@ -144,7 +144,7 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Training(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "hashing", 2, 1)
+    cell = Training(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "ngrams", 2, 1)
     known = cell_key(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)

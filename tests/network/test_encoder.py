@@ -26,7 +26,6 @@ from memreward.features.cache import (
 )
 from memreward.network.encoder import (
     CachedEncoder,
-    HashingEncoder,
     NgramEncoder,
     SentenceEncoder,
     load_encoder,
@@ -49,18 +48,18 @@ def minilm() -> Iterator[SentenceEncoder]:
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
-    return DictVectorStore() if request.param == "dict" else DiskVectorStore("hashing-64", tmp_path)
+    return DictVectorStore() if request.param == "dict" else DiskVectorStore("ngrams-64", tmp_path)
 
 
 class CountingEncoder:
-    name, dimension = "hashing-64", 64
+    name, dimension = "ngrams-64", 64
 
     def __init__(self) -> None:
         self.seen: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         self.seen += texts
-        return HashingEncoder(64).encode(texts)
+        return NgramEncoder(64).encode(texts)
 
 
 def words(count: int, start: int = 0) -> str:
@@ -167,7 +166,7 @@ def test_each_text_is_encoded_once_in_a_call_and_over_calls(store: VectorStore) 
     texts = ["a b", "c", "a b", "", "\ud800", "c", "?"]
     first = encoder.encode(texts)
     assert sorted(inner.seen) == sorted(set(texts))
-    np.testing.assert_array_equal(first, HashingEncoder(64).encode(texts))
+    np.testing.assert_array_equal(first, NgramEncoder(64).encode(texts))
     second = encoder.encode(["new", *texts[::-1]])
     assert inner.seen[5:] == ["new"]
     np.testing.assert_array_equal(second[1:], first[::-1])
@@ -192,9 +191,9 @@ def test_an_interrupted_encode_keeps_what_was_done(store: VectorStore) -> None:
 
 
 def test_a_store_of_another_encoder_is_refused(store: VectorStore) -> None:
-    CachedEncoder(HashingEncoder(32), store).encode(["a"])
+    CachedEncoder(NgramEncoder(32), store).encode(["a"])
     with pytest.raises(ConfigurationError, match="holds vectors of length 32, the encoder makes 64"):
-        CachedEncoder(HashingEncoder(64), store).encode(["a", "b"])
+        CachedEncoder(NgramEncoder(64), store).encode(["a", "b"])
 
 
 def test_namespaces_do_not_meet(tmp_path: Path) -> None:
@@ -220,10 +219,10 @@ def test_a_store_keeps_the_first_vector_and_takes_many_hashes(store: VectorStore
 WRITE = """
 import sys
 from memreward.features.cache import DiskVectorStore
-from memreward.network.encoder import CachedEncoder, HashingEncoder
+from memreward.network.encoder import CachedEncoder, NgramEncoder
 first, end, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 for i in range(first, end):
-    encoder = CachedEncoder(HashingEncoder(64), DiskVectorStore("hashing-64", folder))
+    encoder = CachedEncoder(NgramEncoder(64), DiskVectorStore("ngrams-64", folder))
     encoder.encode([f"text {i}", f"text {i + 1}"])
     print(i, flush=True)
 """
@@ -238,21 +237,21 @@ def test_the_cache_survives_its_process(tmp_path: Path) -> None:
     with writer(0, 3, tmp_path) as process:
         assert process.wait() == 0
     inner = CountingEncoder()
-    vectors = CachedEncoder(inner, DiskVectorStore("hashing-64", tmp_path)).encode(["text 0", "text 3", "text 4"])
+    vectors = CachedEncoder(inner, DiskVectorStore("ngrams-64", tmp_path)).encode(["text 0", "text 3", "text 4"])
     assert inner.seen == ["text 4"]
-    np.testing.assert_array_equal(vectors, HashingEncoder(64).encode(["text 0", "text 3", "text 4"]))
+    np.testing.assert_array_equal(vectors, NgramEncoder(64).encode(["text 0", "text 3", "text 4"]))
 
 
 @pytest.mark.slow
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     with writer(0, 60, tmp_path) as one, writer(30, 90, tmp_path) as other:
         assert one.wait() == other.wait() == 0
-    store = DiskVectorStore("hashing-64", tmp_path)
+    store = DiskVectorStore("ngrams-64", tmp_path)
     texts = [f"text {i}" for i in range(91)]
     found = store.get([content_hash(text) for text in texts])
     assert len(found) == len(store) == 91
     np.testing.assert_array_equal(
-        np.stack([found[content_hash(text)] for text in texts]), HashingEncoder(64).encode(texts)
+        np.stack([found[content_hash(text)] for text in texts]), NgramEncoder(64).encode(texts)
     )
 
 
@@ -261,7 +260,7 @@ def test_a_killed_process_leaves_a_cache_that_reads_and_takes_more(tmp_path: Pat
         assert process.stdout is not None
         finished = [int(process.stdout.readline()) for _ in range(20)][-1]
         process.send_signal(signal.SIGKILL)
-    store = DiskVectorStore("hashing-64", tmp_path)
+    store = DiskVectorStore("ngrams-64", tmp_path)
     known = [content_hash(f"text {i}") for i in range(finished + 2)]
     assert set(store.get(known)) == set(known)  # what was reported as done is there
     inner = CountingEncoder()
@@ -304,17 +303,6 @@ def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: p
     assert default_cache_folder() == tmp_path / "xdg" / "memreward"
 
 
-def test_hashing_encoder() -> None:
-    encoder = HashingEncoder(256)
-    near, like, far, empty = encoder.encode(["the sum of 2 and 3", "the sum of 2 and 4", "apples are green", ""])
-    assert near @ like > 0.5 > abs(near @ far) + 0.2
-    assert not empty.any()
-    assert np.abs(encoder.encode(["b a"]) - encoder.encode(["a b"])).max() > 0.1  # pairs know the order
-    code = "from memreward.network.encoder import *; print(HashingEncoder(4).encode(['a b c', '\\ud800']).tolist())"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    np.testing.assert_array_equal(np.float32(json.loads(printed)), HashingEncoder(4).encode(["a b c", "\ud800"]))
-
-
 def test_ngrams_tell_templates_apart_and_not_their_numbers() -> None:
     less, again, more, empty = NgramEncoder().encode(
         ["Which number is 8 less than 54?", "Which number is 31 less than 9?", "Which number is 8 more than 54?", ""]
@@ -329,13 +317,12 @@ def test_ngrams_tell_templates_apart_and_not_their_numbers() -> None:
     np.testing.assert_array_equal(np.float32(json.loads(printed)), NgramEncoder(4).encode(["a b", "\ud800"]))
 
 
-@pytest.mark.parametrize("kind", [HashingEncoder, NgramEncoder])
 @given(st.lists(st.text(alphabet=st.characters(), max_size=30), max_size=5))
-def test_hashed_vectors_are_unit_or_zero(kind: type[HashingEncoder | NgramEncoder], texts: list[str]) -> None:
-    norms = np.linalg.norm(kind(8).encode(texts), axis=1)
+def test_hashed_vectors_are_unit_or_zero(texts: list[str]) -> None:
+    norms = np.linalg.norm(NgramEncoder(8).encode(texts), axis=1)
     assert np.all((np.abs(norms - 1) < 1e-5) | (norms == 0))
 
 
 def test_load_encoder() -> None:
-    assert load_encoder("hashing").dimension == 64
-    assert load_encoder("hashing-128").name == "hashing-128"
+    assert load_encoder("ngrams").dimension == 512
+    assert load_encoder("ngrams-128").name == "ngrams-128"

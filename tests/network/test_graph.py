@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from memreward.network import graph
-from memreward.network.config import NetworkConfig
-from memreward.network.graph import relations, similarity_edges, structural_edges
+from memreward.network.graph import similarity_edges, structural_edges
 from memreward.types import Features
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
@@ -40,27 +39,10 @@ def test_structure_joins_each_rollout_to_its_query_and_answer(sizes: list[int]) 
     features = features_of(sizes)
     rollouts = set(range(len(features)))
     answered = {i for i in rollouts if features.cluster[i] >= 0}
-    edges = structural_edges(features, NetworkConfig())
+    edges = structural_edges(features)
     assert edge_set(edges[graph.ASKS]) == {(int(features.group[i]), i) for i in rollouts}
     assert edge_set(edges[graph.YIELDS]) == edge_set(edges[graph.YIELDED_BY]) == {(i, i) for i in answered}
     assert edge_set(edges[graph.ASKED_BY]) == {(b, a) for a, b in edge_set(edges[graph.ASKS])}
-    direct = structural_edges(features, NetworkConfig(ablation="no_thinking"))
-    assert edge_set(direct[graph.ANSWERS]) == {(i, int(features.group[i])) for i in answered}
-    assert edge_set(direct[graph.ANSWERED_WITH]) == {(b, a) for a, b in edge_set(direct[graph.ANSWERS])}
-
-
-def test_relations_are_the_paper_s_and_its_ablations_leave_some_out() -> None:
-    assert set(relations(NetworkConfig())) == {
-        *(graph.ASKS, graph.ASKED_BY, graph.YIELDS, graph.YIELDED_BY),
-        graph.SIMILAR_TO,
-    }
-    assert set(relations(NetworkConfig(ablation="no_thinking"))) == {
-        graph.ANSWERED_WITH,
-        graph.ANSWERS,
-        graph.SIMILAR_TO,
-    }
-    assert relations(NetworkConfig(ablation="homogeneous")) == relations(NetworkConfig())
-    assert relations(NetworkConfig(ablation="no_graph")) == ()
 
 
 def test_similarity_edges_point_from_memory_to_query_and_skip_what_must_not_be_used() -> None:

@@ -17,7 +17,7 @@ from alike import FLOAT32
 from memreward.answers.files import read_arrays, write_arrays
 from memreward.features.subset import subset
 from memreward.network import predictor as module
-from memreward.network.config import ABLATIONS, DROPOUT, HEAD_DIM, HEADS, LAYERS, NEIGHBOURS, NetworkConfig
+from memreward.network.config import DROPOUT, HEAD_DIM, HEADS, LAYERS, NEIGHBOURS, NetworkConfig
 from memreward.network.crossfit import CrossFit, Part, crossfit
 from memreward.network.predictor import FILE, FrozenMemory, GraphPredictor
 from memreward.types import ConfigurationError, Features, LabelError, SchemaVersionError, StoreError
@@ -68,7 +68,7 @@ def whole_graph_logits(fitted: Fitted, fold: int) -> torch.Tensor:
     cosine = torch.from_numpy(both.query_vectors @ memory.query_vectors.T)
     cosine[torch.arange(queries), torch.arange(queries)] = -torch.inf
     nearest = cosine.topk(NEIGHBOURS, dim=1)
-    part = Part.of(both, (nearest.indices, nearest.values), fitted.config)
+    part = Part.of(both, (nearest.indices, nearest.values))
     with torch.no_grad():
         logits, _ = part.forward(fitted.fit.members[fold], None)
     return logits[rollouts:]
@@ -132,26 +132,6 @@ def test_training_restores_the_best_step(synthetic: Callable[..., Any], monkeypa
         found = crossfit(known.features, label, config, 0).held_out
         losses.append(float(binary_cross_entropy_with_logits(found, label.float())))
     assert losses[1] <= losses[0] + 1e-6
-
-
-@pytest.mark.parametrize("ablation", ABLATIONS)
-def test_every_ablation_fits_and_predicts(ablation: str, synthetic: Callable[..., Any]) -> None:
-    known = synthetic(queries=20, seed=0)
-    whole = replace(QUICK, epochs=3, folds=2)
-    values = []
-    for config in (whole, replace(whole, ablation=ablation)):
-        prediction = GraphPredictor(config).fit(known.features, known.correct).predict(known.features)
-        assert np.isfinite(prediction.value).all()
-        assert ((prediction.confidence >= 0) & (prediction.confidence <= 1)).all()
-        values.append(prediction.value)
-    assert not np.array_equal(*values)
-
-
-def test_without_a_graph_memory_cannot_matter(synthetic: Callable[..., Any]) -> None:
-    fitted = Fitted(synthetic, replace(QUICK, ablation="no_graph"))
-    other = synthetic(queries=30, seed=7).features
-    elsewhere = fitted.remembering(replace(fitted.features, query_vectors=other.query_vectors))
-    torch.testing.assert_close(fitted.predictor.logits(fitted.new), elsewhere.logits(fitted.new), atol=FLOAT32, rtol=0)
 
 
 def test_unlabelled_rollouts_of_memory_do_not_change_what_is_learned(synthetic: Callable[..., Any]) -> None:

@@ -101,10 +101,10 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
 @pytest.mark.slow
 def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sums: Sums) -> None:
     from memreward.network.config import NetworkConfig  # torch takes seconds to load
-    from memreward.network.encoder import HashingEncoder
+    from memreward.network.encoder import NgramEncoder
     from memreward.network.predictor import GraphPredictor
 
-    featurizer = Featurizer(HashingEncoder())
+    featurizer = Featurizer(NgramEncoder())
     chosen = store.ledger.choose(Budget(share=0.5), 0)
     verdict = {one.rollout_id: one.correct for one in label(store, chosen, FROM_FILE, use="warmup").labels}
     rollouts = store.rollouts_of(chosen)

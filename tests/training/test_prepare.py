@@ -35,7 +35,7 @@ def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(config: TrainConfig) -> Prepared:
-    return prepare(config, None, "hashing", lambda *_: None)
+    return prepare(config, None, "ngrams", lambda *_: None)
 
 
 def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
@@ -87,7 +87,7 @@ def test_no_label_is_a_legal_budget(experience: Path, tmp_path: Path) -> None:
 
 def test_the_half_life_reaches_the_model_and_what_the_arm_pays_is_paid(experience: Path, tmp_path: Path) -> None:
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels=0.5, grpo=GRPO, prior="none")
-    made = prepare(config, RewardConfig(rewards="threshold", half_life=7.0), "hashing", lambda *_: None)
+    made = prepare(config, RewardConfig(rewards="threshold", half_life=7.0), "ngrams", lambda *_: None)
     assert isinstance(made.reward.valuer, Answers)
     assert made.reward.valuer.model.half_life == 7.0
     assert made.reward.pays_advantages

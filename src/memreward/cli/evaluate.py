@@ -30,7 +30,6 @@ from memreward.cli.output import Output, Steps, markdown_report
 from memreward.evaluation.protocol import REFERENCE, EvaluationConfig
 from memreward.evaluation.suite import CONFIG as PROTOCOL
 from memreward.evaluation.suite import ROWS as SUITE
-from memreward.network.config import ABLATIONS, NetworkConfig
 from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, Execute
 
@@ -54,7 +53,7 @@ def evaluate(
     predictors: Annotated[
         str | None,
         typer.Option(
-            help="Which to compare, with commas between: names; baselines, ablations or all for many; FILE.py:NAME for "
+            help="Which to compare, with commas between: names; baselines or all for many; FILE.py:NAME for "
             "your own (docs/own_method.md).",
             show_default=DEFAULT.replace(",", ", "),
         ),
@@ -225,9 +224,7 @@ def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:
 
 
 def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
-    """Return factories for the names in `text`, in its order; "baselines", "ablations" and "all" stand for many.
-
-    Ablations are those of the paper's network.
+    """Return factories for the names in `text`, in its order; "baselines" and "all" stand for many.
 
     Raises:
         ConfigurationError: a name is unknown.
@@ -239,11 +236,9 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.evaluation.baselines import BASELINES
     from memreward.evaluation.own import installed_predictors, own_predictor
 
-    networks: dict[str, PredictorFactory] = {PAPER: partial(_network, NetworkConfig(), PAPER)}
-    networks |= {name: partial(_network, NetworkConfig(ablation=name), name) for name in ABLATIONS}
-    known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, **networks}
+    known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, PAPER: _network}
     known = {**installed_predictors(), **known}
-    many = {"baselines": BASELINES, "ablations": networks, "all": known}
+    many = {"baselines": BASELINES, "all": known}
     chosen: dict[str, PredictorFactory] = {}
     for name in text.split(","):
         if ":" in name:
@@ -257,7 +252,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
                 f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
             )
         chosen |= many[name] if name in many else {name: known[name]}
-    if networks.keys() & chosen.keys():
+    if PAPER in chosen:
         check_extra("torch_geometric", "paper", "the paper's network")
     return chosen
 
@@ -265,13 +260,13 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
 def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
     from memreward.evaluation.baselines import READ_TEXT
 
-    return any(name in READ_TEXT or name == PAPER or name in ABLATIONS for name in chosen)
+    return any(name in READ_TEXT or name == PAPER for name in chosen)
 
 
-def _network(settings: NetworkConfig, name: str, seed: int) -> Predictor:
+def _network(seed: int) -> Predictor:
     from memreward.network.predictor import GraphPredictor
 
-    return GraphPredictor(settings, seed, name)
+    return GraphPredictor(seed=seed, name=PAPER)
 
 
 def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> Featurizer:

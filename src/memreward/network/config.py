@@ -1,13 +1,10 @@
-"""Settings of the paper's network, and its three ablations."""
+"""Settings of the paper's network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from memreward.types import ConfigurationError
-
-ABLATIONS = ("no_thinking", "homogeneous", "no_graph")
-"""The paper's: queries joined to answers directly, one set of weights for all relations, no messages at all."""
 
 NEIGHBOURS = 7
 """Labelled memory queries that each query gets messages from (k)."""
@@ -29,13 +26,11 @@ class NetworkConfig:
         hidden: Width of node states.
         folds: Cross-fitting folds, by query.
         epochs: Training steps at most (full batch).
-        ablation: One of `ABLATIONS`, or "" for the whole network.
     """
 
     hidden: int = 512
     folds: int = 5
     epochs: int = 200
-    ablation: str = ""
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -44,5 +39,3 @@ class NetworkConfig:
             raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden < 1 or self.hidden % HEADS:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of the {HEADS} attention heads")
-        if self.ablation not in ("", *ABLATIONS):
-            raise ConfigurationError(f"ablation {self.ablation!r} is unknown; use one of {', '.join(ABLATIONS)}")

@@ -39,15 +39,13 @@ class Part:
 
     features: Features
     edges: dict[Relation, Tensor]
-    cosine: Tensor | None
+    cosine: Tensor
 
     @classmethod
-    def of(cls, features: Features, found: tuple[Tensor, Tensor], config: NetworkConfig) -> Part:
+    def of(cls, features: Features, found: tuple[Tensor, Tensor]) -> Part:
         """Join rollouts with memory; `found` are (q, k) rows of it and cosines, nearest first, -1 for none."""
-        if config.ablation == "no_graph":
-            return cls(features, {}, None)
         similar, cosine = similarity_edges(*found, NEIGHBOURS)
-        return cls(features, {**structural_edges(features, config), SIMILAR_TO: similar}, cosine)
+        return cls(features, {**structural_edges(features), SIMILAR_TO: similar}, cosine)
 
     def forward(self, network: RewardNetwork, memory: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """Run `network`; see `RewardNetwork.forward`."""
@@ -105,7 +103,7 @@ class _Training:
 
         def part(chosen: Features, own: Tensor | None) -> Part:
             rows, cosine = index.search(torch.from_numpy(chosen.query_vectors), NEIGHBOURS, own)
-            return Part.of(chosen, (rows[0], cosine[0]), config)
+            return Part.of(chosen, (rows[0], cosine[0]))
 
         self.train, self.held = part(train, torch.arange(len(vectors))), part(held, None)
         self.labels, self.held_labels = labels[~inside], labels[inside]

@@ -1,4 +1,4 @@
-"""Texts to unit vectors: any sentence-transformers model, or hashed words or letters; each text is encoded once.
+"""Texts to unit vectors: any sentence-transformers model, or hashed letters; each text is encoded once.
 
 Encoders fulfil `memreward.types.Encoder`. Long texts are cut into overlapping windows and pooled, never cut off.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,7 +28,6 @@ _OVERLAP = 32
 _WINDOWS_A_PASS = 64
 _TEXTS_PER_CHUNK = 1024
 _TEXTS_PER_COMMIT = 256
-_WORD = re.compile(r"\w+|[^\w\s]")
 _DIGITS = re.compile(r"\d+")
 _RUN_LENGTHS = range(3, 7)
 
@@ -96,64 +94,29 @@ class SentenceEncoder:
         return np.asarray(embedding.float().cpu().numpy(), dtype=np.float32)
 
 
-class _Hashed:
-    """An encoder whose vectors count hashed features of a text. Needs no torch; the same in every process.
+class NgramEncoder:
+    """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
 
-    Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+    Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
+    does for a sentence model. A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero
+    vector. Needs no torch; the same in every process. Weinberger et al. 2009, "Feature Hashing for Large Scale
+    Multitask Learning".
     """
 
-    _kind: ClassVar[str]
-
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int = 512) -> None:
         if dimension < 1:
             raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
-        self.name, self.dimension = f"{self._kind}-{dimension}", dimension
+        self.name, self.dimension = f"ngrams-{dimension}", dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
-            codes = [zlib.crc32(feature.encode("utf-8", "surrogatepass")) for feature in self._features(text)]
-            hashed = np.array(codes, dtype=np.int64)
+            marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
+            runs = {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
+            hashed = np.array([zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs], dtype=np.int64)
             np.add.at(row, (hashed >> 1) % self.dimension, np.where(hashed & 1, 1, -1))
         return unit_rows(vectors)
-
-    def _features(self, text: str) -> Iterable[str]:
-        raise NotImplementedError
-
-
-class HashingEncoder(_Hashed):
-    """Signed feature hashing of words and word pairs: which words a text has, nothing of what they mean.
-
-    For tests, smoke runs and machines without torch. "" and text without any word is the zero vector.
-    """
-
-    _kind = "hashing"
-
-    def __init__(self, dimension: int = 64) -> None:
-        super().__init__(dimension)
-
-    def _features(self, text: str) -> Iterable[str]:
-        words = _WORD.findall(text.lower())
-        return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
-
-
-class NgramEncoder(_Hashed):
-    """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
-
-    Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
-    does for a sentence model. For questions and working that a generator or a small policy writes. A run counts once;
-    letters are lower-cased; the ends of a text are marked. "" is the zero vector.
-    """
-
-    _kind = "ngrams"
-
-    def __init__(self, dimension: int = 512) -> None:
-        super().__init__(dimension)
-
-    def _features(self, text: str) -> Iterable[str]:
-        marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
-        return {marked[i : i + n] for n in _RUN_LENGTHS for i in range(len(marked) - n + 1)}
 
 
 class CachedEncoder:
@@ -190,10 +153,9 @@ class CachedEncoder:
 
 
 def load_encoder(name: str) -> Encoder:
-    """Return the encoder of a name: "hashing" or "ngrams", perhaps with "-D", else a `SentenceEncoder`'s."""
-    if match := re.fullmatch(r"(hashing|ngrams)(?:-(\d+))?", name):
-        hashing: type[HashingEncoder | NgramEncoder] = HashingEncoder if match[1] == "hashing" else NgramEncoder
-        return hashing(int(match[2])) if match[2] else hashing()
+    """Return the encoder of a name: "ngrams", perhaps with "-D", else a `SentenceEncoder`'s."""
+    if match := re.fullmatch(r"ngrams(?:-(\d+))?", name):
+        return NgramEncoder(int(match[1])) if match[1] else NgramEncoder()
     return SentenceEncoder(name)
 
 

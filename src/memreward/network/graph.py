@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memreward.network.config import NetworkConfig
 from memreward.types import Features, IntArray
 
 Relation = tuple[str, str, str]
@@ -19,22 +18,14 @@ ASKS: Relation = (QUERY, "asks", THINKING)
 ASKED_BY: Relation = (THINKING, "asked_by", QUERY)
 YIELDS: Relation = (THINKING, "yields", ANSWER)
 YIELDED_BY: Relation = (ANSWER, "yielded_by", THINKING)
-ANSWERED_WITH: Relation = (QUERY, "answered_with", ANSWER)
-ANSWERS: Relation = (ANSWER, "answers", QUERY)
 SIMILAR_TO: Relation = (MEMORY, "similar_to", QUERY)
 
 NODE_TYPES = (QUERY, THINKING, ANSWER)
+RELATIONS = (ASKS, ASKED_BY, YIELDS, YIELDED_BY, SIMILAR_TO)
+"""Those that carry messages."""
 
 
-def relations(config: NetworkConfig) -> tuple[Relation, ...]:
-    """Relations that carry messages; without thinking nodes, queries and answers are joined directly."""
-    if config.ablation == "no_graph":
-        return ()
-    inside = (ANSWERED_WITH, ANSWERS) if config.ablation == "no_thinking" else (ASKS, ASKED_BY, YIELDS, YIELDED_BY)
-    return (*inside, SIMILAR_TO)
-
-
-def structural_edges(features: Features, config: NetworkConfig) -> dict[Relation, Tensor]:
+def structural_edges(features: Features) -> dict[Relation, Tensor]:
     """Edges inside a batch of n rollouts of q queries: everything but `similar_to`.
 
     Per relation a (2, m) int64 tensor of source and target: queries by their index in `features.query_ids`, thinkings
@@ -44,14 +35,11 @@ def structural_edges(features: Features, config: NetworkConfig) -> dict[Relation
     answered = rollout[features.cluster >= 0]
     edges: dict[Relation, IntArray] = {
         ASKS: np.stack([features.group, rollout]),
+        ASKED_BY: np.stack([rollout, features.group]),
         YIELDS: np.stack([answered, answered]),
-        ANSWERED_WITH: np.stack([features.group[answered], answered]),
+        YIELDED_BY: np.stack([answered, answered]),
     }
-    edges[ASKED_BY] = edges[ASKS][::-1]
-    edges[YIELDED_BY] = edges[YIELDS]
-    edges[ANSWERS] = edges[ANSWERED_WITH][::-1]
-    wanted = [relation for relation in relations(config) if relation != SIMILAR_TO]
-    return {relation: torch.from_numpy(np.ascontiguousarray(edges[relation])) for relation in wanted}
+    return {relation: torch.from_numpy(pairs) for relation, pairs in edges.items()}
 
 
 def similarity_edges(neighbours: Tensor, cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 
 from memreward.network.config import DROPOUT, HEAD_DIM, HEADS, LAYERS, NetworkConfig
-from memreward.network.graph import ANSWER, MEMORY, NODE_TYPES, QUERY, SIMILAR_TO, THINKING, Relation, relations
+from memreward.network.graph import ANSWER, MEMORY, NODE_TYPES, QUERY, RELATIONS, SIMILAR_TO, THINKING, Relation
 from memreward.types import Features
 
 States = dict[str, Tensor]
@@ -26,11 +26,9 @@ class MessageLayer(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        names = ["any"] if config.ablation == "homogeneous" else [relation[1] for relation in relations(config)]
-        self.convs = nn.ModuleDict({name: self._conv(config, name == SIMILAR_TO[1]) for name in names})
+        self.convs = nn.ModuleDict({each[1]: self._conv(config, each == SIMILAR_TO) for each in RELATIONS})
         self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in NODE_TYPES})
         self.dropout = nn.Dropout(DROPOUT)
-        self.homogeneous = config.ablation == "homogeneous"
 
     @staticmethod
     def _conv(config: NetworkConfig, weighted: bool) -> GATv2Conv:
@@ -43,9 +41,8 @@ class MessageLayer(nn.Module):
         received: dict[str, list[Tensor]] = {kind: [] for kind in states}
         for relation, edge_index in edges.items():
             source, name, target = relation
-            conv = self.convs["any" if self.homogeneous else name]
-            attribute = cosine if relation == SIMILAR_TO and not self.homogeneous else None
-            received[target].append(conv((sources[source], states[target]), edge_index, attribute))
+            attribute = cosine if relation == SIMILAR_TO else None
+            received[target].append(self.convs[name]((sources[source], states[target]), edge_index, attribute))
         return {
             kind: self.norms[kind](state + self.dropout(nn.functional.elu(torch.stack(received[kind]).mean(0))))
             if received[kind]
@@ -64,7 +61,7 @@ class RewardNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind in NODE_TYPES})
-        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(0 if config.ablation == "no_graph" else LAYERS))
+        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(LAYERS))
         self.dropout = nn.Dropout(DROPOUT)
         self.query = nn.Linear(config.hidden, HEAD_DIM)
         self.rollout = nn.Linear(2 * config.hidden, HEAD_DIM)

@@ -56,7 +56,7 @@ class FrozenMemory:
         states = []
         for fold, network in enumerate(fit.members):
             with torch.no_grad():
-                _, kept = Part.of(features, (rows[fold], cosine[fold]), config).forward(network, None)
+                _, kept = Part.of(features, (rows[fold], cosine[fold])).forward(network, None)
             outside = (fit.folds != fold).unsqueeze(1)
             states.append(tuple((state * outside).clone() for state in kept))
         return cls(features.query_ids, vectors, fit.folds, tuple(states))
@@ -106,7 +106,7 @@ class GraphPredictor:
         with torch.no_grad():
             return torch.stack(
                 [
-                    Part.of(features, (rows[fold], cosine[fold]), self.config).forward(network, list(states))[0]
+                    Part.of(features, (rows[fold], cosine[fold])).forward(network, list(states))[0]
                     for fold, (network, states) in enumerate(zip(self.members, self.memory.states, strict=True))
                 ]
             )
