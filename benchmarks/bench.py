@@ -30,7 +30,7 @@ from lab.trl_prompts import prompt_sharing_trainer
 from memreward.answers import AnswerModel
 from memreward.data import read_groups
 from memreward.domains import parse_rollout
-from memreward.features.cache import DiskVectorStore
+from memreward.features.cache import VectorStore
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
 from memreward.network.encoder import CachedEncoder, load_encoder
@@ -146,7 +146,7 @@ def bench_encoder(texts: int) -> list[tuple[str, str]]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         plain = load_encoder("all-MiniLM-L6-v2")
-        cached = CachedEncoder(plain, DiskVectorStore(plain.name, folder))
+        cached = CachedEncoder(plain, VectorStore(plain.name, folder))
         cold = seconds(lambda: cached.encode(sentences), repeats=1)
         warm = seconds(lambda: cached.encode(sentences), repeats=1)
     return [

@@ -23,7 +23,7 @@ import numpy as np
 from memreward.data import read_groups
 from memreward.evaluation.metrics import group_auc, roc_auc
 from memreward.features.behaviour import NAMESPACE, Behaviour, CodeRunner
-from memreward.features.cache import DiskVectorStore
+from memreward.features.cache import VectorStore
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.memory import measured
 from memreward.types import Rollout
@@ -58,7 +58,7 @@ def measure(path: Path, limit: int | None, *, execute: bool) -> dict[str, Any]:
     right = measured(groups)
     known = np.array([rollout.id in right for rollout in rollouts])
     correct = np.array([right.get(rollout.id, False) for rollout in rollouts])
-    behaviours = CodeRunner(store=DiskVectorStore(NAMESPACE)).observe(rollouts) if execute else None
+    behaviours = CodeRunner(store=VectorStore(NAMESPACE)).observe(rollouts) if execute else None
     first, evidence = timed(rollouts, behaviours)
     again, _ = timed(rollouts, behaviours)
     values = evidence.values.astype(np.float64)

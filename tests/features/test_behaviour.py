@@ -21,7 +21,7 @@ from memreward.features.behaviour import (
     normal_form,
     runner_for,
 )
-from memreward.features.cache import DiskVectorStore
+from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import Example, code_inputs
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.features.featurizer import Featurizer
@@ -198,9 +198,9 @@ def test_no_program_runs_twice(tmp_path: Path) -> None:
     sandbox = CountingSandbox(places=1)
     rollouts = rollouts_of([SOLUTIONS[0], SOLUTIONS[0], SOLUTIONS[1]])
     try:
-        first = CodeRunner(sandbox, DiskVectorStore(NAMESPACE, tmp_path)).observe(rollouts)
+        first = CodeRunner(sandbox, VectorStore(NAMESPACE, tmp_path)).observe(rollouts)
         assert sandbox.runs == 2
-        again = CodeRunner(sandbox, DiskVectorStore(NAMESPACE, tmp_path)).observe([replace(rollouts[2], id="new")])
+        again = CodeRunner(sandbox, VectorStore(NAMESPACE, tmp_path)).observe([replace(rollouts[2], id="new")])
         assert sandbox.runs == 2
     finally:
         sandbox.close()

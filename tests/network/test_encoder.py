@@ -18,8 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.features.cache import (
-    DictVectorStore,
-    DiskVectorStore,
     VectorStore,
     default_cache_folder,
     model_fingerprint,
@@ -48,7 +46,7 @@ def minilm() -> Iterator[SentenceEncoder]:
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> VectorStore:
-    return DictVectorStore() if request.param == "dict" else DiskVectorStore("ngrams-64", tmp_path)
+    return VectorStore.in_memory() if request.param == "dict" else VectorStore("ngrams-64", tmp_path)
 
 
 class CountingEncoder:
@@ -197,7 +195,7 @@ def test_a_store_of_another_encoder_is_refused(store: VectorStore) -> None:
 
 
 def test_namespaces_do_not_meet(tmp_path: Path) -> None:
-    one, other = DiskVectorStore("one", tmp_path), DiskVectorStore("other", tmp_path)
+    one, other = VectorStore("one", tmp_path), VectorStore("other", tmp_path)
     key = content_hash("text")
     one.put([key], np.ones((1, 3), np.float32))
     assert other.get([key]) == {}
@@ -218,11 +216,11 @@ def test_a_store_keeps_the_first_vector_and_takes_many_hashes(store: VectorStore
 
 WRITE = """
 import sys
-from memreward.features.cache import DiskVectorStore
+from memreward.features.cache import VectorStore
 from memreward.network.encoder import CachedEncoder, NgramEncoder
 first, end, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 for i in range(first, end):
-    encoder = CachedEncoder(NgramEncoder(64), DiskVectorStore("ngrams-64", folder))
+    encoder = CachedEncoder(NgramEncoder(64), VectorStore("ngrams-64", folder))
     encoder.encode([f"text {i}", f"text {i + 1}"])
     print(i, flush=True)
 """
@@ -237,7 +235,7 @@ def test_the_cache_survives_its_process(tmp_path: Path) -> None:
     with writer(0, 3, tmp_path) as process:
         assert process.wait() == 0
     inner = CountingEncoder()
-    vectors = CachedEncoder(inner, DiskVectorStore("ngrams-64", tmp_path)).encode(["text 0", "text 3", "text 4"])
+    vectors = CachedEncoder(inner, VectorStore("ngrams-64", tmp_path)).encode(["text 0", "text 3", "text 4"])
     assert inner.seen == ["text 4"]
     np.testing.assert_array_equal(vectors, NgramEncoder(64).encode(["text 0", "text 3", "text 4"]))
 
@@ -246,7 +244,7 @@ def test_the_cache_survives_its_process(tmp_path: Path) -> None:
 def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     with writer(0, 60, tmp_path) as one, writer(30, 90, tmp_path) as other:
         assert one.wait() == other.wait() == 0
-    store = DiskVectorStore("ngrams-64", tmp_path)
+    store = VectorStore("ngrams-64", tmp_path)
     texts = [f"text {i}" for i in range(91)]
     found = store.get([content_hash(text) for text in texts])
     assert len(found) == len(store) == 91
@@ -260,7 +258,7 @@ def test_a_killed_process_leaves_a_cache_that_reads_and_takes_more(tmp_path: Pat
         assert process.stdout is not None
         finished = [int(process.stdout.readline()) for _ in range(20)][-1]
         process.send_signal(signal.SIGKILL)
-    store = DiskVectorStore("ngrams-64", tmp_path)
+    store = VectorStore("ngrams-64", tmp_path)
     known = [content_hash(f"text {i}") for i in range(finished + 2)]
     assert set(store.get(known)) == set(known)  # what was reported as done is there
     inner = CountingEncoder()
@@ -272,7 +270,7 @@ def test_a_killed_process_leaves_a_cache_that_reads_and_takes_more(tmp_path: Pat
 
 
 def test_a_disk_store_crosses_processes_by_pickle(tmp_path: Path) -> None:
-    store = DiskVectorStore("n", tmp_path)
+    store = VectorStore("n", tmp_path)
     store.put([content_hash("a")], np.ones((1, 2), np.float32))
     assert content_hash("a") in pickle.loads(pickle.dumps(store)).get([content_hash("a")])
 
@@ -281,22 +279,22 @@ def test_a_broken_or_newer_cache_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "vectors.sqlite"
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match=r"vectors\.sqlite.*delete the file"):
-        DiskVectorStore("n", tmp_path)
+        VectorStore("n", tmp_path)
     path.unlink()
-    DiskVectorStore("n", tmp_path)
+    VectorStore("n", tmp_path)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(SchemaVersionError, match="schema version 99"):
-        DiskVectorStore("n", tmp_path)
+        VectorStore("n", tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cache cannot be made.*another local folder"):
-        DiskVectorStore("n", tmp_path / "file" / "folder")
+        VectorStore("n", tmp_path / "file" / "folder")
 
 
 def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "mine"))
-    assert DiskVectorStore("n").path == tmp_path / "mine" / "vectors.sqlite"
+    assert VectorStore("n").path == tmp_path / "mine" / "vectors.sqlite"
     monkeypatch.delenv("MEMREWARD_CACHE")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))

@@ -69,7 +69,7 @@ def evaluate(
     ] = None,
     prior: PriorName = DEFAULT_PRIOR,
     encoder: Annotated[
-        str, typer.Option(help="For the paper's network: a sentence-transformers model, hashing, or ngrams.")
+        str, typer.Option(help="For the paper's network: a sentence-transformers model, or ngrams.")
     ] = "all-MiniLM-L6-v2",
     execute: ExecuteCode = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
@@ -270,7 +270,7 @@ def _network(seed: int) -> Predictor:
 
 
 def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> Featurizer:
-    from memreward.features.cache import DiskVectorStore
+    from memreward.features.cache import VectorStore
     from memreward.features.featurizer import Featurizer
     from memreward.network.encoder import CachedEncoder, load_encoder
     from memreward.training.quiet import quiet_libraries
@@ -279,7 +279,7 @@ def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> F
     if encoder is not None:
         quiet_libraries()
         loaded = load_encoder(encoder)
-        vectors = CachedEncoder(loaded, DiskVectorStore(loaded.name), steps)
+        vectors = CachedEncoder(loaded, VectorStore(loaded.name), steps)
     return Featurizer(vectors, load_runner(execute, steps))
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from memreward.domains import rules_of
 from memreward.domains.code.programs import solution_source
-from memreward.features.cache import DictVectorStore, DiskVectorStore, VectorStore
+from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
 from memreward.sandbox import Execution, Limits, Sandbox
 from memreward.sandbox.inside.plain import encode
@@ -80,7 +80,7 @@ class CodeRunner:
 
     def __init__(self, sandbox: Sandbox | None = None, store: VectorStore | None = None) -> None:
         self.sandbox = sandbox or Sandbox()
-        self.store = DictVectorStore() if store is None else store  # an empty store counts as false
+        self.store = VectorStore.in_memory() if store is None else store  # an empty store counts as false
 
     def observe(self, rollouts: Sequence[Rollout], progress: Progress = silent) -> list[Behaviour | None]:
         """Return the behaviour of each rollout; None where its domain is not code or its question gives no inputs.
@@ -100,7 +100,7 @@ class CodeRunner:
         for start in range(0, len(new), _RUN_TOGETHER):
             keys_now = new[start : start + _RUN_TOGETHER]
             rows = self.sandbox.map(lambda key: self._run(*wanted[key]), keys_now)
-            self.store.put(keys_now, rows)  # type: ignore[arg-type]
+            self.store.put(keys_now, rows)
             known |= dict(zip(keys_now, rows, strict=True))
             progress("running code", start + len(keys_now), len(new))
         return [
@@ -149,7 +149,7 @@ class ContainedRunner:
             self._warn(f"no code is run: {error}")
             return
         self.contained = True
-        self._runner = CodeRunner(sandbox, DiskVectorStore(NAMESPACE))
+        self._runner = CodeRunner(sandbox, VectorStore(NAMESPACE))
 
 
 def runner_for(execute: Execute, progress: Progress = silent) -> ContainedRunner | None:

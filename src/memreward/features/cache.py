@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -23,61 +22,38 @@ _SAMPLED_PIECES = 16
 _SAMPLED_BYTES = 65_536
 
 
-@runtime_checkable
-class VectorStore(Protocol):
-    """Vectors of one encoder, by `memreward.types.content_hash` of what was encoded."""
-
-    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the known ones among `hashes`, each a (d,) float32 vector."""
-        ...
-
-    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
-        """Keep row i of `vectors` (n, d) under `hashes[i]`; a hash that is known keeps its first vector.
-
-        An encoder's calls all have one d; those of programs that ran differ, since each has inputs of its own.
-        """
-        ...
-
-
-class DictVectorStore:
-    """Vectors in this process's memory, gone with it."""
-
-    def __init__(self) -> None:
-        self._vectors: dict[str, FloatArray] = {}
-
-    def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
-        """See `VectorStore.get`."""
-        return {key: self._vectors[key] for key in hashes if key in self._vectors}
-
-    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
-        """See `VectorStore.put`."""
-        for key, vector in zip(hashes, vectors, strict=True):
-            self._vectors.setdefault(key, np.array(vector, dtype=np.float32))
-
-
-class DiskVectorStore:
-    """Vectors in one SQLite file that several processes and threads may read and append to at once.
+class VectorStore:
+    """Vectors by `memreward.types.content_hash` of what they are of, in one SQLite file that many may use at once.
 
     Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces, an encoder's name each, never
     meet. An instance may be pickled, forked and shared between threads. Without a folder they lie in the default one.
     """
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
-        self.namespace = namespace
-        self.path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
-        elsewhere = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"
-        remedy = f"free some space, delete the file (it only saves time), or {elsewhere}"
-        self._file = SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
+        remedy = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"
+        path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
+        self._keep(namespace, path, f"free some space, delete the file (it only saves time), or {remedy}")
+
+    @classmethod
+    def in_memory(cls) -> VectorStore:
+        """Return a store of this process, gone with it."""
+        store = cls.__new__(cls)
+        store._keep("", None, "free some memory")
+        return store
+
+    def _keep(self, namespace: str, path: Path | None, remedy: str) -> None:
+        self.namespace, self.path = namespace, path
+        self._file = SqliteFile(path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
 
     def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
-        """See `VectorStore.get`."""
+        """Return the known ones among `hashes`, each a (d,) float32 vector."""
         sql = "SELECT hash, vector FROM vectors WHERE namespace = ? AND {}"
         with self._file.reading() as connection:
             rows = select(connection, sql, "hash", map(bytes.fromhex, hashes), self.namespace)
             return {key.hex(): np.frombuffer(blob, dtype="<f4").astype(np.float32) for key, blob in rows}
 
-    def put(self, hashes: Sequence[str], vectors: FloatArray) -> None:
-        """See `VectorStore.put`."""
+    def put(self, hashes: Sequence[str], vectors: Sequence[FloatArray] | FloatArray) -> None:
+        """Keep vector i under `hashes[i]`; a hash that is known keeps its first vector. They may differ in length."""
         rows = [
             (self.namespace, bytes.fromhex(key), np.asarray(vector, dtype="<f4").tobytes())
             for key, vector in zip(hashes, vectors, strict=True)

@@ -18,7 +18,7 @@ class Limits:
     """What one run may use.
 
     Processor time is that of the run, and of the loading of a solution or one call of it; memory comes on top of what
-    the interpreter has at its start; more bytes of an output or of the results end the run. No run may start
+    the interpreter has at its start; with more bytes of an output or of the results a run has failed. No run may start
     processes, and each has some threads.
     """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from memreward.types import SandboxError
 START_LIMIT_S = 60.0
 GRACE_S = 5.0
 """How long after its limit a run may take to be ended and reported."""
-_CHUNK = 1 << 16
 _STOP = b'{"job": "stop"}'
 
 _STANDARD = (
@@ -52,7 +50,7 @@ class Job:
     """Something to run.
 
     `kind` is "program", "serve", "calls", "tests" or "rehearsal"; `what` it needs is JSON that only the run itself
-    reads; `writes` are the streams that are read: "stdout", "stderr", "report".
+    reads; `writes` are the streams that are kept: "stdout", "stderr", "report".
     """
 
     kind: str
@@ -64,8 +62,9 @@ class Job:
 class Keeper:
     """One keeper process; it carries out one run at a time and is not safe to share between threads.
 
-    What is to be run goes to the run itself, in a file of memory that the keeper passes on unread; what it writes comes
-    back the same way. Of the `packages` that runs may import, absent ones are left out.
+    What is to be run goes to the run itself, in a file of memory that the keeper passes on unread; what it writes
+    stands in others, as large as any of its files at most. Of the `packages` that it may import, absent ones are left
+    out.
     """
 
     def __init__(self, containment: Containment, packages: Sequence[str] = ()) -> None:
@@ -73,7 +72,8 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._folder: TemporaryFolder | None = None
-        self._output: _Output | None = None
+        self._output: dict[str, int] = {}
+        self._room = 0
 
     def start(self) -> None:
         """Start the process, unless it runs; KeeperRefusedError where the system does not allow the containment."""
@@ -113,11 +113,11 @@ class Keeper:
         """Begin a run, perhaps with a channel to another; `result` waits for what comes of it."""
         self.start()
         assert self._control is not None
-        self._output = _Output(job.writes, limits.output_bytes)
-        passed = {"what": _file_of_memory(json.dumps(job.what).encode("ascii")), **self._output.writing}
+        self._output, self._room = {name: _file_of_memory() for name in job.writes}, limits.output_bytes
+        passed = {"what": _file_of_memory(json.dumps(job.what).encode("ascii"))}
         if job.stdin is not None:
             passed["stdin"] = _file_of_memory(job.stdin.encode("utf-8", "surrogatepass"))
-        descriptors = passed | ({} if channel is None else {"channel": channel.fileno()})
+        descriptors = passed | self._output | ({} if channel is None else {"channel": channel.fileno()})
         request = {"job": job.kind, "limits": asdict(limits), "descriptors": list(descriptors)}
         message = json.dumps(request).encode("ascii")
         try:
@@ -131,19 +131,16 @@ class Keeper:
 
     def result(self, seconds: float) -> Execution | None:
         """Return how the run ended, or None where it has not after `seconds`; a keeper that broke down is replaced."""
-        until = time.monotonic() + seconds
-        if self._control is None or self._output is None:
+        if self._control is None:
             return Execution(-1, "lost")
-        if self._output.read_until_told(self._control, until):
-            self._stop()
-            until = time.monotonic() + GRACE_S
-        reply = self._receive(until)
+        reply = self._receive(time.monotonic() + seconds)
         if reply is None:
             return None
-        over, texts = self._output.end()
-        self._output = None
-        if over and reply["ended_by"] != "lost":
+        written = {name: os.pread(descriptor, self._room + 1, 0) for name, descriptor in self._output.items()}
+        self._close_output()
+        if reply["ended_by"] != "lost" and any(len(data) > self._room for data in written.values()):
             reply["ended_by"] = "output"
+        texts = {name: data[: self._room].decode("utf-8", "replace") for name, data in written.items()}
         ended = Execution(**(reply | texts))
         if ended.ended_by == "lost":
             self.kill()
@@ -185,9 +182,13 @@ class Keeper:
     def _let_go(self) -> None:
         if self._control is not None:
             self._control.close()
-        if self._output is not None:
-            self._output.end()
-        self._process, self._control, self._folder, self._output = None, None, None, None
+        self._close_output()
+        self._process, self._control, self._folder = None, None, None
+
+    def _close_output(self) -> None:
+        for descriptor in self._output.values():
+            os.close(descriptor)
+        self._output = {}
 
     def _last_words(self) -> str:
         if self._process is None:
@@ -211,58 +212,7 @@ class Keeper:
         return reply
 
 
-class _Output:
-    """What a run writes, read while it runs, up to `room` bytes a stream; the caller closes the `writing` ends."""
-
-    def __init__(self, names: Sequence[str], room: int) -> None:
-        pipes = {name: os.pipe() for name in names}
-        self.writing = {name: ends[1] for name, ends in pipes.items()}
-        self._names = {ends[0]: name for name, ends in pipes.items()}
-        self._read = {reading: bytearray() for reading in self._names}
-        self._room = room
-        for reading in self._names:
-            os.set_blocking(reading, False)
-
-    def read_until_told(self, control: socket.socket, until: float) -> bool:
-        """Read until the keeper speaks, time is over or there is no room; say whether there is none."""
-        poll = select.poll()
-        for descriptor in (control.fileno(), *self._read):
-            poll.register(descriptor, select.POLLIN)
-        while (left := until - time.monotonic()) > 0:
-            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
-            for reading in self._read.keys() & ready:
-                if not self._read_some(reading):
-                    poll.unregister(reading)
-            if control.fileno() in ready:
-                return False
-            if self._is_over:
-                return True
-        return False
-
-    def end(self) -> tuple[bool, dict[str, str]]:
-        """Read what is left, close all, and return whether it was too much, and the texts by name."""
-        for reading in self._read:
-            while not self._is_over and self._read_some(reading):
-                pass
-            os.close(reading)
-        texts = {self._names[reading]: data[: self._room] for reading, data in self._read.items()}
-        return self._is_over, {name: data.decode("utf-8", "replace") for name, data in texts.items()}
-
-    @property
-    def _is_over(self) -> bool:
-        return any(len(data) > self._room for data in self._read.values())
-
-    def _read_some(self, reading: int) -> bool:
-        """Read what is there; say whether more may come."""
-        try:
-            piece = os.read(reading, _CHUNK)
-        except BlockingIOError:
-            return False
-        self._read[reading] += piece
-        return bool(piece)
-
-
-def _file_of_memory(content: bytes) -> int:
+def _file_of_memory(content: bytes = b"") -> int:
     """A descriptor of a file that only its holders can reach, to be read from its beginning."""
     descriptor = os.memfd_create("run")
     with open(descriptor, "wb", closefd=False) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from memreward.data.containers import Entry
@@ -35,14 +36,36 @@ def _ours(entries: Iterator[Entry], reading: Reading) -> Finds:  # noqa: ARG001
     return in_rows(entries, found)
 
 
+def _as_table(rows: Callable[[Iterator[Entry]], Iterator[Entry]], *keys: set[str], **columns: str) -> Format:
+    """The format of rows with any of these sets of keys, which `rows` makes a table's, with these columns."""
+
+    def found(entries: Iterator[Entry], reading: Reading) -> Finds:
+        named: dict[str, Any] = {name: getattr(reading, name) or column for name, column in columns.items()}
+        return table.found_in(rows(entries), replace(reading, **named))
+
+    return Format(lambda row: any(each <= row.keys() for each in keys), found)
+
+
 OURS = "rollouts"
 FORMATS: dict[str, Format] = {
     OURS: Format(lambda row: "rollouts" in row, _ours),
     "openai-batch": Format(openai_batch.recognises, openai_batch.found_in),
-    "lm-eval": Format(lm_eval.recognises, lm_eval.found_in),
-    "inspect": Format(inspect_ai.recognises, inspect_ai.found_in),
-    "verl": Format(trainers.is_verl, trainers.from_verl),
-    "trl": Format(trainers.is_trl, trainers.from_trl),
+    "lm-eval": _as_table(
+        lm_eval.rows, {"doc_id", "doc", "resps"}, question="question", completions="completions", answer="target"
+    ),
+    "inspect": _as_table(
+        inspect_ai.rows,
+        {"eval", "samples"},
+        {"epoch", "input", "target", "output"},
+        question="question",
+        completions="completion",
+        answer="target",
+    ),
+    # verl's `rollout_data_dir` and `validation_data_dir`, whose reference is `gts`; TRL's `log_completions`.
+    "verl": _as_table(trainers.rows, {"input", "output", "score", "step"}, question="input", completions="output"),
+    "trl": _as_table(
+        trainers.rows, {"prompt", "completion", "step", "advantage"}, question="prompt", completions="completion"
+    ),
     "table": Format(table.recognises, table.found_in),
 }
 """In the order in which a row is held against them."""

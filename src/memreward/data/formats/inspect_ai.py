@@ -6,14 +6,12 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from memreward.data.chat import question_of, was_truncated, with_thinking
 from memreward.data.containers import LONGEST_LINE, Entry, parquet
-from memreward.data.formats import table
-from memreward.data.formats.found import Finds, Reading, Row, as_laid_out
+from memreward.data.formats.found import as_laid_out
 from memreward.data.options import with_choices
 from memreward.types import DataError
 
@@ -21,16 +19,16 @@ _ZSTANDARD = 93
 _LOCAL_HEADER = struct.Struct("<26xHH")
 
 
-def recognises(row: Row) -> bool:
-    """Whether a row is a whole log, or a sample of an archive."""
-    return {"eval", "samples"} <= row.keys() or {"epoch", "input", "target", "output"} <= row.keys()
-
-
-def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
-    """Yield one rollout an epoch of a sample; what a scorer says is a verdict where `reading.correct` names it."""
-    answer = reading.answer or "target"
-    named = replace(reading, question=reading.question or "question", completions="completion", answer=answer)
-    return table.found_in(_samples(entries), named)
+def rows(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Yield one row an epoch of a sample; what a scorer says is a verdict where `Reading.correct` names it."""
+    for where, row in entries:
+        if isinstance(row, dict) and "samples" in row:
+            samples = row["samples"] if isinstance(row["samples"], list) else [None]
+            for number, sample in enumerate(samples, start=1):
+                place = f"{where.rpartition(', ')[0]}, sample {number}"
+                yield place, as_laid_out(place, sample, _sample)
+        else:
+            yield where, as_laid_out(where, row, _sample) if isinstance(row, dict) else row
 
 
 def samples_of_archive(path: Path) -> Iterator[Entry]:
@@ -57,17 +55,6 @@ def _content(archive: zipfile.ZipFile, file: Any, member: zipfile.ZipInfo) -> by
     file.seek(name + extra, 1)
     found: bytes = parquet().decompressed(file.read(member.compress_size), member.file_size)
     return found
-
-
-def _samples(entries: Iterator[Entry]) -> Iterator[Entry]:
-    for where, row in entries:
-        if isinstance(row, dict) and "samples" in row:
-            samples = row["samples"] if isinstance(row["samples"], list) else [None]
-            for number, sample in enumerate(samples, start=1):
-                place = f"{where.rpartition(', ')[0]}, sample {number}"
-                yield place, as_laid_out(place, sample, _sample)
-        else:
-            yield where, as_laid_out(where, row, _sample) if isinstance(row, dict) else row
 
 
 def _sample(where: str, sample: Any) -> dict[str, Any] | DataError:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from memreward.data.containers import Entry
-from memreward.data.formats import table
-from memreward.data.formats.found import Finds, Reading, Row, as_laid_out, column_in, parsed_list
+from memreward.data.formats.found import as_laid_out, column_in, parsed_list
 from memreward.data.options import with_choices
 from memreward.types import DataError
 
 
-def recognises(row: Row) -> bool:
-    """Whether a row is a logged sample."""
-    return {"doc_id", "doc", "resps"} <= row.keys()
-
-
-def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
-    """Yield one question a document with all of its repeats; a second filter's line says the same again."""
-    reading = replace(
-        reading, question=reading.question or "question", completions="completions", answer=reading.answer or "target"
-    )
-    return table.found_in(_once(entries), reading)
-
-
-def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+def rows(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Yield one row a document with all of its repeats; a second filter's line says the same again."""
     seen: set[tuple[str, str]] = set()
     for where, row in entries:
         if not isinstance(row, dict) or "resps" not in row:
