@@ -30,7 +30,13 @@ def test_kept_texts(text: str, domain: Domain) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [b'"value": [1], "args": 5', b'"value": {"h": "x"}', b'"value": {"h": 1, "length": -1}']
+    "reply",
+    [
+        b'"value": [1], "args": 5',
+        b'"value": {"h": "x"}',
+        b'"value": {"h": 1, "length": -1}',
+        b'"value": {"h": 1, "type": "list"}}\n{"value": [1]',
+    ],
 )
 def test_kept_replies_of_a_solution(reply: bytes) -> None:
     protocol_checks.check_bytes(b'{}\n{"have": {"f": {"callable": true}}}\n{' + reply + b"}")

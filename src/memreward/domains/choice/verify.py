@@ -24,7 +24,7 @@ from memreward.domains.text.key import differs_in_value
 from memreward.domains.text.verify import TextVerifier
 from memreward.types import Claim, Verdict
 
-RULES = 6
+RULES = 7
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 

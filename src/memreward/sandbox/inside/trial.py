@@ -240,6 +240,8 @@ class _Remote(Opaque):
                 yield from self._ask("items", start, start + _CHUNK)
             return
         iterator = self._ask("iterator")
+        if not isinstance(iterator, _Remote):
+            self._partner._malformed("an iterator that is none")
         while type(some := iterator._ask("next")) is list and some:
             yield some[0]
 
