@@ -90,8 +90,6 @@ _COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)\s?")
 _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
 _KEPT = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _SHORT = 100
-_LOSING = re.compile(r"\b(?:wants?|needs?|lost|loses?|ate|eats?|sold|sells?|gave|gives?|misses)\b", re.IGNORECASE)
-_KEEPING = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _LONGEST_WORD = 30
 _WORD = re.compile(r"[a-z]+")
 
