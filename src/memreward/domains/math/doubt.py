@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from memreward.domains.math.magnitudes import is_magnitude
-from memreward.domains.math.quantity import mentioned_units
+from memreward.domains.math.quantity import mentioned_units, quantity
 from memreward.domains.math.subjects import CLAUSE
 from memreward.domains.math.wanted import wanted
 from memreward.domains.shared.commitment import SET_AGAINST
@@ -19,14 +19,14 @@ _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
 # In the sentence of an answer that nothing marks.
 _UNSURE = re.compile(
     r"(?<!\\)\b(?:if\b(?![^\n]*\bthen\b)|whether|unless|suppos(?:e|ing)|assuming|once|not|never|no longer|contrary|"
-    r"lies|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|incorrect|impossible|(?-i:may)|might|could|maybe|perhaps|possibly|"
-    r"wish\w{0,2}|hop(?:es?|efully)|dreams?|like to have|have had|should have been|used to|random|guess\w{0,3}|"
-    r"at (?:the )?(?:least|most)|up to|as (?:many|few|much) as|(?:more|less|fewer|greater|bigger|smaller|other) than|"
-    r"or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over|under|above|below|nearly|almost|between|within|"
-    r"off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|first|previous|step|equation|page|"
-    r"line|question|confidence|let|digits?|hint|label|(?<!problem )(?<!question )(?<!I )(?:says?|thinks?|claims?)|"
-    r"(?:people|some|others|many|everyone|nobody) get|needs? \S{1,20} more|(?:answer|number|result|value) "
-    r"(?:looks like|comes (?:after|before)|follows|precedes|begins|starts|ends|contains|rhymes))\b|n['’]t\b",
+    r"lies(?! in| on)|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|incorrect|impossible|(?-i:may)|might|could|"
+    r"maybe|perhaps|possibly|wish\w{0,2}|hop(?:es?|efully)|dreams?|like to have|have had|should have been|used to|"
+    r"random|guess\w{0,3}|at (?:the )?(?:least|most)|up to|as (?:many|few|much) as|(?:more|less|fewer|greater|bigger|"
+    r"smaller|other) than|or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over(?! the)|under|above|below|nearly|almost|"
+    r"between|within|off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|first|previous|"
+    r"step|equation|page|line|question|confidence|let|digits?|hint|label|(?<!problem )(?<!question )(?<!I )(?:says?|"
+    r"thinks?|claims?)|(?:people|some|others|many|everyone|nobody) get|needs? \S{1,20} more|"
+    r"(?:answer|number|result|value) (?:looks like|comes (?:after|before)|follows|precedes|begins|starts|ends|contains|rhymes))\b|n['’]t\b",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
@@ -85,7 +85,8 @@ _ABOUT = re.compile(
 _ROUGH = re.compile(r"\b(?:about|approx\w*|round\w*|nearest|estimat\w*|roughly|average|mean|expected)\b", re.IGNORECASE)
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
 _SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
-_PERCENT = re.compile(r"\s?(?:\\?%|per ?cent)")
+_PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
+_UNIT = re.compile(r"\s?[a-zA-Z¢]+\b")
 _COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)\s?")
 _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
 _KEPT = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
@@ -144,8 +145,12 @@ def _counted(answer: str, after: str, question: str) -> str:
 
 def _of_more(before: str, after: str, question: str) -> str:
     """Whether a number that nothing marks is scaled, compared, or that of what is gone: "47 dozen", "he lost 47"."""
+    unit = _UNIT.match(after)
+    if unit and wanted(question).other_unit(quantity(f"1 {unit[0].strip()}")) is not None:
+        return f"it is in {unit[0].strip()}"
     share, gone = _SHARE.match(after), _GONE.search(before)
-    if (_PERCENT.match(after) and not wanted(question).percentage) or (
+    percent = _PERCENT.match(after)
+    if (percent and not (wanted(question).percentage and "point" not in percent[0])) or (
         is_magnitude(after) and not _asked(after.split()[0], question)
     ):
         return "it is scaled"

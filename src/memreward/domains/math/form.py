@@ -50,6 +50,7 @@ _DROPPED = re.compile(
     r"|^\*\*|\*\*$|\{,\}(?=\d)"
 )
 _DIGITS_APART = re.compile(r"(?<=\d)(?:\\[,;: ]|~|\{,\}|\s*,\\!)\s*(?:(?=\d{3}(?!\d))|(?=(\d)))")
+_PLAIN_SET = re.compile(r"\{[^{}=:|]*,[^{}=:|]*\}")
 _SET_OF = re.compile(
     r"\\?\{\s?([a-zA-Z])(?:\s?(?:\\in|∈)\s?(?:\\mathbb\s?\{?R\}?|R|ℝ))?\s?(?:[:|]|\\mid)\s?([^{}|:]*\1[^{}|:]*?)\\?\}"
 )
@@ -179,6 +180,8 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     for pattern, replacement in _SYNONYMS:
         form = pattern.sub(replacement, form)
     form = _without_text_commands(_WORDS_OF_MATHEMATICS.get(form.strip().lower(), " ".join(form.split())))
+    if _PLAIN_SET.fullmatch(form):
+        form = f"\\{form[:-1]}\\}}"
     described = _SET_OF.fullmatch(form)
     form = described[2] if described is not None else form
     form = form.rstrip(' .,;:*_"').lstrip(' ,;:*_"')
@@ -451,7 +454,7 @@ def _relation_key(form: str, depth: int) -> str | None:
         return None
     if set(signs) == {"="} and (len(signs) > 1 or re.fullmatch(r"[\d\s.+*/()^-]*\d[\d\s.+*/()^-]*", sides[0])):
         found = [_key(side, depth + 1) for side in sides]
-        return found[-1] if _may_be_equal(found) else f"untrue {form}"
+        return found[-1] if may_be_equal(found) else f"untrue {form}"
     keys = []
     for left, sign, right in zip(sides, signs, sides[1:], strict=False):
         if sign in _MIRRORED:
@@ -460,7 +463,7 @@ def _relation_key(form: str, depth: int) -> str | None:
     return "relation " + " & ".join(sorted(keys))
 
 
-def _may_be_equal(keys: list[str]) -> bool:
+def may_be_equal(keys: list[str]) -> bool:
     """Whether the numbers of a chain of equations are one number, up to rounding and a percent sign: 5 = 4 is none."""
     numbers = [float(key.removeprefix("number ")) for key in keys if _REAL_KEY.fullmatch(key)]
     last = numbers[-1] if numbers else 0.0

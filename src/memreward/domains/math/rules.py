@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import measure, normal_form, value_key
+from memreward.domains.math.form import may_be_equal, measure, normal_form, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -21,6 +21,7 @@ from memreward.domains.shared.markers import boxed, without_calculator
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
 _LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
+_ROUNDED = re.compile(r"\\approx(?![a-zA-Z])|≈")
 _EQUATED = re.compile(r",?\s(?:or|i\.e\.,?|that is,?)\s|(?<=[a-z])\s=\s")
 _TWO, _LONGEST = 2, 200
 _HUNDREDTH = Fraction(1, 100)
@@ -31,13 +32,22 @@ def compare(answer: str, reference: str, query_text: str, library: Library) -> C
     wanted = stated_reference(reference)
     if not wanted:
         return Comparison(None, "the reference is empty")
-    parts = _EQUATED.split(answer) if len(answer) <= _LONGEST else []
-    if len(parts) == _TWO and all(compare(part, reference, query_text, library).correct for part in parts):
-        return Comparison(True, "the reference in two forms")
+    if len(answer) <= _LONGEST and (found := _of_two_forms(answer, reference, query_text, library)):
+        return found
     given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
         return _same(answer, wanted, query_text, library)
     return _same_option(given, right, query_text, library)
+
+
+def _of_two_forms(answer: str, reference: str, query_text: str, library: Library) -> Comparison | None:
+    r"""Of "3/8 or 37.5%" both are to be right, of "2\sqrt{3} \approx 3.46", which agree, one."""
+    for pattern, enough in ((_EQUATED, all), (_ROUNDED, any)):
+        parts = [part.strip(" $") for part in pattern.split(answer)]
+        alike = len(parts) == _TWO and (enough is all or may_be_equal([value_key(part, Wanted()) for part in parts]))
+        if alike and enough(compare(part, reference, query_text, library).correct for part in parts):
+            return Comparison(True, "the reference in two forms")
+    return None
 
 
 def stated_reference(reference: str) -> str:

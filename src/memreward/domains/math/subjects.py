@@ -12,6 +12,7 @@ _NAME = re.compile(
     r"|\b[Tt]he (?:[a-z]{3,15} )?([a-z]{3,15}) (?:is|was|=)"
 )
 _NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
+_MONEY = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)(?![\d$])")
 _ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
 _NEAR = 300
 
@@ -21,13 +22,17 @@ def number_of_asked(text: str, question: str) -> str | None:
 
     None where nothing of the kind can be told, and the last number is as good as any.
     """
-    asked = _ASKED.findall(question.strip()[-_NEAR:])
+    asked = _ASKED.findall(question.strip()[-_NEAR:]) or [""]
+    money: list[str] = _MONEY.findall(re.split(r"\n|\. ", text.rstrip()[-_NEAR:])[-1])
+    if len(money) == 1 and "how much" in asked[-1].lower():
+        return money[0].strip(",")
     said = [(set(_subjects(clause)), numbers[-1]) for clause in _clauses(text) if (numbers := _NUMBER.findall(clause))]
-    if not asked or len(said) < 2 or not said[-1][0]:
-        return None
     words = set(re.findall(r"\w+", asked[-1].lower()))
     fits = {number for subjects, number in said if subjects & words}
-    return fits.pop().strip("$,") if len(fits) == 1 and not said[-1][0] & words else None
+    if len(fits) != 1 or not said[-1][0] or said[-1][0] & words:
+        return None
+    found: str = fits.pop()
+    return found.strip("$,")
 
 
 def _clauses(text: str) -> list[str]:

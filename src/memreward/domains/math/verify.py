@@ -36,6 +36,9 @@ _COURTESY = re.compile(
 _FAREWELL = 300
 _CODA = re.compile(r"[^\w\n]*(?:[^\W\d]+[^\w,;\n]*){0,4}")
 _BREAKS_OFF = frozenset("and or so but as if that which the a an of to for with".split())  # noqa: SIM905
+_TOTAL = re.compile(
+    r"\W{0,6}(?:(?:the|grand|in) )?(?:total|sum|result|altogether|overall|final)\b[^.\n]{0,40}\Z", re.IGNORECASE
+)
 _FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
 
 
@@ -158,7 +161,8 @@ def _concludes(text: str, number: str) -> bool:
         ending += "."
     last_line = ending.rsplit("\n", 1)[-1]
     last_sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", last_line)[-1]
-    return _FINISHED.search(ending) is not None and number in last_sentence
+    finished = _FINISHED.search(ending) is not None or _TOTAL.match(last_line) is not None
+    return finished and number in last_sentence
 
 
 @lru_cache(maxsize=8)

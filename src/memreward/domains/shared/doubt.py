@@ -88,6 +88,7 @@ _FALLBACK = re.compile(
     r"\b(?i:if (?:not|wrong|incorrect|(?:that|this|it)(?:['’]s| is) (?:wrong|not|incorrect|false))|failing that|"
     r"or else)[^.\n]{0,40}(?:\b[A-Z]\b|\d)"
 )
+_STEM = 6
 NEAR = 300
 """Characters around an answer that are looked at."""
 
@@ -137,6 +138,6 @@ def of_others(before: str, after: str, question: str) -> str:
         if said is not None and not any(name in question for name in _NAME.findall(said[0])):
             return "it is what others say"
     label = _LABEL.match(before)
-    if label is not None and not _OWN_LABEL.search(label[1]) and label[1].lower() not in question.lower():
+    if label is not None and not _OWN_LABEL.search(label[1]) and label[1].lower()[:_STEM] not in question.lower():
         return f"it stands under {label[1]!r}"
     return ""

@@ -30,7 +30,7 @@ _DISPLAYED = re.compile(
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
 _GOES_ON = re.compile(
-    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
+    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
@@ -44,6 +44,7 @@ _NUMBER = (
     r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
     r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
     r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
+    r"|[a-z] = [-\d.]{1,12}(?:,|,? (?:or|and)) [a-z] = [-\d.]{0,12}\d|\d{1,6} \d{1,4}/\d{1,4}"
     r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
 )
 _TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
@@ -68,7 +69,9 @@ _CHANGES = re.compile(
     r"cubed|factorial|cannot|wrong|unknown|neither|nor|either|except|without|too|few|fewer|below|above)\b|[=<>^*/+]",
     re.IGNORECASE,
 )
-_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]* [a-z]{2,}.*\d|[a-z]{2,}.*[.?!] [A-Z\d]")
+_PROSE = re.compile(
+    r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]* [a-z]{2,}.*\d|[a-z]{2,}.*[.?!] [A-Z\d]|[$)] (?!or |and )[a-z]{2,}|, so "
+)
 _COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
