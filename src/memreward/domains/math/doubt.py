@@ -22,11 +22,12 @@ _UNSURE = re.compile(
     r"lies(?! in| on)|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|incorrect|impossible|(?-i:may)|might|could|"
     r"maybe|perhaps|possibly|wish\w{0,2}|hop(?:es?|efully)|dreams?|like to have|have had|should have been|used to|"
     r"random|guess\w{0,3}|at (?:the )?(?:least|most)|up to|as (?:many|few|much) as|(?:more|less|fewer|greater|bigger|"
-    r"smaller|other) than|or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over(?! the)|under|above|below|nearly|almost|"
-    r"between|within|off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|first|previous|"
-    r"step|equation|page|line|question|confidence|let|digits?|hint|label|(?<!problem )(?<!question )(?<!I )(?:says?|"
-    r"thinks?|claims?)|(?:people|some|others|many|everyone|nobody) get|needs? \S{1,20} more|"
-    r"(?:answer|number|result|value) (?:looks like|comes (?:after|before)|follows|precedes|begins|starts|ends|contains|rhymes))\b|n['’]t\b",
+    r"smaller|other) than|or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over(?! the)|under|above|below|"
+    r"nearly|almost|between|within|off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|"
+    r"first|previous|step|equation|page|line|question|confidence|let|digits?|hint|label|"
+    r"(?<!problem )(?<!question )(?<!I )(?:says?|thinks?|claims?)|(?:people|some|others|many|everyone|nobody) get|"
+    r"needs? \S{1,20} more|(?:answer|number|result|value) (?:looks like|comes (?:after|before)|follows|precedes|"
+    r"begins|starts|ends|contains|rhymes))\b|n['’]t\b",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
