@@ -13,10 +13,11 @@ from serving import made_store as unclosed_store
 
 from memreward.answers.model import AnswerModel
 from memreward.domains import parse_rollout
+from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Answers, Majority
-from memreward.service.asked import Answer, AskedGroup, ConflictError
+from memreward.service.asked import AskedGroup, ConflictError
 from memreward.service.config import ServiceConfig
 from memreward.service.messages import GroupMessage
 from memreward.service.store import GroupStore
@@ -41,7 +42,7 @@ def asked(number: int = 0, step: int = 0, **more: Any) -> AskedGroup:
     return GroupMessage(**group(number, step, **more)).group()
 
 
-def answers(store: GroupStore, *groups: AskedGroup) -> list[list[Answer]]:
+def answers(store: GroupStore, *groups: AskedGroup) -> list[list[Scored]]:
     found = store.score(groups)
     assert all(isinstance(one, list) for one in found), found
     return found  # type: ignore[return-value]

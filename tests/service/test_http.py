@@ -16,11 +16,12 @@ import httpx
 import pytest
 from serving import HEADERS, client, group, made_store, ones, query, served, texts_of
 
+from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
 from memreward.service import desk
-from memreward.service.asked import Answer, AskedGroup, AskedRollout
+from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.messages import ScoreOneRequest
@@ -133,7 +134,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(url: str) -> None:
 def test_a_rollout_sent_again_at_the_moment_it_is_withdrawn_is_taken() -> None:
     body = ScoreOneRequest(**ones(group(27))[0])
 
-    async def run() -> Answer:
+    async def run() -> Scored:
         desk = Desk(made_store(), ServiceConfig())
         desk.start()
         first = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout.rollout()))
@@ -284,7 +285,7 @@ class _Slow:
         self.begun, self.go, self.error = threading.Event(), threading.Event(), error
         self.config = ServiceConfig()
 
-    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
+    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
         return None
 
     def figures(self) -> dict[str, float]:
@@ -295,7 +296,7 @@ class _Slow:
         self.go.wait(30)
         if self.error is not None:
             raise self.error
-        return [[Answer(r.id, 0.0, "predicted", 0.5, None, "", False, g.partial) for r in g.rollouts] for g in groups]
+        return [[Scored(0.0, "predicted", 0.5, partial=g.partial, rollout=r.id) for r in g.rollouts] for g in groups]
 
 
 def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,9 +41,16 @@ _jitter = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The reward of one rollout; the fields are those of `memreward.service.asked.Answer`, and `figures` are `FIGURES`.
+    """The reward of one rollout.
 
-    Where there is none, `reward` is 0, which is what a group's rewards have for mean, and `rollout` is "".
+    Attributes:
+        reward: What the trainer is to centre, and nothing else; of a whole group the sum is 0.
+        source: "truth", "predicted" or "abstained"; the reward of an abstention is 0.
+        probability: That it is right, predicted before any label was read; None where it abstains.
+        correct: Ground truth; None where it is not labelled or cannot be told.
+        partial: Whether the group was answered without all of its rollouts.
+        rollout: Its id in memory, by which it can be labelled; "" where there is none.
+        figures: `FIGURES`, where the service has said them.
     """
 
     reward: float
@@ -60,6 +67,10 @@ class Scored:
     def failure(cls, reason: str) -> Scored:
         """Return what a rollout gets that the service said nothing of."""
         return cls(0.0, "abstained", reason=reason, failed=True)
+
+    def record(self) -> dict[str, Any]:
+        """Return its fields but `figures`, by name; `asdict` would copy each, at a tenth of what a request costs."""
+        return {name: getattr(self, name) for name in self.__slots__[:-1]}
 
     def numbers(self) -> dict[str, float]:
         """Return what a trainer logs: the same names in every row, finite numbers all."""

@@ -8,11 +8,12 @@ it is ready, and starts OpenRLHF. Nothing of OpenRLHF is imported before.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -51,12 +52,11 @@ def asked_of(query: Any, prompt: Any, label: Any, domain: str) -> dict[str, Any]
     return {"query": asked, "text": _without_ends(completion), "group": f"openrlhf/{identity}"}
 
 
-def reply_of(scored: Any, figures: Mapping[str, float]) -> dict[str, Any]:
-    """Return OpenRLHF's reply to one rollout; `scored` is a `Scored`, or has its fields."""
-    numbers = Scored(scored.reward, scored.source, failed=scored.failed, partial=scored.partial, figures=figures)
+def reply_of(scored: Scored) -> dict[str, Any]:
+    """Return OpenRLHF's reply to one rollout."""
     right = 0.5 if scored.probability is None else scored.probability
     score = right if scored.correct is None else float(scored.correct)
-    return {"rewards": float(scored.reward), "scores": float(score), "extra_logs": numbers.numbers()}
+    return {"rewards": float(scored.reward), "scores": float(score), "extra_logs": scored.numbers()}
 
 
 def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
@@ -122,10 +122,9 @@ def _reply(query: str, prompt: str, label: Any, size: int, domain: str) -> dict[
     try:
         asked = asked_of(query, prompt, label, domain)
     except DataError as error:
-        return reply_of(Scored.failure(str(error)), {})
+        return reply_of(Scored.failure(str(error)))
     client = _client()
-    scored = client.now(client.reward(size=size, **asked))
-    return reply_of(scored, scored.figures)
+    return reply_of(client.now(client.reward(size=size, **asked)))
 
 
 @cache
@@ -145,12 +144,10 @@ def _label(label: Any) -> dict[str, Any]:
 
 
 def _option(options: Sequence[str], name: str) -> str | None:
-    for place, option in enumerate(options):
-        if option == name and place + 1 < len(options):
-            return options[place + 1]
-        if option.startswith(f"{name}="):
-            return option.partition("=")[2]
-    return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(name, dest="given", nargs="?")
+    found: str | None = parser.parse_known_args(options)[0].given
+    return found
 
 
 if __name__ == "__main__":

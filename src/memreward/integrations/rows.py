@@ -19,7 +19,7 @@ SAMPLED = ("token_logprobs", "truncated")
 _VERSION = "step-"
 
 
-class Row(NamedTuple):
+class TrainerRow(NamedTuple):
     """One completion, in plain values that can be sent to another process.
 
     Attributes:
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     unreadable: str = ""
 
     @classmethod
-    def broken(cls, reason: str, step: int) -> Row:
+    def broken(cls, reason: str, step: int) -> TrainerRow:
         return cls("", "", step, None, None, None, None, None, unreadable=reason)
 
 
@@ -54,12 +54,12 @@ class RowReader:
         self._queries: dict[str, Query] = {}
         self._sealed: set[str] = set()
 
-    def look_up(self, rows: Sequence[Row]) -> None:
+    def look_up(self, rows: Sequence[TrainerRow]) -> None:
         unknown = sorted({row.query_id for row in rows if isinstance(row.query_id, str)} - self._queries.keys())
         if unknown:
             self._queries.update((group.query.id, group.query) for group in self.memory.groups(unknown, recent=0))
 
-    def seal(self, rows: Sequence[Row]) -> None:
+    def seal(self, rows: Sequence[TrainerRow]) -> None:
         """Put the references of the column "reference" into memory, unseen, each query's at its first row."""
         new: dict[str, Group] = {}
         for row in rows:
@@ -72,13 +72,13 @@ class RowReader:
             self.memory.add(new.values())
             self._sealed.update(new)
 
-    def rollout(self, row: Row, number: int) -> Rollout:
+    def rollout(self, row: TrainerRow, number: int) -> Rollout:
         """Return the row's rollout, named by the `number` of the row in this training."""
         if row.unreadable:
             raise DataError(row.unreadable)
         return rollout_of(row, self._query(row), number)
 
-    def _query(self, row: Row) -> Query:
+    def _query(self, row: TrainerRow) -> Query:
         if not isinstance(row.query_id, str):
             raise DataError("a row names no query: give the data set a column 'query_id' of texts")
         if row.query_id not in self._queries:
@@ -86,7 +86,9 @@ class RowReader:
         return self._queries[row.query_id]
 
 
-def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int) -> list[Row]:
+def rows_of(
+    prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int
+) -> list[TrainerRow]:
     """Return one row a completion, in order; one that cannot be read says why, and costs the others nothing.
 
     Of the `columns`, lists of n values by name, others than `COLUMNS` and `SAMPLED` are not looked at.
@@ -97,13 +99,13 @@ def rows_of(prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping
     for i, completion in enumerate(completions):
         values: dict[str, Any] = {name: given[name][i] if name in given else None for name in names}
         try:
-            rows.append(Row(text_of(completion), question_of(prompts[i]), step, **values))
+            rows.append(TrainerRow(text_of(completion), question_of(prompts[i]), step, **values))
         except DataError as error:
-            rows.append(Row("", "", step, **values, unreadable=str(error)))
+            rows.append(TrainerRow("", "", step, **values, unreadable=str(error)))
     return rows
 
 
-def query_of(row: Row) -> Query:
+def query_of(row: TrainerRow) -> Query:
     """Return the query of a row that memory does not know; a row that does not say enough is a DataError."""
     if not isinstance(row.domain, str):
         raise DataError(
@@ -112,7 +114,7 @@ def query_of(row: Row) -> Query:
     return Query(row.query_id, str(row.query or row.prompt), row.domain, str(row.dataset or ""))
 
 
-def rollout_of(row: Row, query: Query, number: int) -> Rollout:
+def rollout_of(row: TrainerRow, query: Query, number: int) -> Rollout:
     """Parse a row; its id names query, step, text and, for equal texts, the `number` of the row in this training.
 
     A step that is made again after an interruption, with other texts, makes other rollouts.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memreward.integrations.client import Client, Scored
-from memreward.integrations.rows import Row, rows_of
+from memreward.integrations.rows import TrainerRow, rows_of
 from memreward.integrations.trl_reward import check_centring, query_ids
 from memreward.types import DOMAINS, ConfigurationError
 
@@ -70,7 +70,7 @@ class RemoteRewardFunction:
             log_metric("memreward/seconds", time.monotonic() - started)
         return [one.reward for one in scored]
 
-    async def _one(self, row: Row, place: str, size: int) -> Scored:
+    async def _one(self, row: TrainerRow, place: str, size: int) -> Scored:
         if row.unreadable or not isinstance(row.query_id, str):
             return Scored.failure(row.unreadable or "a row names no query: give the data set a column 'query_id'")
         query: dict[str, Any] = {

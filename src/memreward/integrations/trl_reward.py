@@ -15,7 +15,7 @@ import numpy as np
 
 from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.ranks import decide_together
-from memreward.integrations.rows import COLUMNS, Row, RowReader, rows_of
+from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, rows_of
 from memreward.reward.judged import Judged
 from memreward.reward.policy import PolicyReward
 from memreward.types import (
@@ -107,13 +107,13 @@ class RewardFunction:
 
     def _read(
         self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int
-    ) -> list[Row]:
+    ) -> list[TrainerRow]:
         try:
             return rows_of(prompts, completions, {**columns, "query_id": query_ids(prompts, columns)}, step)
         except Exception as error:  # the other processes wait for this one's rows
-            return [Row.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
+            return [TrainerRow.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
 
-    def _decide(self, rows: list[Row]) -> tuple[list[_Result], tuple[Mapping[str, float], bool]]:
+    def _decide(self, rows: list[TrainerRow]) -> tuple[list[_Result], tuple[Mapping[str, float], bool]]:
         """Results of all rows; metrics, and whether to stop, for all processes."""
         step = max((row.step for row in rows), default=0)
         broken = self._seal(rows)
@@ -142,7 +142,7 @@ class RewardFunction:
         ]
         return results, (judged.metrics, self.reward.stop_requested)
 
-    def _seal(self, rows: list[Row]) -> list[str]:
+    def _seal(self, rows: list[TrainerRow]) -> list[str]:
         """Find the rows' queries, and put references that memory does not have into it; what is wrong with each row."""
         try:
             self._rows.look_up(rows)
@@ -162,7 +162,7 @@ def _refuse_one_failure(judged: Judged) -> None:
         )
 
 
-def _runs(rows: Sequence[Row]) -> list[int]:
+def _runs(rows: Sequence[TrainerRow]) -> list[int]:
     """Group of each row: rows of one question in a row are one."""
     found: list[int] = []
     for i, row in enumerate(rows):

@@ -9,13 +9,15 @@ import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from memreward import __version__
 from memreward.data import group_from_record
+from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
-from memreward.service.asked import Answer, BusyError, ConflictError, StoppingError
+from memreward.service.asked import BusyError, ConflictError, StoppingError
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.gate import Limited, Traced, request_id
@@ -194,7 +196,7 @@ def _add_trainers(app: Service) -> None:
         except (DataError, ValueError) as error:
             return _failure(422, str(error))
         answer = await _answered(app, one, request)
-        return _gone() if answer is None else Json(openrlhf_reply(answer, app.store.figures()))
+        return _gone() if answer is None else Json(openrlhf_reply(replace(answer, figures=app.store.figures())))
 
 
 def _add_memory(app: Service) -> None:
@@ -246,7 +248,7 @@ def _add_health(app: Service) -> None:
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Answer | None:
+async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Scored | None:
     """Wait for an answer as long as its client does; None where it has gone."""
     asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout.rollout(), asked.deadline)
     answering, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(_left(request))

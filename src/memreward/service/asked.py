@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from memreward.types import MemRewardError, Query, content_hash
 
@@ -56,33 +55,6 @@ class AskedGroup:
 
     def names(self) -> list[str]:
         return [name_of(self.id, rollout.id) for rollout in self.rollouts]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The reward of one rollout.
-
-    Attributes:
-        rollout: Its id in memory, by which it can be labelled.
-        reward: What the trainer is to centre, and nothing else; of a whole group the sum is 0.
-        source: "truth", "predicted" or "abstained"; the reward of an abstention is 0.
-        probability: That it is right, predicted before any label was read; None where it abstains.
-        correct: Ground truth; None where it is not labelled or cannot be told.
-        partial: Whether the group was answered without all of its rollouts.
-    """
-
-    rollout: str
-    reward: float
-    source: str
-    probability: float | None
-    correct: bool | None
-    reason: str
-    failed: bool
-    partial: bool
-
-    def record(self) -> dict[str, Any]:
-        """Return its fields by name; `asdict` would copy each, at a tenth of what a request costs."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def name_of(group_id: str, rollout_id: str) -> str:

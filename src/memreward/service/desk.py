@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from memreward.service.asked import Answer, AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
+from memreward.integrations.client import Scored
+from memreward.service.asked import AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
 from memreward.service.store import Answered, GroupStore
 from memreward.types import FaultError, MemRewardError, StoreError
@@ -33,7 +34,7 @@ class _Member:
     """A rollout that waits, and all the requests that ask for it."""
 
     rollout: AskedRollout
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[Scored]
     requests: int = 0
 
 
@@ -50,7 +51,7 @@ class _Collecting:
 @dataclass
 class _Job:
     group: AskedGroup
-    answers: asyncio.Future[list[Answer]]
+    answers: asyncio.Future[list[Scored]]
 
 
 class Desk:
@@ -106,8 +107,8 @@ class Desk:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._worker), STOP_SECONDS)
 
-    async def score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | ConflictError]:
-        """Answer groups, whole as they are.
+    async def score(self, groups: Sequence[AskedGroup]) -> list[list[Scored] | ConflictError]:
+        """Scored groups, whole as they are.
 
         Raises:
             BusyError: too much waits.
@@ -124,8 +125,8 @@ class Desk:
 
     async def score_one(
         self, group: AskedGroup, size: int, rollout: AskedRollout, deadline: float | None = None
-    ) -> Answer:
-        """Answer a rollout once its group is whole, or its deadline (seconds after the group's first) has passed.
+    ) -> Scored:
+        """Scored a rollout once its group is whole, or its deadline (seconds after the group's first) has passed.
 
         Cancelling it withdraws the rollout, unless it is being scored or is asked for elsewhere too. Raises
         ConflictError where the group has another size or question, or the rollout another text; else as `score`.
@@ -284,7 +285,7 @@ class Desk:
 
 
 def _hand_out(
-    done: asyncio.Future[list[Answer]], rollouts: Sequence[AskedRollout], members: dict[str, _Member]
+    done: asyncio.Future[list[Scored]], rollouts: Sequence[AskedRollout], members: dict[str, _Member]
 ) -> None:
     """Give each member of a group its answer, or what went wrong."""
     for place, rollout in enumerate(rollouts):

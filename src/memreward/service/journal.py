@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from memreward.service.asked import Answer
+from memreward.integrations.client import Scored
 from memreward.sqlite import SqliteFile, select
 from memreward.types import content_hash
 
@@ -32,7 +32,7 @@ class Kept(NamedTuple):
     """
 
     text: str
-    answer: Answer
+    answer: Scored
 
 
 class Done(NamedTuple):
@@ -74,9 +74,9 @@ class Journal:
         """Return those of the answers that were given and are still kept, by name."""
         with self._file.reading() as connection:
             rows = list(select(connection, "SELECT name, text, answer FROM answers WHERE {}", "name", names))
-        return {name: Kept(text, Answer(**json.loads(answer))) for name, text, answer in rows}
+        return {name: Kept(text, Scored(**json.loads(answer))) for name, text, answer in rows}
 
-    def commit(self, answers: Iterable[tuple[str, str, Answer]], done: Iterable[Done]) -> None:
+    def commit(self, answers: Iterable[tuple[str, str, Scored]], done: Iterable[Done]) -> None:
         """Keep answers (name, text, answer) and the steps that led to them: all or, on a failure, nothing."""
         now = time.time()
         rows = [(name, content_hash(text), json.dumps(answer.record()), now) for name, text, answer in answers]

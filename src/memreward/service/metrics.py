@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from memreward.service.asked import Answer, AskedGroup
+from memreward.integrations.client import Scored
+from memreward.service.asked import AskedGroup
 
 
 class Metrics:
@@ -45,7 +46,7 @@ class Metrics:
         for group in groups:
             self._groups.labels("no" if group.partial else "yes").inc()
 
-    def answers(self, answers: Iterable[Answer]) -> None:
+    def answers(self, answers: Iterable[Scored]) -> None:
         for answer in answers:
             self._rollouts.labels(answer.source).inc()
             if answer.failed:

@@ -16,12 +16,13 @@ from typing import IO, Any
 import numpy as np
 
 from memreward.domains import parse_rollout
+from memreward.integrations.client import Scored
 from memreward.memory import AddReport, Budget, Told, label
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
-from memreward.service.asked import Answer, AskedGroup, AskedRollout, ConflictError, name_of
+from memreward.service.asked import AskedGroup, AskedRollout, ConflictError, name_of
 from memreward.service.config import ServiceConfig
 from memreward.service.journal import Done, Journal, Kept
 from memreward.types import PROGRAMMING_ERRORS, FaultError, Group, Query, Rollout, StoreError, Truth, content_hash
@@ -36,7 +37,7 @@ _SAVE_AFTER, _SAVE_SHARE = 5.0, 0.02
 """The reward is saved after so many seconds of scoring, all of which a start has to do again, but in no more than this
 share of the time."""
 
-Answered = list[Answer] | ConflictError | FaultError
+Answered = list[Scored] | ConflictError | FaultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class GroupStore:
         self._scoring = self._saving = 0.0
         self._recall()
 
-    def answered(self, group_id: str, rollout: AskedRollout) -> Answer | None:
+    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
         kept = self._journal.answers([name_of(group_id, rollout.id)])
         return _checked(group_id, rollout, *kept.values()) if kept else None
 
@@ -164,7 +165,7 @@ class GroupStore:
                 together.append(place)
         return together, later
 
-    def _settled(self, group: AskedGroup, known: Mapping[str, Kept]) -> list[Answer] | None:
+    def _settled(self, group: AskedGroup, known: Mapping[str, Kept]) -> list[Scored] | None:
         query = self._queries.get(group.query.id)
         if query is not None and (query.text, query.domain) != (group.query.text, group.query.domain):
             raise ConflictError(
@@ -187,7 +188,7 @@ class GroupStore:
                 unknown = list(dict.fromkeys(query.id for query in queries))
             self._queries.update((each.query.id, each.query) for each in self._memory.groups(unknown, recent=0))
 
-    def _score(self, groups: Sequence[AskedGroup]) -> list[list[Answer] | FaultError]:
+    def _score(self, groups: Sequence[AskedGroup]) -> list[list[Scored] | FaultError]:
         if not groups:
             return []
         started = time.monotonic()
@@ -206,7 +207,7 @@ class GroupStore:
         return answers
 
     def _commit(
-        self, groups: Sequence[AskedGroup], answers: Sequence[list[Answer] | FaultError], done: Sequence[Done]
+        self, groups: Sequence[AskedGroup], answers: Sequence[list[Scored] | FaultError], done: Sequence[Done]
     ) -> None:
         kept = [
             (name_of(group.id, asked.id), asked.text, answer)
@@ -351,7 +352,7 @@ def _held(folder: Path | None) -> IO[str] | None:
     return file
 
 
-def _checked(group_id: str, rollout: AskedRollout, kept: Kept) -> Answer:
+def _checked(group_id: str, rollout: AskedRollout, kept: Kept) -> Scored:
     if kept.text != content_hash(rollout.text):
         raise ConflictError(
             f"rollout {rollout.id!r} of group {group_id!r} was answered with another text: give another rollout "
@@ -360,7 +361,7 @@ def _checked(group_id: str, rollout: AskedRollout, kept: Kept) -> Answer:
     return kept.answer
 
 
-def _answers(read: _Read, judged: tuple[Judged, int] | FaultError) -> list[Answer] | FaultError:
+def _answers(read: _Read, judged: tuple[Judged, int] | FaultError) -> list[Scored] | FaultError:
     """Return a group's answers; a rollout that could not be read is paid 0, the mean of the others."""
     if isinstance(judged, FaultError):
         return judged
@@ -368,7 +369,7 @@ def _answers(read: _Read, judged: tuple[Judged, int] | FaultError) -> list[Answe
     partial, rollouts, answers = read.group.partial, iter(read.rollouts), []
     for place in range(len(read.group.rollouts)):
         if reason := read.broken.get(place):
-            answers.append(Answer("", 0.0, ABSTAINED, None, None, reason, failed=True, partial=partial))
+            answers.append(Scored(0.0, ABSTAINED, reason=reason, failed=True, partial=partial))
             continue
         answers.append(_answer(whole, row, next(rollouts).id, partial))
         row += 1
@@ -383,10 +384,9 @@ def _fault(query: Query, error: Exception) -> FaultError:
     )
 
 
-def _answer(judged: Judged, row: int, rollout_id: str, partial: bool) -> Answer:
+def _answer(judged: Judged, row: int, rollout_id: str, partial: bool) -> Scored:
     probability, correct = float(judged.probability[row]), int(judged.correct[row])
-    return Answer(
-        rollout_id,
+    return Scored(
         float(judged.reward[row]),
         judged.source[row],
         None if np.isnan(probability) else probability,
@@ -394,4 +394,5 @@ def _answer(judged: Judged, row: int, rollout_id: str, partial: bool) -> Answer:
         judged.reason[row],
         bool(judged.failed[row]),
         partial,
+        rollout_id,
     )
