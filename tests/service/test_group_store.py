@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,12 @@ def killed(store: GroupStore) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_store_goes_on_exactly_as_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, math.inf])
+def test_a_killed_store_goes_on_exactly_as_one_that_was_not(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memreward.service.store._SAVE_AFTER", seconds)
+    monkeypatch.setattr("memreward.service.store._SAVE_SHARE", math.inf)
     config = ServiceConfig(labels=8)
     steps = [
         [asked(n, step, reference=str(n + 3)) for n in ((2 * step + k) % 12 for k in range(3))] for step in range(12)
@@ -210,7 +216,10 @@ def test_a_killed_store_goes_on_exactly_as_one_that_was_not(tmp_path: Path) -> N
     assert store.ledger()["queries"] == 8
 
 
-def test_a_labelled_batch_writes_a_few_rows_and_not_the_whole_state(tmp_path: Path) -> None:
+def test_a_labelled_batch_writes_a_few_rows_and_not_the_whole_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memreward.service.store._SAVE_AFTER", math.inf)
     store = made_store(tmp_path, ServiceConfig(labels=30))
 
     def states() -> dict[str, int]:

@@ -20,7 +20,7 @@ _VERSION = 1
 _TABLES = (
     "CREATE TABLE answers (name TEXT PRIMARY KEY, text TEXT NOT NULL, answer TEXT NOT NULL, at REAL NOT NULL)",
     "CREATE TABLE steps (number INTEGER PRIMARY KEY, step INTEGER NOT NULL, rollouts TEXT NOT NULL)",
-    "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL)",
+    "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, live TEXT NOT NULL)",
 )
 
 
@@ -59,10 +59,11 @@ class Journal:
         self._most = most
 
     @property
-    def saved(self) -> int | None:
+    def saved(self) -> tuple[int, list[tuple[bool, bool]]] | None:
+        """What `save` was told last."""
         with self._file.reading() as connection:
-            row = connection.execute("SELECT number FROM state").fetchone()
-        return None if row is None else int(row[0])
+            row = connection.execute("SELECT number, live FROM state").fetchone()
+        return None if row is None else (row["number"], [(held, truth) for held, truth in json.loads(row["live"])])
 
     def undone(self) -> list[Done]:
         """Return the steps since the reward was saved, in order."""
@@ -87,8 +88,8 @@ class Journal:
             last = connection.execute("SELECT max(rowid) FROM answers").fetchone()[0] or 0
             connection.execute("DELETE FROM answers WHERE rowid <= ?", (last - self._most,))
 
-    def save(self, number: int) -> None:
-        """Note that the reward was saved under a number, and forget the steps before."""
+    def save(self, number: int, live: Iterable[tuple[bool, bool]]) -> None:
+        """Note that the reward was saved under a number, and what the live rates are of; forget the steps before."""
         with self._file.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (number,))
+            connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (number, json.dumps(list(live))))
             connection.execute("DELETE FROM steps")

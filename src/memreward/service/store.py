@@ -284,7 +284,9 @@ class GroupStore:
         """Bring the reward to where the journal says it is: as it was saved last, and the steps since done again."""
         if self._folder is None:
             return
-        self._number = self._journal.saved
+        self._number, live = self._journal.saved or (None, [])
+        self._live = deque(live, maxlen=_LIVE)
+        self._rates = _rates(self._live)
         if self._number is None:
             self._save()
         else:
@@ -311,7 +313,7 @@ class GroupStore:
         after = 0 if before is None else before + 1
         shutil.rmtree(self._state_folder(after), ignore_errors=True)
         self._reward.save(self._state_folder(after))
-        self._journal.save(after)
+        self._journal.save(after, self._live)
         self._number = after
         if before is not None:
             shutil.rmtree(self._state_folder(before), ignore_errors=True)
