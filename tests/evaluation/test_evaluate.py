@@ -234,6 +234,7 @@ def test_tables_hold_every_predictor_and_mark_what_is_surely_better(groups, feat
 def test_progress_reaches_its_end(groups, featurizer):
     told = []
     evaluate({"toy": groups()}, TWO, featurizer, SMALL, progress=lambda *step: told.append(step))
+    assert told[0] == ("computing signals", 1, 1)
     assert ("predicting", 4, 4) in told
     assert told[-1] == ("measuring", 1, 1)
 

@@ -90,7 +90,7 @@ def _print(output: Output, rollout: Rollout, explanation: Explanation, *, whole:
     if not whole:
         score = explanation.score
         about += [("answer", rollout.answer), ("value", score.value), ("expected advantage", score.advantage)]
-    about.append(("weight of the model beside majority vote", explanation.trust))
+    about.append(("weight beside the vote", explanation.trust))
     output.table(f"Question {rollout.query.id}" if whole else f"Rollout {rollout.id}", ("", ""), about)
     answers, marked = explanation.answers, None if whole else explanation.own
     columns = ("answer", "rollouts", "probability", "vote")

@@ -41,8 +41,8 @@ def ledger(
         )
     if entries:
         shown = (
-            (e.query_id, e.rollout_id, e.correct, e.source, e.use, datetime.fromtimestamp(e.time, UTC).isoformat()[:19])
+            (e.rollout_id or e.query_id, e.correct, e.source, e.use, f"{datetime.fromtimestamp(e.time, UTC):%F %H:%M}")
             for e in listed
         )
-        output.table("Entries", ("query", "rollout", "correct", "source", "use", "time (UTC)"), shown)
+        output.table("Entries", ("rollout, or query", "correct", "source", "use", "time (UTC)"), shown)
     output.result(totals | ({"entries": listed} if entries else {}))

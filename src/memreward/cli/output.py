@@ -71,8 +71,9 @@ class Output:
         numeric = [all(isinstance(row[i], int | float | np.number | None) for row in rows) for i in range(len(columns))]
         heads = [Text(one_line(column)) for column in columns]
         width = _UNCUT if uncut else self.width
-        shown = fitted(Text(one_line(title), style="bold"), heads, cells, numeric, width)
-        (Console(highlight=False, width=width) if uncut else self._out).print(shown, Text(), soft_wrap=uncut)
+        out = Console(highlight=False, width=width) if uncut else self._out
+        out.print(Text(one_line(title), style="bold"), soft_wrap=uncut)
+        out.print(fitted(heads, cells, numeric, width), Text(), soft_wrap=uncut)
 
     def result(self, value: Any) -> None:
         if self.as_json:

@@ -104,8 +104,8 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
     cards = [(f.domain, f.card) for f in prior.factors]
     output.table(
         f"Sources of {prior.name}",
-        ("domain", "source", "policy", "licence", "questions", "rollouts", "right"),
-        [(d, c.name, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
+        ("source", "domain", "policy", "licence", "questions", "rollouts", "right"),
+        [(c.name, d, c.policy, c.licence, c.questions, c.rollouts, c.right) for d, c in cards],
     )
     weights = {domain: _strongest(prior, domain) for domain in prior.domains}
     for domain, rows in weights.items() if top else ():

@@ -104,7 +104,7 @@ def _list_benchmarks(output: Output) -> None:
     from memreward.data import benchmarks
 
     known = benchmarks().values()
-    columns = ("name", "domain", "role", "splits", "repository", "license")
-    rows = [(b.name, b.domain, b.role, ", ".join(b.splits), b.repository, b.license) for b in known]
+    columns = ("name", "domain", "splits", "repository", "license")
+    rows = [(b.name, b.domain, ", ".join(b.splits), b.repository, b.license) for b in known]
     output.table("Benchmarks", columns, rows)
     output.result({"benchmarks": list(known)})

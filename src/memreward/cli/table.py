@@ -16,9 +16,7 @@ _SHORTEST = 10
 """Words are cut to this many columns, and no further."""
 
 
-def fitted(
-    title: Text, columns: Sequence[Text], rows: Sequence[Sequence[Text]], numeric: Sequence[bool], width: int
-) -> Table:
+def fitted(columns: Sequence[Text], rows: Sequence[Sequence[Text]], numeric: Sequence[bool], width: int) -> Table:
     """Return a table of at most `width` columns, as far as words can be cut; headings are wrapped between words.
 
     Args:
@@ -26,18 +24,17 @@ def fitted(
         numeric: Which columns stand at the right; these are never cut.
     """
     if not any(columns):
-        return _table(title, columns, rows, numeric)
+        return _table(columns, rows, numeric)
     sizes = _sizes(columns, rows, numeric, width - GAP * (len(columns) - 1))
     if sizes is None or (len(rows) == 1 and _whole(columns, rows) > width):
-        return _table(title, ("", ""), _records(columns, rows), (False, False))
+        return _table(("", ""), _records(columns, rows), (False, False))
     for row in rows:
         for cell, size in zip(row, sizes, strict=True):
             cell.truncate(size, overflow="ellipsis")
-    return _table(title, columns, rows, numeric, sizes)
+    return _table(columns, rows, numeric, sizes)
 
 
 def _table(
-    title: Text,
     columns: Sequence[Text | str],
     rows: Sequence[Sequence[Text]],
     numeric: Sequence[bool],
@@ -45,8 +42,6 @@ def _table(
 ) -> Table:
     """A table with headings where the columns' sizes are given."""
     table = Table(
-        title=title,
-        title_justify="left",
         show_header=bool(sizes),
         box=box.SIMPLE_HEAD if sizes else None,
         show_edge=False,

@@ -131,7 +131,10 @@ def evaluate(
     with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
         kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
-        pools = [_Pool.of(name, groups, featurizer, scratch) for name, groups in files.items()]
+        pools: list[_Pool] = []
+        for name, groups in files.items():
+            pools.append(_Pool.of(name, groups, featurizer, scratch))
+            told("computing signals", len(pools), len(files))
         draws = list(product(settings.counts(), settings.splits()))
         splits = [_Split.draw(pool, share, seed) for pool in pools for share, seed in draws]
         outcomes = _run(splits, predictors, kept, workers, told)
