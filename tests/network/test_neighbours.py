@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from memreward.network.neighbours import NeighbourIndex
+from memreward.network.graph import NeighbourIndex
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
 

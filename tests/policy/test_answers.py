@@ -9,7 +9,7 @@ import pytest
 
 from memreward.data.chat import token_logprobs
 from memreward.domains import parse_completion
-from memreward.policy.answers import read_answer
+from memreward.policy.connection import read_answer
 
 VLLM_CHAT = """
 {"id": "chatcmpl-7", "object": "chat.completion", "created": 1764000000, "model": "Qwen/Qwen2.5-0.5B-Instruct",

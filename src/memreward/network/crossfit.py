@@ -17,9 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from memreward.evaluation.folds import assign_folds, check_classes
 from memreward.features.subset import subset
 from memreward.network.config import NEIGHBOURS, NetworkConfig
-from memreward.network.graph import SIMILAR_TO, Relation, similarity_edges, structural_edges
+from memreward.network.graph import SIMILAR_TO, NeighbourIndex, Relation, similarity_edges, structural_edges
 from memreward.network.model import RewardNetwork
-from memreward.network.neighbours import NeighbourIndex
 from memreward.types import Features, LabelError, Progress, silent
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 5e-2

@@ -21,8 +21,8 @@ from memreward.evaluation.calibration import Calibration, fit_calibration
 from memreward.features.subset import subset
 from memreward.network.config import NEIGHBOURS, NetworkConfig
 from memreward.network.crossfit import CrossFit, Part, crossfit
+from memreward.network.graph import NeighbourIndex
 from memreward.network.model import RewardNetwork
-from memreward.network.neighbours import NeighbourIndex
 from memreward.threads import single_threaded
 from memreward.types import ConfigurationError, Features, Prediction, Progress, StoreError, silent
 

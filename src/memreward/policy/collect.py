@@ -13,7 +13,7 @@ from memreward.data import format_of, load_questions, write_groups
 from memreward.domains import Verifiers, parse_rollout
 from memreward.memory import ExperienceMemory, sealed_verdicts
 from memreward.policy.prompts import load_template
-from memreward.policy.sampler import AnyPrompt, Chat, Sample, Sampler
+from memreward.policy.sampler import Chat, Sample, Sampler
 from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
 from memreward.types import ConfigurationError, Group, Progress, Query, Rollout, silent
 
@@ -64,7 +64,7 @@ class CollectConfig:
 class _Question:
     group: Group
     provenance: dict[str, Any]
-    prompt: AnyPrompt
+    prompt: Any
 
     @property
     def query(self) -> Query:
@@ -91,7 +91,7 @@ def collect(
     config: CollectConfig,
     *,
     progress: Progress = silent,
-    sampler: Sampler[Any] | None = None,
+    sampler: Sampler | None = None,
     verifiers: Verifiers | None = None,
 ) -> Path:
     """Sample every question, judge rollouts by its reference, write the rollout file, and return its path.
@@ -139,7 +139,7 @@ def _settings(config: CollectConfig) -> dict[str, Any]:
     return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": LOGPROB_DECIMALS}
 
 
-def _sampler(config: CollectConfig, sampler: Sampler[Any] | None) -> Sampler[Any]:
+def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
     if sampler is not None:
         sampler.config = config.sampling
         return sampler
@@ -166,7 +166,7 @@ def _questions(config: CollectConfig) -> list[Group]:
     return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
 
 
-def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler[Any]) -> dict[str, _Question]:
+def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler) -> dict[str, _Question]:
     chats = []
     for query in (group.query for group in asked):
         template = load_template(query, config.templates)

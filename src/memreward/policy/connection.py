@@ -22,7 +22,7 @@ from contextlib import AbstractAsyncContextManager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from memreward.policy.answers import read_answer
+from memreward.data.chat import read_choice
 from memreward.policy.sampler import Sample
 from memreward.policy.settings import API_KEY, EndpointConfig
 from memreward.types import ConfigurationError, EndpointError, MissingExtraError
@@ -39,6 +39,7 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 900.0
 _PASSING = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501}
 _PATH = "chat/completions"
+_BROKEN_OFF = ("abort", "error")
 TIMEOUT_S = 600.0
 """Seconds after which a request without a whole answer counts as failed."""
 
@@ -179,6 +180,20 @@ class Connection(AbstractAsyncContextManager["Connection"]):
                 body = next((body[name] for name in ("error", "message", "detail") if body.get(name)), body)
         words = " ".join(str(body).split())[:500]
         return words.replace(self._key, "***") if self._key else words
+
+
+def read_answer(body: Any) -> list[Sample]:
+    """Read the JSON of a chat completion, a sample a choice; ValueError where asking again may help."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
+        raise ValueError(f"an answer without choices: {str(body)[:200]}")
+    samples = []
+    for choice in choices:
+        if (finish := choice.get("finish_reason")) in _BROKEN_OFF:
+            raise ValueError(f"the server broke off generation: finish_reason {finish!r}")
+        text, logprobs, truncated = read_choice(choice)
+        samples.append(Sample(text, token_logprobs=logprobs, truncated=truncated))
+    return samples
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

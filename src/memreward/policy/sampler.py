@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 from memreward.policy.settings import SamplingConfig
 
@@ -39,25 +39,8 @@ class SampledGroup:
     samples: tuple[Sample, ...]
 
 
-class AnyPrompt(Protocol):
-    """A chat in the form that one sampler takes."""
-
-    @property
-    def id(self) -> str:
-        """The chat's id."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Changes with all that the model is shown."""
-        ...
-
-
-PromptT = TypeVar("PromptT", bound=AnyPrompt)
-
-
-class Sampler(Protocol[PromptT]):
-    """Samples groups of rollouts, wherever the model runs.
+class Sampler(Protocol):
+    """Samples groups of rollouts, wherever the model runs; a prompt has an `id`, and a `digest` of what is shown.
 
     Attributes:
         config: What to sample; may be replaced between two calls of `sample`.
@@ -65,10 +48,10 @@ class Sampler(Protocol[PromptT]):
 
     config: SamplingConfig
 
-    def prompts(self, chats: Sequence[Chat]) -> Sequence[PromptT]:
+    def prompts(self, chats: Sequence[Chat]) -> Sequence[Any]:
         """Put chats into the form that `sample` takes, in their order."""
         ...
 
-    def sample(self, prompts: Sequence[PromptT]) -> Generator[SampledGroup, None, None]:
+    def sample(self, prompts: Sequence[Any]) -> Generator[SampledGroup, None, None]:
         """Yield each group once it is whole, in the order of finishing. Closing the generator ends the sampling."""
         ...
