@@ -75,6 +75,7 @@ class GroupStore:
         entries = self._memory.ledger.entries()
         self._paid = {entry.query_id for entry in entries}
         self._may_judge({e.query_id for e in entries if e.rollout_id is None and e.use == TRAINING})
+        self._number: int | None = None
         self._scoring = self._saving = 0.0
         self._recall()
 
