@@ -53,7 +53,7 @@ def main() -> None:
 
 def measure(path: Path, limit: int | None, *, execute: bool) -> dict[str, Any]:
     """Evidence of one file against its labels."""
-    groups = list(islice(read_groups(path, duplicates="auto"), limit))
+    groups = list(islice(read_groups(path, drop_copies=True), limit))
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     right = measured(groups)
     known = np.array([rollout.id in right for rollout in rollouts])

@@ -293,8 +293,6 @@ def test_an_unknown_format_or_option_is_refused_at_once(tmp_path: Path) -> None:
         read_groups(tmp_path / "x.xlsx")
     with pytest.raises(DataError, match=r"\.jsonl, \.jsonl\.gz, \.parquet"):
         write_groups(tmp_path / "x.csv", [])
-    with pytest.raises(ConfigurationError, match="keep, drop, auto"):
-        read_groups(tmp_path / "x.jsonl", duplicates="some")  # type: ignore[arg-type]
 
 
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
@@ -302,22 +300,21 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     assert [group.query.id for group in read_groups(path)] == ["sum-1"]
 
 
-def test_duplicate_texts_are_dropped_as_asked_and_ids_stay(tmp_path: Path) -> None:
+def test_copies_are_dropped_as_asked_and_ids_stay(tmp_path: Path) -> None:
     long = "y" * 401
     texts = ["a", long, "a", long, "y" * 400, "y" * 400]
     rollouts = [{"text": text, "correct": index % 2 == 0, "run": index} for index, text in enumerate(texts)]
     path = write_lines(tmp_path / "x.jsonl", record(rollouts=rollouts))
 
-    def kept(duplicates: Any) -> list[int]:
-        (group,) = read_groups(path, duplicates=duplicates)
+    def kept(drop_copies: bool) -> list[int]:
+        (group,) = read_groups(path, drop_copies=drop_copies)
         indices = [int(rollout.id.rsplit("/")[-1]) for rollout in group.rollouts]
         assert group.truth.correct == tuple(index % 2 == 0 for index in indices)
         assert [extra["run"] for extra in group.rollout_provenance] == indices
         return indices
 
-    assert kept("keep") == [0, 1, 2, 3, 4, 5]
-    assert kept("drop") == [0, 1, 4]
-    assert kept("auto") == [0, 1, 2, 4, 5]
+    assert kept(False) == [0, 1, 2, 3, 4, 5]
+    assert kept(True) == [0, 1, 2, 4, 5]
 
 
 @pytest.mark.parametrize("name", FORMATS)

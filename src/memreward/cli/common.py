@@ -18,7 +18,6 @@ from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, DataError, Execute, Group, MissingExtraError, Rollout, StoreError
 
 if TYPE_CHECKING:
-    from memreward.data import Duplicates
     from memreward.data.formats import Reading
     from memreward.features.behaviour import ContainedRunner
     from memreward.reward.predictor import RewardPredictor
@@ -82,7 +81,7 @@ class FileSettings:
         files: Path | Sequence[Path],
         on_skip: Callable[[str], None],
         *,
-        duplicates: Duplicates = "keep",
+        drop_copies: bool = False,
         layout: Reading | None = None,
     ) -> Iterator[Group]:
         """Stream the groups of a file, or of several that are joined; see `memreward.data.read_groups`."""
@@ -94,7 +93,7 @@ class FileSettings:
             reading=layout or Reading.of(self.columns or ""),
             skip_bad=self.skip_bad,
             on_skip=on_skip,
-            duplicates=duplicates,
+            drop_copies=drop_copies,
             answer_pattern=self.answer_pattern,
         )
 
@@ -111,7 +110,7 @@ _SHOWN = 100
 
 
 def read_files(
-    files: Sequence[Path], output: Output, reading: FileSettings, duplicates: Duplicates = "keep"
+    files: Sequence[Path], output: Output, reading: FileSettings, drop_copies: bool = False
 ) -> Iterator[Group]:
     """Stream the groups of several files; what is left out is named and counted on stderr.
 
@@ -128,7 +127,7 @@ def read_files(
     homes: dict[str, Path] = {}
     for file in files:
         unread = _Unread()
-        for group in reading.groups(file, report, duplicates=duplicates):
+        for group in reading.groups(file, report, drop_copies=drop_copies):
             _refuse_shared_ids(group, file, homes)
             unread.add(group)
             yield group

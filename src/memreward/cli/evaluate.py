@@ -147,7 +147,7 @@ def _read(files: Sequence[Path], output: Output, reading: FileSettings) -> dict[
     found: dict[str, list[Group]] = {}
     with output.progress() as steps:
         for name, file in places.items():
-            found[name] = list(read_files([file], output, reading, "auto"))
+            found[name] = list(read_files([file], output, reading, drop_copies=True))
             steps("reading files", len(found), len(places))
     return found
 

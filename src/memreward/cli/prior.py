@@ -64,7 +64,7 @@ def fit(
         sources: list[LabelledSource] = []
         named = file_names(files or [])
         for i, (short, file) in enumerate(named.items()):
-            groups = read_files([file], output, FileSettings(), "auto")
+            groups = read_files([file], output, FileSettings(), drop_copies=True)
             sources += sources_of(short, groups, featurizer)
             steps("reading sources", i + 1, len(named))
         for uri in memory or []:

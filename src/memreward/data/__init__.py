@@ -1,14 +1,13 @@
 """Where questions and rollouts come from: files of the rollout schema, benchmarks, generated questions, and splits."""
 
 from memreward.data.benchmarks import Benchmark, benchmarks
-from memreward.data.files import Duplicates, format_of, groups_from_rows, read_groups, write_groups
+from memreward.data.files import format_of, groups_from_rows, read_groups, write_groups
 from memreward.data.questions import load_questions, sample_questions
 from memreward.data.records import group_from_record, group_to_record
 from memreward.data.splits import Split, SplitConfig, make_split, part_of, read_split, write_split
 
 __all__ = [
     "Benchmark",
-    "Duplicates",
     "Split",
     "SplitConfig",
     "benchmarks",

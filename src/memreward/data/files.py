@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from memreward.data.containers import ENDS, Entry, parquet, rows_of
 from memreward.data.formats import OURS, Finds, Reading, found_in, recognised
@@ -16,9 +16,7 @@ from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
 from memreward.temporary import replacing
-from memreward.types import ConfigurationError, DataError, Group, MissingExtraError
-
-Duplicates = Literal["keep", "drop", "auto"]
+from memreward.types import DataError, Group, MissingExtraError
 
 # A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
 _CHANCE_LENGTH = 400
@@ -31,7 +29,7 @@ def read_groups(
     reading: Reading | None = None,
     skip_bad: bool = False,
     on_skip: Callable[[str], None] | None = None,
-    duplicates: Duplicates = "keep",
+    drop_copies: bool = False,
     answer_pattern: str | None = None,
 ) -> Iterator[Group]:
     """Stream the groups of a rollout file, one question at a time.
@@ -45,18 +43,16 @@ def read_groups(
         reading: How a file that is not in the project's own schema is read; None looks, and takes usual names.
         skip_bad: Leave out what breaks the schema instead of raising; the rest of a torn file is left out as well.
         on_skip: Called with the message of each entry that was left out.
-        duplicates: "drop" leaves out a rollout whose text stood before in its question; "auto" does so only for texts
-            longer than 400 characters, which a sampler does not repeat by chance. Ids are those without dropping.
+        drop_copies: Leave out a rollout whose text stood before in its question and is longer than 400 characters,
+            which a sampler does not repeat by chance. Ids are those without dropping.
         answer_pattern: A regular expression that alone says where rollouts have their answers, for formats of one's
             own; see `memreward.domains.AnswerPattern`.
 
     Raises:
         DataError: the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the schema; the
             message names file, line, field and remedy.
-        ConfigurationError: `duplicates` is unknown; the pattern does not compile, or runs for too long.
+        ConfigurationError: the pattern does not compile, or runs for too long.
     """
-    if duplicates not in get_args(Duplicates):
-        raise ConfigurationError(f"duplicates={duplicates!r} is unknown; use one of {', '.join(get_args(Duplicates))}")
     if answer_pattern is not None:
         AnswerPattern(answer_pattern)
     paths = [Path(path)] if isinstance(path, str | Path) else list(map(Path, path))
@@ -64,13 +60,14 @@ def read_groups(
         _refuse_unreadable(each, reading)
     named = paths[0] if len(paths) == 1 else Path(", ".join(map(str, paths)))
     entries = _entries(paths, reading or Reading())
-    return _checked(named, entries, (on_skip or (lambda _: None)) if skip_bad else None, duplicates, answer_pattern)
+    groups = _checked(named, entries, (on_skip or (lambda _: None)) if skip_bad else None, answer_pattern)
+    return map(_without_copies, groups) if drop_copies else groups
 
 
 def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
     """Return the groups of a table at hand, e.g. a `datasets.Dataset`; DataError says its `name`, row and column."""
     entries = ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows))
-    return list(_checked(Path(name), joined(found_in(entries, "table", reading)), None, "keep", None))
+    return list(_checked(Path(name), joined(found_in(entries, "table", reading)), None, None))
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
@@ -123,7 +120,6 @@ def _checked(
     path: Path,
     entries: Iterator[Entry],
     skip: Callable[[str], None] | None,
-    duplicates: Duplicates,
     answer_pattern: str | None,
 ) -> Iterator[Group]:
     query_ids: dict[str, str] = {}
@@ -141,7 +137,7 @@ def _checked(
             continue
         query_ids[group.query.id] = where
         rollout_ids.update(rollout.id for rollout in group.rollouts)
-        yield group if duplicates == "keep" else _without_duplicates(group, duplicates)
+        yield group
     if not query_ids:
         reason = f"all {skipped} entries were left out" if skipped else "it is empty"
         raise DataError(f"{path}: no question could be read: {reason}; write one JSON object a line")
@@ -169,12 +165,12 @@ def _refuse_repeated_ids(group: Group, where: str, query_ids: dict[str, str], ro
             )
 
 
-def _without_duplicates(group: Group, duplicates: Duplicates) -> Group:
+def _without_copies(group: Group) -> Group:
     first: dict[str, int] = {}
     kept = [
         index
         for index, text in enumerate(rollout.text for rollout in group.rollouts)
-        if first.setdefault(text, index) == index or (duplicates == "auto" and len(text) <= _CHANCE_LENGTH)
+        if first.setdefault(text, index) == index or len(text) <= _CHANCE_LENGTH
     ]
     return group.only(kept)
 
