@@ -255,7 +255,7 @@ def test_on_a_full_disk_it_says_so_and_goes_on_when_there_is_room(runs: Runs, ro
     assert (status, out) == (1, "")
     assert "predictor.safetensors: [Errno 28]" in errors.splitlines()[-1]
     assert predictor(whole / "predictor")[0]["about"]["provenance"]["seed"] == 0
-    for size, full in (("60k", "memory.sqlite"), ("100k", "memory.sqlite"), ("140k", "predictor.safetensors")):
+    for size, full in (("60k", "memory.sqlite"), ("200k", "memory.sqlite"), ("400k", "predictor.safetensors")):
         runs.resize_disk(size)
         status, out, errors = runs(*warmup(rollouts, memory))
         assert (status, out) == (1, "")

@@ -33,12 +33,13 @@ def answer(result: EvaluationResult) -> str:
 
 
 def forest(result: EvaluationResult) -> str:
-    """Return the forest plot: the lead's difference from the reference with its interval, a line a file and budget."""
+    """Return the forest plot: the lead's difference from the reference with its interval, by file and budget."""
     lead, reference = _lead(result), result.reference
     if lead is None or reference is None:
         return ""
     rows = [row for row in result.rows if row.predictor == lead]
     rows = [row for row in rows if not math.isnan(row.differences[reference][SHOWN].value)]
+    rows.sort(key=lambda row: row.file not in result.means)  # the means first
     reach = max((abs(end) for row in rows for end in _ends(row, reference)), default=0.0) * 1.05 or 1.0
     lines, before = [], None
     for row in rows:

@@ -11,7 +11,6 @@ import numpy as np
 from memreward.evaluation.page import html_folded, html_page, html_table
 from memreward.evaluation.panels import answer, forest, panels
 from memreward.evaluation.results import EvaluationResult
-from memreward.evaluation.tables import share_text
 
 MOST_DRAWN = 7
 """Predictors that curves show at most: as many colours as are told apart with every common colour blindness."""
@@ -21,7 +20,7 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
     """Write one HTML page with every table and picture in it, light or dark as the reader's system is."""
     page = html_page(
         title,
-        f"{answer(result)} {_summary(result)}",
+        answer(result),
         {"The answer": forest(result)}
         | {name: _section(result, name) for name in dict.fromkeys(row.file for row in result.rows)},
         _facts(result),
@@ -61,22 +60,6 @@ def _section(result: EvaluationResult, file: str) -> str:
     if differences:
         parts.append(html_folded("Paired differences", differences, unfolded=True))
     return "".join(parts)
-
-
-def _summary(result: EvaluationResult) -> str:
-    shares = ", ".join(share_text(labels) for labels in dict.fromkeys(row.labels for row in result.rows))
-    return (
-        f"{len(result.config['predictors'])} predictors on {len(result.files)} "
-        f"{'file' if len(result.files) == 1 else 'files'} of rollouts. Labelled: {shares}; all other "
-        f"queries are predicted. {_seeds(result)} seeds, {result.config['resamples']} bootstrap resamples of "
-        "the queries. Group AUC, the order inside a query, is what GRPO uses. What is surely better than "
-        "a reference stands out."
-    )
-
-
-def _seeds(result: EvaluationResult) -> int:
-    seeds = result.config["seeds"]
-    return len(seeds) if isinstance(seeds, list) else int(seeds)
 
 
 def _facts(result: EvaluationResult) -> dict[str, Any]:
