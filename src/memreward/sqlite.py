@@ -109,12 +109,17 @@ class SqliteFile:
                 yield self._only
             return
         kept, connection = True, self._idle.take() if self.path.exists() else None
+        fresh = connection is None
         if connection is None:
             address = _address(self.path)
             kept, connection = address == str(self.path), _connected(address)
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
         try:
+            if fresh:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             yield connection
+        except sqlite3.DatabaseError:
+            kept = kept and not fresh  # one that never was in order is closed, and not kept for the next
+            raise
         finally:
             if kept:
                 self._idle.give(connection)

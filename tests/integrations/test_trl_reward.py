@@ -18,7 +18,7 @@ from memreward.integrations.trl_reward import check_questions, query_id_of, quer
 from memreward.memory import ExperienceMemory
 from memreward.reward import Judged, PolicyReward, RewardConfig
 from memreward.reward.predictor import RewardPredictor
-from memreward.reward.valuers import Nothing
+from memreward.reward.valuers import HardMajority, Nothing
 from memreward.types import ConfigurationError, DataError, NoRewardError, Rollout, UnknownDomainError
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
@@ -167,6 +167,27 @@ def test_an_abstention_adds_nothing_and_the_other_function_alone_decides(
     for group in texts.values():
         centred = np.array(length(group)) - np.mean(length(group))
         assert [trainer.lost[text] for text in group] == pytest.approx(centred.tolist(), abs=1e-5)
+
+
+class OneUnreadable(RewardFunction):
+    """Cannot read the first completion of each group."""
+
+    def _read(self, *given: Any) -> Any:
+        return [row._replace(unreadable="odd") if row.text.startswith("0:") else row for row in super()._read(*given)]
+
+
+def test_a_row_without_a_reward_gets_no_advantage_in_its_group_beside_another_function(
+    tmp_path: Any, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
+) -> None:
+    texts = {sums.query(n).text: said(sums, n, 0, 0, 0, 3) for n in unlabelled[:2]}
+    config = RewardConfig(rewards="probability")
+    function = OneUnreadable(PolicyReward(predictor.memory, HardMajority(), config=config))
+    rows = [{"prompt": sums.query(n).text, "query_id": f"q{n}"} for n in unlabelled[:2]]
+    trainer = trained(tmp_path / "run", [function, length], rows, rollouts=Texts(texts))
+    for group in texts.values():
+        others = np.array(length(group)) - np.mean(length(group))
+        added = np.array([trainer.lost[text] for text in group]) - others
+        assert added.tolist() == pytest.approx([0.0, 1 / 3, 1 / 3, -2 / 3], abs=1e-5)
 
 
 @pytest.mark.parametrize(

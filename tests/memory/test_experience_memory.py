@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from echo import Echo
 
+from memreward import sqlite
 from memreward.data import read_groups
+from memreward.domains.shared.cache import VerdictCache
 from memreward.memory import FROM_FILE, AddReport, Budget, ExperienceMemory, Judgement, Told, label
 from memreward.memory.store import FILE
 from memreward.types import DataError, Group, Query, Rollout, SchemaVersionError, StoreError, Truth
@@ -370,3 +372,16 @@ def test_real_rollouts_round_trip(shared_data: Path, tmp_path: Path) -> None:
     assert memory.groups() == [sealed(group) for group in groups]
     labels = label(memory, memory.query_ids(), FROM_FILE, Budget(share=1.0), "evaluation").labels
     assert [label.correct for label in labels] == [verdict for group in groups for verdict in group.truth.correct]
+
+
+def test_a_file_that_is_no_database_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    made = sqlite._connected
+    monkeypatch.setattr(sqlite, "_connected", lambda address: opened.append(made(address)) or opened[-1])
+    (tmp_path / "verdicts.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError):
+        VerdictCache(tmp_path)
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")

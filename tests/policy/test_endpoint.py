@@ -322,6 +322,25 @@ def test_a_request_refused_later_keeps_what_was_finished(config: CollectConfig) 
     assert [group.query.id for group in read_groups(config.output)] == [f"q{index}" for index in range(5)]
 
 
+def test_what_was_begun_goes_on_with_the_same_settings_alone_and_is_judged(config: CollectConfig) -> None:
+    def answer(request: Request) -> Reply:
+        question = request.body["messages"][-1]["content"]
+        right = next((str(number + 2) for number in range(5) if f"is {number} + 2" in question), "")
+        if right == "5" and len(server.requests) < 5:
+            return Reply(400, {"error": {"message": "too long"}})
+        return Reply(200, {"choices": [choice(f"\\boxed{{{right}}}"), choice("\\boxed{99}")]})
+
+    with Loopback(answer) as server:
+        sampling = replace(config.sampling, rollouts=2)
+        config = replace(config, sampling=sampling, endpoint=EndpointConfig(server.url, parallel=1))
+        with pytest.raises(ConfigurationError, match="too long"):
+            collect(config)
+        with pytest.raises(ConfigurationError, match=r"begun with other settings: temperature was 0\.7 and is 0\.1"):
+            collect(replace(config, sampling=replace(sampling, temperature=0.1)))
+        groups = list(read_groups(collect(config)))
+    assert [group.truth.correct for group in groups] == [(True, False)] * 5
+
+
 def test_closing_ends_the_requests() -> None:
     held = threading.Event()
 

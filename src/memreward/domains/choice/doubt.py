@@ -85,7 +85,7 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
     near = text[-NEAR:]
     shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
-    shares = {named: part for named, part in shares.items() if named in choices}
+    shares = {named: part for named, part in shares.items() if named in choices and part not in choices[named]}
     if letter in shares and (len(shares) > 1 or not _most(shares[letter])):
         return f"it gives shares to {', '.join(sorted(shares))}"
     place = _last_place(text, letter, choices.get(letter, ""))

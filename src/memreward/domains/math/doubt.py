@@ -88,7 +88,8 @@ _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE
 _SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
 _UNIT = re.compile(r"\s?[a-zA-Z¢]+\b")
-_COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)\s?")
+_COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)")
+_COMPARED_BEFORE = re.compile(_COMPARED.pattern + r"\s?\Z")
 _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
 _KEPT = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _SHORT = 100
@@ -105,7 +106,7 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
     place = boxed or last_place(text, answer)
     if place < 0:
-        return "" if marked else "it is a part of something longer"
+        return "" if marked or not _HOW_MANY.search(question) else "it is a part of something longer"
     before, after = around(text, place, place + len(answer))
     found = refused(before, answer, after) or _goes_on(before, answer, after, question)
     found = found or of_others(before, after, question)
@@ -138,7 +139,7 @@ def _counted(answer: str, after: str, question: str) -> str:
     found = _COUNTED.search(answer + SENTENCE_END.split(after)[0][: 2 * _LONGEST_WORD])
     if asked is None or found is None or found.start() >= len(answer) or any(mentioned_units(asked[1])):
         return ""
-    thing = str(found[1] or found[2])
+    thing = "degree" if found[1] else str(found[2])
     among = _asked(asked[1].split()[0], after) and f"{thing} of" not in after
     known = thing.rstrip("s") in question.lower() or among
     return "" if known else thing
@@ -157,7 +158,7 @@ def _of_more(before: str, after: str, question: str) -> str:
         return "it is scaled"
     if share is not None and not _asked(share[1], question):
         return f"it is that of each {share[1]}"
-    if _COMPARED.match(after) or (_COMPARED.search(before) and before.strip() != ">"):
+    if _COMPARED.match(after) or (_COMPARED_BEFORE.search(before) and before.strip() != ">"):
         return "it is compared"
     return "it is said of what is gone" if gone and _KEPT.search(question) and not _asked(gone[0], question) else ""
 

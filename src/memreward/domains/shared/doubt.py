@@ -138,6 +138,11 @@ def of_others(before: str, after: str, question: str) -> str:
         if said is not None and not any(name in question for name in _NAME.findall(said[0])):
             return "it is what others say"
     label = _LABEL.match(before)
-    if label is not None and not _OWN_LABEL.search(label[1]) and label[1].lower()[:_STEM] not in question.lower():
+    if (
+        label is not None
+        and "_" not in label[1]
+        and not _OWN_LABEL.search(label[1])
+        and label[1].lower()[:_STEM] not in question.lower()
+    ):
         return f"it stands under {label[1]!r}"
     return ""
