@@ -60,7 +60,7 @@ def search():
     return sorted(found), read
 """
 PROGRAM = SEARCH + "\nprint(*search())\n"
-LIMITS = Limits(cpu_seconds=60, call_seconds=60, wall_seconds=120.0, output_bytes=1_000_000)
+LIMITS = Limits(cpu_seconds=60, call_seconds=60, wall_seconds=120.0)
 
 
 def marker() -> str:

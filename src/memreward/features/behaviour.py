@@ -33,7 +33,7 @@ NAMESPACE = f"behaviour-{RULES}"
 NOTHING, RAISED, RETURNED = 0, 1, 2
 """What came of a call: nothing (it never ended, or was never made), an exception, a value."""
 
-LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=40.0, memory_mb=512, output_bytes=16_000_000)
+LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=40.0, memory_mb=512)
 _DIGITS = 9
 _RUN_TOGETHER = 64
 

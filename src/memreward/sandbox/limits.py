@@ -18,15 +18,14 @@ class Limits:
     """What one run may use.
 
     Processor time is that of the run, and of the loading of a solution or one call of it; memory comes on top of what
-    the interpreter has at its start; with more bytes of an output or of the results a run has failed. No run may start
-    processes, and each has some threads.
+    the interpreter has at its start. No run may start processes, each has some threads, and none fills an output or
+    another file.
     """
 
     cpu_seconds: int = 30
     call_seconds: int = 5
     wall_seconds: float = 60.0
     memory_mb: int = 1024
-    output_bytes: int = 4_000_000
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -25,6 +25,7 @@ START_LIMIT_S = 60.0
 GRACE_S = 5.0
 """How long after its limit a run may take to be ended and reported."""
 _STOP = b'{"job": "stop"}'
+_MOST_WRITTEN = plain.FILE_MB * 1_000_000
 
 _STANDARD = (
     "abc argparse ast base64 bisect calendar cmath collections copy csv dataclasses datetime decimal enum "
@@ -73,7 +74,6 @@ class Keeper:
         self._control: socket.socket | None = None
         self._folder: TemporaryFolder | None = None
         self._output: dict[str, int] = {}
-        self._room = 0
 
     def start(self) -> None:
         """Start the process, unless it runs; KeeperRefusedError where the system does not allow the containment."""
@@ -113,7 +113,7 @@ class Keeper:
         """Begin a run, perhaps with a channel to another; `result` waits for what comes of it."""
         self.start()
         assert self._control is not None
-        self._output, self._room = {name: _file_of_memory() for name in job.writes}, limits.output_bytes
+        self._output = {name: _file_of_memory() for name in job.writes}
         passed = {"what": _file_of_memory(json.dumps(job.what).encode("ascii"))}
         if job.stdin is not None:
             passed["stdin"] = _file_of_memory(job.stdin.encode("utf-8", "surrogatepass"))
@@ -136,11 +136,11 @@ class Keeper:
         reply = self._receive(time.monotonic() + seconds)
         if reply is None:
             return None
-        written = {name: os.pread(descriptor, self._room + 1, 0) for name, descriptor in self._output.items()}
+        written = {name: os.pread(descriptor, _MOST_WRITTEN, 0) for name, descriptor in self._output.items()}
         self._close_output()
-        if reply["ended_by"] != "lost" and any(len(data) > self._room for data in written.values()):
+        if reply["ended_by"] != "lost" and any(len(data) >= _MOST_WRITTEN for data in written.values()):
             reply["ended_by"] = "output"
-        texts = {name: data[: self._room].decode("utf-8", "replace") for name, data in written.items()}
+        texts = {name: data.decode("utf-8", "replace") for name, data in written.items()}
         ended = Execution(**(reply | texts))
         if ended.ended_by == "lost":
             self.kill()

@@ -28,8 +28,6 @@ from . import kernel, landlock, namespaces, plain, program, seccomp, solution, t
 
 THREADS = 32
 """Of a run; it may start no processes."""
-SCRATCH_MB = 16
-"""What may stand in the temporary folder, in all (one file, where the containment is not namespaces)."""
 OPEN_FILES = 32
 """Of a process."""
 
@@ -110,7 +108,7 @@ def _carried_out(
 ) -> dict[str, Any]:
     limits = request["limits"]
     if walls.containment == "namespaces":
-        namespaces.fresh_scratch(SCRATCH_MB)
+        namespaces.fresh_scratch(plain.FILE_MB)
     else:
         _clear(walls.scratch)
     started = time.monotonic()
@@ -120,7 +118,8 @@ def _carried_out(
             _become(request, dict(zip(request["descriptors"], descriptors, strict=True)), walls)
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}".encode())
-        os._exit(121)
+        finally:
+            os._exit(121)
     for descriptor in descriptors:
         os.close(descriptor)
     ended_by, status, used = _watched(process, started + limits["wall_seconds"], control)
@@ -242,7 +241,7 @@ def _limit(limits: dict[str, Any], walls: Walls) -> None:
     memory = walls.base_bytes + limits["memory_mb"] * 1_000_000
     for kind, most in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, SCRATCH_MB * 1_000_000),
+        (resource.RLIMIT_FSIZE, plain.FILE_MB * 1_000_000),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -37,6 +37,8 @@ from typing import Any, cast
 MOST_ITEMS = 10_000
 MOST_SENT = 1_000_000
 LONGEST_MESSAGE = 32_000_000
+FILE_MB = 16
+"""What may stand in a run's temporary folder in all (one file, where there are no namespaces), and in each output."""
 
 PATIENCE = 12
 """How many times its processor time a call may take by the clock: the machine may be busy."""
