@@ -22,7 +22,7 @@ _BELITTLED = re.compile(
     r"(?:trap|distractor|trick|decoy|tempting|(?<!most )plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
-    r"|,?\s(?:and others|among|as (?:one|an?)\s)"
+    r"|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
     r"|[^.!\n]{0,15}!?\?(?!\s?\w)",
     re.IGNORECASE,
@@ -156,7 +156,7 @@ def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:
 
 def _rival_before(before: str, letter: str, choices: Mapping[str, str]) -> str:
     """Another option before the answer in its sentence, which it does not turn away from; or ""."""
-    before = before.removeprefix("A: ")  # which marks a line of its own
+    before = re.sub(r"\bA \Z", "", before.removeprefix("A: "))  # which marks a line, and an article
     for named in _NAMED.finditer(before[-2 * _SHORT :]):
         if named[1] != letter and named[1] in choices and not _TURNS_AWAY.search(before):
             return f"option {named[1]} stands before it"
