@@ -1,6 +1,7 @@
 """Seconds from opening a memory of a million rollouts to the first question, and from a judgement to the next one.
 
     python benchmarks/label_load.py --questions 10000 --rollouts 100 > benchmarks/results/label_load.md
+    python benchmarks/label_load.py --questions 6000 --rollouts 4 --refit    # seconds of a refit
 
 The memory is filled with made-up sums, each rollout 300 characters long; what is timed is a process of its own, which
 has imported what `memreward label` imports and has nothing in its caches but what the system keeps of files.
@@ -25,6 +26,7 @@ import numpy as np
 
 from memreward.domains import parse_rollout
 from memreward.memory import ExperienceMemory
+from memreward.memory.labelling import Journal
 from memreward.types import Group, Query
 
 JUDGEMENTS = 20
@@ -62,6 +64,24 @@ def timed(folder: str) -> dict[str, list[float]]:
     return {"first": first, "median": median, "longest": longest}
 
 
+def refitted(questions: int, rollouts: int) -> list[float]:
+    """Processor seconds of learning from a judgement, one after the other, where all questions are looked at."""
+    from memreward.label import start
+
+    start.MOST, found = questions, []
+    memory = ExperienceMemory.in_memory()
+    memory.add(made_up(questions, rollouts))
+    session = start.begin(memory, journal=Journal(None))
+    for _ in range(2 * JUDGEMENTS):
+        task = session.next("ann")
+        assert task is not None
+        session.decide("ann", task.query_id, [] if task.asked < 0 else [task.asked], asked=task.asked)
+        before = time.process_time()
+        session._learn()
+        found.append(time.process_time() - before)
+    return found
+
+
 def _now() -> tuple[float, float]:
     return time.monotonic(), time.thread_time()
 
@@ -77,7 +97,12 @@ def main() -> None:
     options.add_argument("--rollouts", type=int, default=100)
     options.add_argument("--folder", help="keep the memory here, and fill it only if it is not there")
     options.add_argument("--timed", action="store_true", help=argparse.SUPPRESS)
+    options.add_argument("--refit", action="store_true", help="only time what is learned from a judgement")
     given = options.parse_args()
+    if given.refit:
+        median, most = np.quantile(refitted(given.questions, given.rollouts), [0.5, 0.9])
+        print(f"{given.questions:,} questions: median {median:.3f} s of a processor, every tenth {most:.2f} s")
+        return
     if given.timed:
         print(json.dumps(timed(given.folder)))
         return
