@@ -18,7 +18,7 @@ Force = Literal["said", "perhaps", "denied"]
 # A and I are words too: they are letters only where nothing follows that could follow the word.
 LETTER = (
     r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
-    r"rather|and|but|here|which|due|based|given|is|was|not|it|seems|remains|looks|fits|works|makes|beats|trumps|wins|would|"
+    r"rather|and|but|here|which|due|based|given|is|are|was|not|it|seems|remains|looks|fits|works|makes|beats|trumps|wins|would|"
     r"must|should|could|can|appears|sounds|matches|only|alone)\b)[a-z]))"
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
