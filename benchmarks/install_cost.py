@@ -28,7 +28,7 @@ FOR = {
     "baselines": "the learned baselines (scikit-learn)",
     "parquet": "reading and writing Parquet, Arrow and inspect_ai's logs",
     "questions": "benchmarks from the hub, generators of questions",
-    "ray": "the service as a Ray actor",
+    "ray": "scoring, evaluating and serving on a Ray cluster",
     "paper": "the paper's network and its sentence model",
     "llm": "a language model that samples on this machine",
     "train": "training with TRL",

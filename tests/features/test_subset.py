@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memreward.evaluation.folds import assign_folds, check_classes
-from memreward.features.subset import rows_of_queries, subset, vote_share
+from memreward.features.subset import joined, rows_of_queries, subset, vote_share
 from memreward.types import Features, LabelError
 
 
@@ -44,6 +44,15 @@ def test_mask_and_indices_agree_and_an_empty_choice_is_empty(synthetic):
     assert content(subset(features, mask)) == content(subset(features, np.flatnonzero(mask)))
     assert set(subset(features, mask).query_ids) == {"q3", "q7"}
     assert len(subset(features, np.zeros(len(features), bool))) == 0
+
+
+def test_parts_of_whole_queries_are_joined_to_what_they_were_cut_from(synthetic):
+    features = synthetic(20).features
+    parts = [subset(features, np.isin(features.group, queries)) for queries in np.split(np.arange(20), [3, 4, 11])]
+    whole = joined(parts)
+    assert content(whole) == content(features)
+    assert whole.query_ids == features.query_ids
+    np.testing.assert_array_equal(whole.evidence, features.evidence)
 
 
 def test_vote_share_counts_the_pool(synthetic):

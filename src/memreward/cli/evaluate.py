@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,9 +27,11 @@ from memreward.cli.common import (
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps, markdown_report
+from memreward.cli.shards import Engine, spread
 from memreward.evaluation.protocol import REFERENCE, EvaluationConfig
 from memreward.evaluation.suite import CONFIG as PROTOCOL
 from memreward.evaluation.suite import ROWS as SUITE
+from memreward.plugins import absolute
 from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, Execute
 
@@ -71,6 +74,9 @@ def evaluate(
         str, typer.Option(help="For the paper's network: a sentence-transformers model, or ngrams.")
     ] = "all-MiniLM-L6-v2",
     execute: ExecuteCode = None,
+    engine: Annotated[
+        Engine, typer.Option(help="'ray' evaluates each file on a Ray cluster, with the same result.")
+    ] = "process",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
     ),
@@ -107,9 +113,9 @@ def evaluate(
       memreward evaluate rollouts.jsonl --labels 20,20% --seeds 5-9 --csv figures.csv --latex tables.tex
       memreward evaluate rollouts.jsonl --predictors memreward,majority,mine.py:LengthVote --signals mine.py:log_length
       memreward evaluate rollouts/ --suite --predictors mine.py:LengthVote
+      memreward evaluate /shared/rollouts --suite --engine ray --out /shared/evaluation
       memreward evaluate rollouts.jsonl --prior none --json
     """
-    from memreward.evaluation.protocol import evaluate as run_evaluation
     from memreward.evaluation.suite import FEWEST, means_of, submitted, suited
 
     output, given = Output(as_json), reading.made()
@@ -118,10 +124,7 @@ def evaluate(
     check_folder(out)
     for file in forms.values():
         check_file(file)
-    if signals:
-        from memreward.features.own import use_signals
-
-        use_signals(signals.split(","))
+    own = [absolute(name) for name in signals.split(",")] if signals else []
     chosen = chosen_predictors(_names(predictors, suite=suite), prior)
     if judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
@@ -134,12 +137,44 @@ def evaluate(
         means = means_of(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
-    with output.progress() as steps:
-        featurizer = _featurizer(encoder if reads_text(chosen) else None, execute, steps)
-        result = run_evaluation(named, chosen, featurizer, config, out=out / "cells", means=means, progress=steps)
+    text = encoder if reads_text(chosen) else None
+    run = partial(_evaluated, chosen, own, text, execute, (out / "cells").absolute())
+    if engine == "ray":
+        places = {name: file.absolute() for name, file in file_names(files).items() if name in named}
+
+        def finish(name: str) -> None:
+            quiet = Output(True)
+            groups = list(read_files([places[name]], quiet, given, "auto"))
+            run(quiet, {name: groups}, replace(config, workers=1), {})
+
+        for _ in spread(list(places), finish):
+            pass  # its parts are finished, and are taken over here
+    result = run(output, named, config, means)
     if suite:
         result = submitted(result, named)
     _show(output, result, _written(result, out, page=page, forms=forms), full=full)
+
+
+def _evaluated(
+    predictors: Mapping[str, PredictorFactory],
+    signals: Sequence[str],
+    encoder: str | None,
+    execute: Execute | None,
+    parts: Path,
+    output: Output,
+    named: Mapping[str, Sequence[Group]],
+    config: EvaluationConfig,
+    means: Mapping[str, Sequence[str]] | None,
+) -> EvaluationResult:
+    """Evaluate in this process and its workers; what is finished in `parts` is taken over."""
+    from memreward.evaluation.protocol import evaluate as run_evaluation
+    from memreward.features.own import use_signals
+
+    if signals:
+        use_signals(signals)
+    with output.progress() as steps:
+        featurizer = _featurizer(encoder, execute, steps)
+        return run_evaluation(named, predictors, featurizer, config, out=parts, means=means, progress=steps)
 
 
 def _read(files: Sequence[Path], output: Output, reading: FileSettings) -> dict[str, list[Group]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from memreward.cli.common import (
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, comma_separated
 from memreward.cli.output import Output, Steps
+from memreward.cli.shards import Engine, score_shards
 from memreward.data.tables import check_table, write_table
 from memreward.domains import cluster_answers
 from memreward.reward.scores import COLUMNS
@@ -35,7 +36,6 @@ from memreward.types import Group, Rollout, Score
 if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
 
-Engine = Literal["process", "ray"]
 _QUERIES_AT_ONCE = 64
 # Values are written and read with three decimals.
 _SAME_VALUE = 0.001
@@ -72,8 +72,6 @@ def score(
     output = Output(as_json)
     scorer = partial(_scored, memory, predictor, comma_separated(_keepable, keep), reading.made())
     if engine == "ray":
-        from memreward.cli.shards import score_shards
-
         tally = sum(score_shards(files, out, scorer), _Tally())
         if not tally.queries:
             output.note(f"{out} has the scores of all these files: nothing was left to do")

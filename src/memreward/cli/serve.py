@@ -14,7 +14,9 @@ from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predic
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
+from memreward.cli.shards import Engine
 from memreward.service.config import ServiceConfig
+from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
     from memreward.reward import PolicyReward
@@ -30,6 +32,10 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.", min=0, max=65535)] = 8765,
+    engine: Annotated[
+        Engine, typer.Option(help="'ray' serves by replicas of Ray Serve, with one actor that writes memory.")
+    ] = "process",
+    replicas: Annotated[int, typer.Option(help="Of Ray Serve, each of which takes a core.", min=1)] = 2,
     settings: Changes[ServiceConfig],
     as_json: AsJson = False,
 ) -> None:
@@ -41,23 +47,34 @@ def serve(
     Examples:
       memreward serve --memory runs/memory
       memreward serve --memory runs/memory --port 0 --labels 200 --group-deadline 600
+      memreward serve --memory /shared/memory --engine ray --replicas 8
     """
-    from memreward.service.app import create_app
-    from memreward.service.run import log_to_stderr, server_of
-    from memreward.service.store import GroupStore
     from memreward.service.token import refuse_public, token_from
 
     output, config, token = Output(as_json), settings.made(), token_from()
     refuse_public(host, token)
-    reward = _reward(memory, predictor, output)
-    log_to_stderr()
-    store = GroupStore(reward, Path(memory) / "service", config)
 
     def started(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else f"listening on {url}")
 
     # uvicorn raises the signal again once it has stopped; its default would end the process before the store is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if engine == "ray":
+        from memreward.service.ray_serve import serving
+
+        if predictor is not None or not port:
+            raise ConfigurationError("--engine ray reads --memory's own predictor, and needs a --port other than 0")
+        with serving(memory, config, host=host, port=port, replicas=replicas, token=token) as url:
+            started(url)
+            while True:
+                signal.pause()
+    from memreward.service.app import create_app
+    from memreward.service.run import log_to_stderr, server_of
+    from memreward.service.store import GroupStore
+
+    reward = _reward(memory, predictor, output)
+    log_to_stderr()
+    store = GroupStore(reward, Path(memory) / "service", config)
     try:
         server_of(create_app(store, config, token=token), host, port, started).run()
     finally:

@@ -1,8 +1,11 @@
-"""Cutting features down to some of their rollouts, and shares of votes: what every predictor does with pools."""
+"""Cutting features down to some of their rollouts, joining them, and shares of votes."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +41,24 @@ def subset(features: Features, rows: ArrayLike) -> Features:
         outline_vectors=None if features.outline_vectors is None else features.outline_vectors[index],
         lean=None if features.lean is None else features.lean[index],
     )
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Return the features of all rollouts of some parts, one part after the other; no query may stand in two."""
+    queries = np.cumsum([0, *(len(part.query_ids) for part in parts)])
+    classes = np.cumsum([0, *(part.cluster.max(initial=-1) + 1 for part in parts)])
+    clusters = [np.where(p.cluster < 0, -1, p.cluster + before) for p, before in zip(parts, classes, strict=False)]
+    groups = [part.group + before for part, before in zip(parts, queries, strict=False)]
+    whole: dict[str, Any] = {"group": np.concatenate(groups), "cluster": np.concatenate(clusters)}
+    for field in fields(Features):
+        values = [getattr(part, field.name) for part in parts]
+        if field.name == "evidence_names" or values[0] is None:
+            whole[field.name] = values[0]
+        elif isinstance(values[0], tuple):
+            whole[field.name] = tuple(chain.from_iterable(values))
+        elif field.name not in whole:
+            whole[field.name] = np.concatenate(values)
+    return Features(**whole)
 
 
 def rows_of_queries(features: Features, query_ids: set[str] | frozenset[str]) -> NDArray[np.bool_]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 from memreward.features.featurizer import Featurizer
+from memreward.features.subset import joined
 from memreward.memory import ExperienceMemory
 from memreward.types import Features, Group, Rollout, content_hash
 
@@ -32,7 +30,7 @@ class Pool:
 
     def joined(self, other: Pool) -> Pool:
         """Return both pools' questions; `other` holds none of this one's."""
-        return Pool({**self.groups, **other.groups}, joined(self.features, other.features))
+        return Pool({**self.groups, **other.groups}, joined([self.features, other.features]))
 
     def rollout(self, row: int) -> Rollout:
         group = self.groups[self.features.query_ids[self.features.group[row]]]
@@ -45,18 +43,3 @@ def reading_order(query_ids: Sequence[str], first: Sequence[str]) -> list[str]:
     known = set(query_ids)
     ahead = [query_id for query_id in dict.fromkeys(first) if query_id in known]
     return [*ahead, *sorted(known.difference(ahead), key=content_hash)]
-
-
-def joined(one: Features, two: Features) -> Features:
-    first = int(one.cluster.max(initial=-1)) + 1
-    made = {field.name: _end_to_end(getattr(one, field.name), getattr(two, field.name)) for field in fields(one)}
-    made["evidence_names"] = one.evidence_names
-    made["group"] = np.concatenate([one.group, two.group + len(one.query_ids)])
-    made["cluster"] = np.concatenate([one.cluster, np.where(two.cluster < 0, -1, two.cluster + first)])
-    return replace(one, **made)
-
-
-def _end_to_end(one: Any, two: Any) -> Any:
-    if one is None or two is None:
-        return None
-    return one + two if isinstance(one, tuple) else np.concatenate([one, two])

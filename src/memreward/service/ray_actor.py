@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from memreward.answers.model import AnswerModel
+from memreward.features.behaviour import runner_for
+from memreward.features.featurizer import Featurizer
 from memreward.integrations.ray import NAMESPACE
 from memreward.memory import ExperienceMemory
 from memreward.reward import HybridReward, PolicyReward, RewardConfig
@@ -24,16 +27,20 @@ from memreward.service.config import ServiceConfig
 from memreward.service.store import GroupStore
 from memreward.types import MissingExtraError, StoreError
 
-_CALLS = 10_000
+CALLS = 10_000
 """Calls under way at a time: each rollout whose group is not whole is one."""
 _LETTING_GO = 60.0
 
 
 class StoreActor:
-    """Owns memory, model and ledger, and answers what the service's pages answer."""
+    """Owns memory, model and ledger, and answers what the service's pages answer.
 
-    def __init__(self, memory: str, config: ServiceConfig) -> None:
-        self._store = _opened(Path(memory), config)
+    Replicas of Ray Serve, if there are any, make its evidence.
+    """
+
+    def __init__(self, memory: str, config: ServiceConfig, replicas: int = 0) -> None:
+        with ThreadPoolExecutor(1) as pool:  # the steps done again ask replicas, which cannot be in an event loop
+            self._store = pool.submit(_opened, Path(memory), config, replicas).result()
         self._app = create_app(self._store, config, token="")
         self._begun = False
 
@@ -54,7 +61,8 @@ class StoreActor:
             replies.append(message)
 
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content or b"")).encode())]
-        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
         await self._app(scope, receive, send)
         after = dict(replies[0]["headers"]).get(b"retry-after")
         body = b"".join(reply.get("body", b"") for reply in replies[1:])
@@ -64,11 +72,14 @@ class StoreActor:
         return os.getpid()
 
 
-def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | None = None) -> Any:
+def start(
+    memory: str | Path, name: str = "memreward", config: ServiceConfig | None = None, *, replicas: int = 0
+) -> Any:
     """Start the actor in the cluster that this process is connected to, or find the one that runs; returns its handle.
 
     Args:
         memory: Folder of the memory. Ray starts the actor again on this node, else on another that has the folder.
+        replicas: Of `memreward.service.ray_serve` that make its evidence, if they run.
     """
     try:
         import ray
@@ -83,18 +94,23 @@ def start(memory: str | Path, name: str = "memreward", config: ServiceConfig | N
         get_if_exists=True,
         max_restarts=-1,
         max_task_retries=-1,
-        max_concurrency=_CALLS,
+        max_concurrency=CALLS,
         scheduling_strategy=here,
     )
-    return options.remote(str(Path(memory).absolute()), config or ServiceConfig())
+    return options.remote(str(Path(memory).absolute()), config or ServiceConfig(), replicas)
 
 
-def _opened(memory: Path, config: ServiceConfig) -> GroupStore:
+def _opened(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
     """Open the store, once the process that held it before, on a node that is dying, has let go of its folder."""
     ends = time.monotonic() + _LETTING_GO
     while True:
         try:
-            return GroupStore(_reward(memory), memory / "service", config)
+            reward = _reward(memory)
+            if replicas:
+                from memreward.service.ray_serve import spread_over
+
+                reward.featurizer = spread_over(reward.featurizer, replicas)
+            return GroupStore(reward, memory / "service", config)
         except StoreError:
             if time.monotonic() > ends:
                 raise
@@ -102,8 +118,9 @@ def _opened(memory: Path, config: ServiceConfig) -> GroupStore:
 
 
 def _reward(folder: Path) -> PolicyReward:
-    """What warmup made of a memory, else the shipped prior; code is not run."""
+    """What warmup made of a memory, else the shipped prior; code is run where it can be contained."""
     memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
     if (predictor / FILE).exists():
         return HybridReward(RewardPredictor.load(predictor, memory))
-    return PolicyReward(memory, Answers(AnswerModel(half_life=RewardConfig().half_life)))
+    model = AnswerModel(half_life=RewardConfig().half_life)
+    return PolicyReward(memory, Answers(model), featurizer=Featurizer(runner=runner_for("auto")))
