@@ -15,7 +15,7 @@ from memreward.features.evidence.options import option_signals
 from memreward.features.evidence.pools import Pools
 from memreward.features.evidence.reasoning import number_signals, parts_of, semantic_signals, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
-from memreward.types import FloatArray, IntArray, Rollout
+from memreward.types import ConfigurationError, FloatArray, IntArray, Rollout
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ def compute_evidence(
     thinkings the semantic signals are NaN. With behaviours (None for what was not run), answers of code are equivalent
     that behave alike, and the signals of running are added.
     """
+    for name, given in (("thinking vectors", thinking_vectors), ("behaviours", behaviours)):
+        if given is not None and len(given) != len(rollouts):
+            raise ConfigurationError(f"{name}: {len(given)} rows for {len(rollouts)} rollouts; pass one per rollout")
     compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
