@@ -305,7 +305,7 @@ def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
     if polar_options(choices):
         return False
     refusal = _REJECTED.match(beside)
-    own = normal_text(choices.get(letter, ""))
+    own = _option_words(choices.get(letter, ""))
     return refusal is not None and not (own and normal_text(beside).startswith(own.split(" ", 1)[0]))
 
 
@@ -370,7 +370,7 @@ def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
         for line in text[-4000:].split("\n")
         if (leading := _LEADING.match(line.strip()[:2000])) is not None
         and (letter := _letter(leading)) in choices
-        and normal_text(line.strip()[leading.end() :]).startswith(normal_text(_plain(choices[letter])))
+        and normal_text(line.strip()[leading.end() :]).startswith(_option_words(choices[letter]))
     }
     return found.pop() if len(found) == 1 else None
 
@@ -397,10 +397,16 @@ def _by_polarity(content: str, choices: Mapping[str, str]) -> Choice | None:
 
 def polar_options(choices: Mapping[str, str]) -> dict[str, str]:
     """Return the options that say yes and no, or true and false, by "yes" and "no"; empty where there are others."""
-    words = {key: normal_text(option) for key, option in choices.items()}
+    words = {key: _option_words(option) for key, option in choices.items()}
     if len(words) != 2 or not set(words.values()) <= _YES | _NO:
         return {}
     return {"yes" if word in _YES else "no": key for key, word in words.items()}
+
+
+@lru_cache(maxsize=4096)
+def _option_words(option: str) -> str:
+    """The words of an option, which every reply to its question is compared with."""
+    return normal_text(_plain(option))
 
 
 def _options_of(plain: str, choices: Mapping[str, str]) -> tuple[str, ...]:
@@ -408,10 +414,10 @@ def _options_of(plain: str, choices: Mapping[str, str]) -> tuple[str, ...]:
     words = normal_text(plain)
     if not words or not choices:
         return ()
-    same = [letter for letter, option in choices.items() if normal_text(_plain(option)) == words]
+    same = [letter for letter, option in choices.items() if _option_words(option) == words]
     exact = [letter for letter in same if _plain(choices[letter]) == plain.strip()]
     if not same and len(words) >= _LONG_TEXT:
-        same = [letter for letter, option in choices.items() if normal_text(_plain(option)).startswith(words)]
+        same = [letter for letter, option in choices.items() if _option_words(option).startswith(words)]
     return tuple(exact or same)
 
 
@@ -458,7 +464,7 @@ def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     words = normal_text(plain)
     if not words or len(words) > 120 or polar_options(choices):
         return None
-    named = {letter: normal_text(_plain(option)) for letter, option in choices.items()}
+    named = {letter: _option_words(option) for letter, option in choices.items()}
     inside = [
         letter
         for letter, option in named.items()

@@ -55,6 +55,9 @@ _OTHER_LANGUAGES = re.compile(
     r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}(?:([A-Z])(?=[^\W\da-zA-Z]))?",
     re.IGNORECASE,
 )
+_FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord", "svar")
+"""Words of `_OTHER_LANGUAGES` in ASCII, by which most texts are passed over at once; "ans" is looked for apart."""
+_ANS = re.compile(r"ans[*_ ]{0,4}[:=.]|ans\s(?:corr?ett?a|correcta|es|to)\s")
 _PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
 _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _NEAR = 200
@@ -98,15 +101,19 @@ def plain_markup(text: str) -> str:
             text = _replaced(text, doubled[-1].start(), doubled[-1].end(), doubled[-1][1])
     if "{" in text:
         text = _with_json_answer(text)
-    text = _OTHER_LANGUAGES.sub(
-        lambda found: f" Answer: {found[1] or ''} ", _HEADING.sub("Answer: ", _DECORATED.sub("", text))
-    )
+    text = _HEADING.sub("Answer: ", text if text.isascii() else _DECORATED.sub("", text))
+    if not text.isascii() or _perhaps_foreign(text.lower()):
+        text = _OTHER_LANGUAGES.sub(lambda found: f" Answer: {found[1] or ''} ", text)
     if "<" in text and "<answer>" not in text.lower():
         begin = max(0, len(text) - 2 * _NEAR)
         last = _LAST_ELEMENT.search(text, begin)
         if last is not None:
             text = _replaced(text, last.start(), len(text), last[2])
     return text
+
+
+def _perhaps_foreign(lower: str) -> bool:
+    return any(word in lower for word in _FOREIGN) or _ANS.search(lower) is not None
 
 
 def peeled(content: str) -> str:
