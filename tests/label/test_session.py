@@ -324,6 +324,14 @@ def test_learning_in_the_background_ends_where_learning_at_once_does() -> None:
     one.close()
 
 
+def test_a_memory_that_lies_in_no_folder_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memory = ExperienceMemory.in_memory()
+    memory.add(groups())
+    assert begin(memory).next("ann") is not None
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_first_questions_are_asked_while_the_others_are_still_read() -> None:
     memory = ExperienceMemory.in_memory()
     memory.add(groups())

@@ -46,7 +46,8 @@ def begin(
         LabelError: memory holds no rollouts.
     """
     made, known = featurizer or Featurizer(), memory.query_ids(answered=True)
-    kept = journal or Journal(Path(memory.uri) / FILE)
+    folder = Path(memory.uri)
+    kept = journal or Journal(folder / FILE if folder.is_dir() else None)
     order = reading_order(known, [*kept.proposed(), *memory.ledger.labelled()])[:MOST]
     first = order if at_once is None else order[:at_once]
     pool = Pool.read(memory, made, first)
