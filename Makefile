@@ -127,8 +127,7 @@ suite: $(STAMP) ## run the suite over the shipped files, then over those of ROLL
 	$(BIN)/memreward evaluate $(SHIPPED) --suite --execute auto --page --out runs/suite/shipped \
 	  --csv $(SUITE)/shipped.csv --markdown $(SUITE)/shipped.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make suite ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward evaluate $(ROLLOUTS) $(SHIPPED) --suite --execute auto --page --out runs/suite/all \
-	  --csv $(SUITE)/all.csv --markdown $(SUITE)/all.md
+	$(BIN)/memreward evaluate $(ROLLOUTS) $(SHIPPED) --suite --execute auto --page --out runs/suite/all > $(SUITE)/all.txt
 
 release-notes: ## print what the changelog says of the newest version
 	@awk '/^## / { part++ } part == 1' CHANGELOG.md
