@@ -135,10 +135,10 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
         assert told(arm, prior="default") == told(arm)
     assert told("memreward", prior="default") != told("memreward")
     for arm in ("labelled", "memreward"):
-        assert told(arm, encoder="ngrams") == told(arm)
+        assert told(arm, encoder="all-MiniLM-L6-v2") == told(arm)
     assert told("labelled", "advantage", prior="default") != told("labelled", "advantage")
-    assert told("paper", encoder="ngrams") == told("paper")
-    assert told("paper-ngrams", encoder="ngrams") != told("paper-ngrams")
+    assert told("paper", encoder="all-MiniLM-L6-v2") == told("paper")
+    assert told("paper-ngrams", encoder="all-MiniLM-L6-v2") != told("paper-ngrams")
 
 
 def test_trainings_that_would_end_differently_are_told_apart(

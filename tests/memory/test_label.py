@@ -167,7 +167,7 @@ def test_a_verdict_is_taken_back_in_the_open(opened) -> None:
     assert (gone.withdraws, gone.query_id, gone.answers) == (slip.id, "q", ("5.0",))
     assert ledger.spent() == spent, "it was told, and it counts"
     for identity in (slip.id, gone.id, "nothing"):
-        with pytest.raises(DataError, match="no verdict that stands"):
+        with pytest.raises(DataError, match="not a verdict that stands"):
             ledger.withdraw(identity, source="Ann")
     again = label(
         memory, None, Told("Ann", [Judgement("q", False, answers=("5.0",))]), Budget(judgements=spent[1]), "page"

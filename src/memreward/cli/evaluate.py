@@ -144,7 +144,7 @@ def evaluate(
 
         def finish(name: str) -> None:
             quiet = Output(True)
-            groups = list(read_files([places[name]], quiet, given, "auto"))
+            groups = list(read_files([places[name]], quiet, given, drop_copies=True))
             run(quiet, {name: groups}, replace(config, workers=1), {})
 
         for _ in spread(list(places), finish):

@@ -8,11 +8,11 @@ known; percent signs, currencies and units are compared as such; the rest is `fo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import may_be_equal, measure, normal_form, value_key
+from memreward.domains.math.form import measure, normal_form, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -24,6 +24,8 @@ _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+
 _ROUNDED = re.compile(r"\\approx(?![a-zA-Z])|≈")
 _EQUATED = re.compile(r",?\s(?:or|i\.e\.,?|that is,?)\s|(?<=[a-z])\s=\s")
 _TWO, _LONGEST = 2, 200
+_NUMBER = "number "
+_NUMERAL = re.compile(r"-?\d{1,30}(?:,\d{3}){0,9}(?:\.(\d{1,30}))?")
 _HUNDREDTH = Fraction(1, 100)
 
 
@@ -44,10 +46,20 @@ def _of_two_forms(answer: str, reference: str, query_text: str, library: Library
     r"""Of "3/8 or 37.5%" both are to be right, of "2\sqrt{3} \approx 3.46", which agree, one."""
     for pattern, enough in ((_EQUATED, all), (_ROUNDED, any)):
         parts = [part.strip(" $") for part in pattern.split(answer)]
-        alike = len(parts) == _TWO and (enough is all or may_be_equal([value_key(part, Wanted()) for part in parts]))
+        alike = len(parts) == _TWO and (enough is all or _round_alike(parts))
         if alike and enough(compare(part, reference, query_text, library).correct for part in parts):
             return Comparison(True, "the reference in two forms")
     return None
+
+
+def _round_alike(parts: Sequence[str]) -> bool:
+    """Whether one side of an approximation is a numeral that the other, a number too, rounds to."""
+    keys = [value_key(part, Wanted()) for part in parts]
+    places = [len(shown[1] or "") for part in parts if (shown := _NUMERAL.fullmatch(part)) is not None]
+    if not places or not all(key.startswith(_NUMBER) for key in keys):
+        return False
+    one, other = (Fraction(key.removeprefix(_NUMBER)) for key in keys)
+    return abs(one - other) <= Fraction(1, 2 * 10 ** min(places))
 
 
 def stated_reference(reference: str) -> str:

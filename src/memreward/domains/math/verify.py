@@ -77,9 +77,13 @@ class MathVerifier:
         threads = ThreadPoolExecutor(min(len(claims), pool.size))
         try:
             return list(threads.map(lambda claim: self._judge(claim, pool), claims))
+        except BaseException:
+            # After an interruption nobody wants the rest, nor what may take long already.
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.cancel()
+            raise
         finally:
-            # After an interruption nobody wants the rest.
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown()
 
     def _judge(self, claim: Claim, pool: WorkerPool) -> Verdict:
         submitted = submission(claim)

@@ -42,6 +42,7 @@ class Worker:
         self._script = script
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._cancelled = 0
         _workers.add(self)
 
     def ask(self, question: Any, limit: float) -> Reply:
@@ -51,7 +52,10 @@ class Worker:
         """
         line = json.dumps([question, limit]).encode() + b"\n"
         with self._lock:
+            cancelled = self._cancelled
             for _ in range(2):
+                if cancelled != self._cancelled:
+                    break
                 try:
                     reply, late = _exchange(self._running(), line, limit)
                 except BaseException:
@@ -64,6 +68,12 @@ class Worker:
                 if late:
                     return Reply(None, "late")
             return Reply(None, "died")
+
+    def cancel(self) -> None:
+        """End the question that another thread asks right now, if one does: it died."""
+        self._cancelled += 1
+        if (process := self._process) is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -126,6 +136,11 @@ class WorkerPool:
             return worker.ask(question, limit)
         finally:
             idle.put(worker)
+
+    def cancel(self) -> None:
+        """End the questions that are being asked."""
+        for worker in self._workers:
+            worker.cancel()
 
     def close(self) -> None:
         """End the processes."""
