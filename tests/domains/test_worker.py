@@ -215,3 +215,20 @@ def running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_question_that_hangs_ends_when_it_is_cancelled_and_the_next_is_answered(script: Path) -> None:
+    pool = WorkerPool(script, 1)
+    try:
+        pool.ask("first", 60.0)
+        replies: list[str] = []
+        asking = threading.Thread(target=lambda: replies.append(pool.ask("hang", 600.0).outcome))
+        asking.start()
+        time.sleep(0.5)
+        assert asking.is_alive()
+        pool.cancel()
+        asking.join(20.0)
+        assert replies == ["died"]
+        assert pool.ask("next", 60.0).value["question"] == "next"
+    finally:
+        pool.close()

@@ -108,7 +108,7 @@ class Desk:
                 await asyncio.wait_for(asyncio.shield(self._worker), STOP_SECONDS)
 
     async def score(self, groups: Sequence[AskedGroup]) -> list[list[Scored] | ConflictError]:
-        """Scored groups, whole as they are.
+        """Answer groups, whole as they are.
 
         Raises:
             BusyError: too much waits.
@@ -126,7 +126,7 @@ class Desk:
     async def score_one(
         self, group: AskedGroup, size: int, rollout: AskedRollout, deadline: float | None = None
     ) -> Scored:
-        """Scored a rollout once its group is whole, or its deadline (seconds after the group's first) has passed.
+        """Answer a rollout once its group is whole, or its deadline (seconds after the group's first) has passed.
 
         Cancelling it withdraws the rollout, unless it is being scored or is asked for elsewhere too. Raises
         ConflictError where the group has another size or question, or the rollout another text; else as `score`.

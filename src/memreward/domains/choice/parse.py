@@ -469,6 +469,7 @@ def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
         letter
         for letter, option in named.items()
         if option
+        and option in words
         and re.search(rf"(?<!minus )(?<!point )(?<!over )\b{re.escape(option)}(?:e?s)?\b(?! (?:point|over) \d)", words)
         and not re.search(rf"\b{_NEGATED} {re.escape(option)}\b", words)
     ]
