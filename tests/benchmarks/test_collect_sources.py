@@ -66,6 +66,7 @@ def test_questions_held_out_for_measuring_are_not_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*quantiz.*deprecated")
+@pytest.mark.slow
 def test_a_row_in_eight_bits_is_near_the_layer_and_does_not_depend_on_its_neighbours() -> None:
     torch = pytest.importorskip("torch")
     layer = torch.nn.Linear(64, 32)

@@ -428,6 +428,7 @@ def test_evaluate_refuses_an_unknown_predictor(folder: Path, tmp_path: Path) -> 
     assert "baselines" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_papers_network_can_be_compared() -> None:
     from memreward.cli.evaluate import chosen_predictors, reads_text
     from memreward.evaluation.baselines import BASELINES

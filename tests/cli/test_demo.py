@@ -47,10 +47,11 @@ def test_it_ends_in_one_screen_of_80_columns_in_which_labels_pay(ran: tuple[Path
     assert bars[-1] == 20
 
 
-def test_the_figures_are_those_of_the_evaluation_it_writes(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo"), "--json"])
+def test_the_figures_are_those_of_the_evaluation_it_wrote(ran: tuple[Path, list[str]]) -> None:
+    """A second demo takes over what the first has evaluated."""
+    done = CliRunner().invoke(app, ["demo", "--out", str(ran[0]), "--json"])
     said = json.loads(done.stdout)
-    rows = json.loads((tmp_path / "demo" / "evaluation.json").read_text())["rows"]
+    rows = json.loads((ran[0] / "evaluation.json").read_text())["rows"]
     ours = [row["figures"]["advantage_cosine"] for row in rows if row["predictor"] == "memreward"]
     assert [line["advantage_cosine"] for line in said["figures"][1:]] == ours
     assert [line["labelled"] for line in said["figures"]] == [0, 0, 5, 20, 13]

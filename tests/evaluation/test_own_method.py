@@ -75,8 +75,10 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert "Brevity" in second
     assert "logistic_evidence" in third
     result = json.loads((tmp_path / "runs/mine/evaluation.json").read_text())
-    found = {(row["predictor"], row["labels"]): row["figures"]["group_auc"]["value"] for row in result["rows"]}
-    assert found["memreward", 20.0] > found["memreward", 0.0] + 0.1, "labels teach the model what the signal says"
+    found = {(row["predictor"], row["labels"]): row["figures"]["group_auc"] for row in result["rows"]}
+    few, none = found["memreward", 20.0], found["memreward", 0.0]
+    assert few["value"] > none["value"] + 0.2, "labels teach the model what the signal says"
+    assert few["low"] > none["high"]
     judged = [json.loads(row)["rollouts"] for row in (tmp_path / "runs/mine/verified.jsonl").read_text().splitlines()]
     assert {rollout["verdict"] for rollouts in judged for rollout in rollouts} == {"the judge says so"}
     (printed,) = (out for line, out in said.items() if line == "python compare.py")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import protocol_checks
 import pytest
 from parser_checks import check, check_bytes
@@ -11,6 +13,7 @@ from memreward.types import DOMAINS, Domain
 KEPT = [
     "\\boxed{" * 1100,
     "\\boxed{" * 300 + "4" + "}" * 300,
+    "9" * 10_001,
     "9" * 1_000_001,
     "\\boxed{\\text{\\text{B}}}",
     "999" + " cubed" * 18,
@@ -23,8 +26,13 @@ KEPT = [
 ]
 
 
+def _row(text: str) -> Any:
+    name = f"{text[:24].encode('ascii', 'replace').decode()} {len(text)}"
+    return pytest.param(text, id=name, marks=[pytest.mark.slow] if len(text) > 100_000 else [])
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("text", KEPT, ids=[text[:24].encode("ascii", "replace").decode() for text in KEPT])
+@pytest.mark.parametrize("text", [_row(text) for text in KEPT])
 def test_kept_texts(text: str, domain: Domain) -> None:
     check(domain, text)
 

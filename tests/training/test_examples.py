@@ -34,22 +34,27 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_asks_the_papers_benchmarks(path: Path) -> None:
+    config = read(path)
+    config.check_complete()
+    names = [source.partition(":")[0] for source in config.questions]
+    assert names == [name for name, known in benchmarks().items() if known.role == "in domain"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_has_the_papers_settings_and_trl_takes_it(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = read(path)
-    config.check_complete()
+    grpo = read(path).grpo
     if "eight" in path.stem:
         monkeypatch.setenv("WORLD_SIZE", "8")
-        config.grpo._batches()
+        grpo._batches()
         monkeypatch.delenv("WORLD_SIZE")
-    grpo = config.grpo
     args = replace(grpo, precision="bfloat16").to_trl(tmp_path)
     assert (args.num_generations, args.generation_batch_size, args.max_steps, args.beta) == (8, 1024, 410, 0.001)
     assert args.learning_rate == (1e-5 if grpo.lora.rank else 1e-6)
     assert args.use_vllm
-    names = [source.partition(":")[0] for source in config.questions]
-    assert names == [name for name, known in benchmarks().items() if known.role == "in domain"]
 
 
 def test_the_example_that_is_not_trained_differs_only_in_what_the_training_below_sets_itself() -> None:
