@@ -18,7 +18,7 @@ from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
 
-SMALL = EvaluationConfig(labels=(0.4,), seeds=2, workers=1)
+SMALL = EvaluationConfig(labels=("0.4",), seeds=2, workers=1)
 MAJORITY = {"majority": BASELINES["majority"]}
 TWO = {**MAJORITY, "logistic_evidence": BASELINES["logistic_evidence"]}
 
@@ -124,7 +124,7 @@ def test_a_second_run_computes_nothing_and_a_wider_one_only_what_is_new(groups, 
     assert_alike(again.to_dict(), first.to_dict())
     evaluate({"toy": world}, predictors, featurizer, replace(SMALL, seeds=3), out=tmp_path)
     assert len(seen) == 3
-    evaluate({"toy": world}, predictors, featurizer, replace(SMALL, labels=(0.4, 0.6)), out=tmp_path)
+    evaluate({"toy": world}, predictors, featurizer, replace(SMALL, labels=("0.4", "0.6")), out=tmp_path)
     assert len(seen) == 5
     evaluate({"toy": groups(seed=9)}, predictors, featurizer, SMALL, out=tmp_path)
     assert len(seen) == 7
@@ -188,10 +188,10 @@ def test_worker_processes_find_the_same(groups, featurizer):
 
 
 def test_the_result_survives_json_and_refuses_anything_else(groups, featurizer, tmp_path):
-    result = evaluate({"toy": groups(sizes=(1, 2))}, TWO, featurizer, replace(SMALL, labels=(0.3, 0.5)))
+    result = evaluate({"toy": groups(sizes=(1, 2))}, TWO, featurizer, replace(SMALL, labels=("0.3", "0.5")))
     result.save(tmp_path / "result.json")
     assert EvaluationResult.load(tmp_path / "result.json").to_dict() == result.to_dict()
-    assert json.loads((tmp_path / "result.json").read_text())["config"]["labels"] == [0.3, 0.5]
+    assert json.loads((tmp_path / "result.json").read_text())["config"]["labels"] == ["0.3", "0.5"]
     older = result.to_dict()
     for row in older["rows"]:
         row |= {"seconds": [1.0], "roc": [0.0, 1.0]}
@@ -240,7 +240,7 @@ def test_progress_reaches_its_end(groups, featurizer):
 
 
 def test_features_are_computed_once_a_file_and_survive_the_disk(groups, featurizer, tmp_path):
-    evaluate({"toy": groups()}, TWO, featurizer, replace(SMALL, labels=(0.2, 0.5)))
+    evaluate({"toy": groups()}, TWO, featurizer, replace(SMALL, labels=("0.2", "0.5")))
     assert featurizer.calls == 1
     features = featurizer.features([rollout for group in groups() for rollout in group.rollouts])
     features = replace(features, rollout_ids=("\ud800 lone", *features.rollout_ids[1:]))
@@ -285,7 +285,7 @@ def test_settings_that_cannot_be_used_are_refused(bad):
 
 def test_labelling_every_query_leaves_nothing_to_measure_and_is_refused(groups, featurizer):
     with pytest.raises(ConfigurationError, match="leaves none to predict"):
-        evaluate({"toy": groups()}, MAJORITY, featurizer, replace(SMALL, labels=(0.4, 500.0)))
+        evaluate({"toy": groups()}, MAJORITY, featurizer, replace(SMALL, labels=("0.4", "500")))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from memreward.data import group_from_record, read_groups
 from memreward.domains import parse_rollout
@@ -51,7 +52,7 @@ def column(evidence: Evidence, name: str) -> np.ndarray:
     return evidence.values[:, evidence.names.index(name)]
 
 
-def same(a: np.ndarray, b: np.ndarray) -> None:
+def same(a: ArrayLike, b: ArrayLike) -> None:
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 

@@ -27,7 +27,7 @@ START = StartConfig(train=24, test=12, foreign=3, rollouts=4)
 CONFIG = ExperimentConfig(
     arms=("oracle", "labelled", "memreward", "majority"),
     prior="none",
-    labels=(0.5,),
+    labels=("0.5",),
     seeds=1,
     workers=1,
     encoder="ngrams",

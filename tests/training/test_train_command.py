@@ -202,7 +202,7 @@ def test_what_was_begun_is_not_continued_with_other_settings(
     uninterrupted: tuple[Path, dict[str, Any]], model: Path, experience: Path
 ) -> None:
     folder = str(uninterrupted[0])
-    config = TrainConfig(str(model), folder, experience=(str(experience),), labels=0.25)
+    config = TrainConfig(str(model), folder, experience=(str(experience),), labels="0.25")
     with pytest.raises(ConfigurationError, match=r"begun with .*=.*, now it is"):
         train(config)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -242,12 +242,7 @@ class RewardPrior:
         """
         if name == "none":
             return cls()
-        path = Path(str(files("memreward.answers") / "default.safetensors")) if name == DEFAULT else Path(name)
-        header, arrays = read_arrays(path, _KIND, VERSION, _REMEDY)
-        try:
-            return unpacked(header, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise unreadable(path, _KIND, _REMEDY, error) from error
+        return _shipped() if name == DEFAULT else _read(Path(name))
 
     def save(self, path: str | Path) -> None:
         """Write the prior to a safetensors file, in the place of one that may be there.
@@ -256,6 +251,20 @@ class RewardPrior:
             StoreError: if it cannot be written.
         """
         write_arrays(Path(path), _KIND, VERSION, *packed(self))
+
+
+@cache
+def _shipped() -> RewardPrior:
+    """Read and estimated once in a process, which takes a twentieth of a second."""
+    return _read(Path(str(files("memreward.answers") / "default.safetensors")))
+
+
+def _read(path: Path) -> RewardPrior:
+    header, arrays = read_arrays(path, _KIND, VERSION, _REMEDY)
+    try:
+        return unpacked(header, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise unreadable(path, _KIND, _REMEDY, error) from error
 
 
 def fit_prior(sources: Sequence[LabelledSource], name: str, beside: Sequence[SourceFactor] = ()) -> RewardPrior:
