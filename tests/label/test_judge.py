@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +25,10 @@ from memreward.label.judge import (
 from memreward.policy.settings import EndpointConfig
 
 pytest.importorskip("httpx", reason="a judge needs the extra endpoint")
-Reply = Callable[[dict[str, Any]], tuple[str, str]]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "policy"))
+from loopback import Loopback, Reply, Request
+
+Answer = Callable[[dict[str, Any]], tuple[str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -34,30 +37,16 @@ def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def server(reply: Reply) -> Iterator[EndpointConfig]:
+def server(reply: Answer) -> Iterator[EndpointConfig]:
     """An OpenAI-compatible judge; `reply` gets question and candidates, and gives a text and a finish reason."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            text, finish = reply(json.loads(body["messages"][-1]["content"]))
-            message = {"role": "assistant", "content": text}
-            data = json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(request: Request) -> Reply:
+        text, finish = reply(json.loads(request.body["messages"][-1]["content"]))
+        message = {"role": "assistant", "content": text}
+        return Reply(200, {"choices": [{"message": message, "finish_reason": finish}]})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    try:
-        yield EndpointConfig(url=f"http://127.0.0.1:{listening.server_port}/v1")
-    finally:
-        listening.shutdown()
-        listening.server_close()
+    with Loopback(answer) as listening:
+        yield EndpointConfig(url=listening.url)
 
 
 def honest(given: dict[str, Any]) -> tuple[str, str]:
@@ -99,7 +88,7 @@ def test_verdicts_stand_under_the_judges_name() -> None:
 )
 @pytest.mark.parametrize("pairwise", [False, True])
 def test_a_reply_that_says_nothing_certain_enters_nothing(reply: tuple[str, str], reason: str, pairwise: bool) -> None:
-    session = labelling(groups(), twice=0.0)
+    session = labelling(groups(3), twice=0.0)
     with server(lambda _: reply) as config:
         done = judge(session, "tiny", config, 1, pairwise=pairwise)
     assert (done.entered, done.left) == (0, {reason: 1})
@@ -129,18 +118,18 @@ def test_pairwise_each_answer_stands_beside_another_in_both_orders() -> None:
 
 
 def test_pairwise_a_judge_that_calls_one_answer_right_and_then_wrong_enters_nothing() -> None:
-    session = labelling(groups(), twice=0.0)
+    session = labelling(groups(4), twice=0.0)
 
     def larger(given: dict[str, Any]) -> tuple[str, str]:
         """Whoever is larger wins, in both orders: so of four answers several have been right and wrong."""
         return json.dumps({"right": [max(given["candidates"], key=lambda one: int(given["candidates"][one]))]}), "stop"
 
     with server(larger) as config:
-        done = judge(session, "tiny", config, 12, pairwise=True)
+        done = judge(session, "tiny", config, 4, pairwise=True)
     assert done.left.get(CONTRADICTS, 0) > 0
-    assert done.entered + sum(done.left.values()) == 12
+    assert done.entered + sum(done.left.values()) == 4
     highest = {event.query_id for event in session.journal.events() if event.kind == "decided"}
-    assert len(highest) == done.entered < 12
+    assert len(highest) == done.entered < 4
 
 
 @pytest.mark.parametrize("bait", [":", "...", "Thought process:", "Let's solve this step by step.", "Solution:"])
