@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -58,14 +59,13 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+@functools.cache
 def own_parquet() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.jsonl").write_bytes(line() + line(RECORD | {"id": "q2"}))
         write_groups(Path(folder) / "a.parquet", read_groups(Path(folder) / "a.jsonl"))
         return (Path(folder) / "a.parquet").read_bytes()
 
-
-OWN = own_parquet()
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(10**400),
@@ -123,7 +123,7 @@ def test_a_damaged_gzip_file(places: list[tuple[int, int]], cut: int) -> None:
 @QUICK
 @given(damage, st.just(0) | st.integers(0, 1000))
 def test_a_damaged_parquet_file(places: list[tuple[int, int]], cut: int) -> None:
-    assert isinstance(outcome("a.parquet", damaged(OWN, places, cut)), list | str)
+    assert isinstance(outcome("a.parquet", damaged(own_parquet(), places, cut)), list | str)
 
 
 def table(**columns: Any) -> pa.Table:
@@ -227,5 +227,5 @@ def test_nesting_is_named(depth: int) -> None:
 def test_what_is_read_does_not_depend_on_luck() -> None:
     drawn = random.Random(0)
     for _ in range(40):
-        content = damaged(OWN, [(drawn.randrange(10**6), drawn.randrange(256)) for _ in range(30)], 0)
+        content = damaged(own_parquet(), [(drawn.randrange(10**6), drawn.randrange(256)) for _ in range(30)], 0)
         assert isinstance(outcome("a.parquet", content), list | str)
