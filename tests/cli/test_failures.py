@@ -182,12 +182,6 @@ def test_an_address_that_is_none(url: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "a.jsonl")
-    assert "not a regular file" in run("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", code=1)
-
-
 STEERS = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\u202e"
 
 

@@ -132,11 +132,3 @@ def test_one_row_that_does_not_fit_is_a_list(shown: Callable[..., list[str]]) ->
 
 def test_a_table_can_be_shown_uncut(shown: Callable[..., list[str]]) -> None:
     assert "Michael Dorothy" in "".join(shown(LONG[:1], COLUMNS, None, uncut=True))
-
-
-@pytest.mark.slow
-def test_a_pipe_gets_no_colour_and_80_columns() -> None:
-    said = subprocess.run([sys.executable, "-m", "memreward", "questions"], capture_output=True, text=True, check=True)
-    assert "\x1b" not in said.stdout
-    assert max(map(len, said.stdout.splitlines())) <= 80
-    assert "gsm8k" in said.stdout
