@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -15,16 +14,16 @@ from typing import Any
 
 import pytest
 from rewarding import reward_of
+from sums import SIZE, Sums
 
 from memreward.data import write_groups
 from memreward.data.chat import query_id_of
-from memreward.domains import parse_rollout
 from memreward.integrations.trl import callback, prepare, questions
 from memreward.memory import ExperienceMemory
 from memreward.reward import RewardConfig
 from memreward.reward.monitor import Alarm
 from memreward.reward.predictor import RewardPredictor
-from memreward.types import ConfigurationError, DataError, Group, Query, Truth
+from memreward.types import ConfigurationError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -38,19 +37,6 @@ import json
 logged = [entry for entry in trainer.state.log_history if "memreward/truth" in entry]
 print("REPORT", json.dumps([logged, memory.ledger.totals(), dict(reward.reward.failures)]))
 """
-
-
-def groups(count: int = 12) -> list[Group]:
-    draw = random.Random(0)
-    made = []
-    for number in range(count):
-        a, b = draw.randint(1, 9), draw.randint(1, 9)
-        query = Query(f"q{number}", f"What is {a} plus {b}?", "math", "sums")
-        correct = [draw.random() < 0.6 for _ in range(4)]
-        answers = [a + b if right else a + b + draw.randint(1, 5) for right in correct]
-        rollouts = tuple(parse_rollout(query, f"#### {x}", id=f"q{number}/{i}") for i, x in enumerate(answers))
-        made.append(Group(query, rollouts, Truth(str(a + b), tuple(correct))))
-    return made
 
 
 def adapted(folder: Path) -> str:
@@ -120,7 +106,7 @@ def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.pad_token = "<|end|>"  # Qwen2's own is not in this vocabulary
     tokenizer.save_pretrained(tmp_path / "model")
-    write_groups(tmp_path / "rollouts.jsonl", groups())
+    write_groups(tmp_path / "rollouts.jsonl", Sums(12).groups())
     (tmp_path / "example.py").write_text(adapted(tmp_path), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(tmp_path / "example.py")],
@@ -141,12 +127,12 @@ def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
     assert all(reason.startswith("cannot verify") for reason in failures)
     assert ledger["queries"] == 6
     memory = ExperienceMemory.open(tmp_path / "memory", create=False)
-    assert memory.counts()["rollouts"] == 12 * 4 + 2 * 8
+    assert memory.counts()["rollouts"] == 12 * SIZE + 2 * 8
     assert (tmp_path / "policy" / "checkpoint-2" / "memreward" / "reward.safetensors").is_file()
 
 
 def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
-    data = questions([*groups(3), *groups(3)])
+    data = questions([*Sums(3).groups(), *Sums(3).groups()])
     assert data["query_id"] == ["q0", "q1", "q2"]
     assert set(data.column_names) == {"prompt", "query_id", "query", "domain", "dataset"}
     assert data[0]["prompt"][-1] == {"role": "user", "content": data[0]["query"]}
