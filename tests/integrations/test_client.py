@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import pickle
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
+from loopback import Loopback, Reply, Request
 
 from memreward.integrations.client import Client, Scored
 from memreward.types import ConfigurationError, EndpointError, FaultError
@@ -32,56 +29,23 @@ GOOD = {
 QUERY = {"id": "q", "text": "2 + 3?", "domain": "math"}
 
 
-class Server(ThreadingHTTPServer):
+class Service(Loopback):
     """Stands for the service: replies as it is told, one status a request, then 200."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.replies: list[int | str] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.tokens: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(self._answered)
+        self.replies: list[int] = []
 
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.reply(200, {"pays": "advantages"})
-
-    def do_POST(self) -> None:
-        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self.server.tokens.append(self.headers.get("authorization", ""))
-        what = self.server.replies.pop(0) if self.server.replies else 200
-        if what == "drop":
-            self.close_connection = True
-            self.connection.close()
-        elif what == "hang":
-            time.sleep(3)
-        else:
-            self.reply(int(what), GOOD)
-
-    def reply(self, status: int, body: Any) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.send_header("retry-after", "0")
-        self.end_headers()
-        self.wfile.write(content)
+    def _answered(self, request: Request) -> Reply:
+        if not request.body:
+            return Reply(200, {"pays": "advantages"})
+        return Reply(self.replies.pop(0) if self.replies else 200, GOOD, {"Retry-After": "0"})
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as made:
-        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+def server() -> Iterator[Service]:
+    with Service() as made:
         yield made
-        made.shutdown()
 
 
 def ask(client: Client, text: str = "5", *, forgiving: bool = False) -> Scored:
@@ -95,34 +59,34 @@ def ask(client: Client, text: str = "5", *, forgiving: bool = False) -> Scored:
     return asyncio.run(asking())
 
 
-def test_what_passes_is_sent_again_under_the_same_id(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_passes_is_sent_again_under_the_same_id(server: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-of-some-length")
-    server.replies = [503, 429, 502, "drop"]
+    server.replies, server.faults = [503, 429, 502], ["drop"]
     found = ask(Client(server.url), "\ud800 odd")
     assert (found.reward, found.source, found.figures) == (0.5, "predicted", {"live_tpr": 0.9})
     assert len(server.bodies) == 5
     assert len({body["rollout"]["id"] for body in server.bodies}) == 1
     assert {body["rollout"]["text"] for body in server.bodies} == {"\ud800 odd"}
-    assert set(server.tokens) == {"Bearer a-token-of-some-length"}
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer a-token-of-some-length"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 409, 413, 422])
-def test_what_does_not_pass_is_not_sent_again(server: Server, status: int) -> None:
+def test_what_does_not_pass_is_not_sent_again(server: Service, status: int) -> None:
     server.replies = [status]
     with pytest.raises(ConfigurationError, match=str(status)):
         ask(Client(server.url))
     assert len(server.bodies) == 1
 
 
-def test_a_bug_of_the_service_is_not_asked_again_and_never_an_abstention(server: Server) -> None:
+def test_a_bug_of_the_service_is_not_asked_again_and_never_an_abstention(server: Service) -> None:
     server.replies = [500]
     with pytest.raises(FaultError, match="500"):
         ask(Client(server.url), forgiving=True)
     assert len(server.bodies) == 1
 
 
-def test_a_deadline_holds_over_all_that_is_tried(server: Server) -> None:
-    server.replies = ["hang", *[503] * 100]
+def test_a_deadline_holds_over_all_that_is_tried(server: Service) -> None:
+    server.replies, server.faults = [503] * 100, ["slow"]
     started = time.monotonic()
     with pytest.raises(EndpointError, match="failed"):
         ask(Client(server.url, deadline=1.0))
@@ -137,7 +101,7 @@ def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_ot
     assert all(type(value) is float for value in [*good.values(), *failed.numbers().values()])
 
 
-def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Server) -> None:
+def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Service) -> None:
     client = Client(server.url, deadline=20)
     ask(client)
     copy = pickle.loads(pickle.dumps(client))
@@ -148,7 +112,7 @@ def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Server) -> N
         one.now(one.close())
 
 
-def test_a_process_that_ends_with_connections_open_says_nothing_of_them(server: Server) -> None:
+def test_a_process_that_ends_with_connections_open_says_nothing_of_them(server: Service) -> None:
     asking = (
         "import sys; from memreward.integrations.client import Client; one = Client(sys.argv[1]); one.now(one.ready())"
     )
