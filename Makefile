@@ -9,9 +9,6 @@ DEMO := runs/demo
 TESTBED := examples/testbed
 ROLLOUTS ?= ../shared/data/rollouts
 QUESTIONS ?= ../shared/data/questions
-COLLECTED := $(basename $(basename $(notdir $(EXAMPLE))))
-comma := ,
-empty :=
 WORKERS ?= logical
 TARGET ?= parsers
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
@@ -19,11 +16,6 @@ LOWEST := build/lowest
 WITHOUT_TORCH := $(addprefix tests/,answers data/test_hostile_files.py data/test_rollout_files.py domains features memory sandbox)
 RECENT = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
-joined = $(subst $(empty) ,$(comma),$(strip $(1)))
-FILES = $(basename $(basename $(notdir $(wildcard $(ROLLOUTS)/*.jsonl.gz)))) $(COLLECTED)
-MATHEMATICS = $(filter math500% gsm8k% date%,$(FILES)) $(COLLECTED)
-CODE = $(filter humaneval% mbpp%,$(FILES))
-CHOICE = $(filter-out $(MATHEMATICS) $(CODE),$(FILES))
 LABELLED := date_gpt-3.5-turbo_10samples mmlu-pro_llama-3_base medqa_gpt-3.5_gpt-4_mirage
 PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
@@ -125,7 +117,8 @@ install-cost: build/tools/installed ## measure what an install and each extra co
 
 suite: $(STAMP) ## run the suite over the shipped files, then over those of ROLLOUTS too, and write benchmarks/results/suite
 	$(BIN)/memreward evaluate $(SHIPPED) --suite --execute auto --page --out runs/suite/shipped \
-	  --csv $(SUITE)/shipped.csv --markdown $(SUITE)/shipped.md
+	  --csv $(SUITE)/shipped.csv
+	cp runs/suite/shipped/evaluation.md $(SUITE)/shipped.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make suite ROLLOUTS=FOLDER" >&2; exit 1; }
 	$(BIN)/memreward evaluate $(ROLLOUTS) $(SHIPPED) --suite --execute auto --page --out runs/suite/all > $(SUITE)/all.txt
 
@@ -151,13 +144,14 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
 	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0,5,20,50 --seeds 3 --execute auto \
 	  --predictors memreward,majority,majority_hard,label_model,majority_calibrated,logistic_evidence,random \
-	  --mean 'mathematics=$(call joined,$(MATHEMATICS))' --mean 'choice=$(call joined,$(CHOICE))' \
-	  --mean 'code=$(call joined,$(CODE))' --out runs/prediction/all --page --markdown $(PREDICTION)/all.md
+	  --out runs/prediction/all --page
+	cp runs/prediction/all/evaluation.md $(PREDICTION)/all.md
 	$(BIN)/python benchmarks/prediction.py runs/prediction/all/evaluation.json > $(PREDICTION)/summary.md
 	$(PYTHON) benchmarks/readme.py
 	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
 	  --predictors memreward,majority,logistic,mlp,neighbours,paper --encoder ngrams \
-	  --out runs/prediction/paper --markdown $(PREDICTION)/paper.md
+	  --out runs/prediction/paper
+	cp runs/prediction/paper/evaluation.md $(PREDICTION)/paper.md
 
 readme: ## make the README's picture and table anew from the committed results
 	$(PYTHON) benchmarks/readme.py

@@ -9,7 +9,7 @@ import argparse
 import math
 from pathlib import Path
 
-from memreward.evaluation.results import EvaluationResult
+from memreward.evaluation.results import MEAN, EvaluationResult
 from memreward.evaluation.tables import Figure, Table, share_text, signed
 
 OURS, VOTE = "memreward", "majority"
@@ -21,13 +21,14 @@ SHOWN = {
     "ece": "ECE (less is better)",
 }
 SMALLER = {"ece"}
+TITLES = {f"{MEAN} of math": "mathematics", f"{MEAN} of qa": "choice", f"{MEAN} of code": "code"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("result", type=Path)
     result = EvaluationResult.load(parser.parse_args().result)
-    means = [name for name in dict.fromkeys(row.file for row in result.rows) if name not in result.files]
+    means = [name for name in result.means if name != MEAN]
     budgets = list(dict.fromkeys(row.labels for row in result.rows))
     print("# Predicted rewards against majority vote\n")
     print("    python benchmarks/prediction.py runs/prediction/all/evaluation.json\n")
@@ -41,6 +42,10 @@ def main() -> None:
     print(losses(result, budgets))
 
 
+def _title(mean: str) -> str:
+    return TITLES.get(mean, mean)
+
+
 def predictor_table(result: EvaluationResult, name: str, budgets: list[float]) -> Table:
     """Group AUC and advantage cosine of every predictor in the mean of a domain; without labels some have nothing."""
     rows = {(row.predictor, row.labels): row.figures for row in result.rows if row.file == name}
@@ -50,7 +55,9 @@ def predictor_table(result: EvaluationResult, name: str, budgets: list[float]) -
         cells = ("–" if math.isnan(auc) else f"{auc:.3f} / {cosine:.3f}" for auc, cosine in found)
         lines.append((predictor, *cells))
     return Table(
-        f"Every predictor, {name}: group AUC / advantage cosine", ("predictor", *map(share_text, budgets)), lines
+        f"Every predictor, {_title(name)}: group AUC / advantage cosine",
+        ("predictor", *map(share_text, budgets)),
+        lines,
     )
 
 
@@ -64,7 +71,11 @@ def domain_table(result: EvaluationResult, name: str, budgets: list[float]) -> T
             for m in SHOWN
         ]
         lines.append((share_text(budget), *cells))
-    return Table(f"Mean of {name}: majority vote → ours, difference", ("labelled", *SHOWN.values()), tuple(lines))
+    return Table(
+        f"Mean of {_title(name)}: majority vote → ours, difference",
+        ("labelled", *SHOWN.values()),
+        tuple(lines),
+    )
 
 
 def file_table(result: EvaluationResult, budgets: list[float], metric: str, heading: str) -> Table:

@@ -87,9 +87,8 @@ def test_warmup_reports_what_it_bought(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, tmp_path: Path) -> None:
-    arguments = ("warmup", "--memory", folder / "memory", "--labels", "50%", "--predictor", tmp_path / "p")
-    text = run(*arguments).stdout
+def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path) -> None:
+    text = run("warmup", "--memory", folder / "memory", "--labels", "50%").stdout
     figures = json.loads((folder / "warmup.json").read_text())["held_out"][0]
     for name, part in (("memreward", "metrics"), ("majority vote", "majority")):
         (line,) = [line for line in text.splitlines() if f" {name} " in line]
@@ -97,10 +96,8 @@ def test_warmup_prints_its_held_out_figures_beside_majority_vote(folder: Path, t
         assert [f"{figures[part][key]:.3f}" for key in shown] == line.split()[-5:]
 
 
-def test_warmup_says_how_many_labels_of_how_many_it_used(folder: Path, tmp_path: Path) -> None:
-    text = " ".join(
-        run("warmup", "--memory", folder / "memory", "--labels", "12", "--predictor", tmp_path).stdout.split()
-    )
+def test_warmup_says_how_many_labels_of_how_many_it_used(folder: Path) -> None:
+    text = " ".join(run("warmup", "--memory", folder / "memory", "--labels", "12").stdout.split())
     assert "labelled queries 12 of 24 with a label, 24 in memory" in text
     assert "labels 48 on 96 rollouts" in text
 
@@ -172,15 +169,13 @@ def test_the_labels_of_a_person_serve_warmup(tmp_path: Path) -> None:
 
 def test_warmup_again_adds_nothing_and_spends_nothing(folder: Path, tmp_path: Path) -> None:
     arguments = ("warmup", folder / "known.jsonl", "--memory", folder / "memory", "--labels", "50%")
-    report = json.loads(run(*arguments, "--predictor", tmp_path / "again", "--json").stdout)
+    score = ("score", folder / "new.jsonl", "--memory", folder / "memory", "--out")
+    run(*score, tmp_path / "before")
+    report = json.loads(run(*arguments, "--json").stdout)
     assert report["added"] == {"new_queries": 0, "new_rollouts": 0, "updated": 0}
     assert report["ledger"]["queries"] == 12
-    scores = []
-    for place in (folder / "memory" / "predictor", tmp_path / "again"):
-        arguments = ("score", folder / "new.jsonl", "--memory", folder / "memory", "--predictor", place)
-        run(*arguments, "--out", tmp_path / "s")
-        scores.append((tmp_path / "s").read_text())
-    assert scores[0] == scores[1]
+    run(*score, tmp_path / "after")
+    assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
 
 
 def test_score_writes_a_line_a_rollout(folder: Path, tmp_path: Path) -> None:
@@ -316,16 +311,7 @@ def test_a_prior_is_fitted_shown_and_used(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_prior_takes_over_the_sources_of_another_and_the_labels_of_a_memory(folder: Path, tmp_path: Path) -> None:
-    arguments = (
-        "prior",
-        "fit",
-        "--memory",
-        folder / "memory",
-        "--beside",
-        "default",
-        "--out",
-        tmp_path / "p.safetensors",
-    )
+    arguments = ("prior", "fit", "default", "--memory", folder / "memory", "--out", tmp_path / "p.safetensors")
     fitted = json.loads(run(*arguments, "--json").stdout)
     shipped = json.loads(run("prior", "show", "--json").stdout)
     assert len(fitted["sources"]) == len(shipped["sources"]) + 1
@@ -348,7 +334,7 @@ def distinct_answers(folder: Path) -> int:
 
 
 def ledger_entries(folder: Path) -> list[dict[str, Any]]:
-    entries = json.loads(run("ledger", "--memory", folder / "memory", "--entries", "--json").stdout)["entries"]
+    entries = json.loads(run("ledger", "--memory", folder / "memory", "--json").stdout)["entries"]
     assert isinstance(entries, list)
     return entries
 
@@ -381,17 +367,17 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     result = run(*arguments, "--page", "--csv", csv, "--latex", latex)
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "Label ledger" not in result.stdout
-    assert result.stderr.splitlines()[-4:] == [
+    assert result.stderr.splitlines()[-5:] == [
         f"  {tmp_path / 'evaluation.json'}",
+        f"  {tmp_path / 'evaluation.md'}",
         f"  {tmp_path / 'evaluation.html'}",
         *(f"  {path}" for path in (csv, latex)),
     ]
     assert len(csv.read_text().splitlines()) == 1 + 3 * 3 * 11
     assert latex.read_text().count("\\begin{table}") == 4 * 3
-    result = run(*arguments, "--full", "--markdown", tmp_path / "new" / "tables.md")
-    text = result.stdout
+    text = run(*arguments, "--full").stdout
     assert "<html" in (tmp_path / "evaluation.html").read_text()
-    assert "| logistic_evidence |" in (tmp_path / "new" / "tables.md").read_text().replace("\\", "")
+    assert "| logistic_evidence |" in (tmp_path / "evaluation.md").read_text().replace("\\", "")
     assert "logistic_evidence" in text
     assert "Label ledger" in text
     assert "group AUC" in text
@@ -443,12 +429,10 @@ def test_the_papers_network_can_be_compared() -> None:
 
 
 def test_files_get_short_names_where_they_differ(tmp_path: Path) -> None:
-    from memreward.cli.evaluate import file_names, means_from
+    from memreward.cli.evaluate import file_names
 
     names = file_names([Path("x/a.jsonl.gz"), Path("y/a.jsonl"), Path("b.v2.parquet")])
     assert list(names) == ["x/a.jsonl.gz", "y/a.jsonl", "b.v2"]
-    assert means_from(["one=b.v2", "two=x,y"]) == {"one": ["b.v2"], "two": ["x", "y"]}
-    assert means_from([]) is None
 
 
 def test_json_is_all_there_is_on_stdout(folder: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ WRITERS = {
     "questions": ("questions", "FILE", "--out"),
     "split": ("questions", "FILE", "--out", "QUESTIONS", "--split"),
     "prior": ("prior", "fit", "FILE", "--out"),
-    "markdown": ("evaluate", "FILE", "--out", "FOLDER", "--markdown"),
+    "csv": ("evaluate", "FILE", "--out", "FOLDER", "--csv"),
 }
 
 
@@ -155,9 +155,10 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_spent(
 
 def test_a_predictor_that_has_no_place_costs_no_label(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(*grouped(4, True)))
-    warmup = ("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory")
-    assert "is a file" in run(*warmup, "--predictor", tmp_path / "a.jsonl" / "p", code=1)
-    assert not (tmp_path / "memory").exists()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "predictor").write_text("a file")
+    assert "is a file" in run("warmup", tmp_path / "a.jsonl", "--memory", tmp_path / "memory", code=1)
+    assert [path.name for path in (tmp_path / "memory").iterdir()] == ["predictor"]
 
 
 def test_code_that_cannot_be_contained_costs_no_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +197,7 @@ def test_what_a_model_or_a_file_says_does_not_steer_the_terminal(tmp_path: Path)
     rollout = f"{records[0]['id']}/0"
     for command in (
         ("warmup", tmp_path / name, *place, "--skip-bad", "--labels", "2"),
-        ("ledger", *place, "--entries"),
+        ("ledger", *place),
         ("inspect", rollout, *place),
         ("propose", *place),
         ("inspect", STEERS, *place),
@@ -226,8 +227,8 @@ def test_tables_of_markdown_and_pages_show_names_as_they_are(tmp_path: Path) -> 
     name = "<svg onload=alert(1)>|`x`[a](b)"
     (tmp_path / f"{name}.jsonl").write_bytes(lines(*grouped(6, True)[:3], *grouped(6, False)[3:]))
     arguments = ("evaluate", tmp_path / f"{name}.jsonl", "--labels", "2", "--seeds", "1", "--jobs", "1")
-    run(*arguments, "--out", tmp_path / "e", "--page", "--markdown", tmp_path / "t.md", code=0)
-    text = (tmp_path / "t.md").read_text().partition("### ")[2]
+    run(*arguments, "--out", tmp_path / "e", "--page", code=0)
+    text = (tmp_path / "e" / "evaluation.md").read_text().partition("### ")[2]
     assert "&lt;svg onload=alert(1)&gt;\\|\\`x\\`[a\\]\\(b)" in text
     for written in (text, (tmp_path / "e" / "evaluation.html").read_text()):
         assert "<svg onload" not in written

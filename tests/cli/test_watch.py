@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from memreward.cli import app
 from memreward.cli.watch import curve, shown
-from memreward.cli.watched_service import told
 
 
 def row(step: int, **more: float | None) -> dict[str, float | None]:
@@ -100,14 +99,15 @@ def test_a_service_is_watched_by_its_address(served: Any, monkeypatch: pytest.Mo
     assert lines["predicted, where labelled"].split()[-1] == "0.700"
     assert lines["true, on the same"].split()[-1] == "0.750"
     assert lines["abstained"].split()[-1] == "0.100"
-    assert "rollouts: 100 (10 truth, 80 predicted, 10 abstained)" in done.stdout
-    assert "groups: 13 scored, 1 of them in part; 2 under way" in done.stdout
+    assert lines["live J"].split()[-1] == "0.400"
+    assert lines["rollouts that wait"].split()[-1] == "3.000"
+    assert "100 rollouts in 13 groups answered" in done.stdout
     assert "labels: 20 questions\nno alarm" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     said.update(text=scraped(faults=2, failures_total=4), token="a-token-that-is-long")
     assert "needs the token in MEMREWARD_TOKEN" in CliRunner().invoke(app, ["watch", url]).stderr
     monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-that-is-long")
-    assert "ALARM: 4 rollouts failed, 2 groups met a bug" in CliRunner().invoke(app, ["watch", url]).stdout
+    assert "ALARM: 6 rollouts failed or groups met a bug" in CliRunner().invoke(app, ["watch", url]).stdout
 
 
 def test_where_no_service_of_ours_answers_it_is_said(served: Any) -> None:
@@ -119,6 +119,6 @@ def test_where_no_service_of_ours_answers_it_is_said(served: Any) -> None:
 
 
 def test_curves_of_a_service_grow_with_each_look() -> None:
-    looks = [{"live_true": n / 10, "collecting": 0.0} for n in range(11)]
-    (line,) = [line for line in told("http://x", 0.0, looks) if line.startswith("true, on")]
+    looks = [{"memreward/live/true": n / 10, "rollouts": n, "groups": n} for n in range(11)]
+    (line,) = [line for line in shown(looks) if line.startswith("true, on")]
     assert "▁▂▂▃▄▅▅▆▇▇█" in line

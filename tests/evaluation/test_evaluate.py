@@ -144,13 +144,13 @@ def test_differences_are_paired_and_the_mean_is_over_files(groups, featurizer):
     assert result.row("mean", "majority").figures["auc"].value == pytest.approx(np.mean(both))
 
 
-def test_named_means_replace_the_mean_of_all(groups, featurizer):
-    files = {"a": groups(prefix="a"), "b": groups(seed=1, prefix="b")}
-    result = evaluate(files, MAJORITY, featurizer, SMALL, means={"only b": ["b"]})
-    assert [row.file for row in result.rows] == ["a", "b", "only b"]
-    assert_alike(result.row("only b", "majority").figures, result.row("b", "majority").figures)
-    with pytest.raises(ConfigurationError, match="only c"):
-        evaluate(files, MAJORITY, featurizer, SMALL, means={"only c": ["c"]})
+def test_there_is_a_mean_of_each_domain_where_files_are_of_several(groups, featurizer):
+    maths = [replace(group, query=replace(group.query, domain="math")) for group in groups(prefix="c")]
+    maths = [replace(g, rollouts=tuple(replace(r, query=g.query) for r in g.rollouts)) for g in maths]
+    files = {"a": groups(prefix="a"), "b": groups(seed=1, prefix="b"), "c": maths}
+    result = evaluate(files, MAJORITY, featurizer, SMALL)
+    assert [row.file for row in result.rows] == ["a", "b", "c", "mean", "mean of other", "mean of math"]
+    assert_alike(result.row("mean of math", "majority").figures, result.row("c", "majority").figures)
 
 
 def test_groups_of_one_rollout_have_no_group_auc_but_all_else(groups, featurizer):

@@ -10,7 +10,7 @@ import pytest
 from memreward.evaluation import suite
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.protocol import evaluate
-from memreward.evaluation.suite import leaderboard, means_of, submitted, suited
+from memreward.evaluation.suite import leaderboard, submitted, suited
 from memreward.types import ConfigurationError, LabelError
 
 
@@ -35,20 +35,20 @@ def found(groups, new_featurizer):
     assert (list(kept), left_out) == (["a", "b"], ["small"])
     chosen = {"silent": Silent, "oracle": Oracle, "majority": BASELINES["majority"]}
     config = replace(suite.CONFIG, workers=1)
-    result = evaluate(kept, chosen, new_featurizer(), config, means=means_of(kept))
+    result = evaluate(kept, chosen, new_featurizer(), config)
     return submitted(result, kept), kept
 
 
 def test_the_leaderboard_ranks_by_the_advantage_cosine_and_marks_what_is_sure(found) -> None:
     result, _ = found
-    text = leaderboard(result)
-    assert max(map(len, text.splitlines())) <= 80
-    assert text.startswith("memreward-suite-1, sources ")
-    rows = [line.split() for line in text.splitlines() if line[:1].isdigit() and line[1:2] == " "]
-    assert [row[1] for row in rows] == ["oracle", "majority", "silent"]
-    assert all(cell.endswith("+") for cell in rows[0][2:6]), "the cosine, at every budget"
-    assert rows[1][2] == f"{result.row('all sources', 'majority', labels=0).figures['advantage_cosine'].value:.3f}"[1:]
-    assert set(rows[2][2:]) == {"–"}, "what was never fitted has no figure"
+    about, (board,) = leaderboard(result)
+    assert about[0].startswith("memreward-suite-1, sources ")
+    assert board.columns[:3] == ("", "predictor", "cosine 0")
+    assert [row[1] for row in board.rows] == ["oracle", "majority", "silent"]
+    assert all(cell.endswith("+") for cell in board.rows[0][2:6]), "the cosine, at every budget"
+    cosine = result.row("mean", "majority", labels=0).figures["advantage_cosine"].value
+    assert board.rows[1][2] == f"{cosine:.3f}"[1:]
+    assert set(board.rows[2][2:]) == {"–"}, "what was never fitted has no figure"
 
 
 def test_the_sources_are_part_of_the_result(found, groups) -> None:
@@ -63,14 +63,6 @@ def test_the_sources_are_part_of_the_result(found, groups) -> None:
 def test_too_few_questions_are_refused(groups) -> None:
     with pytest.raises(ConfigurationError, match="at least 100 judged questions"):
         suited({"small": groups(20)})
-
-
-def test_domains_have_boards_of_their_own_where_there_are_several(groups) -> None:
-    from memreward.types import Group, Query
-
-    other = [Group(Query("c", "?", "code"), ())]
-    assert means_of({"a": groups(3), "c": other}) == {"all sources": ["a", "c"], "other": ["a"], "code": ["c"]}
-    assert means_of({"a": groups(3)}) == {"all sources": ["a"]}
 
 
 @pytest.mark.slow
@@ -96,7 +88,9 @@ def test_the_protocol_is_fixed_and_a_judge_is_a_column(tmp_path) -> None:
     refused = run("--seeds", "9", "--labels", "3")
     assert refused.exit_code == 1
     assert "leave --labels, --seeds away" in refused.stderr
-    done = run("--jobs", "1", "--judge", "ok", "--markdown", str(tmp_path / "suite.md"))
+    done = run("--jobs", "1", "--judge", "ok")
     assert done.exit_code == 0, done.stderr
-    assert f"```text\n{done.stdout.rstrip()}\n```" in (tmp_path / "suite.md").read_text()
-    assert next(line for line in done.stdout.splitlines() if line.startswith("1 ")).split()[1:3] == ["judge", "1.000+"]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    first = next(line for line in done.stdout.splitlines() if line.strip().startswith("1 ")).split()
+    assert first[1:3] == ["judge", "1.000+"]
+    assert f"| {' | '.join(first)} |" in (tmp_path / "o" / "evaluation.md").read_text()

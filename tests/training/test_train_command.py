@@ -280,7 +280,7 @@ def test_questions_wait_on_a_page_while_it_trains_and_labels_count_from_the_next
     assert any(row["memreward/truth"] > 0 for row in rows_of[told : told + 8])
     assert rows_of[-1]["memreward/asked"] == 0, "a labelled question is like all others now"
     shown = subprocess.run(
-        [sys.executable, "-m", "memreward", "watch", str(folder), "--once"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "memreward", "watch", str(folder)], capture_output=True, text=True, check=True
     )
     assert "wait for a label" not in shown.stdout
 

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memreward.cli.options import Command, options_from
-from memreward.cli.output import Output, Steps, printable
-from memreward.temporary import write_whole
-from memreward.types import ConfigurationError, DataError, Execute, Group, MissingExtraError, Rollout, StoreError
+from memreward.cli.output import Output, Steps
+from memreward.types import ConfigurationError, DataError, Execute, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
     from memreward.data.formats import Reading
-    from memreward.features.behaviour import ContainedRunner
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
 MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the experience memory.")]
-PredictorFolder = Annotated[
-    Path | None,
-    typer.Option("--predictor", help="Folder of the predictor.", show_default="in MEMORY", metavar="FOLDER"),
-]
 LabelBudget = Annotated[
     str,
     typer.Option("--labels", help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all."),
-]
-JudgementBudget = Annotated[
-    int | None, typer.Option("--judgements", help="Label budget in single judgements, in place of --labels.", min=1)
 ]
 PriorName = Annotated[
     str,
     typer.Option(help="What other sources taught: default, none (the vote alone), or a file of memreward prior fit."),
 ]
 ExecuteCode = Annotated[
-    Execute | None,
+    Execute,
     typer.Option(
-        help="Run code rollouts in a sandbox and use what they do as evidence; auto: where it can be contained.",
-        show_default="auto",
+        help="Run code rollouts in a sandbox and use what they do as evidence; auto: where it can be contained."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
@@ -103,7 +92,6 @@ def reads_files(*leave_out: str) -> Callable[[Command], Command]:
     return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out)
 
 
-_RECORD = "warmup.json"
 _MUCH = 0.2
 _EXAMPLES = 3
 _SHOWN = 100
@@ -196,11 +184,11 @@ def check_extra(package: str, extra: str, purpose: str) -> None:
         raise MissingExtraError(package, extra, purpose)
 
 
-def predictor_folder(memory: str, folder: Path | None) -> Path:
-    return folder or Path(memory) / "predictor"
+def predictor_folder(memory: str) -> Path:
+    return Path(memory) / "predictor"
 
 
-def load_predictor(memory: str, folder: Path | None, steps: Steps) -> RewardPredictor:
+def load_predictor(memory: str, steps: Steps) -> RewardPredictor:
     """Load the predictor of a memory that must exist: a mistyped path makes no empty one.
 
     Raises:
@@ -210,49 +198,4 @@ def load_predictor(memory: str, folder: Path | None, steps: Steps) -> RewardPred
     from memreward.reward.predictor import RewardPredictor
 
     store = ExperienceMemory.open(memory, create=False)
-    source = predictor_folder(memory, folder)
-    return RewardPredictor.load(source, store, runner=load_runner(recorded_execute(source), steps))
-
-
-def load_runner(execute: Execute | None, steps: Steps) -> ContainedRunner | None:
-    """Make what runs code, unless it is off; programs it runs are shown, and why none is run.
-
-    Raises SandboxError where it is on, and the system cannot contain what is run.
-    """
-    if execute == "off":
-        return None
-    from memreward.features.behaviour import ContainedRunner
-
-    return ContainedRunner(must=execute == "on", progress=steps, warn=lambda why: typer.echo(printable(why), err=True))
-
-
-def what_was_done(execute: Execute | None, runner: ContainedRunner | None) -> Execute:
-    """Return whether code is to be run when scoring: as it was in this warmup, where there was any."""
-    if runner is None or runner.contained is None:
-        return execute or "auto"
-    return "on" if runner.contained else "off"
-
-
-def write_record(folder: Path, execute: Execute, settings: dict[str, Any]) -> None:
-    """Write what a warmup was asked to do into the folder of its predictor, before the predictor itself.
-
-    In this order a process that is killed between the two leaves no predictor of which it is not known whether code
-    was run.
-    """
-    write_whole(folder / _RECORD, json.dumps({"execute": execute, **settings}, indent=1) + "\n")
-
-
-def recorded_execute(folder: Path) -> Execute:
-    """Return whether the warmup that wrote `folder` ran code; "auto" where it was not done by the command line.
-
-    Raises StoreError where the record is damaged.
-    """
-    path = folder / _RECORD
-    if not path.exists():
-        return "auto"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        execute: Execute = record.get("execute", "off")
-    except (OSError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path} cannot be read ({error!r}): delete it, or warm up again") from error
-    return execute
+    return RewardPredictor.load(predictor_folder(memory), store, progress=steps)

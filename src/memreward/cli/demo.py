@@ -54,11 +54,11 @@ def demo(
     with output.progress() as steps:
         groups, predictor = _warmed_up(out, steps)
         example = _telling(predictor, groups)
-    output.text("\n".join(_first_screen(example, groups, time.monotonic() - started)))
+    output.text(*_first_screen(example, groups, time.monotonic() - started))
     with output.progress() as steps:
         result = _evaluated(groups, out, steps)
     figures, oracle = _figures(result), result.rows[0].figures["oracle_of_n"].value
-    output.text("\n".join(_last_screen(figures, oracle, out / "evaluation.html")))
+    output.text(*_last_screen(figures, oracle, out / "evaluation.html"))
     seconds = round(time.monotonic() - started, 1)
     output.result({"figures": figures, "oracle": oracle, "out": out, "seconds": seconds})
 

@@ -20,7 +20,7 @@ _EXTRAS = {
     "sklearn": "baselines",
     "pyarrow": "parquet",
     "httpx": "endpoint",
-    **dict.fromkeys(("fastapi", "uvicorn", "jinja2"), "label"),
+    **dict.fromkeys(("fastapi", "uvicorn"), "label"),
     "reasoning_gym": "questions",
     **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),
 }

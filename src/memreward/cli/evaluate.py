@@ -20,7 +20,6 @@ from memreward.cli.common import (
     check_extra,
     check_file,
     check_folder,
-    load_runner,
     read_files,
     reads_files,
 )
@@ -73,7 +72,7 @@ def evaluate(
     encoder: Annotated[
         str, typer.Option(help="For the paper's network: a sentence-transformers model, or ngrams.")
     ] = "all-MiniLM-L6-v2",
-    execute: ExecuteCode = None,
+    execute: ExecuteCode = "auto",
     engine: Annotated[
         Engine, typer.Option(help="'ray' evaluates each file on a Ray cluster, with the same result.")
     ] = "process",
@@ -83,7 +82,6 @@ def evaluate(
     page: Annotated[
         bool, typer.Option("--page", help="Also write a page: the answer, a forest plot, curves, tables.")
     ] = False,
-    markdown: Annotated[Path | None, typer.Option(help="Also write all tables as Markdown.", metavar="FILE")] = None,
     csv: Annotated[
         Path | None, typer.Option(help="Also write a row a file, budget, predictor and metric.", metavar="FILE")
     ] = None,
@@ -91,12 +89,6 @@ def evaluate(
     full: Annotated[
         bool, typer.Option("--full", help="Print every table, and the ledger, instead of the summary.")
     ] = False,
-    mean: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Mean over some files, NAME=FILE,FILE with short names; may be repeated.", show_default="of all"
-        ),
-    ] = None,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
     reading: Changes[FileSettings],
@@ -116,13 +108,12 @@ def evaluate(
       memreward evaluate /shared/rollouts --suite --engine ray --out /shared/evaluation
       memreward evaluate rollouts.jsonl --prior none --json
     """
-    from memreward.evaluation.suite import FEWEST, means_of, submitted, suited
+    from memreward.evaluation.suite import FEWEST, submitted, suited
 
     output, given = Output(as_json), reading.made()
     config = _protocol(settings) if suite else settings.made()
-    forms = {"markdown": markdown, "csv": csv, "latex": latex}
     check_folder(out)
-    for file in forms.values():
+    for file in (csv, latex):
         check_file(file)
     own = [absolute(name) for name in signals.split(",")] if signals else []
     chosen = chosen_predictors(_names(predictors, suite=suite), prior)
@@ -130,11 +121,9 @@ def evaluate(
         from memreward.evaluation.baselines import JudgeColumn
 
         chosen["judge"] = JudgeColumn(judge)
-    means = means_from(mean or [])
     named: Mapping[str, Sequence[Group]] = _read(files, output, given)
     if suite:
         named, left_out = suited(named)
-        means = means_of(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
     text = encoder if reads_text(chosen) else None
@@ -145,26 +134,25 @@ def evaluate(
         def finish(name: str) -> None:
             quiet = Output(True)
             groups = list(read_files([places[name]], quiet, given, drop_copies=True))
-            run(quiet, {name: groups}, replace(config, workers=1), {})
+            run(quiet, {name: groups}, replace(config, workers=1))
 
         for _ in spread(list(places), finish):
             pass  # its parts are finished, and are taken over here
-    result = run(output, named, config, means)
+    result = run(output, named, config)
     if suite:
         result = submitted(result, named)
-    _show(output, result, _written(result, out, page=page, forms=forms), full=full)
+    _show(output, result, _written(result, out, page=page, csv=csv, latex=latex), full=full)
 
 
 def _evaluated(
     predictors: Mapping[str, PredictorFactory],
     signals: Sequence[str],
     encoder: str | None,
-    execute: Execute | None,
+    execute: Execute,
     parts: Path,
     output: Output,
     named: Mapping[str, Sequence[Group]],
     config: EvaluationConfig,
-    means: Mapping[str, Sequence[str]] | None,
 ) -> EvaluationResult:
     """Evaluate in this process and its workers; what is finished in `parts` is taken over."""
     from memreward.evaluation.protocol import evaluate as run_evaluation
@@ -174,7 +162,7 @@ def _evaluated(
         use_signals(signals)
     with output.progress() as steps:
         featurizer = _featurizer(encoder, execute, steps)
-        return run_evaluation(named, predictors, featurizer, config, out=parts, means=means, progress=steps)
+        return run_evaluation(named, predictors, featurizer, config, out=parts, progress=steps)
 
 
 def _read(files: Sequence[Path], output: Output, reading: FileSettings) -> dict[str, list[Group]]:
@@ -206,36 +194,40 @@ def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, 
     from memreward.evaluation.suite import leaderboard
     from memreward.evaluation.summary import summary
 
+    above, below = list[str](), list[str]()
     if full:
-        for table in [*result.tables(), *result.differences(), result.ledger_table()]:
-            output.table(table.title, table.columns, table.rows, uncut=True)
+        tables = [*result.tables(), *result.differences(), result.ledger_table()]
     elif "suite" in result.config:
-        output.text(leaderboard(result, output.width))
+        above, tables = leaderboard(result)
     else:
-        output.text(summary(result, output.width))
+        tables, below = summary(result)
+    output.text(*above)
+    for table in tables:
+        output.table(table.title, table.columns, table.rows, uncut=full)
+    output.text(*below)
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
     output.note("\n".join(["written:", *(f"  {path}" for path in written)]))
     output.result(result.to_dict())
 
 
-def _written(result: EvaluationResult, out: Path, *, page: bool, forms: Mapping[str, Path | None]) -> list[Path]:
-    """Write the result in every form that was asked for; return where. How long it took stands in a file of its own."""
+def _written(result: EvaluationResult, out: Path, *, page: bool, csv: Path | None, latex: Path | None) -> list[Path]:
+    """Write the result, and what else was asked for; return where. How long it took stands in a file of its own."""
     from memreward.evaluation.export import as_csv, as_latex, as_timings
 
-    written = [out / "evaluation.json"]
+    written = [out / "evaluation.json", out / "evaluation.md"]
     result.save(written[0])
+    write_whole(written[1], _markdown(result))
     write_whole(out / "timings.csv", as_timings(result))
     if page:
         from memreward.evaluation.report import write_page
 
         written.append(out / "evaluation.html")
-        write_page(result, written[1])
-    texts = {"csv": as_csv, "latex": as_latex, "markdown": _markdown}
-    for form, path in forms.items():
+        write_page(result, written[-1])
+    for path, text in ((csv, as_csv), (latex, as_latex)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, texts[form](result))
+            write_whole(path, text(result))
             written.append(path)
     return written
 
@@ -243,18 +235,11 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, forms: Mapping[
 def _markdown(result: EvaluationResult) -> str:
     from memreward.evaluation.suite import leaderboard
 
-    board = [f"```text\n{leaderboard(result)}\n```"] if "suite" in result.config else []
+    above, tables = leaderboard(result) if "suite" in result.config else ([], [])
+    board = [" ".join(above)] * bool(above) + [table.markdown() for table in tables]
     return markdown_report(
         "Predicted rewards", result.versions, *board, result.markdown(), result.ledger_table().markdown()
     )
-
-
-def means_from(texts: Sequence[str]) -> dict[str, list[str]] | None:
-    """Read "NAME=FILE,FILE" as a mean over files; None stands for the default."""
-    for text in texts:
-        if "=" not in text:
-            raise typer.BadParameter(f"--mean {text}: write NAME=FILE,FILE")
-    return {name: files.split(",") for name, _, files in (text.partition("=") for text in texts)} or None
 
 
 def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
@@ -303,7 +288,8 @@ def _network(seed: int) -> Predictor:
     return GraphPredictor(seed=seed, name=PAPER)
 
 
-def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> Featurizer:
+def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featurizer:
+    from memreward.features.behaviour import runner_for
     from memreward.features.cache import VectorStore
     from memreward.features.featurizer import Featurizer
     from memreward.network.encoder import CachedEncoder, load_encoder
@@ -314,7 +300,7 @@ def _featurizer(encoder: str | None, execute: Execute | None, steps: Steps) -> F
         quiet_libraries()
         loaded = load_encoder(encoder)
         vectors = CachedEncoder(loaded, VectorStore(loaded.name), steps)
-    return Featurizer(vectors, load_runner(execute, steps))
+    return Featurizer(vectors, runner_for(execute, steps))
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

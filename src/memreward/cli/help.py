@@ -19,7 +19,7 @@ USED = {
     "label": "--memory --labels --annotator --batch --out --import --judge --judge-model",
     "evaluate": "--labels --seeds --predictors --execute --out --page --full --json",
     "collect": "--model --questions --out --rollouts --max-new-tokens --temperature --url --seed",
-    "verify": "--memory --out --labels --judgements --seed --answer-pattern --skip-bad --json",
+    "verify": "--memory --out --labels --seed --answer-pattern --skip-bad --json",
     "train": "--config --model --questions --out --labels --arm --steps --lora-rank",
 }
 """The options that `--help` shows of a command with many; a command that is not here shows all of its own."""

@@ -13,7 +13,6 @@ from memreward.cli.common import (
     AsJson,
     FileSettings,
     MemoryUri,
-    PredictorFolder,
     load_predictor,
     read_files,
     reads_files,
@@ -43,7 +42,6 @@ def inspect(
         Path | None,
         typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself"),
     ] = None,
-    predictor: PredictorFolder = None,
     as_json: AsJson = False,
     reading: Changes[FileSettings],
 ) -> None:
@@ -56,7 +54,7 @@ def inspect(
     """
     output, given = Output(as_json), reading.made(FileSettings(skip_bad=True))
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, steps)
+        made = load_predictor(memory, steps)
         groups = read_files([file], output, given) if file else made.memory.groups()
         rollout, group = _found(name, groups, f"the file {file}" if file else f"the memory {memory}")
         explanation = made.explain(rollout, beside=group.rollouts)

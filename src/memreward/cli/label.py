@@ -15,16 +15,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
-from memreward.cli.common import (
-    AsJson,
-    MemoryUri,
-    PredictorFolder,
-    PriorName,
-    check_extra,
-    check_file,
-    predictor_folder,
-)
+from memreward.cli.common import AsJson, MemoryUri, check_extra, check_file, predictor_folder
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
@@ -35,6 +26,8 @@ if TYPE_CHECKING:
     from memreward.label.session import Labelling
 
 _DAY = 86_400.0
+_ASKED = 20
+"""Questions that a judge is asked where --batch names no number."""
 Format = Literal["jsonl", "label-studio", "argilla"]
 
 
@@ -51,7 +44,9 @@ def label(
     ] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 0,
-    batch: Annotated[int | None, typer.Option(help="Write so many questions to --out; no page.", min=1)] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Questions to write to --out, or to ask --judge; no page.", min=1)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for --batch.", metavar="FILE")] = None,
     import_: Annotated[
         Path | None, typer.Option("--import", help="Enter what came back in this file.", metavar="FILE")
@@ -62,12 +57,9 @@ def label(
         typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL"),
     ] = None,
     judge_model: Annotated[str, typer.Option(help="Its name there.")] = "",
-    count: Annotated[int, typer.Option(help="Questions that the judge is asked, at most.", min=1)] = 20,
     pairwise: Annotated[
         bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
     ] = False,
-    predictor: PredictorFolder = None,
-    prior: PriorName = DEFAULT_PRIOR,
     as_json: AsJson = False,
     settings: Changes[LabelConfig],
 ) -> None:
@@ -81,18 +73,18 @@ def label(
       memreward label --memory runs/memory --labels 20
       memreward label --memory runs/memory --batch 20 --out to_label.jsonl
       memreward label --memory runs/memory --import labelled.jsonl --annotator ann
-      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --count 50 --pairwise
+      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --batch 50 --pairwise
     """
     output, who, config = Output(as_json), annotator or _user(), settings.made()
-    if (batch is None) != (out is None):
-        raise ConfigurationError("--batch COUNT and --out FILE belong together")
+    if (batch is None or judge is not None) != (out is None):
+        raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
     if judge and not judge_model:
         raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
     check_file(out)
     page = batch is None and import_ is None and judge is None
     if page:
         check_page()
-    labelling = _opened(memory, predictor, prior, config, labels, page=page)
+    labelling = _opened(memory, config, labels, page=page)
     report: dict[str, Any] = {}
     if batch is not None and out is not None:
         labelling.lease = _DAY
@@ -100,7 +92,7 @@ def label(
     elif import_ is not None:
         report = _take_in(labelling, import_, form, who)
     elif judge is not None:
-        report = _judge(labelling, judge, judge_model, count, pairwise=pairwise)
+        report = _judge(labelling, judge, judge_model, batch or _ASKED, pairwise=pairwise)
     else:
         address, serve = serving(labelling, host, port, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
@@ -111,29 +103,24 @@ def label(
 
 def check_page() -> None:
     """Refuse where the page's packages are missing."""
-    for package in ("fastapi", "uvicorn", "jinja2"):
+    for package in ("fastapi", "uvicorn"):
         check_extra(package, "label", "the page")
 
 
-def _opened(
-    memory: str, predictor: Path | None, prior: str, config: LabelConfig, labels: int | None, *, page: bool
-) -> Labelling:
+def _opened(memory: str, config: LabelConfig, labels: int | None, *, page: bool) -> Labelling:
     """Open the labelling, with what a predictor of this memory reads where there is one."""
-    from memreward.answers.prior import RewardPrior
+    from memreward.answers.prior import DEFAULT
     from memreward.label.start import AT_ONCE, begin
     from memreward.memory import ExperienceMemory
     from memreward.reward.predictor import FILE, RewardPredictor
 
     store = ExperienceMemory.open(memory, create=False)
-    folder = predictor_folder(memory, predictor)
-    featurizer, known = None, RewardPrior.load(prior)
-    if prior == DEFAULT_PRIOR and (folder / FILE).exists():
-        made = RewardPredictor.load(folder, store)
-        featurizer, known = made.featurizer, made.model.prior
+    folder = predictor_folder(memory)
+    made = RewardPredictor.load(folder, store) if (folder / FILE).exists() else None
     return begin(
         store,
-        prior=known,
-        featurizer=featurizer,
+        prior=DEFAULT if made is None else made.model.prior,
+        featurizer=made and made.featurizer,
         config=config,
         questions=labels,
         at_once=AT_ONCE if page else None,

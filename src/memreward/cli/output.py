@@ -8,31 +8,36 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
-    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
-from memreward.cli.table import fitted
 from memreward.evaluation.tables import plain
 
 _SECONDS_BETWEEN_LINES = 5.0
 _WIDTH_OF_FILES, _UNCUT = 80, 10_000
+_SHORTEST, _NAME = 10, 30
+"""Columns to which words are cut, and no further; those of the first column, which names the row."""
+_NUMBER = re.compile(r"[-+]?[\d.,]*[%*+-]?( \[[-+\d., ]+\])?|–")
+"""Also one with its interval."""
 
 
 class Output:
@@ -54,10 +59,10 @@ class Output:
         """Characters of a line on stdout; 80 where it is not a terminal."""
         return self._out.width
 
-    def text(self, text: str) -> None:
-        """Print text on stdout as it is, unless the result goes there as JSON."""
-        if not self.as_json:
-            sys.stdout.write(printable(text) + "\n")
+    def text(self, *lines: str) -> None:
+        """Print lines on stdout, long ones wrapped between words, unless the result goes there as JSON."""
+        for line in () if self.as_json else lines:
+            self._out.print(Text(printable(line)), soft_wrap=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, uncut: bool = False) -> None:
         """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right.
@@ -66,14 +71,10 @@ class Output:
         """
         if self.as_json:
             return
-        rows = list(rows)
-        cells = [[_cell(value) for value in row] for row in rows]
-        numeric = [all(isinstance(row[i], int | float | np.number | None) for row in rows) for i in range(len(columns))]
-        heads = [Text(one_line(column)) for column in columns]
-        width = _UNCUT if uncut else self.width
-        out = Console(highlight=False, width=width) if uncut else self._out
+        out = Console(highlight=False, width=_UNCUT) if uncut else self._out
         out.print(Text(one_line(title), style="bold"), soft_wrap=uncut)
-        out.print(fitted(heads, cells, numeric, width), Text(), soft_wrap=uncut)
+        table = _fitted([one_line(name) for name in columns], [list(map(_cell, row)) for row in rows], out.width)
+        out.print(table, Text(), soft_wrap=uncut)
 
     def result(self, value: Any) -> None:
         if self.as_json:
@@ -87,7 +88,6 @@ class Output:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                _RateColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
             )
@@ -105,14 +105,6 @@ class Steps:
 
     def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         """Show that `done` of `total` steps of `stage` are finished, and what there is to say of them."""
-
-
-class _RateColumn(ProgressColumn):
-    """How fast it goes."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(_rate(speed) if speed else "")
 
 
 class _Bars(Steps):
@@ -140,14 +132,59 @@ class _Lines(Steps):
             return
         self._shown = now
         of = f" of {total}" if total else ""
-        rate = (done - before) / (now - started) if now > started else 0.0
-        left = f", {_rate(rate)}, {(total - done) / rate:.0f} s left" if total and rate else ""
+        left = f", {(total - done) * (now - started) / (done - before):.0f} s left" if total and done > before else ""
         self._say(f"  {stage}: {done}{of}, {now - started:.0f} s{left}{standing and f', {standing}'}")
 
 
-def _rate(a_second: float) -> str:
-    """Say how many steps a second take, or how long each takes where that is more than a second."""
-    return f"{a_second:.1f}/s" if a_second >= 1 else f"{1 / a_second:.1f} s each"
+def _fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Return a table of at most `width` columns: words are cut, and where numbers do not fit each row becomes a list.
+
+    Where no column has a heading each row is a name and its value, which is wrapped and not cut.
+    """
+    if not any(columns):
+        return _table(columns, rows)
+    right = {i for i in range(len(columns)) if all(_NUMBER.fullmatch(row[i]) for row in rows)}
+    whole, console = _table(columns, rows, right), Console(width=_UNCUT)
+    if Measurement.get(console, console.options, whole).maximum <= width:
+        return whole
+    longest = [max((cell_len(row[i]) for row in rows), default=0) for i in range(len(columns))]
+    sizes = {i: max(longest[i], *map(cell_len, columns[i].split() or [""])) for i in right}
+    room = width - sum(sizes.values()) - 2 * (len(columns) - 1)
+    least = [0 if i in right else min(_SHORTEST, size) for i, size in enumerate(longest)]
+    if len(rows) < 2 or room < sum(least):
+        listed = [pair for row in rows for pair in [("", ""), *zip(columns, row, strict=True)]]
+        return _table(("", ""), listed[1:])
+    if 0 not in right:
+        sizes[0] = min(max(longest[0], cell_len(columns[0])), max(_NAME, least[0]), room - sum(least[1:]))
+        rows = [(elided(row[0], sizes[0]), *row[1:]) for row in rows]
+    return _table(columns, rows, right, sizes)
+
+
+def _table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[int] = (),
+    sizes: Mapping[int, int] | None = None,
+) -> Table:
+    headed = any(columns)
+    table = Table(
+        show_header=headed,
+        box=box.SIMPLE_HEAD if headed else None,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1 if headed else 2, 0, 0),
+    )
+    for place, column in enumerate(columns):
+        table.add_column(
+            Text(column),
+            justify="right" if place in right else "left",
+            width=(sizes or {}).get(place),
+            overflow="ellipsis" if headed else "fold",
+            vertical="bottom" if headed else "top",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell, no_wrap=headed) for cell in row))
+    return table
 
 
 def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str:
@@ -160,12 +197,12 @@ def markdown_report(title: str, versions: Mapping[str, str], *parts: str) -> str
     return "\n\n".join([f"# {title}", command, f"With {with_versions}.", *parts])
 
 
-def _cell(value: Any) -> Text:
+def _cell(value: Any) -> str:
     if value is None:
-        return Text("-")
+        return "-"
     if isinstance(value, float | np.floating):
-        return Text(f"{value:.3f}" if math.isfinite(value) else "-")
-    return Text(one_line(str(value)))
+        return f"{value:.3f}" if math.isfinite(value) else "-"
+    return one_line(str(value))
 
 
 _STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -183,6 +220,14 @@ def short(text: str, width: int) -> str:
     """Return text on one line, cut to `width` characters."""
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def elided(text: str, width: int) -> str:
+    """Return text of at most `width` characters, its middle left out: names differ at either end."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from memreward.answers.table import columns_of
-from memreward.cli.common import AsJson, ExecuteCode, FileSettings, check_file, load_runner, read_files
+from memreward.cli.common import AsJson, ExecuteCode, FileSettings, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import Command
@@ -30,16 +30,16 @@ app = typer.Typer(
 @app.command(cls=Command)
 @ends_well("No file was written: run the same command again.")
 def fit(
-    files: Annotated[list[Path] | None, typer.Argument(help="Labelled rollout files, each a source.")] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Labelled rollout files, each a source; a prior, or default, stands for its sources."),
+    ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the prior goes (.safetensors).")],
     memory: Annotated[
         list[str] | None, typer.Option("--memory", "-m", help="A memory whose labels are a source too; repeatable.")
     ] = None,
-    beside: Annotated[
-        str | None, typer.Option(help="A prior whose sources are taken over: default, or a file.", show_default="none")
-    ] = None,
-    execute: ExecuteCode = None,
+    execute: ExecuteCode = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Learn from labelled sources what signals mean, for models that will have few labels.
@@ -49,20 +49,22 @@ def fit(
 
     Examples:
       memreward prior fit a.jsonl.gz b.jsonl.gz --out runs/prior.safetensors
-      memreward prior fit --memory runs/old --beside default --out runs/prior.safetensors
+      memreward prior fit default --memory runs/old --out runs/prior.safetensors
     """
-    from memreward.answers.prior import RewardPrior, fit_prior
+    from memreward.answers.prior import DEFAULT, RewardPrior, fit_prior
     from memreward.answers.sources import judged_sources, sources_of
+    from memreward.features.behaviour import runner_for
     from memreward.features.featurizer import Featurizer
     from memreward.memory import NOBODY, ExperienceMemory, label
 
     output = Output(as_json)
     check_file(out)
-    kept = RewardPrior.load(beside).factors if beside else ()
+    priors = [name for name in files or [] if name == DEFAULT or name.endswith(".safetensors")]
+    kept = [factor for name in priors for factor in RewardPrior.load(name).factors]
     with output.progress() as steps:
-        featurizer = Featurizer(runner=load_runner(execute, steps))
+        featurizer = Featurizer(runner=runner_for(execute, steps))
         sources: list[LabelledSource] = []
-        named = file_names(files or [])
+        named = file_names([Path(file) for file in files or [] if file not in priors])
         for i, (short, file) in enumerate(named.items()):
             groups = read_files([file], output, FileSettings(), drop_copies=True)
             sources += sources_of(short, groups, featurizer)

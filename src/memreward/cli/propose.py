@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor
+from memreward.cli.common import AsJson, MemoryUri, load_predictor
 from memreward.cli.errors import ends_well
 from memreward.cli.output import Output, short
 
@@ -19,7 +19,6 @@ def propose(
     *,
     memory: MemoryUri,
     count: Annotated[int, typer.Option("--count", "-n", help="How many questions.", min=1)] = 10,
-    predictor: PredictorFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the questions of memory whose label is expected to change most, and ask for no label.
@@ -35,7 +34,7 @@ def propose(
 
     output = Output(as_json)
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, steps)
+        made = load_predictor(memory, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
         features = made.features([rollout for group in groups.values() for rollout in group.rollouts])

@@ -52,7 +52,7 @@ def review(
     shown = found.questions[:worst]
 
     def named(answer: Answer | None, none: str) -> str:
-        return short((answer.text if answer.text is not None else "(no answer)") if answer else none, _ANSWER)
+        return short(answer.name if answer else none, _ANSWER)
 
     output.table(
         f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions; the worst",

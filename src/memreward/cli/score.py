@@ -18,7 +18,6 @@ from memreward.cli.common import (
     Files,
     FileSettings,
     MemoryUri,
-    PredictorFolder,
     check_file,
     load_predictor,
     read_files,
@@ -52,7 +51,6 @@ def score(
     engine: Annotated[
         Engine, typer.Option(help="'ray' scores each file by itself on a Ray cluster; --out is a folder then.")
     ] = "process",
-    predictor: PredictorFolder = None,
     keep: Annotated[str, typer.Option(help="More columns, with commas between: question, text.", metavar="NAMES")] = "",
     as_json: AsJson = False,
     reading: Changes[FileSettings],
@@ -70,7 +68,7 @@ def score(
       memreward score parts/*.jsonl.gz --memory /shared/memory --out /shared/scores --engine ray
     """
     output = Output(as_json)
-    scorer = partial(_scored, memory, predictor, comma_separated(_keepable, keep), reading.made())
+    scorer = partial(_scored, memory, comma_separated(_keepable, keep), reading.made())
     if engine == "ray":
         tally = sum(score_shards(files, out, scorer), _Tally())
         if not tally.queries:
@@ -102,7 +100,6 @@ def score(
 
 def _scored(
     memory: str,
-    predictor: Path | None,
     keep: Sequence[str],
     reading: FileSettings,
     output: Output,
@@ -111,7 +108,7 @@ def _scored(
 ) -> _Tally:
     tally = _Tally()
     with output.progress() as steps:
-        made = load_predictor(memory, predictor, steps)
+        made = load_predictor(memory, steps)
         rows = _rows(made, read_files(files, output, reading), tally, steps, keep)
         write_table(out, rows, COLUMNS | {name: "text" for name in keep if name not in COLUMNS})
     return tally

@@ -6,20 +6,17 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, PredictorFolder, load_predictor, load_runner, predictor_folder
+from memreward.cli.common import AsJson, MemoryUri, predictor_folder
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
-from memreward.cli.output import Output, Steps
+from memreward.cli.output import Output
 from memreward.cli.shards import Engine
 from memreward.service.config import ServiceConfig
 from memreward.types import ConfigurationError
-
-if TYPE_CHECKING:
-    from memreward.reward import PolicyReward
 
 
 @ends_well("What was answered is kept: run the same command again to go on.")
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 def serve(
     *,
     memory: MemoryUri,
-    predictor: PredictorFolder = None,
     host: Annotated[str, typer.Option(help="Address to listen on; one that others can reach needs a token.")] = (
         "127.0.0.1"
     ),
@@ -62,35 +58,22 @@ def serve(
     if engine == "ray":
         from memreward.service.ray_serve import serving
 
-        if predictor is not None or not port:
-            raise ConfigurationError("--engine ray reads --memory's own predictor, and needs a --port other than 0")
+        if not port:
+            raise ConfigurationError("--engine ray needs a --port other than 0: its replicas share it")
         with serving(memory, config, host=host, port=port, replicas=replicas, token=token) as url:
             started(url)
             while True:
                 signal.pause()
     from memreward.service.app import create_app
     from memreward.service.run import log_to_stderr, server_of
-    from memreward.service.store import GroupStore
+    from memreward.service.store import GroupStore, reward_of
 
-    reward = _reward(memory, predictor, output)
+    if not predictor_folder(memory).exists():
+        output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
+    reward = reward_of(Path(memory))
     log_to_stderr()
     store = GroupStore(reward, Path(memory) / "service", config)
     try:
         server_of(create_app(store, config, token=token), host, port, started).run()
     finally:
         store.close()
-
-
-def _reward(memory: str, predictor: Path | None, output: Output) -> PolicyReward:
-    from memreward.answers.model import AnswerModel
-    from memreward.features.featurizer import Featurizer
-    from memreward.memory import ExperienceMemory
-    from memreward.reward import HybridReward, PolicyReward, RewardConfig
-    from memreward.reward.valuers import Answers
-
-    if predictor is not None or ("://" not in memory and predictor_folder(memory, None).exists()):
-        return HybridReward(load_predictor(memory, predictor, Steps()))
-    output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
-    featurizer = Featurizer(runner=load_runner("auto", Steps()))
-    model = AnswerModel(half_life=RewardConfig().half_life)
-    return PolicyReward(ExperienceMemory.open(memory), Answers(model), featurizer=featurizer)

@@ -14,7 +14,6 @@ import typer
 from memreward.cli.common import (
     AsJson,
     FileSettings,
-    JudgementBudget,
     LabelBudget,
     MemoryUri,
     check_file,
@@ -24,7 +23,7 @@ from memreward.cli.common import (
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
-from memreward.cli.warmup import budget_from, counted
+from memreward.cli.warmup import counted
 from memreward.domains import Verifiers, VerifyConfig
 from memreward.types import Group, Verdict
 
@@ -45,7 +44,6 @@ def verify(
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
     labels: LabelBudget = "all",
-    judgements: JudgementBudget = None,
     verifier: Annotated[
         list[str] | None,
         typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME"),
@@ -67,10 +65,10 @@ def verify(
     from memreward.data import format_of, write_groups
     from memreward.domains import VerdictCache, load_verifier
     from memreward.features.cache import default_cache_folder
-    from memreward.memory import ExperienceMemory
+    from memreward.memory import Budget, ExperienceMemory
 
     output, given = Output(as_json), reading.made()
-    budget = budget_from(labels, judgements)
+    budget = Budget.of(labels)
     check_file(out)
     format_of(out)
     own = dict(map(load_verifier, verifier or []))

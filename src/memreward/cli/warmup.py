@@ -16,18 +16,13 @@ from memreward.cli.common import (
     AsJson,
     ExecuteCode,
     FileSettings,
-    JudgementBudget,
     LabelBudget,
     MemoryUri,
-    PredictorFolder,
     PriorName,
     check_folder,
-    load_runner,
     predictor_folder,
     read_files,
     reads_files,
-    what_was_done,
-    write_record,
 )
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes
@@ -37,7 +32,6 @@ from memreward.types import Group
 
 if TYPE_CHECKING:
     from memreward.evaluation.held_out import HeldOut
-    from memreward.memory import Budget
     from memreward.reward.predictor import RewardPredictor
 
 _FEW = 50
@@ -53,15 +47,13 @@ def warmup(
     *,
     memory: MemoryUri,
     labels: LabelBudget = "all",
-    judgements: JudgementBudget = None,
     choose: Annotated[
         Literal["advantage", "random"],
         typer.Option(help="Which queries are labelled: those with the most uncertain advantages, or drawn ones."),
     ] = "advantage",
     seed: Annotated[int, typer.Option(help="Decides which queries are drawn.")] = 0,
     prior: PriorName = DEFAULT_PRIOR,
-    execute: ExecuteCode = None,
-    predictor: PredictorFolder = None,
+    execute: ExecuteCode = "auto",
     as_json: AsJson = False,
     reading: Changes[FileSettings],
 ) -> None:
@@ -78,24 +70,23 @@ def warmup(
     """
     from memreward.answers.prior import RewardPrior
     from memreward.domains import Verifiers
-    from memreward.memory import ExperienceMemory, seal_verdicts
+    from memreward.features.behaviour import runner_for
+    from memreward.memory import Budget, ExperienceMemory, seal_verdicts
     from memreward.reward.predictor import RewardPredictor
 
     output, given = Output(as_json), reading.made()
-    budget, known = budget_from(labels, judgements), RewardPrior.load(prior)
-    folder = predictor_folder(memory, predictor)
+    budget, known = Budget.of(labels), RewardPrior.load(prior)
+    folder = predictor_folder(memory)
     check_folder(folder)
     started = time.monotonic()
     with output.progress() as steps:
-        runner = load_runner(execute, steps)
+        runner = runner_for(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         added = store.add(counted(read_files(files or [], output, given), steps, "adding queries"))
         by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
             store, budget=budget, seed=seed, prior=known, choose=choose, runner=runner, progress=steps
         )
-    asked = {"files": list(map(str, files or [])), "budget": asdict(budget), "ledger": store.ledger.totals()}
-    write_record(folder, what_was_done(execute, runner), asked)
     made.save(folder)
     report = {
         "predictor": folder,
@@ -175,12 +166,6 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
         output.note("These questions were chosen as the most uncertain ones: on others the figures are better.")
     elif held_out[0].queries < _FEW:
         output.note(f"{held_out[0].queries} questions are few: differences below about .1 say nothing yet.")
-
-
-def budget_from(labels: str, judgements: int | None) -> Budget:
-    from memreward.memory import Budget
-
-    return Budget.of(labels) if judgements is None else Budget(judgements=judgements)
 
 
 def counted(groups: Iterable[Group], steps: Steps, stage: str) -> Iterator[Group]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import sys
 import time
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
+from urllib.error import HTTPError, URLError
 
 import typer
 
 from memreward.cli.common import AsJson
 from memreward.cli.errors import ends_well
 from memreward.cli.output import Output
-from memreward.types import DataError
-
-if TYPE_CHECKING:
-    from memreward.training.history import LoggedStep
+from memreward.types import DataError, StoreError
 
 CURVES = {
     "reward": "memreward/reward",
@@ -28,16 +29,21 @@ CURVES = {
     "rise of their gap": "memreward/live/gap_rise",
     "cosine, ours": "memreward/live/cosine",
     "cosine, majority vote's": "memreward/live/cosine_vote",
+    "live J": "memreward/live/j",
     "abstained": "memreward/abstained",
     "groups in doubt": "memreward/groups_in_doubt",
+    "rollouts that wait": "memreward/waiting",
     "kl": "kl",
 }
 """Shown name -> key in the history; one that the training does not log is left out."""
 _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 36
 _LOOKS = 10_000
-_SECONDS = 2.0
-"""Between two looks."""
+_SECONDS, _PATIENCE = 2.0, 10.0
+"""Between two looks; that a service may take to answer."""
+_SAMPLE = re.compile(r'^memreward_(\w+?)(?:\{(?:source|whole)="(\w+)"\})? (\S+)$', re.MULTILINE)
+Row = Mapping[str, Any]
+"""What was logged at a step, or seen at a look."""
 
 
 @ends_well("The training goes on: watch it again at any time.")
@@ -49,26 +55,25 @@ def watch(
         ),
     ],
     *,
-    once: Annotated[bool, typer.Option("--once", help="Show how it stands and end, as in a pipe.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how a training stands: predicted against true reward, the cosine of the advantages, labels, alarms.
 
     It only reads the history that the training writes, or what the service tells of itself, so it may be started and
-    stopped at any time. Ctrl-C ends it. A service with a token is asked with the one in MEMREWARD_TOKEN.
+    stopped at any time. Ctrl-C ends it; into a pipe it writes once. A service with a token is asked with the one in
+    MEMREWARD_TOKEN.
 
     Examples:
       memreward watch runs/policy
       memreward watch http://127.0.0.1:8765
-      memreward watch runs/policy --once
     """
     output = Output(as_json)
-    look, lines = _service(place) if place.startswith(("http://", "https://")) else _folder(Path(place))
+    look = _service(place) if place.startswith(("http://", "https://")) else _folder(Path(place))
     rows = look()
-    if once or as_json or not sys.stdout.isatty():
+    if as_json or not sys.stdout.isatty():
         if not rows:
             raise DataError(f"{place} has no step yet: wait for the first that is logged")
-        output.text("\n".join(lines(rows, output.width)))
+        output.text(*shown(rows, output.width))
         output.result({"rows": len(rows), "last": rows[-1]})
         return
     from rich.live import Live
@@ -76,51 +81,106 @@ def watch(
 
     with Live(auto_refresh=False) as screen:
         while True:
-            said = lines(rows, output.width) if rows else [f"{place}: no step is logged yet"]
+            said = shown(rows, output.width) if rows else [f"{place}: no step is logged yet"]
             screen.update(Text("\n".join(said)), refresh=True)
             time.sleep(_SECONDS)
             rows = look()
 
 
-Look = Callable[[], Sequence[Any]]
-Lines = Callable[[Sequence[Any], int], Iterator[str]]
-
-
-def _folder(folder: Path) -> tuple[Look, Lines]:
+def _folder(folder: Path) -> Callable[[], Sequence[Row]]:
     from memreward.training.history import history
 
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the --out of memreward train, or a service's address")
-    return partial(history, folder), shown
+    return partial(history, folder)
 
 
-def _service(url: str) -> tuple[Look, Lines]:
-    from memreward.cli.watched_service import figures, told
+def _service(url: str) -> Callable[[], Sequence[Row]]:
+    looks: deque[Row] = deque(maxlen=_LOOKS)
+    since = time.monotonic()
 
-    looks: deque[Mapping[str, float]] = deque(maxlen=_LOOKS)
-
-    def look() -> Sequence[Any]:
-        looks.append(figures(url))
+    def look() -> Sequence[Row]:
+        looks.append(figures(url) | {"seconds": time.monotonic() - since})
         return list(looks)
 
-    return look, partial(told, url, time.monotonic())
+    return look
 
 
-def shown(rows: Sequence[LoggedStep], width: int = 80) -> Iterator[str]:
+def figures(url: str) -> dict[str, float]:
+    """Ask a service's /metrics; return what the history of a training has too, under the same names.
+
+    "memreward/live/predicted" and "memreward/live/true" are the shares of the latest labelled rollouts that were held
+    to be right and that are. Besides "rollouts" and "groups", how many were answered. Raises StoreError where no
+    service answers.
+    """
+    found = _metrics(url)
+
+    def total(name: str) -> float:
+        return sum(value for key, value in found.items() if key.partition(":")[0] == name)
+
+    row = {
+        "rollouts": total("rollouts_total"),
+        "groups": total("groups_total"),
+        "memreward/abstained": found.get("rollouts_total:abstained", 0.0) / max(total("rollouts_total"), 1.0),
+        "memreward/waiting": found.get("waiting", 0.0),
+        "memreward/labelled_queries": found.get("labelled_queries", 0.0),
+        "memreward/alarm": total("failures_total") + found.get("faults", 0.0),
+    }
+    right, wrong = found.get("live_right", 0.0), found.get("live_wrong", 0.0)
+    if live := right + wrong:
+        row["memreward/live/predicted"] = (right * found["live_tpr"] + wrong * found["live_fpr"]) / live
+        row["memreward/live/true"] = right / live
+        row["memreward/live/j"] = found["live_j"]
+    return row
+
+
+def _metrics(url: str) -> dict[str, float]:
+    """Gauges and counts by name, "rollouts_total:predicted" where there are kinds."""
+    token = os.environ.get("MEMREWARD_TOKEN", "").strip()
+    remedy = "give the address that memreward serve prints"
+    try:
+        asked = urllib.request.Request(
+            f"{url.rstrip('/')}/metrics", headers={"Authorization": f"Bearer {token}"} if token else {}
+        )
+        with urllib.request.urlopen(asked, timeout=_PATIENCE) as reply:
+            text = reply.read().decode("utf-8", "replace")
+    except HTTPError as error:
+        error.close()
+        why = "it needs the token in MEMREWARD_TOKEN" if error.code == 401 else f"it says {error.code} {error.reason}"
+        raise StoreError(f"{url}: {why}; {remedy}") from error
+    except (URLError, OSError, ValueError) as error:
+        raise StoreError(f"{url}: no service answers ({getattr(error, 'reason', error)}); {remedy}") from error
+    found = {f"{name}:{kind}" if kind else name: float(value) for name, kind, value in _SAMPLE.findall(text)}
+    if "up" not in found:
+        raise StoreError(f"{url}: what answers is not a service of memreward; {remedy}")
+    return found
+
+
+def shown(rows: Sequence[Row], width: int = 80) -> Iterator[str]:
     """Yield lines of at most `width` columns: one a quantity, with its curve, first and newest value; then alarms."""
     last = rows[-1]
-    yield f"step {last['step']}, {last.get('seconds', 0):.0f} s since it began or was resumed"
+    seconds = last.get("seconds", 0)
+    if "step" in last:
+        yield f"step {last['step']}, {seconds:.0f} s since it began or was resumed"
+    else:
+        yield f"{last['rollouts']:.0f} rollouts in {last['groups']:.0f} groups answered; watched for {seconds:.0f} s"
     yield from curves(rows, CURVES, width)
-    labels = _newest(rows, "memreward/labelled_queries"), _newest(rows, "memreward/judgements")
-    if labels[0] is not None:
-        yield f"labels: {labels[0]:.0f} questions before the training, {labels[1] or 0:.0f} judgements in it"
+    labels, judgements = _newest(rows, "memreward/labelled_queries"), _newest(rows, "memreward/judgements")
+    if labels is not None:
+        during = "" if judgements is None else f" before the training, {judgements:.0f} judgements in it"
+        yield f"labels: {labels:.0f} questions{during}"
     if waiting := _newest(rows, "memreward/asked"):
         yield f"{waiting:.0f} questions wait for a label: on the page of --ask, or memreward label"
-    alarms = [row["step"] for row in rows if row.get("memreward/alarm")]
-    yield f"ALARM at step {', '.join(map(str, alarms[-5:]))}: the log says why" if alarms else "no alarm"
+    alarms = [row for row in rows if row.get("memreward/alarm")]
+    if alarms and "step" in last:
+        yield f"ALARM at step {', '.join(str(row['step']) for row in alarms[-5:])}: the log says why"
+    elif alarms:
+        yield f"ALARM: {last['memreward/alarm']:.0f} rollouts failed or groups met a bug; the service's log says why"
+    else:
+        yield "no alarm"
 
 
-def curves(rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str], width: int) -> Iterator[str]:
+def curves(rows: Sequence[Row], keys: Mapping[str, str], width: int) -> Iterator[str]:
     """Yield a line a quantity that the rows have: its first value, its curve, its newest value."""
     points = max(min(_POINTS, width - 44), 0)
     yield f"{'':<26}{'first':>8} {'':<{points}} {'now':>8}"
@@ -140,5 +200,5 @@ def curve(values: Sequence[float], points: int) -> str:
     return "".join(_BARS[round((mean - low) * scale)] for mean in means)
 
 
-def _newest(rows: Sequence[LoggedStep], key: str) -> Any:
+def _newest(rows: Sequence[Row], key: str) -> Any:
     return next((row[key] for row in reversed(rows) if row.get(key) is not None), None)

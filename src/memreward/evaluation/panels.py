@@ -1,17 +1,19 @@
-"""Pictures of an evaluation as HTML and SVG of the page itself: they shrink, print, and tell values on hover."""
+"""Pictures of an evaluation, which the page draws itself: they shrink, print, and tell values on hover."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from memreward.evaluation.results import HEADINGS, EvaluationResult, Row
+from memreward.evaluation.page import html_part
+from memreward.evaluation.results import HEADINGS, MEAN, EvaluationResult, Row
 from memreward.evaluation.summary import SHOWN, short_budget
 from memreward.evaluation.tables import signed, with_interval
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 250, 44, 10, 26, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 350, 26, 214
+Plot = dict[str, Any]
 
 
 def answer(result: EvaluationResult) -> str:
@@ -28,7 +30,7 @@ def answer(result: EvaluationResult) -> str:
     for mean in result.means[:1]:
         over = [row for row in result.rows if row.predictor == lead and row.file == mean]
         told = (f"{signed(row.differences[reference][SHOWN])} at {short_budget(row.labels)}" for row in over)
-        found += f" Over {mean if mean != 'mean' else 'all files'}, by labelled questions: {', '.join(told)}."
+        found += f" Over {'all files' if mean == MEAN else mean}, by labelled questions: {', '.join(told)}."
     return found
 
 
@@ -43,28 +45,21 @@ def forest(result: EvaluationResult) -> str:
     reach = max((abs(end) for row in rows for end in _ends(row, reference)), default=0.0) * 1.05 or 1.0
     lines, before = [], None
     for row in rows:
-        name = "" if row.file == before else html.escape(row.file)
-        before = row.file
-        low, high = (50 + 50 * end / reach for end in _ends(row, reference))
         figure = row.differences[reference][SHOWN]
-        sure = (" behind", "", " ahead")[row.stands(SHOWN, reference) + 1]
-        bar = (
-            f'<span class="zero"></span><span class="bar" style="left:{low:.2f}%;width:{high - low:.2f}%"></span>'
-            f'<span class="dot" style="left:{50 + 50 * figure.value / reach:.2f}%"></span>'
-        )
-        told = signed(figure) if not sure else f"<strong>{signed(figure)}</strong>"
-        said = html.escape(f"{row.file}, {short_budget(row.labels)} labelled: {signed(figure)}")
+        low, at, high = (50 + 50 * end / reach for end in (figure.low, figure.value, figure.high))
         lines.append(
-            f'<tr class="{sure.strip()}"><th scope="row">{name}</th><td>{short_budget(row.labels)}</td>'
-            f'<td class="plot" title="{said}">'
-            f"{bar}</td><td>{told}</td></tr>"
+            {
+                "file": "" if row.file == before else row.file,
+                "labels": short_budget(row.labels),
+                "sure": ("behind", "", "ahead")[row.stands(SHOWN, reference) + 1],
+                "said": f"{row.file}, {short_budget(row.labels)} labelled: {signed(figure)}",
+                "told": signed(figure),
+                **{"low": low, "at": at, "high": high},
+            }
         )
+        before = row.file
     caption = f"{HEADINGS[SHOWN]}: {lead} less {reference}, with the paired 95 % interval. Bold leaves out 0."
-    head = "<tr><th>file</th><th>labels</th><th>0</th><th>difference</th></tr>"
-    return (
-        f'<table class="forest"><caption>{html.escape(caption)}</caption><thead>{head}</thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
+    return html_part("forest", caption, lines)
 
 
 def panels(result: EvaluationResult, file: str, shown: Sequence[str]) -> str:
@@ -73,8 +68,7 @@ def panels(result: EvaluationResult, file: str, shown: Sequence[str]) -> str:
     budgets = list(dict.fromkeys(row.labels for row in rows))
     parts = [_by_budget(rows, budgets, shown, metric, file) for metric in (SHOWN, "advantage_cosine")]
     parts.append(_calibration([row for row in rows if row.labels == budgets[len(budgets) // 2]], shown, file))
-    keys = "".join(f'<span class="c{shown.index(name)}">{html.escape(name)}</span>' for name in shown)
-    return f'<p class="keys">{keys}</p><div class="panels">{"".join(parts)}</div>'
+    return html_part("panels", shown, parts)
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ class _Curve:
     points: Sequence[tuple[float, float, str]]
 
 
-def _by_budget(rows: Sequence[Row], budgets: Sequence[float], shown: Sequence[str], metric: str, file: str) -> str:
+def _by_budget(rows: Sequence[Row], budgets: Sequence[float], shown: Sequence[str], metric: str, file: str) -> Plot:
     curves = [
         _Curve(
             place,
@@ -100,10 +94,10 @@ def _by_budget(rows: Sequence[Row], budgets: Sequence[float], shown: Sequence[st
         for place, name in enumerate(shown)
     ]
     ticks = [(float(place), short_budget(labels)) for place, labels in enumerate(budgets)]
-    return _svg(HEADINGS[metric], "labelled questions", curves, ticks, (-0.2, len(budgets) - 0.8), None, file)
+    return _plot(HEADINGS[metric], "labelled questions", curves, ticks, (-0.2, len(budgets) - 0.8), None, file)
 
 
-def _calibration(rows: Sequence[Row], shown: Sequence[str], file: str) -> str:
+def _calibration(rows: Sequence[Row], shown: Sequence[str], file: str) -> Plot:
     curves = []
     for row in rows:
         bins = (
@@ -118,10 +112,10 @@ def _calibration(rows: Sequence[Row], shown: Sequence[str], file: str) -> str:
         curves.append(_Curve(shown.index(row.predictor), kept))
     labels = f", {short_budget(rows[0].labels)} labelled" if rows else ""
     ticks = [(0.0, "0"), (0.5, "0.5"), (1.0, "1")]
-    return _svg(f"share right{labels}", "predicted probability", curves, ticks, (0.0, 1.0), (0.0, 1.0), file)
+    return _plot(f"share right{labels}", "predicted probability", curves, ticks, (0.0, 1.0), (0.0, 1.0), file)
 
 
-def _svg(
+def _plot(
     title: str,
     across: str,
     curves: Sequence[_Curve],
@@ -129,41 +123,23 @@ def _svg(
     x_range: tuple[float, float],
     y_range: tuple[float, float] | None,
     file: str,
-) -> str:
+) -> Plot:
+    """Where everything stands in a picture whose frame is 44 to 350 across and 214 to 26 up, as the template has it."""
     values = [y for curve in curves for _, y, _ in curve.points] or [0.0, 1.0]
     low, high = y_range or (min(values) - 0.02, max(values) + 0.02)
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
-    def at(x: float, y: float) -> tuple[float, float]:
-        return (
-            _LEFT + (x - x_range[0]) / (x_range[1] - x_range[0] or 1) * (right - _LEFT),
-            bottom - (y - low) / (high - low or 1) * (bottom - _TOP),
-        )
+    def x_of(x: float) -> float:
+        return _LEFT + (x - x_range[0]) / (x_range[1] - x_range[0] or 1) * (_RIGHT - _LEFT)
 
-    def drawn() -> Iterator[str]:
-        yield f'<text x="{_LEFT}" y="14" class="head">{html.escape(title)}</text>'
-        for share in (0.0, 0.5, 1.0):
-            y = low + share * (high - low)
-            height = at(x_range[0], y)[1]
-            yield f'<path d="M{_LEFT} {height:.1f}H{right}" class="grid"/>'
-            yield f'<text x="{_LEFT - 6}" y="{height + 4:.1f}" class="end">{y:.2f}</text>'
-        for x, text in ticks:
-            yield f'<text x="{at(x, low)[0]:.1f}" y="{bottom + 16}" class="mid">{text}</text>'
-        yield f'<text x="{(right + _LEFT) / 2}" y="{_HEIGHT - 4}" class="mid">{across}</text>'
-        for curve in curves:
-            places = [at(x, y) for x, y, _ in curve.points]
-            path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-            yield f'<path d="M{path}" class="line c{curve.colour}"/>' if places else ""
-        for curve in curves:
-            for (x, y), (_, _, told) in zip((at(x, y) for x, y, _ in curve.points), curve.points, strict=True):
-                yield (
-                    f'<g class="point c{curve.colour}" tabindex="0"><circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" class="near"/><title>{html.escape(told)}</title>'
-                    f'<text x="{right}" y="{_TOP + 2}" class="tip">{html.escape(told)}</text></g>'
-                )
+    def y_of(y: float) -> float:
+        return _BOTTOM - (y - low) / (high - low or 1) * (_BOTTOM - _TOP)
 
-    said = html.escape(f"{title} by {across}, file {file}; the table below has the figures.")
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">{"".join(drawn())}</svg>'
+    return {
+        **{"title": title, "across": across, "file": file},
+        "heights": [(y, y_of(y)) for y in (low, (low + high) / 2, high)],
+        "ticks": [(text, x_of(x)) for x, text in ticks],
+        "curves": [(curve.colour, [(x_of(x), y_of(y), told) for x, y, told in curve.points]) for curve in curves],
+    }
 
 
 def _ends(row: Row, reference: str) -> tuple[float, float]:

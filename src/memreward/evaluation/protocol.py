@@ -103,10 +103,11 @@ def evaluate(
     config: EvaluationConfig | None = None,
     *,
     out: str | Path | None = None,
-    means: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Evaluate predictors on files; where majority vote is among them, the others are compared with it.
+
+    Of several files there is a mean over all, and one over those of each domain where they are of several.
 
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
@@ -116,17 +117,15 @@ def evaluate(
             it. `reading(groups)`, of unlabelled groups, likewise: a judge's verdicts are a column of the file.
         out: Folder of finished cells; a second run takes over those whose features, labels, predictor and code are
             the same.
-        means: Name -> files to average over; by default "mean" over all if there are several.
 
     Raises:
-        ConfigurationError: if the file of a mean is not among those evaluated, or there is no file or predictor.
+        ConfigurationError: if there is no file or no predictor.
         DataError: if a file has no rollouts or no verdicts, or rollout ids occur twice.
         MemRewardError: if a worker process died.
     """
     settings = config or EvaluationConfig()
-    averaged = _checked_means(files, means)
-    if not predictors:
-        raise ConfigurationError("no predictor is given: there is nothing to evaluate")
+    if not files or not predictors:
+        raise ConfigurationError(f"no {'predictor' if files else 'file'} is given: there is nothing to evaluate")
     told = progress or silent
     with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
         kept = Path(out) if out is not None else scratch
@@ -140,7 +139,7 @@ def evaluate(
         outcomes = _run(splits, predictors, kept, workers, told)
     parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
     rows = [row for part in parts for row in part.rows(settings.splits())]
-    for name, members in averaged.items():
+    for name, members in _means(files).items():
         rows += _mean_rows(name, [part for part in parts if part.file in members])
     return EvaluationResult(
         config=_recorded(settings, predictors),
@@ -413,17 +412,10 @@ def _of_file(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorF
     return predictor
 
 
-def _checked_means(
-    files: Mapping[str, Sequence[Group]], means: Mapping[str, Sequence[str]] | None
-) -> Mapping[str, Sequence[str]]:
-    if not files:
-        raise ConfigurationError("no file is given: there is nothing to evaluate")
-    if means is None:
-        return {MEAN: tuple(files)} if len(files) > 1 else {}
-    for name, members in means.items():
-        unknown = sorted(set(members) - set(files))
-        if unknown or not members or name in files:
-            raise ConfigurationError(
-                f"mean {name!r} over {list(members)}: use files that are evaluated, {sorted(files)}"
-            )
-    return means
+def _means(files: Mapping[str, Sequence[Group]]) -> dict[str, list[str]]:
+    """The files that are averaged over, by the mean's name."""
+    domains: dict[str, list[str]] = {}
+    for name, groups in files.items():
+        domains.setdefault(groups[0].query.domain, []).append(name)
+    of_each = {f"{MEAN} of {domain}": names for domain, names in domains.items()} if len(domains) > 1 else {}
+    return {MEAN: list(files)} | of_each if len(files) > 1 else {}

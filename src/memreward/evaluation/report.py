@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memreward.evaluation.page import html_folded, html_page, html_table
+from memreward.evaluation.page import html_folded, html_page, html_part, html_table
 from memreward.evaluation.panels import answer, forest, panels
 from memreward.evaluation.results import EvaluationResult
 
@@ -18,11 +18,13 @@ MOST_DRAWN = 7
 
 def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
     """Write one HTML page with every table and picture in it, light or dark as the reader's system is."""
+    shown = drawn_predictors(result)
+    drawn = {name: panels(result, name, shown) for name in result.files}
     page = html_page(
         title,
         answer(result),
         {"The answer": forest(result)}
-        | {name: _section(result, name) for name in dict.fromkeys(row.file for row in result.rows)},
+        | {name: html_part("file", result, name, result.files.get(name), drawn.get(name)) for name in result.parts()},
         _facts(result),
         contents="Files",
         details=html_folded("Label ledger", html_table(result.ledger_table())),
@@ -43,23 +45,6 @@ def drawn_predictors(result: EvaluationResult) -> list[str]:
     ranked = sorted(best, key=lambda name: -float(np.mean(best[name])))
     chosen = [*references, *(name for name in ranked if name not in references)][:MOST_DRAWN]
     return [name for name in best if name in chosen]
-
-
-def _section(result: EvaluationResult, file: str) -> str:
-    parts = []
-    if file in result.files:
-        facts = result.files[file]
-        rate = facts["right"] / max(facts["judged"], 1)
-        parts.append(
-            f'<p class="faint">{facts["queries"]} queries, {facts["rollouts"]} rollouts, {facts["judged"]} of them '
-            f"with a trustworthy verdict, {rate:.0%} right.</p>"
-        )
-        parts.append(panels(result, file, drawn_predictors(result)))
-    parts += [html_table(table) for table in result.tables(file)]
-    differences = "".join(html_table(table) for table in result.differences(file))
-    if differences:
-        parts.append(html_folded("Paired differences", differences, unfolded=True))
-    return "".join(parts)
 
 
 def _facts(result: EvaluationResult) -> dict[str, Any]:

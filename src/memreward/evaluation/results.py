@@ -193,6 +193,10 @@ class EvaluationResult:
                 f"{path} is not a result of an evaluation ({error!r}): run memreward evaluate again"
             ) from error
 
+    def parts(self) -> dict[str, list[Row]]:
+        """Return the rows by file, the means last."""
+        return {file: [row for row in self.rows if row.file == file] for file in (*self.files, *self.means)}
+
     def _parts(self, file: str | None) -> dict[tuple[str, float], list[Row]]:
         parts: dict[tuple[str, float], list[Row]] = {}
         for row in self.rows:

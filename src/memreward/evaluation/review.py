@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from markupsafe import Markup
+
 from memreward.domains import Verifiers, cluster_answers, parse_rollout
-from memreward.evaluation.page import html_page, html_table
+from memreward.evaluation.page import html_page, html_part, html_table
 from memreward.evaluation.tables import Table
 from memreward.memory import measured
 from memreward.types import DataError, Group, Query, Rollout
 
 NEEDED = ("query_id", "rollout_id", "value", "answer", "source")
-_TEXT = 4000
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Answer:
     rollouts: int
     right: bool
     example: str
+
+    @property
+    def name(self) -> str:
+        return self.text if self.text is not None else "(no answer)"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class Question:
     def right(self) -> Answer | None:
         """The most believed of the right answers; None where no rollout is right."""
         return next((answer for answer in self.answers if answer.right), None)
+
+    @property
+    def others(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer is not self.believed and answer is not self.right]
 
 
 @dataclass(frozen=True)
@@ -167,40 +175,6 @@ def review_page(found: Review, worst: int, facts: Mapping[str, Any]) -> str:
     )
     sections = {
         "By confidence": html_table(words),
-        f"The {len(shown)} worst questions": "".join(map(_html_question, shown)),
+        f"The {len(shown)} worst questions": Markup().join(html_part("question", each) for each in shown),
     }
     return html_page("Where the scores were wrong", summary, sections, facts, contents="Parts")
-
-
-_SIDES = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem"
-_CARD = "border:1px solid var(--line);padding:.75rem 1rem;min-width:0;overflow-wrap:anywhere"
-
-
-def _html_question(question: Question) -> str:
-    sides = [_html_answer("Believed", question.believed)]
-    if question.right is None:
-        sides.append(f'<div style="{_CARD}"><strong>Right</strong><p>No rollout is right.</p></div>')
-    elif question.right is not question.believed:
-        sides.append(_html_answer("Right", question.right))
-    others = [a for a in question.answers if a not in (question.believed, question.right)]
-    rest = ", ".join(f"{_named(a)} ({a.value:.2f}, {a.rollouts})" for a in others)
-    return (
-        f"<article><h3>{html.escape(question.id)}</h3>"
-        f'<p style="white-space:pre-wrap">{html.escape(question.text)}</p><div style="{_SIDES}">{"".join(sides)}</div>'
-        + (f'<p class="faint">Other answers (value, rollouts): {html.escape(rest)}</p>' if rest else "")
-        + "</article>"
-    )
-
-
-def _html_answer(title: str, answer: Answer) -> str:
-    verdict = "right" if answer.right else "wrong"
-    text = html.escape(answer.example[:_TEXT]) or "(score with --keep text to see it)"
-    return (
-        f'<div style="{_CARD}"><strong>{title}: {html.escape(_named(answer))}</strong>'
-        f"<p>{verdict}, value {answer.value:.2f}, {answer.rollouts} rollout{'s' * (answer.rollouts > 1)}</p>"
-        f'<div style="white-space:pre-wrap">{text}</div></div>'
-    )
-
-
-def _named(answer: Answer) -> str:
-    return answer.text if answer.text is not None else "(no answer)"

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from memreward.evaluation.protocol import EvaluationConfig
 from memreward.evaluation.results import EvaluationResult, Row
-from memreward.evaluation.summary import WIDTH, aligned, short_budget
-from memreward.evaluation.tables import ABSENT
+from memreward.evaluation.summary import short_budget
+from memreward.evaluation.tables import ABSENT, Table
 from memreward.memory import measured
 from memreward.types import ConfigurationError, Group
 
@@ -27,8 +27,7 @@ ROWS = ("memreward", "majority", "majority_hard", "label_model", "confidence", "
 """Who always takes part; the paper's network and learned baselines do where they are named."""
 METRICS = {"advantage_cosine": "advantage cosine", "group_auc": "group AUC"}
 """What the leaderboard shows; the first one ranks, in the mean of budgets and files."""
-_EVERY = "all sources"
-_SIGNS = {1: "+", 0: " ", -1: "-"}
+_SIGNS = {1: "+", 0: "", -1: "-"}
 
 
 def suited(files: Mapping[str, Sequence[Group]]) -> tuple[dict[str, Sequence[Group]], list[str]]:
@@ -40,14 +39,6 @@ def suited(files: Mapping[str, Sequence[Group]]) -> tuple[dict[str, Sequence[Gro
             "give more, or leave --suite away"
         )
     return kept, sorted(set(files) - set(kept))
-
-
-def means_of(files: Mapping[str, Sequence[Group]]) -> dict[str, list[str]]:
-    """Return the means that are shown: over all sources, and over those of each domain where there are several."""
-    domains: dict[str, list[str]] = {}
-    for name, groups in files.items():
-        domains.setdefault(groups[0].query.domain, []).append(name)
-    return {_EVERY: list(files)} | (domains if len(domains) > 1 else {})
 
 
 def submitted(result: EvaluationResult, files: Mapping[str, Sequence[Group]]) -> EvaluationResult:
@@ -62,29 +53,26 @@ def submitted(result: EvaluationResult, files: Mapping[str, Sequence[Group]]) ->
     return replace(result, config={**result.config, "suite": VERSION, "sources": digest.hexdigest()[:16]})
 
 
-def leaderboard(result: EvaluationResult, width: int = WIDTH) -> str:
-    """Return the leaderboard, and one a domain where there are several: predictors by their advantage cosine."""
+def leaderboard(result: EvaluationResult) -> tuple[list[str], list[Table]]:
+    """Return what the board stands on, and the board, and one a domain where there are several; the first row leads."""
     about = [
-        f"{result.config['suite']}, sources {result.config['sources']}: {len(result.files)} files",
-        f"{sum(facts['queries'] for facts in result.files.values())} questions, labelled 0 to 50 of each file",
+        f"{result.config['suite']}, sources {result.config['sources']}: {len(result.files)} files, "
+        f"{sum(facts['queries'] for facts in result.files.values())} questions, labelled 0 to 50 of each file;",
         f"+ ahead of {result.reference}, - behind: the paired 95 % interval leaves out 0",
     ]
-    boards = [_board(result, mean, width) for mean in result.means]
-    return "\n\n".join("\n".join(lines) for lines in (about, *boards))
+    return about, [_board(result, name) for name in result.means or result.files]
 
 
-def _board(result: EvaluationResult, mean: str, width: int) -> list[str]:
+def _board(result: EvaluationResult, mean: str) -> Table:
     rows = {(row.predictor, row.labels): row for row in result.rows if row.file == mean}
     ranked = sorted(result.predictors, key=lambda name: -_rank(rows, name, result.budgets))
-    head = ("", mean, *(short_budget(labels) + " " for _ in METRICS for labels in result.budgets))
+    columns = [f"{name.split()[-1]} {short_budget(labels)}" for name in METRICS.values() for labels in result.budgets]
     lines = [
         (str(place), name, *(_cell(rows[name, labels], metric) for metric in METRICS for labels in result.budgets))
         for place, name in enumerate(ranked, start=1)
     ]
-    table = aligned([head, *lines], width, frozenset({1}))
-    over = table[0].index(short_budget(result.budgets[0]) + " ", len(mean)) if width >= WIDTH else 0
-    title = " " * max(over - 3, 0) + "   ".join(name.ljust(8 * len(result.budgets) - 6) for name in METRICS.values())
-    return [title.rstrip()[:width], *table]
+    title = f"{mean}: {' and '.join(METRICS.values())}, by labelled questions"
+    return Table(title, ("", "predictor", *columns), tuple(lines), texts=frozenset({1}))
 
 
 def _rank(rows: Mapping[tuple[str, float], Row], name: str, budgets: Sequence[float]) -> float:
@@ -96,7 +84,7 @@ def _rank(rows: Mapping[tuple[str, float], Row], name: str, budgets: Sequence[fl
 def _cell(row: Row, metric: str) -> str:
     value = row.figures[metric].value
     if math.isnan(value) or not row.figures["coverage"].value:
-        return f"{ABSENT} "
+        return ABSENT
     text = f"{value:.3f}".replace("0.", ".", 1)
     return text + _SIGNS[max((row.stands(metric, reference) for reference in row.differences), default=0)]
 

@@ -38,6 +38,7 @@ from memreward.types import (
     Rollout,
     Score,
     StoreError,
+    silent,
 )
 
 SCORE = "score"
@@ -258,6 +259,7 @@ class RewardPredictor:
         memory: ExperienceMemory,
         *,
         runner: RolloutRunner | Execute | None = "auto",
+        progress: Progress = silent,
     ) -> Self:
         """Read what `save` wrote: model, settings, prior, and whether code is run for evidence.
 
@@ -278,7 +280,7 @@ class RewardPredictor:
             raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error
         if runner == "auto" and not provenance.ran_code:
             runner = None
-        return cls(memory, Featurizer(runner=_made(runner)), model, provenance, held_out)
+        return cls(memory, Featurizer(runner=_made(runner, progress)), model, provenance, held_out)
 
 
 def _spend(
@@ -356,5 +358,5 @@ def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray
     return np.array([{True: 1, False: 0, None: -1}[verdict.get(r.id)] for r in rollouts], dtype=np.int8)
 
 
-def _made(runner: RolloutRunner | Execute | None) -> RolloutRunner | None:
-    return runner_for(runner) if isinstance(runner, str) else runner
+def _made(runner: RolloutRunner | Execute | None, progress: Progress = silent) -> RolloutRunner | None:
+    return runner_for(runner, progress) if isinstance(runner, str) else runner

@@ -14,17 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from memreward.answers.model import AnswerModel
-from memreward.features.behaviour import runner_for
-from memreward.features.featurizer import Featurizer
 from memreward.integrations.ray import NAMESPACE
-from memreward.memory import ExperienceMemory
-from memreward.reward import HybridReward, PolicyReward, RewardConfig
-from memreward.reward.predictor import FILE, RewardPredictor
-from memreward.reward.valuers import Answers
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
-from memreward.service.store import GroupStore
+from memreward.service.store import GroupStore, reward_of
 from memreward.types import MissingExtraError, StoreError
 
 CALLS = 10_000
@@ -105,7 +98,7 @@ def _opened(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
     ends = time.monotonic() + _LETTING_GO
     while True:
         try:
-            reward = _reward(memory)
+            reward = reward_of(memory)
             if replicas:
                 from memreward.service.ray_serve import spread_over
 
@@ -115,12 +108,3 @@ def _opened(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
             if time.monotonic() > ends:
                 raise
             time.sleep(0.5)
-
-
-def _reward(folder: Path) -> PolicyReward:
-    """What warmup made of a memory, else the shipped prior; code is run where it can be contained."""
-    memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
-    if (predictor / FILE).exists():
-        return HybridReward(RewardPredictor.load(predictor, memory))
-    model = AnswerModel(half_life=RewardConfig().half_life)
-    return PolicyReward(memory, Answers(model), featurizer=Featurizer(runner=runner_for("auto")))

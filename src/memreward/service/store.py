@@ -15,9 +15,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from memreward.answers.model import AnswerModel
 from memreward.domains import parse_rollout
+from memreward.features.behaviour import runner_for
+from memreward.features.featurizer import Featurizer
 from memreward.integrations.client import Scored
-from memreward.memory import AddReport, Budget, Told, label
+from memreward.memory import AddReport, Budget, ExperienceMemory, Told, label
 from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
@@ -323,6 +326,18 @@ class GroupStore:
     def _state_folder(self, number: int) -> Path:
         assert self._folder is not None
         return self._folder / f"state-{number}"
+
+
+def reward_of(folder: Path) -> PolicyReward:
+    """Return the reward that a memory's predictor gives; without one, that of the shipped prior and majority vote."""
+    from memreward.reward import HybridReward, RewardConfig
+    from memreward.reward.predictor import FILE, RewardPredictor
+
+    memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
+    if (predictor / FILE).exists():
+        return HybridReward(RewardPredictor.load(predictor, memory))
+    model = AnswerModel(half_life=RewardConfig().half_life)
+    return PolicyReward(memory, Answers(model), featurizer=Featurizer(runner=runner_for("auto")))
 
 
 def _rates(live: Collection[tuple[bool, bool]]) -> dict[str, float]:
