@@ -176,7 +176,7 @@ def _show_counts(output: Output, understood: Understood, found: dict[str, Any]) 
     parsed, distinct = found["answers_parsed"], found["distinct_answers_a_question"]
     by_verdict = found["questions_with_verdicts"]
     by = f"{by_verdict} by verdicts, {found['labels_there'] - by_verdict} by references"
-    labels = f"of {found['labels_there']} questions: {by}"
+    labels = f"{found['labels_there']} questions: {by}"
     output.table(
         f"{understood.file}",
         ("", ""),

@@ -41,14 +41,14 @@ def propose(
         found = proposals(made.model, features, count, labelled) if groups.keys() - labelled else []
     output.table(
         "Questions to label next",
-        ("question", "change", "cheap", "top answer", "answers", "text"),
+        ("question", "change", "cheap", "P(top)", "answers", "text"),
         [
             (p.query_id, p.variance, p.cheap, p.top, p.answers, short(groups[p.query_id].query.text, _TEXT_SHOWN))
             for p in found
         ],
     )
     if found:
-        output.note("change: how uncertain the question's advantages are; cheap: what its top answer tells")
+        output.note("change: how uncertain the question's advantages are; cheap: what judging its most probable answer tells")
         output.note(f"next: memreward label --memory {shlex.quote(memory)} --labels {len(labelled) + len(found)}")
     else:
         output.note("Every question of memory has a label: there is nothing to propose.")
