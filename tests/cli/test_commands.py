@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run
 
 from memreward.answers.prior import RewardPrior
-from memreward.cli import app
 from memreward.data import read_groups
 from memreward.data.containers import rows_of
 from memreward.memory import ExperienceMemory, Judgement, Told, label
@@ -44,12 +43,6 @@ def sums(start: int, stop: int) -> list[dict[str, Any]]:
 def write(path: Path, records: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
-
-
-def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 @pytest.fixture(autouse=True)

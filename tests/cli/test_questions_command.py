@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import command_line
 import pytest
-from typer.testing import CliRunner
 
-from memreward.cli import app
 from memreward.data import benchmarks, load_questions, read_groups, read_split, write_groups
 from memreward.types import Group, Query, Truth
 
-
-def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["questions", *map(str, arguments)])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
+run = partial(command_line.run, "questions")
 
 
 @pytest.fixture

@@ -5,19 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run
 
-from memreward.cli import app
 from memreward.data import read_groups
-
-
-def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -22,12 +23,6 @@ OPTIONS = "\n(A) one\n(B) two\n(C) three"
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
-
-
-def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 def write(path: Path, form: str, questions: int = 8) -> Path:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
 from typer.testing import CliRunner
 
@@ -50,10 +52,7 @@ def write(path: Path, lines: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["verify", *map(str, arguments)], catch_exceptions=True)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
+run = partial(command_line.run, "verify")
 
 
 def truth(rollout_id: str) -> bool | None:
