@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,11 @@ from memreward.data.options import with_options
 from memreward.data.questions import sample_questions
 from memreward.memory import measured
 from memreward.policy.collect import CollectConfig, collect
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.types import Group
 
 if TYPE_CHECKING:
-    from memreward.policy.local import LocalSampler
+    from lab.decoding.decoder import GroupDecoder
 
 EXAMPLE = Path(__file__).parents[1] / "src/memreward/demo/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
 PROMPTS = Path(__file__).with_name("source_prompts")
@@ -216,28 +216,31 @@ def main() -> None:
         config = CollectConfig(
             output=str(options.work / finished.name),
             sampling=SamplingConfig(
-                options.model, ROLLOUTS, SOURCES[name].temperature, max_new_tokens=SOURCES[name].tokens, seed=SEED
+                options.model_name + "-int8" * options.int8,
+                ROLLOUTS,
+                SOURCES[name].temperature,
+                max_new_tokens=SOURCES[name].tokens,
+                seed=SEED,
             ),
             questions=(str(asked),),
-            local=LocalConfig(options.groups_per_batch, "bfloat16"),
             templates=str(PROMPTS),
-            model_name=options.model_name + "-int8" * options.int8,
         )
         print(f"{name}: begins", flush=True)
         if sampler is None:
-            sampler = _sampler(config, int8=options.int8)
+            sampler = _sampler(config, options)
         collect(config, sampler=sampler).replace(finished)
         print_cards([finished])
 
 
-def _sampler(config: CollectConfig, *, int8: bool) -> LocalSampler:
+def _sampler(config: CollectConfig, options: argparse.Namespace) -> GroupDecoder:
     import torch
 
-    from memreward.policy.local import LocalSampler
+    from lab.decoding.decoder import GroupDecoder
 
     torch.set_num_threads(1)
-    sampler = LocalSampler(config.sampling, config.local)
-    if int8:
+    named = replace(config.sampling, model=options.model)
+    sampler = GroupDecoder(named, groups_per_batch=options.groups_per_batch, dtype="bfloat16")
+    if options.int8:
         from int8 import reckon_in_eight_bits
 
         reckon_in_eight_bits(sampler.model)

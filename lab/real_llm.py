@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from lab.decoding.decoder import GroupDecoder
+from lab.decoding.rollouts import group_trainer
 from lab.testbed.measure import accuracy, groups_of_samples
 from lab.trl_prompts import prompt_sharing_trainer
 from memreward.data import load_questions
@@ -29,10 +31,9 @@ from memreward.domains import Verifiers
 from memreward.evaluation.metrics import interval as percentile_interval
 from memreward.evaluation.metrics import resample_queries
 from memreward.memory import sealed_verdicts
-from memreward.policy.local import LocalSampler
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.temporary import write_whole
 from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
@@ -73,7 +74,8 @@ def main() -> None:
         config = settings(options, arm)
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
-        train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=prompt_sharing_trainer())
+        trainer = group_trainer(prompt_sharing_trainer(), options.seed)
+        train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=trainer)
         keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
         arm: json.loads(path.read_text(encoding="utf-8"))
@@ -188,7 +190,7 @@ def measure_all(folder: Path, every: int, held_out: Sequence[Group]) -> dict[str
 
 def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
     sampling = SamplingConfig(str(policy), ANSWERS, TEMPERATURE, 1.0, LENGTH, 0)
-    sampler = LocalSampler(sampling, LocalConfig(dtype="bfloat16"))
+    sampler = GroupDecoder(sampling, dtype="bfloat16")
     chats = []
     for group in questions:
         template = load_template(group.query)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memreward.policy.key_values import cache_argument, cache_of
+from lab.decoding.key_values import cache_argument, cache_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lab.decoding.decoder import GroupDecoder
 from memreward.domains import parse_rollout
 from memreward.memory import measured
-from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Chat, Sample
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.types import Group
 
 _GROUPS_PER_BATCH = 48
@@ -26,7 +26,7 @@ def sample_groups(model: Any, tokenizer: Any, groups: Sequence[Group], sampling:
         sampling: How to sample. What is sampled for a question depends on `sampling` and on its id alone.
     """
     training = model.training
-    sampler = LocalSampler(sampling, LocalConfig(_GROUPS_PER_BATCH), model=model, tokenizer=tokenizer)
+    sampler = GroupDecoder(sampling, groups_per_batch=_GROUPS_PER_BATCH, model=model, tokenizer=tokenizer)
     try:
         chats = [
             Chat(group.query.id, group.query.dataset, [{"role": "user", "content": group.query.text}])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.arms import ARMS, valuers
+from lab.decoding.rollouts import group_trainer
 from lab.testbed import start as testbed
 from lab.testbed.config import LONGEST
 from lab.testbed.measure import accuracy, mean_by_domain, sample_groups
@@ -110,6 +111,8 @@ def _measured_start(cell: Training) -> TrainingOutcome:
 
 
 def _trained(cell: Training, folder: Path) -> TrainingOutcome:
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
     started = time.monotonic()
     start, measure, arm = Start(cell.start), _Measure(cell), ARMS[cell.arm]
     config = TrainConfig(
@@ -131,7 +134,14 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
     asked = questions(prepared.groups)
     curve: list[dict[str, Any]] = []
     trainer = make_trainer(
-        model, tokenizer, prepared.reward, asked, config.grpo, folder, callbacks=[_measuring(cell, measure, curve)]
+        model,
+        tokenizer,
+        prepared.reward,
+        asked,
+        config.grpo,
+        folder,
+        callbacks=[_measuring(cell, measure, curve)],
+        trainer=group_trainer(GRPOTrainer, cell.seed),
     )
     trainer.train()
     seconds = time.monotonic() - started

@@ -23,7 +23,7 @@ from memreward.data import read_groups
 from memreward.policy.collect import CollectConfig, collect, journal_of
 from memreward.policy.local import LocalSampler
 from memreward.policy.sampler import Sample, SampledGroup
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.types import ConfigurationError, DataError, StoreError
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
@@ -43,9 +43,7 @@ def model() -> Any:
 
 @pytest.fixture
 def sampler(model: Any) -> LocalSampler:
-    return LocalSampler(
-        SamplingConfig("tiny"), LocalConfig(groups_per_batch=2), model=model, tokenizer=tiny_tokenizer()
-    )
+    return LocalSampler(SamplingConfig("tiny"), model=model, tokenizer=tiny_tokenizer())
 
 
 @pytest.fixture
@@ -62,7 +60,6 @@ def config(tmp_path: Path) -> CollectConfig:
         output=str(tmp_path / "out" / "rollouts.jsonl.gz"),
         sampling=SamplingConfig(model="tiny", rollouts=3, max_new_tokens=8),
         questions=(str(tmp_path / "questions.jsonl"),),
-        local=LocalConfig(groups_per_batch=2),
     )
 
 
@@ -169,7 +166,7 @@ def test_an_interruption_repeats_and_loses_nothing(
     [
         ({"sampling": SamplingConfig("tiny", 3, 0.5, max_new_tokens=8)}, r"temperature was 0\.8 and is 0\.5"),
         ({"sampling": SamplingConfig("tiny", 3, max_new_tokens=8, seed=1)}, "seed was 0 and is 1"),
-        ({"model_name": "other"}, "model was 'tiny' and is 'other'"),
+        ({"sampling": SamplingConfig("other", 3, max_new_tokens=8)}, "model was 'tiny' and is 'other'"),
     ],
 )
 def test_other_settings_are_refused_on_resume(
@@ -189,11 +186,10 @@ def test_another_prompt_is_refused_on_resume(config: CollectConfig, sampler: Loc
         collect(replace(config, templates=str(tmp_path)), sampler=sampler)
 
 
-def test_more_questions_and_other_batches_may_follow(config: CollectConfig, sampler: LocalSampler) -> None:
+def test_more_questions_may_follow(config: CollectConfig, sampler: LocalSampler) -> None:
     file = config.questions[0]
     interrupt(replace(config, questions=(f"{file}:6",)), sampler, after=4)
     more = Interrupted(sampler, after=COUNT)
-    sampler.local = LocalConfig(groups_per_batch=5)
     collect(config, sampler=more)
     assert len(more.asked) == COUNT - 4
     assert len(records_of(config)) == COUNT
@@ -244,10 +240,9 @@ SCRIPT = """
 import sys
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.sampler import Sample, SampledGroup
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 sampling = SamplingConfig(model=sys.argv[2], rollouts=3, max_new_tokens=200)
-collect(CollectConfig(output=sys.argv[1], sampling=sampling, questions=(sys.argv[3],),
-                      local=LocalConfig(groups_per_batch=2)))
+collect(CollectConfig(output=sys.argv[1], sampling=sampling, questions=(sys.argv[3],)))
 """
 
 

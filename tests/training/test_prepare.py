@@ -26,7 +26,7 @@ from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, Group, LabelError, MemRewardError, Truth
 
-GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, sampler="groups", groups_per_step=1)
+GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, groups_per_step=1)
 
 
 @pytest.fixture(autouse=True)

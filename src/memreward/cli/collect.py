@@ -13,9 +13,7 @@ from memreward.types import Group
 
 
 @ends_well("Finished groups are kept in the journal: run the same command again to go on from there.")
-@options_from(
-    "settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "local": "", "endpoint": ""}
-)
+@options_from("settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "endpoint": ""})
 def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> None:
     """Sample groups of rollouts from a language model into a rollout file.
 

@@ -14,7 +14,7 @@ from memreward.domains import Verifiers, parse_rollout
 from memreward.memory import ExperienceMemory, sealed_verdicts
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat, Sample, Sampler
-from memreward.policy.settings import EndpointConfig, LocalConfig, SamplingConfig
+from memreward.policy.settings import EndpointConfig, SamplingConfig
 from memreward.types import ConfigurationError, Group, Progress, Query, Rollout, silent
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
@@ -33,19 +33,15 @@ class CollectConfig:
         sampling: The model, and what is sampled.
         questions: What to ask: benchmarks, files, and families of generated questions, each with ":COUNT" for a sample
             of that size.
-        local: How a model in this process is run.
         endpoint: The model server to sample from instead.
         templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
-        model_name: How the file names the model; "" for the last part of the model's.
     """
 
     output: str
     sampling: SamplingConfig
     questions: tuple[str, ...] = ("gsm_symbolic:100",)
-    local: LocalConfig = field(default_factory=LocalConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     templates: str = ""
-    model_name: str = ""
 
     def __post_init__(self) -> None:
         if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):
@@ -57,7 +53,7 @@ class CollectConfig:
     @property
     def name(self) -> str:
         """How the file names the model."""
-        return self.model_name or Path(self.sampling.model).name
+        return Path(self.sampling.model).name
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,7 @@ def journal_of(config: CollectConfig) -> Path:
 
 def _settings(config: CollectConfig) -> dict[str, Any]:
     """What decides the samples of a given prompt; the rest may change between two runs."""
-    how = {} if config.endpoint.url else {"dtype": config.local.dtype}
-    return {**asdict(config.sampling), "model": config.name, **how, "logprob_decimals": LOGPROB_DECIMALS}
+    return {**asdict(config.sampling), "model": config.name, "logprob_decimals": LOGPROB_DECIMALS}
 
 
 def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
@@ -149,7 +144,7 @@ def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
         return EndpointSampler(config.sampling, config.endpoint)
     from memreward.policy.local import LocalSampler
 
-    return LocalSampler(config.sampling, config.local)
+    return LocalSampler(config.sampling)
 
 
 def _questions(config: CollectConfig) -> list[Group]:

@@ -43,25 +43,6 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
-class LocalConfig:
-    """How a model in this process is run, on CUDA where there is one; batches do not change what is sampled.
-
-    Attributes:
-        groups_per_batch: Groups decoded together.
-        dtype: Number format of the weights: "float32", "bfloat16" or "float16".
-    """
-
-    groups_per_batch: int = 8
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        if self.groups_per_batch < 1:
-            raise ConfigurationError(f"groups_per_batch is {self.groups_per_batch}: at least 1 is needed")
-        if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise ConfigurationError(f"dtype is {self.dtype!r}: use float32, bfloat16 or float16")
-
-
-@dataclass(frozen=True)
 class EndpointConfig:
     """A model server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama and others.
 

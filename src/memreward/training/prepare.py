@@ -19,7 +19,7 @@ from memreward.features.cache import default_cache_folder
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
@@ -166,7 +166,6 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
         str(folder / _EXPERIENCE),
         SamplingConfig(config.model, grpo.rollouts, grpo.temperature, 1.0, grpo.max_new_tokens, grpo.seed),
         (str(folder / _ASKED_FIRST),),
-        LocalConfig(dtype=grpo.computes_in),
         templates=config.templates,
     )
 

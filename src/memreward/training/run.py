@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.integrations.trl import RewardFunction, callback
-from memreward.integrations.trl_rollouts import GroupRollouts
 from memreward.reward.policy import PolicyReward
 from memreward.training.history import LoggedStep, recorder
 from memreward.training.settings import GrpoSettings
@@ -31,7 +29,7 @@ def make_trainer(
     *,
     callbacks: Iterable[TrainerCallback] = (),
     on_row: Callable[[LoggedStep], None] | None = None,
-    trainer: type[Any] | None = None,
+    trainer: Callable[..., GRPOTrainer] | None = None,
 ) -> GRPOTrainer:
     """Return a trainer whose `train()` trains, and keeps `history` in the folder.
 
@@ -42,7 +40,7 @@ def make_trainer(
             `settings.kl` is above 0: the starting policy is loaded again.
         questions: A `datasets.Dataset`, see `memreward.integrations.trl.questions`.
         callbacks: Further ones; they are called after the reward's.
-        trainer: A `GRPOTrainer` of one's own; None takes TRL's.
+        trainer: Makes the trainer of one's own from the arguments of `GRPOTrainer`; None takes TRL's.
     """
     try:
         from transformers import PrinterCallback
@@ -54,19 +52,15 @@ def make_trainer(
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
     function: Any = RewardFunction(reward)
-    with warnings.catch_warnings():
-        # TRL calls the hook experimental at each start; the range of its versions in pyproject.toml says it once.
-        warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-        made: GRPOTrainer = (trainer or GRPOTrainer)(
-            str(model) if isinstance(model, Path) else model,
-            reward_funcs=function,
-            args=args,
-            train_dataset=ordered(questions, settings),
-            processing_class=tokenizer,
-            callbacks=[recorder(folder, on_row), callback(function), *callbacks],
-            peft_config=settings.lora.to_peft(),
-            rollout_func=GroupRollouts(settings.seed) if settings.sampler == "groups" else None,
-        )
+    made: GRPOTrainer = (trainer or GRPOTrainer)(
+        model=str(model) if isinstance(model, Path) else model,
+        reward_funcs=function,
+        args=args,
+        train_dataset=ordered(questions, settings),
+        processing_class=tokenizer,
+        callbacks=[recorder(folder, on_row), callback(function), *callbacks],
+        peft_config=settings.lora.to_peft(),
+    )
     made.remove_callback(PrinterCallback)
     return made
 

@@ -41,7 +41,7 @@ def train(
     progress: Progress = silent,
     on_row: Callable[[LoggedStep], None] | None = None,
     on_wait: Callable[[ExperienceMemory], None] | None = None,
-    trainer: type[Any] | None = None,
+    trainer: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured.
 
@@ -117,7 +117,7 @@ def _run(
     prepared: Prepared,
     checkpoint: Path | None,
     on_row: Callable[[LoggedStep], None] | None,
-    kind: type[Any] | None,
+    kind: Callable[..., Any] | None,
 ) -> int:
     """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()

@@ -63,8 +63,8 @@ class GrpoSettings:
         gradient_checkpointing: Compute activations twice to keep fewer of them.
         precision: Number format of computation; "auto" is bfloat16 on CUDA and float32 elsewhere. Weights that are
             trained are float32; those below adapters are as computed.
-        sampler: What samples the rollouts: "groups" is this project's decoder, which prefills a prompt once for its
-            group; "trl" is TRL's own; "vllm" is vLLM in the same process and on the same GPU.
+        sampler: What samples the rollouts: "trl" is TRL's own generation; "vllm" is vLLM in the same process and on the
+            same GPU.
         vllm_memory: Share of the GPU's memory that vLLM takes, in (0, 1).
         save_every: Steps between checkpoints; 0 writes none.
         seed: Seeds the order of the questions, sampling and new weights.
@@ -81,7 +81,7 @@ class GrpoSettings:
     micro_batch: int = 0
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    sampler: Literal["groups", "trl", "vllm"] = "groups"
+    sampler: Literal["trl", "vllm"] = "trl"
     vllm_memory: float = 0.3
     save_every: int = 20
     seed: int = 0

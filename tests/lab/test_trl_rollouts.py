@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 
 from alike import FLOAT32
-from memreward.integrations.trl_rollouts import GroupRollouts
+from lab.decoding.rollouts import GroupRollouts
 from memreward.types import ConfigurationError
 
 POLICY_TESTS = Path(__file__).resolve().parents[1] / "policy"
@@ -225,11 +225,6 @@ def test_other_kinds_of_sampling_are_refused(tmp_path: Path, settings: dict[str,
         GroupRollouts()(TEXTS[:1] * 4, trainer_of(tmp_path, None, **settings))
 
 
-def test_a_batch_of_no_group_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="groups_per_batch"):
-        GroupRollouts(groups_per_batch=0)
-
-
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -252,7 +247,7 @@ def rows_by_rank(folder: Path, batch: int, processes: int) -> list[Any]:
     folder.mkdir()
     (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    places = json.dumps([str(Path(__file__).parent), str(Path(__file__).parents[1]), str(POLICY_TESTS)])
+    places = json.dumps([str(Path(__file__).parent), *map(str, Path(__file__).parents[1:3]), str(POLICY_TESTS)])
     done = subprocess.run(
         [sys.executable, *launch, str(folder / "work.py"), str(folder), places, str(batch)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},

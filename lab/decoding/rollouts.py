@@ -1,21 +1,22 @@
-"""TRL: sample the rollouts of training with this project's decoder.
+"""TRL: sample the rollouts of training with the laboratory's decoder.
 
 A prompt is prefilled once for its whole group, finished rollouts leave the batch, and every group has random numbers of
-its own (`memreward.policy.local`). What is sampled follows the policy's own distribution, as with TRL's generation.
+its own (`lab.decoding.decoder`). What is sampled follows the policy's own distribution, as with TRL's generation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from memreward.policy.settings import LocalConfig, SamplingConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.types import ConfigurationError, MissingExtraError, content_hash
 
 if TYPE_CHECKING:
-    from memreward.policy.local import Prompt
+    from lab.decoding.decoder import Prompt
     from memreward.policy.sampler import Sample
 
 
@@ -35,7 +36,7 @@ class GroupRollouts:
 
     def __init__(self, seed: int = 0, *, groups_per_batch: int = 64) -> None:
         self.seed = seed
-        self.local = LocalConfig(groups_per_batch=groups_per_batch)
+        self.groups_per_batch = groups_per_batch
         self._calls = ("", 0)
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
@@ -46,15 +47,15 @@ class GroupRollouts:
         """
         if find_spec("trl") is None:
             raise MissingExtraError("trl", "train", "training with TRL")
-        from memreward.policy.local import LocalSampler
+        from lab.decoding.decoder import GroupDecoder
 
         _refuse_other_sampling(trainer)
         tokens = _tokens(prompts, trainer)
         groups = self._groups(tokens, trainer)
         with _sampling_model(trainer) as model:
-            sampler = LocalSampler(
+            sampler = GroupDecoder(
                 self._config(trainer),
-                self.local,
+                groups_per_batch=self.groups_per_batch,
                 model=model,
                 tokenizer=trainer.processing_class,
                 stop_tokens=trainer.eos_token_ids,
@@ -71,7 +72,7 @@ class GroupRollouts:
 
     def _groups(self, tokens: Sequence[tuple[int, ...]], trainer: Any) -> list[Prompt]:
         """One prompt a group, or the part of it that this process has, in the order of the rows."""
-        from memreward.policy.local import Prompt, common_prefix
+        from lab.decoding.decoder import Prompt, common_prefix
 
         size = _group_size(trainer)
         first = trainer.accelerator.process_index * len(tokens)
@@ -105,6 +106,18 @@ class GroupRollouts:
             max_new_tokens=trainer.max_completion_length,
             seed=self.seed,
         )
+
+
+def group_trainer(kind: type[Any], seed: int, **given: Any) -> Callable[..., Any]:
+    """Return what makes a `GRPOTrainer` of a `kind` that samples with this decoder; `given` overrules its arguments."""
+
+    def make(**asked: Any) -> Any:
+        with warnings.catch_warnings():
+            # TRL calls the hook experimental at each start.
+            warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
+            return kind(**{**asked, **given, "rollout_func": GroupRollouts(seed)})
+
+    return make
 
 
 def _group_size(trainer: Any) -> int:
