@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.trainings.results import TrainingResult
 
 PACKAGES = ("memreward", "torch", "transformers", "trl", "torch-geometric", "numpy")
-_LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.lora")
+_LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.lora_rank")
 """What an experiment decides itself."""
 
 

@@ -41,7 +41,7 @@ from memreward.training.config import TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.quiet import quiet_libraries
 from memreward.training.session import train
-from memreward.training.settings import GrpoSettings, LoraConfig
+from memreward.training.settings import GrpoSettings
 from memreward.types import Group
 
 ARMS = ("memreward", "labelled", "oracle")
@@ -59,6 +59,8 @@ LOGGED = (
 
 
 def main() -> None:
+    import peft
+
     options = parse_options()
     quiet_libraries()
     results = Path(options.results)
@@ -74,7 +76,8 @@ def main() -> None:
         config = settings(options, arm)
         print(f"{arm}: training to step {options.steps} in {config.output}", flush=True)
         begun = time.monotonic()
-        trainer = group_trainer(prompt_sharing_trainer(), options.seed)
+        lora = peft.LoraConfig(r=16, lora_alpha=32, target_modules=list(ADAPTED), task_type="CAUSAL_LM")
+        trainer = group_trainer(prompt_sharing_trainer(), options.seed, peft_config=lora)
         train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=trainer)
         keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
@@ -152,10 +155,9 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         temperature=TEMPERATURE,
         learning_rate=1e-4,
         kl=0.0,
-        precision="bfloat16",
         save_every=2,
         seed=options.seed,
-        lora=LoraConfig(rank=16, targets=ADAPTED),
+        lora_rank=16,
     )
     return TrainConfig(
         model=options.model,
@@ -164,8 +166,8 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         labels="20%",
         choose="advantage",
         arm=arm,
-        keep_checkpoints=options.steps,
         grpo=grpo,
+        trl={"bf16": True, "save_total_limit": None},
     )
 
 

@@ -20,10 +20,10 @@ labels = 1
 [grpo]
 steps = 7
 learning_rate = 1
+lora_rank = 4
 
-[grpo.lora]
-rank = 4
-targets = ["q_proj"]
+[trl]
+use_vllm = true
 
 [verify.math]
 time_limit_s = 2
@@ -41,7 +41,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     config = made(read_tables(path))
     assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), "1")
     assert (config.grpo.steps, config.grpo.learning_rate, config.grpo.kl) == (7, 1.0, TrainConfig().grpo.kl)
-    assert (config.grpo.lora.rank, config.grpo.lora.targets) == (4, ("q_proj",))
+    assert (config.grpo.lora_rank, config.trl) == (4, {"use_vllm": True})
     assert config.verify.math.time_limit_s == 2.0
 
 
@@ -50,11 +50,12 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     [
         ({"modle": "m"}, r"train.toml: 'modle' is unknown; did you mean 'model'\?"),
         ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
-        ({"grpo": {"lora": {"zzz": 1}}}, "'grpo.lora.zzz' is unknown; use one of rank, targets"),
+        ({"verify": {"math": {"zzz": 1}}}, "'verify.math.zzz' is unknown; use one of "),
         ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),
         ({"grpo": {"steps": 2.5}}, "grpo.steps is 2.5; give a value of type int"),
         ({"grpo": {"steps": True}}, "grpo.steps is True; give a value of type int"),
-        ({"grpo": {"sampler": "tlr"}}, "grpo.sampler is 'tlr'; use one of groups, trl, vllm"),
+        ({"choose": "first"}, "choose is 'first'; use one of random, advantage"),
+        ({"trl": 3}, "trl is 3; give a table"),
         ({"questions": "gsm8k"}, r"questions is 'gsm8k'; give a list, as \['gsm8k'\]"),
     ],
 )

@@ -152,7 +152,7 @@ def test_trainings_that_would_end_differently_are_told_apart(
     others = [
         replace(cell, seed=1),
         replace(cell, prior="default"),
-        replace(cell, grpo=replace(CONFIG.grpo, lora=replace(CONFIG.grpo.lora, rank=4))),
+        replace(cell, grpo=replace(CONFIG.grpo, lora_rank=4)),
     ]
     assert len({known, *map(cell_key, others)}) == 4
     (elsewhere / EXPERIENCE).write_bytes((elsewhere / EXPERIENCE).read_bytes() + b"\n")

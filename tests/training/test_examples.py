@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +45,15 @@ def test_an_example_asks_the_papers_benchmarks(path: Path) -> None:
 def test_an_example_has_the_papers_settings_and_trl_takes_it(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grpo = read(path).grpo
+    config = read(path)
     if "eight" in path.stem:
         monkeypatch.setenv("WORLD_SIZE", "8")
-        grpo._batches()
+        config.grpo._batches(config.trl["per_device_train_batch_size"])
         monkeypatch.delenv("WORLD_SIZE")
-    args = replace(grpo, precision="bfloat16").to_trl(tmp_path)
+    grpo = config.grpo
+    args = grpo.to_trl(tmp_path, {**config.trl, "bf16": True})
     assert (args.num_generations, args.generation_batch_size, args.max_steps, args.beta) == (8, 1024, 410, 0.001)
-    assert args.learning_rate == (1e-5 if grpo.lora.rank else 1e-6)
+    assert args.learning_rate == (1e-5 if grpo.lora_rank else 1e-6)
     assert args.use_vllm
 
 
@@ -66,7 +66,7 @@ def test_the_example_that_is_not_trained_differs_only_in_what_the_training_below
         return {
             name: rest(value) if isinstance(value, dict) else value
             for name, value in tables.items()
-            if name not in ("model", "output", "micro_batch")
+            if name not in ("model", "output", "per_device_train_batch_size")
         }
 
     assert rest(told) == rest(trained)
@@ -86,8 +86,8 @@ def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
     own = tmp_path / "train.toml"
     own.write_text(text[:start] + f"questions = [{json.dumps(str(experience))}]\n" + text[end:], encoding="utf-8")
     fitting = (
-        f"--model {model} --out {tmp_path / 'run'} --templates {templates} --steps 2 --sampler trl "
-        "--groups-per-step 2 --rollouts 16 --micro-batch 8 --max-new-tokens 2 --labels 0.5 --prior none"
+        f"--model {model} --out {tmp_path / 'run'} --templates {templates} --steps 2 --trl use_vllm=false --prior none "
+        "--groups-per-step 2 --rollouts 16 --trl per_device_train_batch_size=8 --max-new-tokens 2 --labels 0.5"
     )
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if "eight" in path.stem else []
     done = subprocess.run(

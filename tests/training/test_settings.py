@@ -9,11 +9,12 @@ import pytest
 from datasets import Dataset
 
 from memreward.training.run import ordered
-from memreward.training.settings import GrpoSettings, LoraConfig
+from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
 pytestmark = pytest.mark.slow  # TRL takes seconds to load
 
+CHECKPOINTING = {"gradient_checkpointing": True}
 SMALL = GrpoSettings(steps=5, groups_per_step=3, rollouts=4)
 
 
@@ -24,18 +25,17 @@ SMALL = GrpoSettings(steps=5, groups_per_step=3, rollouts=4)
         ({"steps": 0}, "steps=0 must be at least 1"),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0"),
         ({"kl": -1.0}, "kl=-1.0 must be at least 0"),
+        ({"lora_rank": -1}, "lora_rank=-1"),
     ],
 )
 def test_what_cannot_be_trained_with_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         replace(SMALL, **wrong)
-    with pytest.raises(ConfigurationError, match="rank=-1"):
-        LoraConfig(rank=-1)
 
 
 @pytest.mark.parametrize(("micro", "passes"), [(0, 1), (12, 1), (4, 3), (3, 4)])
 def test_a_step_holds_whole_groups_in_as_many_passes_as_asked(micro: int, passes: int, tmp_path: Any) -> None:
-    args = replace(SMALL, micro_batch=micro).to_trl(tmp_path)
+    args = SMALL.to_trl(tmp_path, {"per_device_train_batch_size": micro} if micro else {})
     assert args.gradient_accumulation_steps == passes
     assert args.generation_batch_size == 12
     assert args.num_generations == 4
@@ -43,7 +43,7 @@ def test_a_step_holds_whole_groups_in_as_many_passes_as_asked(micro: int, passes
 
 def test_micro_batches_that_do_not_fit_are_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="divides 12"):
-        replace(SMALL, micro_batch=5).to_trl(tmp_path)
+        SMALL.to_trl(tmp_path, {"per_device_train_batch_size": 5})
     monkeypatch.setenv("WORLD_SIZE", "16")
     with pytest.raises(ConfigurationError, match=r"on 16 device\(s\)"):
         SMALL.to_trl(tmp_path)
@@ -55,9 +55,34 @@ def test_settings_reach_trl(tmp_path: Any) -> None:
     assert (args.beta, args.learning_rate, args.lr_scheduler_type) == (0.01, 3e-4, "constant")
     assert (args.seed, args.max_steps) == (7, 5)
     assert (args.save_strategy, args.use_cpu, args.bf16) == ("no", True, False)
-    assert LoraConfig().to_peft() is None
-    adapters = LoraConfig(rank=8, targets=("q_proj",)).to_peft()
-    assert (adapters.r, adapters.lora_alpha, adapters.target_modules) == (8, 16, {"q_proj"})
+    assert settings.to_peft() is None
+    adapters = replace(settings, lora_rank=8).to_peft()
+    assert (adapters.r, adapters.lora_alpha, adapters.target_modules) == (8, 16, "all-linear")
+
+
+def test_what_is_trls_reaches_it_by_its_own_name(tmp_path: Any) -> None:
+    args = SMALL.to_trl(
+        tmp_path, {"weight_decay": 0.1, "use_vllm": True, "save_total_limit": None, "report_to": "wandb"}
+    )
+    assert (args.weight_decay, args.use_vllm, args.save_total_limit, args.report_to) == (0.1, True, None, ["wandb"])
+    checkpointing = [SMALL.to_trl(tmp_path, given).gradient_checkpointing for given in ({}, CHECKPOINTING)]
+    assert checkpointing == [False, True]
+    assert SMALL.to_trl(tmp_path).model_init_kwargs == {"dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("trl", "message"),
+    [
+        ({"use_vlm": True}, r"'use_vlm' is no setting of TRL's; did you mean 'use_vllm'\?"),
+        ({"beta": 0.1}, "beta is not TRL's to decide here: set kl"),
+        ({"scale_rewards": "group"}, "scale_rewards is not TRL's to decide here: the arm decides it"),
+        ({"save_total_limit": 1}, "may leave no whole checkpoint"),
+        ({"loss_type": 3, "num_iterations": "x", "lr_scheduler_type": "steep"}, "TRL refuses the settings"),
+    ],
+)
+def test_what_trl_does_not_know_or_may_not_decide_is_refused(trl: dict[str, Any], message: str, tmp_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SMALL.to_trl(tmp_path, trl)
 
 
 def asked(settings: GrpoSettings, count: int = 7) -> list[int]:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow  # torch takes seconds to load
 STEPS = 6
 OPTIONS = (
     "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
-    f"--steps {STEPS} --save-every 2 --keep-checkpoints 4"
+    f"--steps {STEPS} --save-every 2 --trl save_total_limit=4"
 ).split()
 NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies

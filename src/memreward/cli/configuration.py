@@ -42,10 +42,11 @@ def _walk(
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(known)}"
             raise ConfigurationError(f"{source}: {'.'.join(path)!r} is unknown; {hint}")
-        if is_dataclass(hints[key]):
+        table_of_any = get_origin(hints[key]) is Mapping
+        if is_dataclass(hints[key]) or table_of_any:
             if not isinstance(value, Mapping):
                 raise ConfigurationError(f"{source}: {'.'.join(path)} is {value!r}; give a table [{'.'.join(path)}]")
-            yield from _walk(value, hints[key], source, path)
+            yield from [(path, value)] if table_of_any else _walk(value, hints[key], source, path)
         else:
             yield path, _converted(value, hints[key], f"{source}: {'.'.join(path)}")
 

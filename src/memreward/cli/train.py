@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,13 +30,19 @@ _REWARD = "reward"
 
 
 @ends_well("Run the same command again to go on from the newest checkpoint.")
-@options_from("settings", TrainConfig, panel="Training", names={"output": "out", "grpo": ""}, leave_out=("verify",))
+@options_from(
+    "settings", TrainConfig, panel="Training", names={"output": "out", "grpo": ""}, leave_out=("verify", "trl")
+)
 def train(
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="TOML file with the same settings; options overrule it.", metavar="FILE"),
     ] = None,
     *,
+    trl: Annotated[
+        list[str] | None,
+        typer.Option(help="A setting of TRL's GRPOConfig, by its own name; once for each.", metavar="NAME=VALUE"),
+    ] = None,
     as_json: AsJson = False,
     settings: Changes[TrainConfig],
 ) -> None:
@@ -41,6 +50,7 @@ def train(
 
     Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
     [grpo]) and has an option of its own here (--steps 100). The tables [reward] and [verify.*] are of the file alone.
+    What TRL's GRPOConfig can do beside stands in the table [trl], or in --trl: bf16, use_vllm, report_to and others.
 
     With --ask, the questions whose labels would help most wait on a page while it trains; its address is printed.
 
@@ -50,7 +60,7 @@ def train(
       memreward train --config examples/training/qwen2.5-1.5b_one-gpu.toml --out runs/policy
       memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions gsm8k:500 --out runs/policy --lora-rank 32
       memreward train --config train.toml --out runs/asked --ask
-      memreward train --config train.toml --arm labelled --out runs/labelled --steps 100
+      memreward train --config train.toml --arm labelled --out runs/labelled --trl use_vllm=true --trl report_to=wandb
     """
     output = Output(as_json)
     started = time.monotonic()
@@ -58,6 +68,7 @@ def train(
     of_reward = tables.pop(_REWARD, {})
     values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
     made = Changes(TrainConfig, values).made()
+    made = replace(made, trl={**made.trl, **_named(trl or ())})
     if made.ask:
         check_page()
     quiet_libraries()
@@ -69,6 +80,20 @@ def train(
     shown = {name: value for name, value in report.items() if name != "ledger"}
     output.table("Trained", ("", ""), [(name.replace("_", " "), value) for name, value in shown.items()])
     output.result(report)
+
+
+def _named(given: Iterable[str]) -> dict[str, Any]:
+    """Read NAME=VALUE, a value as JSON where it is some (true, 0.3), else as text."""
+    found = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{one!r} is no NAME=VALUE", param_hint="--trl")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _trained(

@@ -2,7 +2,7 @@
 
 The trainer writes weights, optimizer, schedule, random states and its own state; the reward writes what it has learned
 and where its memory stood. Only then is a checkpoint marked as whole. One without the mark was left by a kill, and is
-removed; older whole ones are removed only after a newer one has its mark.
+removed. The trainer removes old ones, and keeps at least two: one is whole while the other is written.
 """
 
 from __future__ import annotations
@@ -54,24 +54,15 @@ def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
     return found[-1] if found else None
 
 
-def keeper(folder: str | Path, keep: int) -> TrainerCallback:
-    """Return a callback that marks checkpoints as whole and removes old ones; it must be the last one.
-
-    Args:
-        keep: Newest checkpoints to keep, at least 1.
-    """
+def keeper(folder: str | Path) -> TrainerCallback:
+    """Return a callback that marks checkpoints as whole; it must be the last one."""
     from transformers import TrainerCallback
 
     class MarksCheckpoints(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             args.distributed_state.wait_for_everyone()  # each process writes its own random state
-            if not state.is_world_process_zero:
-                return
-            checkpoint = Path(folder) / f"{_PREFIX}{state.global_step}"
-            _mark(checkpoint)
-            for old in checkpoints(folder)[:-keep]:
-                (old / _MARK).unlink()
-                shutil.rmtree(old)
+            if state.is_world_process_zero:
+                _mark(Path(folder) / f"{_PREFIX}{state.global_step}")
 
     return MarksCheckpoints()
 

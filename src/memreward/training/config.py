@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from memreward.domains import VerifyConfig
 from memreward.memory import Budget
@@ -41,8 +42,8 @@ class TrainConfig:
         templates: Folder with your own prompt templates; "" for the shipped ones.
         ask: Serve the page of `memreward label` as soon as questions wait whose labels would help most; what people say
             there counts from the next step on, beside the budget.
-        keep_checkpoints: How many of the newest checkpoints to keep.
         grpo: The training itself.
+        trl: Further settings of TRL's `GRPOConfig`, by its own names.
         verify: The verifiers.
     """
 
@@ -58,15 +59,13 @@ class TrainConfig:
     execute: Execute = "auto"
     templates: str = ""
     ask: bool = False
-    keep_checkpoints: int = 2
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
+    trl: Mapping[str, Any] = field(default_factory=dict)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
 
     def __post_init__(self) -> None:
         Budget.of(self.labels)
         arm_named(self.arm)
-        if self.keep_checkpoints < 1:
-            raise ConfigurationError(f"keep_checkpoints={self.keep_checkpoints} must be at least 1")
 
     def check_complete(self) -> None:
         for name in ("model", "output"):

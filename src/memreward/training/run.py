@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ def make_trainer(
     settings: GrpoSettings,
     folder: str | Path,
     *,
+    trl: Mapping[str, Any] | None = None,
     callbacks: Iterable[TrainerCallback] = (),
     on_row: Callable[[LoggedStep], None] | None = None,
     trainer: Callable[..., GRPOTrainer] | None = None,
@@ -39,6 +40,7 @@ def make_trainer(
         model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if
             `settings.kl` is above 0: the starting policy is loaded again.
         questions: A `datasets.Dataset`, see `memreward.integrations.trl.questions`.
+        trl: Further settings of TRL's `GRPOConfig`, by its own names.
         callbacks: Further ones; they are called after the reward's.
         trainer: Makes the trainer of one's own from the arguments of `GRPOTrainer`; None takes TRL's.
     """
@@ -47,7 +49,7 @@ def make_trainer(
         from trl.trainer.grpo_trainer import GRPOTrainer
     except ImportError as error:
         raise MissingExtraError(error.name or "trl", "train", "training with GRPO") from error
-    args = settings.to_trl(folder)
+    args = settings.to_trl(folder, trl)
     args.scale_rewards = "none" if reward.pays_advantages else "group"  # an advantage is only centred
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
@@ -59,7 +61,7 @@ def make_trainer(
         train_dataset=ordered(questions, settings),
         processing_class=tokenizer,
         callbacks=[recorder(folder, on_row), callback(function), *callbacks],
-        peft_config=settings.lora.to_peft(),
+        peft_config=settings.to_peft(),
     )
     made.remove_callback(PrinterCallback)
     return made

@@ -28,7 +28,7 @@ from memreward.types import ConfigurationError, Encoder, Progress, StoreError, s
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
 _RECORD = "config.json"
-_MAY_CHANGE = {"output", "ask", "keep_checkpoints", "grpo.steps", "grpo.save_every"}
+_MAY_CHANGE = {"output", "ask", "trl.report_to", "trl.save_total_limit", "grpo.steps", "grpo.save_every"}
 _NEWEST = 10
 _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 
@@ -63,7 +63,7 @@ def train(
     config.check_complete()
     folder = Path(config.output)
     _refuse_unreadable(config.model)
-    args = config.grpo.to_trl(folder)
+    args = config.grpo.to_trl(folder, config.trl)
     with args.main_process_first(local=False):
         _record(folder, config, reward, write=args.process_index == 0)
         prepared = prepare(config, reward, encoder, progress)
@@ -128,7 +128,8 @@ def _run(
         questions(prepared.groups, templates=config.templates),
         config.grpo,
         folder,
-        callbacks=[interruption.callback(), keeper(folder, config.keep_checkpoints)],
+        trl=config.trl,
+        callbacks=[interruption.callback(), keeper(folder)],
         on_row=on_row,
         trainer=kind,
     )
