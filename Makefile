@@ -23,7 +23,6 @@ SUITE := benchmarks/results/suite
 SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
-BENCHMARKS := gsm8k gsm-symbolic math mmlu commonsenseqa openbookqa arc-challenge gpqa humaneval+ mbpp+ numinamath piqa siqa
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
@@ -32,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo prediction training real-llm: export MEMREWARD_CACHE := runs/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-label-studio test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service bench-label prediction readme prior training real-llm verifiers fuzz hub collect-example collect-sources clean
+.PHONY: help demo label-demo label-simulation test test-fast test-label test-lowest test-blas test-python test-verl test-openrlhf test-verifiers test-ray test-label-studio test-service-fuzz test-kills layout lint format wheel-check install-cost suite release-notes docs notebook bench bench-service bench-label prediction readme prior training real-llm verifiers fuzz collect-example collect-sources clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -125,10 +124,6 @@ suite: $(STAMP) ## run the suite over the shipped files, then over those of ROLL
 release-notes: ## print what the changelog says of the newest version
 	@awk '/^## / { part++ } part == 1' CHANGELOG.md
 
-hub: $(STAMP) ## load 20 questions of every benchmark from the real hub (network; 2 GB; GPQA needs a login)
-	@for name in $(BENCHMARKS); do HF_HUB_OFFLINE=0 $(BIN)/memreward questions $$name:20 --out runs/hub/$$name.jsonl || \
-	  failed="$$failed $$name"; done; test -z "$$failed" || { echo "not loaded:$$failed" >&2; exit 1; }
-
 bench-service: $(STAMP) ## time the service on loopback and write benchmarks/results/service.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make bench-service ROLLOUTS=FOLDER" >&2; exit 1; }
 	$(BIN)/python benchmarks/service.py $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --steady 100000 > benchmarks/results/service.md
@@ -188,9 +183,9 @@ real-llm: $(STAMP) ## train a real language model (MODEL=FOLDER) with three kind
 
 collect-example: $(STAMP) ## sample the shipped rollouts again (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of Qwen2.5-Coder-0.5B-Instruct: make collect-example MODEL=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward collect --model $(MODEL) --model-name Qwen2.5-Coder-0.5B-Instruct --max-new-tokens 112 \
-	  --questions gsm_symbolic:120,family_relationships:42,syllogism:42,products:28,gcd:24,lcm:24,simple_equations:24,chain_sum:24,simple_geometry:20,fraction_simplification:20,letter_counting:20,basic_arithmetic:20 \
-	  --out $(EXAMPLE)
+	@mkdir -p runs
+	$(BIN)/python -m lab.families gsm_symbolic:120,family_relationships:42,syllogism:42,products:28,gcd:24,lcm:24,simple_equations:24,chain_sum:24,simple_geometry:20,fraction_simplification:20,letter_counting:20,basic_arithmetic:20 runs/example.jsonl
+	$(BIN)/memreward collect --model $(MODEL) --questions runs/example.jsonl --templates lab/templates --max-new-tokens 112 --out $(EXAMPLE)
 
 collect-sources: $(STAMP) ## sample the sources of a reward prior that examples/sources lacks (hours on a CPU; resumes)
 	@test -n "$(MODEL)" || { echo "name the checkpoint folder of an instruct model: make collect-sources MODEL=FOLDER" >&2; exit 1; }

@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memreward.data import load_questions, read_groups, write_groups
-from memreward.data.families import FAMILIES, Family
+from lab.families import FAMILIES, TEMPLATES, Family
+from lab.families import load as load_families
+from memreward.data import read_groups, write_groups
 from memreward.data.options import with_options
 from memreward.data.questions import sample_questions
 from memreward.memory import measured
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from lab.decoding.decoder import GroupDecoder
 
 EXAMPLE = Path(__file__).parents[1] / "src/memreward/demo/qwen2.5-coder-0.5b_reasoning-gym.jsonl.gz"
-PROMPTS = Path(__file__).with_name("source_prompts")
 SEED = 19
 ROLLOUTS = 8
 
@@ -223,7 +223,7 @@ def main() -> None:
                 seed=SEED,
             ),
             questions=(str(asked),),
-            templates=str(PROMPTS),
+            templates=str(TEMPLATES),
         )
         print(f"{name}: begins", flush=True)
         if sampler is None:
@@ -252,7 +252,7 @@ def _questions(source: Source, folder: Path, told: Collection[str]) -> list[Grou
     kept: list[tuple[float, Group]] = []
     for name, count in source.questions.items():
         if name in FAMILIES:
-            drawn = load_questions(f"{name}:{3 * count}", seed=source.seed)
+            drawn = load_families(f"{name}:{3 * count}", source.seed)
             members = [group for group in drawn if _plain(group) not in told][:count]
         else:
             path, _, part = name.partition(":")

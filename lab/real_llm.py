@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from lab import families
 from lab.decoding.decoder import GroupDecoder
 from lab.decoding.rollouts import group_trainer
 from lab.testbed.measure import accuracy, groups_of_samples
 from lab.trl_prompts import prompt_sharing_trainer
-from memreward.data import load_questions
+from memreward.data import write_groups
 from memreward.domains import Verifiers
 from memreward.evaluation.metrics import interval as percentile_interval
 from memreward.evaluation.metrics import resample_queries
@@ -111,8 +112,8 @@ def parse_options() -> argparse.Namespace:
 
 
 def held_out_questions(seed: int) -> list[Group]:
-    trained_on = {group.query.text for group in load_questions(f"{FAMILY}:{TRAIN}", seed=seed)}
-    others = load_questions(f"{FAMILY}:{2 * HELD_OUT}", seed=seed + 1)
+    trained_on = {group.query.text for group in families.load(f"{FAMILY}:{TRAIN}", seed)}
+    others = families.load(f"{FAMILY}:{2 * HELD_OUT}", seed + 1)
     return [group for group in others if group.query.text not in trained_on][:HELD_OUT]
 
 
@@ -159,10 +160,13 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         seed=options.seed,
         lora_rank=16,
     )
+    asked = Path(options.out) / "questions.jsonl"
+    write_groups(asked, families.load(f"{FAMILY}:{TRAIN}", options.seed))
     return TrainConfig(
         model=options.model,
         output=str(Path(options.out) / arm),
-        questions=(f"{FAMILY}:{TRAIN}",),
+        questions=(str(asked),),
+        templates=str(families.TEMPLATES),
         labels="20%",
         choose="advantage",
         arm=arm,
@@ -195,7 +199,7 @@ def measure(policy: Path, questions: Sequence[Group]) -> dict[str, float]:
     sampler = GroupDecoder(sampling, dtype="bfloat16")
     chats = []
     for group in questions:
-        template = load_template(group.query)
+        template = load_template(group.query, str(families.TEMPLATES))
         chats.append(Chat(group.query.id, template.name, template.messages(group.query.text)))
     samples = {done.id: done.samples for done in sampler.sample(sampler.prompts(chats))}
     return accuracy(sealed_verdicts(groups_of_samples(questions, samples), Verifiers()))

@@ -73,9 +73,9 @@ def test_a_slip_is_answered_with_what_was_meant(words: tuple[str, ...], meant: s
 
 
 def test_shells_complete_options_that_help_does_not_show() -> None:
-    words = {"_MEMREWARD_COMPLETE": "complete_bash", "COMP_WORDS": "memreward train --micro", "COMP_CWORD": "2"}
+    words = {"_MEMREWARD_COMPLETE": "complete_bash", "COMP_WORDS": "memreward train --groups", "COMP_CWORD": "2"}
     done = CliRunner().invoke(app, [], env=words, prog_name="memreward")
-    assert "--micro-batch" in done.stdout
+    assert "--groups-per-step" in done.stdout
 
 
 def test_what_reads_an_option_has_a_name() -> None:

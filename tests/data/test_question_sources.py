@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from memreward.data import load_questions, read_groups, sample_questions, write_groups
-from memreward.data.questions import distinct
 from memreward.domains import parse_rollout
-from memreward.types import DOMAINS, ConfigurationError, DataError, Group, Query, Truth
+from memreward.types import DOMAINS, ConfigurationError, Group, Query, Truth
 
 FILES = {
     "arc-challenge_test": 1172,
@@ -51,9 +50,9 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_gives_its_questions_in_order_and_a_count_gives_a_sample(file: Path) -> None:
     assert load_questions(file) == [question(number) for number in range(10)]
     drawn = load_questions(f"{file}:4", seed=1)
-    assert drawn == load_questions(file, n=4, seed=1) == load_questions(file, n=9, seed=1)[:4]
-    assert ids(drawn) != ids(load_questions(file, n=4, seed=2))
-    assert sorted(ids(load_questions(file, n=99))) == sorted(ids(load_questions(file)))
+    assert drawn == load_questions(f"{file}:9", seed=1)[:4]
+    assert ids(drawn) != ids(load_questions(f"{file}:4", seed=2))
+    assert sorted(ids(load_questions(f"{file}:99"))) == sorted(ids(load_questions(file)))
 
 
 def test_rollouts_of_a_file_are_left_out_with_their_verdicts(tmp_path: Path) -> None:
@@ -64,37 +63,17 @@ def test_rollouts_of_a_file_are_left_out_with_their_verdicts(tmp_path: Path) -> 
     assert load_questions(path) == [Group(query, (), Truth("2"), {"model": "m"})]
 
 
-def test_several_sources_are_read_in_their_order(file: Path) -> None:
-    pytest.importorskip("reasoning_gym")
-    found = load_questions(f"{file}:2,gcd:3,syllogism:2", seed=7)
-    assert [group.query.dataset for group in found] == [
-        *["sums"] * 2, *["reasoning-gym/gcd"] * 3, *["reasoning-gym/syllogism"] * 2,
-    ]  # fmt: skip
-    assert found[2].query.id.startswith("rg-gcd-7-")
-    assert found[2].provenance == {"source": "reasoning-gym", "license": "Apache-2.0"}
-    assert found[2].truth.reference.isdigit()
-    assert load_questions("gcd", n=3, seed=7) == found[2:5]
-
-
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("riddles:4", r"'riddles:4': neither a file, nor a benchmark \(gsm8k, .*, nor a family .*gcd"),
-        ("gcd", "'gcd': say how many, as gcd:100"),
-        ("gcd:0", "0 is not a number of questions"),
-        ("", "neither a file"),
+        ("riddles:4", "'riddles:4': there is no such file; make one by memreward read"),
+        ("gcd:0", "ask for at least 1"),
+        ("", "there is no such file"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused(source: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         load_questions(source)
-
-
-def test_a_split_or_a_question_asked_twice_is_refused(file: Path) -> None:
-    with pytest.raises(ConfigurationError, match="has no split 'train': only benchmarks have splits"):
-        load_questions(file, split="train")
-    with pytest.raises(ConfigurationError, match="'sums-0' is asked twice"):
-        load_questions(f"{file},{file}")
 
 
 def test_a_sample_holds_each_subject_in_proportion_whatever_the_order_of_the_file() -> None:
@@ -119,14 +98,6 @@ def test_every_question_is_equally_likely_to_be_sampled() -> None:
     drawn = Counter(identity for seed in range(600) for identity in ids(sample_questions(groups, 3, seed)))
     assert len(drawn) == 10
     assert all(count == pytest.approx(180, abs=5 * (600 * 0.3 * 0.7) ** 0.5) for count in drawn.values())
-
-
-def test_a_text_that_stands_twice_is_kept_once_and_an_id_with_two_texts_is_refused() -> None:
-    spaced = Group(Query("other", "What  is 1 + 3?\n", "math", "elsewhere"), (), Truth("4"))
-    kept, repeated = distinct([question(1), question(2), spaced, question(2)])
-    assert (ids(kept), repeated) == (["sums-1", "sums-2"], 2)
-    with pytest.raises(DataError, match="id 'sums-1' names two questions"):
-        distinct([question(1), Group(Query("sums-1", "What is 9 + 9?", "math", "sums"), ())])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -18,7 +18,7 @@ COMMANDS = {
     "Predict rewards": "warmup score inspect review",
     "Label": "propose label verify ledger",
     "Measure": "evaluate",
-    "Sample and train": "questions collect train watch serve",
+    "Sample and train": "collect train watch serve",
 }
 """As the help groups them; each is the function of its name in the module of its name."""
 

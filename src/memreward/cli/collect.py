@@ -23,9 +23,9 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     An interrupted run goes on where it stopped when the same command is given again.
 
     Examples:
-      memreward collect --model checkpoints/qwen --out rollouts.jsonl.gz --questions gsm_symbolic:200
+      memreward collect --model checkpoints/qwen --out rollouts.jsonl.gz --questions questions.jsonl
       memreward collect --model checkpoints/qwen --out rollouts.jsonl.gz --questions questions.jsonl:100 --rollouts 16
-      memreward collect --url http://localhost:8000/v1 --model Qwen/Qwen2.5-7B-Instruct --out rollouts.jsonl.gz
+      memreward collect --url http://localhost:8000/v1 --model Qwen2.5-7B --questions questions.jsonl --out out.jsonl
     """
     from memreward.data import read_groups
     from memreward.memory import measured

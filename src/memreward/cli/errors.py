@@ -21,7 +21,6 @@ _EXTRAS = {
     "pyarrow": "parquet",
     "httpx": "endpoint",
     **dict.fromkeys(("fastapi", "uvicorn"), "label"),
-    "reasoning_gym": "questions",
     **dict.fromkeys(("transformers", "accelerate", "peft", "trl", "datasets"), "train"),
 }
 """The extra that brings a package. Where it is known what for, the module that needs it says so itself."""

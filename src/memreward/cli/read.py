@@ -21,7 +21,10 @@ from memreward.data.formats import Reading
 def read(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Files or folders; several are joined, as rollouts with their questions.", metavar="FILES"),
+        typer.Argument(
+            help="Files, folders, or hub:OWNER/NAME/SPLIT; several are joined, as rollouts with their questions.",
+            metavar="FILES",
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the rollouts go: .jsonl, .jsonl.gz or .parquet.")],
@@ -36,6 +39,7 @@ def read(
     Examples:
       memreward read mine.csv --question problem --answer solution --completions outs --domain math --out rollouts.jsonl
       memreward read questions.csv output.jsonl --requests input.jsonl --domain math --out rollouts.jsonl
+      memreward read hub:openai/gsm8k/main/test --domain math --out questions.jsonl
       memreward read dumps/ --format verl --domain math --out rollouts.jsonl.gz
     """
     from memreward.data import format_of, write_groups

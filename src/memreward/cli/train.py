@@ -58,7 +58,7 @@ def train(
 
     Examples:
       memreward train --config examples/training/qwen2.5-1.5b_one-gpu.toml --out runs/policy
-      memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions gsm8k:500 --out runs/policy --lora-rank 32
+      memreward train --model Qwen/Qwen2.5-0.5B-Instruct --questions questions.jsonl:500 --out runs/lora --lora-rank 8
       memreward train --config train.toml --out runs/asked --ask
       memreward train --config train.toml --arm labelled --out runs/labelled --trl use_vllm=true --trl report_to=wandb
     """

@@ -1,4 +1,4 @@
-"""What rows a file holds: JSON Lines, JSON, CSV, Parquet, a folder of them, a data set folder. Parsed, never executed.
+"""What rows a file holds: JSON Lines, JSON, CSV, Parquet, a folder of them, a data set. Parsed, never executed.
 
 Each yields `Entry`: where a row stands, and the row or what is wrong with it.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from memreward.data.hub import hub_rows, on_hub
 from memreward.types import DataError
 
 Entry = tuple[str, Any | DataError]
@@ -28,6 +29,8 @@ _ONE_A_LINE = "write one JSON object a line"
 
 def rows_of(path: Path) -> Iterator[Entry]:
     """Yield the rows of a file or folder, by the end of its name; other names are read as JSON Lines."""
+    if on_hub(path):
+        return hub_rows(path)
     if path.is_dir():
         return _folder(path)
     return next((read for ends, read in _READERS if path.name.lower().endswith(ends)), json_lines)(path)

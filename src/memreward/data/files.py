@@ -12,6 +12,7 @@ from typing import Any
 
 from memreward.data.containers import ENDS, Entry, parquet, rows_of
 from memreward.data.formats import OURS, Finds, Reading, found_in, recognised
+from memreward.data.hub import on_hub
 from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
@@ -95,6 +96,8 @@ def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
         raise DataError(f"{path}: is not a regular file; name a file")
     if path.name.endswith(".parquet"):
         format_of(path)
+    if on_hub(path):
+        return
     if not path.is_dir() and not path.name.lower().endswith(ENDS) and (reading is None or reading.format is None):
         raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(ENDS)}")
 

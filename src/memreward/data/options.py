@@ -24,13 +24,17 @@ def with_options(question: str, answer: str, others: Sequence[str], rng: random.
 
 
 def with_choices(question: Any, choices: Any, target: Any) -> tuple[Any, Any]:
-    """Return a question with its options under it, and the letter of the right one where an index names it.
+    """Return a question with its options under it, and the letter of the right one where index or label names it.
 
-    Choices are texts, or {"text": texts}; where they are neither, or the question is no text, all comes back as it is.
+    Choices are texts, or {"text": texts, "label": labels}; where they are neither, or the question is no text, all
+    comes back as it is.
     """
     texts = choices.get("text") if isinstance(choices, Mapping) else choices
     if not isinstance(question, str) or not isinstance(texts, list) or not 2 <= len(texts) <= len(LETTERS):
         return question, target
+    labels = choices.get("label") if isinstance(choices, Mapping) else None
+    if isinstance(labels, list) and target in labels:
+        target = labels.index(target)
     if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < len(texts):
         target = LETTERS[target]
     return lettered(question, [str(text) for text in texts]), target

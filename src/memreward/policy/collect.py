@@ -31,15 +31,14 @@ class CollectConfig:
         output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a memory
             beside it.
         sampling: The model, and what is sampled.
-        questions: What to ask: benchmarks, files, and families of generated questions, each with ":COUNT" for a sample
-            of that size.
+        questions: Files of what to ask, each with ":COUNT" for a sample of that size.
         endpoint: The model server to sample from instead.
-        templates: Folder with your own few-shot prompts, named after family or domain; "" for the shipped ones.
+        templates: Folder with your own few-shot prompts, named after data set or domain; "" for the shipped ones.
     """
 
     output: str
     sampling: SamplingConfig
-    questions: tuple[str, ...] = ("gsm_symbolic:100",)
+    questions: tuple[str, ...] = ()
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     templates: str = ""
 
@@ -48,7 +47,7 @@ class CollectConfig:
             raise ConfigurationError(f"output {self.output!r}: the name must end on .jsonl.gz, .jsonl or .parquet")
         format_of(Path(self.output))
         if not self.questions:
-            raise ConfigurationError("questions is empty: name at least one FAMILY:COUNT or FILE")
+            raise ConfigurationError("questions is empty: name a file by --questions")
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Few-shot chat prompts, kept as data: one JSON file a family in `templates/`, or one a domain."""
+"""Few-shot chat prompts, kept as data: one JSON file a domain in `templates/`, or one a data set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Template:
 
 
 def load_template(query: Query, folder: str = "") -> Template:
-    """The template of the query's family (last part of its dataset), else of its domain; `folder` goes first."""
+    """The template of the query's dataset (its last part), else of its domain; `folder` goes first."""
     places: list[Any] = [Path(folder)] if folder else []
     places.append(resources.files("memreward.policy") / "templates")
     for name in (query.dataset.rpartition("/")[2], query.domain):

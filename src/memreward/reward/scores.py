@@ -92,14 +92,14 @@ class Scores(list[Score]):
         try:
             from pandas import DataFrame
         except ImportError as error:
-            raise MissingExtraError("pandas", "questions", "a data frame of scores") from error
+            raise MissingExtraError("pandas", "hub", "a data frame of scores") from error
         return DataFrame(self.rows(keep), columns=[*COLUMNS, *keep])
 
     def to_dataset(self, keep: Sequence[str] = ()) -> Any:
         try:
             from datasets import Dataset
         except ImportError as error:
-            raise MissingExtraError("datasets", "questions", "a data set of scores") from error
+            raise MissingExtraError("datasets", "hub", "a data set of scores") from error
         return Dataset.from_list(self.rows(keep))
 
     def __repr__(self) -> str:

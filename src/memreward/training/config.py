@@ -23,10 +23,8 @@ class TrainConfig:
     Attributes:
         model: Folder of a checkpoint, or its name on the hub.
         output: Folder for memory, predictor, checkpoints, history and the trained policy.
-        questions: What to train on: benchmarks, files, and families of generated questions, each with ":COUNT" for a
-            sample of that size; none takes the questions of `experience`.
-        split: Split file that `memreward questions` wrote together with the question file: only its training questions
-            are asked; "" asks all.
+        questions: Files of what to train on, each with ":COUNT" for a sample of that size; none takes the questions of
+            `experience`.
         experience: Rollout files of the starting policy, with "correct"; none samples rollouts of the labelled
             questions first, and verifies them (of all questions, where labels are not drawn at random).
         labels: Label budget in queries: a share (20%), a whole number (200), 0 for none, or all. The arm "oracle"
@@ -50,7 +48,6 @@ class TrainConfig:
     model: str = ""
     output: str = ""
     questions: tuple[str, ...] = ()
-    split: str = ""
     experience: tuple[str, ...] = ()
     labels: str = "20%"
     choose: ChoiceRule = "random"

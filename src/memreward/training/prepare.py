@@ -12,7 +12,6 @@ from memreward.answers.choose import proposals
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.data import load_questions, read_groups, write_groups
-from memreward.data.splits import read_split
 from memreward.domains import VerdictCache, Verifiers
 from memreward.features.behaviour import runner_for
 from memreward.features.cache import default_cache_folder
@@ -120,10 +119,7 @@ def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
     )
     if len({group.query.id for group in found}) < len(found):
         raise ConfigurationError("a question is asked twice: name each source of --questions once")
-    if not config.split:
-        return found
-    train = set(read_split(config.split, found).train)
-    return [group for group in found if group.query.id in train]
+    return found
 
 
 def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[str]:

@@ -81,8 +81,12 @@ Finds = Iterator[Found | tuple[str, DataError]]
 """What rows hold, or where something is wrong, and what."""
 
 USUAL: Mapping[str, tuple[str, ...]] = {
-    "question": ("question", "problem", "query", "prompt", "input", "instruction", "task"),
-    "answer": ("reference", "answer", "ground_truth", "gts", "gold", "gold_answer", "target", "expected", "solution"),
+    "question": ("question", "problem", "query", "prompt", "input", "instruction", "task", "question_stem"),
+    "answer": (
+        *("reference", "answer", "ground_truth", "gts", "gold", "gold_answer"),
+        *("target", "expected", "solution", "answerkey"),
+    ),
+    "options": ("choices", "options"),
     "completions": (
         *("completions", "responses", "generations", "outputs", "samples", "model_outputs", "predictions"),
         *("completion", "response", "generation", "output", "sample", "model_output", "prediction"),

@@ -20,7 +20,9 @@ from memreward.data.formats.found import (
     value_at,
     verdict_of,
 )
+from memreward.data.options import with_choices
 from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS
+from memreward.domains.choice.parse import has_plain_options
 from memreward.types import DOMAINS, DataError
 
 _NO_DOMAIN = "the domain (--domain math, qa, code, other or COLUMN)"
@@ -56,6 +58,7 @@ def _columns(where: str, names: Sequence[str], reading: Reading) -> dict[str, st
     refuse_unknown(where, names, named)
     free = [name for name in names if name not in named.values()]
     columns = {name: named[name] or column_in(free, name) for name in NAMES}
+    columns["options"] = column_in(free, "options")
     missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
     if columns["completions"] is None and columns["answer"] is None and reading.question is None:
         missing.append("completions (--completions COLUMN) or a reference (--answer COLUMN)")
@@ -89,6 +92,9 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         return text_or_none(value_at(row, columns[name]), where, columns[name] or name)
 
     question = asked_in(value_at(row, columns["question"]), where, str(columns["question"]))
+    answer = value_at(row, columns["answer"])
+    if not has_plain_options(question):
+        question, answer = with_choices(question, value_at(row, columns["options"]), answer)
     completions, listed = texts_of(value_at(row, columns["completions"]), where, str(columns["completions"]))
     verdicts = _verdicts(value_at(row, columns["correct"]), len(completions), where, columns["correct"] or "correct")
     others = {
@@ -106,7 +112,7 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         where,
         question,
         rollouts,
-        text("answer"),
+        text_or_none(answer, where, columns["answer"] or "answer"),
         domain,
         text("id"),
         sure=reading.id is not None,

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from memreward.data.families import FAMILIES, questions
+from lab.families import FAMILIES, TEMPLATES, load, questions
 from memreward.data.options import LETTERS
 from memreward.domains import equivalent, parse_completion
-from memreward.types import ConfigurationError
+from memreward.policy.prompts import load_template
+from memreward.types import ConfigurationError, Query
 
 pytestmark = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="no reasoning-gym")
 
@@ -100,3 +101,23 @@ def test_unknown_family_and_too_many_questions_are_refused(monkeypatch: pytest.M
     monkeypatch.setitem(FAMILIES, "digits", digits)
     with pytest.raises(ConfigurationError, match=r"gives \d+ different questions with seed 0, not 101: ask for fewer"):
         questions("digits", 101)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_shots_show_the_form_that_the_parser_finds(family: str) -> None:
+    domain = FAMILIES[family].domain
+    template = load_template(Query("q", "", domain, f"reasoning-gym/{family}"), str(TEMPLATES))
+    assert template.name == family
+    assert len(template.shots) == 2
+    expected = "hash" if domain == "math" else "letter"
+    for asked, answered in template.shots:
+        completion = parse_completion(answered, domain, asked)
+        assert completion.answer
+        assert completion.form in {expected, "phrase"}
+
+
+def test_families_of_one_line_are_drawn_one_after_the_other() -> None:
+    found = load("gcd:3,syllogism:2", seed=7)
+    assert [group.query.dataset for group in found] == ["reasoning-gym/gcd"] * 3 + ["reasoning-gym/syllogism"] * 2
+    assert found[0].query.id.startswith("rg-gcd-7-")
+    assert found[0].provenance == {"source": "reasoning-gym", "license": "Apache-2.0"}

@@ -1,20 +1,29 @@
-"""Procedural questions: families of generated questions whose instances are alike in wording and differ in content."""
+"""Procedural questions: families of generated questions whose instances are alike in wording and differ in content.
+
+python -m lab.families gcd:50,lcm:50 questions.jsonl
+"""
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
+from memreward.data import write_groups
 from memreward.data.options import with_options
-from memreward.types import ConfigurationError, Domain, MissingExtraError, Query, Truth, content_hash
+from memreward.types import ConfigurationError, Domain, Group, Query, Truth, content_hash
 
 Item = Mapping[str, Any]
 Ask = Callable[[Item, random.Random], tuple[str, str] | None]
 """Turns a generated item into question text and reference, or None where the item does not suit."""
 
+TEMPLATES = Path(__file__).with_name("templates")
+"""Folder of their prompts."""
+_GENERATED = {"source": "reasoning-gym", "license": "Apache-2.0"}
 _MANY = 20_000
 # An item's index names its wording whatever the number of wordings in use, so that ids stay when that changes.
 _CYCLE = 30
@@ -66,11 +75,16 @@ def questions(family: str, size: int, seed: int = 0) -> list[tuple[Query, Truth]
     return found
 
 
+def load(source: str, seed: int = 0) -> list[Group]:
+    """Return questions of families, "gcd:50,lcm:50", one after the other."""
+    counted = (piece.partition(":") for piece in source.split(","))
+    drawn = [questions(family, int(count), seed) for family, _, count in counted]
+    return [Group(query, (), truth, _GENERATED) for each in drawn for query, truth in each]
+
+
 def _items(family: Family, seed: int) -> Any:
-    try:
-        import reasoning_gym
-    except ImportError as error:
-        raise MissingExtraError("reasoning-gym", "questions", "generating questions") from error
+    import reasoning_gym
+
     dataset = reasoning_gym.create_dataset(family.generator, seed=seed, size=_MANY, **family.settings)
     if family.wordings:
         wordings = _shortest_wordings(dataset, _CYCLE)
@@ -165,3 +179,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "syllogism": Family("syllogism", _yes_or_no, "qa"),
 }
+
+if __name__ == "__main__":
+    write_groups(sys.argv[2], load(sys.argv[1]))

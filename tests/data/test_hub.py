@@ -1,0 +1,87 @@
+"""Data sets of the hub, from copies of repositories beside the working folder: no network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from memreward.cli import app
+from memreward.data import read_groups
+from memreward.data.formats import Reading
+from memreward.types import DataError
+
+pytestmark = pytest.mark.slow  # datasets takes seconds to load
+
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "openai/gsm8k/main/test": [{"question": "Two and three?", "answer": "2 + 3 = <<2+3=5>>5.\n#### 5"}],
+    "cais/mmlu/all/test": [
+        {"question": "Which is even?", "choices": ["1", "2", "3", "5"], "answer": 1, "subject": "numbers"}
+    ],
+    "allenai/openbookqa/main/test": [
+        {
+            "id": "7-980",
+            "question_stem": "Ice is",
+            "choices": {"text": ["hot", "cold"], "label": ["A", "B"]},
+            "answerKey": "B",
+        }
+    ],
+    "allenai/ai2_arc/ARC-Challenge/test": [
+        {"id": "a", "question": "Ice?", "choices": {"text": ["hot", "cold"], "label": ["1", "2"]}, "answerKey": "1"}
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    for name, rows in ROWS.items():
+        file = tmp_path / f"{name}-00000-of-00001.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        configuration = {
+            "config_name": file.parent.name,
+            "data_files": [{"split": "test", "path": f"{file.parent.name}/*"}],
+        }
+        (file.parent.parent / "README.md").write_text(f"---\nconfigs: {json.dumps([configuration])}\n---\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reference"),
+    [
+        ("openai/gsm8k/main/test", "Two and three?", "2 + 3 = <<2+3=5>>5.\n#### 5"),
+        ("cais/mmlu/all/test", "Which is even?\n(A) 1\n(B) 2\n(C) 3\n(D) 5", "B"),
+        ("allenai/openbookqa/main/test", "Ice is\n(A) hot\n(B) cold", "B"),
+        ("allenai/ai2_arc/ARC-Challenge/test", "Ice?\n(A) hot\n(B) cold", "A"),
+    ],
+)
+def test_a_benchmark_is_read_with_its_options_and_references(name: str, text: str, reference: str) -> None:
+    (group,) = read_groups(f"hub:{name}", reading=Reading(domain="math" if "gsm8k" in name else "qa"))
+    assert (group.query.text, group.truth.reference) == (text, reference)
+
+
+def test_the_command_makes_a_question_file(tmp_path: Path) -> None:
+    given = ["read", "hub:openai/gsm8k/main/test", "--domain", "math", "--out", "gsm8k.jsonl"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert [group.query.text for group in read_groups("gsm8k.jsonl")] == ["Two and three?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hub:openai/gsm8k", "name it as hub:OWNER/NAME/SPLIT"),
+        ("hub:openai/gsm8k/main/training", "cannot be loaded .*check configuration, split"),
+        ("hub:nobody/nothing/test", "HF_HUB_OFFLINE"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match=words):
+        list(read_groups(name, reading=Reading(domain="math")))
