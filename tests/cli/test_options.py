@@ -144,7 +144,7 @@ def test_a_part_shows_and_takes_the_defaults_it_has_by_its_place() -> None:
     app = typer.Typer()
 
     @app.command(cls=Command)
-    @options_from("settings", Wide, panel="Wide", leave_out=("outer.inner", "outer.on"))
+    @options_from("settings", Wide, panel="Wide")
     def show(settings: Changes[Wide]) -> None:
         made = settings.made()
         typer.echo(json.dumps([made.inner.width, made.outer.name, made.outer.rate, made.outer.on]))
@@ -153,8 +153,6 @@ def test_a_part_shows_and_takes_the_defaults_it_has_by_its_place() -> None:
     said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
     assert "default: 8" in said
     assert "default: 0.75" in said
-    assert "--outer-on" not in said
-    assert "--outer-inner-width" not in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -201,10 +202,10 @@ def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, 
         above, tables = leaderboard(result)
     else:
         tables, below = summary(result)
-    output.text(*above)
+    output.text(*(textwrap.fill(line, output.width) for line in above))
     for table in tables:
         output.table(table.title, table.columns, table.rows, uncut=full)
-    output.text(*below)
+    output.text(*(textwrap.fill(line, output.width, subsequent_indent="  ") for line in below))
     for failure in result.failures():
         output.note(f"not fitted: {failure}")
     output.note("\n".join(["written:", *(f"  {path}" for path in written)]))

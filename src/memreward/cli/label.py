@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import secrets
+import shlex
 import webbrowser
 from collections.abc import Callable
 from dataclasses import asdict
@@ -99,6 +100,8 @@ def label(
         serve()
     _report(output, labelling, report)
     labelling.close()
+    if labelling.progress().questions:
+        output.note(f"next: memreward warmup --memory {shlex.quote(memory)}")
 
 
 def check_page() -> None:
@@ -120,7 +123,7 @@ def _opened(memory: str, config: LabelConfig, labels: int | None, *, page: bool)
     return begin(
         store,
         prior=DEFAULT if made is None else made.model.prior,
-        featurizer=made and made.featurizer,
+        featurizer=None if made is None else made.featurizer,
         config=config,
         questions=labels,
         at_once=AT_ONCE if page else None,

@@ -49,10 +49,10 @@ def options_from(
     option can hold is a TypeError when the command is made.
 
     Args:
-        leave_out: Fields without an option; one of a nested dataclass by its path, "graph.near".
+        leave_out: Fields without an option.
         names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
     """
-    settings = [s for s in _settings(config, names or {}) if not _heads(s.path) & set(leave_out)]
+    settings = [s for s in _settings(config, names or {}) if s.path[0] not in leave_out]
 
     def wrap(command: Command) -> Command:
         @functools.wraps(command)
@@ -78,11 +78,6 @@ def with_parameters(
     wrapper.__signature__ = signature  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return wrapper
-
-
-def _heads(path: tuple[str, ...]) -> set[str]:
-    """A field and all it stands in: ("graph", "near") -> "graph", "graph.near"."""
-    return {".".join(path[:count]) for count in range(1, len(path) + 1)}
 
 
 _LONGEST_METAVAR = 18

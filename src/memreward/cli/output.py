@@ -60,9 +60,9 @@ class Output:
         return self._out.width
 
     def text(self, *lines: str) -> None:
-        """Print lines on stdout, long ones wrapped between words, unless the result goes there as JSON."""
+        """Print lines on stdout as they are, unless the result goes there as JSON."""
         for line in () if self.as_json else lines:
-            self._out.print(Text(printable(line)), soft_wrap=False)
+            sys.stdout.write(printable(line) + "\n")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, uncut: bool = False) -> None:
         """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right.

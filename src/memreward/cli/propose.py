@@ -48,7 +48,9 @@ def propose(
         ],
     )
     if found:
-        output.note("change: how uncertain the question's advantages are; cheap: what judging its most probable answer tells")
+        output.note(
+            "change: how uncertain the question's advantages are; cheap: what judging its most probable answer tells"
+        )
         output.note(f"next: memreward label --memory {shlex.quote(memory)} --labels {len(labelled) + len(found)}")
     else:
         output.note("Every question of memory has a label: there is nothing to propose.")
