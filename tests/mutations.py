@@ -182,7 +182,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     ),
     (
         "labels move the paper's network",
-        "network/crossfit.py",
+        "network/scorer.py",
         "labels[known].to(logits.dtype)",
         "0 * labels[known].to(logits.dtype)",
         "tests/network/test_memory_tells.py",

@@ -66,12 +66,12 @@ def test_a_trainer() -> None:
 def test_a_layer(synthetic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch_geometric")
     from memreward.network.config import NetworkConfig
-    from memreward.network.predictor import GraphPredictor
+    from memreward.network.scorer import paper
 
     known, new = synthetic(queries=20, seed=0), synthetic(queries=4, seed=1).features
-    config = NetworkConfig(hidden=16, epochs=4, folds=2)
-    theirs = GraphPredictor(config).fit(known.features, known.correct).predict(new).value
+    config = NetworkConfig(hidden=16, epochs=4)
+    theirs = paper(0, config).fit(known.features, known.correct).predict(new).value
     monkeypatch.setattr("memreward.network.model.MessageLayer", block("layer")["MeanLayer"])
-    ours = GraphPredictor(config).fit(known.features, known.correct).predict(new).value
+    ours = paper(0, config).fit(known.features, known.correct).predict(new).value
     assert np.isfinite(ours).all()
     assert not np.array_equal(ours, theirs)

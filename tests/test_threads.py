@@ -9,9 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from memreward.evaluation.baselines import CrossFitted, crossfit
 from memreward.evaluation.baselines.majority import VoteScorer
-from memreward.network import predictor as network
 from memreward.network.config import NetworkConfig
-from memreward.network.predictor import GraphPredictor
+from memreward.network.scorer import paper
 from memreward.threads import single_threaded
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
@@ -46,27 +45,21 @@ def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("predictor", "inside"),
-    [
-        (lambda: GraphPredictor(NetworkConfig(hidden=16, epochs=1, folds=3)), network),
-        (lambda: CrossFitted("logistic", VoteScorer), crossfit),
-    ],
+    "predictor",
+    [lambda: paper(0, NetworkConfig(hidden=16, epochs=1)), lambda: CrossFitted("logistic", VoteScorer)],
     ids=["paper", "logistic"],
 )
 def test_fits_keep_to_one_thread(
-    predictor: Callable[[], GraphPredictor | CrossFitted],
-    inside: object,
-    synthetic: Callable[..., object],
-    monkeypatch: pytest.MonkeyPatch,
+    predictor: Callable[[], CrossFitted], synthetic: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[int]] = []
-    fit_calibration = inside.fit_calibration  # type: ignore[attr-defined]
+    fit_calibration = crossfit.fit_calibration
 
     def watched(*arguments: np.ndarray) -> object:
         seen.append(threads())
         return fit_calibration(*arguments)
 
-    monkeypatch.setattr(inside, "fit_calibration", watched)
+    monkeypatch.setattr(crossfit, "fit_calibration", watched)
     data = synthetic(queries=12)
     predictor().fit(data.features, data.correct)
     assert seen == [{1}]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from memreward.data import group_from_record, read_groups
 from memreward.domains import parse_rollout
 from memreward.features.evidence import Evidence, compute_evidence
-from memreward.types import ConfigurationError, Domain, Query, Rollout
+from memreward.types import Domain, Query, Rollout
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "evidence.md"
 
@@ -159,16 +159,6 @@ def test_log_probabilities_where_known() -> None:
     same(column(evidence, "logprob_min"), [-3.5, np.nan, -1])
     same(column(evidence, "logprob_unlikely"), [0.5, np.nan, 0])
     same(column(evidence, "logprob_cluster"), [-2, -2, -1])
-
-
-def test_thinking_vectors_are_compared_inside_the_pool() -> None:
-    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8], [1, 0]], dtype=np.float32)
-    rollouts = [*answered(["1", "1", "2"]), *answered(["1"], query=RIDDLE)]
-    evidence = compute_evidence(rollouts, vectors)
-    same(column(evidence, "thinking_cosine"), [0.3, 0.4, 0.7, np.nan])
-    same(column(evidence, "thinking_cosine_cluster"), [0.35, 0.35, 0.7, np.nan])
-    with pytest.raises(ConfigurationError, match="4 rows for 3 rollouts"):
-        compute_evidence(rollouts[:3], vectors)
 
 
 def test_code_is_read_not_run(tmp_path: Path) -> None:

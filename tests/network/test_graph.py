@@ -48,6 +48,6 @@ def test_structure_joins_each_rollout_to_its_query_and_answer(sizes: list[int]) 
 def test_similarity_edges_point_from_memory_to_query_and_skip_what_must_not_be_used() -> None:
     neighbours = torch.tensor([[4, -1, 2, 7], [-1, -1, -1, -1]])
     cosine = torch.tensor([[0.9, 0.8, 0.7, 0.6], [0.0, 0.0, 0.0, 0.0]])
-    edges, attribute = similarity_edges(neighbours, cosine, 2)
-    assert edges.tolist() == [[4, 2], [0, 0]]
-    assert attribute.squeeze(1).tolist() == pytest.approx([0.9, 0.7])
+    edges, attribute = similarity_edges(neighbours, cosine)
+    assert edges.tolist() == [[4, 2, 7], [0, 0, 0]]
+    assert attribute.squeeze(1).tolist() == pytest.approx([0.9, 0.7, 0.6])

@@ -41,8 +41,6 @@ _NOT_OF_AN_ANSWER = frozenset(
         "cluster_entropy",
         "pool_size_log",
         "query_length_log",
-        "thinking_cosine",
-        "thinking_cosine_cluster",
     }
 )
 

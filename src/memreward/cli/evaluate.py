@@ -284,9 +284,9 @@ def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
 
 
 def _network(seed: int) -> Predictor:
-    from memreward.network.predictor import GraphPredictor
+    from memreward.network.scorer import paper
 
-    return GraphPredictor(seed=seed, name=PAPER)
+    return paper(seed)
 
 
 def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featurizer:

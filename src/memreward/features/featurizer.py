@@ -44,7 +44,7 @@ class Featurizer:
         )
         answers[[r.answer is None for r in rollouts]] = 0.0
         behaviours = None if self.runner is None else self.runner.observe(rollouts)
-        evidence = compute_evidence(rollouts, None if self.encoder is None else thinking, behaviours)
+        evidence = compute_evidence(rollouts, behaviours)
         own = own_signals(rollouts, evidence.group)
         columns = [evidence.values, *(column[:, None] for column in own.values())]
         return Features(

@@ -24,18 +24,14 @@ class NetworkConfig:
 
     Attributes:
         hidden: Width of node states.
-        folds: Cross-fitting folds, by query.
         epochs: Training steps at most (full batch).
     """
 
     hidden: int = 512
-    folds: int = 5
     epochs: int = 200
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ConfigurationError(f"epochs={self.epochs} must be at least 1")
-        if self.folds < 2:
-            raise ConfigurationError(f"folds={self.folds}: cross-fitting needs at least 2")
         if self.hidden < 1 or self.hidden % HEADS:
             raise ConfigurationError(f"hidden={self.hidden} must be a multiple of the {HEADS} attention heads")

@@ -42,37 +42,22 @@ def structural_edges(features: Features) -> dict[Relation, Tensor]:
     return {relation: torch.from_numpy(pairs) for relation, pairs in edges.items()}
 
 
-def similarity_edges(neighbours: Tensor, cosine: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`similar_to` edges, (2, m) from memory to query, and their (m, 1) cosines, of at most `count` neighbours a query.
+def nearest(vectors: Tensor, memory: Tensor, k: int, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the k nearest of (m, d) unit vectors of memory for (b, d) others: (b, k) rows, -1 for none; cosines.
 
-    Given are (q, c) indices of memory queries, nearest first, -1 for one not to be used, and their cosines.
+    `own` (b,) is the row that is the searcher itself and never its own neighbour; -1 for none.
     """
-    usable = neighbours >= 0
-    kept = usable & (usable.cumsum(dim=1) <= count)
-    target, column = kept.nonzero(as_tuple=True)
+    missing = max(0, k - len(memory))
+    cosine = torch.nn.functional.pad(vectors @ memory.T, (0, missing), value=-torch.inf)
+    top = cosine.masked_fill(torch.arange(cosine.shape[1]) == own[:, None], -torch.inf).topk(k, dim=1)
+    nothing = torch.isinf(top.values)
+    return top.indices.masked_fill(nothing, -1), top.values.masked_fill(nothing, 0.0)
+
+
+def similarity_edges(neighbours: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor]:
+    """`similar_to` edges, (2, m) from memory to query, and their (m, 1) cosines.
+
+    Given are (q, k) indices of memory queries, -1 for none, and their cosines.
+    """
+    target, column = (neighbours >= 0).nonzero(as_tuple=True)
     return torch.stack([neighbours[target, column], target]), cosine[target, column].unsqueeze(1)
-
-
-class NeighbourIndex:
-    """Exact search among memory's (m, d) unit vectors, cut into `count` folds; with 1, nothing is left out.
-
-    A search answers once per fold, blind to that fold: model f of a cross-fitted ensemble sees no query of fold f.
-    """
-
-    def __init__(self, vectors: Tensor, folds: Tensor, count: int) -> None:
-        self._vectors = vectors
-        self._hidden = [(folds == fold) & (count > 1) for fold in range(count)]
-
-    def search(self, vectors: Tensor, k: int, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Find the k nearest rows outside each fold for (b, d) unit vectors: (count, b, k) rows, -1 for none; cosines.
-
-        `own` (b,) is the row that is the searcher itself and never its own neighbour; -1 for none.
-        """
-        missing = max(0, k - len(self._vectors))
-        cosine = torch.nn.functional.pad(vectors @ self._vectors.T, (0, missing), value=-torch.inf)
-        if own is not None:
-            cosine = cosine.masked_fill(torch.arange(cosine.shape[1]) == own[:, None], -torch.inf)
-        hidden = [torch.nn.functional.pad(fold, (0, missing)) for fold in self._hidden]
-        top = torch.stack([cosine.masked_fill(fold, -torch.inf) for fold in hidden]).topk(k, dim=2)
-        nothing = torch.isinf(top.values)
-        return top.indices.masked_fill(nothing, -1), top.values.masked_fill(nothing, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,14 +22,16 @@ from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
-from memreward.reward.predictor import WARMUP, RewardPredictor, label_array
+from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
+from memreward.temporary import write_whole
 from memreward.training.arms import ANSWERS, PAPER, Arm, arm_named
 from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
+_LABELS = "labels.json"
 _PLAIN: Mapping[str, Callable[[], Valuer]] = {"shares": Majority, "majority": HardMajority, "nothing": Nothing}
 """What needs no warmup."""
 
@@ -204,19 +207,22 @@ class _Tools:
         return Answers(loaded.model), loaded.featurizer
 
     def paper(self, encoder: str | Encoder) -> tuple[Valuer, Featurizer]:
-        """The paper's network, fitted on the labelled rollouts and frozen."""
+        """The paper's network, fitted on the rollouts that were labelled before training, and frozen.
+
+        Which these were is kept, so that a training that goes on fits the same network again.
+        """
         from memreward.network.encoder import load_encoder
-        from memreward.network.predictor import GraphPredictor
+        from memreward.network.scorer import paper
 
         named = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        featurizer = Featurizer(named, self.runner)
-        if not self.folder.exists():
+        featurizer, kept = Featurizer(named, self.runner), self.folder / _LABELS
+        if not kept.exists():
             labels = label(self.memory, self.drawn, FROM_FILE, self.budget, WARMUP).labels
-            rollouts = self.memory.rollouts_of(list(self.drawn))
-            made = GraphPredictor(seed=self.config.grpo.seed)
-            made.fit(featurizer.features(rollouts), label_array(rollouts, labels))
-            made.save(self.folder)
-        return Graph(GraphPredictor.load(self.folder)), featurizer
+            write_whole(kept, json.dumps({one.rollout_id: one.correct for one in labels}))
+        told = json.loads(kept.read_text(encoding="utf-8"))
+        rollouts = [rollout for rollout in self.memory.rollouts_of(list(self.drawn)) if rollout.id in told]
+        verdicts = np.array([told[rollout.id] for rollout in rollouts], np.int8)
+        return Graph(paper(self.config.grpo.seed).fit(featurizer.features(rollouts), verdicts)), featurizer
 
 
 def _refuse_unjudged(memory: ExperienceMemory, drawn: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from memreward.features.evidence.behaviour import Behaviours, ComparedRuns, beha
 from memreward.features.evidence.code import code_signals
 from memreward.features.evidence.options import option_signals
 from memreward.features.evidence.pools import Pools
-from memreward.features.evidence.reasoning import number_signals, parts_of, semantic_signals, word_signals
+from memreward.features.evidence.reasoning import number_signals, parts_of, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
 from memreward.types import ConfigurationError, FloatArray, IntArray, Rollout
 
@@ -37,19 +37,15 @@ class Evidence:
     query_ids: tuple[str, ...]
 
 
-def compute_evidence(
-    rollouts: Sequence[Rollout], thinking_vectors: FloatArray | None = None, behaviours: Behaviours | None = None
-) -> Evidence:
+def compute_evidence(rollouts: Sequence[Rollout], behaviours: Behaviours | None = None) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
     Reads texts, answers and token log-probabilities, never a label or provenance. A rollout's row depends neither on
-    the order of the rollouts nor on other queries in the call (method, section 4). Without (n, d) vectors of the
-    thinkings the semantic signals are NaN. With behaviours (None for what was not run), answers of code are equivalent
-    that behave alike, and the signals of running are added.
+    the order of the rollouts nor on other queries in the call (method, section 4). With behaviours (None for what was
+    not run), answers of code are equivalent that behave alike, and the signals of running are added.
     """
-    for name, given in (("thinking vectors", thinking_vectors), ("behaviours", behaviours)):
-        if given is not None and len(given) != len(rollouts):
-            raise ConfigurationError(f"{name}: {len(given)} rows for {len(rollouts)} rollouts; pass one per rollout")
+    if behaviours is not None and len(behaviours) != len(rollouts):
+        raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts; pass one per rollout")
     compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
@@ -63,7 +59,6 @@ def compute_evidence(
         | number_signals(pools, thinkings)
         | word_signals(pools, thinkings)
         | option_signals(pools)
-        | semantic_signals(pools, thinking_vectors)
         | code_signals(pools)
     )
     if compared is not None:

@@ -13,7 +13,7 @@ from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import pool_overlap, share_with_item
 from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
-from memreward.types import FloatArray, Rollout
+from memreward.types import Rollout
 
 _PLAIN_NUMBER = re.compile(r"-?(?:\d[\d,]*(?:\.\d*)?|\.\d+)")
 _LARGEST = 1e30
@@ -65,20 +65,6 @@ def word_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, 
         "ending_precision": ending.precision,
         "ending_cosine_cluster": pools.cluster_mean(ending.cosine),
     }
-
-
-def semantic_signals(pools: Pools, vectors: FloatArray | None) -> dict[str, Column]:
-    """Mean cosine of a thinking to the others of its pool; NaN without vectors or alone."""
-    n = len(pools.group)
-    if vectors is None or not n:
-        cosine = np.full(n, np.nan)
-    else:
-        exact = vectors.astype(np.float64)
-        totals = np.zeros((len(pools.query_ids), exact.shape[1]))
-        np.add.at(totals, pools.group, exact)
-        to_others = (exact * (totals[pools.group] - exact)).sum(1)
-        cosine = ratio(to_others, pools.size - 1)
-    return {"thinking_cosine": cosine, "thinking_cosine_cluster": pools.cluster_mean(cosine)}
 
 
 def _share_of_question(pools: Pools, parts: Sequence[Parts]) -> Column:

@@ -1,0 +1,118 @@
+"""The paper's network as one of the learned baselines: trained on labelled rollouts, scoring over frozen memory.
+
+Messages flow from memory to new nodes and never back, so the states of memory's queries before each round are computed
+once, in `fit`. Scoring a batch then costs its own nodes and their k neighbours. It equals the forward pass over the
+whole graph, memory and batch together. Cross-fitting and calibration are those of all learned baselines.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from memreward.evaluation.baselines import CrossFitted
+from memreward.evaluation.folds import assign_folds
+from memreward.features.subset import subset
+from memreward.network.config import NEIGHBOURS, NetworkConfig
+from memreward.network.graph import SIMILAR_TO, nearest, similarity_edges, structural_edges
+from memreward.network.model import RewardNetwork
+from memreward.types import ConfigurationError, Features, LabelError
+
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 5e-2
+"""Of AdamW."""
+STOP_SHARE = 5
+"""One labelled query in so many is not trained on, and says when to stop."""
+PATIENCE = 40
+"""Steps without a lower loss on those before training stops."""
+EVALUATE_EVERY = 4
+"""Training steps between two looks at them."""
+
+
+def paper(seed: int, config: NetworkConfig | None = None, name: str = "paper") -> CrossFitted:
+    """Return the paper's network as a predictor; the seed decides folds, weights and dropout."""
+    return CrossFitted(name, lambda: GraphScorer(config, seed), seed=seed)
+
+
+class GraphScorer:
+    """A graph network and the memory of labelled queries that it looks at; its scores are logits."""
+
+    def __init__(self, config: NetworkConfig | None = None, seed: int = 0) -> None:
+        self.config, self.seed = config or NetworkConfig(), seed
+
+    def fit(self, features: Features, labels: NDArray[np.int8]) -> None:
+        """Train on n rollouts, (n,) labels 1 right, 0 wrong, -1 unknown; LabelError with fewer than two queries."""
+        queries = len(features.query_ids)
+        if queries < 2:
+            raise LabelError(f"{queries} labelled queries are too few for the paper's network: label at least 2")
+        held = (assign_folds(features.query_ids, min(STOP_SHARE, queries), self.seed) == 0)[features.group]
+        train, stop = subset(features, ~held), subset(features, held)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.network = RewardNetwork(self.config, features.query_vectors.shape[1])
+            self._remember(train)
+            self._train(train, torch.from_numpy(labels[~held]), stop, torch.from_numpy(labels[held]))
+        self._remember(features)
+
+    def scores(self, features: Features) -> NDArray[np.float64]:
+        """(n,) logits of n rollouts, each query getting messages from its nearest labelled ones, never from itself."""
+        width, given = self._vectors.shape[1], features.query_vectors.shape[1]
+        if given != width:
+            raise ConfigurationError(
+                f"text vectors of width {given} do not fit this predictor, which learned from {width}: score with the "
+                "encoder of warmup, or warm up again"
+            )
+        with torch.no_grad():
+            logits = self._forward(features, self._states)[0].double().numpy()
+        return np.where(np.isfinite(logits), logits, np.nan)
+
+    def _train(self, train: Features, labels: Tensor, stop: Features, stop_labels: Tensor) -> None:
+        """Full-batch steps; go back to the one with the least loss on the queries that are not trained on."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        best_loss, best_step, best = float("inf"), 0, copy.deepcopy(self.network.state_dict())
+        for step in range(self.config.epochs + 1):
+            if step % EVALUATE_EVERY == 0:
+                loss = self._stop_loss(train, stop, stop_labels)
+                if loss < best_loss - 1e-5:
+                    best_loss, best_step, best = loss, step, copy.deepcopy(self.network.state_dict())
+                elif step - best_step >= PATIENCE:
+                    break
+            self.network.train()
+            optimizer.zero_grad()
+            _loss(self._forward(train, None)[0], labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        self.network.load_state_dict(best)
+
+    def _stop_loss(self, train: Features, stop: Features, labels: Tensor) -> float:
+        self.network.eval()
+        with torch.no_grad():
+            _, states = self._forward(train, None)
+            return float(_loss(self._forward(stop, states)[0], labels))
+
+    def _remember(self, features: Features) -> None:
+        """Let these labelled queries be memory: their vectors, and their states before each round."""
+        self._vectors = torch.from_numpy(features.query_vectors)
+        self._row = {query_id: row for row, query_id in enumerate(features.query_ids)}
+        self.network.eval()
+        with torch.no_grad():
+            self._states = self._forward(features, None)[1]
+
+    def _forward(self, features: Features, memory: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """Logits and query states of a batch beside memory's states; None where the batch is memory itself."""
+        own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])
+        found = nearest(torch.from_numpy(features.query_vectors), self._vectors, NEIGHBOURS, own)
+        similar, cosine = similarity_edges(*found)
+        logits, states = self.network(features, {**structural_edges(features), SIMILAR_TO: similar}, cosine, memory)
+        return logits, states
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy over the known labels; 0 where there is none."""
+    known = labels >= 0
+    if not known.any():
+        return logits.sum() * 0.0
+    return binary_cross_entropy_with_logits(logits[known], labels[known].to(logits.dtype))
