@@ -531,9 +531,9 @@ def test_a_step_costs_the_same_after_hundreds_of_steps(sums: Sums, predictor: Re
     model = AnswerModel(toy_prior(), 50.0).fit(features, labels)
     taken = []
     for step in range(1, 241):
-        started = time.perf_counter()
+        started = time.process_time()
         model.observe(features, labels, step)
-        taken.append(time.perf_counter() - started)
+        taken.append(time.process_time() - started)
     assert np.median(taken[-20:]) < 2 * np.median(taken[100:120])
 
 
