@@ -7,7 +7,6 @@ import pytest
 from label_toys import answer_of, groups, labelling
 
 from memreward.answers.beliefs import AnswerBeliefs
-from memreward.label.outlook import conditioned
 from memreward.label.queue import chosen, ranked, triples
 
 
@@ -19,17 +18,17 @@ def beliefs(right: list[float], *, several: bool = False) -> AnswerBeliefs:
 
 
 def test_a_wrong_answer_leaves_its_share_to_the_others_and_to_none() -> None:
-    found = conditioned(beliefs([0.5, 0.3, 0.1]), np.array([0, -1, -1], np.int8)).right
+    found = beliefs([0.5, 0.3, 0.1]).told(np.array([0, -1, -1], np.int8)).right
     assert found == pytest.approx([0.0, 0.6, 0.2])
 
 
 def test_a_right_answer_leaves_nothing_to_the_others() -> None:
-    found = conditioned(beliefs([0.5, 0.3, 0.1]), np.array([-1, 1, -1], np.int8)).right
+    found = beliefs([0.5, 0.3, 0.1]).told(np.array([-1, 1, -1], np.int8)).right
     assert found == pytest.approx([0.0, 1.0, 0.0])
 
 
 def test_where_several_may_be_right_a_verdict_says_nothing_of_the_others() -> None:
-    found = conditioned(beliefs([0.5, 0.3, 0.9], several=True), np.array([1, -1, 0], np.int8)).right
+    found = beliefs([0.5, 0.3, 0.9], several=True).told(np.array([1, -1, 0], np.int8)).right
     assert found == pytest.approx([1.0, 0.3, 0.0])
 
 
@@ -37,7 +36,7 @@ def test_rollouts_of_one_answer_count_once_for_what_is_refuted() -> None:
     two = AnswerBeliefs(
         np.array([0.5, 0.5, 0.25]), np.full(3, 1 / 3), np.array([0, 0, 1]), np.zeros(3, np.int64), np.zeros(3, np.bool_)
     )
-    assert conditioned(two, np.array([0, 0, -1], np.int8)).right == pytest.approx([0.0, 0.0, 0.5])
+    assert two.told(np.array([0, 0, -1], np.int8)).right == pytest.approx([0.0, 0.0, 0.5])
 
 
 def test_beliefs_do_not_depend_on_the_order_of_judgements() -> None:

@@ -35,6 +35,21 @@ class AnswerBeliefs(NamedTuple):
         n = slice(count)
         return AnswerBeliefs(self.right[n], self.vote[n], self.answer[n], self.group[n], self.several[n])
 
+    def told(self, verdicts: NDArray[np.int8]) -> AnswerBeliefs:
+        """Return what is held after (n,) verdicts on the rollouts' answers: 1 right, 0 wrong, -1 not judged.
+
+        Where at most one answer can be right, a right one leaves nothing to the others, and what a wrong one held goes
+        to the others and to "none of these" in proportion.
+        """
+        count = int(self.group.max()) + 1 if len(self.group) else 0
+        found = np.bincount(self.group, verdicts == 1, count)[self.group] > 0
+        judged = np.bincount(self.answer, verdicts == 0)[self.answer] if len(self.answer) else np.zeros(0)
+        part = np.where(verdicts == 0, self.right / np.maximum(judged, 1), 0.0)
+        refuted = np.bincount(self.group, part, count)[self.group]
+        spread = np.minimum(self.right / np.maximum(1.0 - refuted, 1e-12), 1.0)
+        open_ = np.where(self.several, self.right, np.where(found, 0.0, spread))
+        return self._replace(right=np.where(verdicts >= 0, (verdicts == 1).astype(np.float64), open_))
+
     def scores(self) -> list[Score]:
         """Return value, confidence and expected advantage of each rollout."""
         return [

@@ -107,7 +107,7 @@ class Outlook:
     def beliefs(self, questions: IntArray) -> AnswerBeliefs:
         """Return what is held of these questions' rollouts now that some of their answers may be judged."""
         verdicts = self.verdicts[self.answer[self._rows_of(questions)]]
-        return conditioned(self.blind(questions), verdicts)
+        return self.blind(questions).told(verdicts)
 
     def of_rollouts(self, questions: IntArray) -> IntArray:
         return self._rows_of(questions)
@@ -116,7 +116,7 @@ class Outlook:
         """Say what asking about each of these questions is expected to change."""
         rows = self._rows_of(questions)
         answer = self.answer[rows]
-        beliefs = conditioned(self.blind(questions), self.verdicts[answer])
+        beliefs = self.blind(questions).told(self.verdicts[answer])
         open_ = (self.verdicts[answer] < 0) & ~self.mute[answer]
         top = np.full(len(questions), -1.0)
         np.maximum.at(top, beliefs.group[open_], beliefs.right[open_])
@@ -134,18 +134,3 @@ class Outlook:
     def _rows_of(self, questions: IntArray) -> IntArray:
         parts = [self._rows[self._row_start[q] : self._row_start[q + 1]] for q in questions]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-
-def conditioned(beliefs: AnswerBeliefs, verdicts: NDArray[np.int8]) -> AnswerBeliefs:
-    """Return what is held of n rollouts after (n,) verdicts on their answers: 1 right, 0 wrong, -1 not judged.
-
-    Where at most one answer can be right, a right one leaves nothing to the others, and what a wrong one held goes to
-    the others and to "none of these" in proportion.
-    """
-    count = int(beliefs.group.max()) + 1 if len(beliefs.group) else 0
-    found = np.bincount(beliefs.group, verdicts == 1, count)[beliefs.group] > 0
-    votes = np.bincount(beliefs.answer)[beliefs.answer] if len(beliefs.answer) else np.zeros(0)
-    refuted = np.bincount(beliefs.group, np.where(verdicts == 0, beliefs.right / votes, 0.0), count)[beliefs.group]
-    spread = np.minimum(beliefs.right / np.maximum(1.0 - refuted, 1e-12), 1.0)
-    open_ = np.where(beliefs.several, beliefs.right, np.where(found, 0.0, spread))
-    return beliefs._replace(right=np.where(verdicts >= 0, (verdicts == 1).astype(np.float64), open_))

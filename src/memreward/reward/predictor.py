@@ -25,7 +25,7 @@ from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
 from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.notebook import notebook_progress
 from memreward.reward.plain import rollouts_in
-from memreward.reward.scores import Scores, with_labels
+from memreward.reward.scores import Scores
 from memreward.types import (
     PROGRAMMING_ERRORS,
     Execute,
@@ -197,8 +197,7 @@ class RewardPredictor:
                 self.memory, {r.query.id: None for r in rollouts}, NOBODY, use=SCORE, rollouts=rollouts
             ).labels
             verdicts = {one.rollout_id: one.correct for one in found}
-            rows = {row: verdicts[r.id] for row, r in enumerate(rollouts) if r.id in verdicts}
-            beliefs = beliefs._replace(right=with_labels(beliefs.right, rows, beliefs.group, beliefs.several))
+            beliefs = beliefs.told(label_array(rollouts, found))
         broken = flagged(self.memory)
         voted = {r.query.domain for r in rollouts} - self.model.prior.domains.keys()
         scores = zip(rollouts, beliefs.scores(), strict=True)

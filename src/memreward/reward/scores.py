@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,20 +129,6 @@ def in_words(value: float | None, *, known: bool, voted: bool = False) -> str:
     if known:
         return "known to be right" if value > 0.5 else "known to be wrong"
     return next(word for edge, word in (_VOTES if voted else _EDGES) if value >= edge)
-
-
-def with_labels(right: NDArray[np.float64], verdicts: Mapping[int, bool], group: NDArray[Any], several: Any) -> Any:
-    """(n,) probabilities of being right, with what is known by row in their place.
-
-    Where at most one answer is right and one is known to be, every other is wrong.
-    """
-    found = right.copy()
-    for row, verdict in verdicts.items():
-        if verdict and not several[row]:
-            found[(group == group[row]) & ~several] = 0.0
-    for row, verdict in verdicts.items():
-        found[row] = float(verdict)
-    return found
 
 
 def _cell(value: Any) -> str:
