@@ -42,7 +42,8 @@ def test_what_is_left_is_said_as_soon_as_a_step_is_done(
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
 @pytest.mark.parametrize(
-    ("columns", "terminal"), [("60", True), pytest.param("200", True, marks=pytest.mark.slow), ("200", False)]
+    ("columns", "terminal"),
+    [("60", True), *(pytest.param("200", there, marks=pytest.mark.slow) for there in (True, False))],
 )
 def test_text_goes_out_without_colour_as_wide_as_the_terminal_and_80_where_there_is_none(
     columns: str, terminal: bool

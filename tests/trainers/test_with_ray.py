@@ -267,9 +267,9 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
     from memreward.service.config import ServiceConfig
     from memreward.service.messages import GroupMessage
 
-    memory, log, token = tmp_path / "memory", tmp_path / "log", "token-of-the-test-alone"
+    memory, log, token, port = tmp_path / "memory", tmp_path / "log", "token-of-the-test-alone", free_port()
     words = ("--engine", "ray", "--replicas", "2", "--labels", str(GROUPS), "--group-deadline", "600")
-    service = Command(memory, log, *words, port=free_port(), RAY_ADDRESS=cluster.address, MEMREWARD_TOKEN=token)
+    around = {"RAY_ADDRESS": cluster.address, "MEMREWARD_TOKEN": token}
     os.environ["MEMREWARD_TOKEN"] = token
     known = [{"reference": str(number + 3)} if number % 2 else {} for number in range(GROUPS)]
     first, later = range(GROUPS // 2), range(GROUPS // 2, GROUPS)
@@ -297,8 +297,13 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
             await client.close()
         return together, split
 
+    for _ in range(5):  # Ray Serve gives its proxies a minute, which others may take; they go on starting
+        service = Command(memory, log, *words, port=port, **around)
+        with contextlib.suppress(AssertionError):
+            url = service.address()
+            break
+        service.kill()
     try:
-        url = service.address()
         assert httpx.get(f"{url}/memory", trust_env=False).status_code == 401
         together, split = asyncio.run(answers(url))
     finally:

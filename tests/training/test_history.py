@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,13 @@ from memreward.training.history import history, recorder
 from memreward.types import DataError
 
 ARGS: Any = SimpleNamespace(distributed_state=SimpleNamespace(wait_for_everyone=lambda: None))
+
+
+@pytest.fixture(autouse=True)
+def _base_class_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of transformers, which takes seconds to load, the callbacks need what they derive from."""
+    if "transformers" not in sys.modules:
+        monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(TrainerCallback=object))
 
 
 def state(step: int, *, first: bool = True) -> Any:
