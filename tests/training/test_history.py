@@ -81,13 +81,13 @@ class Counter:
         self.value = json.loads((folder / "value.json").read_text(encoding="utf-8"))
 
 
-def save(folder: Path, reward: Counter, step: int, keep: int = 2) -> None:
+def save(folder: Path, reward: Counter, step: int) -> None:
     """What the reward's callback and then the keeper do with a checkpoint of the trainer."""
     reward.save(folder / f"checkpoint-{step}" / STATE_FOLDER)
-    keeper(folder, keep).on_save(ARGS, state(step), None)  # type: ignore[arg-type]
+    keeper(folder).on_save(ARGS, state(step), None)  # type: ignore[arg-type]
 
 
-def test_the_newest_whole_checkpoints_are_kept_and_gone_back_to(tmp_path: Path) -> None:
+def test_the_newest_whole_checkpoint_is_gone_back_to(tmp_path: Path) -> None:
     reward = Counter()
     assert resume_from(tmp_path, reward) is None
     reward.value = 5
@@ -98,10 +98,9 @@ def test_the_newest_whole_checkpoints_are_kept_and_gone_back_to(tmp_path: Path) 
         save(tmp_path, reward, step)
     (tmp_path / "checkpoint-12").mkdir()  # a kill left it
     (tmp_path / "checkpoint-notes").mkdir()
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-10"]
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-4", "checkpoint-10"]
     reward.value = 99
     assert resume_from(tmp_path, reward) == tmp_path / "checkpoint-10"
     assert reward.value == 10
     assert not (tmp_path / "checkpoint-12").exists()
     assert (tmp_path / "checkpoint-notes").exists()
-    assert not (tmp_path / "checkpoint-2").exists()
