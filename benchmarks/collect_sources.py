@@ -23,10 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.families import FAMILIES, TEMPLATES, Family
+from lab.families import FAMILIES, TEMPLATES, Family, with_options
 from lab.families import load as load_families
 from memreward.data import read_groups, write_groups
-from memreward.data.options import with_options
 from memreward.data.questions import sample_questions
 from memreward.memory import measured
 from memreward.policy.collect import CollectConfig, collect

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from memreward.data import write_groups
-from memreward.data.options import with_options
+from memreward.data.options import LETTERS, lettered
 from memreward.types import ConfigurationError, Domain, Group, Query, Truth, content_hash
 
 Item = Mapping[str, Any]
@@ -43,6 +43,13 @@ class Family:
     domain: Domain = "math"
     settings: Mapping[str, Any] = field(default_factory=dict)
     wordings: Collection[int] = ()
+
+
+def with_options(question: str, answer: str, others: Sequence[str], rng: random.Random) -> tuple[str, str]:
+    """Return the question with its options in random order, and the letter of the right one."""
+    options = [answer, *others]
+    rng.shuffle(options)
+    return lettered(question, options), LETTERS[options.index(answer)]
 
 
 def questions(family: str, size: int, seed: int = 0) -> list[tuple[Query, Truth]]:

@@ -224,7 +224,8 @@ def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp
 def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     eager = ("-c", EAGER)
-    report = finished(begin(folder, launcher=eager, reward="stop = true"))
+    # With this seed the second step raises the alarm.
+    report = finished(begin(folder, "--seed", "1", launcher=eager, reward="stop = true"))
     made = report["steps"]
     assert report["stopped"] is True
     assert report["alarms"] >= 1
@@ -234,7 +235,7 @@ def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin,
     policy = load_file(folder / "policy" / "model.safetensors")
     shutil.rmtree(folder / "policy")  # as if killed before it was written
     for _ in range(2):
-        again = finished(begin(folder, launcher=eager, reward="stop = true"))
+        again = finished(begin(folder, "--seed", "1", launcher=eager, reward="stop = true"))
         assert {**again, "seconds": 0} == {**report, "seconds": 0}
         kept = load_file(folder / "policy" / "model.safetensors")
         assert all(torch.equal(kept[name], policy[name]) for name in policy)

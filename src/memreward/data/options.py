@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,13 +13,6 @@ def lettered(question: str, options: Sequence[str]) -> str:
     if len(options) > len(LETTERS):
         raise ValueError(f"{len(options)} options, and only {len(LETTERS)} letters")
     return "\n".join([question, *(f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))])
-
-
-def with_options(question: str, answer: str, others: Sequence[str], rng: random.Random) -> tuple[str, str]:
-    """Return the question with its options in random order, and the letter of the right one."""
-    options = [answer, *others]
-    rng.shuffle(options)
-    return lettered(question, options), LETTERS[options.index(answer)]
 
 
 def with_choices(question: Any, choices: Any, target: Any) -> tuple[Any, Any]:

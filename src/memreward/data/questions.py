@@ -10,15 +10,25 @@ from memreward.data.files import read_groups
 from memreward.types import ConfigurationError, Group
 
 
-def load_questions(source: str | Path, *, seed: int = 0) -> list[Group]:
-    """Return the questions of a file, each with its sealed reference and without rollouts; of "FILE:COUNT" a sample."""
+def load_questions(*sources: str | Path, seed: int = 0) -> list[Group]:
+    """Return the questions of files, each with its sealed reference and without rollouts; of "FILE:COUNT" a sample."""
+    found: dict[str, Group] = {}
+    for source in sources:
+        for group in _load(source, seed):
+            if group.query.id in found:
+                raise ConfigurationError(f"question {group.query.id!r} is asked twice: name {str(source)!r} once")
+            found[group.query.id] = group
+    return list(found.values())
+
+
+def _load(source: str | Path, seed: int) -> list[Group]:
     path, n = Path(source), None
     name, _, count = str(source).rpartition(":")
-    if name and count.isdigit() and not path.is_file():
+    if name and count.isdigit() and not path.exists():
         path, n = Path(name), int(count)
     if n == 0:
         raise ConfigurationError(f"questions {str(source)!r}: ask for at least 1")
-    if not path.is_file():
+    if not path.exists():
         raise ConfigurationError(
             f"questions {str(source)!r}: there is no such file; make one by memreward read, as docs/questions.md shows "
             "for benchmarks"

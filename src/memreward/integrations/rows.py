@@ -14,7 +14,7 @@ COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
 
 SAMPLED = ("token_logprobs", "truncated")
-"""Columns that whoever samples may add, `memreward.integrations.trl_rollouts` does."""
+"""Columns that a `rollout_func` may add."""
 
 _VERSION = "step-"
 

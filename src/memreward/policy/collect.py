@@ -103,7 +103,7 @@ def collect(
     folder = journal_of(config)
     if output.exists() and not folder.exists():
         raise ConfigurationError(f"{output} exists already: delete it or choose another output")
-    asked = _questions(config)
+    asked = load_questions(*config.questions, seed=config.sampling.seed)
     journal = ExperienceMemory.open(folder)
     sampler = _sampler(config, sampler)
     prompted = _prompted(asked, config, sampler)
@@ -144,20 +144,6 @@ def _sampler(config: CollectConfig, sampler: Sampler | None) -> Sampler:
     from memreward.policy.local import LocalSampler
 
     return LocalSampler(config.sampling)
-
-
-def _questions(config: CollectConfig) -> list[Group]:
-    """All questions, the sources mixed evenly, so that a run that is cut short has some of each."""
-    placed: list[tuple[float, Group]] = []
-    seen: set[str] = set()
-    for source in config.questions:
-        found = load_questions(source, seed=config.sampling.seed)
-        for index, group in enumerate(found):
-            if group.query.id in seen:
-                raise ConfigurationError(f"question {group.query.id!r} is asked twice: name {source!r} once")
-            seen.add(group.query.id)
-            placed.append(((index + 0.5) / len(found), group))
-    return [question for _, question in sorted(placed, key=lambda entry: entry[0])]
 
 
 def _prompted(asked: Sequence[Group], config: CollectConfig, sampler: Sampler) -> dict[str, _Question]:

@@ -74,7 +74,7 @@ def prepare(
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
-    asked = _questions(config, given)
+    asked = load_questions(*(config.questions or config.experience), seed=config.grpo.seed)
     _refuse_unready(config, asked, verifiers)
     memory.add(asked)
     names = {group.query.id for group in asked}
@@ -112,17 +112,6 @@ def prepare(
     if arm.only_labelled:
         asked = [group for group in asked if group.query.id in labelled]
     return Prepared(made, asked, labelled, memory)
-
-
-def _questions(config: TrainConfig, experience: Sequence[Group]) -> list[Group]:
-    found = (
-        [group.question() for group in experience]
-        if not config.questions
-        else [group for source in config.questions for group in load_questions(source, seed=config.grpo.seed)]
-    )
-    if len({group.query.id for group in found}) < len(found):
-        raise ConfigurationError("a question is asked twice: name each source of --questions once")
-    return found
 
 
 def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[str]:
