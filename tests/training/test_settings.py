@@ -61,10 +61,8 @@ def test_settings_reach_trl(tmp_path: Any) -> None:
 
 
 def test_what_is_trls_reaches_it_by_its_own_name(tmp_path: Any) -> None:
-    args = SMALL.to_trl(
-        tmp_path, {"weight_decay": 0.1, "use_vllm": True, "save_total_limit": None, "report_to": "wandb"}
-    )
-    assert (args.weight_decay, args.use_vllm, args.save_total_limit, args.report_to) == (0.1, True, None, ["wandb"])
+    args = SMALL.to_trl(tmp_path, {"weight_decay": 0.1, "use_vllm": True, "save_total_limit": None})
+    assert (args.weight_decay, args.use_vllm, args.save_total_limit) == (0.1, True, None)
     checkpointing = [SMALL.to_trl(tmp_path, given).gradient_checkpointing for given in ({}, CHECKPOINTING)]
     assert checkpointing == [False, True]
     assert SMALL.to_trl(tmp_path).model_init_kwargs == {"dtype": "float32"}
@@ -76,6 +74,7 @@ def test_what_is_trls_reaches_it_by_its_own_name(tmp_path: Any) -> None:
         ({"use_vlm": True}, r"'use_vlm' is no setting of TRL's; did you mean 'use_vllm'\?"),
         ({"beta": 0.1}, "beta is not TRL's to decide here: set kl"),
         ({"scale_rewards": "group"}, "scale_rewards is not TRL's to decide here: the arm decides it"),
+        ({"report_to": "nobody"}, "report_to='nobody' is no tracker that is installed"),
         ({"save_total_limit": 1}, "may leave no whole checkpoint"),
         ({"loss_type": 3, "num_iterations": "x", "lr_scheduler_type": "steep"}, "TRL refuses the settings"),
     ],

@@ -22,9 +22,10 @@ def hub_rows(path: Path) -> Iterator[tuple[str, Any]]:
     if not 2 <= len(rest) <= 3:
         raise DataError(f"{path}: name it as hub:OWNER/NAME/SPLIT or hub:OWNER/NAME/CONFIGURATION/SPLIT")
     try:
-        from datasets import load_dataset
+        from datasets import disable_progress_bars, load_dataset
     except ImportError as error:
         raise MissingExtraError("datasets", "hub", "reading data sets of the hub") from error
+    disable_progress_bars()
     try:
         table = load_dataset(f"{owner}/{rest[0]}", *rest[1:-1], split=rest[-1])
     except Exception as error:  # the hub's client raises errors of whichever HTTP library it is built on

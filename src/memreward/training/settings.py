@@ -108,6 +108,7 @@ class GrpoSettings:
         except ImportError as error:
             raise MissingExtraError("trl", "train", "training with GRPO") from error
         import torch
+        from transformers.integrations import get_available_reporting_integrations
 
         trl, cuda = trl or {}, torch.cuda.is_available()
         _refuse_names(trl, GRPOConfig)
@@ -142,9 +143,13 @@ class GrpoSettings:
             checkpointing: trl.get(_CHECKPOINTING, False),
         }
         try:
-            return GRPOConfig(**{**ours, **given, **self._batches(trl.get("per_device_train_batch_size"))})
+            made = GRPOConfig(**{**ours, **given, **self._batches(trl.get("per_device_train_batch_size"))})
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"TRL refuses the settings: {error}; change them in [trl] or by --trl") from error
+        trackers: Any = made.report_to  # a list, once made
+        for tracker in set(trackers) - set(get_available_reporting_integrations()):  # type: ignore[no-untyped-call, unused-ignore]
+            raise ConfigurationError(f"trl: report_to={tracker!r} is no tracker that is installed here: install it")
+        return made
 
     def _batches(self, micro: int | None = None) -> dict[str, int]:
         """Rollouts a pass and device, and passes a step."""
