@@ -108,7 +108,7 @@ class GrpoSettings:
         except ImportError as error:
             raise MissingExtraError("trl", "train", "training with GRPO") from error
         import torch
-        from transformers.integrations import get_available_reporting_integrations
+        from transformers.integrations.integration_utils import get_available_reporting_integrations as installed
 
         trl, cuda = trl or {}, torch.cuda.is_available()
         _refuse_names(trl, GRPOConfig)
@@ -147,7 +147,7 @@ class GrpoSettings:
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"TRL refuses the settings: {error}; change them in [trl] or by --trl") from error
         trackers: Any = made.report_to  # a list, once made
-        for tracker in set(trackers) - set(get_available_reporting_integrations()):  # type: ignore[no-untyped-call, unused-ignore]
+        for tracker in set(trackers) - set(installed()):  # type: ignore[no-untyped-call, unused-ignore]
             raise ConfigurationError(f"trl: report_to={tracker!r} is no tracker that is installed here: install it")
         return made
 
