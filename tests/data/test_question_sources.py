@@ -68,7 +68,6 @@ def test_rollouts_of_a_file_are_left_out_with_their_verdicts(tmp_path: Path) -> 
     [
         ("riddles:4", "'riddles:4': there is no such file; make one by memreward read"),
         ("gcd:0", "ask for at least 1"),
-        ("", "there is no such file"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused(source: str, words: str) -> None:
