@@ -56,7 +56,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     ),
     (
         "other words cannot be told",
-        "domains/text/verify.py",
+        "domains/text/domain.py",
         '    return Verdict(None, "texts differ',
         '    return Verdict(True, "texts differ',
         "tests/domains/test_hostile_answers.py -k words",

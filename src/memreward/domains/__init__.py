@@ -5,16 +5,23 @@ from memreward.domains.code.parse import code_normal_form, defines, entry_point,
 from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.completion import Completion, parse_completion, parse_rollout
 from memreward.domains.config import CodeConfig, MathConfig, VerifyConfig
-from memreward.domains.equivalence import answer_key, cluster_answers, equivalent
 from memreward.domains.math.arithmetic import arithmetic_statements, numbers
 from memreward.domains.math.verify import MathVerifier
-from memreward.domains.registry import load_all, load_domain, register, rules_of, use_domains
+from memreward.domains.registry import (
+    answer_key,
+    cluster_answers,
+    equivalent,
+    load_all,
+    load_domain,
+    register,
+    rules_of,
+    use_domains,
+)
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.shared.cache import VerdictCache
-from memreward.domains.text.judge import JudgeVerifier
-from memreward.domains.text.verify import TextVerifier
-from memreward.domains.verifiers import Verifiers, load_verifier, verifier_for
+from memreward.domains.text.domain import TextVerifier
+from memreward.domains.verifiers import JudgeVerifier, Verifiers, load_verifier, verifier_for
 
 __all__ = [
     "AnswerPattern",

@@ -1,5 +1,7 @@
 """The domains there are: four of ours, those of installed packages, and those that a user names.
 
+Each gives answers a key; two answers are equivalent when their keys are equal, which is the one notion of it.
+
 A package adds one by an entry point of the group "memreward.domains"; anybody by `register`, or for every command and
 all of its processes by the environment: MEMREWARD_DOMAINS="mine.py:MyDomain,other.py:Theirs".
 """
@@ -15,7 +17,7 @@ from memreward.domains.math.domain import Math
 from memreward.domains.rules import DomainRules
 from memreward.domains.text.domain import Text
 from memreward.plugins import called, installed, keep_in_environment, load_named, of_environment
-from memreward.types import ConfigurationError, UnknownDomainError, add_domain, unknown_domain
+from memreward.types import ConfigurationError, Domain, UnknownDomainError, add_domain, unknown_domain
 
 GROUP = "memreward.domains"
 VARIABLE = "MEMREWARD_DOMAINS"
@@ -61,3 +63,32 @@ def load_all() -> None:
     """Add the domains of installed packages and of the environment, once in a process."""
     for named in (*installed(GROUP).values(), *of_environment(VARIABLE)):
         load_domain(named)
+
+
+def answer_key(answer: str, domain: Domain, *, query_text: str = "") -> str:
+    """Return a string that is equal for equivalent answers to one query, and stable across processes."""
+    return rules_of(domain).key(answer, query_text)
+
+
+def equivalent(a: str, b: str, domain: Domain, *, query_text: str = "") -> bool:
+    """Say whether two answers to one query are equivalent: an equivalence relation in the strict sense."""
+    return a == b or answer_key(a, domain, query_text=query_text) == answer_key(b, domain, query_text=query_text)
+
+
+def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text: str = "") -> list[int]:
+    """Return for each answer to one query the index of its class of equivalent answers; -1 for None, no answer.
+
+    Classes are numbered from 0 in order of first appearance. Where all are spelled alike there is nothing to evaluate.
+    """
+    rules = rules_of(domain)
+    if len({rules.spelling(answer) for answer in answers if answer is not None}) < 2:
+        return [-1 if answer is None else 0 for answer in answers]
+    classes: dict[str, int] = {}
+    indices = []
+    for answer in answers:
+        if answer is None:
+            indices.append(-1)
+            continue
+        key = rules.key(answer, query_text)
+        indices.append(classes.setdefault(key, len(classes)))
+    return indices

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
 from memreward.domains.config import VerifyConfig
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.shared.markers import answer_tag, boxed, explicit
-from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.domains.text.key import free_text_key
 from memreward.types import Claim, Verdict, Verifier
 
@@ -81,6 +84,28 @@ class DomainRules:
         return found
 
 
+class ClaimVerifier:
+    """A verifier by its `judge` of one claim, which says how long each took."""
+
+    name: str
+
+    def judge(self, claim: Claim) -> Verdict:
+        raise NotImplementedError
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        """Return all that a verdict depends on: the key of a cache."""
+        return everything(claim)
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        return [self.timed(claim) for claim in claims]
+
+    def timed(self, claim: Claim) -> Verdict:
+        """Decide on one claim, with the seconds that it took."""
+        start = time.perf_counter()
+        verdict = self.judge(claim)
+        return replace(verdict, seconds=time.perf_counter() - start)
+
+
 class RulesVerifier(ClaimVerifier):
     """Verifies by `DomainRules.verify`, under the domain's name."""
 
@@ -88,10 +113,15 @@ class RulesVerifier(ClaimVerifier):
         self.rules, self.name = rules, rules.name
 
     def judge(self, claim: Claim) -> Verdict:
-        """Decide on one claim."""
         answer, prompt = claim.rollout.answer, claim.rollout.query.text
         if answer is None:
             return Verdict(None, "no answer can be read")
         correct = self.rules.verify(answer, claim.reference, prompt)
         reason = {True: "equal to the reference", False: "differs from the reference", None: "cannot be told"}[correct]
         return Verdict(correct, reason, details={"answer": answer})
+
+
+def everything(claim: Claim) -> tuple[str | None, ...]:
+    """Return all that there is of a claim, but provenance."""
+    rollout = claim.rollout
+    return rollout.query.text, rollout.text, rollout.answer, claim.reference

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.config import VerifyConfig
 from memreward.domains.registry import rules_of
+from memreward.domains.rules import everything
 from memreward.domains.shared.cache import VerdictCache, verdict_key
-from memreward.domains.shared.verifier import everything
-from memreward.domains.text.judge import JudgeVerifier
 from memreward.plugins import called, fingerprint, installed, load_named
-from memreward.types import Claim, ConfigurationError, Domain, Group, MemRewardError, Verdict, Verifier
+from memreward.types import Claim, ConfigurationError, Domain, EndpointError, Group, MemRewardError, Verdict, Verifier
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
 """What an odd reply may cause in a verifier; it must not cost the other claims their verdict."""
 
-
 GROUP = "memreward.verifiers"
 """Entry points under which packages add verifiers, each by the name of its domain."""
+
+Decide = Callable[[str, str, str], bool | None]
+"""Question, answer and reference ("" where none is given) to a verdict, or None where it cannot be told."""
+
+_AT_ONCE = 8
 
 
 def load_verifier(named: str) -> tuple[Domain, Verifier]:
@@ -140,3 +144,27 @@ def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:
             "let it return one memreward.types.Verdict a claim, in order"
         )
     return verdicts
+
+
+class JudgeVerifier:
+    """Asks a judge about each answer, several at once, from threads; the ledger has its verdicts under its name."""
+
+    def __init__(self, name: str, decide: Decide) -> None:
+        self.name, self.decide = name, decide
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        return claim.rollout.query.text, claim.rollout.answer, claim.reference
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(self._verdict, claims))
+
+    def _verdict(self, claim: Claim) -> Verdict:
+        answer = claim.rollout.answer
+        if answer is None:
+            return Verdict(None, "no answer is marked in the text")
+        try:
+            correct = self.decide(claim.rollout.query.text, answer, claim.reference)
+        except EndpointError as error:
+            return Verdict(None, str(error))
+        return Verdict(correct, "the judge says so" if correct is not None else "the judge cannot tell")

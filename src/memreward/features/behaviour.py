@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.domains import rules_of
-from memreward.domains.code.programs import solution_source
+from memreward.domains.code.parse import solution_source
 from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
 from memreward.sandbox import Execution, Limits, Sandbox

@@ -24,7 +24,6 @@ from memreward.types import SandboxError
 START_LIMIT_S = 60.0
 GRACE_S = 5.0
 """How long after its limit a run may take to be ended and reported."""
-_STOP = b'{"job": "stop"}'
 _MOST_WRITTEN = plain.FILE_MB * 1_000_000
 
 _STANDARD = (
@@ -148,16 +147,13 @@ class Keeper:
 
     def finish(self) -> Execution:
         """End the run that is under way and return what came of it."""
-        self._stop()
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # it is gone, which is seen when its word is waited for
+                plain.send(self._control, b'{"job": "stop"}')
         ended = self.result(GRACE_S)
         if ended is None:
             self.kill()
         return ended or Execution(-1, "lost")
-
-    def _stop(self) -> None:
-        if self._control is not None:
-            with contextlib.suppress(OSError):  # it is gone, which is seen when its word is waited for
-                plain.send(self._control, _STOP)
 
     def kill(self) -> None:
         """End the process and with it everything it runs; it starts again when asked."""

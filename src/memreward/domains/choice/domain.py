@@ -19,7 +19,6 @@ class Choice(DomainRules):
     lettered = True
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
-        """Return the letter of the option that the text commits to."""
         choices = options(prompt)
         letter, form = find_choice(text, choices)
         if choices or letter is not None:
@@ -28,7 +27,6 @@ class Choice(DomainRules):
         return None if answer is None else spelled_out(answer, prompt), form
 
     def named(self, found: str, prompt: str) -> str:
-        """Return the letter of the option that is named by letter or text."""
         return letter_of(found, options(prompt)) or spelled_out(found, prompt)
 
     def key(self, answer: str, prompt: str) -> str:
@@ -38,7 +36,6 @@ class Choice(DomainRules):
         return letter if letter is not None else "text " + free_text_key(spelled_out(answer, prompt))
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
-        """Return the one that reads the reference in the question's terms."""
         return ChoiceVerifier()
 
 

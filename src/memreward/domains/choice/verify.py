@@ -18,10 +18,10 @@ from memreward.domains.choice.parse import (
     read_choice,
     yes_or_no,
 )
+from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.dress import answer_region
-from memreward.domains.shared.verifier import ClaimVerifier
+from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
-from memreward.domains.text.verify import TextVerifier
 from memreward.types import Claim, Verdict
 
 RULES = 7
@@ -37,7 +37,6 @@ class ChoiceVerifier(ClaimVerifier):
     name = f"choice-{RULES}"
 
     def judge(self, claim: Claim) -> Verdict:
-        """Decide on one claim."""
         choices = options(claim.rollout.query.text)
         answer = claim.rollout.answer
         right = option_of_reference(claim.reference, choices)

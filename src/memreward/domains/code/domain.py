@@ -23,7 +23,6 @@ class Code(DomainRules):
         return split_thinking(text)
 
     def find(self, text: str, prompt: str) -> Found:
-        """Return the solution's source."""
         tagged = answer_tag(text)
         code, form, around = find_code(tagged.content if tagged is not None else text, prompt)
         return code, form, around if tagged is None else text[: tagged.start]
@@ -34,9 +33,7 @@ class Code(DomainRules):
         return (code, form) if form == "fence" else (None, "none")
 
     def key(self, answer: str, prompt: str) -> str:
-        """Return the normal form of the syntax tree."""
         return code_normal_form(answer, entry_point(prompt))
 
     def verifier(self, config: VerifyConfig) -> Verifier:
-        """Return the one that runs tests in the sandbox."""
         return CodeVerifier(config.code)

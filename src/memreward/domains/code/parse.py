@@ -10,6 +10,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Literal, overload
 
+from memreward.types import Rollout
+
 _FENCE = re.compile(r"^[ \t]{0,8}```[ \t]*([\w+#-]*)[^\n]*$", re.MULTILINE)
 _TOP_LEVEL_CODE = re.compile(
     r"^(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)", re.MULTILINE
@@ -137,6 +139,42 @@ def defines_body(code: str, name: str) -> bool:
     """Say whether `code` parses and its last top-level function called `name` does anything."""
     functions = functions_of(parse_tree(code), name)
     return bool(functions) and has_body(functions[-1])
+
+
+def solution_source(rollout: Rollout) -> str | None:
+    """Return the program of a code rollout, or None where it holds none. Nothing is run.
+
+    The question's own imports and helpers stand before a solution that does not repeat them.
+    """
+    prompt = rollout.query.text
+    name = entry_point(prompt)
+    answer = rollout.answer
+    if answer is None:
+        joined = (prompt + rollout.text, rollout.text)
+        answer = next((code for code in joined if name and defines_body(code, name)), None)
+    return None if answer is None else _with_given(answer, prompt)
+
+
+@lru_cache(maxsize=1024)
+def given_definitions(prompt: str) -> str:
+    """Return what a code prompt defines beside the function that it asks for: imports, helpers, constants."""
+    name, tree = entry_point(prompt), prompt_tree(prompt)
+    if tree is None or name is None:
+        return ""
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef | ast.Assign | ast.AnnAssign)
+        or (isinstance(node, Function) and node.name != name)
+    ]
+    return "\n".join(ast.unparse(node) for node in kept)
+
+
+def _with_given(code: str, prompt: str) -> str:
+    given = given_definitions(prompt)
+    if not given or code.startswith(prompt.rstrip()) or "from __future__" in code or not parses(code):
+        return code
+    return f"{given}\n\n{code}"
 
 
 def _is_constant(statement: ast.stmt) -> bool:

@@ -16,11 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from memreward.domains.code.parse import entry_point, parses, syntax_tree
-from memreward.domains.code.programs import given_definitions, solution_source
+from memreward.domains.code.parse import entry_point, given_definitions, parses, solution_source, syntax_tree
 from memreward.domains.config import CodeConfig
+from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
-from memreward.domains.shared.verifier import ClaimVerifier
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, Verdict
 
@@ -59,11 +58,9 @@ class CodeVerifier(ClaimVerifier):
         return self.sandbox.map(self.timed, claims)
 
     def close(self) -> None:
-        """End the sandbox's processes; they start anew when needed."""
         self.sandbox.close()
 
     def judge(self, claim: Claim) -> Verdict:
-        """Decide on one claim."""
         reference = read_reference(claim.reference)
         if reference is None:
             return Verdict(
@@ -163,7 +160,7 @@ def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
     try:
         read = json.loads(report)
         outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
-        kept = ("tests_run", "calls", "over_limit", "strained")
+        kept = ("tests_run", "calls", "strained")
         details = {**details, **{name: read[name] for name in kept if name in read}}
     except (ValueError, KeyError, TypeError):
         outcome, reason = "", ""

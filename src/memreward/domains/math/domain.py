@@ -23,7 +23,6 @@ class Math(DomainRules):
     numeric = True
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
-        """Return the marked answer, else the formula or number that ends the text."""
         answer, form = find_expression(text, guess=True)
         if answer is not None and form == "last_number":
             answer = number_of_asked(text, prompt) or answer
@@ -37,7 +36,6 @@ class Math(DomainRules):
         return f"{measured.dimension} {measured.factor} {normal_form(answer)}"
 
     def key(self, answer: str, prompt: str) -> str:
-        """Return value or structure; see `memreward.domains.math.form`."""
         return math_key(answer, prompt)
 
     def verifier(self, config: VerifyConfig) -> Verifier:

@@ -39,10 +39,6 @@ _LIMITED = re.compile(
     r"|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b|\s[a-z]+ and [a-z]+s[.\s]*\Z",
     re.IGNORECASE,
 )
-_COLLECTED = re.compile(
-    r"\d[\s}$]{0,4}(?:\\text\s?\{)?\s?(pair|couple|set|pack|bag|box|case|crate|bundle|batch|group)(?:e?s)?\b",
-    re.IGNORECASE,
-)
 _TURNS = re.compile(
     r"\b(?:wait|hold on|hang on|hmm+|oops|psych|(?:just )?(?:kidding|joking)|scratch that|recompute|recalculate|"
     r"corrected|(?:that|this|it|which)(?:['’]s|\s(?:is|was|isn['’]t|wasn['’]t))\s(?:\w{1,10}\s)?"
@@ -123,9 +119,6 @@ def _goes_on(before: str, answer: str, after: str, question: str) -> str:
     based = _BASED.search(before) or _BASED.search(SENTENCE_END.split(after)[0])
     if based is not None and not _asked(based[0], question):
         return f"it is {based[0].strip()}"
-    collected = _COLLECTED.search(answer + after[: len("\\text{ bundles")])
-    if collected is not None and collected[1].lower() not in question.lower():
-        return f"it counts in {collected[1]}s"
     thing = _counted(answer, after, question)
     if thing:
         return f"it counts {thing}"

@@ -15,9 +15,9 @@ from pathlib import Path
 from memreward.domains.choice.parse import normal_text
 from memreward.domains.completion import parse_completion
 from memreward.domains.config import MathConfig
-from memreward.domains.equivalence import answer_key
 from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
+from memreward.domains.registry import answer_key
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, MemRewardError, Verdict
@@ -61,16 +61,13 @@ class MathVerifier:
 
     @cached_property
     def name(self) -> str:
-        """Identifies rules and the version of math-verify."""
         return f"math-{RULES}+math-verify-{version('math-verify')}"
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
-        """Return all that a verdict depends on: the key of a cache."""
         submitted = submission(claim)
         return claim.rollout.query.text, submitted.answer, submitted.doubt, claim.reference
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        """See `memreward.types.Verifier.verify`."""
         pool = _pool(min(_PROCESSES, os.cpu_count() or 1))
         if len(claims) < 2 or pool.size == 1:
             return [self._judge(claim, pool) for claim in claims]

@@ -1,12 +1,14 @@
-"""Free text as a domain."""
+"""Free text as a domain: the reference, however it is written, is right; of other words none can tell."""
 
 from __future__ import annotations
 
 from memreward.domains.config import VerifyConfig
-from memreward.domains.rules import DomainRules
+from memreward.domains.rules import ClaimVerifier, DomainRules
 from memreward.domains.shared.expression import find_expression
-from memreward.domains.text.verify import TextVerifier
-from memreward.types import Verifier
+from memreward.domains.text.key import says_the_same
+from memreward.types import Claim, Verdict, Verifier
+
+RULES = 2
 
 
 class Text(DomainRules):
@@ -16,9 +18,27 @@ class Text(DomainRules):
     numeric = True
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:  # noqa: ARG002
-        """Return the marked answer, or all of a short text."""
         return find_expression(text, guess=False)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
-        """Return the comparison of strings, which never says "wrong"."""
         return TextVerifier()
+
+
+class TextVerifier(ClaimVerifier):
+    """Says whether an answer in words is the reference; never "wrong", since other words may say the same.
+
+    What counts as the same stands in `memreward.domains.text.key` and in `docs/verifiers.md`.
+    """
+
+    name = f"text-{RULES}"
+
+    def subject(self, claim: Claim) -> tuple[str | None, ...]:
+        return claim.rollout.answer, claim.reference, claim.rollout.query.text
+
+    def judge(self, claim: Claim) -> Verdict:
+        answer = claim.rollout.answer
+        if answer is None:
+            return Verdict(None, "no answer is marked in the text")
+        if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
+            return Verdict(True, "the same text", details={"answer": answer})
+        return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})

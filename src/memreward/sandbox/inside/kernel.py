@@ -53,19 +53,12 @@ def unmount(target: str) -> None:
     checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount of {target}")
 
 
-def make_read_only(target: str, *, devices: bool = False) -> None:
-    """Make a mount and all below it read-only, without set-user-id and, unless `devices`, without devices."""
-    read_only, no_setuid, no_devices = 1, 2, 4
-    attributes = MountAttributes(set=read_only | no_setuid | (0 if devices else no_devices))
-    syscall(
-        442,
-        _AT_FDCWD,
-        os.fsencode(target),
-        _AT_RECURSIVE,
-        ctypes.byref(attributes),
-        ctypes.sizeof(attributes),
-        what=f"mount_setattr of {target}",
-    )
+def make_read_only(target: str) -> None:
+    """Make a mount and all below it read-only, without set-user-id."""
+    read_only, no_setuid = 1, 2
+    asked = MountAttributes(set=read_only | no_setuid)
+    place = _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE
+    syscall(442, *place, ctypes.byref(asked), ctypes.sizeof(asked), what=f"mount_setattr of {target}")
 
 
 def pivot_root(number: int) -> None:

@@ -60,7 +60,7 @@ def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], pac
     assert column is not None
     kernel.pivot_root(seccomp.PIVOT_ROOT[column[0]])
     os.chdir("/")
-    kernel.make_read_only("/", devices=True)
+    kernel.make_read_only("/")
 
 
 def fresh_scratch(megabytes: int) -> None:

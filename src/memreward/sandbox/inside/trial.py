@@ -173,7 +173,7 @@ class Partner:
         else:
             self.end(_unknown("the tests did not come to an end in time") | {"strained": True})
         if slowdown() < BUSY:
-            self.end(_failed(f"{said}, though the machine was not busy", over_limit=True))
+            self.end(_failed(f"{said}, though the machine was not busy"))
         self.end(_unknown(f"{said}, and the machine was too busy to say why"))
 
 
@@ -386,7 +386,7 @@ class Bench:
             return _PASSED
         said = f"{type(error).__name__}: {_text(error)}"
         if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
-            return _failed(said, isinstance(error, MemoryError))
+            return _failed(said)
         if self._partner.calls == before or isinstance(error, ImportError | SystemExit):
             return _unknown(f"the tests themselves raised {said}")
         if isinstance(error, MemoryError | RecursionError):
@@ -495,7 +495,7 @@ def _passed_over(statement: ast.stmt) -> ast.stmt:
 def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
     names, message = failure.get("raised"), str(failure.get("message"))[:_LONGEST_REASON]
     kind = str(names[0]) if isinstance(names, list) and names else "error"
-    return _failed(f"loading the solution raised {kind}: {message}", kind == "MemoryError")
+    return _failed(f"loading the solution raised {kind}: {message}")
 
 
 def _exception(reply: dict[str, Any]) -> Exception:
@@ -542,9 +542,8 @@ def _text(error: BaseException) -> str:
 _PASSED: dict[str, Any] = {"outcome": "passed", "reason": ""}
 
 
-def _failed(reason: str, over_limit: bool = False) -> dict[str, Any]:
-    said = {"outcome": "failed", "reason": reason[:_LONGEST_REASON]}
-    return {**said, "over_limit": True} if over_limit else said
+def _failed(reason: str) -> dict[str, Any]:
+    return {"outcome": "failed", "reason": reason[:_LONGEST_REASON]}
 
 
 def _unknown(reason: str) -> dict[str, Any]:
