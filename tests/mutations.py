@@ -29,7 +29,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "an answer taken back is none",
         "domains/shared/expression.py",
-        "    if _taken_back(text, end) or",
+        "    if taken_back(text, end) or",
         "    if False and",
         "tests/domains/test_hostile_answers.py -k mentioned",
     ),

@@ -84,11 +84,6 @@ def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text
     if len({rules.spelling(answer) for answer in answers if answer is not None}) < 2:
         return [-1 if answer is None else 0 for answer in answers]
     classes: dict[str, int] = {}
-    indices = []
-    for answer in answers:
-        if answer is None:
-            indices.append(-1)
-            continue
-        key = rules.key(answer, query_text)
-        indices.append(classes.setdefault(key, len(classes)))
-    return indices
+    return [
+        -1 if answer is None else classes.setdefault(rules.key(answer, query_text), len(classes)) for answer in answers
+    ]

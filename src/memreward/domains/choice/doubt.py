@@ -126,7 +126,7 @@ def _marked_before(text: str, letter: str, place: int, choices: Mapping[str, str
     if (
         mark is None
         or marked in (None, letter)
-        or taken_back(text[mark.end :][:NEAR])
+        or taken_back(text, mark.end)
         or _TURNED.search(text[mark.end : place] + " ")
     ):
         return ""

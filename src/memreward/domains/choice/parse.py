@@ -217,7 +217,7 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):
         return Choice((max(ticks, key=lambda letter: ticks[letter]),), "letter")
     tagged = answer_tag(text)
-    if tagged is not None and taken_back(text[tagged.end : tagged.end + _LONG_TEXT]):
+    if tagged is not None and taken_back(text, tagged.end):
         return read_choice(text[tagged.end :], choices)
     turned = TURNED_AT_END.search(text, max(0, len(text) - 3 * _LONG_TEXT))
     if turned is not None and len(corrected := _options_of(_plain(turned[1]), choices)) == 1:

@@ -157,15 +157,17 @@ TURN = re.compile(
     r"|^\W{0,3}(?:while|although|though)\b[^,;]{0,80},\s",
     re.IGNORECASE,
 )
-_REFUTED = re.compile(
-    r"[\s)\]}.$]{0,4}(?:is|was|would\s{1,3}be|seems|cannot\s{1,3}be|can't\s{1,3}be|isn't)\s{1,3}(?:\w{1,12}\s{1,3}){0,2}?"
-    r"(?:wrong|incorrect|false|not|mistaken)\b",
-    re.IGNORECASE,
-)
-_RETRACTED = re.compile(
-    r"[\s)\]}.$!?]{0,6}(?:scratch\s{1,3}that|never\s?mind|just\s{1,3}kidding|not!|(?:ignore|disregard)\s{1,3}(?:that|this)|"
-    r"(?:but\s{1,3}|(?:no|wait)[,.]?\s{1,3})?(?:that|this|it)"
-    r"(?:'s|\s{1,3}is|\s{1,3}was)\s{1,3}(?:wrong|incorrect|false|a\s{1,3}(?:mistake|lie)|not\s{1,3}(?:right|correct|true)))",
+_TAKEN_BACK = re.compile(
+    r"\s{0,4}[❌✗✘☒🚫]|[\s$*_\"'”’)}\]\\.,!?]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}(?:"
+    r"(?:is|was|are|seems|looks|(?:would|must|has to) be)\s{1,3}(?:\w{1,12}\s{1,3}){0,2}?(?:wrong|incorrect|false|"
+    r"not(?!\s\S{0,3}\d)|mistaken|impossible|untrue|nonsense|absurd|invalid|mistake|error|lie|"
+    r"too (?:big|small|large|low|high|much|many|little|few))\b"
+    r"|(?:isn['’]?t|wasn['’]?t|can(?:['’]?t|not) be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
+    r"(?:correct|right|answer|true|it|possible|valid|so|solution)\b|(?:that|this|it)['’]s\s{1,3}"
+    r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|an? (?:mistake|error|lie))"
+    r"|(?:(?:no|wait|oops|sorry|hmm)[,.!]?\s{1,3})?(?:(?:scratch|strike) (?:that|it)|never\s?mind|just kidding|not!|"
+    r"(?:ignore|disregard|forget) (?:that|this|it)\b|I take (?:that|it) back|my (?:mistake|bad)\b|"
+    r"I (?:was wrong|misspoke)))",
     re.IGNORECASE,
 )
 _SUPPOSED = re.compile(r"\bif\b[^.;!?\n]*\b(?:were|had|was|did)\b[^.;!?\n]*$", re.IGNORECASE)
@@ -205,9 +207,9 @@ def supposed(said: str, before: str) -> bool:
     return "would" in said and _SUPPOSED.search(before[-_NEAR:]) is not None
 
 
-def taken_back(after: str) -> bool:
+def taken_back(text: str, start: int) -> bool:
     """Whether what follows an answer takes it back: "is wrong", "Scratch that"."""
-    return _RETRACTED.match(after) is not None or _REFUTED.match(after) is not None
+    return _TAKEN_BACK.match(text, start, start + _NEAR) is not None
 
 
 def said_by_others(before: str) -> bool:
@@ -264,7 +266,7 @@ def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None
     before = TURN.split(text[max(begin, place.start - _NEAR) : place.start])[-1]
     before = "" if TURN.match(text, place.start) else before
     after = text[place.end : place.end + _NEAR]
-    if _RETRACTED.match(after) or (place.form != "phrase" and _REFUTED.match(after)):
+    if taken_back(text, place.end):
         return replace(place, force="denied")
     asked = SENTENCE_END.split(after, maxsplit=1)[0].rstrip().endswith("?") or text[place.end - 1 : place.end] == "?"
     if asked and _SAYS_NO.match(after.lstrip(" $?})")):

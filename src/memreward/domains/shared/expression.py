@@ -10,7 +10,7 @@ import re
 
 from memreward.domains.math.magnitudes import in_words, is_magnitude
 from memreward.domains.math.quantity import quantity
-from memreward.domains.shared.commitment import SET_AGAINST, TURNED_AT_END, said_by_others, supposed
+from memreward.domains.shared.commitment import SET_AGAINST, TURNED_AT_END, said_by_others, supposed, taken_back
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import (
     Marked,
@@ -102,22 +102,6 @@ _DENIED_BEFORE = re.compile(
     rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
     re.IGNORECASE,
 )
-_DENIED_AFTER = re.compile(
-    r"\s{0,4}[❌✗✘☒🚫]|[\s$*_\"'”’)}\]\\.,!]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}"
-    r"(?:(?:is|was|are|seems|looks|would be|must be|has to be)\s{1,3}(?:\w+ly\s{1,3})?"
-    r"(?:(?:an?\s)?(?:wrong|incorrect|false|impossible|untrue|mistaken|nonsense|absurd|invalid)\b|a mistake|an error|"
-    r"too (?:big|small|large|low|high|much|many|little|few)|"
-    r"not(?:\s{1,3}(?:the|my|our|a|quite|really|actually)){0,2}"
-    r"(?:\s{1,3}(?:correct|right|answer|true|it|possible|valid|so|solution|case|final)\b|\s{0,2}(?:[.!;]|$)))"
-    r"|(?:isn['’]?t|wasn['’]?t|can['’]?t be|cannot be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
-    r"(?:correct|right|answer|true|it|possible|valid|so|solution)\b"
-    r"|(?:that|this|it)['’]s\s{1,3}"
-    r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|a mistake|an error)"
-    r"|(?:(?:no|wait|oops|sorry|hmm)[,.!]?\s{1,3})?(?:scratch (?:that|it)|never\s?mind|(?:ignore|disregard|forget) "
-    r"(?:that|this|it)\b|I take (?:that|it) back|just kidding|my (?:mistake|bad)\b|I (?:was wrong|misspoke)|"
-    r"strike that))",
-    re.IGNORECASE,
-)
 _DENIED_CONTENT = re.compile(
     r"(?:(?:definitely|certainly|clearly|probably|surely|obviously|actually)\s{1,3})?"
     r"(?:not|never|neither|nor|no longer|hardly|anything but|far from|n['’]t)\b",
@@ -159,7 +143,7 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     if mark is not None and mark.form == "boxed":
         mark, text = _standing_box(text)
         denied = mark is None
-    elif mark is not None and _taken_back(text, mark.end):
+    elif mark is not None and taken_back(text, mark.end):
         text, mark, denied = text[mark.end :], None, True
     if mark is not None:
         return _opened(mark, guess=guess)
@@ -198,14 +182,10 @@ def _standing_box(text: str) -> tuple[Marked | None, str]:
 def _denied(text: str, start: int, end: int) -> bool:
     """Whether what stands from `start` to `end` is denied, said by others, or asked and then answered with no."""
     after, before = text[end : end + _NEAR], text[max(start - _NEAR, 0) : start]
-    if _taken_back(text, end) or _DENIED_BEFORE.search(before) or said_by_others(_STOP.split(before)[-1]):
+    if taken_back(text, end) or _DENIED_BEFORE.search(before) or said_by_others(_STOP.split(before)[-1]):
         return True
     asked = _ASKED.match(after)
     return asked is not None and _REFUSED.match(after, asked.end()) is not None
-
-
-def _taken_back(text: str, end: int) -> bool:
-    return _DENIED_AFTER.match(text[end : end + _NEAR]) is not None
 
 
 def _corrected(after: str, *, denied: bool) -> str | None:
@@ -217,7 +197,7 @@ def _corrected(after: str, *, denied: bool) -> str | None:
     for claim in _CORRECTION.finditer(after, turn.start() if turn is not None else 0):
         before = after[max(claim.start() - _NEAR, 0) : claim.start()]
         content = _clause(after[claim.end() :].split("\n", 1)[0])
-        if content and not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after, claim.end() + len(content)):
+        if content and not _DENIED_BEFORE.search(before) and not taken_back(after, claim.end() + len(content)):
             answer = content
     return answer
 
@@ -250,7 +230,7 @@ def _of_phrases(text: str) -> tuple[str | None, str, int]:
             end = place + len(content) if content and 0 <= place < phrase.end + 40 else phrase.end
             denied = _denied(text, phrase.start, end) or _only_asked(text, phrase, end)
             comma = content.find(",")
-            denied = denied or (comma > 0 and _taken_back(content, comma))
+            denied = denied or (comma > 0 and taken_back(content, comma))
         if content:
             corrected = _corrected(text[end : end + _NEAR], denied=denied) or _corrected_word(content, text[end:])
             if corrected or not denied:
@@ -285,7 +265,7 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
     elif mark.form in {"hash", "a_line"} and guess:
         clause = _clause(content)
         end = content.find(clause) + len(clause)
-        content = "" if _taken_back(content, end) or _ASKED.match(content, end) else clause
+        content = "" if taken_back(content, end) or _ASKED.match(content, end) else clause
     return (content, mark.form) if content else (None, "none")
 
 
