@@ -163,7 +163,7 @@ _TAKEN_BACK = re.compile(
     r"not(?!\s\S{0,3}\d)|mistaken|impossible|untrue|nonsense|absurd|invalid|mistake|error|lie|"
     r"too (?:big|small|large|low|high|much|many|little|few))\b"
     r"|(?:isn['’]?t|wasn['’]?t|can(?:['’]?t|not) be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
-    r"(?:correct|right|answer|true|it|possible|valid|so|solution)\b|(?:that|this|it)['’]s\s{1,3}"
+    r"(?:correct|right|answer|true|it(?!\?)|possible|valid|so|solution)\b|(?:that|this|it)['’]s\s{1,3}"
     r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|an? (?:mistake|error|lie))"
     r"|(?:(?:no|wait|oops|sorry|hmm)[,.!]?\s{1,3})?(?:(?:scratch|strike) (?:that|it)|never\s?mind|just kidding|not!|"
     r"(?:ignore|disregard|forget) (?:that|this|it)\b|I take (?:that|it) back|my (?:mistake|bad)\b|"
