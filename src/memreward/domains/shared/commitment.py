@@ -159,9 +159,9 @@ TURN = re.compile(
 )
 _TAKEN_BACK = re.compile(
     r"\s{0,4}[❌✗✘☒🚫]|[\s$*_\"'”’)}\]\\.,!?]{0,6}(?:(?:but|and|which|that|this|it)\s{1,3}){0,3}(?:"
-    r"(?:is|was|are|seems|looks|(?:would|must|has to) be)\s{1,3}(?:\w{1,12}\s{1,3}){0,2}?(?:wrong|incorrect|false|"
-    r"not(?!\s\S{0,3}\d)|mistaken|impossible|untrue|nonsense|absurd|invalid|mistake|error|lie|"
-    r"too (?:big|small|large|low|high|much|many|little|few))\b"
+    r"(?:is|was|are|seems|looks|(?:would|must|has to) be)\s{1,3}(?:(?:\w+ly\s{1,3})?not(?!\s\S{0,3}\d)|"
+    r"(?:\w{1,12}\s{1,3}){0,2}?(?:wrong|incorrect|false|mistaken|impossible|untrue|nonsense|absurd|invalid|mistake|"
+    r"error|lie|too (?:big|small|large|low|high|much|many|little|few)))\b"
     r"|(?:isn['’]?t|wasn['’]?t|can(?:['’]?t|not) be|could(?:n['’]?t| not) be)\s{1,3}(?:the\s{1,3})?"
     r"(?:correct|right|answer|true|it(?!\?)|possible|valid|so|solution)\b|(?:that|this|it)['’]s\s{1,3}"
     r"(?:wrong|incorrect|false|impossible|not (?:it|right|correct|true)|an? (?:mistake|error|lie))"
