@@ -5,7 +5,7 @@
 prints one row per signal: for each rollout file of the folder the group AUC and the AUC over all rollouts of the bare
 signal (below one half: it speaks against a rollout; "-": defined nowhere), then what logistic regressions on all
 signals and on the agreement share alone reach with 20 % of the queries for training, and the seconds that 1,024
-rollouts cost the first time and with warm caches. Thinking vectors are left out, as no encoder is loaded. With
+rollouts cost the first time and with warm caches. With
 --execute code is run in the sandbox; the runs are kept in the cache folder and are not in the seconds.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from memreward.domains import parse_rollout
 from memreward.domains.math import arithmetic
 from memreward.features.evidence import compute_evidence
-from memreward.features.evidence.overlap import Overlap, pool_overlap, share_with_item
-from memreward.features.evidence.parts import hashed, repeated_share, word_pairs
+from memreward.features.evidence.overlap import Overlap, pool_overlap
+from memreward.features.evidence.parts import hashed, word_pairs
 from memreward.features.evidence.pools import Pools
 from memreward.types import Query, Rollout
 
@@ -84,26 +85,10 @@ def test_overlap_is_its_definition(seed: int, sizes: list[int]) -> None:
         np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_share_with_item_is_its_definition(seed: int) -> None:
-    pools, sets = pools_of(seed, [1, 6, 9])
-    generator = random.Random(seed)
-    items = [generator.choice([None, *range(12)]) for _ in sets]
-    expected = []
-    for row, item in enumerate(items):
-        others = [i for i in range(len(sets)) if pools.group[i] == pools.group[row] and i != row]
-        having = sum(item in sets[i] for i in others)
-        expected.append(math.nan if item is None or not others else having / len(others))
-    arrays = [np.array(sorted(s), dtype=np.uint64) for s in sets]
-    np.testing.assert_allclose(share_with_item(pools, arrays, items), expected, rtol=1e-9, atol=1e-12)
-
-
-def test_repetition_and_pairs_of_words_are_counted_as_sets() -> None:
+def test_pairs_of_words_are_counted_as_sets() -> None:
     text = "So 3 + 4 = 7. So 3 + 4 = 7, and so on"
     words = ["so", "3", "+", "4", "=", "7", ".", "so", "3", "+", "4", "=", "7", ",", "and", "so", "on"]
-    fours, pairs = ([tuple(words[i : i + n]) for i in range(len(words) - n + 1)] for n in (4, 2))
-    assert repeated_share(text) == pytest.approx(1 - len(set(fours)) / len(fours))
-    assert len(word_pairs(text)) == len(set(pairs))
+    assert len(word_pairs(text)) == len(set(pairwise(words)))
     assert len(set(hashed(["a", "b", "\ud800", "a"]).tolist())) == 3
 
 

@@ -60,22 +60,6 @@ def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
     )
 
 
-def share_with_item(pools: Pools, parts: Sequence[Parts], items: Sequence[int | None]) -> Column:
-    """(n,) share of the others of the pool whose parts hold the rollout's item; NaN alone or where it is None."""
-    asking = np.array([i for i, item in enumerate(items) if item is not None], dtype=np.int64)
-    asked = np.array([item for item in items if item is not None], dtype=np.uint64)
-    owner = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
-    keys = np.concatenate([_in_pool(pools.group[owner], _flat(parts)), _in_pool(pools.group[asking], asked)])
-    index = np.unique(keys, return_inverse=True)[1]
-    part, item = index[: len(owner)], index[len(owner) :]
-    n_indices = int(index.max(initial=-1)) + 1
-    having = np.bincount(part, minlength=n_indices)[item].astype(np.float64)
-    itself = np.isin(asking * n_indices + item, owner * n_indices + part)
-    out = np.full(len(items), np.nan)
-    out[asking] = ratio(having - itself, pools.size[asking] - 1)
-    return out
-
-
 def _entries(pools: Pools, parts: Sequence[Parts]) -> tuple[IntArray, IntArray, IntArray]:
     """For each part of each rollout its owner, the index of (pool, part) and that of (pool, part, cluster).
 

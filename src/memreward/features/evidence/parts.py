@@ -20,7 +20,6 @@ CACHED_TEXTS = 8192
 ENDING = 40
 """Pairs of words that count as the end of a thinking."""
 
-_REPEATED_RUN = 4
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HASHES_KEPT = 1 << 17
@@ -49,12 +48,16 @@ class ThinkingParts:
         ending: The distinct ones among its last `ENDING` pairs.
         numbers: Distinct numbers.
         arithmetic: How many of its arithmetic statements are true, and how many are false.
+        results: How many different single numbers its arithmetic statements come to.
+        shown: Distinct numbers that stand behind the equals sign of a true one.
     """
 
     words: Parts
     ending: Parts
     numbers: Parts
     arithmetic: tuple[int, int]
+    results: int
+    shown: Parts
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
@@ -63,17 +66,20 @@ def thinking_parts(text: str, *, numeric: bool) -> ThinkingParts:
     pairs = runs(text, 2)
     words, ending = distinct(pairs), distinct(pairs[-ENDING:])
     if not numeric:
-        return ThinkingParts(words, ending, _NOTHING, (0, 0))
-    verdicts = [true for _, true in arithmetic_statements(text)]
-    true = sum(verdicts)
-    return ThinkingParts(words, ending, distinct(hashed(numbers(text))), (true, len(verdicts) - true))
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def repeated_share(text: str) -> float:
-    """Return the share in [0, 1) of runs of four words that stand earlier in the text; NaN without two runs."""
-    found = runs(text, _REPEATED_RUN)
-    return 1.0 - len(distinct(found)) / len(found) if len(found) > 1 else np.nan
+        return ThinkingParts(words, ending, _NOTHING, (0, 0), 0, _NOTHING)
+    statements = arithmetic_statements(text)
+    true = sum(verdict for _, verdict in statements)
+    sides = [(numbers(statement.partition(" = ")[2]), verdict) for statement, verdict in statements]
+    results = {side[0].lstrip("-") for side, _ in sides if len(side) == 1}
+    shown = {number.lstrip("-") for side, verdict in sides if verdict for number in side}
+    return ThinkingParts(
+        words,
+        ending,
+        distinct(hashed(numbers(text))),
+        (true, len(statements) - true),
+        len(results),
+        distinct(hashed(shown)),
+    )
 
 
 def word_pairs(text: str) -> Parts:

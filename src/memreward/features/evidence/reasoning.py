@@ -10,7 +10,7 @@ import numpy as np
 
 from memreward.domains import numbers, rules_of
 from memreward.features.evidence.agreement import weighted_votes
-from memreward.features.evidence.overlap import pool_overlap, share_with_item
+from memreward.features.evidence.overlap import pool_overlap
 from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
 from memreward.types import Rollout
@@ -31,21 +31,15 @@ def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str
     counts = np.array([thinking.arithmetic for thinking in thinkings], dtype=np.float64).reshape(-1, 2)
     true, false = np.log1p(counts).T
     answers = [_plain_number(r) for r in pools.rollouts]
-    overlap = pool_overlap(pools, parts)
     columns = {
-        "number_recall": overlap.recall,
-        "number_recall_cluster": pools.cluster_mean(overlap.recall),
-        "number_precision_cluster": pools.cluster_mean(overlap.precision),
-        "number_votes": weighted_votes(pools, overlap.recall),
+        "number_recall_cluster": pools.cluster_mean(pool_overlap(pools, parts).recall),
         "arithmetic_true": true,
         "arithmetic_false": false,
-        "arithmetic_true_share": ratio(counts[:, 0], counts.sum(1)),
         "arithmetic_votes": weighted_votes(pools, true),
+        "arithmetic_results": np.log1p([thinking.results for thinking in thinkings]),
+        "arithmetic_answer": np.array([_shown(*pair) for pair in zip(answers, thinkings, strict=True)], np.float64),
         "answer_decimal": np.where(pools.cluster >= 0, [a is not None and "." in a for a in answers], np.nan),
         "answer_distance": _distance_to_pool(pools, answers),
-        "answer_in_others": share_with_item(
-            pools, parts, [None if a is None else int(hashed([a])[0]) for a in answers]
-        ),
         "number_from_question": _share_of_question(pools, parts),
     }
     return {name: np.where(numeric, column, np.nan) for name, column in columns.items()}
@@ -58,10 +52,8 @@ def word_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, 
     return {
         "word_recall": words.recall,
         "word_recall_cluster": pools.cluster_mean(words.recall),
-        "word_precision_cluster": pools.cluster_mean(words.precision),
         "word_cosine_cluster": pools.cluster_mean(words.cosine),
         "word_rivals_cluster": pools.cluster_mean(words.rival_precision),
-        "word_votes": weighted_votes(pools, words.recall),
         "ending_precision": ending.precision,
         "ending_cosine_cluster": pools.cluster_mean(ending.cosine),
     }
@@ -75,6 +67,13 @@ def _share_of_question(pools: Pools, parts: Sequence[Parts]) -> Column:
     wanted = [_held(asked[r.query.id], held) for r, held in zip(pools.rollouts, parts, strict=True)]
     found: Column = np.bincount(owner, np.concatenate([*wanted, np.zeros(0)]), len(parts)).astype(np.float64)
     return ratio(found, np.bincount(owner, minlength=len(parts)).astype(np.float64))
+
+
+def _shown(answer: str | None, thinking: ThinkingParts) -> float:
+    """Whether a true statement comes to the answer; NaN where it is no plain number, or there is no statement."""
+    if answer is None or not sum(thinking.arithmetic):
+        return math.nan
+    return float(_held(hashed([answer.lstrip("-")]), thinking.shown)[0])
 
 
 def _held(wanted: Parts, held: Parts) -> Column:

@@ -1,10 +1,9 @@
-"""Signals of form: whether there is an answer, length against the pool, repetition, truncation, log-probabilities."""
+"""Signals of form: whether there is an answer, length against the pool, truncation, log-probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from memreward.features.evidence.parts import repeated_share
 from memreward.features.evidence.pools import Column, Pools
 from memreward.types import Rollout
 
@@ -23,7 +22,6 @@ def text_signals(pools: Pools) -> dict[str, Column]:
         "length_log": length,
         "length_to_pool": to_pool,
         "length_distance": np.abs(to_pool),
-        "repetition": np.array([repeated_share(r.text) for r in pools.rollouts], dtype=np.float64),
         "truncated": np.array([_truncated(r) for r in pools.rollouts], dtype=np.float64),
         "query_length_log": np.array([np.log1p(len(r.query.text)) for r in pools.rollouts], dtype=np.float64),
     }
