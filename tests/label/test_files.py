@@ -75,7 +75,7 @@ def test_a_line_that_fits_nothing_is_named(bad: Record) -> None:
 def test_label_studio_and_back(tmp_path: Path) -> None:
     session = labelling(groups(), ask="whole", twice=0.0)
     tasks = exchange.to_label_studio(files.batch(session, 4, "ann"))
-    files.write_list(tmp_path / "tasks.json", tasks)
+    files.write(tmp_path / "tasks.json", tasks, listed=True)
     exported = files.read(tmp_path / "tasks.json")
     for task in exported[:2]:
         numbers = [

@@ -96,7 +96,7 @@ def evaluate(
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
-    Splits are by query id; of equal long texts of one question one counts. It prints a summary, and with --full every
+    Splits are by query id; copies of a long text count once. It prints a summary, and with --full every
     table and the ledger of the labels that were used. For each file, sources of the prior that share a question with it
     are left out.
 

@@ -38,7 +38,7 @@ def label(
     *,
     memory: MemoryUri,
     labels: Annotated[
-        int | None, typer.Option("--labels", help="Most questions that may have a label, whoever gave it.", min=0)
+        int | None, typer.Option("--labels", help="Stop once so many questions have a label, whoever gave it.", min=0)
     ] = None,
     annotator: Annotated[
         str, typer.Option(help="Who labels; the ledger keeps the name.", show_default="the user's name")
@@ -50,14 +50,16 @@ def label(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File for --batch.", metavar="FILE")] = None,
     import_: Annotated[
-        Path | None, typer.Option("--import", help="Enter what came back in this file.", metavar="FILE")
+        Path | None, typer.Option("--import", help="Enter the labels that came back in this file.", metavar="FILE")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="Of the file: ours, or another tool's tasks.")] = "jsonl",
+    form: Annotated[
+        Format, typer.Option("--format", help="Of --out and --import: memreward's own, or another tool's tasks.")
+    ] = "jsonl",
     judge: Annotated[
         str | None,
         typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL"),
     ] = None,
-    judge_model: Annotated[str, typer.Option(help="Its name there.")] = "",
+    judge_model: Annotated[str, typer.Option(help="The judge's name at that address.")] = "",
     pairwise: Annotated[
         bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
     ] = False,
@@ -68,7 +70,7 @@ def label(
 
     The page's address holds a token; MEMREWARD_TOKEN sets one. Several people can label at once, each under a name
     (?annotator=NAME in the address). With --batch and --import questions go out and come back in a file instead; with
-    --judge a language model answers, whose verdicts stand in the ledger under its name and which people overrule.
+    --judge a language model answers: its verdicts stand in the ledger under its name, and people overrule them.
 
     Examples:
       memreward label --memory runs/memory --labels 20
@@ -164,18 +166,16 @@ def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) 
     from memreward.label import exchange, files
 
     records = files.batch(labelling, count, who)
-    if form == "label-studio":
-        files.write_list(out, exchange.to_label_studio(records))
-    else:
-        files.write(out, exchange.to_argilla(records) if form == "argilla" else records)
+    written, _ = exchange.FORMATS[form]
+    files.write(out, written(records), listed=form == "label-studio")
     return len(records)
 
 
 def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[str, Any]:
     from memreward.label import exchange, files
 
-    ours = {"label-studio": exchange.from_label_studio, "argilla": exchange.from_argilla}.get(form, list)
-    return files.take_in(labelling, ours(files.read(path)), who)._asdict()
+    _, read = exchange.FORMATS[form]
+    return files.take_in(labelling, read(files.read(path)), who)._asdict()
 
 
 def _judge(labelling: Labelling, url: str, model: str, count: int, *, pairwise: bool) -> dict[str, Any]:

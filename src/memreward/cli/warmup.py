@@ -145,7 +145,7 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
         return
     for domain in (name for name, weight in report["doubt"].items() if weight > 0.5):
         output.note(
-            f"{domain}: by these labels the most frequent answer is no sign of being right here. Only labels can tell: "
+            f"{domain}: by these labels the most frequent answer does not tend to be right. Only labels can tell: "
             "label more questions (memreward propose)."
         )
     if not held_out:

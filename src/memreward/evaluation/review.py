@@ -91,7 +91,7 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
     """Hold scores against labelled groups: verdicts on the same rollouts, else references, by which they are verified.
 
     The labels are used to measure, through a ledger that ends with the call. What a label had scored is left out.
-    Raises DataError where a row is no score, or nothing of it is known.
+    Raises DataError where a row is not a score, or no row has a label.
     """
     scored = [row for where, row in rows if _checked(where, row)["source"] != "true" and row["value"] not in (None, "")]
     by_id = {group.query.id: group for group in groups}
@@ -128,7 +128,7 @@ def _checked(where: str, row: Any) -> Mapping[str, Any]:
     if isinstance(row, DataError):
         raise row
     if missing := [name for name in NEEDED if name not in row]:
-        raise DataError(f"{where}: no row of scores: {', '.join(missing)} missing; give what memreward score wrote")
+        raise DataError(f"{where}: not a row of scores: {', '.join(missing)} missing; give what memreward score wrote")
     return row  # type: ignore[no-any-return]
 
 

@@ -8,7 +8,7 @@ export comes back. Argilla: records with `id`, `fields`, `metadata`, for a data 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from memreward.types import DataError
@@ -114,3 +114,11 @@ def _answered(given: Record, chosen: Sequence[str]) -> Record:
         return {**given, "skip": SKIP}
     answers = [{**answer, "right": str(n) in chosen} for n, answer in enumerate(given["answers"], start=1)]
     return {**given, "answers": answers}
+
+
+FORMATS: Mapping[str, tuple[Callable[..., list[Record]], Callable[..., list[Record]]]] = {
+    "jsonl": (list, list),
+    "label-studio": (to_label_studio, from_label_studio),
+    "argilla": (to_argilla, from_argilla),
+}
+"""How a batch becomes what each tool reads, and the reverse."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from memreward.label.session import Labelling
 from memreward.label.task import Task
 from memreward.label.view import shown
+from memreward.temporary import write_whole
 from memreward.types import DataError
 
 Record = dict[str, Any]
@@ -108,12 +109,10 @@ def _answer(labelling: Labelling, query_id: str, given: Mapping[str, Any], numbe
     raise DataError(f"line {number}: question {query_id!r} has no answer with rollouts {sorted(rollouts)[:3]}")
 
 
-def write(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(each, ensure_ascii=True) + "\n" for each in records), encoding="utf-8")
-
-
-def write_list(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    path.write_text(json.dumps(list(records), ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+def write(path: Path, records: Iterable[Mapping[str, Any]], *, listed: bool = False) -> None:
+    """Write one JSON object a line, or a list of them, whole or not at all."""
+    lines = [json.dumps(each, ensure_ascii=True) for each in records]
+    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n" if listed else "".join(f"{line}\n" for line in lines))
 
 
 def read(path: Path) -> list[Record]:

@@ -26,4 +26,4 @@ class ServiceConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if not math.isfinite(value) or value < 0 or (value == 0 and field.name != "labels"):
-                raise ConfigurationError(f"{field.name}={value} is no such limit: give a number above 0")
+                raise ConfigurationError(f"{field.name} is {value}, not a limit: give a number above 0")
