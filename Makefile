@@ -159,6 +159,8 @@ prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the s
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
 	$(EXPERIMENT) --seeds 10 --labels 20% --arms $(ARMS) --page --markdown $(TRAINING)/random.md
 	$(EXPERIMENT) --seeds 6 --labels 20% --arms $(ARMS),trapo,restrain,care --markdown $(TRAINING)/literature.md
+	$(EXPERIMENT) --seeds 6 --labels 20% --markdown $(TRAINING)/rewards.md \
+	  --arms $(ARMS),no-prior,memreward-probability,memreward-threshold,majority,random,format
 	$(EXPERIMENT) --seeds 6 --labels 10% --arms $(ARMS) --markdown $(TRAINING)/ten.md
 	$(EXPERIMENT) --seeds 6 --labels 10% --arms $(ARMS) --choose advantage --markdown $(TRAINING)/chosen_ten.md
 	$(EXPERIMENT) --seeds 6 --labels 20% --arms $(ARMS) --choose advantage --markdown $(TRAINING)/chosen_twenty.md
