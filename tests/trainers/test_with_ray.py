@@ -297,12 +297,15 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
             await client.close()
         return together, split
 
-    for _ in range(5):  # Ray Serve gives its proxies a minute, which others may take; they go on starting
+    for left in reversed(range(5)):  # Ray Serve gives its proxies a minute, which others may take; they go on starting
         service = Command(memory, log, *words, port=port, **around)
-        with contextlib.suppress(AssertionError):
+        try:
             url = service.address()
             break
-        service.kill()
+        except AssertionError:
+            service.kill()
+            if not left:
+                raise
     try:
         assert httpx.get(f"{url}/memory", trust_env=False).status_code == 401
         together, split = asyncio.run(answers(url))
