@@ -157,3 +157,9 @@ def test_rollout_keeps_what_it_is_given() -> None:
     assert (rollout.id, rollout.policy_version, rollout.truncated) == ("r", "step-3", False)
     assert rollout.token_logprobs == (-0.5, -1.0)
     assert parse_rollout(query, "", id="s").answer is None
+
+
+def test_a_number_that_is_denied_behind_it_is_no_answer() -> None:
+    for text in ("print(a_1)\n\nNameError: name 'a_12' is not defined", "This is not true, so $x = 5$ is not a root."):
+        assert parse_completion(text, "math").answer is None, text
+    assert parse_completion("The answer is 43. It is not 326", "math").answer == "43"
