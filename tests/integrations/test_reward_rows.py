@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sums import Call, Sums, sample_call
 
 from memreward.data.chat import text_of
 from memreward.features.evidence import compute_evidence
-from memreward.integrations.rows import rollout_of, rows_of
+from memreward.integrations.rows import cut_off, rollout_of, rows_of
 from memreward.reward.predictor import RewardPredictor
 
 
@@ -36,6 +37,12 @@ def test_rows_without_the_samplers_columns_have_none(sums: Sums) -> None:
     rollout = rollout_of(row, sums.query(0), 1)
     assert rollout.token_logprobs is None
     assert rollout.truncated is None
+
+
+def test_a_completion_that_fills_the_limit_and_does_not_end_was_cut_off() -> None:
+    trainer = SimpleNamespace(max_completion_length=3, eos_token_ids=[0, 9])
+    assert cut_off([[1, 2, 3], [1, 2, 0], [1, 9], [1, 2]], trainer) == [True, False, False, False]
+    assert cut_off(None, trainer) is cut_off([[1]], None) is None
 
 
 def silent(call: Call) -> list[int]:

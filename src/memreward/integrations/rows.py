@@ -14,7 +14,7 @@ COLUMNS = ("query_id", "query", "domain", "dataset", "reference")
 """Columns of the data set that are read; docs/training.md says for what."""
 
 SAMPLED = ("token_logprobs", "truncated")
-"""Columns that a `rollout_func` may add."""
+"""Columns that a `rollout_func` may add; without it, `cut_off` finds the second."""
 
 _VERSION = "step-"
 
@@ -103,6 +103,14 @@ def rows_of(
         except DataError as error:
             rows.append(TrainerRow("", "", step, **values, unreadable=str(error)))
     return rows
+
+
+def cut_off(completion_ids: Sequence[Any] | None, trainer: Any) -> list[bool] | None:
+    """Return whether the length limit ended each completion, None where the trainer does not say what would."""
+    limit, ends = getattr(trainer, "max_completion_length", None), getattr(trainer, "eos_token_ids", None)
+    if completion_ids is None or not limit or ends is None:
+        return None
+    return [len(tokens) >= limit and tokens[-1] not in ends for tokens in completion_ids]
 
 
 def query_of(row: TrainerRow) -> Query:

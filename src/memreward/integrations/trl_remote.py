@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memreward.integrations.client import Client, Scored
-from memreward.integrations.rows import TrainerRow, rows_of
+from memreward.integrations.rows import TrainerRow, cut_off, rows_of
 from memreward.integrations.trl_reward import check_centring, query_ids
 from memreward.types import DOMAINS, ConfigurationError
 
@@ -34,7 +34,7 @@ class RemoteRewardFunction:
         self,
         prompts: Sequence[Any],
         completions: Sequence[Any],
-        completion_ids: Sequence[Any] | None = None,  # noqa: ARG002  TRL passes it by name
+        completion_ids: Sequence[Any] | None = None,
         *,
         trainer_state: Any = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
@@ -49,6 +49,7 @@ class RemoteRewardFunction:
         """
         started = time.monotonic()
         trainer = getattr(log_metric, "__self__", None)
+        columns.setdefault("truncated", cut_off(completion_ids, trainer))
         arguments = getattr(trainer, "args", None)
         if arguments is not None:
             check_centring(arguments)

@@ -15,7 +15,7 @@ import numpy as np
 
 from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.ranks import decide_together
-from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, rows_of
+from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, cut_off, rows_of
 from memreward.reward.judged import Judged
 from memreward.reward.policy import PolicyReward
 from memreward.types import (
@@ -66,7 +66,7 @@ class RewardFunction:
         self,
         prompts: Sequence[Any],
         completions: Sequence[Any],
-        completion_ids: Sequence[Any] | None = None,  # noqa: ARG002  TRL passes it by name
+        completion_ids: Sequence[Any] | None = None,
         *,
         trainer_state: Any = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
@@ -84,7 +84,9 @@ class RewardFunction:
             Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`). Of several processes all raise.
         """
         started = time.monotonic()
-        if (arguments := getattr(getattr(log_metric, "__self__", None), "args", None)) is not None:
+        trainer = getattr(log_metric, "__self__", None)
+        columns.setdefault("truncated", cut_off(completion_ids, trainer))
+        if (arguments := getattr(trainer, "args", None)) is not None:
             check_arguments(arguments, self.reward)
         step = int(getattr(trainer_state, "global_step", 0) or 0)
         results, (metrics, self.stop_requested) = decide_together(
