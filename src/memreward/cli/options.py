@@ -49,10 +49,10 @@ def options_from(
     option can hold is a TypeError when the command is made.
 
     Args:
-        leave_out: Fields without an option.
+        leave_out: Fields without an option; one of a nested dataclass by its path, "grpo.seed".
         names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
     """
-    settings = [s for s in _settings(config, names or {}) if s.path[0] not in leave_out]
+    settings = [s for s in _settings(config, names or {}) if not {s.path[0], ".".join(s.path)} & set(leave_out)]
 
     def wrap(command: Command) -> Command:
         @functools.wraps(command)
