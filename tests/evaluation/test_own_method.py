@@ -182,7 +182,7 @@ def test_packages_add_predictors_by_entry_points(mine, monkeypatch) -> None:
     assert installed_predictors()["theirs"](0).name == "majority"
 
 
-def sums(queries: int = 30):
+def sums(queries: int = 60):
     """Sums whose right rollouts are those that shout."""
     from memreward.domains import parse_rollout
     from memreward.types import Group, Query, Truth
