@@ -415,7 +415,7 @@ def test_the_papers_network_can_be_compared() -> None:
 
     chosen: Any = chosen_predictors("memreward,majority,paper", "none")
     assert list(chosen) == ["memreward", "majority", "paper"]
-    assert (chosen["paper"](3).config, chosen["paper"](3).name) == (NetworkConfig(), "paper")
+    assert (chosen["paper"](3)._make().config, chosen["paper"](3).name) == (NetworkConfig(), "paper")
     assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, "paper"}
     assert reads_text(chosen)
     assert not reads_text(chosen_predictors("memreward,majority,majority_hard", "none"))

@@ -127,8 +127,6 @@ def test_a_setting_that_cannot_be_kept_is_refused_before_anything_is_spent(
 WRITERS = {
     "score": ("score", "FILE", "--memory", "MEMORY", "--out"),
     "verify": ("verify", "FILE", "--memory", "MEMORY", "--labels", "all", "--out"),
-    "questions": ("questions", "FILE", "--out"),
-    "split": ("questions", "FILE", "--out", "QUESTIONS", "--split"),
     "prior": ("prior", "fit", "FILE", "--out"),
     "csv": ("evaluate", "FILE", "--out", "FOLDER", "--csv"),
 }
@@ -139,11 +137,11 @@ WRITERS = {
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_spent(
     command: str, place: str, tmp_path: Path
 ) -> None:
-    if place == "o.txt" and command not in ("verify", "questions"):
+    if place == "o.txt" and command != "verify":
         return
     (tmp_path / "folder").mkdir()
     (tmp_path / "a.jsonl").write_bytes(lines(*(each | {"reference": "1"} for each in grouped(4, True))))
-    names = {"FILE": "a.jsonl", "MEMORY": "memory", "FOLDER": "folder", "QUESTIONS": "q.jsonl"}
+    names = {"FILE": "a.jsonl", "MEMORY": "memory", "FOLDER": "folder"}
     given = [str(tmp_path / names[part]) if part in names else part for part in WRITERS[command]]
     for short, name in names.items():
         place = place.replace(short, str(tmp_path / name))

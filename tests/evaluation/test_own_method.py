@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memreward.answers.domain import DomainModel
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.answers.table import POOLED, columns_of
 from memreward.evaluation.baselines import BASELINES
+from memreward.evaluation.metrics import group_auc
 from memreward.evaluation.own import OwnPredictor, adapted, installed_predictors, own_predictor
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.features import own
 from memreward.features.featurizer import Featurizer
-from memreward.types import ConfigurationError, DataError, LabelError
+from memreward.types import ConfigurationError, DataError, Features, LabelError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own_method.md").read_text(encoding="utf-8")
@@ -200,6 +202,11 @@ def sums(queries: int = 60):
     return made
 
 
+def _alone(state: DomainModel, features: Features) -> np.ndarray:
+    table = state.table(features)
+    return state.posterior.probabilities(table)[table.answer]
+
+
 SHOUTS = "def shouts(rollouts):\n    return [rollout.text.count('!') for rollout in rollouts]\n"
 
 
@@ -208,7 +215,8 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
     rollouts = [rollout for group in world for rollout in group.rollouts]
     labels = np.array([verdict for group in world for verdict in group.truth.correct], np.int8)
     prior = RewardPrior.load("default")
-    before = AnswerModel(prior).fit(Featurizer().features(rollouts), labels).predict(Featurizer().features(rollouts))
+    plain = Featurizer().features(rollouts)
+    without = AnswerModel(prior).fit(plain, labels).domains["math"]
     own.use_signals([f"{mine(SHOUTS)}:shouts"])
     features = Featurizer().features(rollouts)
     assert features.evidence_names[-1] == "own:shouts"
@@ -224,8 +232,10 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
     assert start.covariance[place, place] == pytest.approx(square.mean())
     assert not start.covariance[place, known].any()
     assert state.posterior.mean[place] > 0.2, "labels say that who shouts is right"
+    # Of the model alone: beside majority vote it has little weight on sums that are so unlike the prior's sources.
+    alone, after = (_alone(*each) for each in ((without, plain), (state, features)))
+    assert group_auc(after, labels, features.group) > group_auc(alone, labels, features.group)
     after = model.predict(features)
-    assert np.corrcoef(after.value, labels)[0, 1] > np.corrcoef(before.value, labels)[0, 1]
     model.save(tmp_path / "model.safetensors")
     again, _ = AnswerModel.load(tmp_path / "model.safetensors")
     assert again.predict(features).value == pytest.approx(after.value, abs=1e-6)

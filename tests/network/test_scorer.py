@@ -56,7 +56,7 @@ def whole_graph_logits(memory: Features, new: Features, scorer: GraphScorer) -> 
 
 def test_incremental_scoring_equals_the_whole_graph(fitted: Fitted) -> None:
     whole = whole_graph_logits(fitted.memory, fitted.new, fitted.scorer)
-    np.testing.assert_allclose(fitted.scorer.scores(fitted.new), whole.numpy(), atol=1e-5)
+    np.testing.assert_allclose(fitted.scorer._logits(fitted.new), whole.numpy(), atol=1e-5)
 
 
 def test_changing_memory_changes_predictions(fitted: Fitted, synthetic: Callable[..., Any]) -> None:
@@ -111,7 +111,7 @@ def test_training_restores_the_best_step(synthetic: Callable[..., Any], monkeypa
         scorer = GraphScorer(replace(QUICK, epochs=20))
         scorer.fit(known.features, known.correct)
         scorer._remember(subset(known.features, ~held))
-        found = torch.from_numpy(scorer.scores(subset(known.features, held)))
+        found = torch.from_numpy(scorer._logits(subset(known.features, held)))
         losses.append(float(binary_cross_entropy_with_logits(found, torch.from_numpy(known.correct[held]).double())))
     assert losses[1] <= losses[0] + 1e-6
 

@@ -39,7 +39,11 @@ def paper(seed: int, config: NetworkConfig | None = None, name: str = "paper") -
 
 
 class GraphScorer:
-    """A graph network and the memory of labelled queries that it looks at; its scores are logits."""
+    """A graph network and the memory of labelled queries that it looks at.
+
+    Its scores are logits, standardised by those of the labelled rollouts: networks that stopped at different steps then
+    share one scale, and so one calibration.
+    """
 
     def __init__(self, config: NetworkConfig | None = None, seed: int = 0) -> None:
         self.config, self.seed = config or NetworkConfig(), seed
@@ -57,18 +61,23 @@ class GraphScorer:
             self._remember(train)
             self._train(train, torch.from_numpy(labels[~held]), stop, torch.from_numpy(labels[held]))
         self._remember(features)
+        logits = self._logits(features)
+        self._mean, self._spread = float(logits.mean()), float(logits.std()) or 1.0
 
     def scores(self, features: Features) -> NDArray[np.float64]:
-        """(n,) logits of n rollouts, each query getting messages from its nearest labelled ones, never from itself."""
+        """(n,) scores of n rollouts, each query getting messages from its nearest labelled ones, never from itself."""
         width, given = self._vectors.shape[1], features.query_vectors.shape[1]
         if given != width:
             raise ConfigurationError(
                 f"text vectors of width {given} do not fit this predictor, which learned from {width}: score with the "
                 "encoder of warmup, or warm up again"
             )
+        logits = self._logits(features)
+        return np.where(np.isfinite(logits), (logits - self._mean) / self._spread, np.nan)
+
+    def _logits(self, features: Features) -> NDArray[np.float64]:
         with torch.no_grad():
-            logits = self._forward(features, self._states)[0].double().numpy()
-        return np.where(np.isfinite(logits), logits, np.nan)
+            return self._forward(features, self._states)[0].double().numpy()  # type: ignore[no-any-return]
 
     def _train(self, train: Features, labels: Tensor, stop: Features, stop_labels: Tensor) -> None:
         """Full-batch steps; go back to the one with the least loss on the queries that are not trained on."""
