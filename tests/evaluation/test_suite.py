@@ -43,7 +43,7 @@ def test_the_leaderboard_ranks_by_the_advantage_cosine_and_marks_what_is_sure(fo
     result, _ = found
     about, (board,) = leaderboard(result)
     assert about[0].startswith("memreward-suite-1, sources ")
-    assert board.columns[:3] == ("", "predictor", "cosine 0")
+    assert board.columns[:3] == ("", "predictor", "cos 0")
     assert [row[1] for row in board.rows] == ["oracle", "majority", "silent"]
     assert all(cell.endswith("+") for cell in board.rows[0][2:6]), "the cosine, at every budget"
     cosine = result.row("mean", "majority", labels=0).figures["advantage_cosine"].value
