@@ -66,7 +66,9 @@ def leaderboard(result: EvaluationResult) -> tuple[list[str], list[Table]]:
 def _board(result: EvaluationResult, mean: str) -> Table:
     rows = {(row.predictor, row.labels): row for row in result.rows if row.file == mean}
     ranked = sorted(result.predictors, key=lambda name: -_rank(rows, name, result.budgets))
-    columns = [f"{name.split()[-1][:3]} {short_budget(labels)}" for name in METRICS.values() for labels in result.budgets]
+    columns = [
+        f"{name.split()[-1][:3]} {short_budget(labels)}" for name in METRICS.values() for labels in result.budgets
+    ]
     lines = [
         (str(place), name, *(_cell(rows[name, labels], metric) for metric in METRICS for labels in result.budgets))
         for place, name in enumerate(ranked, start=1)
