@@ -77,7 +77,8 @@ class GraphScorer:
 
     def _logits(self, features: Features) -> NDArray[np.float64]:
         with torch.no_grad():
-            return self._forward(features, self._states)[0].double().numpy()  # type: ignore[no-any-return]
+            logits: NDArray[np.float64] = self._forward(features, self._states)[0].double().numpy()
+        return logits
 
     def _train(self, train: Features, labels: Tensor, stop: Features, stop_labels: Tensor) -> None:
         """Full-batch steps; go back to the one with the least loss on the queries that are not trained on."""
