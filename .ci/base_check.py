@@ -43,57 +43,60 @@ def rollouts(path: Path) -> Path:
     return path
 
 
-def commands(folder: Path) -> list[tuple[int, str]]:
-    """Return exit code and command line of every command, in an order in which each finds what it needs."""
+def commands(folder: Path) -> list[tuple[str, str]]:
+    """Return the extra that each command needs, "" for none, and its line, in an order in which each finds its files."""
     file, memory = rollouts(folder / "new.jsonl"), f"--memory {folder / 'memory'}"
     evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --out {folder / 'evaluation'}"
     return [
-        (0, "--help"),
-        (0, f"demo --out {folder / 'demo'}"),
-        (0, f"warmup {file} {memory} --labels 5"),
-        (0, f"score {file} {memory} --out {folder / 'scored.jsonl'}"),
-        (1, f"score {file} {memory} --out {folder / 'scored.parquet'}"),
-        (0, f"score {file} {memory} --out {folder / 'scored.csv'}"),
-        (0, f"read {file} --out {folder / 'read.jsonl'}"),
-        (0, f"check {folder / 'read.jsonl'}"),
-        (0, f"review {folder / 'scored.csv'} --against {file} --page {folder / 'review.html'}"),
-        (1, f"verify {file} {memory} --out {folder / 'verified.parquet'}"),
-        (0, f"inspect q3/0 {memory}"),
-        (0, f"propose {memory}"),
-        (0, f"ledger {memory}"),
-        (0, f"label {memory} --batch 2 --out {folder / 'to_label.jsonl'}"),
-        (0, f"label {memory} --import {folder / 'to_label.jsonl'}"),
-        (1, f"label {memory}"),
-        (1, f"label {memory} --judge http://127.0.0.1:9/v1 --judge-model tiny"),
-        (0, f"verify {file} {memory} --out {folder / 'verified.jsonl'} --labels all"),
-        (0, f"prior fit {file} --out {folder / 'prior.safetensors'}"),
-        (0, f"prior show {folder / 'prior.safetensors'}"),
-        (0, "prior show"),
-        (0, evaluate),
-        (0, f"{evaluate} --predictors memreward,majority,majority_hard"),
-        (1, f"{evaluate} --predictors logistic_evidence,majority --jobs 2"),
-        (1, f"{evaluate} --predictors paper"),
-        (0, f"{evaluate} --predictors majority --page"),
-        (1, f"read hub:nobody/nothing/test --domain math --out {folder / 'hub.jsonl'}"),
-        (1, f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
-        (1, f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}"),
-        (1, f"serve {memory}"),
-        (1, f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
+        ("", "--help"),
+        ("", f"demo --out {folder / 'demo'}"),
+        ("", f"warmup {file} {memory} --labels 5"),
+        ("", f"score {file} {memory} --out {folder / 'scored.jsonl'}"),
+        ("parquet", f"score {file} {memory} --out {folder / 'scored.parquet'}"),
+        ("", f"score {file} {memory} --out {folder / 'scored.csv'}"),
+        ("", f"read {file} --out {folder / 'read.jsonl'}"),
+        ("", f"check {folder / 'read.jsonl'}"),
+        ("", f"review {folder / 'scored.csv'} --against {file} --page {folder / 'review.html'}"),
+        ("parquet", f"verify {file} {memory} --out {folder / 'verified.parquet'}"),
+        ("", f"inspect q3/0 {memory}"),
+        ("", f"propose {memory}"),
+        ("", f"ledger {memory}"),
+        ("", f"label {memory} --batch 2 --out {folder / 'to_label.jsonl'}"),
+        ("", f"label {memory} --import {folder / 'to_label.jsonl'}"),
+        ("label", f"label {memory}"),
+        ("endpoint", f"label {memory} --judge http://127.0.0.1:9/v1 --judge-model tiny"),
+        ("", f"verify {file} {memory} --out {folder / 'verified.jsonl'} --labels all"),
+        ("", f"prior fit {file} --out {folder / 'prior.safetensors'}"),
+        ("", f"prior show {folder / 'prior.safetensors'}"),
+        ("", "prior show"),
+        ("", evaluate),
+        ("", f"{evaluate} --predictors memreward,majority,majority_hard"),
+        ("baselines", f"{evaluate} --predictors logistic_evidence,majority --jobs 2"),
+        ("paper", f"{evaluate} --predictors paper"),
+        ("", f"{evaluate} --predictors majority --page"),
+        ("hub", f"read hub:nobody/nothing/test --domain math --out {folder / 'hub.jsonl'}"),
+        ("llm", f"collect --model nobody/nothing --questions {file} --out {folder / 'sampled.jsonl'}"),
+        (
+            "endpoint",
+            f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}",
+        ),
+        ("serve", f"serve {memory}"),
+        ("train", f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
     ]
 
 
-def complaint(code: int, line: str) -> str:
-    """Run one command; return what is wrong with how it ended, "" if nothing is."""
+def complaint(extra: str, line: str) -> str:
+    """Run one command that needs an extra, "" for none; return what is wrong with how it ended, "" if nothing is."""
     from memreward.cli import app
 
     result = CliRunner().invoke(app, line.split())
     said = result.stderr.strip().splitlines()[-1:]
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return "".join(traceback.format_exception(result.exception))
-    if result.exit_code != code:
-        return f"ended with {result.exit_code}, not {code}: {said}"
-    if code and not any("pip install 'memreward[" in text for text in said):
-        return f"names no extra: {said}"
+    if result.exit_code != bool(extra):
+        return f"ended with {result.exit_code}, not {int(bool(extra))}: {said}"
+    if extra and not any(f"pip install 'memreward[{extra}]'" in text for text in said):
+        return f"does not name the extra {extra}: {said}"
     return ""
 
 
@@ -109,9 +112,9 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEMREWARD_CACHE"] = str(Path(folder) / "cache")
-        for code, line in commands(Path(folder)):
+        for extra, line in commands(Path(folder)):
             started = time.monotonic()
-            wrong = complaint(code, line)
+            wrong = complaint(extra, line)
             failed += bool(wrong)
             shown = line.replace(folder, ".")
             print(f"{'FAILED' if wrong else 'ok':6} {time.monotonic() - started:5.1f} s  memreward {shown}", flush=True)

@@ -8,7 +8,6 @@ what a group samples does not depend on which groups it was decoded with.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.decoding.key_values import cache_argument, cache_of
+from memreward.policy.local import load_pretrained
 from memreward.policy.prompts import render
 from memreward.policy.sampler import Chat, Sample, SampledGroup
 from memreward.policy.settings import SamplingConfig
@@ -214,9 +214,9 @@ class GroupDecoder:
     ) -> None:
         self.config = config
         self.groups_per_batch = groups_per_batch
-        self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
+        self.tokenizer = tokenizer if tokenizer is not None else load_pretrained(AutoTokenizer, config.model)
         if model is None:
-            model = _load(AutoModelForCausalLM, config.model, dtype=getattr(torch, dtype))
+            model = load_pretrained(AutoModelForCausalLM, config.model, dtype=getattr(torch, dtype))
             model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         if getattr(model, "_is_stateful", False):
             raise _no_key_values(config.model)
@@ -378,16 +378,6 @@ def _no_key_values(name: str) -> ConfigurationError:
         f"model {name!r} keeps a state that is no key-value cache in every layer, which cannot be repeated for a "
         "group: use a model with attention in all layers"
     )
-
-
-def _load(loader: Any, name: str, **options: Any) -> Any:
-    try:
-        return loader.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-        raise ConfigurationError(
-            f"model {name!r} cannot be loaded{offline}: {error}; give the folder of a checkpoint, or a name on the hub"
-        ) from error
 
 
 def common_prefix(prompts: Sequence[tuple[int, ...]]) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import AsJson
+from memreward.cli.common import AsJson, check_extra
 from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.errors import ends_well
 from memreward.cli.label import check_page, serving
@@ -99,6 +99,7 @@ def _named(given: Iterable[str]) -> dict[str, Any]:
 def _trained(
     config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps, output: Output
 ) -> dict[str, Any]:
+    check_extra("trl", "train", "training")
     from memreward.reward import RewardConfig
     from memreward.training.history import mean_reward
     from memreward.training.session import leave_group

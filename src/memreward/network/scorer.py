@@ -33,9 +33,9 @@ EVALUATE_EVERY = 4
 """Training steps between two looks at them."""
 
 
-def paper(seed: int, config: NetworkConfig | None = None, name: str = "paper") -> CrossFitted:
+def paper(seed: int, config: NetworkConfig | None = None) -> CrossFitted:
     """Return the paper's network as a predictor; the seed decides folds, weights and dropout."""
-    return CrossFitted(name, lambda: GraphScorer(config, seed), seed=seed)
+    return CrossFitted("paper", lambda: GraphScorer(config, seed), seed=seed)
 
 
 class GraphScorer:

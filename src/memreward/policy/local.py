@@ -44,11 +44,11 @@ class LocalSampler:
 
     def __init__(self, config: SamplingConfig, *, model: Any = None, tokenizer: Any = None) -> None:
         self.config = config
-        self.tokenizer = tokenizer if tokenizer is not None else _load(AutoTokenizer, config.model)
+        self.tokenizer = tokenizer if tokenizer is not None else load_pretrained(AutoTokenizer, config.model)
         if model is None:
             # Half precision is slow on most processors, and what the checkpoint is in is right on a GPU.
             device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
-            model = _load(AutoModelForCausalLM, config.model, dtype=dtype).to(device)
+            model = load_pretrained(AutoModelForCausalLM, config.model, dtype=dtype).to(device)
         self.model = model.eval()
         ends = getattr(model.generation_config, "eos_token_id", None)
         told = ends if isinstance(ends, list) else [ends]
@@ -123,7 +123,8 @@ class _KeepsLogprobs(LogitsProcessor):
             self._kept.append(self._last.gather(1, sequences[:, -1:]))
 
 
-def _load(loader: Any, name: str, **options: Any) -> Any:
+def load_pretrained(loader: Any, name: str, **options: Any) -> Any:
+    """Return what `loader.from_pretrained` does; ConfigurationError where it cannot."""
     try:
         return loader.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
