@@ -44,7 +44,7 @@ def rollouts(path: Path) -> Path:
 
 
 def commands(folder: Path) -> list[tuple[str, str]]:
-    """Return the extra that each command needs, "" for none, and its line, in an order in which each finds its files."""
+    """Return the extra that each command needs, "" for none, and its line, in an order that gives each its files."""
     file, memory = rollouts(folder / "new.jsonl"), f"--memory {folder / 'memory'}"
     evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --out {folder / 'evaluation'}"
     return [
