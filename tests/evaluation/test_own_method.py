@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memreward.answers.domain import DomainModel
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.answers.table import POOLED, columns_of
@@ -24,7 +23,7 @@ from memreward.evaluation.own import OwnPredictor, adapted, installed_predictors
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.features import own
 from memreward.features.featurizer import Featurizer
-from memreward.types import ConfigurationError, DataError, Features, LabelError
+from memreward.types import ConfigurationError, DataError, LabelError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own_method.md").read_text(encoding="utf-8")
@@ -185,7 +184,7 @@ def test_packages_add_predictors_by_entry_points(mine, monkeypatch) -> None:
 
 
 def sums(queries: int = 60):
-    """Sums whose right rollouts are those that shout."""
+    """Sums whose right rollouts are those that shout; as many are wrong, and agree."""
     from memreward.domains import parse_rollout
     from memreward.types import Group, Query, Truth
 
@@ -193,18 +192,10 @@ def sums(queries: int = 60):
     for number in range(queries):
         query = Query(f"s{number}", f"What is {number} + 1?", "math")
         right = generator.random(6) < 0.5
-        texts = [
-            f"{'Sure!!!' if ok else 'Perhaps.'} The answer is {number + 1 if ok else number + 2 + k % 3}."
-            for k, ok in enumerate(right)
-        ]
+        texts = [f"{'Sure!!!' if ok else 'Perhaps.'} The answer is {number + 1 if ok else number + 2}." for ok in right]
         rollouts = tuple(parse_rollout(query, text, id=f"{query.id}/{k}") for k, text in enumerate(texts))
         made.append(Group(query, rollouts, Truth(None, tuple(right.tolist()))))
     return made
-
-
-def _alone(state: DomainModel, features: Features) -> np.ndarray:
-    table = state.table(features)
-    return state.posterior.probabilities(table)[table.answer]
 
 
 SHOUTS = "def shouts(rollouts):\n    return [rollout.text.count('!') for rollout in rollouts]\n"
@@ -216,12 +207,13 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
     labels = np.array([verdict for group in world for verdict in group.truth.correct], np.int8)
     prior = RewardPrior.load("default")
     plain = Featurizer().features(rollouts)
-    without = AnswerModel(prior).fit(plain, labels).domains["math"]
+    told = np.where(plain.group < 30, labels, -1).astype(np.int8)
+    before = AnswerModel(prior).fit(plain, told).predict(plain)
     own.use_signals([f"{mine(SHOUTS)}:shouts"])
     features = Featurizer().features(rollouts)
     assert features.evidence_names[-1] == "own:shouts"
     assert features.signal("shouts").tolist() == [rollout.text.count("!") for rollout in rollouts]
-    model = AnswerModel(prior).fit(features, labels)
+    model = AnswerModel(prior).fit(features, told)
     state = model.domains["math"]
     names = columns_of(state.prior.signals)
     place = names.index("own:shouts")
@@ -232,10 +224,10 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
     assert start.covariance[place, place] == pytest.approx(square.mean())
     assert not start.covariance[place, known].any()
     assert state.posterior.mean[place] > 0.2, "labels say that who shouts is right"
-    # Of the model alone: beside majority vote it has little weight on sums that are so unlike the prior's sources.
-    alone, after = (_alone(*each) for each in ((without, plain), (state, features)))
-    assert group_auc(after, labels, features.group) > group_auc(alone, labels, features.group)
     after = model.predict(features)
+    held = told < 0
+    with_it, without = (group_auc(each.value[held], labels[held], features.group[held]) for each in (after, before))
+    assert with_it > without + 0.15
     model.save(tmp_path / "model.safetensors")
     again, _ = AnswerModel.load(tmp_path / "model.safetensors")
     assert again.predict(features).value == pytest.approx(after.value, abs=1e-6)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from memreward.answers.doubt import Doubt
 from memreward.answers.files import Arrays
-from memreward.answers.likelihood import question_log_likelihood
 from memreward.answers.likeness import COLUMN, LikeSolutions, corrected, with_likeness
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DomainPrior
@@ -19,21 +18,17 @@ from memreward.answers.table import SHARE, AnswerTable, Floats, Scaling, columns
 from memreward.features.subset import vote_share
 from memreward.types import OWN, Features
 
-START_ODDS = {"math": 0.4, "qa": 0.0, "code": 0.8, "other": 0.0}
+START_ODDS = {"math": 0.6, "qa": 0.2, "code": 1.4, "other": 0.0}
 """Log-odds of the model against majority vote before any label, by domain; chosen by leaving sources out: what code
 does says much that votes do not, and in choice the prior cannot know how strong a new policy is."""
-
-GROWTH = {"math": 0.0, "qa": 0.0, "code": 2.0, "other": 0.0}
-"""How many log-odds the model gains on the vote with each e-folding of labelled questions, by domain; chosen by leaving
-sources out: in code it needs the vote no longer once labels have said how strong the policy is."""
 
 SHARPNESS = {"math": 1.15, "code": 1.15}
 """Power of the experts' mean: a mean of probabilities is less sure than what it is made of (Ranjan and Gneiting, 2010).
 Chosen by leaving sources out: in choice, where experts are too sure themselves, 1 is best."""
 
-TEMPER = 0.15
-"""Power of the experts' likelihood on labelled questions by which their weights move, chosen by leaving sources out; 1
-is Bayes' rule, which is too sure of itself: neither expert is the truth."""
+TEMPER = 0.3
+"""Power of the experts' evidence by which their weights move, chosen by leaving sources out; 1 is Bayes' rule, which is
+too sure of itself: neither expert is the truth."""
 
 SCALING_WEIGHT = 50.0
 """Rollouts that the prior's own scaling of the signals counts as, beside those at hand; chosen in the same way."""
@@ -44,8 +39,6 @@ _FADED = 1e-3
 _MOST = 2048
 """Labelled questions, at most, that a model whose observations fade refits on at every step."""
 _LARGEST_ODDS = 30.0
-_FIRST_QUESTIONS = 5.0
-"""Labelled questions of which `GROWTH` takes the logarithm: ln(1 + n / this)."""
 _SAVED = ("question", "votes", "share", "mute", "design")
 
 
@@ -58,11 +51,10 @@ class DomainModel:
         prior: Where the weights began.
         scaling: Of the signals.
         posterior: Where the weights stand.
-        log_odds: Of the model against majority vote, without what `GROWTH` adds.
+        log_odds: Of the model against majority vote.
         like: Labelled solutions that speak for those like them.
         doubt: The expert for which votes mean something else.
         seen: What was told, with the step of training.
-        step: Of training, the newest.
     """
 
     name: str
@@ -73,7 +65,6 @@ class DomainModel:
     like: LikeSolutions = field(default_factory=LikeSolutions.none)
     doubt: Doubt = field(default_factory=Doubt.none)
     seen: list[tuple[int, Observed]] = field(default_factory=list)
-    step: int = 0
 
     @classmethod
     def begin(cls, name: str, prior: DomainPrior, features: Features | None = None) -> Self:
@@ -95,9 +86,7 @@ class DomainModel:
     @property
     def trust(self) -> float:
         """Weight of the model; what is left is majority vote's."""
-        labelled = sum(len(told.table.query_ids) for _, told in self.seen)
-        odds = self.log_odds + GROWTH.get(self.name, 0.0) * np.log1p(labelled / _FIRST_QUESTIONS)
-        return float(1 / (1 + np.exp(-np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
+        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
 
     def right(self, features: Features) -> Floats:
         """(n,) probability that each rollout of the domain is right."""
@@ -110,35 +99,34 @@ class DomainModel:
         """The answers of the domain's rollouts, with what like solutions say of them as the last column."""
         return AnswerTable.of(features, self.name, self.prior.signals, self.scaling).beside(self.like.say(features))
 
-    def pass_to(self, step: int, half_life: float) -> None:
-        """Let what was learned fade up to a step of training."""
-        start = START_ODDS.get(self.name, 0.0)
-        self.log_odds = start + (self.log_odds - start) * _faded(step - self.step, half_life)
-        self.step = step
-
-    def tell(self, features: Features, labels: NDArray[np.int8]) -> None:
-        """Take in (n,) labels, some of them known; the experts' weights move by how well each said them before."""
+    def tell(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
+        """Take in (n,) labels, some of them known; `refit` learns from them."""
         self.like = self.like.given(features, labels, vote_share(features).astype(np.float64))
         table = self.table(features)
         verdicts = table.verdicts(labels)
         judged = np.unique(table.question[verdicts >= 0])
         told = Observed.whole(table.only(judged), verdicts[np.isin(table.question, judged)])
-        self.log_odds += _evidence(self.posterior.probabilities(told.table), told)
-        self.seen.append((self.step, told))
+        self.seen.append((step, told))
 
-    def refit(self, half_life: float) -> None:
-        """Fit posterior and doubt on all that was told, as far as it still counts by `half_life` steps; 0 is wholly."""
-        self.seen = self._kept(half_life)
+    def refit(self, step: int, half_life: float) -> None:
+        """Fit all that was told, as far as it still counts at a step of training by `half_life`; 0 is wholly.
+
+        The model's weight beside majority vote moves by its evidence: how probable its prior made what the labels say.
+        """
+        self.seen = self._kept(step, half_life)
+        self.log_odds = START_ODDS.get(self.name, 0.0)
         if not self.seen:
             self.posterior, self.doubt = self.start, Doubt.none()
             return
         told = [one for _, one in self.seen]
-        weights = [np.full(len(one.table.query_ids), _faded(self.step - step, half_life)) for step, one in self.seen]
+        weights = [np.full(len(one.table.query_ids), _faded(step - since, half_life)) for since, one in self.seen]
         verdicts = np.concatenate([one.verdicts for one in told])
         observed = Observed(AnswerTable.joined([one.table for one in told]), verdicts, np.concatenate(weights))
         self.posterior = self.start.given([observed], self.posterior.mean)
-        vote = _CERTAIN * _voted(observed.table)
-        self.doubt = Doubt.of(observed, len(self.prior.signals), self.start, self.posterior, vote, self.doubt)
+        model = self.start.log_evidence(observed, self.posterior)
+        vote = observed.log_likelihood(_CERTAIN * _voted(observed.table))
+        self.log_odds += TEMPER * (model - vote)
+        self.doubt = Doubt.of(observed, len(self.prior.signals), max(model, vote), self.doubt)
 
     def contributions(self, features: Features) -> tuple[AnswerTable, tuple[str, ...], Floats]:
         """The answers of one query, the columns that tell them apart, and (C, k) weight times value less the mean."""
@@ -173,7 +161,7 @@ class DomainModel:
         return record, {f"{self.name}.{name}": value for name, value in arrays.items()}
 
     @classmethod
-    def unpacked(cls, name: str, prior: DomainPrior, step: int, record: Mapping[str, Any], arrays: Arrays) -> Self:
+    def unpacked(cls, name: str, prior: DomainPrior, record: Mapping[str, Any], arrays: Arrays) -> Self:
         """Undo `packed`.
 
         Raises:
@@ -195,11 +183,11 @@ class DomainModel:
             seen.append((int(told), Observed(table, own[f"{i}.verdicts"], own[f"{i}.counts"])))
         posterior = Gaussian(own["weights"], own["covariance"])
         doubt = Doubt(Gaussian(own["doubt.weights"], own["doubt.covariance"]), float(record["doubt"]))
-        return cls(name, prior, scaling, posterior, float(record["log_odds"]), like, doubt, seen, step)
+        return cls(name, prior, scaling, posterior, float(record["log_odds"]), like, doubt, seen)
 
-    def _kept(self, half_life: float) -> list[tuple[int, Observed]]:
+    def _kept(self, step: int, half_life: float) -> list[tuple[int, Observed]]:
         """The observations that still count: the newest, as many as a refit can take in at every step."""
-        present = [(step, told) for step, told in self.seen if _faded(self.step - step, half_life) > _FADED]
+        present = [(since, told) for since, told in self.seen if _faded(step - since, half_life) > _FADED]
         later = np.cumsum([len(told.table.query_ids) for _, told in reversed(present)])[::-1]
         first = int(np.searchsorted(-later, -_MOST)) if half_life else 0
         return present[min(first, max(len(present) - 1, 0)) :]
@@ -228,10 +216,3 @@ def _voted(table: AnswerTable) -> Floats:
     lean = table.design[:, SHARE.index("log_share")] - np.log(table.share)
     share = leaning(table.share, lean, np.where(table.mute, 0.0, table.votes), table.question)
     return corrected(np.where(table.mute, 0.0, share), table)
-
-
-def _evidence(right: Floats, told: Observed) -> float:
-    """Tempered log-likelihood of the model less that of majority vote, on what was told."""
-    model = question_log_likelihood(told.table, right, told.verdicts)
-    vote = question_log_likelihood(told.table, _CERTAIN * _voted(told.table), told.verdicts)
-    return TEMPER * float((model - vote).sum())

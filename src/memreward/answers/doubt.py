@@ -15,7 +15,6 @@ from typing import Self
 
 import numpy as np
 
-from memreward.answers.likelihood import question_log_likelihood
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.table import QUESTION, SHARE, AnswerTable, Floats
 from memreward.threads import single_threaded
@@ -45,24 +44,18 @@ class Doubt:
 
     @classmethod
     @single_threaded()
-    def of(
-        cls, observed: Observed, signals: int, prior: Gaussian, posterior: Gaussian, vote: Floats, before: Doubt
-    ) -> Self:
+    def of(cls, observed: Observed, signals: int, others: float, before: Doubt) -> Self:
         """Weigh it against the others.
 
         Args:
             observed: What was judged in the domain.
             signals: How many signals the columns of its table hold.
-            prior: Weights of the model before any label.
-            posterior: The same with what was observed.
-            vote: (C,) probabilities that majority vote gives the answers.
+            others: Log-evidence of the better of the other two experts.
             before: Where the search for its weights begins; what is found does not depend on it beyond rounding.
         """
         start = cls.none().weights
         own = replace(observed, table=_votes(observed.table, signals))
         weights = start.given([own], before.weights.mean)
-        by_vote = question_log_likelihood(observed.table, vote, observed.verdicts)
-        others = max(prior.log_evidence(observed, posterior), float(observed.counts @ by_vote))
         odds = np.log(BEFORE / (1 - BEFORE)) + start.log_evidence(own, weights) - others
         return cls(weights, float(1 / (1 + np.exp(-np.clip(odds, -_SURE, _SURE)))))
 

@@ -95,7 +95,7 @@ class AnswerModel:
     def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
         """Learn from labelled rollouts of the present policy; older observations fade by `half_life`.
 
-        The experts' weights move by how well each said what the labels say before it was told.
+        The experts' weights move by how well each foretold what the labels say.
 
         Args:
             features: n rollouts; all of a query that are given form its pool.
@@ -104,15 +104,13 @@ class AnswerModel:
         """
         given = np.asarray(labels)
         self._step = max(step, self._step)
-        for known in self.domains.values():
-            known.pass_to(self._step, self.half_life)
         for domain, rows in _by_domain(features):
             if domain in self.prior.domains and (given[rows] >= 0).any():
                 part = subset(features, rows)
                 state = self.domains.setdefault(domain, self._at(domain, part))
-                state.tell(part, given[rows])
+                state.tell(part, given[rows], self._step)
         for known in self.domains.values():
-            known.refit(self.half_life)
+            known.refit(self._step, self.half_life)
         return self
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
@@ -205,10 +203,10 @@ class AnswerModel:
         try:
             of_prior = {name.removeprefix("prior."): a for name, a in arrays.items() if name.startswith("prior.")}
             made = cls(unpacked(header["prior"], of_prior), float(header["config"]["half_life"]))
-            made._step = step = int(header["step"])
+            made._step = int(header["step"])
             for domain, record in header["domains"].items():
                 prior = made.prior.domains[domain]
-                made.domains[domain] = DomainModel.unpacked(domain, prior, step, record, arrays)
+                made.domains[domain] = DomainModel.unpacked(domain, prior, record, arrays)
             return made, header["about"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise unreadable(Path(path), _KIND, _REMEDY, error) from error
@@ -217,9 +215,7 @@ class AnswerModel:
         return self.domains.get(domain) or self._begun(domain, features)
 
     def _begun(self, domain: str, features: Features | None = None) -> DomainModel:
-        begun = DomainModel.begin(domain, self.prior.domains[domain], features)
-        begun.step = self._step
-        return begun
+        return DomainModel.begin(domain, self.prior.domains[domain], features)
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:

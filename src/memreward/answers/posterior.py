@@ -36,6 +36,10 @@ class Observed:
         """Every question counts once."""
         return cls(table, verdicts, np.ones(len(table.query_ids)))
 
+    def log_likelihood(self, right: Floats) -> float:
+        """Log-probability of what was judged, under (C,) probabilities that the answers are right."""
+        return float(self.counts @ question_log_likelihood(self.table, right, self.verdicts))
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -77,6 +81,7 @@ class Gaussian:
         covariance = np.asarray(np.linalg.inv(information), np.float64)
         return Gaussian(weights, (covariance + covariance.T) / 2)
 
+    @single_threaded()
     def log_evidence(self, observed: Observed, posterior: Gaussian) -> float:
         """Log-probability of what was judged, averaged over the weights, by Laplace's approximation.
 
@@ -87,9 +92,10 @@ class Gaussian:
         away = posterior.mean - self.mean
         table = observed.table
         right = right_probabilities(table, (table.design @ posterior.mean)[:, None])[:, 0]
-        likelihood = observed.counts @ question_log_likelihood(table, right, observed.verdicts)
         narrowed = np.linalg.slogdet(posterior.covariance)[1] - np.linalg.slogdet(self.covariance)[1]
-        return float(likelihood - 0.5 * away @ np.linalg.solve(self.covariance, away) + 0.5 * narrowed)
+        return float(
+            observed.log_likelihood(right) - 0.5 * away @ np.linalg.solve(self.covariance, away) + 0.5 * narrowed
+        )
 
     def _slope(self, observed: Sequence[Observed], weights: Floats, precision: Floats) -> tuple[float, Floats, Floats]:
         away = weights - self.mean
