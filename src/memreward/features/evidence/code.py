@@ -11,7 +11,7 @@ import numpy as np
 
 from memreward.domains import code_normal_form, entry_point, parse_tree, parses, rules_of
 from memreward.domains.code.parse import Function, functions_of, statements
-from memreward.features.evidence.overlap import pool_overlap
+from memreward.features.evidence.overlap import Overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
 from memreward.types import Rollout
@@ -48,8 +48,8 @@ def code_signals(pools: Pools) -> dict[str, Column]:
     is_code = np.array([rules_of(r.query.domain).program for r in pools.rollouts], dtype=bool)
     facts = [_facts_of(r) if code else _NO_CODE for r, code in zip(pools.rollouts, is_code, strict=True)]
     whole = [_whole_text_parses(r) if code else np.nan for r, code in zip(pools.rollouts, is_code, strict=True)]
-    trees = pool_overlap(pools, [f.subtrees for f in facts])
-    tokens = pool_overlap(pools, [f.token_pairs for f in facts])
+    trees = Overlap(pools, [f.subtrees for f in facts])
+    tokens = Overlap(pools, [f.token_pairs for f in facts])
     columns = {
         "code_parses": np.array([f.parses for f in facts]),
         "code_whole": np.array(whole),

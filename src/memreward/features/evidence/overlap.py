@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,50 +14,55 @@ from memreward.types import IntArray
 _POOL, _MULTIPLIER = np.uint64(0xD1342543DE82EF95), np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True)
 class Overlap:
     """Overlap of n rollouts with the others of their pools; each in [0, 1], NaN alone in the pool.
 
-    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little.
-
-    Attributes:
-        precision: Mean over the others of the weighted share of this rollout's parts that they have too.
-        recall: Mean over the others with any parts of the weighted share of their parts that this rollout has.
-        cosine: Mean over the others with any parts of the cosine between weighted parts.
-        rival_precision: As precision, over rollouts without an equivalent answer only; NaN where all agree.
+    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little. An empty set
+    of parts has recall and cosine 0, and precision NaN. What nobody reads is not computed.
     """
 
-    precision: Column
-    recall: Column
-    cosine: Column
-    rival_precision: Column
+    def __init__(self, pools: Pools, parts: Sequence[Parts]) -> None:
+        self._pools = pools
+        self._owner, self._part, self._ally = _entries(pools, parts)
+        self._frequency = bin_totals(self._part, np.ones(len(self._owner)))[self._part]
+        self._weight = np.log((pools.size[self._owner] + 1) / self._frequency)
+        self._mass = self._per_rollout(self._weight)
 
+    @cached_property
+    def precision(self) -> Column:
+        """(n,) mean over the others of the weighted share of this rollout's parts that they have too."""
+        return ratio(self._per_rollout(self._weight * (self._frequency - 1)), self._mass * (self._pools.size - 1))
 
-def pool_overlap(pools: Pools, parts: Sequence[Parts]) -> Overlap:
-    """Compare n sets of parts inside each pool. An empty set has recall and cosine 0, and precision NaN."""
-    n = len(parts)
-    owner, part, ally = _entries(pools, parts)
-    one = np.ones(len(owner))
-    frequency = bin_totals(part, one)[part]
-    weight = np.log((pools.size[owner] + 1) / frequency)
-    mass = _per_rollout(owner, weight, n)
-    norm = np.sqrt(_per_rollout(owner, weight**2, n))
-    filled = (mass > 0).astype(np.float64)
-    filled_others = pools.total(filled) - filled
+    @cached_property
+    def recall(self) -> Column:
+        """(n,) mean over the others with any parts of the weighted share of their parts that this rollout has."""
+        return ratio(self._per_rollout(self._among_others(self._weight / self._mass[self._owner])), self._filled_others)
 
-    def among_others(value: Column) -> Column:
+    @cached_property
+    def cosine(self) -> Column:
+        """(n,) mean over the others with any parts of the cosine between weighted parts."""
+        unit = self._weight / np.sqrt(self._per_rollout(self._weight**2))[self._owner]
+        return ratio(self._per_rollout(unit * self._among_others(unit)), self._filled_others)
+
+    @cached_property
+    def rival_precision(self) -> Column:
+        """(n,) as precision, over rollouts without an equivalent answer only; NaN where all agree."""
+        pools, ally = self._pools, self._ally
+        in_cluster = np.where(pools.cluster[self._owner] >= 0, bin_totals(ally, np.ones(len(ally)))[ally], 1.0)
+        rivals = pools.size - np.where(pools.cluster >= 0, pools.cluster_size, 1.0)
+        return ratio(self._per_rollout(self._weight * (self._frequency - in_cluster)), self._mass * rivals)
+
+    @cached_property
+    def _filled_others(self) -> Column:
+        filled = (self._mass > 0).astype(np.float64)
+        return self._pools.total(filled) - filled
+
+    def _among_others(self, value: Column) -> Column:
         """(parts,) sum of `value` over the other rollouts of the pool that have the part."""
-        return bin_totals(part, value)[part] - value
+        return bin_totals(self._part, value)[self._part] - value
 
-    in_cluster = np.where(pools.cluster[owner] >= 0, bin_totals(ally, one)[ally], 1.0)
-    allies = np.where(pools.cluster >= 0, pools.cluster_size, 1.0)
-    unit = weight / norm[owner]
-    return Overlap(
-        precision=ratio(_per_rollout(owner, weight * (frequency - 1), n), mass * (pools.size - 1)),
-        recall=ratio(_per_rollout(owner, among_others(weight / mass[owner]), n), filled_others),
-        cosine=ratio(_per_rollout(owner, unit * among_others(unit), n), filled_others),
-        rival_precision=ratio(_per_rollout(owner, weight * (frequency - in_cluster), n), mass * (pools.size - allies)),
-    )
+    def _per_rollout(self, values: Column) -> Column:
+        return np.asarray(np.bincount(self._owner, values, len(self._pools.group)), dtype=np.float64)
 
 
 def _entries(pools: Pools, parts: Sequence[Parts]) -> tuple[IntArray, IntArray, IntArray]:
@@ -84,7 +89,3 @@ def _in_pool(group: IntArray, part: Parts) -> Parts:
 
 def _flat(parts: Sequence[Parts]) -> Parts:
     return np.concatenate([*parts, np.zeros(0, dtype=np.uint64)])
-
-
-def _per_rollout(owner: IntArray, values: Column, n: int) -> Column:
-    return np.asarray(np.bincount(owner, values, n), dtype=np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from memreward.domains import numbers, rules_of
 from memreward.features.evidence.agreement import weighted_votes
-from memreward.features.evidence.overlap import pool_overlap
+from memreward.features.evidence.overlap import Overlap
 from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
 from memreward.features.evidence.pools import Column, Pools, ratio
 from memreward.types import Rollout
@@ -32,7 +32,7 @@ def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str
     true, false = np.log1p(counts).T
     answers = [_plain_number(r) for r in pools.rollouts]
     columns = {
-        "number_recall_cluster": pools.cluster_mean(pool_overlap(pools, parts).recall),
+        "number_recall_cluster": pools.cluster_mean(Overlap(pools, parts).recall),
         "arithmetic_true": true,
         "arithmetic_false": false,
         "arithmetic_votes": weighted_votes(pools, true),
@@ -47,8 +47,8 @@ def number_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str
 
 def word_signals(pools: Pools, thinkings: Sequence[ThinkingParts]) -> dict[str, Column]:
     """Pairs of neighbouring words in the thinking, for every domain."""
-    words = pool_overlap(pools, [thinking.words for thinking in thinkings])
-    ending = pool_overlap(pools, [thinking.ending for thinking in thinkings])
+    words = Overlap(pools, [thinking.words for thinking in thinkings])
+    ending = Overlap(pools, [thinking.ending for thinking in thinkings])
     return {
         "word_recall": words.recall,
         "word_recall_cluster": pools.cluster_mean(words.recall),
