@@ -65,13 +65,12 @@ def test_a_trainer() -> None:
 @pytest.mark.slow
 def test_a_layer(synthetic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch_geometric")
-    from memreward.network.config import NetworkConfig
     from memreward.network.scorer import paper
 
     known, new = synthetic(queries=20, seed=0), synthetic(queries=4, seed=1).features
-    config = NetworkConfig(hidden=16, epochs=4)
-    theirs = paper(0, config).fit(known.features, known.correct).predict(new).value
+    sizes = {"hidden": 16, "epochs": 4}
+    theirs = paper(0, **sizes).fit(known.features, known.correct).predict(new).value
     monkeypatch.setattr("memreward.network.model.MessageLayer", block("layer")["MeanLayer"])
-    ours = paper(0, config).fit(known.features, known.correct).predict(new).value
+    ours = paper(0, **sizes).fit(known.features, known.correct).predict(new).value
     assert np.isfinite(ours).all()
     assert not np.array_equal(ours, theirs)

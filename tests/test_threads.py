@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from memreward.evaluation.baselines import CrossFitted, crossfit
 from memreward.evaluation.baselines.majority import VoteScorer
-from memreward.network.config import NetworkConfig
 from memreward.network.scorer import paper
 from memreward.threads import single_threaded
 
@@ -46,7 +45,7 @@ def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
 
 @pytest.mark.parametrize(
     "predictor",
-    [lambda: paper(0, NetworkConfig(hidden=16, epochs=1)), lambda: CrossFitted("logistic", VoteScorer)],
+    [lambda: paper(0, hidden=16, epochs=1), lambda: CrossFitted("logistic", VoteScorer)],
     ids=["paper", "logistic"],
 )
 def test_fits_keep_to_one_thread(

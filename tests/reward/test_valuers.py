@@ -100,7 +100,6 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
 
 @pytest.mark.slow
 def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sums: Sums) -> None:
-    from memreward.network.config import NetworkConfig  # torch takes seconds to load
     from memreward.network.encoder import NgramEncoder
     from memreward.network.scorer import paper
 
@@ -109,7 +108,7 @@ def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sum
     verdict = {one.rollout_id: one.correct for one in label(store, chosen, FROM_FILE, use="warmup").labels}
     rollouts = store.rollouts_of(chosen)
     labels = np.array([verdict[rollout.id] for rollout in rollouts], np.int8)
-    network = paper(0, NetworkConfig(hidden=16, epochs=4))
+    network = paper(0, hidden=16, epochs=4)
     network.fit(featurizer.features(rollouts), labels)
     others = sorted(set(range(sums.count)) - {int(name[1:]) for name in chosen})[:2]
     call = sample_call(sums, others, seed=0)

@@ -8,11 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 
-from memreward.network.config import DROPOUT, HEAD_DIM, HEADS, LAYERS, NetworkConfig
 from memreward.network.graph import ANSWER, MEMORY, NODE_TYPES, QUERY, RELATIONS, SIMILAR_TO, THINKING, Relation
 from memreward.types import Features
 
 States = dict[str, Tensor]
+
+# Sizes are the paper's.
+HIDDEN = 512
+"""Width of node states, a multiple of `HEADS`."""
+LAYERS = 2
+"""Rounds of message passing."""
+HEADS = 4
+"""Attention heads of GATv2."""
+DROPOUT = 0.1
+"""Share of hidden units dropped in training."""
+HEAD_DIM = 256
+"""Width of the projections whose product is the score (d)."""
 
 
 class MessageLayer(nn.Module):
@@ -24,15 +35,15 @@ class MessageLayer(nn.Module):
     edge attribute.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleDict({each[1]: self._conv(config, each == SIMILAR_TO) for each in RELATIONS})
-        self.norms = nn.ModuleDict({kind: nn.LayerNorm(config.hidden) for kind in NODE_TYPES})
+        self.convs = nn.ModuleDict({each[1]: self._conv(hidden, each == SIMILAR_TO) for each in RELATIONS})
+        self.norms = nn.ModuleDict({kind: nn.LayerNorm(hidden) for kind in NODE_TYPES})
         self.dropout = nn.Dropout(DROPOUT)
 
     @staticmethod
-    def _conv(config: NetworkConfig, weighted: bool) -> GATv2Conv:
-        sizes, width = (config.hidden, config.hidden), config.hidden // HEADS
+    def _conv(hidden: int, weighted: bool) -> GATv2Conv:
+        sizes, width = (hidden, hidden), hidden // HEADS
         return GATv2Conv(sizes, width, heads=HEADS, add_self_loops=False, edge_dim=1 if weighted else None)
 
     def forward(self, states: States, memory: Tensor, edges: dict[Relation, Tensor], cosine: Tensor | None) -> States:
@@ -57,14 +68,13 @@ class RewardNetwork(nn.Module):
     logit = phi_q(h_query) . phi_r([h_thinking ; h_answer]) / sqrt(d) + b
     """
 
-    def __init__(self, config: NetworkConfig, width: int) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.config = config
-        self.project = nn.ModuleDict({kind: nn.Linear(width, config.hidden) for kind in NODE_TYPES})
-        self.rounds = nn.ModuleList(MessageLayer(config) for _ in range(LAYERS))
+        self.project = nn.ModuleDict({kind: nn.Linear(width, hidden) for kind in NODE_TYPES})
+        self.rounds = nn.ModuleList(MessageLayer(hidden) for _ in range(LAYERS))
         self.dropout = nn.Dropout(DROPOUT)
-        self.query = nn.Linear(config.hidden, HEAD_DIM)
-        self.rollout = nn.Linear(2 * config.hidden, HEAD_DIM)
+        self.query = nn.Linear(hidden, HEAD_DIM)
+        self.rollout = nn.Linear(2 * hidden, HEAD_DIM)
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(

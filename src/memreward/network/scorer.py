@@ -8,6 +8,7 @@ whole graph, memory and batch together. Cross-fitting and calibration are those 
 from __future__ import annotations
 
 import copy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +19,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from memreward.evaluation.baselines import CrossFitted
 from memreward.evaluation.folds import assign_folds
 from memreward.features.subset import subset
-from memreward.network.config import NEIGHBOURS, NetworkConfig
-from memreward.network.graph import SIMILAR_TO, nearest, similarity_edges, structural_edges
-from memreward.network.model import RewardNetwork
+from memreward.network.graph import SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
+from memreward.network.model import HIDDEN, RewardNetwork
 from memreward.types import ConfigurationError, Features, LabelError
 
+NEIGHBOURS = 7
+"""Labelled memory queries that each query gets messages from (k)."""
+EPOCHS = 200
+"""Training steps at most (full batch)."""
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 5e-2
 """Of AdamW."""
 STOP_SHARE = 5
@@ -33,9 +37,17 @@ EVALUATE_EVERY = 4
 """Training steps between two looks at them."""
 
 
-def paper(seed: int, config: NetworkConfig | None = None) -> CrossFitted:
+def paper(seed: int, *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> CrossFitted:
     """Return the paper's network as a predictor; the seed decides folds, weights and dropout."""
-    return CrossFitted("paper", lambda: GraphScorer(config, seed), seed=seed)
+    return CrossFitted("paper", lambda: GraphScorer(seed, hidden=hidden, epochs=epochs), seed=seed)
+
+
+class _Batch(NamedTuple):
+    """Rollouts with their edges and the cosines of `similar_to`, which no training step changes."""
+
+    features: Features
+    edges: dict[Relation, Tensor]
+    cosine: Tensor
 
 
 class GraphScorer:
@@ -45,8 +57,8 @@ class GraphScorer:
     share one scale, and so one calibration.
     """
 
-    def __init__(self, config: NetworkConfig | None = None, seed: int = 0) -> None:
-        self.config, self.seed = config or NetworkConfig(), seed
+    def __init__(self, seed: int = 0, *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> None:
+        self.seed, self.hidden, self.epochs = seed, hidden, epochs
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> None:
         """Train on n rollouts, (n,) labels 1 right, 0 wrong, -1 unknown; LabelError with fewer than two queries."""
@@ -57,10 +69,19 @@ class GraphScorer:
         train, stop = subset(features, ~held), subset(features, held)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.network = RewardNetwork(self.config, features.query_vectors.shape[1])
-            self._remember(train)
-            self._train(train, torch.from_numpy(labels[~held]), stop, torch.from_numpy(labels[held]))
-        self._remember(features)
+            self.network = RewardNetwork(features.query_vectors.shape[1], self.hidden)
+            self._look_at(train)
+            parts = (
+                self._batch(train),
+                torch.from_numpy(labels[~held]),
+                self._batch(stop),
+                torch.from_numpy(labels[held]),
+            )
+            self._train(*parts)
+        self._look_at(features)
+        self.network.eval()
+        with torch.no_grad():
+            self._states = self.network(*self._batch(features))[1]
         logits = self._logits(features)
         self._mean, self._spread = float(logits.mean()), float(logits.std()) or 1.0
 
@@ -77,14 +98,14 @@ class GraphScorer:
 
     def _logits(self, features: Features) -> NDArray[np.float64]:
         with torch.no_grad():
-            logits: NDArray[np.float64] = self._forward(features, self._states)[0].double().numpy()
+            logits: NDArray[np.float64] = self.network(*self._batch(features), self._states)[0].double().numpy()
         return logits
 
-    def _train(self, train: Features, labels: Tensor, stop: Features, stop_labels: Tensor) -> None:
+    def _train(self, train: _Batch, labels: Tensor, stop: _Batch, stop_labels: Tensor) -> None:
         """Full-batch steps; go back to the one with the least loss on the queries that are not trained on."""
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         best_loss, best_step, best = float("inf"), 0, copy.deepcopy(self.network.state_dict())
-        for step in range(self.config.epochs + 1):
+        for step in range(self.epochs + 1):
             if step % EVALUATE_EVERY == 0:
                 loss = self._stop_loss(train, stop, stop_labels)
                 if loss < best_loss - 1e-5:
@@ -93,31 +114,26 @@ class GraphScorer:
                     break
             self.network.train()
             optimizer.zero_grad()
-            _loss(self._forward(train, None)[0], labels).backward()  # type: ignore[no-untyped-call]
+            _loss(self.network(*train)[0], labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         self.network.load_state_dict(best)
 
-    def _stop_loss(self, train: Features, stop: Features, labels: Tensor) -> float:
+    def _stop_loss(self, train: _Batch, stop: _Batch, labels: Tensor) -> float:
         self.network.eval()
         with torch.no_grad():
-            _, states = self._forward(train, None)
-            return float(_loss(self._forward(stop, states)[0], labels))
+            _, states = self.network(*train)
+            return float(_loss(self.network(*stop, states)[0], labels))
 
-    def _remember(self, features: Features) -> None:
-        """Let these labelled queries be memory: their vectors, and their states before each round."""
-        self._vectors = torch.from_numpy(features.query_vectors)
-        self._row = {query_id: row for row, query_id in enumerate(features.query_ids)}
-        self.network.eval()
-        with torch.no_grad():
-            self._states = self._forward(features, None)[1]
+    def _look_at(self, memory: Features) -> None:
+        """Let these labelled queries be memory."""
+        self._vectors = torch.from_numpy(memory.query_vectors)
+        self._row = {query_id: row for row, query_id in enumerate(memory.query_ids)}
 
-    def _forward(self, features: Features, memory: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """Logits and query states of a batch beside memory's states; None where the batch is memory itself."""
+    def _batch(self, features: Features) -> _Batch:
         own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])
         found = nearest(torch.from_numpy(features.query_vectors), self._vectors, NEIGHBOURS, own)
         similar, cosine = similarity_edges(*found)
-        logits, states = self.network(features, {**structural_edges(features), SIMILAR_TO: similar}, cosine, memory)
-        return logits, states
+        return _Batch(features, {**structural_edges(features), SIMILAR_TO: similar}, cosine)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
