@@ -30,7 +30,8 @@ _TOKEN = re.compile(
 _ANNOTATION = re.compile(r"<<([^<>\n]{1,200})>>")
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
-_OPERATORS = {"×": "*", "·": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "−": "-", "**": "^"}
+_SPELLING = {"×": "*", "·": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "−": "-", "**": "^"}
+_SPELLING |= {"{": "(", "}": ")", "\\%": "%"}
 _BEFORE_OPERAND = frozenset("(+-*/^")
 _IN_PYTHON = {"^": "**", "%": "[0]"}  # a percent sign binds as tightly as an index does
 _NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
@@ -99,17 +100,10 @@ def _tokens(text: str) -> Iterator[_Token]:
         if kind == "skip":
             glued = False
             continue
-        yield _Token(kind, _spelling(kind, match[0]), glued)
+        value = match[0]
+        yield _Token(kind, value.replace(",", "") if kind == "number" else _SPELLING.get(value, value), glued)
         glued = True
     yield _END
-
-
-def _spelling(kind: str, value: str) -> str:
-    if kind == "number":
-        return value.replace(",", "")
-    if kind == "operator":
-        return _OPERATORS.get(value, value)
-    return {"open": "(", "close": ")", "percent": "%"}.get(kind, value)
 
 
 def _passages(text: str) -> Iterator[str]:
@@ -233,6 +227,11 @@ def _value(side: list[str]) -> tuple[float, ...] | None:
 
 def _evaluated(side: list[str]) -> float | None:
     """None for what is no expression, NaN or infinity where it is one without a value."""
+    match side:  # most sides need no parser
+        case [number] if _is_number(number):
+            return float(_literal(number))
+        case [left, sign, right] if sign in _SIGNS and _is_number(left) and _is_number(right):
+            return _SIGNS[sign](float(_literal(left)), float(_literal(right)))
     parts: list[str] = []
     for before, token in pairwise(["", *side]):
         if token == "(" and before and before not in _BEFORE_OPERAND:
@@ -242,6 +241,10 @@ def _evaluated(side: list[str]) -> float | None:
         return _value_of(syntax_tree(" ".join(parts), "eval").body)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+
+
+def _is_number(token: str) -> bool:
+    return token.isascii() and (token[0].isdigit() or token[0] == ".")  # Python knows no other digits in its literals
 
 
 def _literal(number: str) -> str:
@@ -274,10 +277,11 @@ def _quotient(left: float, right: float) -> float:
     return left / right if right else math.nan
 
 
-_BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: _quotient,
-    ast.Pow: _power,
+_SIGNS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _quotient,
+    "^": _power,
 }
+_BINARY = dict(zip((ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow), _SIGNS.values(), strict=True))
