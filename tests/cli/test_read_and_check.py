@@ -90,6 +90,15 @@ def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questio
     assert any("no answer was found in 3 of 3" in one for one in doubtful)
 
 
+def test_a_column_of_numbers_is_not_taken_for_completions(tmp_path: Path) -> None:
+    """An index that is called "sample" is a common column of one's own layout."""
+    row = {"uid": "a", "sample": 0, "asked": "What is 2 + 3?", "generated": "It is 5."}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    said = run("check", tmp_path / "own.jsonl", code=1).stderr
+    assert "nor as completions (--completions COLUMN)" in said
+    assert "columns question=COLUMN,completions=COLUMN,domain=math" in said
+
+
 def test_check_lists_every_broken_line_and_ends_with_1(tmp_path: Path) -> None:
     good = {"id": "q", "domain": "math", "query": "What?", "rollouts": [{"text": "It is 4."}]}
     lines = [good, good | {"id": "r", "domain": "maths"}, good | {"id": "s", "rollouts": [{"text": 4}]}]

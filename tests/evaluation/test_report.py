@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from memreward.evaluation.baselines import BASELINES
+from memreward.evaluation.panels import nice_ticks
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.evaluation.report import MOST_DRAWN, drawn_predictors, write_page
 
@@ -29,7 +30,7 @@ def test_the_page_holds_every_figure_and_loads_nothing(result, tmp_path):
     assert not re.search(r"<(script|link|iframe)|@import|url\(", without_pictures)
     assert page.count("<svg ") == page.count('role="img" aria-label="') == 3 * len(result.files)
     assert page.count('class="tip"') == page.count("<title>") - 1 > 0, "each point tells its value"
-    assert page.count('class="plot"') == sum(
+    assert page.count('<td class="plot"') == sum(
         row.predictor != "majority"
         and row.predictor == "logistic_evidence"
         and not math.isnan(row.figures["group_auc"].value)
@@ -51,3 +52,11 @@ def test_the_references_are_drawn_and_never_more_lines_than_colours(result):
     shown = drawn_predictors(replace(result, rows=(*many, *result.rows)))
     assert len(shown) == MOST_DRAWN
     assert "majority" in shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.753, 0.802, [0.76, 0.78, 0.8]), (0.0, 1.0, [0, 0.5, 1]), (-0.037, 0.037, [-0.02, 0, 0.02])],
+)
+def test_axes_have_round_numbers_between_their_ends(low, high, ticks):
+    assert nice_ticks(low, high, 4) == ticks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_a_batch_goes_out_and_comes_back(tmp_path: Path) -> None:
     assert "votes" not in text
     assert "believed" not in text
     done = files.take_in(session, answered(records), "ann")
-    assert done == files.Imported(entered=5)
+    assert done == Counter(entered=5)
     for each in records:
         right = answer_of(session, each["id"], truth(each["id"]))
         assert all(session.door.labels()[session.pool.features.rollout_ids[row]] for row in session.outlook.rows(right))
@@ -60,7 +61,7 @@ def test_skips_flags_and_silence_come_back_too() -> None:
     session = labelling(groups(), twice=0.0)
     one, two, three = files.batch(session, 3, "ann")
     done = files.take_in(session, [{**one, "skip": "no idea"}, {**two, "broken": True}, three], "ann")
-    assert done == files.Imported(skipped=1, broken=1, silent=1)
+    assert done == Counter(skipped=1, broken=1, unanswered=1)
     assert session.broken() == {two["id"]}
 
 
@@ -87,7 +88,7 @@ def test_label_studio_and_back(tmp_path: Path) -> None:
     exported[2]["annotations"] = [annotation([exchange.NONE])]
     exported[3]["annotations"] = [{**annotation(["1"]), "was_cancelled": True}]
     done = files.take_in(session, exchange.from_label_studio(exported), "ann")
-    assert done == files.Imported(entered=3, silent=1)
+    assert done == Counter(entered=3, unanswered=1)
     first = exported[0]["data"]["memreward_id"]
     assert session.door.labels()[f"{first}/0"] is True
     assert not any(
@@ -124,7 +125,7 @@ def test_argilla_and_back() -> None:
     given[1]["responses"] = {"right": [{"value": [exchange.BROKEN], "status": "submitted"}]}
     given[2]["responses"] = {"right": [{"value": ["1"], "status": "draft"}]}
     done = files.take_in(session, exchange.from_argilla(given), "ann")
-    assert done == files.Imported(entered=1, broken=1, silent=1)
+    assert done == Counter(entered=1, broken=1, unanswered=1)
     assert session.door.labels()[f"{first['id']}/0"] is True
 
 

@@ -93,7 +93,9 @@ def label(
         labelling.lease = _DAY
         report = {"written": _write(labelling, batch, out, form, who), "file": out}
     elif import_ is not None:
-        report = _take_in(labelling, import_, form, who)
+        from memreward.label import exchange, files
+
+        report = {**files.take_in(labelling, exchange.FORMATS[form][1](files.read(import_)), who)}
     elif judge is not None:
         report = _judge(labelling, judge, judge_model, batch or _ASKED, pairwise=pairwise)
     else:
@@ -102,7 +104,14 @@ def label(
         serve()
     _report(output, labelling, report)
     labelling.close()
-    if labelling.progress().questions:
+    if out is not None:
+        if form == "label-studio":
+            from memreward.label.exchange import LABEL_STUDIO_CONFIG
+
+            output.note(f"The labelling interface of the project in Label Studio:\n{LABEL_STUDIO_CONFIG}")
+        written = "" if form == "jsonl" else f" --format {form}"
+        output.note(f"next: memreward label --memory {shlex.quote(memory)} --import LABELLED{written}")
+    elif labelling.progress().questions:
         output.note(f"next: memreward warmup --memory {shlex.quote(memory)}")
 
 
@@ -166,16 +175,8 @@ def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) 
     from memreward.label import exchange, files
 
     records = files.batch(labelling, count, who)
-    written, _ = exchange.FORMATS[form]
-    files.write(out, written(records), listed=form == "label-studio")
+    files.write(out, exchange.FORMATS[form][0](records), listed=form == "label-studio")
     return len(records)
-
-
-def _take_in(labelling: Labelling, path: Path, form: Format, who: str) -> dict[str, Any]:
-    from memreward.label import exchange, files
-
-    _, read = exchange.FORMATS[form]
-    return files.take_in(labelling, read(files.read(path)), who)._asdict()
 
 
 def _judge(labelling: Labelling, url: str, model: str, count: int, *, pairwise: bool) -> dict[str, Any]:
@@ -197,7 +198,10 @@ def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> Non
     ]
     if told.model:
         rows += [
-            ("judged rollouts foretold, model and majority vote", f"{told.model[-1]:.3f}, {told.majority[-1]:.3f}"),
+            (
+                "judged rollouts predicted, by the model and by majority vote",
+                f"{told.model[-1]:.3f}, {told.majority[-1]:.3f}",
+            ),
             ("cosine of their advantages", f"{told.model_cosine[-1]:.3f}, {told.majority_cosine[-1]:.3f}"),
         ]
     if progress.twice:

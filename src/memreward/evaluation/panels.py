@@ -42,10 +42,10 @@ def forest(result: EvaluationResult) -> str:
     rows = [row for row in result.rows if row.predictor == lead]
     rows = [row for row in rows if not math.isnan(row.differences[reference][SHOWN].value)]
     rows.sort(key=lambda row: row.file not in result.means)  # the means first
-    reach = max((abs(end) for row in rows for end in _ends(row, reference)), default=0.0) * 1.05 or 1.0
+    figures = [row.differences[reference][SHOWN] for row in rows]
+    reach = max((abs(end) for each in figures for end in (each.low, each.high)), default=0.0) * 1.05 or 1.0
     lines, before = [], None
-    for row in rows:
-        figure = row.differences[reference][SHOWN]
+    for row, figure in zip(rows, figures, strict=True):
         low, at, high = (50 + 50 * end / reach for end in (figure.low, figure.value, figure.high))
         lines.append(
             {
@@ -53,13 +53,14 @@ def forest(result: EvaluationResult) -> str:
                 "labels": short_budget(row.labels),
                 "sure": ("behind", "", "ahead")[row.stands(SHOWN, reference) + 1],
                 "said": f"{row.file}, {short_budget(row.labels)} labelled: {signed(figure)}",
-                "told": signed(figure),
+                "told": signed(figure).split(" ", 1),
                 **{"low": low, "at": at, "high": high},
             }
         )
         before = row.file
     caption = f"{HEADINGS[SHOWN]}: {lead} less {reference}, with the paired 95 % interval. Bold leaves out 0."
-    return html_part("forest", caption, lines)
+    ticks = [(f"{tick:+g}" if tick else "0", 50 + 50 * tick / reach) for tick in nice_ticks(-reach, reach, 3)]
+    return html_part("forest", caption, lines, ticks)
 
 
 def panels(result: EvaluationResult, file: str, shown: Sequence[str]) -> str:
@@ -112,7 +113,9 @@ def _calibration(rows: Sequence[Row], shown: Sequence[str], file: str) -> Plot:
         curves.append(_Curve(shown.index(row.predictor), kept))
     labels = f", {short_budget(rows[0].labels)} labelled" if rows else ""
     ticks = [(0.0, "0"), (0.5, "0.5"), (1.0, "1")]
-    return _plot(f"share right{labels}", "predicted probability", curves, ticks, (0.0, 1.0), (0.0, 1.0), file)
+    return _plot(f"share right{labels}", "predicted probability", curves, ticks, (0.0, 1.0), (0.0, 1.0), file) | {
+        "diagonal": True
+    }
 
 
 def _plot(
@@ -135,16 +138,21 @@ def _plot(
         return _BOTTOM - (y - low) / (high - low or 1) * (_BOTTOM - _TOP)
 
     return {
-        **{"title": title, "across": across, "file": file},
-        "heights": [(y, y_of(y)) for y in (low, (low + high) / 2, high)],
+        **{"title": title, "across": across, "file": file, "diagonal": False},
+        "heights": [(f"{y:g}", y_of(y)) for y in nice_ticks(low, high, 4)],
         "ticks": [(text, x_of(x)) for x, text in ticks],
         "curves": [(curve.colour, [(x_of(x), y_of(y), told) for x, y, told in curve.points]) for curve in curves],
     }
 
 
-def _ends(row: Row, reference: str) -> tuple[float, float]:
-    figure = row.differences[reference][SHOWN]
-    return figure.low, figure.high
+def nice_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return at most `most` round numbers (1, 2 or 5 times a power of ten apart) that lie between two others."""
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    for step in (factor * power for factor in (1, 2, 5, 10, 20, 50)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < most:
+            break
+    return [round(place * step, 10) for place in range(first, last + 1)]
 
 
 def _lead(result: EvaluationResult) -> str | None:

@@ -8,9 +8,10 @@ false; null says nothing of it. `skip` may hold a reason, `broken` may be true.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from memreward.label.session import Labelling
 from memreward.label.task import Task
@@ -19,15 +20,6 @@ from memreward.temporary import write_whole
 from memreward.types import DataError
 
 Record = dict[str, Any]
-
-
-class Imported(NamedTuple):
-    """What came back: decisions entered, questions skipped, flagged, and those of which nothing was said."""
-
-    entered: int = 0
-    skipped: int = 0
-    broken: int = 0
-    silent: int = 0
 
 
 def batch(labelling: Labelling, count: int, annotator: str) -> list[Record]:
@@ -57,41 +49,43 @@ def record(labelling: Labelling, task: Task) -> Record:
     }
 
 
-def take_in(labelling: Labelling, records: Iterable[Mapping[str, Any]], annotator: str) -> Imported:
+def take_in(labelling: Labelling, records: Iterable[Mapping[str, Any]], annotator: str) -> Counter[str]:
     """Enter what came back, question by question; what was entered before a bad line stays.
+
+    Returns:
+        How many were "entered", "skipped", flagged as "broken", "unanswered".
 
     Raises:
         DataError: a line does not say of which question, or of which answers, it speaks.
         BudgetError: no further question may be labelled.
     """
-    found = Imported()
+    found = Counter(dict.fromkeys(("entered", "skipped", "broken", "unanswered"), 0))
     for number, each in enumerate(records, start=1):
         query_id = each.get("id")
         if not isinstance(query_id, str):
             raise DataError(f"line {number} has no question's 'id'; give the lines that --batch wrote")
         if each.get("broken"):
             labelling.flag(annotator, query_id)
-            found = found._replace(broken=found.broken + 1)
+            found["broken"] += 1
         elif each.get("skip"):
             labelling.skip(annotator, query_id, str(each["skip"]))
-            found = found._replace(skipped=found.skipped + 1)
-        elif (said := _said(labelling, each, number)) is None:
-            found = found._replace(silent=found.silent + 1)
+            found["skipped"] += 1
         else:
+            said = _said(labelling, each, number)
             for asked, right in said:
                 labelling.decide(annotator, query_id, right, asked=asked, seconds=float(each.get("seconds") or 0.0))
-            found = found._replace(entered=found.entered + 1)
+            found["entered" if said else "unanswered"] += 1
     return found
 
 
-def _said(labelling: Labelling, each: Mapping[str, Any], number: int) -> list[tuple[int, list[int]]] | None:
-    """What was said, as decisions: (answer asked about or -1, right ones); None where nothing was."""
+def _said(labelling: Labelling, each: Mapping[str, Any], number: int) -> list[tuple[int, list[int]]]:
+    """What was said, as decisions: (answer asked about or -1, right ones)."""
     verdicts: dict[int, bool] = {}
     for given in each.get("answers", ()):
         if given.get("right") is not None:
             verdicts[_answer(labelling, str(each["id"]), given, number)] = bool(given["right"])
     if not verdicts:
-        return None
+        return []
     outlook = labelling.outlook
     answers = [a for a in labelling.answers(str(each["id"])) if not outlook.mute[a]]
     right = [answer for answer, verdict in verdicts.items() if verdict]

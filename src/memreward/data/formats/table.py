@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from memreward.data.containers import Entry
 from memreward.data.formats.found import (
@@ -44,20 +44,28 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
         yield from in_rows(rows, lambda *_: iter(()))
         return
     file = rows[0][0].partition(", ")[0]
-    columns = _columns(file, list(names), reading)
+    numbers = {
+        n for _, row in rows if isinstance(row, dict) for n, value in row.items() if isinstance(value, int | float)
+    }
+    columns = _columns(file, list(names), numbers, reading)
     if columns["completions"] is None and reading.answer is None:
         _refuse_several_references(file, rows, columns, reading)
     yield from in_rows(rows, lambda where, row: _found(where, row, columns, reading))
 
 
-def _columns(where: str, names: Sequence[str], reading: Reading) -> dict[str, str | None]:
-    """The column of each part: as named, or by its usual name. All that is missing is said at once."""
+def _columns(where: str, names: Sequence[str], numbers: Collection[str], reading: Reading) -> dict[str, str | None]:
+    """The column of each part: as named, or by its usual name. All that is missing is said at once.
+
+    A column of `numbers` ("sample": 0) is not taken for completions unless it is named.
+    """
     named = {name: getattr(reading, name) for name in NAMES}
     if named["domain"] in DOMAINS:
         named["domain"] = None
     refuse_unknown(where, names, named)
     free = [name for name in names if name not in named.values()]
     columns = {name: named[name] or column_in(free, name) for name in NAMES}
+    if named["completions"] is None:
+        columns["completions"] = column_in([name for name in free if name not in numbers], "completions")
     columns["options"] = column_in(free, "options")
     missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
     if columns["completions"] is None and columns["answer"] is None and reading.question is None:

@@ -110,7 +110,9 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || help.open || event.repeat) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.key === "?") { event.preventDefault(); help.open ? help.close() : help.showModal(); return; }
+  if (help.open) return;
   if (event.target.closest("input[type=text], textarea, select")) return;
   const task = document.getElementById("task");
   const skipping = task.querySelector("details.skip[open]");
@@ -123,7 +125,6 @@ document.addEventListener("keydown", (event) => {
   // Enter presses what has the focus, unless that is nothing that can be pressed.
   if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (key === "?") { event.preventDefault(); help.showModal(); return; }
   if (key === "o") {
     const all = [...task.querySelectorAll("details.solution")];
     const open = all.some((each) => !each.open);
