@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.likelihood import right_probabilities
-from memreward.answers.prior import LabelledSource, SourceCard
+from memreward.answers.prior import SourceCard, SourceFactor
 from memreward.answers.table import AnswerTable, Scaling, columns_of
 from memreward.types import DOMAINS, Features, Query
 
@@ -73,7 +73,7 @@ def drawn_verdicts(rng: np.random.Generator, table: AnswerTable, weights: NDArra
 
 def source_of(
     name: str, weights: NDArray[np.float64], seed: int, questions: int = 300, domain: str = "math"
-) -> LabelledSource:
+) -> SourceFactor:
     """A source whose labels follow the model with these weights."""
     rng = np.random.default_rng(seed)
     features = features_of(
@@ -82,7 +82,7 @@ def source_of(
     table = table_of(features, domain)
     labels = drawn_verdicts(rng, table, weights)[table.answer]
     queries = [Query(each, f"What is {each}?", domain) for each in features.query_ids]  # type: ignore[arg-type]
-    return LabelledSource.of(SourceCard(name), features, labels, queries)
+    return SourceFactor.of(SourceCard(name), features, labels, queries)
 
 
 def known_weights(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:

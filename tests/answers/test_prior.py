@@ -72,7 +72,7 @@ def test_saved_and_read_it_is_the_same(fitted: RewardPrior, tmp_path) -> None:
     assert [each.card for each in read.factors] == [each.card for each in fitted.factors]
     assert (read.domains["math"].weights.mean == fitted.domains["math"].weights.mean).all()
     assert (read.domains["math"].scaling.deviation == fitted.domains["math"].scaling.deviation).all()
-    more = fit_prior([source_of("new", known_weights(np.random.default_rng(5), 0.3), 99)], "more", read.factors)
+    more = fit_prior([source_of("new", known_weights(np.random.default_rng(5), 0.3), 99), *read.factors], "more")
     assert more.domains["math"].sources == ("new", *fitted.domains["math"].sources)
 
 

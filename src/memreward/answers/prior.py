@@ -103,51 +103,36 @@ class SourceFactor:
     precision: Floats
     pull: Floats
 
-
-@dataclass(frozen=True)
-class LabelledSource:
-    """A source to fit a prior on: the rollouts of one domain with their labels.
-
-    Attributes:
-        card: What it is.
-        domain: One of `DOMAINS`.
-        signals: That are read.
-        scaling: Of the signals over its rollouts.
-        table: Its answers.
-        verdicts: (C,) 1 right, 0 wrong, -1 not judged.
-        marks: Hashes of its questions' ids and texts.
-    """
-
-    card: SourceCard
-    domain: str
-    signals: tuple[str, ...]
-    scaling: Scaling
-    table: AnswerTable
-    verdicts: NDArray[np.int8]
-    marks: NDArray[np.uint64]
-
     @classmethod
     def of(cls, card: SourceCard, features: Features, labels: NDArray[np.int8], queries: Iterable[Query]) -> Self:
-        """Make a source of the rollouts of one domain; (n,) labels are 1 right, 0 wrong, -1 unknown.
+        """Summarise rollouts of one domain; (n,) labels are 1 right, 0 wrong, -1 unknown.
+
+        No other source has a say in it, so leaving one out leaves nothing of it behind.
 
         Raises:
-            ConfigurationError: if the features hold no query, or queries of two domains.
+            ConfigurationError: if the features hold no query, or queries of two domains, or no label is known.
         """
-        if len(set(features.domain.tolist())) != 1:
-            raise ConfigurationError(f"source {card.name}: its queries must be of one domain")
+        known = np.asarray(labels) >= 0
+        if len(set(features.domain.tolist())) != 1 or not known.any():
+            raise ConfigurationError(f"source {card.name}: its queries must be of one domain, some with a label")
         domain = DOMAINS[features.domain[0]]
         signals = signals_of(domain, features.evidence_names)
         names = (*signals, "query_length_log")
         scaling = Scaling.of(names, evidence_columns(features, names))
         table = AnswerTable.of(features, domain, signals, scaling)
-        known = np.asarray(labels) >= 0
+        level = _Level.start(_Columns.of([(domain, signals)]))
+        observed = Observed.whole(table, table.verdicts(labels))
+        weights = Gaussian.diagonal(level.base, level.spread[domain]).given([observed]).mean
+        found = slope(table, weights, observed.verdicts, observed.counts)
         counted = replace(
             card,
             questions=len(np.unique(features.group[known])),
             rollouts=int(known.sum()),
-            right=round(float(np.mean(np.asarray(labels)[known] == 1)), 4) if known.any() else 0.0,
+            right=round(float(np.mean(np.asarray(labels)[known] == 1)), 4),
         )
-        return cls(counted, domain, signals, scaling, table, table.verdicts(labels), marks_of(queries))
+        precision = found.information.astype(np.float32).astype(np.float64)
+        pull = (found.information @ weights + found.gradient).astype(np.float32).astype(np.float64)
+        return cls(counted, domain, signals, scaling, marks_of(queries), precision, pull)
 
 
 def marks_of(queries: Iterable[Query]) -> NDArray[np.uint64]:
@@ -267,33 +252,20 @@ def _read(path: Path) -> RewardPrior:
         raise unreadable(path, _KIND, _REMEDY, error) from error
 
 
-def fit_prior(sources: Sequence[LabelledSource], name: str, beside: Sequence[SourceFactor] = ()) -> RewardPrior:
-    """Fit a prior on labelled sources, and on the factors of others.
+def fit_prior(sources: Sequence[SourceFactor], name: str) -> RewardPrior:
+    """Make a prior of sources.
 
     Raises:
-        ConfigurationError: if there is no source with a judged answer, or two have one name in one domain.
+        ConfigurationError: if there is none, or two have one name in one domain.
     """
-    usable = [each for each in sources if (each.verdicts >= 0).any()]
-    if not usable and not beside:
+    if not sources:
         raise ConfigurationError(
             "a prior needs at least one source with judged rollouts: label some, or name more files"
         )
-    named = [(s.card.name, s.domain) for s in usable] + [(f.card.name, f.domain) for f in beside]
+    named = [(each.card.name, each.domain) for each in sources]
     if len(set(named)) < len(named):
         raise ConfigurationError(f"two sources of one domain have one name among {', '.join(n for n, _ in named)}")
-    return RewardPrior(name, (*map(_factor, usable), *beside))
-
-
-def _factor(source: LabelledSource) -> SourceFactor:
-    """Summarise a source by itself: no other source has a say in it, so leaving one out leaves nothing of it behind."""
-    columns = _Columns.of([(source.domain, source.signals)])
-    level = _Level.start(columns)
-    start = Gaussian.diagonal(level.base, level.spread[source.domain])
-    weights = start.given([Observed.whole(source.table, source.verdicts)]).mean
-    found = slope(source.table, weights, source.verdicts, np.ones(len(source.table.query_ids)))
-    precision = found.information.astype(np.float32).astype(np.float64)
-    pull = (found.information @ weights + found.gradient).astype(np.float32).astype(np.float64)
-    return SourceFactor(source.card, source.domain, source.signals, source.scaling, source.marks, precision, pull)
+    return RewardPrior(name, tuple(sources))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from memreward.answers.prior import LabelledSource, SourceCard
+from memreward.answers.prior import SourceCard, SourceFactor
 from memreward.features.subset import subset
 from memreward.memory import FROM_FILE, LabelLedger, label
 from memreward.types import DOMAINS, Features, Group, Label, Rollout
@@ -27,7 +27,7 @@ class Evidence(Protocol):
         ...
 
 
-def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[LabelledSource]:
+def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[SourceFactor]:
     """Return one source for each domain of a labelled file with at least `FEWEST` judged questions.
 
     Its labels are released through a ledger of its own, for use `USE`; policy and licence are the file's words.
@@ -40,7 +40,7 @@ def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list
 
 def judged_sources(
     name: str, groups: Sequence[Group], labels: Iterable[Label], featurizer: Evidence
-) -> list[LabelledSource]:
+) -> list[SourceFactor]:
     """Return one source for each domain of groups whose labels were released already."""
     verdict = {label.rollout_id: label.correct for label in labels}
     known = [group for group in groups if any(r.id in verdict for r in group.rollouts)]
@@ -55,7 +55,7 @@ def judged_sources(
             rows = features.domain[features.group] == domain
             card = SourceCard(name, policy=_word(own, "model"), licence=_word(own, "license"))
             queries = [group.query for group in own]
-            found.append(LabelledSource.of(card, subset(features, rows), told[rows], queries))
+            found.append(SourceFactor.of(card, subset(features, rows), told[rows], queries))
     return found
 
 

@@ -18,7 +18,7 @@ from memreward.cli.output import Output
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
-    from memreward.answers.prior import LabelledSource, RewardPrior
+    from memreward.answers.prior import RewardPrior
 
 _SHOWN = 15
 """Weights a domain."""
@@ -51,7 +51,7 @@ def fit(
       memreward prior fit a.jsonl.gz b.jsonl.gz --out runs/prior.safetensors
       memreward prior fit default --memory runs/old --out runs/prior.safetensors
     """
-    from memreward.answers.prior import DEFAULT, RewardPrior, fit_prior
+    from memreward.answers.prior import DEFAULT, RewardPrior, SourceFactor, fit_prior
     from memreward.answers.sources import judged_sources, sources_of
     from memreward.features.behaviour import runner_for
     from memreward.features.featurizer import Featurizer
@@ -63,7 +63,7 @@ def fit(
     kept = [factor for name in priors for factor in RewardPrior.load(name).factors]
     with output.progress() as steps:
         featurizer = Featurizer(runner=runner_for(execute, steps))
-        sources: list[LabelledSource] = []
+        sources: list[SourceFactor] = []
         named = file_names([Path(file) for file in files or [] if file not in priors])
         for i, (short, file) in enumerate(named.items()):
             groups = read_files([file], output, FileSettings(), drop_copies=True)
@@ -74,7 +74,7 @@ def fit(
             labels = label(store, store.ledger.labelled(), NOBODY, use="prior").labels
             judged = list(store.groups(sorted({one.query_id for one in labels})))
             sources += judged_sources(Path(uri).name, judged, labels, featurizer)
-        made = fit_prior(sources, out.name.split(".")[0], kept)
+        made = fit_prior([*sources, *kept], out.name.split(".")[0])
     made.save(out)
     _tell(output, made)
     output.note(f"written: {out}")
