@@ -137,10 +137,10 @@ def test_a_rollout_sent_again_at_the_moment_it_is_withdrawn_is_taken() -> None:
     async def run() -> Scored:
         desk = Desk(made_store(), ServiceConfig())
         desk.start()
-        first = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout.rollout()))
+        first = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout))
         await asyncio.sleep(0)
         first.cancel()
-        again = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout.rollout(), 0.1))
+        again = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout, 0.1))
         await asyncio.wait({again})
         await desk.stop()
         return again.result()
@@ -228,7 +228,7 @@ def test_request_ids_metrics_and_the_description(url: str) -> None:
         assert 'memreward_requests_total{path="/health",status="200"}' in text
         described = asking.get("/openapi.json").json()
         assert {"/score", "/score_one", "/rollouts", "/labels", "/openrlhf"} <= described["paths"].keys()
-        assert described["components"]["schemas"]["GroupMessage"]["examples"]
+        assert described["components"]["schemas"]["AskedRollout"]["properties"]["text"]["examples"]
 
 
 def test_openrlhf_gets_the_reply_it_expects(url: str) -> None:

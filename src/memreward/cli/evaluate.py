@@ -204,7 +204,7 @@ def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, 
         tables, below = summary(result)
     output.text(*(textwrap.fill(line, output.width) for line in above))
     for table in tables:
-        output.table(table.title, table.columns, table.rows, uncut=full)
+        output.show(table, uncut=full)
     output.text(*(textwrap.fill(line, output.width, subsequent_indent="  ") for line in below))
     for failure in result.failures():
         output.note(f"not fitted: {failure}")

@@ -30,6 +30,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from memreward.evaluation import tables as shown
 from memreward.evaluation.tables import plain
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -75,6 +76,9 @@ class Output:
         out.print(Text(one_line(title), style="bold"), soft_wrap=uncut)
         table = _fitted([one_line(name) for name in columns], [list(map(_cell, row)) for row in rows], out.width)
         out.print(table, Text(), soft_wrap=uncut)
+
+    def show(self, table: shown.Table, *, uncut: bool = False) -> None:
+        self.table(table.title, table.columns, table.rows, uncut=uncut)
 
     def result(self, value: Any) -> None:
         if self.as_json:

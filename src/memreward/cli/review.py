@@ -68,11 +68,7 @@ def review(
             for each in shown
         ],
     )
-    output.table(
-        "What the words meant",
-        ("confidence", "rollouts", "right"),
-        [(word, count, f"{right / count:.0%}") for word, (count, right) in found.words.items()],
-    )
+    output.show(found.by_confidence)
     if found.unknown:
         output.note(f"{found.unknown} predicted rollouts have no label in {against}.")
     if page is not None:

@@ -86,6 +86,11 @@ class Review:
         """Questions whose most believed answer is right."""
         return sum(question.believed.right for question in self.questions)
 
+    @property
+    def by_confidence(self) -> Table:
+        rows = tuple((word, str(n), f"{right / n:.0%}") for word, (n, right) in self.words.items())
+        return Table("What the words meant", ("confidence", "rollouts", "right"), rows)
+
 
 def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
     """Hold scores against labelled groups: verdicts on the same rollouts, else references, by which they are verified.
@@ -164,17 +169,12 @@ def _question(
 def review_page(found: Review, worst: int, facts: Mapping[str, Any]) -> str:
     """Return one HTML page that loads nothing: the believed answer beside the right one, with their texts."""
     shown = found.questions[:worst]
-    words = Table(
-        "What the words meant",
-        ("confidence", "rollouts", "right"),
-        tuple((word, str(n), f"{right / n:.0%}") for word, (n, right) in found.words.items()),
-    )
     summary = (
         f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions. "
         f"{found.rollouts} predicted rollouts have a label, {found.unknown} have none."
     )
     sections = {
-        "By confidence": html_table(words),
+        "By confidence": html_table(found.by_confidence),
         f"The {len(shown)} worst questions": Markup().join(html_part("question", each) for each in shown),
     }
     return html_page("Where the scores were wrong", summary, sections, facts, contents="Parts")

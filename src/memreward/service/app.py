@@ -17,7 +17,7 @@ from memreward.data import group_from_record
 from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
-from memreward.service.asked import BusyError, ConflictError, StoppingError
+from memreward.service.asked import AskedRollout, BusyError, ConflictError, StoppingError
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.gate import Limited, Traced, request_id
@@ -44,8 +44,6 @@ try:
         LabelsRequest,
         OpenRLHFRequest,
         QueryMessage,
-        RewardReply,
-        RolloutMessage,
         RolloutsRequest,
         ScoreOneRequest,
         ScoreRequest,
@@ -103,8 +101,8 @@ def create_app(
         default_response_class=Json,
     )
     app.store = store
+    app.desk = Desk(store, settings, lambda groups, seconds: app.metrics.batch(groups, seconds))
     app.metrics = Metrics(lambda: store.figures() | app.desk.figures())
-    app.desk = Desk(store, settings, app.metrics.batch)
     _answer_errors(app)
     _add_scoring(app)
     _add_trainers(app)
@@ -164,7 +162,7 @@ def _add_scoring(app: Service) -> None:
         ]
         return Json({"groups": replies, "figures": app.store.figures()})
 
-    @app.post("/score_one", responses={200: {"model": RewardReply}, **_ALL}, tags=["rewards"])
+    @app.post("/score_one", responses={200: {"model": Scored}, **_ALL}, tags=["rewards"])
     async def score_one(asked: ScoreOneRequest, request: Request) -> Json:
         """Reward one rollout, once its group is whole or its deadline has passed. Sent again, it gets the same answer.
 
@@ -190,7 +188,7 @@ def _add_trainers(app: Service) -> None:
                 group=found["group"],
                 size=size,
                 query=QueryMessage(**found["query"]),
-                rollout=RolloutMessage(id=uuid.uuid4().hex, text=found["text"]),
+                rollout=AskedRollout(uuid.uuid4().hex, found["text"]),
                 deadline=deadline,
             )
         except (DataError, ValueError) as error:
@@ -250,7 +248,7 @@ def _add_health(app: Service) -> None:
 
 async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Scored | None:
     """Wait for an answer as long as its client does; None where it has gone."""
-    asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout.rollout(), asked.deadline)
+    asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout, asked.deadline)
     answering, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)

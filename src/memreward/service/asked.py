@@ -3,8 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from memreward.types import MemRewardError, Query, content_hash
+from memreward.types import MemRewardError, MissingExtraError, Query, content_hash
+
+try:
+    from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+except ImportError as error:
+    raise MissingExtraError(error.name or "pydantic", "serve", "the service") from error
+
+_LONGEST_NAME = 1_000
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not 0 < len(_text(value)) <= _LONGEST_NAME:
+        raise ValueError(f"must have 1 to {_LONGEST_NAME} characters")
+    return str(value)
+
+
+Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
+"""As JSON has it, lone surrogates too, since models sample what they like; pydantic's own `str` refuses them."""
+Name = Annotated[
+    str,
+    PlainValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": _LONGEST_NAME, "examples": ["step-12/q1"]}),
+]
 
 
 class ConflictError(MemRewardError):
@@ -31,9 +60,11 @@ class AskedRollout:
         id: Names it within its group. A request that is sent again gives the same one, and gets the same answer.
     """
 
-    id: str
-    text: str
-    token_logprobs: tuple[float, ...] | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    id: Name
+    text: Annotated[Text, Field(examples=["2 + 3 = 5. The answer is 5."])]
+    token_logprobs: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
     truncated: bool | None = None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 
 from memreward.integrations.client import Scored
 from memreward.service.asked import AskedGroup
@@ -15,7 +14,7 @@ class Metrics:
     """Counts of one service.
 
     Args:
-        figures: Returns gauges by name, asked for at each look.
+        figures: Returns gauges by name, always the same ones; asked at each look.
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, float]]) -> None:
@@ -32,9 +31,10 @@ class Metrics:
             registry=self._registry,
         )
         self._scoring = Histogram("memreward_batch_seconds", "Time to score a batch.", registry=self._registry)
-        self._busy = Gauge("memreward_up", "1 while the service runs.", registry=self._registry)
-        self._busy.set(1)
-        self._registry.register(_Figures(figures))
+        Gauge("memreward_up", "1 while the service runs.", registry=self._registry).set(1)
+        for name in figures():
+            gauge = Gauge(f"memreward_{name}", name.replace("_", " "), registry=self._registry)
+            gauge.set_function(lambda name=name: figures()[name])  # type: ignore[misc]
 
     def request(self, path: str, status: int, seconds: float) -> None:
         self._requests.labels(path, str(status)).inc()
@@ -54,15 +54,3 @@ class Metrics:
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
-
-
-class _Figures:
-    def __init__(self, figures: Callable[[], Mapping[str, float]]) -> None:
-        self._figures = figures
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        for name, value in self._figures().items():
-            yield GaugeMetricFamily(f"memreward_{name}", name.replace("_", " "), value)
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        return ()
