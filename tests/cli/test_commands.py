@@ -295,6 +295,10 @@ def test_a_prior_is_fitted_shown_and_used(folder: Path, tmp_path: Path) -> None:
     text = run("prior", "show", out).stdout
     names = [row["column"] for row in shown["weights"]["math"]]
     assert (f"\n{names[14]} " in text, f"\n{names[15]} " in text) == (True, False)
+    for row in shown["weights"]["math"][:15]:
+        (drawn,) = [line for line in text.splitlines() if line.startswith(f"{row['column']} ") and "●" in line]
+        beside = drawn.partition("●")[2 if row["mean"] < 0 else 0]
+        assert "│" in beside or abs(row["mean"]) < 0.1, "a weight stands on its own side of 0"
     new = write(tmp_path / "new.jsonl", sums(50, 58))
     for questions, left_out in ((new, 0), (folder / "known.jsonl", 1)):
         memory = tmp_path / f"memory-{left_out}"

@@ -20,6 +20,8 @@ from memreward.types import ConfigurationError
 if TYPE_CHECKING:
     from memreward.answers.prior import RewardPrior
 
+_HALF = 15
+"""Half the width of a drawn weight, in characters."""
 _SHOWN = 15
 """Weights a domain."""
 app = typer.Typer(
@@ -111,7 +113,10 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
     )
     weights = {domain: _strongest(prior, domain) for domain in prior.domains}
     for domain, rows in weights.items() if top else ():
-        output.table(f"Weights in {domain}", ("column", "mean", "deviation"), rows[:top])
+        reach = max(abs(mean) + 2 * deviation for _, mean, deviation in rows[:top])
+        drawn = [(*row, _drawn(*row[1:], reach)) for row in rows[:top]]
+        title = f"Weights in {domain}; drawn: mean and two deviations, -{reach:.1f} to {reach:.1f}"
+        output.table(title, ("column", "mean", "deviation", ""), drawn)
     columns = ("column", "mean", "deviation")
     output.result(
         {
@@ -120,6 +125,13 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
             "weights": {d: [dict(zip(columns, row, strict=True)) for row in rows] for d, rows in weights.items()},
         }
     )
+
+
+def _drawn(mean: float, deviation: float, reach: float) -> str:
+    """A weight on a line from -reach to reach: its mean as a dot between two deviations, 0 as a bar."""
+    low, middle, high = (round((x / reach + 1) * _HALF) for x in (mean - 2 * deviation, mean, mean + 2 * deviation))
+    marks = {place: "─" for place in range(low, high + 1)} | {_HALF: "│", middle: "●"}
+    return "".join(marks.get(place, " ") for place in range(2 * _HALF + 1))
 
 
 def _strongest(prior: RewardPrior, domain: str) -> list[tuple[str, float, float]]:
