@@ -130,7 +130,7 @@ def _tell(output: Output, prior: RewardPrior, top: int = 0) -> None:
 def _drawn(mean: float, deviation: float, reach: float) -> str:
     """A weight on a line from -reach to reach: its mean as a dot between two deviations, 0 as a bar."""
     low, middle, high = (round((x / reach + 1) * _HALF) for x in (mean - 2 * deviation, mean, mean + 2 * deviation))
-    marks = {place: "─" for place in range(low, high + 1)} | {_HALF: "│", middle: "●"}
+    marks = dict.fromkeys(range(low, high + 1), "─") | {_HALF: "│", middle: "●"}
     return "".join(marks.get(place, " ") for place in range(2 * _HALF + 1))
 
 
