@@ -22,7 +22,7 @@ from answer_toys import (
 )
 
 from memreward.answers import AnswerModel, RewardPrior, fit_prior, posterior
-from memreward.answers.choose import proposals
+from memreward.answers.choose import proposals, told_by_sampling
 from memreward.answers.domain import SHARPNESS, sharpened
 from memreward.answers.likeness import with_likeness
 from memreward.answers.table import evidence_columns
@@ -232,6 +232,30 @@ def test_proposals_go_on_to_other_templates_once_one_is_told_of(prior: RewardPri
     assert sorted(each.query_id for each in found) == sorted(ids)
     assert [each.query_id for each in proposals(model, kin, 1, labelled=["q0"])] == ["q4"]
     assert [each.query_id for each in proposals(model, kin, 3)] == [each.query_id for each in found[:3]]
+
+
+@pytest.mark.parametrize("domain", ["math", "code", "qa"])
+def test_what_more_samples_are_expected_to_change_is_what_they_do_change(prior: RewardPrior, domain: str) -> None:
+    """Eight more rollouts of each question are drawn as the first eight are distributed. qa has no prior here."""
+    rng = np.random.default_rng(8)
+    both = [[*group, *rng.choice(group, 8).tolist()] for group in sampled_answers(rng, 400)]
+    first, whole = (
+        features_of([g[:n] for g in both], np.zeros((400 * n, 4)), domain=domain, prefix="t") for n in (8, 16)
+    )
+    model = AnswerModel(prior)
+    now = model.beliefs(first).advantages()
+    place = np.arange(400 * 16) % 16 < 8
+    then = model.beliefs(whole).advantages(among=2 * whole.group + ~place)[place]
+    changed = np.bincount(first.group, (then - now) ** 2)
+    told = told_by_sampling(model, first, first.query_ids)
+    assert told.mean() == pytest.approx(changed.mean(), rel=0.25)
+    order = np.argsort(told)
+    assert changed[order[-100:]].mean() > 1.5 * changed[order[:100]].mean()
+    sure = np.array([len(set(g[:8])) == 1 for g in both])
+    assert told[sure] == pytest.approx(0.0, abs=1e-12)
+    some = ["t7", "t3"]
+    assert told_by_sampling(model, first, some) == pytest.approx(told[[7, 3]], rel=1.5)
+    assert len(told_by_sampling(model, first, [])) == 0
 
 
 @pytest.mark.parametrize("domain", ["math", "code"])

@@ -269,6 +269,7 @@ def test_propose_names_open_questions_first_and_no_labelled_one(folder: Path) ->
     assert variances == sorted(variances, reverse=True)
     assert variances[0] > 0
     assert all(each["answers"] > 1 for each in found if each["variance"] > 0.01)
+    assert 0 < found[0]["samples"] < found[0]["variance"], "more votes tell less than a label"
     text = run("propose", "--memory", folder / "memory", "-n", "1").stdout
     assert found[0]["query_id"] in text
     assert f"What is {found[0]['query_id'][1:]} + 3?" in text

@@ -13,7 +13,7 @@ depends on inputs alone, so a fit on chosen questions stays unbiased.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +24,17 @@ from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.likeness import alike
 from memreward.answers.model import AnswerModel
 from memreward.answers.table import Floats
+from memreward.features.subset import subset
 from memreward.types import Features, FloatArray, IntArray
 
 ROUNDS = 4
 """Rounds in which a budget is spent: what the first labels teach says where the next ones are needed."""
 TEACHES = 0.1
 """Share of a like question's uncertainty that a label is counted to take away; .05 to .4 measured alike."""
+MORE = 8
+"""Further samples that a question is costed for."""
+DRAWS = 16
+"""Of their votes."""
 _COMPARED = 512
 """The most uncertain questions, among which like ones are looked for; those behind them follow by uncertainty."""
 
@@ -138,6 +143,33 @@ def told_by_judging(beliefs: AnswerBeliefs, asked: NDArray[np.bool_], queries: i
     now, yes, no = (each.advantages() for each in (beliefs, if_right, if_wrong))
     told = np.bincount(beliefs.group, chance * yes**2 + (1 - chance) * no**2 - now**2, queries)
     return np.maximum(told, 0.0)
+
+
+def told_by_sampling(model: AnswerModel, features: Features, query_ids: Sequence[str]) -> Floats:
+    """(k,) what `MORE` further samples of k questions are expected to change: the variance of E[A | their votes].
+
+    How many give each answer is Poisson about its present share; `DRAWS` draws. What else they would show, new answers
+    among them, is left out.
+
+    Args:
+        model: What is believed now.
+        features: All rollouts of the questions; there may be others.
+        query_ids: The questions.
+    """
+    part = subset(features, np.isin(np.array(features.query_ids), query_ids)[features.group])
+    if not len(part):
+        return np.zeros(0)
+    held, queries = model.beliefs(part), len(part.query_ids)
+    group = np.zeros(int(held.answer.max()) + 1, np.int64)
+    group[held.answer] = held.group
+    count, size = np.bincount(held.answer), np.bincount(held.group)
+    rng, then = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        votes = count + rng.poisson(MORE * count / size[group])
+        share = votes / np.bincount(group, votes)[group]
+        then.append(model.beliefs(part, share[held.answer]).advantages())
+    told = np.bincount(held.group, np.var(then, axis=0), queries)
+    return np.array([told[part.query_ids.index(name)] for name in query_ids])
 
 
 def variances(beliefs: AnswerBeliefs, queries: int) -> Floats:

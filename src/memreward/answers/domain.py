@@ -88,9 +88,11 @@ class DomainModel:
         """Weight of the model; what is left is majority vote's."""
         return float(1 / (1 + np.exp(-np.clip(self.log_odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
 
-    def right(self, features: Features) -> Floats:
-        """(n,) probability that each rollout of the domain is right."""
+    def right(self, features: Features, share: Floats | None = None) -> Floats:
+        """(n,) probability that each rollout of the domain is right, as if (n,) shares gave its answer."""
         table = self.table(features)
+        if share is not None:
+            table = table.with_shares(share)
         both = self.trust * self.posterior.probabilities(table) + (1 - self.trust) * _voted(table)
         believed = self.doubt.beside(both, table, len(self.prior.signals))
         return sharpened(believed, table, SHARPNESS.get(self.name, 1.0))[table.answer]

@@ -14,7 +14,7 @@ from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.domain import DomainModel
 from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.answers.prior import DEFAULT, RewardPrior, packed, unpacked
-from memreward.answers.table import leaning
+from memreward.answers.table import Floats, leaning
 from memreward.domains import rules_of
 from memreward.features.subset import subset
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query
@@ -113,8 +113,13 @@ class AnswerModel:
             known.refit(self._step, self.half_life)
         return self
 
-    def beliefs(self, features: Features) -> AnswerBeliefs:
-        """Return what the model holds of n rollouts; all of a query that are given form its pool."""
+    def beliefs(self, features: Features, share: Floats | None = None) -> AnswerBeliefs:
+        """Return what the model holds of n rollouts; all of a query that are given form its pool.
+
+        Args:
+            features: Of the rollouts.
+            share: (n,) what it would hold if these shares of a query's rollouts gave each one's answer.
+        """
         n = len(features)
         right, vote, several = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
         pairs = np.stack([features.group, features.cluster], axis=1)
@@ -127,9 +132,10 @@ class AnswerModel:
             several[rows] = rules_of(domain).several_right
             if domain in self.prior.domains:
                 part = subset(features, rows)
-                right[rows] = self._at(domain, part).right(part)
+                right[rows] = self._at(domain, part).right(part, None if share is None else share[rows])
             else:
-                right[rows] = leaning(vote[rows], lean[rows], given[rows].astype(np.float64), features.group[rows])
+                held = vote if share is None else np.where(given, share, 0.0)
+                right[rows] = leaning(held[rows], lean[rows], given[rows].astype(np.float64), features.group[rows])
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:

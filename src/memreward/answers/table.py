@@ -204,6 +204,19 @@ class AnswerTable:
         column = np.bincount(self.answer, values, len(self)) / np.maximum(self.votes, 1)
         return replace(self, design=np.column_stack([self.design, column]) if len(self) else self.design)
 
+    def with_shares(self, share: Floats) -> AnswerTable:
+        """Return the table as it would be if (n,) shares of the question were what gives each rollout's answer."""
+        given = np.zeros(len(self))
+        given[self.answer] = share
+        top = np.maximum.reduceat(given, self.start)[self.question]
+        signals = (self.design.shape[1] - len(columns_of(()))) // 2
+        design = self.design.copy()
+        design[:, SHARE.index("log_share")] += np.log(given / self.share)
+        design[:, SHARE.index("plurality")] = given >= top - 1e-9
+        design[:, SHARE.index("share")] = given
+        design[:, len(SHARE) + signals + QUESTION.index("top_share")] = -top
+        return replace(self, share=given, design=design)
+
     def only(self, questions: ArrayLike) -> AnswerTable:
         """Return the table of some questions, by index, in the table's order; their rollouts are left out."""
         keep = np.zeros(len(self.query_ids), np.bool_)
