@@ -135,7 +135,7 @@ class SqliteFile:
             if self._version_in(connection) == self._version:
                 return
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise StoreError(f"{self.path}: this is no {self._noun}: its tables are others; choose another folder")
+                raise StoreError(f"{self.path}: its tables are not those of the {self._noun}; choose another folder")
             for statement in self._tables:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {self._version}")

@@ -81,7 +81,7 @@ def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questio
     result = run("check", questions, "--columns", "question=problem,domain=math")
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "3 of 12 questions" in result.stdout
-    assert "12 questions have no rollouts" in result.stderr
+    assert "a file of questions: if it holds rollouts too" in result.stderr
     assert "next: memreward collect --questions" in result.stderr
     row = {"question": "Which?\n(A) one\n(B) two", "completions": ["I cannot say, sorry."] * 3}
     (tmp_path / "t.jsonl").write_text(json.dumps(row) + "\n")
@@ -157,7 +157,7 @@ def test_warmup_uses_every_reference_and_says_how_many_of_how_many(
     out, place = tmp_path / "rollouts.jsonl", ("--memory", tmp_path / "memory")
     run("read", questions, outputs, "--requests", requests, "--domain", "math", "--out", out)
     report = json.loads(run("warmup", out, *place, "--json").stdout)
-    assert (report["labelled_queries"], report["labels"], report["verified_by_reference"]) == (3, 6, 3)
+    assert (report["labelled_queries"], report["labels"]) == (3, 6)
     assert report["ledger"]["queries"] == 3
     again = run("warmup", *place)
     assert "3 of 3 with a label, 12 in memory" in again.stdout

@@ -272,7 +272,7 @@ def test_what_is_no_memory_is_refused_and_left_alone(tmp_path: Path, make_group:
     (tmp_path / "foreign").mkdir()
     with closing(sqlite3.connect(tmp_path / "foreign" / FILE)) as connection:
         connection.execute("CREATE TABLE notes (note TEXT)")
-    with pytest.raises(StoreError, match=r"this is no experience memory: its tables are others"):
+    with pytest.raises(StoreError, match=r"its tables are not those of the experience memory"):
         ExperienceMemory.open(tmp_path / "foreign")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / FILE).write_bytes(b"no database" * 1_000)

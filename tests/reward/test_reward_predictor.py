@@ -46,6 +46,16 @@ def memory() -> ExperienceMemory:
     return memory
 
 
+def test_references_alone_are_labels_and_a_budget_of_none_opens_nothing(prior: RewardPrior) -> None:
+    """A file with references and no verdicts: its rollouts are verified by them."""
+    memory = ExperienceMemory.in_memory()
+    memory.add([replace(group, truth=replace(group.truth, correct=())) for group in make_groups(5)])
+    assert RewardPredictor.warmup(memory, budget=Budget(queries=0), prior=prior).provenance.labels == 0
+    assert memory.ledger.totals()["judgements"] == 0
+    learned = RewardPredictor.warmup(memory, budget=Budget(queries=3), prior=prior)
+    assert (learned.provenance.labelled_queries, learned.provenance.labels) == (3, 18)
+
+
 @pytest.fixture(scope="module")
 def prior() -> RewardPrior:
     """A prior from sums that nobody else asks."""

@@ -71,10 +71,10 @@ def test_what_is_trls_reaches_it_by_its_own_name(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("trl", "message"),
     [
-        ({"use_vlm": True}, r"'use_vlm' is no setting of TRL's; did you mean 'use_vllm'\?"),
+        ({"use_vlm": True}, r"'use_vlm' is not a setting of TRL's; did you mean 'use_vllm'\?"),
         ({"beta": 0.1}, "beta is not TRL's to decide here: set kl"),
         ({"scale_rewards": "group"}, "scale_rewards is not TRL's to decide here: the arm decides it"),
-        ({"report_to": "nobody"}, "report_to='nobody' is no tracker that is installed"),
+        ({"report_to": "nobody"}, "report_to='nobody' is not a tracker that is installed"),
         ({"save_total_limit": 1}, "may leave no whole checkpoint"),
         ({"loss_type": 3, "num_iterations": "x", "lr_scheduler_type": "steep"}, "TRL refuses the settings"),
     ],

@@ -60,4 +60,4 @@ def read_arrays(path: Path, kind: str, version: int, remedy: str) -> tuple[dict[
 
 def unreadable(path: Path, kind: str, remedy: str, error: Exception) -> StoreError:
     """The error of a file whose contents are not what they should be."""
-    return StoreError(f"{path} is no {kind} that can be read ({type(error).__name__}: {error}): {remedy}")
+    return StoreError(f"{path} is not a {kind} that can be read ({type(error).__name__}: {error}): {remedy}")

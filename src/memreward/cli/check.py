@@ -118,9 +118,11 @@ class Understood:
         rollouts, questions, count = sum(self.sizes), len(self.sizes), self.counts
         alone = sum(size == 1 for size in self.sizes)
         agreeing = sum(number == 1 for number in self.distinct)
-        none = self.sizes.count(0)
+        none = self.sizes.count(0) % max(questions, 1)  # none at all is a file of questions
         said = {
-            f"{none} questions have no rollouts; were they in a column of another name? (--completions)": none,
+            f"{none} questions have no rollouts; were they in a column of another name? (--completions)": none
+            < questions
+            and none,
             f"{alone} questions have one rollout: nothing to compare it with; are ids of rows taken for "
             "ids of questions? (--id)": alone > _MUCH * questions,
             f"no answer was found in {rollouts - count['answers']} of {rollouts} rollouts; say by --answer-pattern "
@@ -166,6 +168,8 @@ def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
         output.note(f"doubtful: {doubt}")
     if not understood.sizes and "domain=math" in found["next"]:
         output.note("math is a guess: write qa, code or other (free text) where it is another domain")
+    if understood.sizes and not any(understood.sizes):
+        output.note("a file of questions: if it holds rollouts too, name their column by --completions")
     if found["next"]:
         output.note(f"next: {found['next']}")
     output.result(found)

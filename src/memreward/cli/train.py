@@ -88,7 +88,7 @@ def _named(given: Iterable[str]) -> dict[str, Any]:
     for one in given:
         name, equals, value = one.partition("=")
         if not equals:
-            raise typer.BadParameter(f"{one!r} is no NAME=VALUE", param_hint="--trl")
+            raise typer.BadParameter(f"{one!r} is not of the form NAME=VALUE", param_hint="--trl")
         try:
             found[name] = json.loads(value)
         except ValueError:

@@ -69,9 +69,8 @@ def warmup(
       memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
     from memreward.answers.prior import RewardPrior
-    from memreward.domains import Verifiers
     from memreward.features.behaviour import runner_for
-    from memreward.memory import Budget, ExperienceMemory, seal_verdicts
+    from memreward.memory import Budget, ExperienceMemory
     from memreward.reward.predictor import RewardPredictor
 
     output, given = Output(as_json), reading.made()
@@ -83,7 +82,6 @@ def warmup(
         runner = runner_for(execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         added = store.add(counted(read_files(files or [], output, given), steps, "adding queries"))
-        by_reference = 0 if labels == "0" else seal_verdicts(store, Verifiers())
         made = RewardPredictor.warmup(
             store, budget=budget, seed=seed, prior=known, choose=choose, runner=runner, progress=steps
         )
@@ -91,7 +89,6 @@ def warmup(
     report = {
         "predictor": folder,
         "queries_with_labels": len(store.ledger.choose(None, seed)),
-        "verified_by_reference": by_reference,
         "seed": seed,
         "seconds": round(time.monotonic() - started, 1),
         "added": asdict(added),

@@ -72,7 +72,7 @@ def read_choice(choice: Mapping[str, Any]) -> tuple[str, tuple[float, ...] | Non
 def said_by(message: Any, truncated: bool | None) -> str:
     """Return a server's whole completion, with a thinking that it cut out; ValueError where it is no object."""
     if not isinstance(message, dict):
-        raise ValueError(f"a message that is no object: {str(message)[:200]}")
+        raise ValueError(f"a message that is not an object: {str(message)[:200]}")
     content = message.get("content") or ""
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))

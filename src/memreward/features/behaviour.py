@@ -168,7 +168,7 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse(value: Any) -> dict[str, Any]:
-    raise TypeError(f"{type(value).__name__} is no literal")
+    raise TypeError(f"{type(value).__name__} is not a literal")
 
 
 def _as_row(ran: Execution, n_inputs: int) -> NDArray[np.float32]:

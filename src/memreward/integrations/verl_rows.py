@@ -19,8 +19,8 @@ def check_algorithm(algorithm: Any) -> None:
         )
     if algorithm.get("use_kl_in_reward", False):
         raise ConfigurationError(
-            "algorithm.use_kl_in_reward=True takes the divergence from the reward, so that it is no expected advantage "
-            "any more: set algorithm.use_kl_in_reward=False actor_rollout_ref.actor.use_kl_loss=True"
+            "algorithm.use_kl_in_reward=True takes the divergence from the reward, so that it is not an expected "
+            "advantage any more: set algorithm.use_kl_in_reward=False actor_rollout_ref.actor.use_kl_loss=True"
         )
 
 

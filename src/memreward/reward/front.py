@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memreward.domains import Verifiers
-from memreward.memory import Budget, ExperienceMemory, seal_verdicts
+from memreward.memory import Budget, ExperienceMemory
 from memreward.reward.plain import groups_of_plain
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.scores import Scores
@@ -40,8 +39,5 @@ def score(
         return Scores([], [])
     memory = ExperienceMemory.in_memory()
     memory.add(groups)
-    if labels is not None:
-        seal_verdicts(memory, Verifiers())
-    labelled = bool(memory.ledger.choose(None, 0))
-    predictor = RewardPredictor.warmup(memory, budget=None if labelled else Budget(queries=0))
+    predictor = RewardPredictor.warmup(memory, budget=Budget(queries=0) if labels is None else None)
     return predictor.score(rollouts, labels=labels is not None)

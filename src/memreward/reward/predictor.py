@@ -15,13 +15,14 @@ from memreward.answers.choose import ROUNDS, proposals
 from memreward.answers.explain import Explanation, explain
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
+from memreward.domains import Verifiers
 from memreward.evaluation.folds import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.versions import installed_versions
 from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset
-from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
+from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label, seal_verdicts
 from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.notebook import notebook_progress
 from memreward.reward.plain import rollouts_in
@@ -115,8 +116,8 @@ class RewardPredictor:
         then nothing is checked, and the prior and majority vote decide.
 
         Args:
-            memory: Holds the rollouts and, sealed, the ground truth: verdicts on rollouts. What came with references
-                alone gets verdicts by `memreward.memory.seal_verdicts` first, as the command does it.
+            memory: Holds the rollouts and, sealed, the ground truth: verdicts, or references, by which rollouts are
+                verified first. Code is not, since it would be run: `memreward verify`.
             budget: Most labels to consume; None takes every label that is there. `provenance` says how many it were.
             choose: One of `CHOICES`; where all that has a label is taken it makes no difference.
             runner: Runs the solutions of code rollouts; "auto" does where the system can contain it, "on" must.
@@ -134,6 +135,8 @@ class RewardPredictor:
         model = AnswerModel(usable, half_life)
         featurizer = Featurizer(runner=_made(runner))
         told = progress or notebook_progress()
+        if queries is None and (budget is None or budget.limits(1)[0] != 0):
+            seal_verdicts(memory, Verifiers())
         labels = _spend(memory, model, featurizer, budget, seed, choose if queries is None else queries, told)
         labelled = {one.query_id for one in labels}
         # Beyond some hundreds of queries the scaling of signals does not move any more.

@@ -148,7 +148,7 @@ class GrpoSettings:
             raise ConfigurationError(f"TRL refuses the settings: {error}; change them in [trl] or by --trl") from error
         trackers: Any = made.report_to  # a list, once made
         for tracker in set(trackers) - set(installed()):  # type: ignore[no-untyped-call, unused-ignore]
-            raise ConfigurationError(f"trl: report_to={tracker!r} is no tracker that is installed here: install it")
+            raise ConfigurationError(f"trl: report_to={tracker!r} is not a tracker that is installed here: install it")
         return made
 
     def _batches(self, micro: int | None = None) -> dict[str, int]:
@@ -175,4 +175,4 @@ def _refuse_names(trl: Mapping[str, Any], config: type[Any]) -> None:
         if name not in config.__dataclass_fields__:
             near = difflib.get_close_matches(name, config.__dataclass_fields__, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "its names are those of trl.GRPOConfig"
-            raise ConfigurationError(f"trl: {name!r} is no setting of TRL's; {hint}")
+            raise ConfigurationError(f"trl: {name!r} is not a setting of TRL's; {hint}")

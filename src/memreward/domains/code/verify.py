@@ -64,7 +64,7 @@ class CodeVerifier(ClaimVerifier):
         reference = read_reference(claim.reference)
         if reference is None:
             return Verdict(
-                None, f"the reference is no list of tests or of inputs and outputs: {claim.reference[:80]!r}"
+                None, f"the reference is not a list of tests or of inputs and outputs: {claim.reference[:80]!r}"
             )
         source = solution_source(claim.rollout)
         if source is None:

@@ -97,7 +97,7 @@ def _same_list(key: str, right: str, reference: str, asked: Wanted) -> Compariso
     if _kind(bare) not in {"list", "set"} or not other.startswith("( ") or not other.endswith(" )"):
         return None
     if _is_interval(reference, asked):
-        return Comparison(False, "an interval is no list")
+        return Comparison(False, "an interval is not a list")
     items = other[2:-2].split(",")
     if _kind(bare) == "list":
         return Comparison(bare == "list " + ", ".join(items), "the same list in other brackets")
@@ -193,7 +193,7 @@ def _by_kind(key: str, right: str, reference: str, asked: Wanted) -> Comparison 
         return None
     if len(kinds) == 1:
         return Comparison(False, "another text")
-    return Comparison(False, "text is no mathematics, and mathematics no text")
+    return Comparison(False, "a text is not mathematics")
 
 
 def _by_library(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
@@ -202,15 +202,15 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
     relations = [_RELATION.search(form) is not None for form in (reference, answer)]
     finite = reference.lstrip("$ \\").startswith("{") or (asked.point and not _is_interval(reference, asked))
     if relations == [False, True] and finite:
-        return Comparison(False, "an inequality is no point, and no list of values")
+        return Comparison(False, "an inequality is neither a point nor a list of values")
     if len(answer) > _LONGEST:
         return Comparison(None, f"the answer has more than {_LONGEST} characters")
     if _NUMERALS_APART.fullmatch(normal_form(answer)):
-        return Comparison(False, "numerals side by side are no number")
+        return Comparison(False, "numerals side by side are not a number")
     if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
-        return Comparison(False, "words beside mathematics are no value")
+        return Comparison(False, "words beside mathematics are not a value")
     if _INFINITY_BESIDE.search(answer):
-        return Comparison(False, "infinity beside a numeral is no value")
+        return Comparison(False, "infinity beside a numeral is not a value")
     wanted_is_read, given_is_read, equal = library(reference, answer)
     if equal:
         return Comparison(True, "math-verify")
