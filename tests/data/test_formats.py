@@ -251,7 +251,7 @@ def test_broken_csv_is_named(tmp_path: Path, text: bytes, message: str) -> None:
 
 def test_a_question_without_a_domain_is_refused_unless_it_has_options(tmp_path: Path) -> None:
     path = rows(tmp_path / "t.jsonl", {"question": "q", "completion": "1"})
-    with pytest.raises(DataError, match=r"1 of 1 questions have no domain; .*--domain math.*domain=math"):
+    with pytest.raises(DataError, match=r"1 of 1 questions have no domain; .*--domain math.*domain='math'"):
         list(read_groups(path))
     with_options = {"question": "Which?\n(A) one\n(B) two", "completion": "(B)", "answer": "B"}
     assert [group.query.domain for group in read_groups(rows(path, with_options))] == ["qa"]
@@ -289,12 +289,7 @@ def test_a_reference_that_differs_within_questions_is_what_was_answered(tmp_path
     assert [len(group.rollouts) for group in found] == [4, 4, 4]
 
 
-def test_columns_are_said_in_one_text() -> None:
-    assert Reading.of("question=problem, domain=math,format=table") == Reading("table", "problem", domain="math")
-    assert Reading.of("requests=in.jsonl").requests == Path("in.jsonl")
-    for wrong in ("quest=problem", "question", "question="):
-        with pytest.raises(ConfigurationError, match="question, answer, completions"):
-            Reading.of(wrong)
+def test_an_unknown_format_is_named_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="openai-batch"):
         list(read_groups(HERE / "verl", reading=Reading(format="vrl")))
 

@@ -23,7 +23,7 @@ _SHOWN = 5
 _MUCH = 0.2
 _MOST = 0.8
 _LEFT_OUT = re.compile(r"all \d+ entries were left out")
-_REMEDY = re.compile(r"--(question|completions|domain|requests) ([\w./]+)")
+_REMEDY = re.compile(r"(--(?:question|completions|domain|requests)) ([\w./]+)")
 
 
 @ends_well("Nothing was changed: run the same command again.")
@@ -40,11 +40,11 @@ def check(
 
     Examples:
       memreward check rollouts.jsonl
-      memreward check mine.csv --columns question=problem,answer=solution,domain=math
+      memreward check mine.csv --question problem --answer solution --domain math
     """
     output, given = Output(as_json), reading.made(FileSettings(skip_bad=True))
     bad: list[str] = []
-    understood = Understood(file, given.columns)
+    understood = Understood(file, given.flags)
     try:
         for _ in understood.passing(given.groups(file, bad.append)):
             pass
@@ -63,8 +63,8 @@ def check(
 class Understood:
     """Counts over the groups of a file. Truths are counted, not opened."""
 
-    def __init__(self, file: Path, columns: str | None = None) -> None:
-        self.file, self.columns = file, columns
+    def __init__(self, file: Path, flags: Sequence[str] = ()) -> None:
+        self.file, self.flags = file, flags
         self.domains: Counter[str] = Counter()
         self.sizes: list[int] = []
         self.distinct: list[int] = []
@@ -139,24 +139,21 @@ class Understood:
 
     def next(self, bad: Sequence[str] = ()) -> str:
         """Return the command that comes next; of a file that was refused, with what the reasons name, if they do."""
-        file = shlex.quote(str(self.file))
+        file = shlex.join([str(self.file), *self.flags])
         if not self.sizes:
-            named = [f"{name}={column}" for name, column in _named_in(bad).items()]
-            given = [self.columns] if self.columns else []
-            return f"memreward check {file} --columns {shlex.quote(','.join([*given, *named]))}" if named else ""
+            return f"memreward check {file} {' '.join(found)}" if (found := _named_in(bad)) else ""
         if not sum(self.sizes):
-            return f"memreward collect --questions {file} --model NAME --out rollouts.jsonl"
-        columns = f" --columns {shlex.quote(self.columns)}" if self.columns else ""
+            return f"memreward collect --questions {shlex.quote(str(self.file))} --model NAME --out rollouts.jsonl"
         labels = "" if self.counts["labelled"] else " --labels 0"
-        return f"memreward warmup {file}{columns} --memory runs/memory{labels}"
+        return f"memreward warmup {file} --memory runs/memory{labels}"
 
 
-def _named_in(messages: Sequence[str]) -> dict[str, str]:
-    """What remedies say that is to be named: each option of `memreward read` once, as they first say it."""
+def _named_in(messages: Sequence[str]) -> list[str]:
+    """The options that the messages' remedies name: each once, as they first say it."""
     named: dict[str, str] = {}
-    for name, value in (pair for message in messages for pair in _REMEDY.findall(message)):
-        named.setdefault(name, value)
-    return named
+    for option, value in (pair for message in messages for pair in _REMEDY.findall(message)):
+        named.setdefault(option, f"{option} {value}")
+    return list(named.values())
 
 
 def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
@@ -166,7 +163,7 @@ def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
         _show_counts(output, understood, found)
     for doubt in found["doubtful"]:
         output.note(f"doubtful: {doubt}")
-    if not understood.sizes and "domain=math" in found["next"]:
+    if not understood.sizes and "--domain math" in found["next"]:
         output.note("math is a guess: write qa, code or other (free text) where it is another domain")
     if understood.sizes and not any(understood.sizes):
         output.note("a file of questions: if it holds rollouts too, name their column by --completions")

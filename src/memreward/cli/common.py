@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +13,10 @@ import typer
 
 from memreward.cli.options import Command, options_from
 from memreward.cli.output import Output, Steps
+from memreward.data.formats import Reading
 from memreward.types import ConfigurationError, DataError, Execute, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
-    from memreward.data.formats import Reading
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
@@ -46,40 +46,37 @@ class FileSettings:
         skip_bad: Leave out lines that break the schema, and say how many, instead of stopping.
         answer_pattern: Regular expression that finds answers, in place of the built-in rules, for your own formats; of
             its last match, the group named 'answer' is the answer, else the first group, else all of it.
-        columns: How to read files of other formats, as memreward read does it once and for all: question, answer,
-            completions, domain, id, correct, requests and format, each with =, commas between; else by usual names.
+        layout: What is where in files of another layout.
     """
 
     skip_bad: bool = False
     answer_pattern: str | None = None
-    columns: str | None = None
+    layout: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
-        from memreward.data.formats import Reading
         from memreward.domains import AnswerPattern
 
         try:
-            Reading.of(self.columns or "")
             if self.answer_pattern is not None:
                 AnswerPattern(self.answer_pattern)
         except ConfigurationError as error:
             raise typer.BadParameter(str(error)) from error
 
+    @property
+    def flags(self) -> list[str]:
+        """The options that say the layout again."""
+        named = {each.name: getattr(self.layout, each.name) for each in fields(self.layout)}
+        return [word for name, value in named.items() if value is not None for word in (f"--{name}", str(value))]
+
     def groups(
-        self,
-        files: Path | Sequence[Path],
-        on_skip: Callable[[str], None],
-        *,
-        drop_copies: bool = False,
-        layout: Reading | None = None,
+        self, files: Path | Sequence[Path], on_skip: Callable[[str], None], *, drop_copies: bool = False
     ) -> Iterator[Group]:
         """Stream the groups of a file, or of several that are joined; see `memreward.data.read_groups`."""
         from memreward.data import read_groups
-        from memreward.data.formats import Reading
 
         return read_groups(
             files,
-            reading=layout or Reading.of(self.columns or ""),
+            reading=self.layout,
             skip_bad=self.skip_bad,
             on_skip=on_skip,
             drop_copies=drop_copies,
@@ -89,7 +86,7 @@ class FileSettings:
 
 def reads_files(*leave_out: str) -> Callable[[Command], Command]:
     """Give a command the options of `FileSettings`; it receives them as `reading`."""
-    return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out)
+    return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out, names={"layout": ""})
 
 
 _MUCH = 0.2

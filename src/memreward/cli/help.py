@@ -16,6 +16,9 @@ from memreward.cli.options import with_parameters
 
 USED = {
     "warmup": "--memory --labels --choose --prior --execute --answer-pattern --skip-bad --json",
+    "score": "--memory --out --engine --keep --answer-pattern --skip-bad --json",
+    "inspect": "--memory --file --json",
+    "review": "--against --worst --page --json",
     "label": "--memory --labels --annotator --batch --out --import --judge --judge-model",
     "evaluate": "--labels --seeds --predictors --execute --out --page --full --json",
     "collect": "--model --questions --out --rollouts --max-new-tokens --temperature --url --seed",

@@ -10,14 +10,12 @@ import typer
 from memreward.cli.check import Understood, show
 from memreward.cli.common import AsJson, FileSettings, check_file, reads_files
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import Changes
 from memreward.cli.output import Output
-from memreward.data.formats import Reading
 
 
 @ends_well("No file was written: run the same command again.")
-@reads_files("columns")
-@options_from("layout", Reading, panel="What is where")
+@reads_files()
 def read(
     files: Annotated[
         list[Path],
@@ -29,7 +27,6 @@ def read(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the rollouts go: .jsonl, .jsonl.gz or .parquet.")],
     as_json: AsJson = False,
-    layout: Changes[Reading],
     reading: Changes[FileSettings],
 ) -> None:
     """Turn what you have into rollouts: tables, batch outputs, dumps of trainers, logs of evaluations.
@@ -48,7 +45,7 @@ def read(
     check_file(out)
     format_of(out)
     understood, skipped = Understood(out), list[str]()
-    groups = reading.made().groups(files, skipped.append, layout=layout.made())
+    groups = reading.made().groups(files, skipped.append)
     write_groups(out, understood.passing(groups))
     for message in skipped:
         output.note(f"skipped: {message}")

@@ -92,8 +92,8 @@ def joined(found: Finds) -> Iterator[Entry]:
     without = [where for where, record in records if record["domain"] is None]
     if without:
         raise DataError(
-            f"{without[0]}: {len(without)} of {len(records)} questions have no domain; give memreward read "
-            f"--domain math, other commands --columns domain=math ({', '.join(DOMAINS)}, or a column that says so)"
+            f"{without[0]}: {len(without)} of {len(records)} questions have no domain; give --domain math, in "
+            f"Python Reading(domain='math') ({', '.join(DOMAINS)}, or a column that says so)"
         )
     yield from records
 

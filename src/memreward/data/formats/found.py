@@ -6,13 +6,13 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memreward.data.chat import question_of, text_of
 from memreward.data.containers import Entry
-from memreward.types import ConfigurationError, DataError
+from memreward.types import DataError
 
 Row = Mapping[str, Any]
 
@@ -42,18 +42,6 @@ class Reading:
     id: str | None = None
     correct: str | None = None
     requests: Path | None = None
-
-    @classmethod
-    def of(cls, text: str) -> Reading:
-        """Read "question=problem,answer=solution,domain=math"."""
-        known, given = [one.name for one in fields(cls)], {}
-        for part in filter(None, text.split(",")):
-            name, equals, value = (piece.strip() for piece in part.partition("="))
-            if not equals or not value or name not in known:
-                raise ConfigurationError(f"columns: {part!r} sets nothing; write NAME=COLUMN with {', '.join(known)}")
-            given[name] = value
-        requests = given.pop("requests", None)
-        return cls(**given, requests=Path(requests) if requests else None)
 
 
 @dataclass(frozen=True)

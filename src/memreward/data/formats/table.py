@@ -44,9 +44,8 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
         yield from in_rows(rows, lambda *_: iter(()))
         return
     file = rows[0][0].partition(", ")[0]
-    numbers = {
-        n for _, row in rows if isinstance(row, dict) for n, value in row.items() if isinstance(value, int | float)
-    }
+    kinds = {(name, type(value)) for _, row in rows if isinstance(row, dict) for name, value in row.items()}
+    numbers = {name for name, kind in kinds if kind in (int, float)} - {n for n, kind in kinds if kind in (str, list)}
     columns = _columns(file, list(names), numbers, reading)
     if columns["completions"] is None and reading.answer is None:
         _refuse_several_references(file, rows, columns, reading)
