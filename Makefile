@@ -24,6 +24,8 @@ SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
 
+# Without bytecode every worker and every process that a test starts would compile the sources anew: 8 s a run, and more.
+unexport PYTHONDONTWRITEBYTECODE
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -22,9 +22,11 @@ from answer_toys import (
 )
 
 from memreward.answers import AnswerModel, RewardPrior, fit_prior, posterior
-from memreward.answers.choose import proposals, told_by_sampling
+from memreward.answers.advantage import expected_advantages
+from memreward.answers.beliefs import AnswerBeliefs
+from memreward.answers.choose import TEACHES, proposals, told_by_judging, told_by_sampling
 from memreward.answers.domain import SHARPNESS, sharpened
-from memreward.answers.likeness import with_likeness
+from memreward.answers.likeness import SHARP, with_likeness
 from memreward.answers.table import evidence_columns
 from memreward.evaluation.metrics import group_auc
 from memreward.features.subset import subset, vote_share
@@ -256,6 +258,40 @@ def test_what_more_samples_are_expected_to_change_is_what_they_do_change(prior: 
     some = ["t7", "t3"]
     assert told_by_sampling(model, first, some) == pytest.approx(told[[7, 3]], rel=1.5)
     assert len(told_by_sampling(model, first, [])) == 0
+
+
+def test_each_question_is_chosen_by_its_own_doubt_and_that_of_like_ones_without_a_label(prior: RewardPrior) -> None:
+    """The rule, taken literally, question after question."""
+    rng = np.random.default_rng(3)
+    bare = features_of(sampled_answers(rng, 12), np.zeros((96, 4)))
+    templates = np.abs(rng.normal(size=(12, 3))).astype(np.float32)
+    templates /= np.linalg.norm(templates, axis=1, keepdims=True)
+    model = AnswerModel(prior).fit(bare, nothing(bare))
+    given = proposals(model, replace(bare, template_vectors=templates))
+    doubt = {each.query_id: each.variance for each in given}
+    like = np.maximum(templates @ templates.T, 0).astype(float) ** SHARP
+    labelled: list[int] = []
+    while len(labelled) < 12:
+        open_ = [q for q in range(12) if q not in labelled]
+        worth = {
+            q: doubt[f"q{q}"]
+            + TEACHES * sum(like[q, g] * doubt[f"q{g}"] / (1 + like[g, labelled].sum()) ** 2 for g in open_ if g != q)
+            for q in open_
+        }
+        labelled.append(max(worth, key=worth.__getitem__))
+    assert [each.query_id for each in given] == [f"q{q}" for q in labelled]
+
+
+def test_what_one_verdict_is_expected_to_tell_in_closed_form() -> None:
+    group, right = np.zeros(3, np.int64), np.array([0.5, 0.3, 0.1])
+    beliefs = AnswerBeliefs(right, np.full(3, 1 / 3), np.arange(3), group, np.zeros(3, np.bool_))
+
+    def paid(given: list[float]) -> np.ndarray:
+        return expected_advantages(group, np.arange(3), np.array(given), several=False)
+
+    told = 0.5 * paid([1, 0, 0]) ** 2 + 0.5 * paid([0, 0.6, 0.2]) ** 2 - paid([0.5, 0.3, 0.1]) ** 2
+    found = told_by_judging(beliefs, np.array([True, False, False]), 1)
+    assert found == pytest.approx([told.sum()])
 
 
 @pytest.mark.parametrize("domain", ["math", "code"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from answer_toys import features_of, sampled_answers, table_of
 
 from memreward.answers.likelihood import question_log_likelihood, right_probabilities, slope
 from memreward.answers.posterior import Gaussian, Observed
+from memreward.answers.table import CLIP, Scaling
 
 
 def table(domain: str = "math", questions: int = 5, seed: int = 1):
@@ -113,3 +115,15 @@ def test_the_mode_is_where_the_slope_ends_whatever_the_start() -> None:
     assert np.abs(left).max() < 1e-3
     for a, b in itertools.pairwise(found):
         assert a.mean == pytest.approx(b.mean, abs=1e-4)
+
+
+def test_probabilities_are_averaged_over_draws_and_their_opposites() -> None:
+    one = replace(table_of(features_of([[0]])), design=np.ones((1, 1)))
+    wide = Gaussian(np.zeros(1), np.full((1, 1), 4.0))
+    assert wide.probabilities(one) == pytest.approx([0.5], abs=1e-12)
+
+
+def test_signals_are_standardised_cut_off_and_silent_where_they_never_varied() -> None:
+    values = np.array([[0.1, -1.0], [0.1, 1.0], [0.1, np.nan]], np.float32)
+    scaling = Scaling.of(["constant", "varied"], values)
+    assert scaling.apply(np.array([[7.0, 1.0], [0.1, np.nan], [0.1, 1e9]])).tolist() == [[0, 1], [0, 0], [0, CLIP]]

@@ -51,7 +51,7 @@ def test_every_command_works_without_extras_or_names_the_one_it_needs(tmp_path: 
 def test_the_check_refuses_an_environment_with_extras() -> None:
     done = subprocess.run([sys.executable, str(ROOT / ".ci" / "base_check.py")], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no base install: torch" in done.stderr
+    assert done.stderr.startswith("this is no base install: ")
 
 
 def test_a_missing_extra_comes_back_whole_from_a_worker_process() -> None:

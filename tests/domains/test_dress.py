@@ -184,8 +184,8 @@ def test_a_word_that_is_no_option_names_none() -> None:
     ],
 )
 def test_time_is_linear_in_the_length(pattern: str) -> None:
-    text = (pattern * (200_000 // len(pattern) + 1))[:200_000]
+    text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
     start = time.process_time()
     answer_region(text)
     peeled(text)
-    assert time.process_time() - start < 5.0
+    assert time.process_time() - start < 2.5

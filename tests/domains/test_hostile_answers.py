@@ -6,12 +6,11 @@ r"""Replies whose truth is known and which mention the reference without giving 
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
 from memreward.types import Claim, Domain, Query
@@ -622,23 +621,23 @@ def _lines(name: str) -> list[str]:
     return [line if r"\neq" in line or r"\ne " in line else line.replace(r"\n", "\n") for line in lines]
 
 
+def _filled(template: str) -> list[tuple[str, str, str]]:
+    """The text with other numbers at each run, the right one and another; pytest-randomly's seed repeats them."""
+    pairs = [random.sample(range(3, most), 2) for most in (999, 9_999)]
+    return [(template.format(t=truth, o=other), str(truth), str(other)) for truth, other in pairs]
+
+
 @pytest.mark.parametrize("template", NUMBERS)
-@settings(max_examples=5)
-@given(truth=st.integers(3, 9_999), other=st.integers(3, 999))
-def test_a_number_that_is_only_mentioned_is_not_right(template: str, truth: int, other: int) -> None:
-    if truth != other:
-        text = template.format(t=truth, o=other)
-        assert verdict(text, str(truth), "math", "How many apples does Tom have?") is not True, text
+def test_a_number_that_is_only_mentioned_is_not_right(template: str) -> None:
+    for text, truth, _ in _filled(template):
+        assert verdict(text, truth, "math", "How many apples does Tom have?") is not True, text
 
 
 @pytest.mark.parametrize("template", NUMBERS_GIVEN)
-@settings(max_examples=5)
-@given(truth=st.integers(3, 9_999), other=st.integers(3, 999))
-def test_a_number_that_is_given_is_right(template: str, truth: int, other: int) -> None:
-    if truth != other:
-        text = template.format(t=truth, o=other)
-        assert verdict(text, str(truth), "math", "How many apples does Tom have?") is True, text
-        assert verdict(text, str(other), "math", "How many apples does Tom have?") is not True, text
+def test_a_number_that_is_given_is_right(template: str) -> None:
+    for text, truth, other in _filled(template):
+        assert verdict(text, truth, "math", "How many apples does Tom have?") is True, text
+        assert verdict(text, other, "math", "How many apples does Tom have?") is not True, text
 
 
 @pytest.mark.parametrize(("file", "reference", "domain"), [("numbers", "47", "math"), ("options", "A", "qa")])

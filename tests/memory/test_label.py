@@ -161,7 +161,8 @@ def test_a_verdict_is_taken_back_in_the_open(opened) -> None:
     assert told(memory)["q/1"] is False
     ledger, spent = ledger_of(memory), ledger_of(memory).spent()
     before = ledger.entries()
-    gone = ledger.withdraw(slip.id, source="Ann")
+    gone = ledger.withdraw(slip.id, source="Bob")
+    assert list(ledger.totals()["sources"]) == ["Ann", "file"], "who takes a verdict back gave none"
     assert told(memory) == {f"q/{i}": True for i in range(3)}, "what it had overruled stands again"
     assert ledger.entries()[: len(before)] == before
     assert (gone.withdraws, gone.query_id, gone.answers) == (slip.id, "q", ("5.0",))

@@ -111,5 +111,5 @@ def _per_question(table: AnswerTable, values: NDArray[np.generic]) -> Floats:
 def _possible(table: AnswerTable, verdicts: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which answers may still be right (C,), and whether "none of these" is still possible (G,)."""
     found = _per_question(table, verdicts == 1) > 0
-    possible = np.where(found[table.question], verdicts == 1, verdicts != 0) & ~table.mute
+    possible = np.where(found[table.question], verdicts == 1, verdicts != 0)
     return possible, ~found
