@@ -195,7 +195,7 @@ def test_the_budget_holds_and_what_is_paid_for_goes_on() -> None:
 
 def test_each_question_is_predicted_before_its_answer_is_used() -> None:
     session = labelling(groups())
-    believed = {row.answer: row.believed for row in session.beliefs("q5")}
+    believed = session.beliefs("q5")
     right = answer_of(session, "q5", "12")
     seen = session.decide("ann", "q5", [right])
     assert {row.answer: row.believed for row in seen} == believed
@@ -206,7 +206,7 @@ def test_each_question_is_predicted_before_its_answer_is_used() -> None:
 
 def test_a_question_asked_answer_by_answer_is_foretold_once_and_before_any_of_it() -> None:
     session = labelling(groups())
-    believed = {row.answer: row.believed for row in session.beliefs("q1")}
+    believed = session.beliefs("q1")
     wrong, right = answer_of(session, "q1", "5"), answer_of(session, "q1", "4")
     session.decide("ann", "q1", [], asked=wrong)
     seen = session.decide("ann", "q1", [right], asked=right)

@@ -202,7 +202,7 @@ def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> Non
                 "judged rollouts predicted, by the model and by majority vote",
                 f"{told.model[-1]:.3f}, {told.majority[-1]:.3f}",
             ),
-            ("cosine of their advantages", f"{told.model_cosine[-1]:.3f}, {told.majority_cosine[-1]:.3f}"),
+            ("cosine of their advantages", f"{told.model_cosine:.3f}, {told.majority_cosine:.3f}"),
         ]
     if progress.twice:
         rows.append(("judged twice, Cohen's kappa", f"{progress.twice}, {progress.kappa:.2f}"))

@@ -1,8 +1,8 @@
 """Task formats of Label Studio and Argilla, both ways: a batch goes out as their tasks, their annotations come back.
 
 Label Studio: a list of tasks with `data`, imported with `LABEL_STUDIO_CONFIG` as the project's interface; its JSON
-export comes back. Argilla: records with `id`, `fields`, `metadata`, for a data set with the questions of
-`argilla_settings`; records with `responses` come back. Both see answers as numbered choices, in the batch's order.
+export comes back. Argilla: records with `id`, `fields` ("question", "answers") and `metadata`, for a data set with a
+multi-label question "right"; records with `responses` come back. Both see numbered choices, in the batch's order.
 """
 
 from __future__ import annotations
@@ -52,16 +52,6 @@ def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> list[Record]:
         seconds = {"seconds": float(last.get("lead_time") or 0)} if chosen else {}
         found.append(_answered(given, chosen) | seconds)
     return found
-
-
-def argilla_settings() -> Record:
-    """Return fields and questions of a data set, as arguments for `rg.TextField` and `rg.MultiLabelQuestion`."""
-    return {
-        "guidelines": "Mark the number of every right answer, or that none is.",
-        "fields": [{"name": "question"}, {"name": "answers"}],
-        "questions": [{"name": _FIELD, "title": "Which answers are right?", "labels": _choices(20)}],
-        "metadata": [{"name": "memreward"}],
-    }
 
 
 def to_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:

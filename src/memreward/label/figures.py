@@ -26,16 +26,16 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Foretold:
-    """How well the judged answers were foretold, after each judgement, each before its judgement was used.
+    """How well the judged answers were predicted, each before its judgement was used.
 
-    `model` and `majority` (vote) are shares of the judged rollouts that were called right or wrong as was judged; the
-    cosines are of the advantages expected with those that were found, for majority vote by its shares.
+    `model` and `majority` (vote) are shares of the judged rollouts that were called right or wrong as was judged, after
+    each judgement; the cosines, after the last one, are of the advantages expected with those that were found.
     """
 
     model: tuple[float, ...] = ()
     majority: tuple[float, ...] = ()
-    model_cosine: tuple[float, ...] = ()
-    majority_cosine: tuple[float, ...] = ()
+    model_cosine: float = 0.0
+    majority_cosine: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,18 @@ def foretold(events: Sequence[Event]) -> Foretold:
     """Compare what was predicted with what was decided, after each decision; of second opinions nothing is counted."""
     said: dict[str, dict[str, bool]] = {}
     of_question: dict[str, Floats] = {}
-    lines = []
+    totals = []
     for event in events:
         if event.data.get("second") or not event.data.get("predicted"):
             continue
         verdicts = said.setdefault(event.query_id, {})
         verdicts.update(event.data["verdicts"])
         of_question[event.query_id] = _compared(event, verdicts)
-        total = np.sum(list(of_question.values()), axis=0)
-        cosines = [_cosine(*total[3:6]), _cosine(*total[6:9])]
-        lines.append((float(total[1] / total[0]), float(total[2] / total[0]), *cosines))
-    return Foretold(*map(tuple, zip(*lines, strict=True))) if lines else Foretold()
+        totals.append(np.sum(list(of_question.values()), axis=0))
+    if not totals:
+        return Foretold()
+    model, majority = (tuple(float(total[place] / total[0]) for total in totals) for place in (1, 2))
+    return Foretold(model, majority, _cosine(*totals[-1][3:6]), _cosine(*totals[-1][6:9]))
 
 
 def _compared(event: Event, verdicts: Mapping[str, bool]) -> Floats:

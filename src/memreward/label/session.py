@@ -198,17 +198,11 @@ class Labelling:
             raise DataError(f"question {query_id!r} has no answer {key!r}; reload the page")
         return found[0]
 
-    def beliefs(self, query_id: str) -> list[AnswerSeen]:
-        """Return what rollouts and model say of a question's answers; hidden from whoever judges blind."""
-        q, outlook = self._known(query_id), self._outlook
-        answers = outlook.answers(q)
-        total = int(outlook.votes[answers].sum())
-        rows = self._predicted(q, outlook.beliefs(np.array([q])))
-        verdict = {-1: None, 0: False, 1: True}
-        return [
-            AnswerSeen(a, int(outlook.votes[a]), total, row["model"], verdict[int(outlook.verdicts[a])])
-            for a, row in zip(answers, rows, strict=True)
-        ]
+    def beliefs(self, query_id: str) -> dict[int, float]:
+        """Return how probable the model holds each of a question's answers; hidden from whoever judges blind."""
+        q = self._known(query_id)
+        rows = self._predicted(q, self._outlook.beliefs(np.array([q])))
+        return {a: row["model"] for a, row in zip(self._outlook.answers(q), rows, strict=True)}
 
     def undo(self, annotator: str) -> Event | None:
         """Take back the last thing that somebody did, in the ledger too, and ask it again; None if there is nothing."""

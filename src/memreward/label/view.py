@@ -55,15 +55,15 @@ def shown(labelling: Labelling, task: Task) -> Shown:
     """Return the texts of a task; how often an answer was given stays hidden where the labelling is blind."""
     query = labelling.pool.groups[task.query_id].query
     listed = options(query.text) if query.domain == "qa" else {}
-    believed = {} if labelling.config.blind else {s.answer: s for s in labelling.beliefs(task.query_id)}
+    believed = {} if labelling.config.blind else labelling.beliefs(task.query_id)
     answers = tuple(
         AnswerShown(
             answer,
             labelling.key(answer),
             answer_text(rollouts_of(labelling, answer)[0], listed),
             typical(rollouts_of(labelling, answer)).text,
-            believed[answer].votes if believed else None,
-            believed[answer].believed if believed else None,
+            int(labelling.outlook.votes[answer]) if believed else None,
+            believed.get(answer),
         )
         for answer in task.answers
     )

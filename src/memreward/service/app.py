@@ -265,6 +265,13 @@ def _gone() -> Json:
     return _failure(_GONE, "the client has gone")
 
 
+_STATUS: Mapping[type[Exception], int] = {
+    **{UnknownDomainError: 422, StoppingError: 503, BusyError: 429},
+    **dict.fromkeys((ConflictError, DataError, BudgetError), 409),
+}
+"""What each error of ours is answered with; a kind before what it is a kind of."""
+
+
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -273,18 +280,12 @@ async def _left(request: Request) -> None:
 def _answer_errors(app: Service) -> None:
     """Say each error of ours by its status, in one place; the request is never repeated in the reply."""
 
-    def on(kind: type[Exception], status: int) -> None:
-        async def answer(_: Request, error: Exception) -> Json:
-            return _failure(status, str(error), error.after if isinstance(error, BusyError) else 0.0)
+    async def answer(_: Request, error: Exception) -> Json:
+        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+        return _failure(status, str(error), error.after if isinstance(error, BusyError) else 0.0)
 
+    for kind in _STATUS:
         app.add_exception_handler(kind, answer)
-
-    on(ConflictError, 409)
-    on(UnknownDomainError, 422)
-    on(DataError, 409)
-    on(BudgetError, 409)
-    on(BusyError, 429)
-    on(StoppingError, 503)
 
     async def unwritten(_: Request, error: Exception) -> Json:
         _LOGGER.error("%s", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from memreward.types import ConfigurationError
 
@@ -23,7 +23,7 @@ class ServiceConfig:
     group_deadline: float = 120.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not math.isfinite(value) or value < 0 or (value == 0 and field.name != "labels"):
-                raise ConfigurationError(f"{field.name} is {value}, not a limit: give a number above 0")
+        if self.labels < 0:
+            raise ConfigurationError(f"labels is {self.labels}: give a number of queries, or 0")
+        if not 0 < self.group_deadline < math.inf:
+            raise ConfigurationError(f"group_deadline is {self.group_deadline}: give seconds above 0")

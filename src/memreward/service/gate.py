@@ -11,6 +11,8 @@ import time
 import uuid
 from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
+
 from memreward.service.token import Application, Message, Receive, Send
 
 _LOGGER = logging.getLogger("memreward.service")
@@ -18,6 +20,7 @@ BODY = 33_554_432
 """Bytes of the largest request."""
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
+_CLOSE = {"connection": "close"}
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -80,57 +83,23 @@ class Limited:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Let a request through once it has arrived as a whole, or answer it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or len(declared) > 18 or int(declared) > BODY:
-            await self._too_large(send)
-            return
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await self._whole(receive)
-        except TimeoutError:
-            await _refuse(send, 408, f"the request did not arrive within {BODY_SECONDS:g} s")
-            return
-        if body is None:
-            await self._too_large(send)
-            return
-        await self._app(scope, _replayed(body, receive), send)
+        """Let the application read the request; where it reads too much or for too long, it is stopped there."""
+        ends = asyncio.get_running_loop().time() + BODY_SECONDS
+        size, whole = 0, scope["type"] != "http"
 
-    async def _whole(self, receive: Receive) -> bytes | None:
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return b"".join(parts)
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+        async def limited() -> Message:
+            nonlocal size, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(ends):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the request did not arrive within {BODY_SECONDS:g} s", _CLOSE) from None
+            size += len(message.get("body", b""))
             if size > BODY:
-                return None
-            if not message.get("more_body", False):
-                return b"".join(parts)
+                raise HTTPException(413, f"a request may have {BODY} bytes: send fewer groups at a time", _CLOSE)
+            whole = not message.get("more_body", False)
+            return message
 
-    async def _too_large(self, send: Send) -> None:
-        await _refuse(send, 413, f"a request may have {BODY} bytes: send fewer groups at a time")
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def replay() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
-
-
-async def _refuse(send: Send, status: int, said: str) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})
+        await self._app(scope, limited, send)
