@@ -30,6 +30,7 @@ from memreward.domains.math.process import LateError, deadline, values_of
 from memreward.domains.math.quantity import Quantity, is_unit, quantity
 from memreward.domains.math.wanted import Wanted, number_of_base, wanted
 from memreward.domains.shared.markers import without_calculator
+from memreward.domains.text.key import written_date
 
 _LONGEST_READ = 100_000
 _LONGEST = 1000
@@ -39,11 +40,14 @@ _LARGEST = 400
 _NOISE = Decimal("1e-40")
 _CONTEXT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CHARACTERS = str.maketrans(
-    {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty ", "²": "^2"}
-    | {"³": "^3", "≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "∈": "\\in ", "√": "\\sqrt "}
-    | {"′": "'", "’": "'", "£": "", "€": "", "`": "", "\u2044": "/"}
+    {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty "}
+    | {"≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "∈": "\\in ", "√": "\\sqrt "}
+    | {"′": "'", "’": "'", "£": "", "€": "", "`": "", "\u2044": "/", "∶": ":"}
+    | dict.fromkeys("\u00a0\u2009\u202f", "\\,")
     | {sign: "\\frac{{{}}}{{{}}}".format(*normalize("NFKC", sign).split("\u2044")) for sign in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 )
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
+_SCRIPTS = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[₀₁₂₃₄₅₆₇₈₉]+")
 _DROPPED = re.compile(
     r"\\\\|\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|quad|qquad|limits|nolimits)(?![a-zA-Z])"
     r"|\\[,;:! ()\[\]]|~|\\?\$|\\?%|\^\s?\{?\s?\\circ\s?\}?|\\(?:degree|circ)(?![a-zA-Z])|°"
@@ -52,13 +56,14 @@ _DROPPED = re.compile(
 _DIGITS_APART = re.compile(r"(?<=\d)(?:\\[,;: ]|~|\{,\}|\s*,\\!)\s*(?:(?=\d{3}(?!\d))|(?=(\d)))")
 _PLAIN_SET = re.compile(r"\{(?!\d{1,3}(?:,\d{3})+\})[^{}=:|]*,[^{}=:|]*\}")
 _SET_OF = re.compile(
-    r"\\?\{\s?([a-zA-Z])(?:\s?(?:\\in|∈)\s?(?:\\mathbb\s?\{?R\}?|R|ℝ))?\s?(?:[:|]|\\mid)\s?([^{}|:]*\1[^{}|:]*?)\\?\}"
+    r"\\?\{\s?([a-zA-Z])(?:\s?(?:\\in|∈)\s?(?:\\mathbb\s?\{?R\}?|R|ℝ))?\s?(?:[:|]|\\mid)\s?(?=[^|:]*\1)"
+    r"((?:[^{}|:]|\{[^{}]*\})+?)\\?\}"
 )
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:\^\s?\{?\s?\\circ\s?\}?|\\degree(?![a-zA-Z])|°)")
 _OF_ANGLES = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _ABOUT = re.compile(
     r"^(?:(?:approximately|about|around|roughly|approx\.?|circa|exactly|precisely|simply|just|only|probably|likely|"
-    r"equals?(?:\sto)?|is)\s|\\(?:approx|sim|simeq|cong)(?![a-zA-Z])|[≈~=])\s*",
+    r"equals?(?:\sto)?|is)\s|(?:the\s)?(?:final\s)?answer\s?(?::|is\s)|\\(?:approx|sim|simeq|cong)(?![a-zA-Z])|[≈~=])\s*",
     re.IGNORECASE,
 )
 _KEPT = {"~": " ", "\\ ": " ", "\\quad": " ", "\\qquad": " ", "\\\\": "\\\\"}
@@ -68,7 +73,7 @@ _SYNONYMS = (
     (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
     (re.compile(r"\\frac\s*\{([^{}]{1,60})\}\s*(\d)(?!\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\frac\s*(\\pi)\s*(\d)(?!\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\sqrt\s*([0-9a-zA-Z])"), r"\\sqrt{\1}"),
+    (re.compile(r"\\sqrt\s*(\d+|[a-zA-Z])"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![a-zA-Z\\])sqrt\s*\(([^()]{1,60})\)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![a-zA-Z\\])(pi|sqrt|infty|theta|alpha|beta)(?![a-zA-Z])"), r"\\\1"),
     (
@@ -87,6 +92,7 @@ _SYNONYMS = (
     (re.compile(r"\\(?:geq|geqslant)(?![a-zA-Z])"), r"\\ge "),
     (re.compile(r"\\(?:lt)(?![a-zA-Z])"), "<"),
     (re.compile(r"\\(?:gt)(?![a-zA-Z])"), ">"),
+    (re.compile(r"\\colon(?![a-zA-Z])|\{:\}"), ":"),
     (re.compile(r"\\neq(?![a-zA-Z])|\\not\s?="), r"\\ne "),
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm)\s?\{(?=[^{}]{0,60}\{)"), "{"),
     (re.compile(r"\\[vV]ert(?![a-zA-Z])|\\mid(?![a-zA-Z])"), "|"),
@@ -97,9 +103,11 @@ _SYNONYMS = (
 _TEXT_COMMAND = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|mathcal|mathbb|bf|rm)\s{0,4}\{([^{}]*)\}(?:\s?\^\s?\{?[23]\}?)?"
 )
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,(?:\s(?=0))?\d{3})+(?![\d])")
-_ASSIGNMENT = re.compile(
-    r"^(?:[a-zA-Z]|\\[a-zA-Z]{2,10}|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([a-zA-Z, ]{1,9}\)"
+ASSIGNMENT = re.compile(
+    r"^(?:[a-zA-Z]|\\[a-zA-Z]{2,10}|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
+    r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([a-zA-Z, ]{1,9}\)"
     r"|[a-zA-Z][a-zA-Z ]{1,30})\s?(?:=|\\in(?![a-z]))\s?(?=\S)"
 )
 _INTEGER_OR_DECIMAL = re.compile(r"[-+]?\s?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
@@ -124,17 +132,27 @@ _SHORT_WORDS = frozenset(
 )
 _LETTERS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' .\-]*[a-zA-Z'.]|\(?[a-zA-Z]\)?")
+_ARTICLE = re.compile(r"^(?:an?|the) (?=[a-zA-Z]{3})", re.IGNORECASE)
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
-_DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})|(\d{4})-(\d\d)-(\d\d)")
+_DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+(?!\d).*")
 _CLOCK = re.compile(r"(\d{1,2})(:\d\d(?::\d\d)?)\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
-_BASE_INDEX = re.compile(r"([\dA-F]+)\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
+_BASE_INDEX = re.compile(r"\(?([\dA-F]+)\)?\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
 _NO_MATHEMATICS = re.compile(r"[^ -~]|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
 _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")
 _LEAVES = {"\\infty": "infinite +", "+\\infty": "infinite +", "-\\infty": "infinite -", "\\emptyset": "empty"}
-_NO_SOLUTION = ("no solution", "no solutions", "none", "empty set", "the empty set", "\\varnothing")
+_NO_SOLUTION = (
+    "no solution",
+    "no solutions",
+    "there is no solution",
+    "there are no solutions",
+    "none",
+    "empty set",
+    "the empty set",
+    "\\varnothing",
+)
 _ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}", "x \\in r", "all real")
 _WORDS_OF_MATHEMATICS = {
     **dict.fromkeys(_NO_SOLUTION, "\\emptyset"),
@@ -147,8 +165,13 @@ _NAMED = re.compile(rf"\s*({_NAME})\s*=(?!=)\s*([^=<>]+?)\s*", re.DOTALL)
 _BETWEEN_NAMED = re.compile(
     rf"\s*(?:[,;]|\\text\s*\{{\s*(?:and|or|,)\s*\}}|\band\b|\\\\|\\quad)+\s*(?=(?:\\quad\s*)?{_NAME}\s*=)"
 )
+_POINT = re.compile(r"^[A-Z]\s?(?=\([^()]*,[^()]*\)$)")
 _NAMES_OF_TUPLE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z]){1,5})\s*\)\s*=\s*(?=\()")
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"(?P<open>[(\[])?\s?\\begin\{(?P<kind>(?:[pbB]|small)?matrix|(?(open)array|matrix))\}(?:\{[clr| ]+\})?"
+    r"(?P<cells>.*)\\end\{(?P=kind)\}\s?(?(open)[)\]])",
+    re.DOTALL,
+)
 _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z])|[<>=]")
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
 _MIRRORED = {">": "<", "≥": "≤"}
@@ -162,7 +185,7 @@ def normal_form(answer: str) -> str:
     if len(form) > _LONGEST:
         return form
     for _ in range(2):
-        form = _ASSIGNMENT.sub("", form, count=1)
+        form = ASSIGNMENT.sub("", form, count=1)
     return _without_unknown_unit(_ABOUT.sub("", form)).strip()
 
 
@@ -175,6 +198,7 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     form = _ABOUT.sub("", form)
     if _OF_ANGLES.search(form):
         form = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", form)
+    form = _SCRIPTS.sub(_script, form) if not form.isascii() else form
     form = _DIGITS_APART.sub(lambda match: " " if match[1] else "", form.translate(_CHARACTERS))
     form = _DROPPED.sub(lambda match: _KEPT.get(match[0], ""), form)
     for pattern, replacement in _SYNONYMS:
@@ -186,9 +210,17 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     form = described[2] if described is not None else form
     form = form.rstrip(' .,;:*_"').lstrip(' ,;:*_"')
     form = _THOUSANDS.sub(_without_separators, form)
+    form = form.replace(" ", "") if _GROUPED.fullmatch(form) else form
     for word in magnitudes:
         form = re.sub(rf"(?<=\d)\s{word}s?$", "", form)
     return numeral(form) or _WORDS_OF_MATHEMATICS.get(form.lower(), form)
+
+
+def _script(match: re.Match[str]) -> str:
+    """A superscript of Unicode as a power, a subscript as an index: ² as ^2, ¹⁰ as ^{10}."""
+    plain = match[0].translate(_RAISED)
+    sign = "_" if match[0][0] in "₀₁₂₃₄₅₆₇₈₉" else "^"
+    return f"{sign}{plain}" if len(plain) == 1 else f"{sign}{{{plain}}}"
 
 
 def _without_separators(match: re.Match[str]) -> str:
@@ -277,6 +309,8 @@ def _whole_key(form: str, asked: Wanted) -> str:
     if named is not None:
         return "named " + ", ".join(f"{name}: {_key(named[name], 1)}" for name in sorted(named))
     form = normal_form(form)
+    if asked.point:
+        form = _POINT.sub("", form)
     if asked.point and not re.search(r"[()\[\]{<>]", form):
         items = [item for item in split(form, _COMMA) if item.strip()]
         if len(items) > 1:
@@ -320,9 +354,11 @@ def _simple_key(form: str) -> str | None:
         return "number " + _grid(number)
     if form in _LEAVES:
         return _LEAVES[form]
+    if (written := written_date(form)) is not None:
+        return "text " + written
     date = _DATE.fullmatch(form)
     if date is not None:
-        return "text " + "/".join(str(int(part)) for part in date.groups() if part)
+        return "text " + "/".join(str(int(part)) for part in date.groups())
     clock = _CLOCK.fullmatch(form)
     if clock is not None and (clock[3] or int(clock[1]) > _NOON) and int(clock[1]) <= 2 * _NOON:
         hour = int(clock[1]) % _NOON + _NOON * (clock[3].lower() == "p") if clock[3] else int(clock[1])
@@ -331,7 +367,7 @@ def _simple_key(form: str) -> str | None:
         return "text " + re.sub(r"[^a-z0-9:]+", "", form.lower())
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):
         return None
-    letters = re.sub(r"[^a-zA-Z]+", "", form)
+    letters = re.sub(r"[^a-zA-Z]+", "", _ARTICLE.sub("", form))
     return "text " + (letters if len(letters) == 1 else letters.lower())
 
 
@@ -405,13 +441,13 @@ def _composite_key(form: str, depth: int) -> str | None:
         return "relation " + " & ".join(sorted(related))
     items = [item for item in split(form, _COMMA) if item.strip()]
     if len(items) > 1:
-        return "set " + _unordered([_ASSIGNMENT.sub("", item.strip(), count=1) for item in items], depth)
+        return "set " + _unordered([ASSIGNMENT.sub("", item.strip(), count=1) for item in items], depth)
     if form.startswith("\\{") and form.endswith("\\}"):
         inner = [item for item in split(form[2:-2], _COMMA) if item.strip()]
         return "set " + _unordered(inner, depth) if inner else "empty"
     matrix = _MATRIX.fullmatch(form)
     if matrix is not None:
-        rows = [row for row in split(matrix[2], _ROW) if row.strip()]
+        rows = [row for row in split(matrix["cells"], _ROW) if row.strip()]
         keys = [[_key(cell, depth + 1) for cell in split(row, _CELL)] for row in rows]
         return "matrix " + ";".join(",".join(row) for row in keys)
     if form[:1] in {"(", "["} and form[-1:] in {")", "]"}:
@@ -426,6 +462,9 @@ def _bracketed_key(form: str, depth: int) -> str | None:
     if _unbalanced(inner):
         return None
     items = split(inner, _COMMA)
+    rows = [split(item.strip()[1:-1], _COMMA) for item in items if re.fullmatch(r"\s*\[.*\]\s*", item, re.DOTALL)]
+    if form[0] == "[" and len(rows) == len(items) > 1 and len({len(row) for row in rows}) == 1:
+        return "matrix " + ";".join(",".join(_key(cell, depth + 1) for cell in row) for row in rows)
     if len(items) > 1:
         return f"{form[0]} {','.join(_key(item, depth + 1) for item in items)} {form[-1]}"
     return _key(inner, depth + 1) if form[0] == "(" and form[-1] == ")" else None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memreward.domains.math.form import has_words, normal_form, split, value_key
+from memreward.domains.math.form import ASSIGNMENT, has_words, normal_form, split, value_key
 from memreward.domains.math.wanted import Wanted
 
 # Takes reference and answer in LaTeX; says of each whether it can be read, and whether they are equal.
@@ -29,6 +29,10 @@ class Comparison:
 _RATIO = re.compile(r"\s*(\d+(?:\.\d+)?)\s?(?::|\\?\s?to|\\text\s?\{\s?to\s?\})\s?(\d+(?:\.\d+)?)\s*")
 _COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", re.DOTALL)
 _ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
+_EQUATION = re.compile(r"relation ([a-zA-Z](?:,[a-zA-Z])*) = ")
+_UNIT_VECTOR = re.compile(
+    r"([-+]?)\s*([^-+=]*?)\s*\\(?:mathbf|hat|vec|boldsymbol|bm)\s?\{\s?(?:\\(?:hat|mathbf|vec)\s?\{?)?\s?([ijk])\s?\}{1,2}\s*"
+)
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
@@ -55,6 +59,7 @@ def same_form(answer: str, reference: str, asked: Wanted, library: Library) -> C
         or _same_list(key, right, reference, asked)
         or _same_order(answer, reference)
         or _same_ratio(answer, reference, asked)
+        or _same_equation(answer, reference, key, right, asked)
         or _same_interval(answer, reference, key, right, asked)
         or _by_kind(key, right, reference, asked)
         or _by_library(answer, reference, asked, library)
@@ -91,6 +96,8 @@ def _same_names(key: str, right: str) -> Comparison | None:
 
 def _same_list(key: str, right: str, reference: str, asked: Wanted) -> Comparison | None:
     """A list without brackets beside a point: in its order where a point is asked for."""
+    if _kind(right) == "union" and key == "set " + right.removeprefix("union "):
+        return Comparison(True, "the intervals of the union")
     if _kind(key) == "list" and _kind(right) == "list":
         return Comparison(_sorted_items(key) == _sorted_items(right), "the same values in any order")
     bare, other = (key, right) if _kind(key) in {"list", "set"} else (right, key)
@@ -113,22 +120,42 @@ def _sorted_items(key: str) -> list[str]:
 def _same_order(answer: str, reference: str) -> Comparison | None:
     """Points, vectors and columns are the same list of numbers in other brackets; intervals are not."""
     given, right = _list_of(answer), _list_of(reference)
-    if given is None or right is None or given[0] == right[0] or len(given[1]) != len(right[1]):
+    if given is None or right is None or len(given[1]) != len(right[1]):
         return None
+    if given[0] == right[0] or {given[0], right[0]} == {"round", "square"}:
+        return None  # [1, 2] is an interval beside (1, 2), and a column's entries beside a column
     equal = all(value_key(a, Wanted()) == value_key(b, Wanted()) for a, b in zip(given[1], right[1], strict=True))
     return Comparison(True, "the same list in other brackets") if equal else None
 
 
 def _list_of(form: str) -> tuple[str, list[str]] | None:
-    plain = form.replace("\\left", "").replace("\\right", "").strip(" $.")
+    plain = ASSIGNMENT.sub("", form.replace("\\left", "").replace("\\right", "").strip(" $."))
     column = _COLUMN.fullmatch(plain)
     if column is not None:
         return "column", [row for row in column[1].split("\\\\") if row.strip()]
+    along = list(_UNIT_VECTOR.finditer(plain))
+    if along and "".join(part[0] for part in along) == plain:
+        parts = {part[3]: f"{part[1]}{part[2] or 1}" for part in along}
+        return "along axes", [parts.get(axis, "0") for axis in ("ijk" if "k" in parts else "ij")]
     angled = _ANGLE_BRACKETS.fullmatch(plain)
     if angled is not None:
         return "angled", split(angled[1], _COMMA)
     items = split(plain[1:-1], _COMMA)
-    return ("round", items) if plain.startswith("(") and plain.endswith(")") and len(items) > 1 else None
+    brackets = {"()": "round", "[]": "square"}.get(plain[:1] + plain[-1:])
+    return (brackets, items) if brackets is not None and len(items) > 1 else None
+
+
+def _same_equation(answer: str, reference: str, key: str, right: str, asked: Wanted) -> Comparison | None:
+    """An equation beside y = 2x + 1, whose key has lost its y: the letter that only the equation has stands for it."""
+    if {_kind(key), _kind(right)} != {"formula", "relation"}:
+        return None
+    formula, form, related = (key, answer, right) if _kind(key) == "formula" else (right, reference, key)
+    in_letters = _EQUATION.match(related)
+    letters = set(in_letters[1].split(",")) - set(formula.split(" ")[1].split(",")) if in_letters else set()
+    if len(letters) != 1:
+        return None
+    equal = value_key(f"{letters.pop()} + 0 = {normal_form(form)}", asked) == related
+    return Comparison(equal, "the same equation" if equal else "another equation")
 
 
 def _is_interval(reference: str, asked: Wanted) -> bool:

@@ -25,7 +25,10 @@ _UNIT = re.compile(
     re.DOTALL,
 )
 
-_OF_TWO = re.compile(r"(\d[\d,]*)\s?([a-zA-Z]+)\.?,?\s?(?:and\s)?(\d+(?:\.\d+)?)\s?([a-zA-Z]+)\.?")
+_OF_TWO = re.compile(r"(\d[\d,]*)\s*([a-zA-Z]+)\.?,?\s*(?:and\s+)?(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\.?")
+_OVER = re.compile(
+    r"\s*(?:\\[dt]?frac\s?\{\s*([a-zA-Z]+)\s*\}\s?\{\s*([a-zA-Z]+)\s*\}|\b([a-zA-Z]+)\s+([a-zA-Z]+)\s?\^\s?\{?-1\}?)$"
+)
 
 _LENGTHS = {
     "mm millimeter millimetre": Fraction(1, 1000),
@@ -121,6 +124,7 @@ def quantity(answer: str) -> Quantity:
     text = _SPACING.sub(" ", TEXT_COMMAND.sub(r" \1 ", answer)).strip().rstrip(".").strip()
     whole = _MATH_SIGNS.match(text)
     text = whole[1] if whole is not None and whole[1] else text
+    text = _OVER.sub(lambda rate: f" {rate[1] or rate[3]}/{rate[2] or rate[4]}", text)
     for pattern, dimension in ((_PERCENT, "percent"), (_DEGREES, "angle")):
         cut = pattern.search(text)
         if cut is not None and cut.start() and not (dimension == "angle" and _OF_ANGLES.search(text)):

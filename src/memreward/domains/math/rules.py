@@ -106,7 +106,7 @@ def _same_option(
 def _same(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
     asked = wanted(query_text)
     given, right = measure(answer, asked), quantity(reference)
-    if "percent" in (given.dimension, right.dimension):
+    if "percent" in (given.dimension, right.dimension) and {given.dimension, right.dimension} <= {"", "percent"}:
         return _same_percentage(given, right, asked, library)
     if bool(given.dimension) != bool(right.dimension):
         return _same_half_named(given, right, asked, library)

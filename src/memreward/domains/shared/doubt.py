@@ -55,7 +55,8 @@ _EXAMPLE = re.compile(
 )
 # A number behind bold stars is whole; one behind a power sign, or inside of a longer one, is not.
 _INSIDE = re.compile(r"(?:[\w.,^+/-]|(?<!\*)\*|(?<=[\w)}])\*\*|(?<=[\w)}] )\*\* )\Z")
-_LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z][\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
+# One letter is a name in a formula, "N = 47".
+_LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z](?!\s?[:=])[\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
 _OWN_LABEL = re.compile(
     r"\b(?:(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
     r"risposta|resposta|letter|conclusion|conclude|therefore|thus|hence|so|solution|result|(?<!in)correct(?:ion|ed)?|"

@@ -23,7 +23,7 @@ from memreward.domains.shared.markers import (
     without_code,
 )
 
-_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|\$\$?([^$]{1,300})\$")
+_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?((?:[^$\\]|\\[\s\S]){1,300})\$")
 _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )

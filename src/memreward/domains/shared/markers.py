@@ -173,6 +173,9 @@ def phrases(text: str) -> list[Marked]:
     for match in _PHRASE.finditer(text):
         end = text.find("\n", match.end())
         end = len(text) if end < 0 else end
+        if "\\begin{" in text[match.end() : end]:  # a matrix over several lines
+            closed = text.find("\\end{", match.end(), match.end() + 400)
+            end = max(end, text.find("}", closed) + 1 if closed >= 0 else end)
         content = text[match.end() : min(end, match.end() + 400)].strip(" \t*_")
         if content in {"", "\\[", "$$", "\\("}:
             content = _following_lines(text, end)

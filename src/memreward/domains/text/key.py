@@ -52,6 +52,7 @@ _CONTRACTED = re.compile(r"\b(it|that|this|here|he|she)['’]s\b", re.IGNORECASE
 _IN_ANY_SENTENCE = frozenset({"it", "this", "that", "here", "he", "she", "they", "answer", "so", "i", "think", "final"})
 _CROSSED = re.compile(r"[❌✗✘☒🚫]")
 _LONGEST = 400
+_LONGEST_DATE = 40
 
 
 def free_text_key(text: str) -> str:
@@ -99,6 +100,17 @@ def says_the_same(answer: str, reference: str, question: str = "") -> bool:
     return not question or 4 * sum(word in known for word in others) >= 3 * len(others)
 
 
+def written_date(text: str) -> str | None:
+    """Return a date that is all of a text, in words or as ISO writes it, as month/day/year; None for anything else."""
+    plain = text.strip().lower().removeprefix("the ")
+    if len(plain) > _LONGEST_DATE or not any(map(str.isdigit, plain)):
+        return None
+    for pattern, (month, day, year) in (*_WRITTEN_DATES, (_ISO_DATE, (2, 3, 1))):
+        if (found := pattern.fullmatch(plain)) is not None:
+            return _date(found[month], found[day], found[year])
+    return None
+
+
 def differs_in_value(answer: str, reference: str) -> bool:
     """Say whether both are plain numbers or dates, and not the same."""
     said, wanted = free_text_key(answer), free_text_key(reference)
@@ -107,8 +119,8 @@ def differs_in_value(answer: str, reference: str) -> bool:
 
 
 def _date(month: str, day: str, year: str) -> str:
-    number = month if month.isdecimal() else str([name[:3] for name in _MONTHS.split()].index(month[:3]) + 1)
-    return f"{number}/{day}/{year}"
+    number = int(month) if month.isdecimal() else [name[:3] for name in _MONTHS.split()].index(month[:3]) + 1
+    return f"{number}/{int(day)}/{year}"
 
 
 def _word(token: str) -> str:
