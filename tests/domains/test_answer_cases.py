@@ -582,6 +582,32 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     ("unknown options, other letter", "The answer is (D).", "C", False, "Which one?"),
     ("open question, same text", "<answer>Paris.</answer>", "paris", True, "Which city?"),
     ("open question, other text", "<answer>The capital</answer>", "paris", None, "Which city?"),
+    ("sign before the last letter", "Option A may fit. Option B may fit too.\n\n✅ C", "C", True),
+    ("sign before another last letter", "Option A may fit. Option B may fit too.\n\n✅ C", "B", False),
+    ("arrow before the last letter", "Option A may fit. Option B may fit too.\n=> C", "B", False),
+    ("letter, then why", "Let us compare all of them.\n\nC\n\nExplanation: it fits.", "C", True),
+    ("text of an option at the end", "Option A may fit. Option B may fit too.\n\nGreen hat", "C", True),
+    ("text of an option said to be it", "Option B may fit.\n\nIt would be green hat.", "C", True),
+    ("text of an option said to be right", "Option B may fit.\n\nGreen hat is the correct answer.", "B", False),
+    ("options listed at the end", "These are the options:\nblue hat\nred hat", "B", False),
+    ("mentioned in passing", "Option B may fit.\n\nI do not know enough of hats.", "B", False),
+    ("two letters in a box without a comma", "Option B may fit.\n\n\\boxed{BC}", "B", False),
+    ("supposed", "Suppose the answer is B.", "B", None),
+    ("supposed politely", "I suppose the answer is B.", "B", True),
+    ("least likely", "The least likely answer is B.", "B", None),
+    ("least likely, asked for", "The least likely answer is B.", "B", True, f"Which is least likely?\n{HATS}"),
+    *(
+        (f"in other words: {said}", f"Option A may fit.\n\n{said}", "B", True)
+        for said in (
+            *("La respuesta correcta es la B.", "La opción correcta es B.", "La bonne réponse est la B."),
+            *("Richtig ist B.", "Lösung: B", "【答案】B", "正解はBです。", "答えはBです。", "因此，正确答案是选项B。"),
+            "정답은 B입니다.",
+        )
+    ),
+    *(
+        (f"denied in other words: {said}", f"Option B may fit.\n\n{said}", "B", False)
+        for said in ("La respuesta no es B.", "Ответ не B.", "答案不是B。", "정답은 B가 아닙니다.")
+    ),
     *((f"letter {letter}", f"The answer is ({letter}).", letter, True, TEN) for letter in "ABCDEFGHIJ"),
     *((f"letter {letter} bare", letter, letter, True, TEN) for letter in "ABCDEFGHIJ"),
     *((f"letter {letter} by text", f"thing {letter}{letter}", letter, True, TEN) for letter in "ABCDEFGHIJ"),

@@ -40,7 +40,8 @@ _COMMITTED = re.compile(
 )
 _UNCLEAR = re.compile(r"\snot\s\(?[A-Z]\)?,?\s(?:or|and)\b")  # "A not B or C"
 _BEFORE = re.compile(
-    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|(?:\A\W{0,3}say|\b(?:pretend|imagine|let['’]?s say|far be it))\b"
+    r"(?:\b(?:could|might|may)\s(?:well\s)?be\s|(?:\A\W{0,3}say|\b(?:pretend|imagine|(?<!I )(?:suppos|assum)(?:e|ing)|"
+    r"let['’]?s say|far be it))\b"
     r"[^.,;\n]{0,25}|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s"
     r"(?:but|except)\s|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
     r"|\b(?:next to|behind|outside|near|opposite|opposite of|former|no|far from)\s"
@@ -81,7 +82,7 @@ _SHORT = 30
 _SHORTEST_OPTION = 4
 
 
-def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
+def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: str) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
     near = text[-NEAR:]
     shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
@@ -98,7 +99,7 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str]) -> str:
     after = after if own is None else after[own.end() :]
     if polar_options(choices):  # "B) False" may be an option that says no
         after = _POLAR.sub("", after)
-    found = refused(before, letter, after) or of_others(before, after, "")
+    found = refused(before, letter, after) or of_others(before, after, question)
     if found:
         return found
     if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(before):

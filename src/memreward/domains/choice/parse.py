@@ -76,6 +76,10 @@ _NO_OPTION = re.compile(
     r"|insufficient|ambiguous|depend|impossible\sto|no\s(?:answer|option|correct))",
     re.IGNORECASE,
 )
+_SAID_TO_BE = re.compile(
+    r"(?i:it|that|this)(?i:['’]s|\s(?:is|(?:would|must|should)\sbe))\s(?:the\s)?([^.?!]{1,120})"
+    r"|(?:(?i:so|thus|hence|therefore),?\s)?([^?!]{1,120})\s(?:is|would\sbe)\s(?:the\s)?(?:correct|right|best)\s(?:answer|choice|option)"
+)
 _ADVERBS = re.compile(
     r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|"
     r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
@@ -254,7 +258,8 @@ def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
             return replace(named, form=said.form if named.letters else "none")
     # What it says in words of its own stands above what it says in passing.
     if perhaps is None:
-        perhaps = Choice() if unread and polar_options(choices) else _from_prose(text, choices)
+        marked = explicit(text) is not None and bool(choices)
+        perhaps = Choice() if unread and (marked or polar_options(choices)) else _from_prose(text, choices)
     choice = perhaps
     if set(choice.letters) <= ruled_out.keys():
         denied = tuple({**ruled_out, **dict.fromkeys(choice.ruled_out)})
@@ -338,9 +343,9 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         named = _named(stripped, choices)
         if named.letters:
             return replace(named, form="letter", ruled_out=ruled_out)
-    labelled = _labelled_line(stripped, choices)
-    if labelled is not None:
-        return Choice((labelled,), "letter")
+    for line in (_labelled_line(stripped, choices), _last_line(stripped, choices)):
+        if line is not None:
+            return Choice((line,), "letter")
     first = _LEADING.match(stripped[:80])
     if first is not None and _rejected(_letter(first), stripped[first.end() :], choices):
         return Choice(ruled_out=(*ruled_out, _letter(first)))
@@ -348,14 +353,21 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         return Choice(_allowed({_letter(first)}, choices), "letter")
     if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
         return Choice(ruled_out=ruled_out)  # cut off, and what it speaks of last is where it was
+    letters = _of_last_sentences(stripped, choices) if choices else None
+    if letters is not None:
+        return Choice(letters, "letter")
+    return Choice(ruled_out=ruled_out, declined=_NO_OPTION.match(stripped) is not None)
+
+
+def _of_last_sentences(text: str, choices: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The options that the last sentence of a text names, or the one before it in its paragraph; None for none."""
     after = ""
-    for sentence in reversed(SENTENCE_END.split(stripped[-2000:]) if choices else []):
+    for sentence in reversed(SENTENCE_END.split(text.rsplit("\n\n", 1)[-1][-2000:])[-2:]):
         refused = sentence.endswith("?") and yes_or_no(after) == "no"
         mention, after = None if refused else _MENTION.search(sentence), sentence
-        named_here = _mentions(sentence) | (_listed(sentence) if mention is not None else set())
         if mention is not None and not spoken_for_others(sentence[: mention.start()]):
-            return Choice(_allowed(named_here, choices), "letter")
-    return Choice(ruled_out=ruled_out, declined=_NO_OPTION.match(stripped) is not None)
+            return _allowed(_mentions(sentence) | _listed(sentence), choices)
+    return None
 
 
 def _before_last_letter(text: str) -> str:
@@ -373,6 +385,15 @@ def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
         and normal_text(line.strip()[leading.end() :]).startswith(_option_words(choices[letter]))
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _last_line(text: str, choices: Mapping[str, str]) -> str | None:
+    """The option whose text is the last of several lines, or is said there to be it; None where lines list them."""
+    *before, last = text[-4000:].split("\n")
+    said = _SAID_TO_BE.fullmatch(_plain(last))
+    found = _options_of(_plain(said[1] or said[2] if said else last), choices)
+    listed = any(_options_of(_plain(line), choices) for line in before)
+    return found[0] if before and len(found) == 1 and not listed else None
 
 
 def _by_whole_text(content: str, choices: Mapping[str, str]) -> Choice | None:

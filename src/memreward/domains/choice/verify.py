@@ -54,7 +54,7 @@ class ChoiceVerifier(ClaimVerifier):
             return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
         if letter != right and letter in choices and choices[letter].split() == choices[right].split():
             return Verdict(None, f"options {letter} and {right} have the same text", details=details)
-        why = choice_doubt(text, letter, choices) if letter == right else ""
+        why = choice_doubt(text, letter, choices, claim.rollout.query.text) if letter == right else ""
         if why:
             return Verdict(None, f"it is option {letter}, but {why}", details=details)
         return Verdict(letter == right, f"option {letter}", details=details)

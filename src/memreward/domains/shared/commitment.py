@@ -91,7 +91,11 @@ _GUESS = re.compile(
     r"(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?" + _NAME + LETTER + r"(?=\s{0,3}(?:[.!?,;)]|$|\n))"
 )
 _LAST = re.compile(
-    r"(?:[.!?;:]\s{1,3}|\n)[ \t]{0,3}" + _NAME + LETTER + r"(?:,?\s(?:actually|instead|after\sall))?[.!)]{0,2}\s{0,9}\Z"
+    r"(?:[.!?;:]\s{1,3}|\n)[ \t>#=→⇒•*✅✔\ufe0f-]{0,6}"
+    + _NAME
+    + LETTER
+    + r"(?:,?\s(?:actually|instead|after\sall))?[.!)>✅✔\ufe0f]{0,3}"
+    r"(?:\s{0,9}\Z|\s{0,3}\n\s{0,9}(?i:explanation|reason|because|justification)\b)"
 )
 _CLAIM = re.compile(
     r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but|think|believe)\s))" + LETTER + "|"

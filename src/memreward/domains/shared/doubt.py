@@ -16,7 +16,8 @@ _CROSSED_BEFORE = re.compile(rf"{_CROSS}\ufe0f?[\s$*_]{{0,4}}\Z")
 _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
 _OF_OTHERS = re.compile(
     r"\b(previous|old|initial|first|original|earlier|former|second|second-best|trap|naive|intuitive|tempting|common|reference|expected|wrong|incorrect|false|bad|worst|opposite|"
-    r"other|another|rejected|his|her|their|\w{1,20}['’]s)\s{1,3}(?:guess|answer|result|solution|value)"
+    r"other|another|least [a-z]{4,15}|rejected|his|her|their|\w{1,20}['’]s)\s{1,3}"
+    r"(?:guess|answer|result|solution|value)"
     r"(?:\s(?:is|was|would be|of)|:)?[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
 )
@@ -143,7 +144,7 @@ def of_others(before: str, after: str, question: str) -> str:
         label is not None
         and "_" not in label[1]
         and not _OWN_LABEL.search(label[1])
-        and label[1].lower()[:_STEM] not in question.lower()
+        and not re.search(rf"\b{re.escape(label[1][:_STEM])}", question, re.IGNORECASE)
     ):
         return f"it stands under {label[1]!r}"
     return ""

@@ -50,12 +50,15 @@ _HEADING = re.compile(
 )
 _OTHER_LANGUAGES = re.compile(
     r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans)\b"
-    r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:es|è|é|to)\s)"
-    r"|(?:答案|答え|正解|정답)[ *_]{0,4}(?:应该|应)?[为是は은：:]"
-    r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}(?:([A-Z])(?=[^\W\da-zA-Z]))?",
+    r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:ist|est|es|è|é|to)\s(?:la\s|el\s|die\s)?)"
+    r"|\b(?:opción|option|opzione|opção)\s(?:correcta|correcte|corretta|correta)\s(?:es|est|è|é)\s(?:la\s)?"
+    r"|\b(?:bonne\sréponse\sest\s(?:la\s)?|richtig\sist\s|lösung:|правильный\sответ\s[—–-])"
+    r"|【答案】|(?:答案|答え|正解|정답)[ *_]{0,4}(?:应该|应)?[为是は은：:](?:选项)?"
+    r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}"
+    r"(?:([A-Z])(?:です|である|입니다|(?=[^\W\da-zA-Z])))?",
     re.IGNORECASE,
 )
-_FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord", "svar")
+_FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord", "svar", "richtig ist")
 """Words of `_OTHER_LANGUAGES` in ASCII, by which most texts are passed over at once; "ans" is looked for apart."""
 _ANS = re.compile(r"ans[*_ ]{0,4}[:=.]|ans\s(?:corr?ett?a|correcta|es|to)\s")
 _PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
