@@ -367,11 +367,55 @@ def test_a_solution_cannot_redefine_what_the_question_gives(verifier: CodeVerifi
     assert verdict_on(verifier, hostile, prompt, tests).correct is False
 
 
-def test_a_solution_cannot_stand_in_for_a_module_that_tests_forgot_to_import(verifier: CodeVerifier) -> None:
-    hostile = "class math:\n    isclose = staticmethod(lambda *a: True)\ndef add(a, b): return 0"
-    tests = '["assert math.isclose(add(1, 2), 3)"]'
+@pytest.mark.parametrize("module", ["math", "numpy", "np"])
+def test_a_solution_cannot_stand_in_for_a_module_that_tests_forgot_to_import(
+    verifier: CodeVerifier, module: str
+) -> None:
+    if module != "math":
+        pytest.importorskip("numpy")
+    hostile = f"class Own:\n    def isclose(self, *a): return True\n{module} = Own()\ndef add(a, b): return 0"
+    tests = f'["assert {module}.isclose(add(1, 2), 3)"]'
     assert verdict_on(verifier, hostile, tests=tests).correct is False
     assert verdict_on(verifier, "def add(a, b): return a + b", tests=tests).correct is True
+
+
+def test_a_solution_is_not_told_what_a_module_that_is_not_there_is_asked(verifier: CodeVerifier) -> None:
+    hostile = "class Own:\n    def approx(self, x):\n        self.x = x\n        return x\npytest = Own()\n"
+    hostile += "def add(a, b): return pytest.x"
+    assert verdict_on(verifier, hostile, tests='["assert pytest.approx(3) == add(1, 2)"]').correct is not True
+
+
+def test_a_test_case_that_only_counts_its_failures_fails(verifier: CodeVerifier) -> None:
+    test = (
+        "import unittest\nclass Case(unittest.TestCase):\n    def test_sums(self):\n        for n in (1, 2):\n"
+        "            with self.subTest(n=n):\n                self.assertEqual(add(n, 2), n + 2)\n"
+        "unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(Case))"
+    )
+    for wrong in ("return 3", "return None", "raise ValueError"):
+        assert verdict_on(verifier, f"def add(a, b): {wrong}", tests=json.dumps([test])).correct is False
+    assert verdict_on(verifier, "def add(a, b): return a + b", tests=json.dumps([test])).correct is True
+
+
+@pytest.mark.slow
+def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slowness of the machine is measured when the solution is gone."""
+    busy = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=60, memory_mb=512), sandbox=Sandbox(places=1))
+    busy.wall_seconds = 8.0
+    monkeypatch.setattr(busy.sandbox, "slowdown", lambda: 1.0)
+    code = """
+        import hashlib, signal, threading, time
+        threading.stack_size(1 << 18)
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        def burn():
+            while True: hashlib.sha256(bytes(10**7)).digest()
+        def add(a, b):
+            for _ in range(24): threading.Thread(target=burn, daemon=True).start()
+            time.sleep(1000)
+    """
+    try:
+        assert verdict_on(busy, code).correct is False
+    finally:
+        busy.close()
 
 
 SENDS = """
@@ -560,7 +604,18 @@ def test_iterators_of_the_tests_may_end(verifier: CodeVerifier) -> None:
     assert verdict_on(verifier, "def numbers(n): return iter([n, n])", prompt, tests).correct is False
 
 
-@pytest.mark.parametrize("compare", ["np.allclose(half(x), x / 2)", "np.isclose(half(x), x / 2).all()"])
+@pytest.mark.parametrize(
+    "compare",
+    [
+        "np.allclose(half(x), x / 2)",
+        "np.isclose(half(x), x / 2).all()",
+        "np.array_equiv(half(x), x / 2)",
+        "np.testing.assert_almost_equal(half(x), x / 2) is None",
+        "np.testing.assert_array_almost_equal(half(x), x / 2) is None",
+        "np.testing.assert_array_equal(half(x), x / 2) is None",
+        "np.testing.assert_array_less(half(x), x / 2 + 1) is None",
+    ],
+)
 def test_nothing_is_not_close_to_something(verifier: CodeVerifier, compare: str) -> None:
     pytest.importorskip("numpy")
     prompt = 'def half(x):\n    """Return the half."""\n'

@@ -23,7 +23,7 @@ from memreward.domains.shared.cache import storable
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, Verdict
 
-RULES = 3
+RULES = 4
 _LONGEST_REASON = 300
 WALL_SECONDS = 600.0
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
@@ -91,6 +91,8 @@ class CodeVerifier(ClaimVerifier):
         if tests.ended_by or tests.returncode:
             return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
         verdict = read_report(tests.report, details)
+        if verdict.details.get("overdue"):
+            return self._slow(verdict.reason, verdict.details)
         if verdict.correct is False and solution.ended_by == "lost":
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
         return verdict
@@ -160,7 +162,7 @@ def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
     try:
         read = json.loads(report)
         outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
-        kept = ("tests_run", "calls", "strained")
+        kept = ("tests_run", "calls", "strained", "overdue")
         details = {**details, **{name: read[name] for name in kept if name in read}}
     except (ValueError, KeyError, TypeError):
         outcome, reason = "", ""
