@@ -246,6 +246,7 @@ MATHEMATICS: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool 
     ("list is no thousands", "100, 200", "100200", False),
     ("thousands with a blank", "100, 000", "100000", True),
     ("digits apart", "3 4", "34", False),
+    ("digits apart in brackets", "\\left(3 4\\right)", "7", False),
     ("digits apart in LaTeX", "3\\,4", "34", False),
     ("pair of long numbers", "(12,102)", "12102", False),
     ("base that nobody asked for", "12_7", "12", False),

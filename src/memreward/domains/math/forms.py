@@ -232,7 +232,7 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
         return Comparison(False, "an inequality is neither a point nor a list of values")
     if len(answer) > _LONGEST:
         return Comparison(None, f"the answer has more than {_LONGEST} characters")
-    if _NUMERALS_APART.fullmatch(normal_form(answer)):
+    if _NUMERALS_APART.fullmatch(normal_form(answer).strip("() ")):
         return Comparison(False, "numerals side by side are not a number")
     if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
         return Comparison(False, "words beside mathematics are not a value")
