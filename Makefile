@@ -13,7 +13,7 @@ WORKERS ?= logical
 TARGET ?= parsers
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
 LOWEST := build/lowest
-WITHOUT_TORCH := $(addprefix tests/,answers data/test_hostile_files.py data/test_rollout_files.py domains features memory sandbox)
+WITHOUT_TORCH := $(addprefix tests/,answers cli data/test_hostile_files.py data/test_rollout_files.py domains features label memory sandbox service)
 RECENT = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "memreward needs Python 3.11 or newer, and $(PYTHON) is older or missing: name another by make PYTHON=python3.12" >&2; exit 1; }
 LABELLED := date_gpt-3.5-turbo_10samples mmlu-pro_llama-3_base medqa_gpt-3.5_gpt-4_mirage
@@ -67,7 +67,7 @@ test-blas: $(STAMP) ## run the numerics' tests on three kernels of OpenBLAS and 
 test-lowest: $(LOWEST)/installed ## run the fast tests with the lowest versions that pyproject.toml admits, in $(LOWEST)
 	$(LOWEST)/bin/pytest -n $(WORKERS) -m 'not slow'
 
-test-python: ## run the fast tests of what needs no torch under another interpreter: make test-python PYTHON=python3.13
+test-python: ## run the fast tests of what needs no torch under another interpreter: make test-python PYTHON=python3.14
 	@$(PYTHON) -m venv build/python
 	@build/python/bin/pip install --quiet --no-input --editable '.[parquet,baselines,endpoint,serve,label]' \
 	  pytest pytest-randomly pytest-timeout pytest-xdist hypothesis psutil

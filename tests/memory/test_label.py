@@ -208,17 +208,23 @@ def test_what_cannot_be_entered_is_refused_whole(opened, wrong: Judgement) -> No
 
 
 def test_each_query_may_fail_alone(opened) -> None:
-    memory = opened(*(group(f"q{i}", ("5", "6")) for i in range(3)))
-    found = label(memory, ["q0", "q1", "q2"], Echo(), Budget(queries=2), "verify", each=True)
+    memory = opened(*(group(f"q{i}", ("5", "6")) for i in range(3)), group("words", ("5",), domain="other"))
+    echo = Echo()
+    found = label(memory, ["q0", "q1", "q2"], echo, Budget(queries=2), "verify", each=True)
     assert list(found.failed) == ["q2"]
+    assert {claim.rollout.query.id for claim in echo.asked} == {"q0", "q1"}, "it sees no reference that was refused"
     assert isinstance(found.failed["q2"], BudgetError)
     assert {one.query_id for one in found.labels} == {"q0", "q1"}
 
     class Broken(Echo):
         def verify(self, claims):
-            raise ValueError("odd reply")
+            if claims[0].rollout.query.domain == "math":
+                raise ValueError("odd reply")
+            return super().verify(claims)
 
-    assert set(label(memory, ["q0", "q2"], Broken(), use="again", each=True).failed) == {"q2"}
+    found = label(memory, ["q0", "q2", "words"], Broken(), use="again", each=True)
+    assert list(found.failed) == ["q2"]
+    assert {one.query_id for one in found.labels} == {"q0", "words"}, "another domain loses nothing"
     with pytest.raises(ValueError, match="odd reply"):
         label(memory, ["q2"], Broken(), use="again")
 
