@@ -167,6 +167,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/answers/test_likeness.py",
     ),
     (
+        "a verifier sees no reference that the budget refuses",
+        "memory/label.py",
+        "for query_id, text in found.items() if query_id not in self.failed}",
+        "for query_id, text in found.items()}",
+        "tests/memory/test_label.py -k alone",
+    ),
+    (
         "the store answers again what it has answered",
         "service/store.py",
         "found[place] = self._settled(group, known)",
@@ -176,8 +183,8 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "a person is shown again what they have open",
         "label/session.py",
-        "if opened := self._open(annotator, leases):\n                return opened[0]",
-        "if False:\n                return opened[0]",
+        "taken = [task for task in self._open(annotator, leases) if self._leased(task.query_id, annotator)]",
+        "taken = list[Task]()",
         "tests/label/test_session.py",
     ),
     (

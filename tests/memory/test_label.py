@@ -21,6 +21,7 @@ from memreward.memory import (
     Told,
     label,
     measured,
+    seal_verdicts,
     sealed_verdicts,
 )
 from memreward.types import BudgetError, DataError, Domain, Group, Query, Rollout, Truth
@@ -205,6 +206,16 @@ def test_what_cannot_be_entered_is_refused_whole(opened, wrong: Judgement) -> No
     with pytest.raises(DataError):
         label(memory, None, Told("Ann", [Judgement("q", True, rollout_id="q/0"), wrong]), use="page")
     assert ledger_of(memory).entries() == []
+
+
+def test_references_judge_what_came_without_verdicts_but_run_no_code() -> None:
+    memory = ExperienceMemory.in_memory()
+    memory.add([group(), group("code", SOURCES, domain="code"), group("told", ("5",), correct=(False,))])
+    echo = Echo()
+    assert seal_verdicts(memory, echo) == 1
+    assert {claim.rollout.query.id for claim in echo.asked} == {"q"}
+    assert memory.ledger.entries() == [], "they stay sealed"
+    assert label(memory, ["q"], FROM_FILE).labels[0].correct is True
 
 
 def test_each_query_may_fail_alone(opened) -> None:
