@@ -121,7 +121,7 @@ class GroundTruth:
         self.used.add(
             (entry.query_id, entry.rollout_id, entry.correct)
             for entry in entries
-            if not entry.withdraws and (entry.correct is None or entry.rollout_id in ids)
+            if entry.correct is None or entry.rollout_id in ids
         )
 
 
