@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from memreward.domains.choice.numbered import spelled_out
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
@@ -13,7 +12,7 @@ from memreward.types import Verifier
 
 
 class Choice(DomainRules):
-    """Lettered options; without them numbered ones, yes or no, else short text."""
+    """Lettered options; without them yes or no, else short text."""
 
     name = "qa"
     lettered = True
@@ -23,17 +22,16 @@ class Choice(DomainRules):
         letter, form = find_choice(text, choices)
         if choices or letter is not None:
             return letter, form
-        answer, form = _find_open(text)
-        return None if answer is None else spelled_out(answer, prompt), form
+        return _find_open(text)
 
     def named(self, found: str, prompt: str) -> str:
-        return letter_of(found, options(prompt)) or spelled_out(found, prompt)
+        return letter_of(found, options(prompt)) or found
 
     def key(self, answer: str, prompt: str) -> str:
         """Return the option's letter, named by letter or by the option's text; without options yes or no; else text."""
         choices = options(prompt)
         letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
-        return letter if letter is not None else "text " + free_text_key(spelled_out(answer, prompt))
+        return letter if letter is not None else "text " + free_text_key(answer)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         return ChoiceVerifier()

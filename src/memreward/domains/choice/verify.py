@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from memreward.domains.choice.doubt import choice_doubt
-from memreward.domains.choice.numbered import spelled_out
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
@@ -62,7 +61,6 @@ class ChoiceVerifier(ClaimVerifier):
 
 def _without_options(claim: Claim) -> Verdict:
     """Of a question whose options are not known: wrong only where the reference can be read in the reply's terms."""
-    claim = replace(claim, reference=spelled_out(claim.reference, claim.rollout.query.text))
     answer, wanted = claim.rollout.answer, yes_or_no(claim.reference)
     if answer is None:
         silent = not answer_region(claim.rollout.text)[1].strip() or claim.rollout.truncated
