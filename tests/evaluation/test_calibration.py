@@ -1,9 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
-from memreward.evaluation.calibration import Calibration, best_threshold, fit_calibration, logit, sigmoid
+from memreward.evaluation.calibration import best_threshold, fit_calibration, logit, sigmoid
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.types import DataError, LabelError
 
@@ -61,13 +59,6 @@ def test_unknown_labels_and_abstentions_are_left_out():
     extended = fit_calibration(np.append(scores, [np.nan, 9.0]), np.append(labels, [1, -1]))
     assert extended == fit_calibration(scores, labels)
     assert np.isnan(extended.apply([np.nan])).all()
-
-
-def test_it_survives_json():
-    found = fit_calibration(*drawn(200)[:2])
-    assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    with pytest.raises(DataError, match="fit it again"):
-        Calibration.from_dict({"slope": 1.0})
 
 
 @pytest.mark.parametrize("labels", [[1, 1, 1], [0, 0, 0], [-1, -1, -1]])

@@ -160,7 +160,7 @@ def test_another_text_of_the_file_is_another_predictor(mine, groups, featurizer,
     for value in (0.2, 0.2, 0.9):
         chosen = {"p": own_predictor(f"{mine(text.format(value))}:P")}
         row = evaluate({"toy": groups()}, chosen, featurizer, settings, out=tmp_path / "cells").row("toy", "p")
-        found.append(row.figures["brier"].value)
+        found.append(row.figures["ece"].value)
     assert found[0] == found[1] != found[2]
     assert len(list((tmp_path / "cells").glob("*.json"))) == 2
 

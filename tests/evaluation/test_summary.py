@@ -17,7 +17,7 @@ from memreward.evaluation.summary import summary
 from memreward.evaluation.tables import Figure
 
 Differences = Mapping[str, tuple[float, float, float]]
-METRICS = ("auc", "group_auc", "accuracy", "f1", "ece", "brier", "best_of_n", "majority_of_n", "oracle_of_n")
+METRICS = ("auc", "group_auc", "accuracy", "ece", "best_of_n", "oracle_of_n")
 METRICS += ("advantage_cosine", "coverage")
 
 

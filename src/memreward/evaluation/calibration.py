@@ -6,9 +6,7 @@ are what some dozens of queries can carry; isotonic regression ties rollouts of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,23 +31,11 @@ class Calibration:
     mean: float
     scale: float
     threshold: float
-    queries: int
-    rollouts: int
 
     def apply(self, scores: ArrayLike) -> Floats:
         """Return probabilities in [0, 1] for scores of any shape; NaN stays NaN."""
         standardised = (np.asarray(scores, np.float64) - self.mean) / self.scale
         return sigmoid(self.slope * standardised + self.intercept)
-
-    def to_dict(self) -> dict[str, float | int]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        try:
-            return cls(**fields)
-        except TypeError as error:
-            raise DataError(f"a calibration cannot be read from {sorted(fields)}: {error}; fit it again") from error
 
 
 def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None) -> Calibration:
@@ -68,20 +54,11 @@ def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | Non
     if right.all() or not right.any():
         verdict = "no labelled rollout" if not len(right) else f"all {len(right)} labelled rollouts in one class"
         raise LabelError(f"calibration needs right and wrong rollouts, and has {verdict}: label more queries")
-    queries = len(np.unique(query))
     mean, scale = float(values.mean()), float(values.std()) or 1.0
-    targets = _smoothed_targets(right, queries)
+    targets = _smoothed_targets(right, len(np.unique(query)))
     slope, intercept = _fit_sigmoid((values - mean) / scale, targets)
     probabilities = sigmoid(slope * (values - mean) / scale + intercept)
-    return Calibration(
-        slope=slope,
-        intercept=intercept,
-        mean=mean,
-        scale=scale,
-        threshold=best_threshold(probabilities, right),
-        queries=queries,
-        rollouts=len(values),
-    )
+    return Calibration(slope, intercept, mean, scale, best_threshold(probabilities, right))
 
 
 def best_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
@@ -128,23 +105,14 @@ def _fit_sigmoid(scores: Floats, targets: Floats, iterations: int = 100) -> tupl
         gradient = design.T @ (probabilities - targets)
         curvature = design.T @ (design * (probabilities * (1 - probabilities))[:, None]) + 1e-9 * np.eye(2)
         step: Floats = np.linalg.solve(curvature, gradient).astype(np.float64)
-        weights, loss, moved = _line_search(design, targets, weights, step, loss)
-        if not moved:
+        trials = ((weights - shrink * step) for shrink in 0.5 ** np.arange(12))
+        lower = next((trial for trial in trials if _cross_entropy(design @ trial, targets) < loss - 1e-12), None)
+        if lower is None:
             break
+        weights, loss = lower, _cross_entropy(design @ lower, targets)
     if weights[0] < MINIMUM_SLOPE:
         return MINIMUM_SLOPE, float(logit(targets.mean()))
     return float(weights[0]), float(weights[1])
-
-
-def _line_search(
-    design: Floats, targets: Floats, weights: Floats, step: Floats, loss: float
-) -> tuple[Floats, float, bool]:
-    for shrink in 0.5 ** np.arange(12):
-        trial = weights - shrink * step
-        trial_loss = _cross_entropy(design @ trial, targets)
-        if trial_loss < loss - 1e-12:
-            return trial, trial_loss, True
-    return weights, loss, False
 
 
 def _cross_entropy(logits: Floats, targets: Floats) -> float:

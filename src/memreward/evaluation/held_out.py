@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.beliefs import advantages_of_values
-from memreward.evaluation.metrics import Metrics, evaluate_predictions
+from memreward.evaluation.metrics import METRICS, Metrics, evaluate_predictions
 from memreward.evaluation.tables import number, plain
 from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray
@@ -47,7 +47,7 @@ class HeldOut:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         figures = {
-            name: Metrics(**{metric: number(value) for metric, value in values[name].items()})
+            name: Metrics(**{metric: number(values[name][metric]) for metric in METRICS})
             for name in ("metrics", "majority")
         }
         return cls(**{**values, **figures})
@@ -64,13 +64,13 @@ def held_out_figures(
     expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))
 
     def measured(name: str, rows: NDArray[np.bool_]) -> HeldOut:
-        truth, group, votes = labels[rows], features.group[rows], share[rows]
+        truth, group = labels[rows], features.group[rows]
         return HeldOut(
             name,
             len(np.unique(group[truth >= 0])),
             int((truth >= 0).sum()),
-            evaluate_predictions(values[rows], truth, group, threshold, vote_share=votes, expected=expected[rows]),
-            evaluate_predictions(votes, truth, group, vote_share=votes, expected=voted[rows]),
+            evaluate_predictions(values[rows], truth, group, threshold, expected=expected[rows]),
+            evaluate_predictions(share[rows], truth, group, expected=voted[rows]),
         )
 
     return tuple(measured(name, rows) for name, rows in _domains(features))

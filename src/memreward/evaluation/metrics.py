@@ -36,13 +36,10 @@ class Metrics:
         auc: ROC-AUC over all covered rollouts, ties counted half.
         group_auc: Mean over the queries with both classes of the AUC inside the query.
         accuracy: Share of covered rollouts on the right side of the threshold.
-        f1: F1 of the class "right" at the threshold.
         ece: Calibration error: root mean square, over rollouts, of mean probability less share right of their bin,
             without its bias; NaN where a value is no probability.
-        brier: Mean squared error of the probability; NaN where a value is no probability.
         best_of_n: Accuracy of the query's rollout with the highest value, ties averaged; of a query whose rollouts are
             all abstained, that of a random one, so that leaving hard queries out earns nothing.
-        majority_of_n: The same for the largest class of equivalent answers; NaN without vote shares.
         oracle_of_n: Share of queries with a right rollout: the best that any choice can reach.
         advantage_cosine: Cosine of expected advantages and the true ones as GRPO standardises them.
         coverage: Share of rollouts with a value.
@@ -51,11 +48,8 @@ class Metrics:
     auc: float
     group_auc: float
     accuracy: float
-    f1: float
     ece: float
-    brier: float
     best_of_n: float
-    majority_of_n: float
     oracle_of_n: float
     advantage_cosine: float
     coverage: float
@@ -118,18 +112,16 @@ def evaluate_predictions(
     group: ArrayLike,
     threshold: float = 0.5,
     *,
-    vote_share: ArrayLike | None = None,
     expected: ArrayLike | None = None,
 ) -> Metrics:
     """Compute every metric at once. Raises DataError if the arrays differ in length or a label is none of 1, 0, -1.
 
     Args:
         values: (n,) predicted rewards, NaN abstains.
-        threshold: The predictor's cross-fitted threshold, for accuracy and F1.
-        vote_share: (n,) share of the query's pool that agrees with the rollout's answer, for `majority_of_n`.
+        threshold: The predictor's cross-fitted threshold, for accuracy.
         expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
     """
-    return _table(values, correct, group, threshold=threshold, vote_share=vote_share, expected=expected).metrics()
+    return _table(values, correct, group, threshold=threshold, expected=expected).metrics()
 
 
 @dataclass(frozen=True)
@@ -175,11 +167,10 @@ class QueryTable:
         threshold: float = 0.5,
         *,
         queries: int,
-        vote_share: ArrayLike | None = None,
         expected: ArrayLike | None = None,
     ) -> Self:
         """Sum up; `group` indexes 0 .. `queries` - 1, other arguments as in `evaluate_predictions`."""
-        rows = _Rows.of(values, correct, group, keep_abstained=True, vote_share=vote_share, expected=expected)
+        rows = _Rows.of(values, correct, group, keep_abstained=True, expected=expected)
         covered = rows.only(~np.isnan(rows.values))
         sums = {
             **_classification_sums(covered, threshold, queries),
@@ -209,11 +200,8 @@ class QueryTable:
             "auc": self._pooled_auc(counts),
             "group_auc": _ratio(total["group_auc"], total["mixed"]),
             "accuracy": _ratio(total["hits"], total["covered"]),
-            "f1": _ratio(2 * total["true_positive"], total["true_positive"] + total["claimed"] + total["missed"]),
             "ece": _calibration_error(total),
-            "brier": _ratio(total["squared_error"], total["covered"]),
             "best_of_n": _ratio(total["best"], total["queries"]),
-            "majority_of_n": _ratio(total["majority"], total["queries"]),
             "oracle_of_n": _ratio(total["oracle"], total["queries"]),
             "advantage_cosine": _cosine(total["dot"], total["expected_squared"], total["true_squared"]),
             "coverage": _ratio(total["covered"], total["rollouts"]),
@@ -303,7 +291,6 @@ class _Rows:
     values: Floats
     positive: Bools
     group: Ints
-    vote_share: Floats | None = None
     expected: Floats | None = None
 
     @classmethod
@@ -314,25 +301,22 @@ class _Rows:
         group: ArrayLike | None,
         *,
         keep_abstained: bool = False,
-        vote_share: ArrayLike | None = None,
         expected: ArrayLike | None = None,
     ) -> _Rows:
         scores, labels = np.asarray(values, np.float64), np.asarray(correct, np.int64)
         query = np.zeros(len(labels), np.int64) if group is None else np.asarray(group, np.int64)
-        share, claimed = (None if a is None else np.asarray(a, np.float64) for a in (vote_share, expected))
-        lengths = {len(scores), len(labels), len(query), *(len(a) for a in (share, claimed) if a is not None)}
+        claimed = None if expected is None else np.asarray(expected, np.float64)
+        lengths = {len(scores), len(labels), len(query), *(() if claimed is None else (len(claimed),))}
         if len(lengths) > 1:
-            raise DataError(
-                f"values, correct, group, vote_share and expected have lengths {sorted(lengths)}: give one a rollout"
-            )
+            raise DataError(f"values, correct, group and expected have lengths {sorted(lengths)}: give one a rollout")
         if not np.isin(labels, (-1, 0, 1)).all():
             raise DataError(f"labels are 1 right, 0 wrong and -1 unknown, not {sorted(set(labels.tolist()))}")
         kept = (labels >= 0) & (keep_abstained | ~np.isnan(scores))
-        return cls(scores, labels == 1, query, share, claimed).only(kept)
+        return cls(scores, labels == 1, query, claimed).only(kept)
 
     def only(self, rows: Bools) -> _Rows:
-        share, claimed = (None if a is None else a[rows] for a in (self.vote_share, self.expected))
-        return _Rows(self.values[rows], self.positive[rows], self.group[rows], share, claimed)
+        claimed = None if self.expected is None else self.expected[rows]
+        return _Rows(self.values[rows], self.positive[rows], self.group[rows], claimed)
 
 
 def _table(
@@ -341,14 +325,11 @@ def _table(
     group: ArrayLike | None,
     *,
     threshold: float = 0.5,
-    vote_share: ArrayLike | None = None,
     expected: ArrayLike | None = None,
 ) -> QueryTable:
     labels = np.asarray(group if group is not None else np.zeros(np.shape(values), np.int64))
     names, query = np.unique(labels, return_inverse=True)
-    return QueryTable.of(
-        values, correct, query, threshold, queries=len(names), vote_share=vote_share, expected=expected
-    )
+    return QueryTable.of(values, correct, query, threshold, queries=len(names), expected=expected)
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -394,23 +375,18 @@ def _classification_sums(rows: _Rows, threshold: float, queries: int) -> dict[st
     return {
         "covered": _sum(rows.group, 1.0, queries),
         "hits": _sum(rows.group, claimed == rows.positive, queries),
-        "true_positive": _sum(rows.group, claimed & rows.positive, queries),
-        "claimed": _sum(rows.group, claimed, queries),
-        "missed": _sum(rows.group, ~claimed & rows.positive, queries),
         "group_auc": np.where(pairs > 0, wins / np.maximum(pairs, 1), 0.0),
         "mixed": (pairs > 0).astype(np.float64),
     }
 
 
 def _calibration_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
-    probabilities = bool(((rows.values >= 0) & (rows.values <= 1)).all())
-    if not probabilities:
-        return {"squared_error": np.full(queries, np.nan)}
+    if not ((rows.values >= 0) & (rows.values <= 1)).all():
+        return {}
     error = rows.values - rows.positive
     cell = rows.group * BINS + _bin(rows.values)
     gap, count = (_sum(cell, each, queries * BINS).reshape(queries, BINS) for each in (error, 1.0))
     return {
-        "squared_error": _sum(rows.group, error**2, queries),
         "bin_gap": gap,
         "bin_count": count,
         "bin_queries": (count > 0).astype(np.float64),
@@ -444,12 +420,10 @@ def _bin(values: Floats) -> Ints:
 
 def _choice_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
     count = _sum(rows.group, 1.0, queries)
-    majority = np.full(queries, np.nan) if rows.vote_share is None else _top_accuracy(rows, rows.vote_share, queries)
     return {
         "rollouts": count,
         "queries": (count > 0).astype(np.float64),
         "best": _top_accuracy(rows, np.where(np.isnan(rows.values), -np.inf, rows.values), queries),
-        "majority": majority,
         "oracle": (_sum(rows.group, rows.positive, queries) > 0).astype(np.float64),
     }
 

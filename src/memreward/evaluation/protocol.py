@@ -43,7 +43,6 @@ from memreward.evaluation.tables import Figure
 from memreward.evaluation.versions import installed_versions
 from memreward.evaluation.workers import Workers, worker_processes
 from memreward.features.featurizer import Featurizer
-from memreward.features.subset import vote_share
 from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
 from memreward.temporary import TemporaryFolder
 from memreward.types import ConfigurationError, DataError, Features, Group, Progress, silent
@@ -385,7 +384,6 @@ def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome]) -> list[Query
             split.pool.features.group,
             outcome.threshold,
             queries=len(split.pool.features.query_ids),
-            vote_share=vote_share(split.pool.features),
             expected=advantages_of_values(split.pool.features, outcome.values, split.measured_by >= 0),
         )
         for split, outcome in zip(splits, outcomes, strict=True)

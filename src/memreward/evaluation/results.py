@@ -17,17 +17,14 @@ HEADINGS: Mapping[str, str] = {
     "auc": "AUC",
     "group_auc": "group AUC",
     "accuracy": "accuracy",
-    "f1": "F1",
     "ece": "ECE",
-    "brier": "Brier",
     "best_of_n": "best of n",
-    "majority_of_n": "majority",
     "oracle_of_n": "oracle",
     "advantage_cosine": "advantage cosine",
     "coverage": "coverage",
 }
-SMALLER_IS_BETTER = frozenset({"ece", "brier"})
-NO_CONTEST = frozenset({"majority_of_n", "oracle_of_n", "coverage"})
+SMALLER_IS_BETTER = frozenset({"ece"})
+NO_CONTEST = frozenset({"oracle_of_n", "coverage"})
 MEAN = "mean"
 
 
