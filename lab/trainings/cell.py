@@ -125,9 +125,7 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
         grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
     )
     order = _corrected_first(start) if arm.name == "care" else None
-    prepared = prepare(
-        config, None, arm.encoder or cell.encoder, silent, arm=arm, others=valuers(cell.seed), order=order
-    )
+    prepared = prepare(config, arm.encoder or cell.encoder, silent, arm=arm, others=valuers(cell.seed), order=order)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)

@@ -25,27 +25,23 @@ from sums import Call, Sums
 from memreward.integrations.trl import RewardFunction
 from memreward.memory import ExperienceMemory
 from memreward.reward.predictor import RewardPredictor
-from memreward.reward import HybridReward, RewardConfig
-from memreward.reward.monitor import Alarm
+from memreward.reward import HybridReward
 
 folder, shares = sys.argv[1], json.loads(sys.argv[2])
 sums = Sums()
 memory = ExperienceMemory.open(folder + "/memory", create=False)
-reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory),
-                      config=RewardConfig(stop=True))
+reward = HybridReward(RewardPredictor.load(folder + "/predictor", memory))
 function = RewardFunction(reward)
 if len(shares[0]) > 1:
     dist.init_process_group("gloo")
 rank = dist.get_rank() if dist.is_initialized() else 0
-if rank == 0 and len(shares) == 1:
-    reward.monitor.alarms.append(Alarm(0, "parted", "they have"))
 replies = []
 for step, parts in enumerate(shares):
     numbers, texts = parts[rank]
     columns = {} if numbers is not None else {"query_id": ["nobody knows"] * len(texts)}
     call = Call(numbers or [0] * len(texts), texts).of(function, sums, step, **columns)
     call.metrics.pop("memreward/seconds")
-    replies.append([call.rewards, call.extra, call.metrics, function.stop_requested])
+    replies.append([call.rewards, call.extra, call.metrics])
 with open(f"{folder}/reply-{rank}.json", "w") as file:
     json.dump(replies, file)
 if dist.is_initialized():
@@ -96,7 +92,6 @@ def test_two_processes_give_each_row_what_one_gives(
             assert_alike(values, left[1][column] + right[1][column])
         assert_alike(one[2], left[2])
         assert_alike(one[2], right[2])
-        assert left[3] is right[3] is False
         assert one[2]["memreward/truth"] == pytest.approx(1 / 3)
     memories = [ExperienceMemory.open(tmp_path / name / "memory", create=False) for name in ("one", "two")]
     ids = [sorted(r.id for r in memory.rollouts_of(memory.query_ids())) for memory in memories]

@@ -9,20 +9,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rewarding import reward_of
 from sums import SIZE, Sums
 
 from memreward.data import write_groups
 from memreward.data.chat import query_id_of
-from memreward.integrations.trl import callback, prepare, questions
+from memreward.integrations.trl import prepare, questions
 from memreward.memory import ExperienceMemory
-from memreward.reward import RewardConfig
-from memreward.reward.monitor import Alarm
-from memreward.reward.predictor import RewardPredictor
 from memreward.types import ConfigurationError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,16 +133,3 @@ def test_questions_carry_what_the_reward_reads_and_no_ground_truth() -> None:
     assert data[0]["prompt"][-1] == {"role": "user", "content": data[0]["query"]}
     with pytest.raises(ConfigurationError, match="no question"):
         questions([])
-
-
-@pytest.mark.slow
-def test_the_callback_stops_where_the_monitor_asks_for_it(predictor: RewardPredictor) -> None:
-    function = reward_of(predictor, config=RewardConfig(stop=True))
-    control = SimpleNamespace(should_training_stop=False, should_save=False, should_log=False)
-    function(["?"], ["1"], query_id=["q0"])
-    callback(function).on_step_end(None, None, control)  # type: ignore[arg-type]
-    assert not any(vars(control).values())
-    function.reward.monitor.alarms.append(Alarm(1, "parted", "they have"))  # type: ignore[attr-defined]
-    function(["?"], ["1"], query_id=["q0"])
-    callback(function).on_step_end(None, None, control)  # type: ignore[arg-type]
-    assert all(vars(control).values())

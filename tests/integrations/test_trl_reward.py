@@ -16,7 +16,7 @@ from memreward.evaluation.metrics import advantages
 from memreward.integrations.trl import RewardFunction, callback
 from memreward.integrations.trl_reward import check_questions, query_id_of, query_ids
 from memreward.memory import ExperienceMemory
-from memreward.reward import Judged, PolicyReward, RewardConfig
+from memreward.reward import Judged, PolicyReward
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.valuers import HardMajority, Nothing
 from memreward.types import ConfigurationError, DataError, NoRewardError, Rollout, UnknownDomainError
@@ -144,7 +144,7 @@ def test_a_trainer_that_would_standardise_advantages_again_is_refused(
 def test_probabilities_are_standardised_by_the_trainer(
     tmp_path: Any, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
-    function = reward_of(predictor, config=RewardConfig(rewards="probability"))
+    function = reward_of(predictor, rewards="probability")
     numbers = unlabelled[:2]
     texts = {sums.query(n).text: said(sums, n, 0, 0, 3, 4) for n in numbers}
     rows = [{"prompt": sums.query(n).text, "query_id": f"q{n}"} for n in numbers]
@@ -180,8 +180,7 @@ def test_a_row_without_a_reward_gets_no_advantage_in_its_group_beside_another_fu
     tmp_path: Any, sums: Sums, predictor: RewardPredictor, unlabelled: list[int]
 ) -> None:
     texts = {sums.query(n).text: said(sums, n, 0, 0, 0, 3) for n in unlabelled[:2]}
-    config = RewardConfig(rewards="probability")
-    function = OneUnreadable(PolicyReward(predictor.memory, HardMajority(), config=config))
+    function = OneUnreadable(PolicyReward(predictor.memory, HardMajority(), rewards="probability"))
     rows = [{"prompt": sums.query(n).text, "query_id": f"q{n}"} for n in unlabelled[:2]]
     trainer = trained(tmp_path / "run", [function, length], rows, rollouts=Texts(texts))
     for group in texts.values():

@@ -10,7 +10,7 @@ import pytest
 from sums import SIZE, Sums, rollouts_of
 
 from memreward.evaluation.metrics import advantages
-from memreward.reward import HybridReward, PolicyReward, RewardConfig, RewardMonitor
+from memreward.reward import HybridReward, PolicyReward, RewardMonitor
 from memreward.reward.monitor import RISE, Alarm, Blind
 from memreward.reward.predictor import RewardPredictor
 
@@ -40,7 +40,7 @@ def train(
         ]
         judged = reward.step(rollouts_of(sums, numbers, texts, step), step)
         means.append(judged.metrics["live/true"])
-        if reward.stop_requested:
+        if any(alarm.kind == "parted" for alarm in reward.monitor.alarms):
             break
     return means
 
@@ -50,8 +50,7 @@ def test_a_reward_hack_trips_the_alarm(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[Alarm] = []
-    config = RewardConfig(stop=True)
-    reward = HybridReward(predictor, config=config, on_alarm=heard.append)
+    reward = HybridReward(predictor, on_alarm=heard.append)
     means = train(reward, sums, labelled, hacking=True)
     assert [alarm.kind for alarm in heard if alarm.kind == "parted"] == ["parted"]
     assert heard == reward.monitor.alarms
@@ -92,7 +91,6 @@ def test_an_alarm_is_logged_in_its_step_and_a_callback_that_fails_is_no_failure_
     assert len(parted) == 1
     assert logged[parted[0]] == 1
     assert sum(logged) == len({alarm.step for alarm in reward.monitor.alarms})
-    assert not reward.stop_requested
     assert any("no mail today" in reason for reason in reward.failures)
 
 
@@ -163,15 +161,14 @@ def test_the_cosines_are_those_of_the_newest_groups(monkeypatch: pytest.MonkeyPa
     assert last.cosine == pytest.approx(1)
 
 
-def test_votes_that_are_no_better_than_chance_are_named_once_and_stop_nothing() -> None:
+def test_votes_that_are_no_better_than_chance_are_named_once() -> None:
     heard: list[Alarm] = []
-    monitor = RewardMonitor(stop=True, on_alarm=heard.append)
+    monitor = RewardMonitor(heard.append)
     feed(monitor, 5, 0.5, 0.5, voting=-0.2)
     assert heard == []  # too few groups have been seen
     feed(monitor, 40, 0.5, 0.5, seed=1, start=5, voting=-0.2)
     assert [alarm.kind for alarm in heard] == ["vote"]
     assert "majority vote does not know" in str(heard[0])
-    assert not monitor.stop_requested
 
 
 def test_its_state_goes_through_json() -> None:

@@ -22,11 +22,11 @@ from memreward.domains import MathVerifier, Verifiers, parse_rollout
 from memreward.evaluation.metrics import advantages
 from memreward.memory import Budget, ExperienceMemory, Judgement, Told, label
 from memreward.memory.labelling import BROKEN, FILE, FLAGGED, UNDONE, Journal
-from memreward.reward import HybridReward, Judged, PolicyReward, RewardConfig
+from memreward.reward import HybridReward, Judged, PolicyReward
 from memreward.reward.judged import filled
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.truth import TRAINING
-from memreward.reward.valuers import Answers
+from memreward.reward.valuers import HALF_LIFE, Answers
 from memreward.reward.visits import EarlierVisits
 from memreward.types import Claim, ConfigurationError, Query, Rollout, StoreError, Verdict
 
@@ -88,7 +88,7 @@ def test_probabilities_and_thresholds_are_paid_where_the_trainer_standardises(
 ) -> None:
     paid = {}
     for rewards in ("probability", "threshold"):
-        reward = HybridReward(predictor, config=RewardConfig(rewards=rewards))  # type: ignore[arg-type]
+        reward = HybridReward(predictor, rewards=rewards)  # type: ignore[arg-type]
         call, judged = asked(reward, sums, [labelled[0], unlabelled[0]])
         assert judged.reward[:SIZE].tolist() == right(sums, call.numbers, call.texts)[:SIZE].tolist()
         assert not reward.pays_advantages
@@ -98,7 +98,7 @@ def test_probabilities_and_thresholds_are_paid_where_the_trainer_standardises(
     assert hard.reward[SIZE:].tolist() == (soft.probability[SIZE:] >= 0.5).tolist()
     np.testing.assert_allclose(soft.advantage, hard.advantage)
     with pytest.raises(ConfigurationError, match="rewards='soft' is unknown"):
-        RewardConfig(rewards="soft")  # type: ignore[arg-type]
+        HybridReward(predictor, rewards="soft")  # type: ignore[arg-type]
 
 
 def test_the_order_of_rollouts_and_of_groups_changes_nothing(
@@ -165,7 +165,8 @@ def test_a_predictor_is_left_as_it_is(sums: Sums, predictor: RewardPredictor, la
     assert predictor.model.trust() == before
     assert isinstance(reward.valuer, Answers)
     assert reward.valuer.trust() != before
-    assert reward.valuer.model.half_life == RewardConfig().half_life
+    assert reward.valuer.model.half_life == HALF_LIFE
+    assert predictor.model.half_life == 0
 
 
 def test_the_log_says_what_was_predicted_and_what_was_true(
@@ -241,7 +242,7 @@ def test_a_labelled_group_without_a_verdict_abstains_and_adds_nothing(
 ) -> None:
     verifiers = Verifiers(own={"math": OddVerifier(failure)})
     named = [f"q{unlabelled[1]}"]
-    reward = HybridReward(predictor, labelled=named, config=RewardConfig(rewards=rewards), verifiers=verifiers)
+    reward = HybridReward(predictor, labelled=named, rewards=rewards, verifiers=verifiers)
     _, judged = asked(reward, sums, [unlabelled[1], unlabelled[0]])
     assert judged.source == ("abstained",) * SIZE + ("predicted",) * SIZE
     assert np.ptp(judged.reward[:SIZE]) == 0
@@ -558,7 +559,7 @@ def test_a_question_that_people_flagged_as_broken_abstains_as_a_group_until_that
     events = [journal.add(BROKEN, f"q{number}", "ann") for number in numbers[:2]]
     call = sample_call(sums, numbers, seed=3)
     rollouts = rollouts_of(sums, call.numbers, call.texts)
-    reward = HybridReward(predictor, config=RewardConfig(rewards=paid))
+    reward = HybridReward(predictor, rewards=paid)
     judged = reward.step(rollouts, 0)
     assert judged.source == ("abstained",) * 2 * SIZE + ("predicted",) * SIZE
     assert set(judged.reason[: 2 * SIZE]) == {FLAGGED}

@@ -372,7 +372,7 @@ def test_held_out_figures_are_blind_to_the_label_they_judge(prior: RewardPrior) 
     features = Featurizer().features(rollouts_of(groups))
     labels = np.array([int(c) for g in groups for c in g.truth.correct], np.int8)
     turned = np.where(np.arange(72) < 6, 1 - labels, labels).astype(np.int8)
-    one, other = (blind_values(prior, 0.0, features, given, seed=0) for given in (labels, turned))
+    one, other = (blind_values(prior, features, given, seed=0) for given in (labels, turned))
     assert other[:6] == pytest.approx(one[:6])
     assert other[6:] != pytest.approx(one[6:])
 

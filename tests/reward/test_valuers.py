@@ -12,7 +12,7 @@ from lab.valuers import Format, Random
 from memreward.evaluation.metrics import advantages
 from memreward.features.featurizer import Featurizer
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
-from memreward.reward import Judged, PolicyReward, RewardConfig
+from memreward.reward import Judged, PolicyReward
 from memreward.reward.valuers import Graph, HardMajority, Majority, Nothing, Valuer
 
 WRONG = [1, 1, 1]
@@ -85,7 +85,7 @@ def test_chance_pays_half_is_repeatable_and_goes_on_where_it_was(
     tmp_path: Path, store: ExperienceMemory, sums: Sums
 ) -> None:
     def drawn(seed: int) -> list[float]:
-        reward = PolicyReward(store, Random(seed), config=RewardConfig(rewards="threshold"))
+        reward = PolicyReward(store, Random(seed), rewards="threshold")
         return [one for step in range(40) for one in ask(reward, sums, 4, [0] * 10, step).reward.tolist()]
 
     assert sum(drawn(0)) == pytest.approx(200, abs=4 * 10)
@@ -118,7 +118,7 @@ def test_the_papers_network_stays_as_warmup_left_it(store: ExperienceMemory, sum
         Graph(network),
         featurizer=featurizer,
         labelled=chosen,
-        config=RewardConfig(rewards="threshold"),
+        rewards="threshold",
     )
     for step in range(2):
         asked(reward, sums, [int(name[1:]) for name in chosen[:4]], step=step)

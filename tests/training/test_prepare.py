@@ -17,7 +17,6 @@ from memreward.answers.prior import RewardPrior
 from memreward.data import read_groups, write_groups
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
-from memreward.reward import RewardConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
@@ -35,7 +34,7 @@ def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(config: TrainConfig) -> Prepared:
-    return prepare(config, None, "ngrams", lambda *_: None)
+    return prepare(config, "ngrams", lambda *_: None)
 
 
 def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
@@ -52,7 +51,7 @@ def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
     arm: str, experience: Path, tmp_path: Path
 ) -> None:
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO)
-    made = prepare(replace(config, arm=arm, choose="advantage", prior="none"), None, "ngrams", lambda *_: None)
+    made = prepare(replace(config, arm=arm, choose="advantage", prior="none"), "ngrams", lambda *_: None)
     assert made.labelled == set(by_doubt(sums())[:6])
     assert made.memory.ledger.totals()["queries"] <= 6
     if arm == "memreward":
@@ -83,14 +82,6 @@ def test_no_label_is_a_legal_budget(experience: Path, tmp_path: Path) -> None:
         assert isinstance(made.reward.valuer, Answers)
         assert made.labelled == made.reward.labelled == frozenset()
         assert made.memory.ledger.spent() == (0, 0)
-
-
-def test_the_half_life_reaches_the_model_and_what_the_arm_pays_is_paid(experience: Path, tmp_path: Path) -> None:
-    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO, prior="none")
-    made = prepare(config, RewardConfig(rewards="threshold", half_life=7.0), "ngrams", lambda *_: None)
-    assert isinstance(made.reward.valuer, Answers)
-    assert made.reward.valuer.model.half_life == 7.0
-    assert made.reward.pays_advantages
 
 
 def questions_only(folder: Path) -> tuple[str, ...]:

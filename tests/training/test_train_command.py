@@ -39,16 +39,6 @@ OPTIONS = (
 NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies
 STEP_OF_ADAM = 3e-3  # what a coordinate of the weights moves by in a step; far more than rounding makes of it
-EAGER = """
-from memreward.cli import main
-from memreward.reward import monitor
-
-monitor.GROUPS = monitor.FIRST = monitor.FEWEST = 2
-monitor.RISE, monitor.DEVIATIONS, monitor.STEPS = 0.001, 0.0, 1
-main()
-"""
-"""The command with a monitor that raises its alarm early."""
-
 Begin = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -56,13 +46,8 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 def begin(model: Path, experience: Path, templates: Path, prior: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
-    def start(
-        folder: Path, *options: str, launcher: tuple[str, ...] = ("-m", "memreward"), reward: str = "half_life = 3"
-    ) -> subprocess.Popen[str]:
-        config = folder.with_name(f"{folder.name}.toml")
-        config.write_text(f"[reward]\n{reward}\n", encoding="utf-8")
+    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ("-m", "memreward")) -> subprocess.Popen[str]:
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
-        given += ["--config", str(config)]
         given += ["--prior", str(prior)]
         return subprocess.Popen(
             [
@@ -140,7 +125,6 @@ def test_every_step_is_logged_and_the_policy_moves(uninterrupted: tuple[Path, di
     assert [row["step"] for row in logged] == list(range(1, STEPS + 1))
     assert all(sum(row[f"memreward/{s}"] for s in ("truth", "predicted", "abstained")) == 1 for row in logged)
     assert report["steps"] == STEPS
-    assert report["stopped"] is False
     assert [logged[-1][f"memreward/{name}"] for name in SPENT] == [
         report["ledger"][n] for n in ("queries", "judgements")
     ]
@@ -210,36 +194,15 @@ def test_what_was_begun_is_not_continued_with_other_settings(
 
 def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp_path: Path) -> None:
     config = TrainConfig("model", str(tmp_path / "run"))
-    _record(tmp_path / "run", config, None, write=False)
+    _record(tmp_path / "run", config, write=False)
     assert not (tmp_path / "run").exists()
-    _record(tmp_path / "run", config, None, write=True)
+    _record(tmp_path / "run", config, write=True)
     (written,) = (tmp_path / "run").iterdir()
     before = written.stat().st_mtime_ns
-    _record(tmp_path / "run", config, None, write=False)
+    _record(tmp_path / "run", config, write=False)
     assert [path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()] == [before]
     with pytest.raises(ConfigurationError, match="was begun with arm='memreward'"):
-        _record(tmp_path / "run", replace(config, arm="paper"), None, write=False)
-
-
-@pytest.mark.timeout(290)
-def test_a_training_that_the_monitor_stops_says_so_and_is_finished(begin: Begin, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    eager = ("-c", EAGER)
-    # With this seed the second step raises the alarm.
-    report = finished(begin(folder, "--seed", "1", launcher=eager, reward="stop = true"))
-    made = report["steps"]
-    assert report["stopped"] is True
-    assert report["alarms"] >= 1
-    assert made == len(history(folder)) < STEPS
-    assert history(folder)[-1]["memreward/alarm"] == 1
-    assert checkpoints(folder)[-1].name == f"checkpoint-{made}"
-    policy = load_file(folder / "policy" / "model.safetensors")
-    shutil.rmtree(folder / "policy")  # as if killed before it was written
-    for _ in range(2):
-        again = finished(begin(folder, "--seed", "1", launcher=eager, reward="stop = true"))
-        assert {**again, "seconds": 0} == {**report, "seconds": 0}
-        kept = load_file(folder / "policy" / "model.safetensors")
-        assert all(torch.equal(kept[name], policy[name]) for name in policy)
+        _record(tmp_path / "run", replace(config, arm="paper"), write=False)
 
 
 def right_answer(memory: ExperienceMemory, page: str) -> tuple[str, str]:

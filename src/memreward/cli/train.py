@@ -26,8 +26,6 @@ from memreward.training.quiet import quiet_libraries
 if TYPE_CHECKING:
     from memreward.memory import ExperienceMemory
 
-_REWARD = "reward"
-
 
 @ends_well("Run the same command again to go on from the newest checkpoint.")
 @options_from(
@@ -49,7 +47,7 @@ def train(
     """Train a policy with GRPO on rewards for which only a share of the questions is labelled.
 
     Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
-    [grpo]) and has an option of its own here (--steps 100). The tables [reward] and [verify.*] are of the file alone.
+    [grpo]) and has an option of its own here (--steps 100). The tables [verify.*] are of the file alone.
     What TRL's GRPOConfig can do beside stands in the table [trl], or in --trl: bf16, use_vllm, report_to and others.
 
     With --ask, the questions whose labels would help most wait on a page while it trains; its address is printed.
@@ -64,16 +62,15 @@ def train(
     """
     output = Output(as_json)
     started = time.monotonic()
-    tables = read_tables(config) if config else {}
-    of_reward = tables.pop(_REWARD, {})
-    values = {**values_of(tables, TrainConfig, str(config)), **settings.values}
+    given = values_of(read_tables(config), TrainConfig, str(config)) if config else {}
+    values = {**given, **settings.values}
     made = Changes(TrainConfig, values).made()
     made = replace(made, trl={**made.trl, **_named(trl or ())})
     if made.ask:
         check_page()
     quiet_libraries()
     with output.progress() as steps:
-        report = _trained(made, of_reward, str(config), steps, output)
+        report = _trained(made, steps, output)
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes one reports
     report["seconds"] = round(time.monotonic() - started, 1)
@@ -96,25 +93,18 @@ def _named(given: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _trained(
-    config: TrainConfig, of_reward: dict[str, Any], source: str, steps: Steps, output: Output
-) -> dict[str, Any]:
+def _trained(config: TrainConfig, steps: Steps, output: Output) -> dict[str, Any]:
     check_extra("trl", "train", "training")
-    from memreward.reward import RewardConfig
     from memreward.training.history import mean_reward
     from memreward.training.session import leave_group
     from memreward.training.session import train as run
-
-    reward = Changes(RewardConfig, values_of(of_reward, RewardConfig, source)).made() if of_reward else None
 
     def show(row: dict[str, Any]) -> None:
         mean = mean_reward(row)
         steps("training", row["step"], config.grpo.steps, "" if mean is None else f"reward {mean:.3f}")
 
     try:
-        return run(
-            config, reward=reward, progress=steps, on_row=show, on_wait=partial(_open_page, output, config.prior)
-        )
+        return run(config, progress=steps, on_row=show, on_wait=partial(_open_page, output, config.prior))
     finally:
         leave_group()
 

@@ -1,4 +1,4 @@
-"""TRL: questions as a data set, a reward as reward function, and a callback that checks, checkpoints and stops."""
+"""TRL: questions as a data set, a reward as reward function, and a callback that checks and checkpoints."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def callback(function: RewardFunction) -> TrainerCallback:
 
     Before the first step it refuses settings that would standardise advantages again (`check_arguments`), and a data
     set of which the reward could say nothing (`check_questions`). It writes the reward's state into every checkpoint,
-    under `STATE_FOLDER`, and stops training, with a checkpoint, where the reward's monitor asks for it.
+    under `STATE_FOLDER`.
 
     Raises:
         ConfigurationError: this is no `RewardFunction`.
@@ -118,11 +118,6 @@ def callback(function: RewardFunction) -> TrainerCallback:
             check_arguments(args, function.reward)
             if train_dataloader is not None:
                 check_questions(train_dataloader.dataset, function.reward)
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-            # The trainer does not join this flag over processes: it must be, and is, the same in all.
-            if function.stop_requested:
-                control.should_save = control.should_log = control.should_training_stop = True
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             if state.is_world_process_zero:

@@ -52,13 +52,12 @@ class RewardFunction:
     The column "query_id" names questions, by texts or integers; where there is none, `query_id_of` their text does.
     Every row gets a finite reward. An abstention adds no advantage: `memreward.reward.judged.filled`. With several
     processes, rows are gathered and decided on in the first one, which alone writes to memory and whose `reward` has
-    the state; `stop_requested`, whether to end training, is the same in all.
+    the state.
     """
 
     def __init__(self, reward: PolicyReward) -> None:
         self.reward = reward
         self.__name__ = f"{reward.name}_reward"
-        self.stop_requested = False
         self._rows = RowReader(reward.memory)
         self._noted: set[str] = set()
 
@@ -89,9 +88,7 @@ class RewardFunction:
         if (arguments := getattr(trainer, "args", None)) is not None:
             check_arguments(arguments, self.reward)
         step = int(getattr(trainer_state, "global_step", 0) or 0)
-        results, (metrics, self.stop_requested) = decide_together(
-            self._read(prompts, completions, columns, step), self._decide
-        )
+        results, metrics = decide_together(self._read(prompts, completions, columns, step), self._decide)
         if log_extra is not None:
             for position, name in enumerate(_LOGGED, start=1):
                 log_extra(f"memreward/{name}", [result[position] for result in results])
@@ -105,7 +102,6 @@ class RewardFunction:
 
     def restore(self, folder: str | Path) -> None:
         self.reward.restore(folder)
-        self.stop_requested = self.reward.stop_requested
 
     def _read(
         self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int
@@ -115,8 +111,8 @@ class RewardFunction:
         except Exception as error:  # the other processes wait for this one's rows
             return [TrainerRow.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
 
-    def _decide(self, rows: list[TrainerRow]) -> tuple[list[_Result], tuple[Mapping[str, float], bool]]:
-        """Results of all rows; metrics, and whether to stop, for all processes."""
+    def _decide(self, rows: list[TrainerRow]) -> tuple[list[_Result], Mapping[str, float]]:
+        """Results of all rows, and metrics for all processes."""
         step = max((row.step for row in rows), default=0)
         broken = self._seal(rows)
         rollouts: list[Rollout] = []
@@ -142,7 +138,7 @@ class RewardFunction:
                 strict=True,
             )
         ]
-        return results, (judged.metrics, self.reward.stop_requested)
+        return results, judged.metrics
 
     def _seal(self, rows: list[TrainerRow]) -> list[str]:
         """Find the rows' queries, and put references that memory does not have into it; what is wrong with each row."""
@@ -183,7 +179,7 @@ def check_centring(args: Any) -> None:
         raise ConfigurationError(
             f"scale_rewards={args.scale_rewards!r} standardises again what is an expected advantage already, and blows "
             'small ones up to full size: set GRPOConfig(scale_rewards="none"), or take '
-            'RewardConfig(rewards="probability")'
+            'HybridReward(..., rewards="probability")'
         )
     if args.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigurationError(

@@ -1,8 +1,7 @@
 """Rewards for training a policy: ground truth where a query is labelled, the expected advantage elsewhere."""
 
-from memreward.reward.config import RewardConfig
 from memreward.reward.judged import Judged
 from memreward.reward.monitor import RewardMonitor
 from memreward.reward.policy import HybridReward, PolicyReward
 
-__all__ = ["HybridReward", "Judged", "PolicyReward", "RewardConfig", "RewardMonitor"]
+__all__ = ["HybridReward", "Judged", "PolicyReward", "RewardMonitor"]

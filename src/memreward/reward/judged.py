@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+Kind = Literal["advantage", "probability", "threshold"]
+"""What is paid. "advantage": the expected advantage, of a labelled group the true standardised one; the trainer must
+only centre it. For trainers that standardise, "probability": that of being right, ground truth where a query is
+labelled; "threshold": 1 where it is at least one half and 0 elsewhere (the paper's)."""
 
 TRUTH, PREDICTED, ABSTAINED = "truth", "predicted", "abstained"
 """Where a reward is from."""

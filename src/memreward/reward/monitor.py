@@ -79,16 +79,13 @@ class Alarm:
 class RewardMonitor:
     """Watches labelled rollouts that were predicted blind.
 
-    Args:
-        stop: Ask the trainer to stop when the gap has risen. Uninformative votes are reported, and stop nothing.
-
     Attributes:
         alarms: Those raised so far, oldest first. One on the gap is raised once, and again only when the gap has come
             back in between; one on the votes once.
     """
 
-    def __init__(self, *, stop: bool = False, on_alarm: Callable[[Alarm], None] | None = None) -> None:
-        self._stop, self.on_alarm = stop, on_alarm
+    def __init__(self, on_alarm: Callable[[Alarm], None] | None = None) -> None:
+        self.on_alarm = on_alarm
         self.history: list[Observation] = []
         self.alarms: list[Alarm] = []
         self._first: list[list[float]] = []
@@ -96,10 +93,6 @@ class RewardMonitor:
         self._products: deque[list[float]] = deque(maxlen=GROUPS)
         self._mixed: deque[float] = deque(maxlen=GROUPS)
         self._steps_apart = 0
-
-    @property
-    def stop_requested(self) -> bool:
-        return self._stop and any(alarm.kind == "parted" for alarm in self.alarms)
 
     @property
     def distrusts(self) -> bool:

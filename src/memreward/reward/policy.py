@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,14 @@ from memreward.features.featurizer import Featurizer
 from memreward.memory import Budget, ExperienceMemory
 from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.asking import Asking
-from memreward.reward.config import Kind, RewardConfig
-from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, filled, shares_of
+from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, Kind, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Ruling, groups_of
 from memreward.reward.valuers import Answers, Valuer
 from memreward.reward.visits import EarlierVisits
-from memreward.types import PROGRAMMING_ERRORS, Features, IntArray, MemRewardError, Rollout
+from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
 
 _LOGGER = logging.getLogger(__name__)
 THRESHOLD = 0.5
@@ -112,6 +111,7 @@ class PolicyReward:
     `failures` and logged, and none leads to ground truth. A programming error is raised.
 
     Args:
+        rewards: What is paid, see `memreward.reward.judged.Kind`.
         budget: Holds over the whole ledger; a release that exceeds it is an abstention. None does not limit.
 
     Attributes:
@@ -127,15 +127,17 @@ class PolicyReward:
         *,
         featurizer: Featurizer | None = None,
         labelled: Iterable[str] = (),
-        config: RewardConfig | None = None,
+        rewards: Kind = "advantage",
         budget: Budget | None = None,
         verifiers: Verifiers | None = None,
         on_alarm: Callable[[Alarm], None] | None = None,
     ) -> None:
         self.name, self.memory, self.valuer = valuer.name, memory, valuer
-        self.featurizer, self.config = featurizer or Featurizer(), config or RewardConfig()
+        if rewards not in get_args(Kind):
+            raise ConfigurationError(f"rewards={rewards!r} is unknown; use one of {', '.join(get_args(Kind))}")
+        self.featurizer, self.rewards = featurizer or Featurizer(), rewards
         self.ground = GroundTruth(memory, labelled, budget=budget, verifiers=verifiers)
-        self.monitor = RewardMonitor(stop=self.config.stop, on_alarm=on_alarm)
+        self.monitor = RewardMonitor(on_alarm)
         self.visits = EarlierVisits()
         self.failures: Counter[str] = Counter()
         self.seen = 0
@@ -150,11 +152,7 @@ class PolicyReward:
     @property
     def pays_advantages(self) -> bool:
         """Whether what is paid is an advantage, which the trainer may centre and not standardise."""
-        return self.config.rewards == "advantage"
-
-    @property
-    def stop_requested(self) -> bool:
-        return self.monitor.stop_requested
+        return self.rewards == "advantage"
 
     def ask(self, on_wait: Callable[[], None] | None = None) -> None:
         """Propose questions for people to label from now on; `memreward label` on the same memory asks them first.
@@ -184,7 +182,7 @@ class PolicyReward:
         self._watch(made, step)
         self._propose(made, broken)
         self._learn(made, step)
-        reward, advantage, source = made.paid(self.config.rewards)
+        reward, advantage, source = made.paid(self.rewards)
         self.seen += len(rollouts)
         reasons = [reason if one == ABSTAINED else "" for reason, one in zip(made.reason, source, strict=True)]
         metrics = self._metrics(made, step, advantage) | {
@@ -370,7 +368,7 @@ def HybridReward(
     predictor: RewardPredictor,
     *,
     labelled: Iterable[str] | None = None,
-    config: RewardConfig | None = None,
+    rewards: Kind = "advantage",
     budget: Budget | None = None,
     verifiers: Verifiers | None = None,
     on_alarm: Callable[[Alarm], None] | None = None,
@@ -382,9 +380,8 @@ def HybridReward(
         labelled: Ids of the queries that may be judged; None takes those of which the ledger holds any verdict,
             whoever gave it.
     """
-    settings, memory = config or RewardConfig(), predictor.memory
+    memory = predictor.memory
     model = copy.deepcopy(predictor.model, {id(predictor.model.prior): predictor.model.prior})
-    model.half_life = settings.half_life
     if labelled is None:
         labelled = memory.ledger.labelled()
     reward = PolicyReward(
@@ -392,7 +389,7 @@ def HybridReward(
         Answers(model),
         featurizer=predictor.featurizer,
         labelled=labelled,
-        config=settings,
+        rewards=rewards,
         budget=budget,
         verifiers=verifiers,
         on_alarm=on_alarm,

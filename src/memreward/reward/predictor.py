@@ -104,7 +104,6 @@ class RewardPredictor:
         budget: Budget | None = None,
         seed: int = 0,
         prior: RewardPrior | str | Path = DEFAULT,
-        half_life: float = 0.0,
         choose: str = "advantage",
         queries: Sequence[str] | None = None,
         runner: RolloutRunner | Execute | None = "auto",
@@ -132,7 +131,7 @@ class RewardPredictor:
         if not groups:
             raise LabelError(f"{memory.uri} holds no rollouts: add some, labelled or not")
         usable = known.without(group.query for group in groups)
-        model = AnswerModel(usable, half_life)
+        model = AnswerModel(usable)
         featurizer = Featurizer(runner=_made(runner))
         told = progress or notebook_progress()
         if queries is None and (budget is None or budget.limits(1)[0] != 0):
@@ -151,7 +150,7 @@ class RewardPredictor:
         provenance = Provenance(
             len(labelled), len(labels), seed, known.name, left_out, installed_versions(("memreward", "numpy")), ran
         )
-        return cls(memory, featurizer, model, provenance, _held_out(usable, half_life, features, verdicts, seed))
+        return cls(memory, featurizer, model, provenance, _held_out(usable, features, verdicts, seed))
 
     @property
     def threshold(self) -> float:
@@ -320,26 +319,22 @@ def _spend(
     return labels
 
 
-def _held_out(
-    prior: RewardPrior, half_life: float, features: Features, labels: NDArray[np.int8], seed: int
-) -> tuple[HeldOut, ...]:
+def _held_out(prior: RewardPrior, features: Features, labels: NDArray[np.int8], seed: int) -> tuple[HeldOut, ...]:
     rows = np.isin(features.group, features.group[labels >= 0])
     if len(np.unique(features.group[rows])) < 2:
         return ()
-    values = blind_values(prior, half_life, features, labels, seed)
+    values = blind_values(prior, features, labels, seed)
     return held_out_figures(subset(features, rows), labels[rows], values[rows], AnswerModel.threshold)
 
 
-def blind_values(
-    prior: RewardPrior, half_life: float, features: Features, labels: NDArray[np.int8], seed: int
-) -> FloatArray:
+def blind_values(prior: RewardPrior, features: Features, labels: NDArray[np.int8], seed: int) -> FloatArray:
     """(n,) values of labelled queries' rollouts, each predicted from the labels of other folds; NaN elsewhere."""
     labelled = tuple(features.query_ids[q] for q in np.unique(features.group[labels >= 0]))
     folds = assign_folds(labelled, min(_FOLDS, len(labelled)), seed)
     values = np.full(len(features), np.nan, np.float32)
     for fold in np.unique(folds):
         own = rows_of_queries(features, {q for q, f in zip(labelled, folds, strict=True) if f == fold})
-        model = AnswerModel(prior, half_life).fit(features, np.where(own, -1, labels).astype(np.int8))
+        model = AnswerModel(prior).fit(features, np.where(own, -1, labels).astype(np.int8))
         values[own] = model.predict(subset(features, own)).value
     return values
 

@@ -17,6 +17,8 @@ from memreward.reward.state import named_errors, read_state, write_state
 from memreward.types import Features, Predictor
 
 MODEL = "reward.safetensors"
+HALF_LIFE = 50.0
+"""Steps of training after which a label counts half."""
 
 
 class Valuer(ABC):
@@ -57,12 +59,13 @@ class Valuer(ABC):
 
 
 class Answers(Valuer):
-    """The answer model, which learns at every step; its observations fade by its `half_life`."""
+    """The answer model, which learns at every step; its observations fade by `HALF_LIFE`, since the policy moves."""
 
     name = "memreward"
 
     def __init__(self, model: AnswerModel) -> None:
         self.model = model
+        model.half_life = HALF_LIFE
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
         return self.model.beliefs(features)

@@ -62,7 +62,7 @@ class GroupStore:
 
     def __init__(self, reward: PolicyReward, folder: Path | None = None, config: ServiceConfig | None = None) -> None:
         if not reward.pays_advantages:
-            raise ValueError("the store's reward must pay advantages: RewardConfig(rewards='advantage')")
+            raise ValueError("the store's reward must pay advantages: rewards='advantage'")
         self.config = config or ServiceConfig()
         self._reward, self._memory, self._folder = reward, reward.memory, folder
         self._lock = threading.RLock()
@@ -330,14 +330,13 @@ class GroupStore:
 
 def reward_of(folder: Path) -> PolicyReward:
     """Return the reward that a memory's predictor gives; without one, that of the shipped prior and majority vote."""
-    from memreward.reward import HybridReward, RewardConfig
+    from memreward.reward import HybridReward
     from memreward.reward.predictor import FILE, RewardPredictor
 
     memory, predictor = ExperienceMemory.open(folder), folder / "predictor"
     if (predictor / FILE).exists():
         return HybridReward(RewardPredictor.load(predictor, memory))
-    model = AnswerModel(half_life=RewardConfig().half_life)
-    return PolicyReward(memory, Answers(model), featurizer=Featurizer(runner=runner_for("auto")))
+    return PolicyReward(memory, Answers(AnswerModel()), featurizer=Featurizer(runner=runner_for("auto")))
 
 
 def _rates(live: Collection[tuple[bool, bool]]) -> dict[str, float]:

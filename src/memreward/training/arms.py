@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memreward.memory import Budget
-from memreward.reward.config import Kind
+from memreward.reward.judged import Kind
 from memreward.types import ConfigurationError
 
 SENTENCE_MODEL = "all-MiniLM-L6-v2"

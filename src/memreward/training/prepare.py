@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import SamplingConfig
-from memreward.reward.config import RewardConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
@@ -52,7 +51,6 @@ class Prepared:
 
 def prepare(
     config: TrainConfig,
-    reward: RewardConfig | None,
     encoder: str | Encoder,
     progress: Progress,
     *,
@@ -65,12 +63,10 @@ def prepare(
     What an earlier call for the same output has done is not done again.
 
     Args:
-        reward: Settings; what the arm pays overrules them.
         others: Makes the valuers of arms that are none of `memreward train`'s, by name.
         order: Ids of queries, the first to be labelled first, in place of `config.choose`.
     """
     arm = arm or arm_named(config.arm)
-    settings = replace(reward or RewardConfig(), rewards=arm.rewards)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
@@ -96,7 +92,7 @@ def prepare(
             asked_of = {group.query.id: group for group in asked}
             memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn], progress))
             label(memory, sorted(labelled), verifiers, budget, WARMUP)
-        tools = _Tools(config, settings, memory, asked, drawn, budget, runner, progress)
+        tools = _Tools(config, memory, asked, drawn, budget, runner, progress)
         valuer, featurizer = tools.answers() if arm.valuer == ANSWERS else tools.paper(encoder)
     else:
         valuer, featurizer = {**_PLAIN, **(others or {})}[arm.valuer](), Featurizer(runner=runner)
@@ -105,7 +101,7 @@ def prepare(
         valuer,
         featurizer=featurizer,
         labelled=labelled,
-        config=settings,
+        rewards=arm.rewards,
         budget=budget,
         verifiers=verifiers,
     )
@@ -163,7 +159,6 @@ class _Tools:
     """Warms up what has to be warmed up, once for an output."""
 
     config: TrainConfig
-    reward: RewardConfig
     memory: ExperienceMemory
     asked: Sequence[Group]
     drawn: Sequence[str]
@@ -179,14 +174,13 @@ class _Tools:
         """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
         prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
         if not any(group.rollouts for group in self.memory.groups()):
-            return Answers(AnswerModel(prior, self.reward.half_life)), Featurizer(runner=self.runner)
+            return Answers(AnswerModel(prior)), Featurizer(runner=self.runner)
         if not self.folder.exists():
             made = RewardPredictor.warmup(
                 self.memory,
                 budget=self.budget,
                 seed=self.config.grpo.seed,
                 prior=prior,
-                half_life=self.reward.half_life,
                 queries=self.drawn,
                 runner=self.runner,
                 progress=self.progress,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from memreward.evaluation.tables import flat
 from memreward.evaluation.versions import installed_versions
 from memreward.integrations.trl import questions
 from memreward.memory import ExperienceMemory
-from memreward.reward.config import RewardConfig
 from memreward.temporary import write_whole
 from memreward.training.arms import SENTENCE_MODEL
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
@@ -36,7 +35,6 @@ _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 def train(
     config: TrainConfig,
     *,
-    reward: RewardConfig | None = None,
     encoder: str | Encoder = SENTENCE_MODEL,
     progress: Progress = silent,
     on_row: Callable[[LoggedStep], None] | None = None,
@@ -46,14 +44,12 @@ def train(
     """Train, or go on training, as configured.
 
     Args:
-        reward: Settings; what the arm pays overrules them.
         on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
         trainer: See `make_trainer`.
 
     Returns:
-        Output, steps that were made, whether the monitor stopped it, mean reward of the newest logged steps,
-            labelled queries and ledger totals, as JSON values. What the monitor stopped is finished: another call
-            trains no more.
+        Output, steps that were made, mean reward of the newest logged steps, labelled queries and ledger totals, as
+            JSON values.
 
     Raises:
         ConfigurationError: the output was begun with other settings.
@@ -65,14 +61,12 @@ def train(
     _refuse_unreadable(config.model)
     args = config.grpo.to_trl(folder, config.trl)
     with args.main_process_first(local=False):
-        _record(folder, config, reward, write=args.process_index == 0)
-        prepared = prepare(config, reward, encoder, progress)
+        _record(folder, config, write=args.process_index == 0)
+        prepared = prepare(config, encoder, progress)
         checkpoint = resume_from(folder, prepared.reward)
     if config.ask:
         prepared.reward.ask(None if on_wait is None else partial(on_wait, prepared.memory))
-    done, asked = 0 if checkpoint is None else step_of_checkpoint(checkpoint), config.grpo.steps
-    if prepared.reward.stop_requested:
-        config = replace(config, grpo=replace(config.grpo, steps=done))
+    done = 0 if checkpoint is None else step_of_checkpoint(checkpoint)
     if done < config.grpo.steps or not (folder / POLICY).exists():
         done = _run(config, prepared, checkpoint, on_row, trainer)
     rows = [value for row in history(folder)[-_NEWEST:] if (value := mean_reward(row)) is not None]
@@ -80,7 +74,6 @@ def train(
         "output": folder,
         "policy": folder / POLICY,
         "steps": done,
-        "stopped": prepared.reward.stop_requested and done < asked,
         "reward": sum(rows) / len(rows) if rows else None,
         "questions": len(prepared.groups),
         "labelled_queries": len(prepared.labelled),
@@ -119,7 +112,7 @@ def _run(
     on_row: Callable[[LoggedStep], None] | None,
     kind: Callable[..., Any] | None,
 ) -> int:
-    """Train to the last step, or to the monitor's alarm, and write the policy; returns the steps that were made."""
+    """Train to the last step, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
     trainer = make_trainer(
         config.model,
@@ -145,14 +138,13 @@ def _run(
     return int(trainer.state.global_step)
 
 
-def _record(folder: Path, config: TrainConfig, reward: RewardConfig | None, *, write: bool) -> None:
+def _record(folder: Path, config: TrainConfig, *, write: bool) -> None:
     """Refuse to go on with what was begun differently, and `write` what is asked for and the versions.
 
     Of several processes one writes: the first, before the others compare.
     """
     path = folder / _RECORD
-    settings = {**asdict(config), "reward": asdict(reward or RewardConfig())}
-    asked: dict[str, Any] = json.loads(json.dumps(settings))
+    asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     if path.exists():
         try:
             begun = flat(json.loads(path.read_text(encoding="utf-8"))["settings"])
