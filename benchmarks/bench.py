@@ -11,7 +11,6 @@ import inspect
 import os
 import platform
 import random
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -30,10 +29,9 @@ from lab.trl_prompts import prompt_sharing_trainer
 from memreward.answers import AnswerModel
 from memreward.data import read_groups
 from memreward.domains import parse_rollout
-from memreward.features.cache import VectorStore
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.network.encoder import CachedEncoder, load_encoder
+from memreward.network.encoder import load_encoder
 from memreward.types import Query, Rollout
 
 GROUP = 8
@@ -139,23 +137,6 @@ def bench_text_vectors(rollouts: int) -> list[tuple[str, str]]:
     ]
 
 
-def bench_encoder(texts: int) -> list[tuple[str, str]]:
-    """Time the encoder with an empty and with a full cache."""
-    sentences = [
-        f"Step {i}: multiply {i} by {i + 3}, then take {i % 7} away and divide by two." * 3 for i in range(texts)
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        plain = load_encoder("all-MiniLM-L6-v2")
-        cached = CachedEncoder(plain, VectorStore(plain.name, folder))
-        cold = seconds(lambda: cached.encode(sentences), repeats=1)
-        warm = seconds(lambda: cached.encode(sentences), repeats=1)
-    return [
-        ("texts encoded per second, empty cache", f"{texts / cold:,.0f}"),
-        ("texts encoded per second, known texts", f"{texts / warm:,.0f}"),
-        ("ratio", f"{cold / warm:.0f}"),
-    ]
-
-
 def small_policy() -> Qwen2ForCausalLM:
     """A random model of ten million parameters: large enough that its layers, not Python, take the time."""
     config = Qwen2Config(
@@ -223,7 +204,6 @@ def main() -> None:
         *([partial(bench_file, options.rollouts)] if options.rollouts else []),
         lambda: bench_learning((10 // scale, 400 // scale)),
         lambda: bench_text_vectors(128 // scale * 2),
-        lambda: bench_encoder(512 // scale),
         lambda: bench_prompts(64 // scale),
     ]
     for stage in stages:

@@ -36,7 +36,13 @@ OPTIONS = (
     "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
     f"--steps {STEPS} --save-every 2 --trl save_total_limit=4"
 ).split()
-NOT_REPEATED = ("seconds", "memreward/seconds", "step_time")
+
+NOT_REPEATED = (
+    "seconds",
+    "memreward/seconds",
+    "step_time",
+    *(f"memreward/{name}" for name in SPENT),
+)  # the ledger never goes back
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies
 STEP_OF_ADAM = 3e-3  # what a coordinate of the weights moves by in a step; far more than rounding makes of it
 Begin = Callable[..., "subprocess.Popen[str]"]

@@ -291,16 +291,14 @@ def _network(seed: int) -> Predictor:
 
 def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featurizer:
     from memreward.features.behaviour import runner_for
-    from memreward.features.cache import VectorStore
     from memreward.features.featurizer import Featurizer
-    from memreward.network.encoder import CachedEncoder, load_encoder
+    from memreward.network.encoder import load_encoder
     from memreward.training.quiet import quiet_libraries
 
     vectors = None
     if encoder is not None:
         quiet_libraries()
-        loaded = load_encoder(encoder)
-        vectors = CachedEncoder(loaded, VectorStore(loaded.name), steps)
+        vectors = load_encoder(encoder)
     return Featurizer(vectors, runner_for(execute, steps))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +17,13 @@ _TABLES = (
     "CREATE TABLE vectors "
     "(namespace TEXT NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (namespace, hash))",
 )
-_SAMPLED_PIECES = 16
-_SAMPLED_BYTES = 65_536
 
 
 class VectorStore:
     """Vectors by `memreward.types.content_hash` of what they are of, in one SQLite file that many may use at once.
 
-    Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces, an encoder's name each, never
-    meet. An instance may be pickled, forked and shared between threads. Without a folder they lie in the default one.
+    Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces never meet. An instance may be
+    pickled, forked and shared between threads. Without a folder they lie in the default one.
     """
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
@@ -72,23 +69,3 @@ def default_cache_folder() -> Path:
     if own := os.environ.get("MEMREWARD_CACHE"):
         return Path(own).expanduser()
     return user_cache_path("memreward", appauthor=False, opinion=False)
-
-
-def model_fingerprint(folder: Path) -> str:
-    """Return 12 hexadecimal digits that change with the model in `folder`, wherever the folder lies.
-
-    Reads at most 1 MiB of a file, at fixed places, so a model of any size takes milliseconds: training, which moves
-    every weight, is seen; one changed weight between the places read is not.
-    """
-    digest = hashlib.sha256()
-    suffixes = {".safetensors", ".bin", ".json", ".txt", ".model", ".jinja"}
-    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix in suffixes):
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(folder).as_posix()}:{size}".encode())
-        with file.open("rb") as handle:
-            for piece in range(_SAMPLED_PIECES):
-                handle.seek(max(0, size - _SAMPLED_BYTES) * piece // (_SAMPLED_PIECES - 1))
-                digest.update(handle.read(_SAMPLED_BYTES))
-                if size <= _SAMPLED_BYTES:
-                    break
-    return digest.hexdigest()[:12]

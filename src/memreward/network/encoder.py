@@ -1,4 +1,4 @@
-"""Texts to unit vectors: any sentence-transformers model, or hashed letters; each text is encoded once.
+"""Texts to unit vectors: any sentence-transformers model, or hashed letters.
 
 Encoders fulfil `memreward.types.Encoder`. Long texts are cut into overlapping windows and pooled, never cut off.
 """
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memreward.features.cache import VectorStore, model_fingerprint
-from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError, Progress, content_hash, silent
+from memreward.types import ConfigurationError, Encoder, FloatArray, MissingExtraError
 from memreward.unicode import replace_surrogates
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 _OVERLAP = 32
 _WINDOWS_A_PASS = 64
 _TEXTS_PER_CHUNK = 1024
-_TEXTS_PER_COMMIT = 256
 _DIGITS = re.compile(r"\d+")
 _RUN_LENGTHS = range(3, 7)
 
@@ -43,11 +41,11 @@ class SentenceEncoder:
     """
 
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
-        self._model, identity = _load_sentence_transformer(model)
+        self._model = _load_sentence_transformer(model)
         self.max_tokens = _window_length(self._model, model)
         self._overlap = _OVERLAP if self.max_tokens and self.max_tokens > 4 * _OVERLAP else 0
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self.name = f"{identity}/window={self.max_tokens}-{self._overlap}"
+        self.name = f"{model}/window={self.max_tokens}-{self._overlap}"
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
@@ -119,39 +117,6 @@ class NgramEncoder:
         return unit_rows(vectors)
 
 
-class CachedEncoder:
-    """An encoder that asks another one only for texts it has never seen.
-
-    Equal texts of one call are encoded once; vectors are kept in a store of this encoder alone under `content_hash` of
-    the text, a few hundred at a time, so an interrupted call loses little.
-    """
-
-    def __init__(self, encoder: Encoder, store: VectorStore, progress: Progress = silent) -> None:
-        self._encoder, self._store, self._progress = encoder, store, progress
-        self.name, self.dimension = encoder.name, encoder.dimension
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
-        hashes = [content_hash(text) for text in texts]
-        text_of = dict(zip(hashes, texts, strict=True))
-        known = self._store.get(list(text_of))
-        # longest first: the encoder then pads little, and its memory need shows at once
-        missing = sorted((key for key in text_of if key not in known), key=lambda key: -len(text_of[key]))
-        for start in range(0, len(missing), _TEXTS_PER_COMMIT):
-            batch = missing[start : start + _TEXTS_PER_COMMIT]
-            new = self._encoder.encode([text_of[key] for key in batch])
-            self._store.put(batch, new)
-            known |= dict(zip(batch, new, strict=True))
-            self._progress("encoding texts", start + len(batch), len(missing))
-        vectors = [known[key] for key in hashes]
-        if wrong := {len(vector) for vector in vectors} - {self.dimension}:
-            raise ConfigurationError(
-                f"the store of encoder {self.name!r} holds vectors of length {min(wrong)}, the encoder makes "
-                f"{self.dimension}: give the encoder a name of its own, or empty the store"
-            )
-        return np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dimension)
-
-
 def load_encoder(name: str) -> Encoder:
     """Return the encoder of a name: "ngrams", perhaps with "-D", else a `SentenceEncoder`'s."""
     if match := re.fullmatch(r"ngrams(?:-(\d+))?", name):
@@ -165,24 +130,21 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _load_sentence_transformer(model: str) -> tuple[SentenceTransformer, str]:
+def _load_sentence_transformer(model: str) -> SentenceTransformer:
     if find_spec("sentence_transformers") is None:
         raise MissingExtraError("sentence-transformers", "paper", "encoding texts")
     from sentence_transformers import SentenceTransformer
 
     folder = _packaged_default_model() if model == DEFAULT_MODEL else Path(model)
-    there = folder.is_dir()
+    place = str(folder) if folder.is_dir() else model
     try:
-        loaded = SentenceTransformer(
-            str(folder) if there else model, local_files_only=True, model_kwargs={"dtype": "float32"}
-        )
+        loaded = SentenceTransformer(place, local_files_only=True, model_kwargs={"dtype": "float32"})
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"cannot load the sentence-transformers model {model!r}: {error}; give a folder, or fetch it first with "
             f"`hf download {model}`, since memreward downloads nothing"
         ) from error
-    identity = f"{folder.name}-{model_fingerprint(folder)}" if there and model != DEFAULT_MODEL else model
-    return loaded.eval(), identity
+    return loaded.eval()
 
 
 def _packaged_default_model() -> Path:

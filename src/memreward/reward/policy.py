@@ -206,12 +206,11 @@ class PolicyReward:
     def save(self, folder: str | Path) -> None:
         """Write model, monitor, counts and the memory's position to a folder, whole or not at all.
 
-        Memory and its ledger stay where they are; what was used of the ledger is one of the counts.
+        Memory and its ledger stay where they are.
         """
         state = {
             "monitor": self.monitor.to_json(),
             "failures": dict(self.failures),
-            "spent": self.ground.used.to_json(),
             "heard": self.ground.heard,
             "seen": self.seen,
             "memory": self.memory.position(),
@@ -229,7 +228,6 @@ class PolicyReward:
         with named_errors(folder):
             self.monitor.restore(state["monitor"])
             self.failures, self.seen = Counter(state["failures"]), state["seen"]
-            self.ground.used.restore(state["spent"])
             self.ground.heard = state["heard"]
             self.visits = EarlierVisits.of_json(state["visits"])
             if rewind:

@@ -8,13 +8,12 @@ from typing import NamedTuple
 from memreward.domains import Verifiers
 from memreward.memory import NOBODY, Budget, ExperienceMemory, Labelled, label
 from memreward.memory.entries import standing
-from memreward.reward.spent import Spent
 from memreward.types import Group, Rollout
 
 TRAINING = "training"
 """The ledger's name for ground truth that rewards labelled queries, and that the model learns from in training."""
 SPENT = ("labelled_queries", "judgements")
-"""Names under which trainers log what was used of the ledger."""
+"""Names under which trainers log what the ledger holds."""
 
 
 class Ruling(NamedTuple):
@@ -50,7 +49,6 @@ class GroundTruth:
     ) -> None:
         self.memory, self.labelled = memory, frozenset(labelled)
         self.budget, self.verifiers = budget, verifiers or Verifiers()
-        self.used = Spent(memory)
         self.heard: int | None = None
         self.told: frozenset[str] = frozenset()
         self._entries = 0
@@ -62,14 +60,12 @@ class GroundTruth:
         where they said enough to tell all of its rollouts here. A query that the budget refuses, and a verifier that
         raises in one domain, cost the others nothing; a programming error in a verifier is raised.
         """
-        self.used.begin()
         queries = list(dict.fromkeys(rollout.query.id for rollout in rollouts))
         own = [query_id for query_id in queries if query_id in self.labelled]
         others = [query_id for query_id in queries if query_id not in self.labelled]
         found = label(self.memory, own, self.verifiers, self.budget, TRAINING, rollouts=rollouts, each=True)
         said = label(self.memory, others, NOBODY, use=TRAINING, rollouts=rollouts)
         self._entries += len(found.entered) + len(said.entered)
-        self._count(own, rollouts)
         known = {one.rollout_id: one.correct for one in (*found.labels, *said.labels)}
         unknown = {rollout.query.id for rollout in rollouts if rollout.id not in known}
         return [
@@ -80,8 +76,8 @@ class GroundTruth:
         ]
 
     def spent(self) -> dict[str, float]:
-        """Return what this training has used so far: "labelled_queries" and "judgements", as trainers log it."""
-        return dict(zip(SPENT, map(float, self.used.counts()), strict=True))
+        """Return what the ledger holds: "labelled_queries" and "judgements", as trainers log it."""
+        return dict(zip(SPENT, map(float, self.memory.ledger.spent()), strict=True))
 
     def news(self, learned: Collection[str]) -> list[str]:
         """Return the queries on which others, in any process, have entered or withdrawn verdicts since the last call.
@@ -113,16 +109,6 @@ class GroundTruth:
         if rollout.query.id in found.failed:
             return _failed(found.failed[rollout.query.id])
         return Ruling(False) if verdict is None else Ruling(True, None, verdict.reason)
-
-    def _count(self, query_ids: Sequence[str], rollouts: Sequence[Rollout]) -> None:
-        """Count references and the verdicts on these rollouts, whether they were entered now or before a restart."""
-        ids = {rollout.id for rollout in rollouts}
-        entries = self.memory.ledger.entries(query_ids) if query_ids else []
-        self.used.add(
-            (entry.query_id, entry.rollout_id, entry.correct)
-            for entry in entries
-            if entry.correct is None or entry.rollout_id in ids
-        )
 
 
 def _failed(error: Exception) -> Ruling:

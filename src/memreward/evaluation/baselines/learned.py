@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from memreward.evaluation.baselines.crossfit import Floats, Labels
 from memreward.evaluation.calibration import logit
-from memreward.evaluation.scaler import EvidenceScaler
 from memreward.types import Features, MissingExtraError
 
 EMBEDDING_WEIGHT = 0.1
 """Scale of a standardised text column beside a standardised evidence column: text has hundreds of columns, evidence
 some dozens, and one ridge penalty serves both."""
+CLIP = 5.0
+"""Standardised evidence is clipped here: one odd rollout must not carry a prediction."""
 _HIDDEN, _PASSES = 64, 30
 _NEIGHBOURS, _CHUNK = 30, 2048
 
@@ -23,19 +24,19 @@ _NEIGHBOURS, _CHUNK = 30, 2048
 class Design:
     """The columns that the learned baselines see: text vectors, evidence, or both, filled in and scaled.
 
-    Evidence goes through `EvidenceScaler`. Text vectors are centred and divided by one scale a block, which keeps their
-    geometry.
+    Missing evidence is filled with the median, beside a column that says so. Text vectors are centred and divided by
+    one scale a block, which keeps their geometry.
     """
 
     def __init__(self, *, text: bool, evidence: bool) -> None:
         self._text, self._evidence = text, evidence
-        self._scaler: EvidenceScaler | None = None
+        self._scaler: Any = None
         self._centres: list[tuple[NDArray[np.float32], float]] = []
 
     def fit(self, features: Features) -> Self:
         """Learn medians, means and scales; no labels."""
         if self._evidence:
-            self._scaler = EvidenceScaler.fit(features.evidence)
+            self._scaler = _evidence_scaler().fit(features.evidence)
         self._centres = []
         for block in text_blocks(features) if self._text else ():
             spread = float(block.std(axis=0).mean())
@@ -44,10 +45,18 @@ class Design:
 
     def apply(self, features: Features) -> NDArray[np.float32]:
         """Return (n, columns)."""
-        columns = [] if self._scaler is None else [self._scaler.apply(features.evidence)]
+        columns = [] if self._scaler is None else [self._scaler.transform(features.evidence)]
         blocks = text_blocks(features) if self._text else ()
         columns += [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]
         return np.concatenate(columns, axis=1)
+
+
+def _evidence_scaler() -> Any:
+    impute, scale, pipeline = map(require_sklearn, ("impute", "preprocessing", "pipeline"))
+    filled = impute.SimpleImputer(strategy="median", keep_empty_features=True)
+    clipped = scale.FunctionTransformer(np.clip, kw_args={"a_min": -CLIP, "a_max": CLIP})
+    missing = impute.MissingIndicator(error_on_new=False)
+    return pipeline.make_union(pipeline.make_pipeline(filled, scale.StandardScaler(), clipped), missing)
 
 
 def text_blocks(features: Features) -> tuple[NDArray[np.float32], ...]:
