@@ -24,9 +24,8 @@ from memreward.network.encoder import (
     NgramEncoder,
     SentenceEncoder,
     load_encoder,
-    unit_rows,
 )
-from memreward.types import ConfigurationError, Encoder, FloatArray, SchemaVersionError, StoreError, content_hash
+from memreward.types import ConfigurationError, Encoder, SchemaVersionError, StoreError, content_hash
 
 STORES = ["dict", "disk"]
 
@@ -65,50 +64,6 @@ def test_minilm_gives_unit_vectors_and_similar_sentences_are_nearer(minilm: Sent
 def test_a_short_text_is_the_models_own_vector(minilm: SentenceEncoder) -> None:
     texts = ["", "short", "two words", words(80), "a\n\n  b"]
     np.testing.assert_allclose(minilm.encode(texts), minilm._model.encode(texts), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_long_text_is_the_weighted_mean_of_its_windows(minilm: SentenceEncoder) -> None:
-    tokenizer = minilm._model.tokenizer
-    text = words(400)
-    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    length, step = minilm.max_tokens - 2, minilm.max_tokens - 2 - 32
-    starts = list(range(0, max(1, len(ids) - 32), step))
-    assert len(starts) >= 3
-    windows = [ids[start : start + length] for start in starts]
-    vectors = np.stack([plain_vector(minilm, [101, *window, 102]) for window in windows])
-    weights = np.array([len(window) - 32 * (i > 0) for i, window in enumerate(windows)])
-    assert weights.sum() == len(ids)
-    np.testing.assert_allclose(minilm.encode([text])[0], unit_rows((weights @ vectors)[None])[0], atol=1e-5)
-
-
-def plain_vector(encoder: SentenceEncoder, ids: list[int]) -> FloatArray:
-    import torch
-
-    batch = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-    with torch.inference_mode():
-        return encoder._model(batch)["sentence_embedding"][0].numpy()
-
-
-@pytest.mark.slow
-def test_the_tail_of_a_long_text_counts(minilm: SentenceEncoder) -> None:
-    head = words(600)
-    cut, tail, other_tail = minilm.encode([head, f"{head} so it is wrong", f"{head} and the answer is a green apple"])
-    assert np.abs(tail - cut).max() > 1e-4
-    assert np.abs(tail - other_tail).max() > 1e-4
-    assert tail @ other_tail > 0.95
-
-
-@pytest.mark.slow
-def test_order_and_batch_change_nothing(minilm: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = ["", "one", words(300), "two words", words(150, 5), words(260), "one"]
-    wanted = minilm.encode(texts)
-    monkeypatch.setattr("memreward.network.encoder._WINDOWS_A_PASS", 2)
-    order = [4, 2, 6, 0, 1, 5, 3]
-    shuffled = minilm.encode([texts[i] for i in order])
-    monkeypatch.undo()
-    np.testing.assert_allclose(shuffled, wanted[order], atol=1e-5)
-    np.testing.assert_allclose(minilm.encode(texts[2:3]), wanted[2:3], atol=1e-5)
 
 
 @pytest.mark.slow

