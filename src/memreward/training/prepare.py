@@ -92,8 +92,10 @@ def prepare(
             asked_of = {group.query.id: group for group in asked}
             memory.add(own or _sampled(config, [asked_of[query_id] for query_id in drawn], progress))
             label(memory, sorted(labelled), verifiers, budget, WARMUP)
-        tools = _Tools(config, memory, asked, drawn, budget, runner, progress)
-        valuer, featurizer = tools.answers() if arm.valuer == ANSWERS else tools.paper(encoder)
+        if arm.valuer == ANSWERS:
+            valuer, featurizer = _answers(config, memory, asked, drawn, budget, runner, progress)
+        else:
+            valuer, featurizer = _paper(config, memory, drawn, budget, Featurizer(_loaded(encoder), runner))
     else:
         valuer, featurizer = {**_PLAIN, **(others or {})}[arm.valuer](), Featurizer(runner=runner)
     made = PolicyReward(
@@ -154,58 +156,61 @@ def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
     )
 
 
-@dataclass(frozen=True)
-class _Tools:
-    """Warms up what has to be warmed up, once for an output."""
+def _answers(
+    config: TrainConfig,
+    memory: ExperienceMemory,
+    asked: Sequence[Group],
+    drawn: Sequence[str],
+    budget: Budget,
+    runner: RolloutRunner | None,
+    progress: Progress,
+) -> tuple[Valuer, Featurizer]:
+    """The answer model, warmed up once on the drawn queries with a prior that knows none of the questions asked."""
+    prior, folder = RewardPrior.load(config.prior).without(group.query for group in asked), _predictor_of(config)
+    if not any(group.rollouts for group in memory.groups()):
+        return Answers(AnswerModel(prior)), Featurizer(runner=runner)
+    if not folder.exists():
+        made = RewardPredictor.warmup(
+            memory,
+            budget=budget,
+            seed=config.grpo.seed,
+            prior=prior,
+            queries=drawn,
+            runner=runner,
+            progress=progress,
+        )
+        made.save(folder)
+    loaded = RewardPredictor.load(folder, memory, runner=runner)
+    return Answers(loaded.model), loaded.featurizer
 
-    config: TrainConfig
-    memory: ExperienceMemory
-    asked: Sequence[Group]
-    drawn: Sequence[str]
-    budget: Budget
-    runner: RolloutRunner | None
-    progress: Progress
 
-    @property
-    def folder(self) -> Path:
-        return Path(self.config.output) / "predictor"
+def _paper(
+    config: TrainConfig, memory: ExperienceMemory, drawn: Sequence[str], budget: Budget, featurizer: Featurizer
+) -> tuple[Valuer, Featurizer]:
+    """The paper's network, fitted on the rollouts that were labelled before training, and frozen.
 
-    def answers(self) -> tuple[Valuer, Featurizer]:
-        """The answer model, warmed up on the drawn queries with a prior that knows none of the questions asked."""
-        prior = RewardPrior.load(self.config.prior).without(group.query for group in self.asked)
-        if not any(group.rollouts for group in self.memory.groups()):
-            return Answers(AnswerModel(prior)), Featurizer(runner=self.runner)
-        if not self.folder.exists():
-            made = RewardPredictor.warmup(
-                self.memory,
-                budget=self.budget,
-                seed=self.config.grpo.seed,
-                prior=prior,
-                queries=self.drawn,
-                runner=self.runner,
-                progress=self.progress,
-            )
-            made.save(self.folder)
-        loaded = RewardPredictor.load(self.folder, self.memory, runner=self.runner)
-        return Answers(loaded.model), loaded.featurizer
+    Which these were is kept, so that a training that goes on fits the same network again.
+    """
+    from memreward.network.scorer import paper
 
-    def paper(self, encoder: str | Encoder) -> tuple[Valuer, Featurizer]:
-        """The paper's network, fitted on the rollouts that were labelled before training, and frozen.
+    kept = _predictor_of(config) / _LABELS
+    if not kept.exists():
+        labels = label(memory, drawn, FROM_FILE, budget, WARMUP).labels
+        write_whole(kept, json.dumps({one.rollout_id: one.correct for one in labels}))
+    told = json.loads(kept.read_text(encoding="utf-8"))
+    rollouts = [rollout for rollout in memory.rollouts_of(list(drawn)) if rollout.id in told]
+    verdicts = np.array([told[rollout.id] for rollout in rollouts], np.int8)
+    return Graph(paper(config.grpo.seed).fit(featurizer.features(rollouts), verdicts)), featurizer
 
-        Which these were is kept, so that a training that goes on fits the same network again.
-        """
-        from memreward.network.encoder import load_encoder
-        from memreward.network.scorer import paper
 
-        named = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        featurizer, kept = Featurizer(named, self.runner), self.folder / _LABELS
-        if not kept.exists():
-            labels = label(self.memory, self.drawn, FROM_FILE, self.budget, WARMUP).labels
-            write_whole(kept, json.dumps({one.rollout_id: one.correct for one in labels}))
-        told = json.loads(kept.read_text(encoding="utf-8"))
-        rollouts = [rollout for rollout in self.memory.rollouts_of(list(self.drawn)) if rollout.id in told]
-        verdicts = np.array([told[rollout.id] for rollout in rollouts], np.int8)
-        return Graph(paper(self.config.grpo.seed).fit(featurizer.features(rollouts), verdicts)), featurizer
+def _loaded(encoder: str | Encoder) -> Encoder:
+    from memreward.network.encoder import load_encoder
+
+    return load_encoder(encoder) if isinstance(encoder, str) else encoder
+
+
+def _predictor_of(config: TrainConfig) -> Path:
+    return Path(config.output) / "predictor"
 
 
 def _refuse_unjudged(memory: ExperienceMemory, drawn: Sequence[str]) -> None:

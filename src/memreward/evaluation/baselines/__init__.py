@@ -53,26 +53,15 @@ def _unsupervised(make: Callable[[], Predictor], seed: int) -> Predictor:  # noq
     return make()
 
 
-def _vote(seed: int) -> Predictor:
-    return CrossFitted("majority_calibrated", VoteScorer, seed=seed)
-
-
-def _logistic(name: str, text: bool, seed: int) -> Predictor:
-    scorer = partial(EstimatorScorer, partial(logistic, 0.1), text=text, evidence=True)
+def _learned(name: str, scorer: Callable[..., RolloutScorer], seed: int) -> Predictor:
     return CrossFitted(name, scorer, seed=seed)
 
 
-def _mlp(seed: int) -> Predictor:
-    return CrossFitted("mlp", partial(PerceptronScorer, seed), seed=seed)
+def _drawn(name: str, scorer: Callable[[int], RolloutScorer], seed: int) -> Predictor:
+    return CrossFitted(name, partial(scorer, seed), seed=seed)
 
 
-def _neighbours(seed: int) -> Predictor:
-    return CrossFitted("neighbours", NeighbourScorer, seed=seed)
-
-
-def _random(seed: int) -> Predictor:
-    return CrossFitted("random", partial(RandomScorer, seed), seed=seed)
-
+_REGRESSION = partial(EstimatorScorer, partial(logistic, 0.1), evidence=True)
 
 UNSUPERVISED = ("majority", "majority_hard", "label_model", "confidence", "entropy")
 """Baselines that read no label."""
@@ -87,12 +76,12 @@ BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
         "label_model": partial(_unsupervised, LabelModel),
         "confidence": partial(_unsupervised, ConfidenceVote),
         "entropy": partial(_unsupervised, EntropyVote),
-        "majority_calibrated": _vote,
-        "logistic_evidence": partial(_logistic, "logistic_evidence", False),
-        "logistic": partial(_logistic, "logistic", True),
-        "mlp": _mlp,
-        "neighbours": _neighbours,
-        "random": _random,
+        "majority_calibrated": partial(_learned, "majority_calibrated", VoteScorer),
+        "logistic_evidence": partial(_learned, "logistic_evidence", partial(_REGRESSION, text=False)),
+        "logistic": partial(_learned, "logistic", partial(_REGRESSION, text=True)),
+        "mlp": partial(_drawn, "mlp", PerceptronScorer),
+        "neighbours": partial(_learned, "neighbours", NeighbourScorer),
+        "random": partial(_drawn, "random", RandomScorer),
     }
 )
 """Name -> factory that takes a seed."""
