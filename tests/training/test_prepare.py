@@ -66,7 +66,7 @@ def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, exp
     config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO, arm=arm.name)
     made = prepared(replace(config, prior="none"))
     assert made.reward.pays_advantages == (arm.rewards == "advantage")
-    assert made.reward.config.rewards == arm.rewards
+    assert made.reward.rewards == arm.rewards
     labelled = {"all": 12, "share": 6, "none": 0}[arm.labels]
     assert len(made.reward.labelled) == labelled
     assert len(made.groups) == (6 if arm.only_labelled else 12)
