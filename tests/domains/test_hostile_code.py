@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeConfig, CodeVerifier
+from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
-from memreward.sandbox import Sandbox
+from memreward.sandbox import Limits, Sandbox
 from memreward.types import Claim, Query, Verdict
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
@@ -325,8 +325,9 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=2))
-    made.wall_seconds = 60.0
+    made = CodeVerifier(
+        limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0), sandbox=Sandbox(places=2)
+    )
     yield made
     made.close()
 
@@ -493,8 +494,9 @@ EVASIONS = {
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=1))
-    made.wall_seconds = 8.0
+    made = CodeVerifier(
+        limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0), sandbox=Sandbox(places=1)
+    )
     yield made
     made.close()
 
