@@ -325,9 +325,8 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(
-        limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0), sandbox=Sandbox(places=2)
-    )
+    limits = Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0)
+    made = CodeVerifier(limits=limits, sandbox=Sandbox(places=2))
     yield made
     made.close()
 
@@ -400,8 +399,8 @@ def test_a_test_case_that_only_counts_its_failures_fails(verifier: CodeVerifier)
 @pytest.mark.slow
 def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slowness of the machine is measured when the solution is gone."""
-    busy = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=60, memory_mb=512), sandbox=Sandbox(places=1))
-    busy.wall_seconds = 8.0
+    limits = Limits(call_seconds=1, cpu_seconds=60, memory_mb=512, wall_seconds=8.0)
+    busy = CodeVerifier(limits=limits, sandbox=Sandbox(places=1))
     monkeypatch.setattr(busy.sandbox, "slowdown", lambda: 1.0)
     code = """
         import hashlib, signal, threading, time
@@ -494,9 +493,8 @@ EVASIONS = {
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(
-        limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0), sandbox=Sandbox(places=1)
-    )
+    limits = Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0)
+    made = CodeVerifier(limits=limits, sandbox=Sandbox(places=1))
     yield made
     made.close()
 
