@@ -45,7 +45,7 @@ def test_an_option_that_is_not_shown_is_read_all_the_same() -> None:
 def test_square_brackets_are_no_markup() -> None:
     text = " ".join(said("train", "--help").stdout.split())
     assert "(steps = 100 under [grpo])" in text
-    assert "[reward]" in text
+    assert "the table [trl]" in text
     assert "[default: 20%]" in text
     assert "\\[" not in text
 

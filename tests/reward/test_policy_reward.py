@@ -25,7 +25,7 @@ from memreward.memory.labelling import BROKEN, FILE, FLAGGED, UNDONE, Journal
 from memreward.reward import HybridReward, Judged, PolicyReward
 from memreward.reward.judged import filled
 from memreward.reward.predictor import RewardPredictor
-from memreward.reward.truth import TRAINING
+from memreward.reward.truth import SPENT, TRAINING
 from memreward.reward.valuers import HALF_LIFE, Answers
 from memreward.reward.visits import EarlierVisits
 from memreward.types import Claim, ConfigurationError, Query, Rollout, StoreError, Verdict
@@ -469,7 +469,8 @@ def test_kill_and_resume_keep_the_posterior(
 
 
 def untimed(judged: Judged) -> dict[str, float]:
-    return {name: value for name, value in judged.metrics.items() if name != "seconds"}
+    """Without what never goes back: time, and the ledger."""
+    return {name: value for name, value in judged.metrics.items() if name not in ("seconds", *SPENT)}
 
 
 def test_a_save_that_is_killed_leaves_the_state_before_it_whole(
