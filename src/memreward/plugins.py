@@ -34,7 +34,10 @@ def load_named(named: str, kind: str) -> Any:
     try:
         if not colon:
             raise ValueError("a name has to stand after a colon")
-        return getattr(_module(place), attribute)
+        module = _module(place)
+        if not hasattr(module, attribute):
+            raise ValueError(f"it has no {attribute!r}, but {', '.join(n for n in vars(module) if n[0] != '_')}")
+        return getattr(module, attribute)
     except Exception as error:
         raise ConfigurationError(
             f"{kind} {named!r} cannot be loaded ({type(error).__name__}: {error}); write FILE.py:NAME or MODULE:NAME"

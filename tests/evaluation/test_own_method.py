@@ -142,7 +142,7 @@ def test_lists_and_arrays_are_values_and_a_fit_may_be_missing(mine, groups, feat
             "mine.py:P: there is no signal 'hnt' here; near it are hint",
         ),
         ("P = 3\n", ConfigurationError, "P"),
-        ("x = 1\n", ConfigurationError, "cannot be loaded"),
+        ("x = 1\n", ConfigurationError, "cannot be loaded .*it has no 'P', but x"),
         ("this is no Python\n", ConfigurationError, "SyntaxError"),
     ],
 )
