@@ -137,6 +137,14 @@ def test_what_counts_is_the_change_of_the_gap() -> None:
     assert humble.alarms == []
 
 
+def test_a_rise_that_chance_explains_is_no_alarm() -> None:
+    monitor, right = RewardMonitor(), np.array([0.0, 1.0])
+    for step, predicted in enumerate([*[1.0, 0.0] * 12, *[1.0, 1.0, 0.0] * 6]):
+        monitor.observe(step, Blind(np.full(2, predicted), right, right, right, right - 0.5, np.zeros(2)))
+    assert [seen.rise > 0.15 for seen in monitor.history[-2:] if seen.rise is not None] == [True, True]
+    assert monitor.alarms == []
+
+
 def test_an_alarm_is_raised_once_until_the_gap_has_closed() -> None:
     monitor = RewardMonitor()
     feed(monitor, 10, 0.5, 0.5)
@@ -169,6 +177,20 @@ def test_votes_that_are_no_better_than_chance_are_named_once() -> None:
     feed(monitor, 40, 0.5, 0.5, seed=1, start=5, voting=-0.2)
     assert [alarm.kind for alarm in heard] == ["vote"]
     assert "majority vote does not know" in str(heard[0])
+
+
+def test_groups_that_are_right_or_wrong_as_a_whole_tell_nothing_of_the_votes() -> None:
+    monitor = RewardMonitor()
+
+    def seen(groups: int, true: list[float]) -> list[str]:
+        for _ in range(groups):
+            correct = (np.array(true) > 0).astype(float)
+            blind = Blind(correct, np.array(true), -np.array(true), correct, np.array(true), np.zeros(2))
+            monitor.observe(len(monitor.history), blind)
+        return [alarm.kind for alarm in monitor.alarms]
+
+    assert seen(24, [-1.0, 1.0]) == seen(40, [0.0, 0.0]) == seen(23, [-1.0, 1.0]) == []
+    assert seen(1, [-1.0, 1.0]) == ["vote"]
 
 
 def test_its_state_goes_through_json() -> None:

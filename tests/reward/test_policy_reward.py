@@ -407,8 +407,14 @@ def test_what_a_person_enters_in_another_process_counts_from_the_next_step_on(
     assert judged.correct[:SIZE].tolist() == right(sums, call.numbers, call.texts)[:SIZE].tolist()
     assert [list(one) for one in told] == [[known], [known, f"q{unlabelled[1]}"]]
     assert {1} <= set(told[0][known]) <= {0, 1}, "what memory holds of the question is learned from at once"
+    other, answer = f"q{unlabelled[1]}", str(sum(sums.asked[unlabelled[1]]))
+    late = label(person, None, Told("Ann", [Judgement(other, True, answers=(answer,))]), use="page").entered[0]
+    told.clear()
+    asked(reward, sums, unlabelled[:2], step=1)  # made again, with the rollouts that memory has of it already
+    assert [len(one[other]) for one in told] == [len(memory.rollouts_of([other])) - SIZE, SIZE], "none is learned twice"
     spent = memory.ledger.spent()
-    person.ledger.withdraw(entry.id, source="Ann")
+    for one in (entry, late):
+        person.ledger.withdraw(one.id, source="Ann")
     _, judged = asked(reward, sums, unlabelled[:2], step=2)
     assert judged.source == ("predicted",) * 2 * SIZE
     assert memory.ledger.spent() == spent
