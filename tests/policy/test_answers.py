@@ -171,5 +171,5 @@ def test_log_probabilities_of_which_one_is_not_known_are_left_out(logprobs: Any)
     ],
 )
 def test_what_is_no_answer_is_refused(body: Any) -> None:
-    with pytest.raises(ValueError, match=r"without|no object|broke off"):
+    with pytest.raises(ValueError, match=r"without|object|broke off"):
         read_answer(body)

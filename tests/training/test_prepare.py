@@ -17,6 +17,7 @@ from memreward.answers.prior import RewardPrior
 from memreward.data import read_groups, write_groups
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
+from memreward.policy.collect import CollectConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
@@ -150,11 +151,20 @@ def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
-    choose: str, model: Path, templates: Path, tmp_path: Path
+    choose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The model itself samples in tests/training/test_examples.py; here it answers at once."""
+
+    def collected(config: CollectConfig, **_: Any) -> None:
+        asked = [group for path in config.questions for group in read_groups(path)]
+        assert [group.truth for group in asked] == [Truth()] * 12, "whoever samples sees no reference"
+        write_groups(config.output, [group.unlabelled() for group in sums()])
+
+    monkeypatch.setattr("memreward.training.prepare.collect", collected)
     asked = questions_only(tmp_path)
-    config = half_labelled(model, templates, tmp_path, questions=asked, arm="majority+labels", choose=choose)
+    config = half_labelled(tmp_path, tmp_path, tmp_path, questions=asked, arm="majority+labels", choose=choose)
     made = prepared(config)
+    monkeypatch.delattr("memreward.training.prepare.collect")
     assert len(made.labelled) == 6
     sampled = tmp_path / "run" / "experience.jsonl.gz"
     if choose == "random":

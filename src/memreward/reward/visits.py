@@ -32,26 +32,22 @@ HALF_LIFE = 20.0
 
 @dataclass
 class _Tally:
-    """Votes of one question by answer: of all visits, faded to `step`, and of the first one."""
+    """Votes of one question by answer: of all visits, faded to `step`, and of the first one.
+
+    How many rollouts they are of is one factor of all answers' shares, and goes with the mean.
+    """
 
     step: int
     first: dict[str, float]
-    first_rollouts: float
     votes: dict[str, float] = field(default_factory=dict)
-    rollouts: float = 0.0
 
-    def shares(self, key: str, present: float) -> tuple[float, float]:
-        """Share of an answer in the earlier visits and in the first one, the present group counted as one rollout."""
-        earlier = (self.votes.get(key, 0.0) + present) / (self.rollouts + 1)
-        return earlier, (self.first.get(key, 0.0) + present) / (self.first_rollouts + 1)
-
-    def add(self, votes: Mapping[str, float], rollouts: int, step: int) -> None:
+    def add(self, votes: Mapping[str, float], step: int) -> None:
         """Let what is there fade to `step`, and add a visit."""
         kept = 0.5 ** (max(step - self.step, 0) / HALF_LIFE)
         self.votes = {key: kept * count for key, count in self.votes.items()}
         for key, count in votes.items():
             self.votes[key] = self.votes.get(key, 0.0) + count
-        self.rollouts, self.step = kept * self.rollouts + rollouts, max(step, self.step)
+        self.step = max(step, self.step)
 
 
 class EarlierVisits:
@@ -75,8 +71,8 @@ class EarlierVisits:
             for row, key in zip(rows, keys, strict=True):
                 if key is not None:
                     present = votes[key] / len(rows)
-                    earlier, first = tally.shares(key, present)
-                    moved[row] = WEIGHT * (np.log(earlier / present) + np.log(first / present))
+                    past = (tally.votes.get(key, 0.0), tally.first.get(key, 0.0))
+                    moved[row] = WEIGHT * sum(np.log(1 + votes_of / present) for votes_of in past)
             given = [row for row, key in zip(rows, keys, strict=True) if key is not None]
             if given:
                 moved[given] -= moved[given].mean()
@@ -86,14 +82,11 @@ class EarlierVisits:
         for query, rows in _by_query(rollouts).items():
             votes = _votes(_keys([rollouts[row] for row in rows]))
             if query not in self._of:
-                self._of[query] = _Tally(step, votes, len(rows))
-            self._of[query].add(votes, len(rows), step)
+                self._of[query] = _Tally(step, votes)
+            self._of[query].add(votes, step)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            query: [tally.step, tally.first, tally.first_rollouts, tally.votes, tally.rollouts]
-            for query, tally in self._of.items()
-        }
+        return {query: [tally.step, tally.first, tally.votes] for query, tally in self._of.items()}
 
     @classmethod
     def of_json(cls, state: Mapping[str, Any]) -> Self:
