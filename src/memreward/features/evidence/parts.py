@@ -26,17 +26,9 @@ _HASHES_KEPT = 1 << 17
 _NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 
 
-class _Hashes(dict[str, int]):
-    """Hashes of strings, made when first asked for: texts say the same words again and again."""
-
-    def __missing__(self, string: str) -> int:
-        if len(self) >= _HASHES_KEPT:
-            self.clear()
-        self[string] = value = zlib.crc32(string.encode("utf-8", "surrogatepass"))
-        return value
-
-
-_hashes = _Hashes()
+@lru_cache(maxsize=_HASHES_KEPT)
+def _hash(string: str) -> int:
+    return zlib.crc32(string.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +87,7 @@ def distinct(hashes: Parts) -> Parts:
 
 def hashed(strings: Iterable[str]) -> Parts:
     """Return one hash per string, in order; lone surrogates are hashed too."""
-    return np.fromiter(map(_hashes.__getitem__, strings), dtype=np.uint64)
+    return np.fromiter(map(_hash, strings), dtype=np.uint64)
 
 
 def runs(text: str, length: int) -> Parts:
