@@ -371,7 +371,7 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
         f"  {tmp_path / 'evaluation.html'}",
         *(f"  {path}" for path in (csv, latex)),
     ]
-    assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * 11
+    assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * 8
     assert latex.read_text().count("\\begin{table}") == 4 * 2
     text = run(*arguments, "--full").stdout
     assert "<html" in (tmp_path / "evaluation.html").read_text()
