@@ -31,8 +31,9 @@ _COLUMN = re.compile(r"\s*\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}\s*", r
 _ANGLE_BRACKETS = re.compile(r"\s*\\langle(.*)\\rangle\s*", re.DOTALL)
 _EQUATION = re.compile(r"relation ([a-zA-Z](?:,[a-zA-Z])*) = ")
 _UNIT_VECTOR = re.compile(
-    r"([-+]?)\s*([^-+=]*?)\s*\\(?:mathbf|hat|vec|boldsymbol|bm)\s?\{\s?(?:\\(?:hat|mathbf|vec)\s?\{?)?\s?([ijk])\s?\}{1,2}\s*"
+    r"\\(?:mathbf|hat|vec|boldsymbol|bm)\s?\{\s?(?:\\(?:hat|mathbf|vec)\s?\{?)?\s?([ijk])\s?\}{1,2}"
 )
+_ALONG = re.compile(r"([-+]?)\s*([^-+=ijk]*?)\s*([ijk])\s*")
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
@@ -133,8 +134,9 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     column = _COLUMN.fullmatch(plain)
     if column is not None:
         return "column", [row for row in column[1].split("\\\\") if row.strip()]
-    along = list(_UNIT_VECTOR.finditer(plain))
-    if along and "".join(part[0] for part in along) == plain:
+    axes = _UNIT_VECTOR.sub(r"\1", plain)
+    along = list(_ALONG.finditer(axes))
+    if along and "".join(part[0] for part in along) == axes:
         parts = {part[3]: f"{part[1]}{part[2] or 1}" for part in along}
         return "along axes", [parts.get(axis, "0") for axis in ("ijk" if "k" in parts else "ij")]
     angled = _ANGLE_BRACKETS.fullmatch(plain)
