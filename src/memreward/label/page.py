@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 
 from memreward.label import render
 from memreward.label.session import Labelling
@@ -52,7 +53,7 @@ def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -
         annotator: Name of whoever gives none in the address (`?annotator=`); "" makes one up for each browser.
     """
     app = FastAPI(title="memreward label", docs_url=None, redoc_url=None, openapi_url=None)
-    page = _Page(labelling, annotator)
+    page = _Page(labelling, annotator, token)
     app.mount("/static", StaticFiles(directory=str(files("memreward.label") / "static")), name="static")
 
     @app.middleware("http")
@@ -67,34 +68,13 @@ def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -
     async def failed(request: Request, error: MemRewardError) -> Response:  # noqa: ARG001
         return PlainTextResponse(str(error), 409 if isinstance(error, BudgetError | DataError) else 500)
 
-    @app.get("/")
-    def whole(request: Request) -> Response:
-        if "token" in request.query_params or "annotator" in request.query_params:
-            return _entered(request, token)
-        name, response = page.name(request), HTMLResponse("")
-        response.set_cookie(_NAME_COOKIE, quote(name), httponly=True, samesite="strict")
-        response.body = page.whole(request, name).encode()
-        response.headers["content-length"] = str(len(response.body))
-        return response
-
-    @app.get("/task")
-    def task(request: Request) -> Response:
-        return HTMLResponse(page.task(request, page.name(request)))
-
-    @app.get("/progress")
-    def progress(request: Request) -> Response:
-        labelling.settled()
-        return HTMLResponse(page.progress(page.name(request)))
-
-    @app.get("/solutions")
-    def solutions(query_id: str, answer: str) -> Response:
-        return HTMLResponse(page.solutions(_read(query_id), _read(answer)))
+    for path, answer in (("/", page.whole), ("/task", page.task), ("/progress", page.progress)):
+        app.get(path)(answer)
+    app.get("/solutions")(page.solutions)
 
     @app.post("/{action}")
     async def act(request: Request, action: str) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
-        from starlette.concurrency import run_in_threadpool
-
         return await run_in_threadpool(page.act, request, action, form)
 
     return app
@@ -103,8 +83,8 @@ def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -
 class _Page:
     """Renders what a labelling says, and knows what each annotator did last."""
 
-    def __init__(self, labelling: Labelling, annotator: str) -> None:
-        self.labelling, self.annotator = labelling, annotator
+    def __init__(self, labelling: Labelling, annotator: str, token: str) -> None:
+        self.labelling, self.annotator, self.token = labelling, annotator, token
         self._since: dict[tuple[str, str], float] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._templates = Environment(
@@ -117,21 +97,27 @@ class _Page:
         given = unquote(request.cookies.get(_NAME_COOKIE, "")) or self.annotator
         return given[:_LONGEST_NAME] or f"annotator-{secrets.token_hex(3)}"
 
-    def whole(self, request: Request, name: str) -> str:
-        root = request.scope.get("root_path", "")
-        return self._render("page.html", name, request, root=root, progress=self.labelling.progress())
+    def whole(self, request: Request) -> Response:
+        if "token" in request.query_params or "annotator" in request.query_params:
+            return _entered(request, self.token)
+        name, root = self.name(request), request.scope.get("root_path", "")
+        html = self._render("page.html", name, request, root=root, progress=self.labelling.progress())
+        response = HTMLResponse(html)
+        response.set_cookie(_NAME_COOKIE, quote(name), httponly=True, samesite="strict")
+        return response
 
-    def task(self, request: Request, name: str) -> str:
-        return self._render("task.html", name, request)
+    def task(self, request: Request) -> Response:
+        return HTMLResponse(self._render("task.html", self.name(request), request))
 
-    def progress(self, name: str) -> str:
+    def progress(self, request: Request) -> Response:
+        self.labelling.settled()
         template = self._templates.get_template("progress.html")
-        return template.render(progress=self.labelling.progress(), name=name, limit_reached=False)
+        return HTMLResponse(template.render(progress=self.labelling.progress(), name=self.name(request)))
 
-    def solutions(self, query_id: str, key: str) -> str:
-        answer = self.labelling.answer(query_id, key)
-        texts = [rollout.text for rollout in rollouts_of(self.labelling, answer)[:_OTHERS_SHOWN]]
-        return self._templates.get_template("solutions.html").render(texts=texts)
+    def solutions(self, query_id: str, answer: str) -> Response:
+        found = self.labelling.answer(_read(query_id), _read(answer))
+        texts = [rollout.text for rollout in rollouts_of(self.labelling, found)[:_OTHERS_SHOWN]]
+        return HTMLResponse(self._templates.get_template("solutions.html").render(texts=texts))
 
     def act(self, request: Request, action: str, form: Form) -> Response:
         name = self.name(request)
@@ -160,7 +146,7 @@ class _Page:
         else:
             return PlainTextResponse("no such action", 404)
         if request.headers.get("x-fragment"):
-            return HTMLResponse(self.task(request, name))
+            return HTMLResponse(self._render("task.html", name, request))
         return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
 
     def _decide(self, name: str, query_id: str, form: Form) -> None:
