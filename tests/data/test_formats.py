@@ -133,10 +133,11 @@ def test_a_failed_request_is_named_and_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_rollouts_find_their_questions_inside_their_prompts(tmp_path: Path) -> None:
-    questions = rows(tmp_path / "q.jsonl", *({"problem": q, "solution": a, "unit": 1} for q, a in SUMS.items()))
+    asked = {"2 + 3": "0", **SUMS}  # the longest one that stands in a prompt is what was asked
+    questions = rows(tmp_path / "q.jsonl", *({"problem": q, "solution": a, "unit": 1} for q, a in asked.items()))
     found = groups_of(questions, HERE / "openai_output.jsonl", requests=HERE / "openai_requests.jsonl")
-    assert {text: group.truth.reference for text, group in found.items()} == SUMS
-    assert all(len(group.rollouts) == 3 for group in found.values())
+    assert {text: group.truth.reference for text, group in found.items()} == asked
+    assert [len(group.rollouts) for group in found.values()] == [0, 3, 3, 3]
     assert found["What is 2 + 3?"].provenance == {"unit": 1}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from label_toys import answer_of, groups, labelling
+from label_toys import answer_of, group, groups, labelling
 
 from memreward.answers.beliefs import AnswerBeliefs
 from memreward.label.queue import chosen, ranked, triples
@@ -59,6 +61,15 @@ def test_what_is_judged_whole_is_not_worth_asking_again() -> None:
     assert gains.whole[0] == 0
     assert gains.one[0] == 0
     assert gains.asked[0] == -1
+
+
+def test_rollouts_without_an_answer_are_not_asked_about() -> None:
+    given = group("q0", "What is 2 + 3?", ["6", "6", "7", "8"])
+    silent = replace(given.rollouts[3], text="I do not know.", answer=None)
+    outlook = labelling([replace(given, rollouts=(*given.rollouts[:3], silent))]).outlook
+    assert outlook.mute.sum() == 1
+    told = outlook.told({"q0/0": False, "q0/2": False})
+    assert told.gains(np.array([0])).asked.tolist() == [-1]
 
 
 def test_one_answer_never_tells_more_than_all_and_less_by_the_minute_only_if_it_is_so() -> None:

@@ -162,6 +162,23 @@ def test_a_share_is_judged_twice_blind_to_the_first() -> None:
     assert session.next("eve").query_id != first.query_id  # type: ignore[union-attr]
 
 
+def test_second_opinions_come_one_at_a_time_and_to_one_person_at_a_time() -> None:
+    session = labelling(groups(), twice=1.0)
+    for _ in range(3):
+        answer(session, "ann", session.next("ann"))
+    second = session.next("bob")
+    assert second is not None
+    assert second.second
+    assert session.next("eve").query_id != second.query_id  # type: ignore[union-attr]
+    seen = []
+    for _ in range(4):
+        task = session.next("bob")
+        assert task is not None
+        seen.append(task.second)
+        answer(session, "bob", task)
+    assert seen == [True, False, True, False]
+
+
 def test_disagreement_teaches_nothing_until_it_is_settled() -> None:
     session = labelling(groups())
     start = session.outlook.model.trust()

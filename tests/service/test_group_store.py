@@ -69,6 +69,18 @@ def test_how_groups_are_put_together_in_calls_changes_nothing() -> None:
     assert [[one.rollout for one in given] for given in together] == [[one.rollout for one in given] for given in apart]
 
 
+def test_groups_of_one_call_are_rewarded_each_at_its_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, steps, step = made_store(), [], PolicyReward.step
+
+    def seen(reward: PolicyReward, rollouts: list[Rollout], at: int) -> Any:
+        steps.append((at, {rollout.policy_version for rollout in rollouts}))
+        return step(reward, rollouts, at)
+
+    monkeypatch.setattr(PolicyReward, "step", seen)
+    answers(store, asked(1, 3), asked(2, 4), asked(3, 3))
+    assert steps == [(3, {"step-3"}), (4, {"step-4"})]
+
+
 def test_what_is_asked_again_is_answered_again_and_not_done_again(tmp_path: Path) -> None:
     store = made_store(tmp_path)
     first = answers(store, asked(1), asked(2))

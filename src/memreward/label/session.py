@@ -303,7 +303,7 @@ class Labelling:
     def _second(self, annotator: str, leases: Mapping[str, str]) -> Task | None:
         """A question that another person judged, where this one is to be judged twice; never two of them in a row."""
         asked = self._asked.get(annotator, [])
-        if asked and asked[-1] in self._stands.decisions and self._stands.by_others(asked[-1], annotator):
+        if asked and any(event.annotator != annotator for event in self._stands.decisions.get(asked[-1], ())):
             return None
         for query_id, events in self._stands.decisions.items():
             alone = len({event.annotator for event in events}) == 1 and self._stands.by_others(query_id, annotator)
