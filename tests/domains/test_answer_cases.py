@@ -592,6 +592,7 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
     ("text of an option said to be it", "Option B may fit.\n\nIt would be green hat.", "C", True),
     ("text of an option said to be right", "Option B may fit.\n\nGreen hat is the correct answer.", "B", False),
     ("options listed at the end", "These are the options:\nblue hat\nred hat", "B", False),
+    ("said, and then left out", "The next step is (B) red hat.\n\nThe answer is ...", "B", True),
     ("mentioned in passing", "Option B may fit.\n\nI do not know enough of hats.", "B", False),
     ("two letters in a box without a comma", "Option B may fit.\n\n\\boxed{BC}", "B", False),
     ("supposed", "Suppose the answer is B.", "B", None),

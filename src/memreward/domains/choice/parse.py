@@ -80,6 +80,7 @@ _SAID_TO_BE = re.compile(
     r"(?i:it|that|this)(?i:['’]s|\s(?:is|(?:would|must|should)\sbe))\s(?:the\s)?([^.?!]{1,120})"
     r"|(?:(?i:so|thus|hence|therefore),?\s)?([^?!]{1,120})\s(?:is|would\sbe)\s(?:the\s)?(?:correct|right|best)\s(?:answer|choice|option)"
 )
+_LEFT_OUT = re.compile(r"\s{0,9}\b[Tt]he answer is[ .…]{1,6}\Z")
 _ADVERBS = re.compile(
     r"\A(?:(?:therefore|thus|clearly|(?:most )?likely|probably|definitely|obviously|simply|actually|then|still|now|"
     r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
@@ -361,7 +362,7 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
 
 def _of_last_sentences(text: str, choices: Mapping[str, str]) -> tuple[str, ...] | None:
     """The options that the last sentence of a text names, or the one before it in its paragraph; None for none."""
-    after = ""
+    after, text = "", _LEFT_OUT.sub("", text)
     for sentence in reversed(SENTENCE_END.split(text.rsplit("\n\n", 1)[-1][-2000:])[-2:]):
         refused = sentence.endswith("?") and yes_or_no(after) == "no"
         mention, after = None if refused else _MENTION.search(sentence), sentence
