@@ -21,6 +21,8 @@ PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 SUITE := benchmarks/results/suite
 SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
+# As a source it gained nothing for other files (examples/sources/README.md): measured only.
+MEASURED := examples/sources/qwen2.5-coder-1.5b_openbookqa_t0.7.jsonl.gz
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
 
@@ -155,7 +157,7 @@ readme: ## make the README's picture and table anew from the committed results
 
 prior: $(STAMP) ## fit the shipped prior anew on the files of ROLLOUTS and the shipped rollouts
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prior ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward prior fit $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz) \
+	$(BIN)/memreward prior fit $(ROLLOUTS)/*.jsonl.gz $(filter-out $(MEASURED),$(SHIPPED)) \
 	  --out src/memreward/answers/default.safetensors
 
 training: $(STAMP) ## train every arm from one starting policy and write the tables of benchmarks/results/training (hours; resumes)
