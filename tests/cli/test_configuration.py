@@ -25,8 +25,8 @@ lora_rank = 4
 [trl]
 use_vllm = true
 
-[verify]
-containment = "landlock"
+[verify.math]
+time_limit_s = 2
 """
 
 
@@ -42,7 +42,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), "1")
     assert (config.grpo.steps, config.grpo.learning_rate, config.grpo.kl) == (7, 1.0, TrainConfig().grpo.kl)
     assert (config.grpo.lora_rank, config.trl) == (4, {"use_vllm": True})
-    assert config.verify.containment == "landlock"
+    assert config.verify.math.time_limit_s == 2.0
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     [
         ({"modle": "m"}, r"train.toml: 'modle' is unknown; did you mean 'model'\?"),
         ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
-        ({"verify": {"zzz": 1}}, "'verify.zzz' is unknown; use one of "),
+        ({"verify": {"math": {"zzz": 1}}}, "'verify.math.zzz' is unknown; use one of "),
         ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),
         ({"grpo": {"steps": 2.5}}, "grpo.steps is 2.5; give a value of type int"),
         ({"grpo": {"steps": True}}, "grpo.steps is True; give a value of type int"),

@@ -107,8 +107,9 @@ def spent(memory: Path) -> int:
 
 
 IMPOSSIBLE_SETTINGS = [
+    *[("--code-cpu-seconds", value) for value in ("-1", "0", "100000000000")],
+    *[("--math-time-limit-s", value) for value in ("nan", "inf", "1e20", "0", "-1")],
     ("--labels", "many"),
-    ("--verifier", "math"),
 ]
 
 

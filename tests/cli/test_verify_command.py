@@ -153,6 +153,15 @@ def test_free_text_is_right_or_not_told(tmp_path: Path) -> None:
     assert any("other words" in reason for reason in report["reasons"])
 
 
+@pytest.mark.slow
+def test_settings_reach_the_verifier(tmp_path: Path) -> None:
+    line = records(1)[0]
+    line["rollouts"] = [{"text": HANG}]
+    arguments = (write(tmp_path / "f.jsonl", [line]), "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
+    result = run(*arguments, "--labels", "1.0", "--math-time-limit-s", "0.5", "--json", code=3)
+    assert json.loads(result.stdout)["reasons"] == {"not decided within 0.5 s": 1}
+
+
 def test_an_interrupted_run_keeps_what_it_found(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "long.jsonl", records(12))
     arguments = (file, "--memory", tmp_path / "m", "--out", tmp_path / "out.jsonl", "--labels", "1.0")
@@ -189,6 +198,7 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     file = write(tmp_path / "f.jsonl", lines)
     command = [sys.executable, "-m", "memreward", "verify", str(file), "--memory", str(tmp_path / "m")]
     command += ["--out", str(tmp_path / "out.jsonl"), "--labels", "1.0"]
+    command += ["--math-time-limit-s", "600"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ}
     )

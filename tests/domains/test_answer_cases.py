@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from memreward.domains import Verifiers, parse_rollout
-from memreward.domains.math.verify import MathVerifier
+from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
 from memreward.types import Claim, Domain, Query, Verdict
 
 PERCENTAGE = "What percentage of the balls is red?"
@@ -617,7 +616,7 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
 ]
 
 # A busy machine takes longer than five seconds for what is decided in some milliseconds.
-VERIFIERS = Verifiers(own={"math": MathVerifier(time_limit_s=60)})
+VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
 
 
 def verdict(text: str, reference: str, domain: Domain, query: str = "") -> Verdict:

@@ -7,13 +7,12 @@ import json
 import pickle
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import LIMITS, CodeVerifier, output_lines, read_reference
+from memreward.domains.code.verify import CodeConfig, CodeVerifier, output_lines, read_reference
 from memreward.sandbox import Sandbox
 from memreward.types import Claim, Query, Verdict, Verifier
 
@@ -29,7 +28,7 @@ BODY = "    return [area(r) for r in rs]\n"
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(limits=replace(LIMITS, call_seconds=1, cpu_seconds=4, memory_mb=512), sandbox=Sandbox(places=2))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=4, memory_mb=512), sandbox=Sandbox(places=2))
     yield made
     made.close()
 
@@ -188,7 +187,8 @@ SLEEPER = "import time\ndef f(x): time.sleep(600)"
 
 
 def test_a_solution_that_sleeps_is_wrong(verifier: CodeVerifier) -> None:
-    brief = CodeVerifier(limits=replace(LIMITS, wall_seconds=2.0), sandbox=verifier.sandbox)
+    brief = CodeVerifier(CodeConfig(), sandbox=verifier.sandbox)
+    brief.wall_seconds = 2.0
     assert overdue(verdict(brief, SLEEPER, "assert f(1) == 1"))
 
 
@@ -204,7 +204,8 @@ def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: Co
 def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
     verifier: CodeVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brief = CodeVerifier(limits=replace(LIMITS, wall_seconds=1.0), sandbox=verifier.sandbox)
+    brief = CodeVerifier(CodeConfig(), sandbox=verifier.sandbox)
+    brief.wall_seconds = 1.0
     sleeps = claim("```python\nimport time\ntime.sleep(600)\n```", '[{"input": "", "output": ""}]', "Do nothing.")
     for slowdown, correct in ((1.0, False), (50.0, None)):
         monkeypatch.setattr(verifier.sandbox, "slowdown", lambda slowdown=slowdown: slowdown)

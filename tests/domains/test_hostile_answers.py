@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from memreward.domains import Verifiers, parse_rollout
-from memreward.domains.math.verify import MathVerifier
+from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
 from memreward.types import Claim, Domain, Query
 
 NUMBERS = [
@@ -609,7 +608,7 @@ UNITS = {
 
 REPLIES = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
 BAKER = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
-VERIFIERS = Verifiers(own={"math": MathVerifier(time_limit_s=60)})
+VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
 
 
 def verdict(text: str, reference: str, domain: Domain, question: str) -> bool | None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeVerifier
+from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
-from memreward.sandbox import Limits, Sandbox
+from memreward.sandbox import Sandbox
 from memreward.types import Claim, Query, Verdict
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
@@ -325,8 +325,8 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    limits = Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0)
-    made = CodeVerifier(limits=limits, sandbox=Sandbox(places=2))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=2))
+    made.wall_seconds = 60.0
     yield made
     made.close()
 
@@ -399,8 +399,8 @@ def test_a_test_case_that_only_counts_its_failures_fails(verifier: CodeVerifier)
 @pytest.mark.slow
 def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slowness of the machine is measured when the solution is gone."""
-    limits = Limits(call_seconds=1, cpu_seconds=60, memory_mb=512, wall_seconds=8.0)
-    busy = CodeVerifier(limits=limits, sandbox=Sandbox(places=1))
+    busy = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=60, memory_mb=512), sandbox=Sandbox(places=1))
+    busy.wall_seconds = 8.0
     monkeypatch.setattr(busy.sandbox, "slowdown", lambda: 1.0)
     code = """
         import hashlib, signal, threading, time
@@ -493,8 +493,8 @@ EVASIONS = {
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
-    limits = Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0)
-    made = CodeVerifier(limits=limits, sandbox=Sandbox(places=1))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=1))
+    made.wall_seconds = 8.0
     yield made
     made.close()
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeVerifier
+from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.sandbox import Limits
 from memreward.sandbox.inside.plain import encode
 from memreward.types import Claim, Query
@@ -134,7 +134,8 @@ def questions(shared_data: Path) -> list[tuple[str, str, str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(limits=Limits(call_seconds=1, cpu_seconds=3, memory_mb=512, wall_seconds=20.0))
+    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=3, memory_mb=512))
+    made.wall_seconds = 20.0
     yield made
     made.close()
 

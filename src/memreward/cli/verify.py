@@ -60,7 +60,7 @@ def verify(
 
     Examples:
       memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz
-      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20%
+      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20% --math-time-limit-s 2
     """
     from memreward.data import format_of, write_groups
     from memreward.domains import VerdictCache, load_verifier

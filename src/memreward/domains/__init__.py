@@ -4,7 +4,7 @@ from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.code.parse import code_normal_form, defines, entry_point, parse_tree, parses, syntax_tree
 from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.completion import Completion, parse_completion, parse_rollout
-from memreward.domains.config import VerifyConfig
+from memreward.domains.config import CodeConfig, MathConfig, VerifyConfig
 from memreward.domains.math.arithmetic import arithmetic_statements, numbers
 from memreward.domains.math.verify import MathVerifier
 from memreward.domains.registry import (
@@ -26,10 +26,12 @@ from memreward.domains.verifiers import JudgeVerifier, Verifiers, load_verifier,
 __all__ = [
     "AnswerPattern",
     "ChoiceVerifier",
+    "CodeConfig",
     "CodeVerifier",
     "Completion",
     "DomainRules",
     "JudgeVerifier",
+    "MathConfig",
     "MathVerifier",
     "TextVerifier",
     "VerdictCache",

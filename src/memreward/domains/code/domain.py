@@ -36,4 +36,4 @@ class Code(DomainRules):
         return code_normal_form(answer, entry_point(prompt))
 
     def verifier(self, config: VerifyConfig) -> Verifier:
-        return CodeVerifier(config.containment)
+        return CodeVerifier(config.code)

@@ -12,22 +12,20 @@ import math
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from memreward.domains.code.parse import entry_point, given_definitions, parses, solution_source, syntax_tree
+from memreward.domains.config import CodeConfig
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
-from memreward.sandbox import BUSY, PATIENCE, Containment, Execution, Limits, Sandbox, Trial
+from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.types import Claim, Verdict
 
 RULES = 4
 _LONGEST_REASON = 300
 WALL_SECONDS = 600.0
-LIMITS = Limits(cpu_seconds=150, call_seconds=10, wall_seconds=WALL_SECONDS, memory_mb=2048)
-"""Of one solution in all its tests: its processor time, that of one call (by the clock a call may take twelve times as
-long) or of a program on one input, its time by the clock and its memory."""
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
 _FOR_TRIAL = 0.9
 """Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
@@ -42,18 +40,15 @@ class Reference:
 
 
 class CodeVerifier(ClaimVerifier):
-    """Decides whether a solution passes its tests within the limits; see `docs/verifiers.md`."""
+    """Decides whether a solution passes its tests, within `wall_seconds`; see `docs/verifiers.md`."""
 
-    def __init__(
-        self,
-        containment: Containment | Literal["auto"] = "auto",
-        *,
-        limits: Limits = LIMITS,
-        sandbox: Sandbox | None = None,
-    ) -> None:
-        self._contained, self.limits = containment, limits
-        self.sandbox = sandbox or Sandbox(None if containment == "auto" else containment)
-        self.name = f"code-{RULES}-{limits.call_seconds}s-{limits.cpu_seconds}s-{limits.memory_mb}mb"
+    def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
+        self.config = config or CodeConfig()
+        containment = None if self.config.containment == "auto" else self.config.containment
+        self.sandbox = sandbox or Sandbox(containment)
+        self.wall_seconds = WALL_SECONDS
+        limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
+        self.name = f"code-{RULES}-{limits}"
         self._rehearsed: dict[tuple[str, ...], bool] = {}
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
@@ -79,8 +74,8 @@ class CodeVerifier(ClaimVerifier):
         return self._by_tests(source, reference.tests, claim.rollout.query.text)
 
     def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
-        until = time.monotonic() + self.limits.wall_seconds
-        limits = self._limits(_FOR_TRIAL * self.limits.wall_seconds)
+        until = time.monotonic() + self.wall_seconds
+        limits = self._limits(_FOR_TRIAL * self.wall_seconds)
         entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
         trial = self.sandbox.trial(source, tests, entry_point=entry_point, given=given, limits=limits)
         verdict = self._judged(trial)
@@ -113,7 +108,7 @@ class CodeVerifier(ClaimVerifier):
         key = (*tests, given, entry_point)
         if key not in self._rehearsed:
             left = max(1.0, until - time.monotonic())
-            limits = replace(self._limits(left), cpu_seconds=min(self.limits.cpu_seconds, math.ceil(left)))
+            limits = replace(self._limits(left), cpu_seconds=min(self.config.cpu_seconds, math.ceil(left)))
             self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
         if not self._rehearsed[key]:
             return verdict
@@ -121,12 +116,12 @@ class CodeVerifier(ClaimVerifier):
         return Verdict(False, said, details=verdict.details)
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
-        until = time.monotonic() + self.limits.wall_seconds
+        until = time.monotonic() + self.wall_seconds
         for number, (given, expected) in enumerate(cases):
-            left = min(until - time.monotonic(), PATIENCE * self.limits.call_seconds)
+            left = min(until - time.monotonic(), PATIENCE * self.config.call_seconds)
             if left <= 0:
-                return self._slow(f"{self.limits.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
-            limits = replace(self._limits(left), cpu_seconds=self.limits.call_seconds)
+                return self._slow(f"{self.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
+            limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
             ran = self.sandbox.run(source, given, limits)
             details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
             if ran.ended_by == "cpu":
@@ -148,13 +143,18 @@ class CodeVerifier(ClaimVerifier):
         return Verdict(False, f"{reason}, though the machine was not busy", details=details)
 
     def _limits(self, wall_seconds: float) -> Limits:
-        return replace(self.limits, wall_seconds=wall_seconds)
+        return Limits(
+            cpu_seconds=self.config.cpu_seconds,
+            call_seconds=self.config.call_seconds,
+            wall_seconds=wall_seconds,
+            memory_mb=self.config.memory_mb,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"containment": self._contained, "limits": self.limits}
+        return {"config": self.config}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+        self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
 
 
 def read_report(report: str, details: Mapping[str, Any]) -> Verdict:

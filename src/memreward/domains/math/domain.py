@@ -38,11 +38,11 @@ class Math(DomainRules):
     def key(self, answer: str, prompt: str) -> str:
         return math_key(answer, prompt)
 
-    def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
+    def verifier(self, config: VerifyConfig) -> Verifier:
         """Return the one that asks math-verify where our own rules do not decide."""
         from memreward.domains.math.verify import MathVerifier  # which parses by these rules
 
-        return MathVerifier()
+        return MathVerifier(config.math)
 
 
 def _without_plain_unit(answer: str, prompt: str) -> str:

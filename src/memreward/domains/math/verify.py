@@ -14,6 +14,7 @@ from pathlib import Path
 
 from memreward.domains.choice.parse import normal_text
 from memreward.domains.completion import parse_completion
+from memreward.domains.config import MathConfig
 from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
 from memreward.domains.registry import answer_key
@@ -21,8 +22,6 @@ from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, MemRewardError, Verdict
 
-TIME_LIMIT_S = 5.0
-"""Seconds that one answer may take; one that takes longer is undecided."""
 RULES = 8
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
@@ -57,8 +56,8 @@ class MathVerifier:
     A rollout that commits to no answer is wrong. Each process that uses one has workers of its own.
     """
 
-    def __init__(self, time_limit_s: float = TIME_LIMIT_S) -> None:
-        self.time_limit_s = time_limit_s
+    def __init__(self, config: MathConfig | None = None) -> None:
+        self.config = config or MathConfig()
 
     @cached_property
     def name(self) -> str:
@@ -93,7 +92,7 @@ class MathVerifier:
         decided = _numerals(submitted, stated_reference(claim.reference))
         if decided is not None:
             return decided
-        limit, details = self.time_limit_s, {"answer": submitted.answer}
+        limit, details = self.config.time_limit_s, {"answer": submitted.answer}
         asked = {**details, "reference": claim.reference, "query": claim.rollout.query.text, "limit": limit}
         try:
             reply = pool.ask(asked, limit)
