@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "memreward"
-SETTINGS = ("Config", "Settings", "Limits")
+SETTINGS = ("Config", "Settings", "Limits", "Reading")
 """How names of configurations end."""
 
 
