@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from memreward.evaluation.workers import Workers, worker_processes
+from memreward.evaluation.workers import Workers, handling_interrupts, worker_processes
 
 SCRIPT = """
 import os, sys, time
@@ -113,9 +113,11 @@ def test_an_interrupt_in_the_middle_of_the_executor_waits_until_it_is_left() -> 
             return Future()
 
     workers = Workers(Executor())  # type: ignore[arg-type]
-    with pytest.raises(KeyboardInterrupt):
-        workers.submit(abs, 1)
-    assert reached == ["entered", "left"]
+    with handling_interrupts(workers):
+        with pytest.raises(KeyboardInterrupt):
+            workers.submit(abs, 1)
+        assert reached == ["entered", "left"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_without_processes_work_is_done_one_by_one() -> None:

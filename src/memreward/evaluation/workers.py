@@ -26,13 +26,18 @@ _NO_GUARD = (
 
 
 class Workers:
-    """Runs functions in processes, and hands over what they return."""
+    """Runs functions in processes, and hands over what they return.
+
+    Ctrl-C in the main thread raises KeyboardInterrupt as ever, but not in the middle of `concurrent.futures`: there it
+    can leave a lock behind that the executor's own thread then waits for, for ever.
+    """
 
     def __init__(self, executor: ProcessPoolExecutor | None) -> None:
         self._executor = executor
-        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._ended: SimpleQueue[Future[Any] | None] = SimpleQueue()
         self._here: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._open = 0
+        self._inside = self._interrupted = False
 
     def submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
         """Run a function in a process; what it is given and returns must pickle. Without any, `completed` runs it."""
@@ -40,7 +45,7 @@ class Workers:
             future: Future[Any] = Future()
             self._here.append((future, partial(function, *given)))
             return future
-        with _interrupts_held():
+        with self._undisturbed(), _interrupts_held():
             future = self._executor.submit(function, *given)
             future.add_done_callback(self._ended.put)
         self._open += 1
@@ -53,9 +58,28 @@ class Workers:
             future.set_result(work())
             yield future
         while self._open:
-            found = self._ended.get()
-            self._open -= 1
-            yield found
+            with self._undisturbed():
+                found = self._ended.get()
+            if found is not None:
+                self._open -= 1
+                yield found
+
+    def interrupt(self, signum: int, frame: Any) -> None:
+        """Handle SIGINT: at once, or as soon as `concurrent.futures` is left."""
+        if not self._inside:
+            signal.default_int_handler(signum, frame)
+        self._interrupted = True
+        self._ended.put(None)  # wakes who waits; this queue may be used in a signal handler
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -76,7 +100,8 @@ def worker_processes(count: int) -> Iterator[Workers]:
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=start_worker) as executor:
         workers, others = Workers(executor), set(active_children())
         try:
-            yield workers
+            with handling_interrupts(workers):
+                yield workers
         except BrokenProcessPool as error:
             if (script := _unguarded_script()) is not None:
                 raise ConfigurationError(_NO_GUARD.format(script=script)) from error
@@ -107,11 +132,24 @@ def _unguarded_script() -> str | None:
 
 
 @contextmanager
+def handling_interrupts(workers: Workers) -> Iterator[None]:
+    """Let `workers` handle SIGINT, if this is the main thread and nobody else does."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, workers.interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Start processes that never see Ctrl-C, which the terminal sends to all: this process alone acts on it.
 
-    A process inherits the blocked signal; here it is delivered at the end of the block. In the middle of
-    `concurrent.futures` it could leave a lock behind that the executor's own thread then waits for, for ever.
+    A process inherits the blocked signal; here it is delivered at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
