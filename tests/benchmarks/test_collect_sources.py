@@ -42,12 +42,13 @@ def test_only_policies_of_one_data_set_share_questions_and_the_prior_leaves_all_
     queries = {_name(path): [group.query for group in read_groups(path)] for path in [example, *SHIPPED]}
     texts = {name: {" ".join(query.text.split()) for query in asked} for name, asked in queries.items()}
     shared = {(one, other) for one, other in combinations(texts, 2) if texts[one] & texts[other]}
-    assert shared == {("qwen2.5-coder-0.5b_mbpp_t0.7", "qwen2.5-coder-1.5b_mbpp_t0.7")}
+    kinds = ("mbpp", "math-levels-1-3")
+    assert shared == {(f"qwen2.5-coder-0.5b_{kind}_t0.7", f"qwen2.5-coder-1.5b_{kind}_t0.7") for kind in kinds}
     prior = RewardPrior.load(DEFAULT)
-    assert {factor.card.name for factor in prior.factors} >= set(queries)
+    assert {factor.card.name for factor in prior.factors} >= set(queries) - {"qwen2.5-coder-1.5b_openbookqa_t0.7"}
     for pair in shared:
         left = {factor.card.name for factor in prior.without(queries[pair[0]]).factors}
-        assert not left & {*pair, "mbpp_ldb_3models"}
+        assert not left & {*pair, *(["mbpp_ldb_3models"] if "mbpp" in pair[0] else [])}
 
 
 def _name(path: Path) -> str:

@@ -33,7 +33,7 @@ _EQUATION = re.compile(r"relation ([a-zA-Z](?:,[a-zA-Z])*) = ")
 _UNIT_VECTOR = re.compile(
     r"\\(?:mathbf|hat|vec|boldsymbol|bm)\s?\{\s?(?:\\(?:hat|mathbf|vec)\s?\{?)?\s?([ijk])\s?\}{1,2}"
 )
-_ALONG = re.compile(r"([-+]?)\s*([^-+=ijk]*?)\s*([ijk])\s*")
+_ALONG = re.compile(r"([-+]?)\s{0,3}([^-+=ijk]{0,60}?)\s{0,3}([ijk])\s{0,3}")
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
