@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memreward.domains import AnswerPattern, equivalent, parse_completion, parse_rollout
@@ -72,6 +72,7 @@ def test_values_that_differ() -> None:
     assert not differs_in_value("Kiev", "Moscow")
 
 
+@example("❌")
 @given(st.text(st.characters(), max_size=60))
 def test_the_normal_form_is_stable(text: str) -> None:
     key = free_text_key(text)

@@ -79,7 +79,7 @@ def says_the_same(answer: str, reference: str, question: str = "") -> bool:
 
     Most of such a sentence is in words of the question: "Paris is the capital of France", and not "Paris is a lie".
     """
-    if _CROSSED.search(answer):
+    if _CROSSED.search(answer) and not _CROSSED.search(reference):
         return False
     answer = _CONTRACTED.sub(r"\1 is", answer)
     said, wanted = free_text_key(answer), free_text_key(reference)
