@@ -20,7 +20,6 @@ from memreward.integrations.openrlhf import reply_of as openrlhf_reply
 from memreward.service.asked import AskedRollout, BusyError, ConflictError, StoppingError
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
-from memreward.service.gate import Limited, Traced, request_id
 from memreward.service.store import GroupStore
 from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
@@ -40,6 +39,7 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
+    from memreward.service.gate import Limited, Traced, request_id
     from memreward.service.messages import (
         LabelsRequest,
         OpenRLHFRequest,
