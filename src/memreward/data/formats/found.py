@@ -112,7 +112,7 @@ def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str |
         ]
         problems.append(f"{option} {column!r}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
     if problems:
-        raise DataError(f"{where}: {'; '.join(problems)} It has: {', '.join(columns)}")
+        raise DataError(f"{where}: {'; '.join(problems)}; its columns are {', '.join(columns)}")
 
 
 def text_or_none(value: Any, where: str, column: str) -> str | None:
