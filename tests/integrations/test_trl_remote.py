@@ -17,9 +17,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "service"))
 from serving import made_store, query, served, texts_of
 from test_trl_reward import Texts, trained
 
+from memreward.answers.model import AnswerModel
 from memreward.integrations.client import Client
 from memreward.integrations.trl import RemoteRewardFunction
+from memreward.memory import ExperienceMemory
+from memreward.reward import PolicyReward
+from memreward.reward.valuers import Answers
 from memreward.service.asked import AskedGroup, AskedRollout, ConflictError
+from memreward.service.store import GroupStore
 from memreward.types import ConfigurationError, EndpointError, Query
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
@@ -105,6 +110,22 @@ def test_groups_split_over_processes_are_put_together_and_the_function_pickles(u
     assert first[0] == first[1] > first[2]
     assert logs[0]["memreward/predicted"] == logs[1]["memreward/predicted"] == 1.0
     assert logs[0]["memreward/partial"] == 0.0
+
+
+def test_log_probabilities_of_a_sampler_of_ones_own_reach_the_services_memory() -> None:
+    memory = ExperienceMemory.in_memory()
+    store = GroupStore(PolicyReward(memory, Answers(AnswerModel())))
+    columns = {"query_id": ["q6"] * SIZE, "token_logprobs": [[-0.5, -0.25], None, [-2.0], [-1.0]]}
+
+    async def run(reward: RemoteRewardFunction) -> None:
+        await reward([query(6)["text"]] * SIZE, texts_of(6), **columns)
+        await reward.client.close()
+
+    with served(store) as address:
+        asyncio.run(run(RemoteRewardFunction(Client(address, deadline=120), size=SIZE)))
+    kept = {rollout.text: rollout.token_logprobs for rollout in memory.rollouts_of(["q6"])}
+    assert kept == dict(zip(texts_of(6), [(-0.5, -0.25), None, (-2.0,), (-1.0,)], strict=True))
+    store.close()
 
 
 def test_a_training_does_not_begin_without_a_service_and_needs_a_size() -> None:

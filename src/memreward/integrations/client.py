@@ -131,6 +131,7 @@ class Client:
         text: str,
         step: int = 0,
         truncated: bool | None = None,
+        token_logprobs: Sequence[float] | None = None,
         rollout: str | None = None,
         group_deadline: float | None = None,
     ) -> Scored:
@@ -142,11 +143,12 @@ class Client:
             rollout: Its id; None makes one, which is the same however often the request is sent.
             group_deadline: Seconds after which the group is rewarded as it is.
         """
+        sampled = {"truncated": truncated, "token_logprobs": token_logprobs}
         body = {
             "group": group,
             "size": size,
             "query": dict(query),
-            "rollout": {"id": rollout or uuid.uuid4().hex, "text": text, "truncated": truncated},
+            "rollout": {"id": rollout or uuid.uuid4().hex, "text": text, **sampled},
             "step": step,
             "deadline": group_deadline or max(1.0, self.deadline - _SPARE_SECONDS),
         }

@@ -89,6 +89,7 @@ class RemoteRewardFunction:
             text=row.text,
             step=row.step,
             truncated=row.truncated,
+            token_logprobs=row.token_logprobs,
         )
 
 

@@ -54,7 +54,7 @@ def make_trainer(
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
     function: Any = RewardFunction(reward)
-    made: GRPOTrainer = (trainer or GRPOTrainer)(
+    made: GRPOTrainer = (trainer or _telling(GRPOTrainer))(
         model=str(model) if isinstance(model, Path) else model,
         reward_funcs=function,
         args=args,
@@ -65,6 +65,20 @@ def make_trainer(
     )
     made.remove_callback(PrinterCallback)
     return made
+
+
+def _telling(kind: type[GRPOTrainer]) -> type[GRPOTrainer]:
+    """Return TRL's trainer, which also gives rewards the log-probabilities that vLLM has: TRL 1.16 does not."""
+
+    class Telling(kind):  # type: ignore[misc, valid-type, unused-ignore]
+        def _generate(self, prompts: Any) -> Any:
+            made = super()._generate(prompts)
+            logprobs, columns = made[4], made[5]
+            if logprobs is not None:
+                columns["token_logprobs"] = [None if None in tokens else tokens for tokens in logprobs]
+            return made
+
+    return Telling
 
 
 def ordered(questions: Any, settings: GrpoSettings) -> Any:
