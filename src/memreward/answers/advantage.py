@@ -1,9 +1,8 @@
 """The reward: what a rollout's advantage is expected to be, given what may still be right.
 
-GRPO uses no rewards but advantages: a reward less its group's mean, divided by its group's standard deviation (n - 1 in
-the denominator), 0 where all rewards are equal. If it were known which answers are right, every advantage would be
-known. So a rollout is paid its expectation. It is 0 on average in each group, doubt shrinks it by itself, and a flat
-group gets nothing; no threshold and no gate are needed (method.md, section 7).
+GRPO uses advantages: a reward less its group's mean, divided by its group's standard deviation (n - 1 in the
+denominator), 0 where all rewards are equal. A rollout is paid the expectation, which is 0 on average in each group and
+shrinks with doubt (method.md, section 7).
 """
 
 from __future__ import annotations
@@ -18,10 +17,7 @@ from memreward.types import IntArray
 
 
 class _Answers(NamedTuple):
-    """The answers given in m groups: C of them, those of one group together, and the n rollouts that give them.
-
-    `group` (C,) in 0 .. m - 1, `votes` (C,) rollouts that give the answer, `row` (n,) answer of each rollout.
-    """
+    """C answers of m groups: `group` (C,) ascending, `votes` (C,) rollouts; `row` (n,) answer of each rollout."""
 
     group: IntArray
     votes: IntArray
@@ -37,16 +33,15 @@ def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, sev
         answer: (n,) answer of each rollout; equal numbers in one group are one answer.
         right: (n,) probability that the rollout is right. Where at most one answer may be right, it is equal for equal
             answers; else rollouts of one answer are right together, the likelier first.
-        several: Whether several answers of a group may be right, independently of each other; else at most one is.
+        several: Whether several answers of a group may be right, independently of each other.
     """
     return _moments(_answers(group, answer), right, several)[0] if len(group) else np.zeros(0)
 
 
 def advantage_variance(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
-    """(m,) how uncertain each group's advantages are: the sum over its rollouts of Var A_i; groups in ascending order.
+    """(m,) sum over each group's rollouts of Var A_i, what a label of the whole question is expected to change.
 
-    What a label of the whole question is expected to change, in squared advantages. Arguments as in
-    `expected_advantages`.
+    Groups in ascending order; arguments as in `expected_advantages`.
     """
     if not len(group):
         return np.zeros(0)
@@ -63,16 +58,12 @@ def _answers(group: IntArray, answer: IntArray) -> _Answers:
 
 
 def _moments(given: _Answers, right: Floats, several: bool) -> tuple[Floats, Floats]:
-    """(n,) E[A] and E[A^2] of each rollout."""
     chance = np.clip(right, 0.0, 1.0)
     return _several_moments(given, chance) if several else _one_moments(given, chance)
 
 
 def _one_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:
-    """Moments if at most one answer is right.
-
-    If answer c with share q is right, its rollouts have (1 - q) / sd and all others -q / sd.
-    """
+    """If answer c with share q is right, its rollouts have (1 - q) / sd and all others -q / sd."""
     right = np.zeros(len(given.votes))
     right[given.row] = chance
     size = np.bincount(given.group, given.votes)[given.group]
@@ -86,11 +77,11 @@ def _one_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:
 
 
 def _several_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:
-    """Moments if each answer is right or wrong by itself, and its rollouts with it, the likelier first.
+    """Each answer is right or wrong by itself, and its rollouts with it, the likelier first.
 
-    So k rollouts of an answer are right with the probability of its k-th likeliest less that of the next. An advantage
-    depends on the rollout and on how many of the group are right. The distribution of that number is built answer by
-    answer, all groups at once; for each answer its own part is left out.
+    So k rollouts of an answer are right with the probability of its k-th likeliest less that of the next. The
+    distribution of the number of right rollouts is built answer by answer, all groups at once; for each answer its own
+    part is left out.
     """
     size = np.bincount(given.group, given.votes)
     place = np.arange(len(given.group)) - np.searchsorted(given.group, given.group)
@@ -134,7 +125,6 @@ def _shifted_mean(others: Floats, values: Floats) -> Floats:
 
 
 def _advantages(right: Floats, size: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Advantage of a right and of a wrong rollout where `right` of `size` are right; 0 where all or none are."""
     total = np.asarray(size, np.float64)
     share = right / total
     variance = share * (1 - share) * total / np.maximum(total - 1, 1)

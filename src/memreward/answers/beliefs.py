@@ -58,11 +58,7 @@ class AnswerBeliefs(NamedTuple):
         ]
 
     def advantages(self, among: IntArray | None = None) -> Floats:
-        """(n,) expected advantages of these rollouts alone, whatever pool the probabilities are from.
-
-        Args:
-            among: (n,) group of each rollout; None takes all of a query as one group.
-        """
+        """(n,) expected advantages of these rollouts alone, in groups `among` (n,); None takes those of a query."""
         group = self.group if among is None else among
         expected = np.zeros(len(self.right))
         for several in (False, True):
@@ -73,15 +69,10 @@ class AnswerBeliefs(NamedTuple):
 
 
 def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> Floats:
-    """(n,) expected advantages under any predictor that gives each rollout a probability of being right.
+    """(n,) expected advantages under any predictor's (n,) probabilities, among `rows` (a mask or indices), elsewhere 0.
 
     An answer's probability is the mean of its rollouts'; where at most one answer can be right and they sum to more
-    than 1, they are divided by their sum. An abstention (NaN) is 0, and so is every rollout that is not among `rows`.
-
-    Args:
-        features: n rollouts.
-        values: (n,) probabilities.
-        rows: Mask or indices of the rollouts that form the groups.
+    than 1, they are divided by their sum. An abstention (NaN) is 0.
     """
     expected = np.zeros(len(features))
     index = np.arange(len(features))[rows]

@@ -1,14 +1,12 @@
 """What to label next: the question whose advantages are most uncertain, and that of many like it.
 
-Var_g = sum over the group's rollouts of Var A_i under what may still be right is what a label of the question itself is
-expected to change. A label also speaks for like questions (`likeness`), the less the more of those have a label, so
-questions are taken one after the other by
+A label of a question is expected to change Var_g, the sum over its rollouts of Var A_i, and speaks for like questions
+(`likeness`) too, the less the more of those have a label. So questions are taken one after the other by
 
     Var_q + TEACHES * sum_g k_qg Var_g / (1 + n_g)^2,    k_qg = cos(templates)^SHARP,    n_g = sum of k_gl, labelled l,
 
-where questions that have a label, or were taken, no longer count among g. Without it the labels of a set made from few
-templates all fall on the least certain one: on the testbed they then taught less than labels at random do. The choice
-depends on inputs alone, so a fit on chosen questions stays unbiased.
+where questions that have a label, or were taken, no longer count among g: else the labels of a set made from few
+templates all fall on the least certain one. The choice depends on inputs alone, so a fit on it stays unbiased.
 """
 
 from __future__ import annotations
@@ -43,7 +41,6 @@ class Proposal(NamedTuple):
     """A question to label.
 
     Attributes:
-        query_id: Which.
         variance: What its label is expected to change, in squared advantages summed over its rollouts.
         cheap: What judging only its most probable answer, right or wrong, is expected to change of that.
         top: Probability of its most probable answer.
@@ -60,13 +57,9 @@ class Proposal(NamedTuple):
 def proposals(
     model: AnswerModel, features: Features, count: int | None = None, labelled: Collection[str] = ()
 ) -> list[Proposal]:
-    """Return the questions to label next, those first that tell most; equals in the order of their ids.
+    """Return up to `count` questions to label next, those first that tell most; equals in the order of their ids.
 
-    Args:
-        model: What is believed now.
-        features: All rollouts of the questions, the labelled ones among them.
-        count: How many; None orders all.
-        labelled: Ids of questions that have a label already.
+    The features are those of all rollouts of the questions, also of those that are `labelled` already.
     """
     beliefs, queries = model.beliefs(features), len(features.query_ids)
     variance = variances(beliefs, queries)
@@ -90,14 +83,7 @@ def proposals(
 
 
 def _in_turn(variance: Floats, templates: FloatArray, told: FloatArray, count: int | None) -> IntArray:
-    """(k,) order in which k of n questions are taken.
-
-    Args:
-        variance: (n,) of their advantages.
-        templates: (n, t) unit vectors of their wording.
-        told: (m, t) the same of the questions that have a label.
-        count: How many are wanted; None for all.
-    """
+    """(k,) order in which k of n questions are taken; templates (n, t), and (m, t) of labelled questions."""
     like = alike(templates, templates).astype(np.float64)
     np.fill_diagonal(like, 0.0)
     taught = alike(templates, told).sum(axis=1, dtype=np.float64)
@@ -124,11 +110,8 @@ def most_probable(beliefs: AnswerBeliefs, queries: int) -> NDArray[np.bool_]:
 def told_by_judging(beliefs: AnswerBeliefs, asked: NDArray[np.bool_], queries: int) -> Floats:
     """(q,) what "is this answer right?" is expected to change: the variance of E[A | the reply], over the rollouts.
 
-    Args:
-        beliefs: Of n rollouts.
-        asked: (n,) whether the rollout gives the answer that is asked about; one answer a query, or none. Of code that
-            behaves alike it is the likeliest rollout that is judged.
-        queries: How many there are.
+    `asked` (n,) are the rollouts that give the answer asked about: one answer a query, or none. Of code that behaves
+    alike it is the likeliest rollout that is judged.
     """
     chance = np.zeros(queries)
     np.maximum.at(chance, beliefs.group[asked], beliefs.right[asked])
@@ -148,27 +131,18 @@ def told_by_judging(beliefs: AnswerBeliefs, asked: NDArray[np.bool_], queries: i
 def told_by_sampling(model: AnswerModel, features: Features, query_ids: Sequence[str]) -> Floats:
     """(k,) what `MORE` further samples of k questions are expected to change: the variance of E[A | their votes].
 
-    How many give each answer is Poisson about its present share; `DRAWS` draws. What else they would show, new answers
-    among them, is left out.
-
-    Args:
-        model: What is believed now.
-        features: All rollouts of the questions; there may be others.
-        query_ids: The questions.
+    They are drawn `DRAWS` times from the question's rollouts among the features; that new answers come is left out.
     """
     part = subset(features, np.isin(np.array(features.query_ids), query_ids)[features.group])
     if not len(part):
         return np.zeros(0)
-    held, queries = model.beliefs(part), len(part.query_ids)
-    group = np.zeros(int(held.answer.max()) + 1, np.int64)
-    group[held.answer] = held.group
-    count, size = np.bincount(held.answer), np.bincount(held.group)
-    rng, then = np.random.default_rng(0), []
+    order, size = np.argsort(part.group, kind="stable"), np.bincount(part.group)
+    first, rng, then = np.cumsum(size) - size, np.random.default_rng(0), []
     for _ in range(DRAWS):
-        votes = count + rng.poisson(MORE * count / size[group])
-        share = votes / np.bincount(group, votes)[group]
-        then.append(model.beliefs(part, share[held.answer]).advantages())
-    told = np.bincount(held.group, np.var(then, axis=0), queries)
+        more = order[first[:, None] + rng.integers(size[:, None], size=(len(size), MORE))]
+        drawn = subset(part, np.concatenate([np.arange(len(part)), more.ravel()]))
+        then.append(model.beliefs(drawn).first(len(part)).advantages())
+    told = np.bincount(part.group, np.var(then, axis=0), len(size))
     return np.array([told[part.query_ids.index(name)] for name in query_ids])
 
 

@@ -47,10 +47,8 @@ class DomainModel:
     """The experts of one domain and their weights.
 
     Attributes:
-        name: The domain.
         prior: Where the weights began.
-        scaling: Of the signals.
-        posterior: Where the weights stand.
+        posterior: Where they stand.
         log_odds: Of the model against majority vote.
         like: Labelled solutions that speak for those like them.
         doubt: The expert for which votes mean something else.
@@ -80,7 +78,6 @@ class DomainModel:
 
     @property
     def start(self) -> Gaussian:
-        """Weights before any label."""
         return with_likeness(self.prior.weights)
 
     @property
@@ -88,11 +85,8 @@ class DomainModel:
         """Weight of the model; what is left is majority vote's."""
         return float(1 / (1 + np.exp(-np.clip(self.log_odds, -_LARGEST_ODDS, _LARGEST_ODDS))))
 
-    def right(self, features: Features, share: Floats | None = None) -> Floats:
-        """(n,) probability that each rollout of the domain is right, as if (n,) shares gave its answer."""
+    def right(self, features: Features) -> Floats:
         table = self.table(features)
-        if share is not None:
-            table = table.with_shares(share)
         both = self.trust * self.posterior.probabilities(table) + (1 - self.trust) * _voted(table)
         believed = self.doubt.beside(both, table, len(self.prior.signals))
         return sharpened(believed, table, SHARPNESS.get(self.name, 1.0))[table.answer]
@@ -164,11 +158,7 @@ class DomainModel:
 
     @classmethod
     def unpacked(cls, name: str, prior: DomainPrior, record: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Undo `packed`.
-
-        Raises:
-            KeyError, TypeError, ValueError, IndexError: the parts do not fit each other.
-        """
+        """Undo `packed`; KeyError, TypeError, ValueError or IndexError where the parts do not fit each other."""
         own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
         # Signals that people added are no part of the prior.
         names = (*record.get("signals", prior.signals), prior.scaling.names[-1])

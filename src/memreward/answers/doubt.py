@@ -1,11 +1,8 @@
 """Where votes mean something else: a third expert, for questions whose most frequent answer is not the right one.
 
-The prior has learned from many sources that votes speak for an answer, and majority vote assumes it. On some questions
-(puzzles that trick a weak policy, options that all look alike) they do not, or speak against it, and the prior is too
-sure of itself for a few labels to turn it round. So a small model that assumes nothing, a weight for ln of an answer's
-share, for the most frequent answer, and for "none of these", is fitted on the labels alone. Its weight is Bayes' rule
-with `BEFORE` as its probability before any label, against the better of the other two experts: next to nothing where
-votes mean what they mostly do, most of it where they do not.
+On some questions (puzzles that trick a weak policy, options that all look alike) votes speak against an answer, and
+prior and majority vote are too sure of the contrary for a few labels to turn them round. This small model assumes
+nothing and is fitted on the labels alone. Its weight is Bayes' rule, from `BEFORE`, against the better of the others.
 """
 
 from __future__ import annotations
@@ -27,31 +24,22 @@ _SURE = 30.0
 
 @dataclass(frozen=True)
 class Doubt:
-    """The third expert as the labels of one domain leave it.
-
-    Attributes:
-        weights: Of its three columns.
-        weight: Its own weight beside the other experts, in [0, 1].
-    """
+    """The third expert as the labels of one domain leave it; `weight`, in [0, 1], is its own beside the others."""
 
     weights: Gaussian
     weight: float
 
     @classmethod
     def none(cls) -> Self:
-        """Before any label it has no say: it knows nothing."""
+        """Before any label it has no say."""
         return cls(Gaussian(np.zeros(len(_COLUMNS)), np.eye(len(_COLUMNS))), 0.0)
 
     @classmethod
     @single_threaded()
     def of(cls, observed: Observed, signals: int, others: float, before: Doubt) -> Self:
-        """Weigh it against the others.
+        """Weigh it against the others, of which `others` is the better one's log-evidence.
 
-        Args:
-            observed: What was judged in the domain.
-            signals: How many signals the columns of its table hold.
-            others: Log-evidence of the better of the other two experts.
-            before: Where the search for its weights begins; what is found does not depend on it beyond rounding.
+        The observed table's columns hold `signals` signals. The search for its weights begins at those of `before`.
         """
         start = cls.none().weights
         own = replace(observed, table=_votes(observed.table, signals))

@@ -32,13 +32,9 @@ class AnswerShown:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a rollout was scored as it was.
+    """Why a rollout was scored as it was: its question's answers, the most probable first, of which `own` is its own.
 
-    Attributes:
-        score: The score.
-        answers: The distinct answers of its question, the most probable first.
-        own: Index of the rollout's answer among them.
-        trust: Weight of the model beside majority vote in this domain; 0 where there is no prior.
+    `trust` is the weight of the model beside majority vote in this domain; 0 where there is no prior.
     """
 
     score: Score

@@ -17,11 +17,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_arrays(path: Path, kind: str, version: int, header: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write a file of this kind in the place of one that may be there.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
+    """Write a file of this kind in the place of one that may be there; StoreError if it cannot be written."""
     from safetensors.numpy import save
 
     about = json.dumps({"kind": kind, "version": version, **header})
@@ -36,9 +32,7 @@ def write_arrays(path: Path, kind: str, version: int, header: Mapping[str, Any],
 def read_arrays(path: Path, kind: str, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return header and arrays of a file of this kind.
 
-    Raises:
-        StoreError: if it is absent, damaged, or of another kind.
-        SchemaVersionError: if a newer release wrote it.
+    Raises StoreError if it is absent, damaged, or of another kind, SchemaVersionError if a newer release wrote it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -59,5 +53,4 @@ def read_arrays(path: Path, kind: str, version: int, remedy: str) -> tuple[dict[
 
 
 def unreadable(path: Path, kind: str, remedy: str, error: Exception) -> StoreError:
-    """The error of a file whose contents are not what they should be."""
     return StoreError(f"{path} is not a {kind} that can be read ({type(error).__name__}: {error}): {remedy}")

@@ -60,14 +60,7 @@ def question_log_likelihood(table: AnswerTable, right: Floats, verdicts: NDArray
 
 
 def slope(table: AnswerTable, weights: Floats, verdicts: NDArray[np.int8], counts: Floats) -> Slope:
-    """Log-likelihood of the verdicts, its gradient and its expected (Fisher) information.
-
-    Args:
-        table: C answers of G questions.
-        weights: (p,).
-        verdicts: (C,) 1 right, 0 wrong, -1 not judged.
-        counts: (G,) how much each question counts, at least 0.
-    """
+    """Log-likelihood of (C,) verdicts, 1, 0 or -1 not judged, at (p,) weights; questions count (G,) `counts`."""
     right = right_probabilities(table, (table.design @ weights)[:, None])[:, 0]
     counted = counts[table.question]
     if table.several:
@@ -104,7 +97,6 @@ def _information(table: AnswerTable, right: Floats, verdicts: NDArray[np.int8], 
 
 
 def _per_question(table: AnswerTable, values: NDArray[np.generic]) -> Floats:
-    """(G,) sums over the answers of each question."""
     return np.bincount(table.question, values, len(table.query_ids)).astype(np.float64)
 
 

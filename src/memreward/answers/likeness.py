@@ -1,18 +1,13 @@
 """What labels of like solutions say: the labelled share of memory speaks for rollouts that reason alike elsewhere.
 
-A label is about one rollout, but a way of reasoning recurs: two solutions whose outlines are near, to two questions
-made from one template, are right or wrong together more often than not. So of each rollout i, over the labelled
-rollouts j of other questions,
+Two solutions whose outlines are near, to two questions made from one template, are right or wrong together more often
+than not. So of each rollout i, over the labelled rollouts j of other questions,
 
     m_i = sum_j k_ij (y_j - s_j) / (OTHERWISE + sum_j k_ij),    k_ij = cos(outlines)^SHARP cos(templates)^SHARP,
 
-where y_j is 1 or 0 and s_j the share of its group that agreed: what the label said beyond the vote, spread by
-similarity as the paper's network spreads rewards along its edges, in closed form. Its mean over an answer's rollouts is
-one more column of the model, with a weight that begins at WEIGHT and moves with the labels; and it is what the vote was
-seen to be off by, so majority vote's shares are corrected by it. Where no labelled question is like the one at hand, k
-is nothing and so is m: on questions that have no template in common it changes nothing.
-
-WEIGHT and SHARP were chosen on recorded trainings of the testbed (benchmarks/results/replay.md).
+where y_j is 1 or 0 and s_j the share of its group that agreed. Its mean over an answer's rollouts is one more column of
+the model, with a weight that begins at WEIGHT; and majority vote's shares are corrected by it. WEIGHT and SHARP were
+chosen on recorded trainings of the testbed (benchmarks/results/replay.md).
 """
 
 from __future__ import annotations
@@ -39,14 +34,7 @@ COLUMN = "like_solutions"
 
 @dataclass(frozen=True)
 class LikeSolutions:
-    """The labelled rollouts of one domain.
-
-    Attributes:
-        outlines: (m, o) unit vectors of their outlines.
-        templates: (m, t) unit vectors of their questions.
-        questions: (m,) ids of their questions.
-        beyond: (m,) label less vote share, in [-1, 1].
-    """
+    """The m labelled rollouts of one domain: unit vectors, ids of their questions, label less vote share."""
 
     outlines: FloatArray
     templates: FloatArray
@@ -55,7 +43,6 @@ class LikeSolutions:
 
     @classmethod
     def none(cls) -> Self:
-        """No label yet."""
         return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros(0, "U1"), np.zeros(0))
 
     def given(self, features: Features, labels: NDArray[np.int8], vote: Floats) -> LikeSolutions:
@@ -86,7 +73,7 @@ class LikeSolutions:
         return said
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return it as arrays of numbers; the ids are apart."""
+        """Return its numbers; the ids are apart."""
         return {"outlines": self.outlines, "templates": self.templates, "beyond": self.beyond}
 
 
@@ -97,12 +84,7 @@ def alike(one: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def corrected(share: Floats, table: AnswerTable) -> Floats:
-    """(C,) shares of answers plus what labels of like solutions said beyond theirs, as probabilities.
-
-    Args:
-        share: (C,) shares of votes, 0 for rollouts without an answer.
-        table: The answers; its last column is what `LikeSolutions.say` said of them.
-    """
+    """(C,) shares of answers plus the table's last column, what labels of like solutions said, as probabilities."""
     moved = np.where(table.mute, 0.0, np.clip(share + table.design[:, -1], 0.0, 1.0))
     if table.several:
         return moved

@@ -14,7 +14,7 @@ from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.domain import DomainModel
 from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.answers.prior import DEFAULT, RewardPrior, packed, unpacked
-from memreward.answers.table import Floats, leaning
+from memreward.answers.table import leaning
 from memreward.domains import rules_of
 from memreward.features.subset import subset
 from memreward.types import DOMAINS, ConfigurationError, Features, IntArray, Prediction, Query
@@ -26,16 +26,11 @@ _REMEDY = "run warmup with this folder"
 
 @dataclass(frozen=True)
 class AnswerModels:
-    """Makes answer models that start at one prior, for an evaluation over many files.
-
-    Attributes:
-        prior: Where the weights begin.
-    """
+    """Makes answer models that start at one prior, for an evaluation over many files."""
 
     prior: RewardPrior
 
     def __call__(self, seed: int) -> AnswerModel:  # noqa: ARG002  nothing is drawn
-        """Make one."""
         return AnswerModel(self.prior)
 
     def blind_to(self, queries: Sequence[Query]) -> AnswerModels:
@@ -55,10 +50,6 @@ class AnswerModel:
         half_life: Steps of training after which an observation counts half, since the policy moves; 0 is never.
 
     Attributes:
-        name: "memreward".
-        prior: Where the weights began.
-        half_life: As given.
-        threshold: One half: values are probabilities.
         domains: What is believed, by the domains met so far that the prior knows.
     """
 
@@ -74,12 +65,7 @@ class AnswerModel:
         self._step = 0
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
-        """Begin anew: scale the signals by all rollouts given, and learn from those that are labelled.
-
-        Args:
-            features: n rollouts, labelled or not.
-            labels: (n,) 1 right, 0 wrong, -1 unknown; there may be none.
-        """
+        """Begin anew: scale the signals by all n rollouts, and learn from (n,) labels, 1 right, 0 wrong, -1 unknown."""
         self.domains, self._step = {}, 0
         for domain, rows in _by_domain(features):
             if domain in self.prior.domains:
@@ -93,14 +79,9 @@ class AnswerModel:
         return self
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int = 0) -> Self:
-        """Learn from labelled rollouts of the present policy; older observations fade by `half_life`.
+        """Learn from labelled rollouts of the present policy, (n,) 1, 0 or -1; older observations fade by `half_life`.
 
-        The experts' weights move by how well each foretold what the labels say.
-
-        Args:
-            features: n rollouts; all of a query that are given form its pool.
-            labels: (n,) 1 right, 0 wrong, -1 unknown.
-            step: Of training.
+        The experts' weights move by how well each foretold what the labels say. All rollouts of a query form its pool.
         """
         given = np.asarray(labels)
         self._step = max(step, self._step)
@@ -113,13 +94,8 @@ class AnswerModel:
             known.refit(self._step, self.half_life)
         return self
 
-    def beliefs(self, features: Features, share: Floats | None = None) -> AnswerBeliefs:
-        """Return what the model holds of n rollouts; all of a query that are given form its pool.
-
-        Args:
-            features: Of the rollouts.
-            share: (n,) what it would hold if these shares of a query's rollouts gave each one's answer.
-        """
+    def beliefs(self, features: Features) -> AnswerBeliefs:
+        """Return what the model holds of n rollouts; all of a query that are given form its pool."""
         n = len(features)
         right, vote, several = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
         pairs = np.stack([features.group, features.cluster], axis=1)
@@ -132,10 +108,9 @@ class AnswerModel:
             several[rows] = rules_of(domain).several_right
             if domain in self.prior.domains:
                 part = subset(features, rows)
-                right[rows] = self._at(domain, part).right(part, None if share is None else share[rows])
+                right[rows] = self._at(domain, part).right(part)
             else:
-                held = vote if share is None else np.where(given, share, 0.0)
-                right[rows] = leaning(held[rows], lean[rows], given[rows].astype(np.float64), features.group[rows])
+                right[rows] = leaning(vote[rows], lean[rows], given[rows].astype(np.float64), features.group[rows])
         return AnswerBeliefs(right, vote, answer, features.group, several)
 
     def predict(self, features: Features) -> Prediction:
@@ -179,15 +154,7 @@ class AnswerModel:
         }
 
     def save(self, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
-        """Write prior, scaling, observations and weights to one safetensors file, in place of what may be there.
-
-        Args:
-            path: The file.
-            about: JSON values to keep beside them.
-
-        Raises:
-            StoreError: if it cannot be written.
-        """
+        """Write all of it to one safetensors file, with JSON values `about` it; StoreError if it cannot."""
         header, arrays = packed(self.prior)
         arrays = {f"prior.{name}": value for name, value in arrays.items()}
         domains = {}
@@ -201,9 +168,8 @@ class AnswerModel:
     def load(cls, path: str | Path) -> tuple[Self, dict[str, Any]]:
         """Read what `save` wrote: the model, and what was kept beside it.
 
-        Raises:
-            StoreError: if the file is absent, damaged, or of another kind.
-            SchemaVersionError: if a newer release wrote it.
+        Raises StoreError if the file is absent, damaged, or of another kind, SchemaVersionError if a newer release
+        wrote it.
         """
         header, arrays = read_arrays(Path(path), _KIND, VERSION, _REMEDY)
         try:
@@ -225,6 +191,5 @@ class AnswerModel:
 
 
 def _by_domain(features: Features) -> list[tuple[str, IntArray]]:
-    """Domains and the rows of their rollouts."""
     of_row = features.domain[features.group]
     return [(DOMAINS[d], np.flatnonzero(of_row == d)) for d in np.unique(of_row)]

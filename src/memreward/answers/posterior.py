@@ -50,16 +50,13 @@ class Gaussian:
 
     @classmethod
     def diagonal(cls, mean: Floats, variance: Floats) -> Self:
-        """Independent weights."""
         return cls(mean, np.diag(variance))
 
     @single_threaded()
     def given(self, observed: Sequence[Observed], start: Floats | None = None) -> Gaussian:
         """Return the Laplace approximation of the posterior: its mode, and the inverse of its expected information.
 
-        Args:
-            observed: What was judged.
-            start: Where the search begins; None is the mean. What is found does not depend on it beyond rounding.
+        The search begins at `start`, else at the mean; what is found does not depend on it beyond rounding.
         """
         precision: Floats = np.asarray(np.linalg.inv(self.covariance), np.float64)
         weights: Floats = self.mean if start is None else start
@@ -83,12 +80,7 @@ class Gaussian:
 
     @single_threaded()
     def log_evidence(self, observed: Observed, posterior: Gaussian) -> float:
-        """Log-probability of what was judged, averaged over the weights, by Laplace's approximation.
-
-        Args:
-            observed: What was judged.
-            posterior: `given([observed])`.
-        """
+        """Laplace's approximation of the log-probability of what was judged; `posterior` is `given([observed])`."""
         away = posterior.mean - self.mean
         table = observed.table
         right = right_probabilities(table, (table.design @ posterior.mean)[:, None])[:, 0]

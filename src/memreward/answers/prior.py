@@ -2,10 +2,9 @@
 
     w_s ~ N(mu_d, diag(tau_d^2)),    mu_d ~ N(mu_0, BETWEEN^2),    mu_0 ~ N(ln share counts 1, all else 0; BASE^2)
 
-for the weights of source s in domain d; a column that two domains share has one mu_0. Each source is summarised by
-itself, as the quadratic that its log-likelihood is near its mode, and EM runs on these summaries. So a prior can be had
-without some sources, or with more of them, in a fraction of a second and without anybody's rollouts: one that shares
-questions with what is measured must not enter.
+for the weights of source s in domain d; a column that two domains share has one mu_0. Each source is the quadratic that
+its log-likelihood is near its mode, and EM runs on these. So a prior can be had without some sources in a fraction of a
+second: one that shares questions with what is measured must not enter.
 """
 
 from __future__ import annotations
@@ -62,16 +61,7 @@ _MARK = 15
 
 @dataclass(frozen=True)
 class SourceCard:
-    """What a source of a prior is.
-
-    Attributes:
-        name: Names it.
-        policy: Who sampled the rollouts.
-        licence: Under which they may be used.
-        questions: How many were judged.
-        rollouts: How many they have.
-        right: Share of the judged rollouts that are right.
-    """
+    """What a source of a prior is; `right` is the share of its judged rollouts that are."""
 
     name: str
     policy: str = ""
@@ -83,16 +73,12 @@ class SourceCard:
 
 @dataclass(frozen=True)
 class SourceFactor:
-    """One source in one domain: exp(-w.precision.w / 2 + pull.w), its likelihood of the weights near its mode.
+    """One source in one domain: exp(-w.precision.w / 2 + pull.w), its likelihood of the p weights near its mode.
 
     Attributes:
-        card: What it is.
-        domain: One of `DOMAINS`.
         signals: Signals behind its columns.
         scaling: Of these signals in the source.
         marks: Hashes of its questions' ids and texts.
-        precision: (p, p).
-        pull: (p,).
     """
 
     card: SourceCard
@@ -105,12 +91,9 @@ class SourceFactor:
 
     @classmethod
     def of(cls, card: SourceCard, features: Features, labels: NDArray[np.int8], queries: Iterable[Query]) -> Self:
-        """Summarise rollouts of one domain; (n,) labels are 1 right, 0 wrong, -1 unknown.
+        """Summarise rollouts of one domain, without any other source; (n,) labels are 1 right, 0 wrong, -1 unknown.
 
-        No other source has a say in it, so leaving one out leaves nothing of it behind.
-
-        Raises:
-            ConfigurationError: if the features hold no query, or queries of two domains, or no label is known.
+        Raises ConfigurationError if the features hold no query, or queries of two domains, or no label is known.
         """
         known = np.asarray(labels) >= 0
         if len(set(features.domain.tolist())) != 1 or not known.any():
@@ -147,14 +130,7 @@ def marks_of(queries: Iterable[Query]) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True)
 class DomainPrior:
-    """The prior of one domain.
-
-    Attributes:
-        signals: That it reads.
-        weights: Of the columns of `columns_of(signals)`, for a source that was never seen.
-        scaling: Of the signals, over all sources.
-        sources: Names of those it was learned from.
-    """
+    """The prior of one domain: `weights` of the columns of `columns_of(signals)`, for a source that was never seen."""
 
     signals: tuple[str, ...]
     weights: Gaussian
@@ -164,8 +140,8 @@ class DomainPrior:
     def beside(self, scaling: Scaling) -> DomainPrior:
         """Return the prior with signals that no source knew, in their own scaling.
 
-        Nothing is known of their weights, but that they are weights of signals: mean 0, and the mean square of the
-        weights of the signals that are known, apart for those of an answer and of a question's pool.
+        Their weights have mean 0, and the mean square of the weights of the known signals, apart for those of an answer
+        and of a question's pool.
         """
         added = tuple(name for name in scaling.names if name not in self.scaling.names)
         signals, own = (*self.signals, *added), [scaling.names.index(name) for name in added]
@@ -192,19 +168,13 @@ class DomainPrior:
 
 @dataclass(frozen=True)
 class RewardPrior:
-    """A prior over what signals mean, by domain.
-
-    Attributes:
-        name: Names it.
-        factors: Its sources.
-    """
+    """A prior over what signals mean, by domain, of sources `factors`."""
 
     name: str = "none"
     factors: tuple[SourceFactor, ...] = field(default=(), repr=False)
 
     @cached_property
     def domains(self) -> Mapping[str, DomainPrior]:
-        """Domain -> prior, for the domains it has sources of."""
         return _estimated(self.factors)
 
     def without(self, queries: Iterable[Query]) -> RewardPrior:
@@ -220,21 +190,13 @@ class RewardPrior:
 
     @classmethod
     def load(cls, name: str | Path) -> RewardPrior:
-        """Read a prior: "default" is the one that is shipped, "none" has no source, else a file of `save`.
-
-        Raises:
-            StoreError: if there is no such file, or it is damaged, or of a newer release.
-        """
+        """Read a prior: "default" is the shipped one, "none" has no source, else a file of `save`; or StoreError."""
         if name == "none":
             return cls()
         return _shipped() if name == DEFAULT else _read(Path(name))
 
     def save(self, path: str | Path) -> None:
-        """Write the prior to a safetensors file, in the place of one that may be there.
-
-        Raises:
-            StoreError: if it cannot be written.
-        """
+        """Write the prior to a safetensors file, in the place of one that may be there; or StoreError."""
         write_arrays(Path(path), _KIND, VERSION, *packed(self))
 
 
@@ -253,11 +215,7 @@ def _read(path: Path) -> RewardPrior:
 
 
 def fit_prior(sources: Sequence[SourceFactor], name: str) -> RewardPrior:
-    """Make a prior of sources.
-
-    Raises:
-        ConfigurationError: if there is none, or two have one name in one domain.
-    """
+    """Make a prior of sources; ConfigurationError if there is none, or two have one name in one domain."""
     if not sources:
         raise ConfigurationError(
             "a prior needs at least one source with judged rollouts: label some, or name more files"
@@ -270,8 +228,6 @@ def fit_prior(sources: Sequence[SourceFactor], name: str) -> RewardPrior:
 
 @dataclass(frozen=True)
 class _Columns:
-    """All columns of all domains, each name once."""
-
     names: tuple[str, ...]
     domains: tuple[str, ...]
 
@@ -312,7 +268,6 @@ class _Level:
         )
 
     def learned(self, factors: Sequence[SourceFactor], columns: _Columns) -> _Level:
-        """One round: the sources' weights given the level, then the level given them."""
         own = [(each.domain, columns.places(each.signals), *self._weights(each, columns)) for each in factors]
         wide = dict.fromkeys((*SHARE, QUESTION[0]), _WIDE**2)
         between = columns.filled(BETWEEN**2, **wide)
@@ -405,11 +360,7 @@ def packed(prior: RewardPrior) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RewardPrior:
-    """Undo `packed`.
-
-    Raises:
-        KeyError, TypeError, ValueError: the parts do not fit each other.
-    """
+    """Undo `packed`; KeyError, TypeError or ValueError where the parts do not fit each other."""
     factors = tuple(_factor_of(record, arrays, str(i)) for i, record in enumerate(header["sources"]))
     return RewardPrior(header["name"], factors)
 

@@ -46,11 +46,7 @@ _NOT_OF_AN_ANSWER = frozenset(
 
 
 def signals_of(domain: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the signals, of those named, that the model reads in a domain.
-
-    Votes have columns of their own (`SHARE`), numbers mean nothing in multiple choice and code, only code has a syntax
-    and a behaviour, and only multiple choice has options.
-    """
+    """Return the signals, of those named, that mean something in a domain; votes have their own columns."""
     rules = rules_of(domain)
     silent = ((rules.program, _OF_CODE), (rules.numeric, _OF_NUMBERS), (rules.lettered, (_OF_OPTIONS,)))
     prefixes = tuple(prefix for means, prefixes in silent if not means for prefix in prefixes)
@@ -64,13 +60,11 @@ def columns_of(signals: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and deviation of each signal over rollouts, without any label.
+    """Mean and deviation of each of s signals, the query's length among them, over `count` rollouts; no label is read.
 
     Attributes:
-        names: s signals, the query's length among them.
-        mean: (s,) means; 0 where a signal was never defined.
-        deviation: (s,) deviations; 0 where a signal never varied, which then says nothing.
-        count: Rollouts that they were taken over.
+        mean: (s,); 0 where a signal was never defined.
+        deviation: (s,); 0 where a signal never varied, which then says nothing.
     """
 
     names: tuple[str, ...]
@@ -114,14 +108,11 @@ class AnswerTable:
     """The C distinct answers of G questions of one domain, given by n rollouts.
 
     Where several answers may be right, as in code, each rollout has a row of its own: solutions that behave alike on
-    the examples share their votes, and may still differ in what the examples do not show.
-
-    Rollouts without an answer form one class a question that cannot be right. Answers of one question stand together,
-    in the order of their class. `columns` are those of `columns_of`; the score of "none of these" is 0, so its columns
-    stand with a minus in the row of every answer, and an answer's score is one product.
+    the examples share their votes, and may still differ elsewhere. Rollouts without an answer form one class a question
+    that cannot be right. Answers of one question stand together, in the order of their class. The score of "none of
+    these" is 0: its columns stand with a minus in the row of every answer, so that an answer's score is one product.
 
     Attributes:
-        domain: One of `DOMAINS`.
         query_ids: G ids.
         answer: (n,) each rollout's answer.
         question: (C,) each answer's question.
@@ -129,7 +120,7 @@ class AnswerTable:
         votes: (C,) rollouts that the row stands for.
         share: (C,) share of the question's rollouts that give this answer or an equivalent one.
         mute: (C,) whether it is the class of those without an answer.
-        design: (C, p) columns.
+        design: (C, p) columns, those of `columns_of`.
     """
 
     domain: str
@@ -144,7 +135,6 @@ class AnswerTable:
 
     @property
     def several(self) -> bool:
-        """Whether several answers of one question may be right."""
         return rules_of(self.domain).several_right
 
     @property
@@ -159,8 +149,7 @@ class AnswerTable:
     def of(cls, features: Features, domain: str, signals: Sequence[str], scaling: Scaling) -> Self:
         """Merge the rollouts of `features`, all of one domain, into answers.
 
-        Raises:
-            ConfigurationError: if a signal is not among the features', or a query is of another domain.
+        Raises ConfigurationError if a signal is not among the features', or a query is of another domain.
         """
         if not (features.domain == DOMAINS.index(domain)).all():
             raise ConfigurationError(f"a table of {domain} cannot hold queries of another domain")
@@ -204,19 +193,6 @@ class AnswerTable:
         column = np.bincount(self.answer, values, len(self)) / np.maximum(self.votes, 1)
         return replace(self, design=np.column_stack([self.design, column]) if len(self) else self.design)
 
-    def with_shares(self, share: Floats) -> AnswerTable:
-        """Return the table as it would be if (n,) shares of the question were what gives each rollout's answer."""
-        given = np.zeros(len(self))
-        given[self.answer] = share
-        top = np.maximum.reduceat(given, self.start)[self.question]
-        signals = (self.design.shape[1] - len(columns_of(()))) // 2
-        design = self.design.copy()
-        design[:, SHARE.index("log_share")] += np.log(given / self.share)
-        design[:, SHARE.index("plurality")] = given >= top - 1e-9
-        design[:, SHARE.index("share")] = given
-        design[:, len(SHARE) + signals + QUESTION.index("top_share")] = -top
-        return replace(self, share=given, design=design)
-
     def only(self, questions: ArrayLike) -> AnswerTable:
         """Return the table of some questions, by index, in the table's order; their rollouts are left out."""
         keep = np.zeros(len(self.query_ids), np.bool_)
@@ -254,14 +230,7 @@ class AnswerTable:
 
 
 def leaning(share: Floats, lean: Floats, weight: Floats, group: IntArray) -> Floats:
-    """(n,) shares of votes, moved by what earlier visits said; each group's sum stays what it was.
-
-    Args:
-        share: (n,) of answers, or of the answer of each rollout.
-        lean: (n,) what is added to ln of it.
-        weight: (n,) rollouts that a row stands for; 0 for one without an answer.
-        group: (n,) whose shares sum to one.
-    """
+    """(n,) shares of votes, moved by exp(lean); each group's sum, `weight` (n,) rollouts a row, stays what it was."""
     moved = np.exp(lean)
     total = np.bincount(group, weight)
     now = np.bincount(group, weight * moved)
@@ -272,8 +241,7 @@ def leaning(share: Floats, lean: Floats, weight: Floats, group: IntArray) -> Flo
 def evidence_columns(features: Features, names: Sequence[str]) -> Floats:
     """Return (n, s) evidence of these names as float64; what running code would tell is NaN where none was run.
 
-    Raises:
-        ConfigurationError: if another signal is not among the features'.
+    Raises ConfigurationError if another signal is not among the features'.
     """
     place = {name: i for i, name in enumerate(features.evidence_names)}
     missing = sorted(name for name in names if name not in place and not name.startswith(_OF_RUNNING))
