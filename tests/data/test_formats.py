@@ -290,6 +290,78 @@ def test_a_reference_that_differs_within_questions_is_what_was_answered(tmp_path
     assert [len(group.rollouts) for group in found] == [4, 4, 4]
 
 
+def test_nested_files_are_read_by_path_through_objects_and_lists(tmp_path: Path) -> None:
+    runs = [{"seed": n, "out": {"said": f"It is {n}."}, "judge": {"ok": n == 5}} for n in (5, 6)]
+    row = {"about": {"uid": "u1"}, "task": {"asked": "What is 2 + 3?", "golds": ["5", "five"]}, "runs": runs}
+    path = rows(tmp_path / "t.jsonl", row)
+    named = {"question": "task.asked", "id": "about.uid", "correct": "runs.judge.ok", "answer": "task.golds.0"}
+    (group,) = groups_of(path, completions="runs.out.said", **named).values()
+    assert (group.query.id, answers(group), group.truth.reference) == ("u1", ["5", "6"], "5")
+    assert group.truth.correct == (True, False)
+    with pytest.raises(DataError, match=r"answer 'task.gold': .*did you mean 'task.golds'.*runs.out.said"):
+        groups_of(path, completions="runs.out.said", **named | {"answer": "task.gold"})
+    with pytest.raises(DataError, match=r"field 'task.golds': holds 2 references.*--answer task.golds.0"):
+        groups_of(path, completions="runs.out.said", **named | {"answer": "task.golds"})
+
+
+def test_a_list_of_objects_has_texts_and_verdicts(tmp_path: Path) -> None:
+    said = [{"response": "It is 5.", "is_correct": 1, "truncated": False}, {"response": "It is 6.", "is_correct": None}]
+    path = rows(tmp_path / "t.jsonl", {"problem": "What is 2 + 3?", "rollouts": said})
+    (group,) = groups_of(path).values()
+    assert (answers(group), group.truth.correct) == (["5", "6"], (True, None))
+    assert group.rollouts[0].truncated is False
+    with pytest.raises(DataError, match=r"an object without a text.*it has a.b"):
+        groups_of(rows(path, {"problem": "q", "completions": [{"a": {"b": "x"}}]}))
+
+
+def test_completions_may_have_a_column_each_and_be_missing(tmp_path: Path) -> None:
+    path = rows(tmp_path / "t.jsonl", {"question": "q", "s1": "It is 1.", "s2": None, "s3": "It is 3."})
+    (group,) = groups_of(path, completions="s1, s2, s3").values()
+    assert answers(group) == ["1", "3"]
+    with pytest.raises(DataError, match=r"completions 's4': no such column, did you mean 's\d'"):
+        groups_of(path, completions="s1,s4")
+    pq.write_table(pa.table({"question": ["q"], "responses": [["It is 1.", None]]}), tmp_path / "t.parquet")
+    (group,) = groups_of(tmp_path / "t.parquet").values()
+    assert answers(group) == ["1"]
+
+
+def test_columns_that_are_named_are_not_ignored_in_our_own_schema(tmp_path: Path) -> None:
+    row = {"id": "x", "query": "What is 2 + 3?", "second": "6", "rollouts": [{"id": "x/a", "text": "It is 5."}]}
+    path = rows(tmp_path / "ours.jsonl", row)
+    (group,) = groups_of(path).values()
+    assert (group.query.id, group.query.domain, group.rollouts[0].id) == ("x", "math", "x/a")
+    (group,) = groups_of(path, answer="second").values()
+    assert (group.truth.reference, group.query.id, group.rollouts[0].id) == ("6", "x", "x/a")
+    with pytest.raises(DataError, match=r"question 'aufgabe': no such column"):
+        groups_of(path, question="aufgabe")
+    with pytest.raises(DataError, match=r"is no output of a batch.*--requests"):
+        groups_of(path, requests=tmp_path / "in.jsonl")
+
+
+def test_a_spreadsheets_csv_has_semicolons_and_cells_that_say_missing(tmp_path: Path) -> None:
+    text = "problem;solution;response\r\n" + "".join(
+        f"What is {n} + 0,5?;{'NA' if n else '0,5'};It is {n}.\r\n" for n in range(3)
+    )
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = groups_of(tmp_path / "t.csv")
+    assert list(found) == ["What is 0 + 0,5?", "What is 1 + 0,5?", "What is 2 + 0,5?"]
+    assert [group.truth.reference for group in found.values()] == ["0,5", None, None]
+
+
+def test_the_responses_endpoint_is_read_as_a_batch_too(tmp_path: Path) -> None:
+    asked = rows(tmp_path / "in.jsonl", {"custom_id": "a", "body": {"input": "What is 2 + 3?"}})
+    output = [
+        {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "2 and 3."}]},
+        {"type": "message", "content": [{"type": "output_text", "text": "The answer is "}, {"text": "5."}]},
+    ]
+    body = {"object": "response", "status": "incomplete", "output": output}
+    answered = rows(tmp_path / "out.jsonl", {"custom_id": "a", "response": {"status_code": 200, "body": body}})
+    (group,) = groups_of(answered, requests=asked).values()
+    (rollout,) = group.rollouts
+    assert (group.query.text, rollout.answer, rollout.truncated) == ("What is 2 + 3?", "5", True)
+    assert "2 and 3." in rollout.thinking
+
+
 def test_an_unknown_format_is_named_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="openai-batch"):
         list(read_groups(HERE / "verl", reading=Reading(format="vrl")))

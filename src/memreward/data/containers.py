@@ -9,8 +9,10 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,7 @@ Entry = tuple[str, Any | DataError]
 LONGEST_LINE = 2**28
 """Bytes of a line of JSON or of a cell; a compressed file of megabytes may hold one that no memory holds."""
 _CHUNK = 2**20
+_QUOTED = re.compile('"[^"]*"')
 _ONE_A_LINE = "write one JSON object a line"
 
 
@@ -91,13 +94,13 @@ def _json(path: Path) -> Iterator[Entry]:
 
 
 def _csv(path: Path) -> Iterator[Entry]:
-    """Rows by the names of the first line; an empty cell is None."""
-    delimiter = "\t" if ".tsv" in path.name.lower() else ","
+    """Rows by the names of the first line, which also says what parts cells; an empty cell is None."""
     csv.field_size_limit(LONGEST_LINE)
     where, header = f"{path}, line 1", None
     try:
         with _opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            first = file.readline()
+            lines = csv.reader(chain([first], file), delimiter=_delimiter(path, first), strict=True)
             for cells in lines:
                 where = f"{path}, line {lines.line_num}"
                 if header is None:
@@ -116,6 +119,12 @@ def _csv(path: Path) -> Iterator[Entry]:
         yield where, DataError(f"{path}, after {where.partition(', ')[2]}: not CSV ({error}); write quotes in pairs")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield where, DataError(f"{where}: not a whole gzip file ({error}); copy or compress it again")
+
+
+def _delimiter(path: Path, first: str) -> str:
+    """A tab in .tsv; else what the first line has most of: spreadsheets write semicolons where commas are decimal."""
+    names = _QUOTED.sub("", first)
+    return "\t" if ".tsv" in path.name.lower() else max(",;\t|", key=names.count)
 
 
 def _parquet(path: Path) -> Iterator[Entry]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from memreward.data.containers import ENDS, Entry, parquet, rows_of
-from memreward.data.formats import OURS, Finds, Reading, found_in, recognised
+from memreward.data.formats import BATCH, OURS, Finds, Reading, found_in, recognised
 from memreward.data.hub import on_hub
 from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains import AnswerPattern
 from memreward.temporary import replacing
-from memreward.types import DataError, Group, MissingExtraError
+from memreward.types import DOMAINS, DataError, Group, MissingExtraError
 
 # A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
 _CHANCE_LENGTH = 400
@@ -105,18 +105,28 @@ def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
 def _entries(paths: Sequence[Path], reading: Reading) -> Iterator[Entry]:
     """The records of one file of the project's own schema as they stream; of all else, what can be joined."""
     found: list[Finds] = []
+    batch = reading.requests is None
     for path in paths:
         rows = _reported(path, rows_of(path))
         first = next(rows, None)
         if first is None:
             continue
         name = recognised(first[1], reading)
+        batch = batch or name == BATCH
         rows = chain([first], rows)
-        if name == OURS and len(paths) == 1:
-            yield from rows
+        if name == OURS and len(paths) == 1 and batch:
+            yield from _of_domain(rows, reading.domain)
             return
         found.append(found_in(rows, name, reading))
+    if not batch:
+        raise DataError(f"{paths[0]}: is no output of a batch, to which --requests belong; leave the option out")
     yield from joined(chain.from_iterable(found))
+
+
+def _of_domain(rows: Iterator[Entry], domain: str | None) -> Iterator[Entry]:
+    """Rows of our own schema; those that say no domain are of the one that was named."""
+    for where, row in rows:
+        yield where, {"domain": domain, **row} if domain in DOMAINS and isinstance(row, dict) else row
 
 
 def _checked(

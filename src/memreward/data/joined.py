@@ -36,7 +36,7 @@ class _Question:
             )
         for name in ("reference", "domain"):
             said, known = getattr(row, name), getattr(self, name)
-            if None not in (said, known) and said != known:
+            if None not in (said, known) and said.strip() != known.strip():
                 raise DataError(
                     f"{row.where}: field {name!r}: is {said!r}, and {known!r} for the same question at {self.where}; "
                     "leave one of them out"

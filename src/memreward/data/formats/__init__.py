@@ -10,9 +10,9 @@ from memreward.data.containers import Entry
 from memreward.data.formats import inspect_ai, lm_eval, openai_batch, table, trainers
 from memreward.data.formats.found import Finds, Found, Reading, Row, in_rows
 from memreward.data.records import QUERY_KEYS
-from memreward.types import ConfigurationError, DataError
+from memreward.types import DOMAINS, ConfigurationError, DataError
 
-__all__ = ["FORMATS", "OURS", "Finds", "Found", "Reading", "found_in", "recognised"]
+__all__ = ["BATCH", "FORMATS", "OURS", "Finds", "Found", "Reading", "found_in", "recognised"]
 
 
 class Format(NamedTuple):
@@ -36,6 +36,11 @@ def _ours(entries: Iterator[Entry], reading: Reading) -> Finds:  # noqa: ARG001
     return in_rows(entries, found)
 
 
+def _is_ours(row: Row) -> bool:
+    """Whether a row has rollouts, and no question under another name."""
+    return "rollouts" in row and ("query" in row or not table.recognises(row))
+
+
 def _as_table(rows: Callable[[Iterator[Entry]], Iterator[Entry]], *keys: set[str], **columns: str) -> Format:
     """The format of rows with any of these sets of keys, which `rows` makes a table's, with these columns."""
 
@@ -47,9 +52,10 @@ def _as_table(rows: Callable[[Iterator[Entry]], Iterator[Entry]], *keys: set[str
 
 
 OURS = "rollouts"
+BATCH = "openai-batch"
 FORMATS: dict[str, Format] = {
-    OURS: Format(lambda row: "rollouts" in row, _ours),
-    "openai-batch": Format(openai_batch.recognises, openai_batch.found_in),
+    OURS: Format(_is_ours, _ours),
+    BATCH: Format(openai_batch.recognises, openai_batch.found_in),
     "lm-eval": _as_table(
         lm_eval.rows, {"doc_id", "doc", "resps"}, question="question", completions="completions", answer="target"
     ),
@@ -79,8 +85,11 @@ def recognised(row: Any, reading: Reading) -> str:
         return reading.format
     if not isinstance(row, dict):
         return OURS
+    named = any(getattr(reading, name) for name in table.NAMES if name != "domain" or reading.domain not in DOMAINS)
+    if named and "rollouts" in row:
+        return "table"
     found = next((name for name, one in FORMATS.items() if one.recognises(row)), None)
-    ours = {"query", "rollouts"} & row.keys() and not (reading.question or reading.completions or reading.answer)
+    ours = {"query", "rollouts"} & row.keys() and not named
     return found or (OURS if ours else "table")
 
 

@@ -19,14 +19,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """How files that are not in the project's own schema are read. Columns may be named by path, "info.answer".
+    """How files that are not in the project's own schema are read.
+
+    Columns may be named by path: "info.answer" is `answer` in the object `info`, "runs.text" is `text` of each object
+    in the list `runs`, "golds.0" the first of the list `golds`.
 
     Attributes:
         format: What the files are: rollouts, openai-batch, lm-eval, inspect, verl, trl or table; else seen from the
             first row.
         question: Column of the question; else one of the usual names, as for those that follow.
         answer: Column of the reference.
-        completions: Column of the completion, or of the list of completions.
+        completions: Column of the completion, or of the list of completions; or a column each, with commas.
         domain: math, qa, code, other, or the column that says so.
         id: Column of the question's id; without one, a hash of the question names it.
         correct: Column of the verdict on a completion. Only `correct` and `is_correct` are found by name: a score or a
@@ -78,12 +81,21 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "completions": (
         *("completions", "responses", "generations", "outputs", "samples", "model_outputs", "predictions"),
         *("completion", "response", "generation", "output", "sample", "model_output", "prediction"),
+        "rollouts",
     ),
     "domain": ("domain",),
     "id": ("id", "question_id", "query_id", "qid", "unique_id", "problem_id"),
     "correct": ("correct", "is_correct"),
 }
 """Column names that are found without being named, the first that is there; case does not matter."""
+
+
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
+"""What pandas, R, SQL and spreadsheets write into a cell without a value."""
+
+_DEEPEST = 5
+_DIGITS = 9
+_NAMED = 40
 
 
 def column_in(names: Iterable[str], what: str) -> str | None:
@@ -93,30 +105,68 @@ def column_in(names: Iterable[str], what: str) -> str | None:
 
 
 def value_at(row: Row, column: str | None) -> Any:
-    """Return a row's value; of "a.b", the value b in a. None where there is none."""
-    if column is None or column in row:
-        return None if column is None else row[column]
-    head, dot, rest = column.partition(".")
-    inner = row.get(head)
-    return value_at(inner, rest) if dot and isinstance(inner, Mapping) else None
+    """Return a row's value at a column or path, see `Reading`. None where there is none."""
+    return None if column is None else _value_in(row, column)
 
 
-def refuse_unknown(where: str, columns: Sequence[str], named: Mapping[str, str | None]) -> None:
-    """Raise DataError of columns that are named and not there: all in one message, each with the nearest that is."""
+def _value_in(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping) and path in value:
+        return value[path]
+    head, dot, rest = path.partition(".")
+    if isinstance(value, Mapping):
+        return _value_in(value.get(head), rest) if dot else None
+    if not isinstance(value, list):
+        return None
+    if not head.isdecimal():
+        return [_value_in(each, path) for each in value]
+    item = value[int(head)] if len(head) < _DIGITS and int(head) < len(value) else None
+    return _value_in(item, rest) if dot else item
+
+
+def paths_in(rows: Iterable[Any]) -> list[str]:
+    """Return the names of columns, those of objects inside as paths; a chat is one value."""
+    return list(dict.fromkeys(path for row in rows for path in _paths_of(row, _DEEPEST)))
+
+
+def _paths_of(value: Any, levels: int) -> Iterator[str]:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, Mapping) or not levels or "role" in value:
+        return
+    for name, inner in value.items():
+        below = [f"{name}.{path}" for path in _paths_of(inner, levels - 1)]
+        yield from below or [str(name)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row, not more than a message holds."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def refuse_unknown(
+    where: str, rows: Sequence[Row], columns: Sequence[str], named: Iterable[tuple[str, str | None]]
+) -> None:
+    """Raise DataError of columns that no row has: all in one message, each with the nearest of `columns`."""
     problems = []
-    for option, column in named.items():
-        if column is None or column in columns or column.partition(".")[0] in columns:
+    for option, column in named:
+        if column is None or column in columns or any(_is_there(value_at(row, column)) for row in rows):
             continue
         near = difflib.get_close_matches(column, columns, 1, 0.5) or [
             each for each in columns if column.lower() in each.lower() or each.lower() in column.lower()
         ]
         problems.append(f"{option} {column!r}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
     if problems:
-        raise DataError(f"{where}: {'; '.join(problems)}; its columns are {', '.join(columns)}")
+        raise DataError(f"{where}: {'; '.join(problems)}; its columns are {listed(columns)}")
+
+
+def _is_there(value: Any) -> bool:
+    return any(map(_is_there, value)) if isinstance(value, list) and value else value is not None
 
 
 def text_or_none(value: Any, where: str, column: str) -> str | None:
-    """Return an id, a domain or a reference as text: numbers as written, an empty text as None; DataError for others.
+    """Return an id, a domain or a reference as text, numbers as written; DataError for what is none.
+
+    An empty text is None, and so is what tables write where a value is missing (`MISSING`).
 
     A list of one is that one; {"ground_truth": x} is x; any other list or object is JSON, which tests of code are.
     """
@@ -127,7 +177,7 @@ def text_or_none(value: Any, where: str, column: str) -> str | None:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, str):
-        return value if value.strip() else None
+        return None if value.strip() in MISSING else value
     if isinstance(value, bool) or not isinstance(value, int | float | list | Mapping):
         raise DataError(f"{where}: field {column!r}: is {value!r}, no text; write it as a string")
     if isinstance(value, int | float):
@@ -168,18 +218,38 @@ def parsed_list(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def texts_of(value: Any, where: str, column: str) -> tuple[list[str], bool]:
-    """Return the completions that a cell holds, a text, a chat, or a list of either, and whether it is a list."""
+def completions_in(value: Any, where: str, column: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return the completions that a cell holds as rollouts of the schema, and whether it holds a list of them.
+
+    A cell holds a text, a chat, or a list of texts, chats or objects. Of an object the text is `text`, `content` or
+    what usually holds a completion, the verdict `correct` or `is_correct`; all else stays what it is. What is missing
+    in a list has the text None.
+    """
     parsed = parsed_list(value)
-    if parsed and all(isinstance(each, str | list | dict) for each in parsed):
+    if parsed and all(isinstance(each, str | list | dict | None) for each in parsed):
         value = parsed
     if value is None:
         return [], False
     one = not isinstance(value, list) or any(isinstance(each, Mapping) and "role" in each for each in value)
     try:
-        return [text_of(each) for each in ([value] if one else value)], not one
+        return [_completion(each, where) for each in ([value] if one else value)], not one
     except DataError as error:
         raise DataError(f"{where}: field {column!r}: {error}") from error
+
+
+def _completion(value: Any, where: str) -> dict[str, Any]:
+    if value is None:
+        return {"text": None}
+    if not isinstance(value, Mapping) or "role" in value or "type" in value:
+        return {"text": text_of(value)}
+    said = next((name for name in ("text", "content") if name in value), None) or column_in(value, "completions")
+    if said is None:
+        raise DataError(f"an object without a text; name its path, COLUMN.NAME: it has {listed(paths_in([value]))}")
+    verdict = column_in(value, "correct")
+    found: dict[str, Any] = {"text": None if value[said] is None else text_of(value[said])}
+    if verdict is not None:
+        found["correct"] = verdict_of(value[verdict], where, verdict)
+    return {name: each for name, each in value.items() if name not in (said, verdict)} | found
 
 
 def asked_in(value: Any, where: str, column: str) -> str:

@@ -79,10 +79,27 @@ def _body(row: Row) -> dict[str, Any]:
 
 
 def _choices(where: str, row: Row) -> list[Any]:
-    choices = _body(row).get("choices")
+    body = _body(row)
+    choices, output = body.get("choices"), body.get("output")
+    if choices is None and isinstance(output, list):
+        choices = [_choice_of(output, cut=body.get("status") == "incomplete")]
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise DataError(f"{where}: field 'response': has no choices; it is not a chat completion nor completion")
+        raise DataError(
+            f"{where}: field 'response': has no choices and no output; it is no completion, chat completion or response"
+        )
     return choices
+
+
+def _choice_of(output: list[Any], *, cut: bool) -> dict[str, Any]:
+    """What the endpoint /v1/responses returns, as the choice of a chat completion."""
+    said = {"reasoning": "", "message": ""}
+    for item in output:
+        kind = str(item.get("type")) if isinstance(item, dict) else ""
+        parts = item.get("content") if kind in said else None
+        for part in parts if isinstance(parts, list) else []:
+            said[kind] += str(part.get("text") or "") if isinstance(part, dict) else ""
+    message = {"content": said["message"], "reasoning": said["reasoning"]}
+    return {"message": message, "finish_reason": "length" if cut else "stop"}
 
 
 def _rollout(where: str, choice: dict[str, Any], name: str) -> dict[str, Any]:

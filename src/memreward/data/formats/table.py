@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from memreward.data.containers import Entry
 from memreward.data.formats.found import (
@@ -12,11 +13,13 @@ from memreward.data.formats.found import (
     Row,
     asked_in,
     column_in,
+    completions_in,
     in_rows,
+    listed,
     parsed_list,
+    paths_in,
     refuse_unknown,
     text_or_none,
-    texts_of,
     value_at,
     verdict_of,
 )
@@ -26,14 +29,13 @@ from memreward.domains.choice.parse import has_plain_options
 from memreward.types import DOMAINS, DataError
 
 _NO_DOMAIN = "the domain (--domain math, qa, code, other or COLUMN)"
+_LOOKED_AT = 20
 NAMES = ("question", "answer", "completions", "domain", "id", "correct")
 
 
 def recognises(row: Row) -> bool:
     """Whether a row has a question, and completions or a reference, in columns that are usually named so."""
-    return "rollouts" not in row and bool(
-        column_in(row, "question") and (column_in(row, "completions") or column_in(row, "answer"))
-    )
+    return bool(column_in(row, "question") and (column_in(row, "completions") or column_in(row, "answer")))
 
 
 def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
@@ -44,15 +46,18 @@ def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
         yield from in_rows(rows, lambda *_: iter(()))
         return
     file = rows[0][0].partition(", ")[0]
-    kinds = {(name, type(value)) for _, row in rows if isinstance(row, dict) for name, value in row.items()}
+    objects = [row for _, row in rows if isinstance(row, dict)]
+    kinds = {(name, type(value)) for row in objects for name, value in row.items()}
     numbers = {name for name, kind in kinds if kind in (int, float)} - {n for n, kind in kinds if kind in (str, list)}
-    columns = _columns(file, list(names), numbers, reading)
+    columns = _columns(file, objects, list(names), numbers, reading)
     if columns["completions"] is None and reading.answer is None:
         _refuse_several_references(file, rows, columns, reading)
     yield from in_rows(rows, lambda where, row: _found(where, row, columns, reading))
 
 
-def _columns(where: str, names: Sequence[str], numbers: Collection[str], reading: Reading) -> dict[str, str | None]:
+def _columns(
+    where: str, rows: Sequence[Row], names: Sequence[str], numbers: Collection[str], reading: Reading
+) -> dict[str, str | None]:
     """The column of each part: as named, or by its usual name. All that is missing is said at once.
 
     A column of `numbers` ("sample": 0) is not taken for completions unless it is named.
@@ -60,8 +65,11 @@ def _columns(where: str, names: Sequence[str], numbers: Collection[str], reading
     named = {name: getattr(reading, name) for name in NAMES}
     if named["domain"] in DOMAINS:
         named["domain"] = None
-    refuse_unknown(where, names, named)
-    free = [name for name in names if name not in named.values()]
+    apart = _apart(named["completions"], names)
+    paths = paths_in(rows[:_LOOKED_AT])
+    single = [(name, column) for name, column in named.items() if name != "completions"]
+    refuse_unknown(where, rows, paths, [*single, *(("completions", column) for column in apart)])
+    free = [name for name in names if name not in (*named.values(), *apart)]
     columns = {name: named[name] or column_in(free, name) for name in NAMES}
     if named["completions"] is None:
         columns["completions"] = column_in([name for name in free if name not in numbers], "completions")
@@ -72,8 +80,15 @@ def _columns(where: str, names: Sequence[str], numbers: Collection[str], reading
     if missing:
         if columns["domain"] is None and reading.domain is None:
             missing.append(_NO_DOMAIN)
-        raise DataError(f"{where}: no column is named as {' nor as '.join(missing)}; it has: {', '.join(names)}")
+        raise DataError(f"{where}: no column is named as {' nor as '.join(missing)}; it has: {listed(paths)}")
     return columns
+
+
+def _apart(completions: str | None, names: Collection[str]) -> list[str]:
+    """The columns that hold completions: one, or several with commas."""
+    if completions is None or completions in names:
+        return [] if completions is None else [completions]
+    return [name.strip() for name in completions.split(",")]
 
 
 def _refuse_several_references(
@@ -100,21 +115,22 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
 
     question = asked_in(value_at(row, columns["question"]), where, str(columns["question"]))
     answer = value_at(row, columns["answer"])
+    domain = reading.domain if reading.domain in DOMAINS else text("domain")
     if not has_plain_options(question):
         question, answer = with_choices(question, value_at(row, columns["options"]), answer)
-    completions, listed = texts_of(value_at(row, columns["completions"]), where, str(columns["completions"]))
+    answer = _only(answer, where, columns["answer"], domain, question)
+    apart = _apart(columns["completions"], row)
+    cell = value_at(row, apart[0]) if len(apart) == 1 else [value_at(row, name) for name in apart] or None
+    completions, several = completions_in(cell, where, str(columns["completions"]))
     verdicts = _verdicts(value_at(row, columns["correct"]), len(completions), where, columns["correct"] or "correct")
-    others = {
-        name: value
-        for name, value in row.items()
-        if name not in columns.values() and name not in (*QUERY_KEYS, *ROLLOUT_KEYS) and value is not None
-    }
+    used = {*columns.values(), *apart, *QUERY_KEYS, *ROLLOUT_KEYS}
+    others = {name: value for name, value in row.items() if name not in used and value is not None}
     own = {name: row[name] for name in ("policy_version", "token_logprobs", "truncated") if row.get(name) is not None}
     rollouts = tuple(
-        {"text": each, "correct": verdict, **({} if listed else {**own, **others})}
+        {"correct": verdict, **each, **({} if several else {**own, **others})}
         for each, verdict in zip(completions, verdicts, strict=True)
+        if each["text"] is not None
     )
-    domain = reading.domain if reading.domain in DOMAINS else text("domain")
     yield Found(
         where,
         question,
@@ -123,7 +139,23 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         domain,
         text("id"),
         sure=reading.id is not None,
-        extras=others if listed or not rollouts else {},
+        extras=others if several or not rollouts else {},
+    )
+
+
+def _only(answer: Any, where: str, column: str | None, domain: str | None, question: str) -> Any:
+    """The one reference of a question; DataError where it has several texts, of which a verifier would read none.
+
+    The tests of code are a list, and so are the letters of a question with options.
+    """
+    if not isinstance(answer, list) or not all(isinstance(each, str) for each in answer):
+        return answer
+    different = list(dict.fromkeys(each.strip() for each in answer))
+    if len(different) < 2 or domain not in ("math", "qa", "other") or has_plain_options(question):
+        return different[:1] if len(different) == 1 else answer
+    raise DataError(
+        f"{where}: field {column!r}: holds {len(different)} references, and a question has one; take the first by "
+        f"--answer {column}.0, or give verdicts (--correct)"
     )
 
 
