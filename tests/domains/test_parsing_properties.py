@@ -23,6 +23,7 @@ from memreward.domains import (
     parse_completion,
     parses,
 )
+from memreward.domains.math import arithmetic
 from memreward.types import DOMAINS
 
 OPTIONS = "Which?\n(A) red hat\n(B) green hat\n(C) blue hat\n(D) no hat"
@@ -156,6 +157,41 @@ def test_arithmetic_statements_are_true_or_false(a: int, b: int, sign: str, erro
 )
 def test_arithmetic_table(text: str, statements: list[tuple[str, bool]]) -> None:
     assert arithmetic_statements(text) == statements
+
+
+PIECES = [
+    "3",
+    "1,000",
+    "1,00",
+    ".5",
+    "2.50",
+    "-",
+    "+",
+    "*",
+    "\\times",
+    "=",
+    "=",
+    " ",
+    " ",
+    "$",
+    ",",
+    ".",
+    "x",
+    "so",
+    "apples",
+]
+PIECES += ["apples", "_", "!", "'", "\n", ":", "%", "(", ")"]
+equations = st.tuples(
+    st.sampled_from(["", "so ", "x", "_", ": ", "- "]),
+    st.sampled_from(["3 + 4 = 7", "1,000*2=2000", ".5 - .25 = .3", "8 \\times 2 = 17", "6−1 = 5"]),
+    st.lists(st.sampled_from(PIECES), max_size=3).map("".join),
+)
+
+
+@given(equations.map("".join) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_an_equation_read_by_its_pattern_is_read_as_by_tokens(passage: str) -> None:
+    by_tokens = arithmetic._Scanner().scan(passage)
+    assert arithmetic._statements(passage) == by_tokens
 
 
 def test_numbers_are_normalised() -> None:

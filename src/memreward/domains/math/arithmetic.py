@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
 from memreward.domains.code.parse import syntax_tree
 
@@ -42,6 +41,13 @@ _USUAL_SIDE = 50
 _SKIP = r"(?:[ \t$,]|\\[ ,;!()$])*"
 _COMPARED = re.compile(
     rf"[\d)}}%]{_SKIP}(?:[^\W\d_]{{3,}}{_SKIP})?(?:\\approx(?![a-zA-Z])|==?|≈){_SKIP}(?=[\d.({{−%-]|\\%)"
+)
+# One equation "a op b = c" and nothing else but words: what many passages are. Each repeat takes one blank: linear.
+_EQUATION = re.compile(
+    rf"(?:\.(?!\d)|[\n\]:?;\"<>&#@`~])?(?:[^\W\d_]*[ \t$,])*"
+    rf"(?P<left>{_NUMBER})[ \t$]*(?P<sign>[-+*/×·÷−]|\\times|\\cdot)[ \t$]*(?P<right>{_NUMBER})"
+    rf"[ \t$]*=[ \t$]*(?P<result>{_NUMBER})(?:[ \t$,][^\W\d_]*)*[.\n\[\]:?;\"'<>|&#@`~]?",
+    re.ASCII,
 )
 
 
@@ -80,30 +86,29 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
 @lru_cache(maxsize=8192)
 def _statements(passage: str) -> dict[str, bool]:
     """Scan a passage: rollouts to one question have many in common. Not to be changed by the caller."""
-    return _Scanner().scan(passage)
+    if (found := _EQUATION.fullmatch(passage)) is None:
+        return _Scanner().scan(passage)
+    left, right, result = (found[name].replace(",", "") for name in ("left", "right", "result"))
+    sign = _SPELLING.get(found["sign"], found["sign"])
+    return _check_chain([[left, sign, right], [result]], [False, False])
 
 
-class _Token(NamedTuple):
-    kind: str
-    value: str
-    glued: bool
+_Token = tuple[str, str, bool]
+"""Kind, value, and whether it is glued to the token before it."""
+_END: _Token = ("end", "", False)
 
 
-_END = _Token("end", "", False)
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    """Tokens without blanks; each says whether it is glued to the one before it."""
-    glued = False
+def _tokens(text: str) -> list[_Token]:
+    """Tokens without blanks, and `_END`."""
+    found, glued = [], False
     for match in _TOKEN.finditer(text):
-        kind = str(match.lastgroup)
-        if kind == "skip":
-            glued = False
-            continue
-        value = match[0]
-        yield _Token(kind, value.replace(",", "") if kind == "number" else _SPELLING.get(value, value), glued)
-        glued = True
-    yield _END
+        kind = match.lastgroup or ""
+        if kind != "skip":
+            value = match[0]
+            value = value.replace(",", "") if kind == "number" else _SPELLING.get(value, value)
+            found.append((kind, value, glued))
+        glued = kind != "skip"
+    return [*found, _END]
 
 
 def _passages(text: str) -> Iterator[str]:
@@ -158,33 +163,35 @@ class _Scanner:
 
     def _read(self, previous: _Token, token: _Token, following: _Token) -> _Token:
         """Take one token; returns what the next one is to see as its predecessor."""
-        if token.kind == "word":
+        kind, value, glued = token
+        if kind in {"number", "operator", "percent"} or kind == "open" or (kind == "close" and self._depth):
+            self._depth += (kind == "open") - (kind == "close")
+            if value == "-" and previous[0] == "word" and (glued or not following[2]):
+                self._broken[-1] = True
+            self._sides[-1].append(value)
+        elif kind == "word":
             return self._read_word(previous, token, following)
-        if token.kind == "other" or (token.kind == "close" and not self._depth):
-            self._finish()
-            self._broken[-1] = following.glued and token.value in _CONTINUES_A_NAME
-        elif token.kind == "equals":
+        elif kind == "equals":
             self._sides.append([])
             self._broken.append(False)
         else:
-            self._depth += (token.kind == "open") - (token.kind == "close")
-            subtracts = token.value == "-" and previous.kind == "word" and (token.glued or not following.glued)
-            self._broken[-1] |= subtracts
-            self._sides[-1].append(token.value)
+            self._finish()
+            self._broken[-1] = following[2] and value in _CONTINUES_A_NAME
         return token
 
     def _read_word(self, previous: _Token, word: _Token, following: _Token) -> _Token:
-        after_operand = previous.kind in {"number", "close", "percent"}
-        if word.value in {"x", "X"} and after_operand and following.kind in {"number", "open"}:
+        (before, _, _), (_, value, glued), (after, _, glues) = previous, word, following
+        after_operand = before in {"number", "close", "percent"}
+        if value in {"x", "X"} and after_operand and after in {"number", "open"}:
             self._sides[-1].append("*")
-            return word._replace(kind="operator")
-        long = len(word.value) > 2 and not word.value.startswith("\\")
-        if long and after_operand and word.value.lower() not in _NO_UNITS and following.kind in {"operator", "equals"}:
+            return "operator", value, glued
+        long = len(value) > 2 and not value.startswith("\\")
+        if long and after_operand and value.lower() not in _NO_UNITS and after in {"operator", "equals"}:
             return previous
-        if word.glued and (previous.kind == "operator" or (after_operand and not long)):
+        if glued and (before == "operator" or (after_operand and not long)):
             self._broken[-1] = True
         self._finish()
-        self._broken[-1] = following.glued and following.kind in {"number", "open"}
+        self._broken[-1] = glues and after in {"number", "open"}
         return word
 
 
