@@ -43,10 +43,10 @@ help: ## list the targets
 demo: build/demo/installed ## what no label, five, twenty and a fifth of them are worth on the shipped rollouts, in a minute
 	build/demo/bin/memreward demo --out $(DEMO)
 
-label-demo: $(STAMP) ## open the labelling page on the shipped rollouts, with no label spent
+label-demo: build/label/installed ## open the labelling page on the shipped rollouts, with no label spent
 	@rm -rf runs/label
-	$(BIN)/memreward warmup $(EXAMPLE) --memory runs/label/memory --labels 0
-	$(BIN)/memreward label --memory runs/label/memory --labels 20
+	build/label/bin/memreward warmup $(EXAMPLE) --memory runs/label/memory --labels 0
+	build/label/bin/memreward label --memory runs/label/memory --labels 20
 
 test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/test_layout.py
@@ -227,6 +227,13 @@ build/demo/installed: pyproject.toml
 	@echo "Making build/demo (the first time only: about 220 MB)"
 	@$(PYTHON) -m venv build/demo
 	@build/demo/bin/pip install --quiet --no-input --editable .
+	@touch $@
+
+build/label/installed: pyproject.toml
+	@$(RECENT)
+	@echo "Making build/label (the first time only: about 230 MB)"
+	@$(PYTHON) -m venv build/label
+	@build/label/bin/pip install --quiet --no-input --editable '.[label]'
 	@touch $@
 
 build/trainers/%/installed: pyproject.toml .ci/trainer
