@@ -69,7 +69,7 @@ def experiment(
     """
     from lab.trainings.experiment import run
     from lab.trainings.measure import measure
-    from memreward.evaluation.versions import installed_versions
+    from memreward.evaluation.parts import installed_versions
 
     output = Output(as_json)
     config = settings.made()

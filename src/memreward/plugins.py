@@ -21,15 +21,7 @@ from memreward.types import ConfigurationError, DataError, MemRewardError, conte
 
 
 def load_named(named: str, kind: str) -> Any:
-    """Return what "mine.py:Name" or "package.module:Name" names.
-
-    Args:
-        named: File or module, a colon, and a name in it.
-        kind: What it should be; said in errors.
-
-    Raises:
-        ConfigurationError: there is no such file, module or name, or it fails as it is imported.
-    """
+    """Return what "mine.py:Name" or "package.module:Name" names, a `kind` of thing, or ConfigurationError."""
     place, colon, attribute = named.rpartition(":")
     try:
         if not colon:
@@ -56,7 +48,6 @@ def installed(group: str) -> dict[str, str]:
 
 
 def of_environment(variable: str) -> list[str]:
-    """Return what an environment variable names, with commas between."""
     return [named for named in os.environ.get(variable, "").split(",") if named]
 
 
@@ -79,9 +70,7 @@ def fingerprint(made: Any) -> str:
 def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> Any:
     """Call what somebody wrote; what it raises names it, its file and its line.
 
-    Raises:
-        MemRewardError: as it raised it; a DataError says in whose code.
-        ConfigurationError: anything else that it raised.
+    MemRewardErrors are raised as they are, all else as ConfigurationError.
     """
     try:
         return function(*given)

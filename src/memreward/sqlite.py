@@ -33,20 +33,18 @@ _REMEDIES = {
 class SqliteFile:
     """A file in write-ahead mode, which needs a local disk, with one fixed set of tables.
 
-    Every write is one transaction: a killed process leaves whole ones only, and writers take turns. Transactions at the
-    same time have connections of their own, so that an instance may be pickled, forked and shared between threads.
+    Every write is one transaction: a killed process leaves whole ones only, and writers take turns. An instance may be
+    pickled, forked and shared between threads.
 
     Args:
         path: The file, made if absent, its folder too; None keeps the tables in this process.
         tables: The statements that make them.
-        version: Of the tables.
         noun: What the file is, e.g. "vector cache"; for messages.
         remedy: What helps where it cannot be used and SQLite does not say why.
         durable: Whether what was written outlives a power cut; a kill it outlives in any case.
 
-    Raises:
-        StoreError: it cannot be made or read, or is something else.
-        SchemaVersionError: a newer release made it.
+    Raises StoreError where it cannot be made or read, or is something else, SchemaVersionError where a newer release
+    made it.
     """
 
     def __init__(
@@ -203,14 +201,9 @@ def restored(value: Any) -> Any:
 def select(
     connection: sqlite3.Connection, sql: str, column: str, values: Iterable[Any] | None, *before: Any
 ) -> Iterator[sqlite3.Row]:
-    """Yield the rows in which `column` has one of `values`, which are looked up some hundred at a time.
+    """Yield the rows in which `column` has one of `values`, looked up some hundred at a time; None is every row.
 
-    Args:
-        connection: Open.
-        sql: The query, with "{}" where a condition on the column may stand.
-        column: To look in.
-        values: What to look for; None is every row.
-        before: Values of the question marks before the "{}".
+    The query has "{}" where a condition on the column may stand, and before it question marks for `before`.
     """
     if values is None:
         yield from connection.execute(sql.format("true"), before)

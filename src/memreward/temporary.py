@@ -27,14 +27,7 @@ LEFT_BEHIND_S = 3600.0
 
 
 class TemporaryFolder:
-    """A new folder that this process holds; those that dead processes left behind are removed on the way.
-
-    Args:
-        kind: Stands in its name.
-
-    Attributes:
-        path: The folder.
-    """
+    """A new folder at `path` that this process holds; those that dead processes left behind are removed on the way."""
 
     def __init__(self, kind: str = "") -> None:
         remove_left_folders()
@@ -48,7 +41,6 @@ class TemporaryFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Remove it with all that it holds."""
         _remove(self.path)
         self.forget()
 
@@ -73,12 +65,9 @@ def remove_left_folders() -> list[Path]:
 
 
 def remove_left_files(folder: Path, before: str, after: str) -> list[Path]:
-    """Remove this user's unfinished files in a folder that nothing has written to for long; return them.
+    """Remove this user's files in a folder that nothing has written to for long, by how their names begin and end.
 
-    Args:
-        folder: Where they lie; it need not exist.
-        before: How their names begin.
-        after: How their names end; both together must be of names that only unfinished files have.
+    Both together must be of names that only unfinished files have. Returns them.
     """
     removed = []
     for path in _old(folder, f"{glob.escape(before)}*{glob.escape(after)}"):
@@ -93,9 +82,6 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield where to write what takes the place of a file when the block ends well: it appears whole or not at all.
 
     Its folder is made where it is missing. What a killed process left beside it goes, once it is old.
-
-    Raises:
-        OSError: it cannot be written.
     """
     remove_left_files(path.parent, f".{path.name}.", ".partial")
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
@@ -125,11 +111,7 @@ def _old(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _held(folder: Path) -> int | None:
-    """Take hold of a folder until the descriptor is closed or this process dies; None on a system without locks.
-
-    Raises:
-        OSError: another process holds it.
-    """
+    """Hold a folder until the descriptor is closed or this process dies; None without locks, OSError if it is held."""
     if fcntl is None:
         return None
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

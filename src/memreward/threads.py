@@ -13,8 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 def single_threaded() -> Iterator[None]:
     """Keep numpy's, scipy's, scikit-learn's and torch's computations inside the block to the calling thread.
 
-    A fit on some hundred labels is many small products. Shared among threads each one waits for all, and on a machine
-    whose cores are busy they wait spinning. Also a decorator.
+    A fit on some hundred labels is many small products, whose threads would wait for each other. Also a decorator.
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 1

@@ -123,7 +123,6 @@ PROGRAMMING_ERRORS: tuple[type[Exception], ...] = (
 
 
 def add_domain(name: Domain) -> None:
-    """Let queries be of a domain; `memreward.domains.register` calls this."""
     if name not in DOMAINS:
         DOMAINS.append(name)
 
@@ -240,7 +239,6 @@ class Group:
         return int(self.truth.reference is not None), sum(verdict is not None for verdict in self.truth.correct)
 
     def unlabelled(self) -> Group:
-        """Return the group without any ground truth."""
         return replace(self, truth=Truth())
 
     def question(self) -> Group:
@@ -406,9 +404,7 @@ class Encoder(Protocol):
         ...
 
     @property
-    def dimension(self) -> int:
-        """Length d of a vector."""
-        ...
+    def dimension(self) -> int: ...
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, d) float32 unit vectors in the order of `texts`."""

@@ -51,7 +51,6 @@ class AnswerBeliefs(NamedTuple):
         return self._replace(right=np.where(verdicts >= 0, (verdicts == 1).astype(np.float64), open_))
 
     def scores(self) -> list[Score]:
-        """Return value, confidence and expected advantage of each rollout."""
         return [
             Score(float(p), float(abs(2 * p - 1)), advantage=float(a))
             for p, a in zip(self.right, self.advantages(), strict=True)

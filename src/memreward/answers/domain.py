@@ -92,7 +92,6 @@ class DomainModel:
         return sharpened(believed, table, SHARPNESS.get(self.name, 1.0))[table.answer]
 
     def table(self, features: Features) -> AnswerTable:
-        """The answers of the domain's rollouts, with what like solutions say of them as the last column."""
         return AnswerTable.of(features, self.name, self.prior.signals, self.scaling).beside(self.like.say(features))
 
     def tell(self, features: Features, labels: NDArray[np.int8], step: int) -> None:

@@ -184,7 +184,6 @@ class RewardPrior:
         return self if len(kept) == len(self.factors) else RewardPrior(f"{self.name} (sources left out)", kept)
 
     def digest(self) -> str:
-        """Hash of all its numbers."""
         _, arrays = packed(self)
         return content_hash("".join(f"{name}{value.tobytes().hex()}" for name, value in arrays.items()))[:16]
 
@@ -342,7 +341,6 @@ def _pooled(factors: Sequence[SourceFactor], signals: tuple[str, ...]) -> Scalin
 
 
 def packed(prior: RewardPrior) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return a prior as JSON values and arrays, to be undone by `unpacked`."""
     arrays: dict[str, NDArray[Any]] = {}
     for i, each in enumerate(prior.factors):
         arrays |= {

@@ -22,9 +22,7 @@ FEWEST = 10
 class Evidence(Protocol):
     """What turns rollouts into features; `memreward.features.featurizer.Featurizer` does."""
 
-    def features(self, rollouts: Sequence[Rollout]) -> Features:
-        """Return the features, rollouts in the order given."""
-        ...
+    def features(self, rollouts: Sequence[Rollout]) -> Features: ...
 
 
 def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[SourceFactor]:

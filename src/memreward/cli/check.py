@@ -72,7 +72,6 @@ class Understood:
         self.counts: Counter[str] = Counter()
 
     def passing(self, groups: Iterable[Group]) -> Iterator[Group]:
-        """Pass groups on and count them."""
         for group in groups:
             self._add(group)
             yield group
@@ -157,7 +156,6 @@ def _named_in(messages: Sequence[str]) -> list[str]:
 
 
 def show(output: Output, understood: Understood, bad: Sequence[str]) -> None:
-    """Print what was understood, within 80 columns."""
     found = {**understood.as_dict(), "next": understood.next(bad), "broken": list(bad)}
     if understood.sizes:
         _show_counts(output, understood, found)

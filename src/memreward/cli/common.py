@@ -85,7 +85,6 @@ class FileSettings:
 
 
 def reads_files(*leave_out: str) -> Callable[[Command], Command]:
-    """Give a command the options of `FileSettings`; it receives them as `reading`."""
     return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out, names={"layout": ""})
 
 
@@ -186,11 +185,7 @@ def predictor_folder(memory: str) -> Path:
 
 
 def load_predictor(memory: str, steps: Steps) -> RewardPredictor:
-    """Load the predictor of a memory that must exist: a mistyped path makes no empty one.
-
-    Raises:
-        StoreError: there is no such memory or no predictor, or one of them cannot be read.
-    """
+    """Load the predictor of a memory that must exist; StoreError where there is none, or one cannot be read."""
     from memreward.memory import ExperienceMemory
     from memreward.reward.predictor import RewardPredictor
 

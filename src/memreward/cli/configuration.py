@@ -23,11 +23,7 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 
 def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Values:
-    """Return the value of each path of field names, as `memreward.cli.options.Changes` holds them.
-
-    Raises:
-        ConfigurationError: a key is unknown (the nearest is named), or its value is of another kind.
-    """
+    """Return the values of `memreward.cli.options.Changes`; ConfigurationError for an unknown key, or another kind."""
     return dict(_walk(tables, config, source, ()))
 
 

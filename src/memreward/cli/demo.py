@@ -64,7 +64,6 @@ def demo(
 
 
 def _warmed_up(out: Path, steps: Steps) -> tuple[list[Group], RewardPredictor]:
-    """Read the rollouts into a memory and make a predictor that has seen no label."""
     from memreward.data import read_groups
     from memreward.memory import Budget, ExperienceMemory
     from memreward.reward.predictor import RewardPredictor
@@ -170,7 +169,6 @@ def _last_screen(figures: Sequence[dict[str, Any]], oracle: float, page: Path) -
 
 
 def _worth(figures: Sequence[dict[str, Any]]) -> str:
-    """What one labelled question added, on average, at each budget."""
     start = figures[1]["advantage_cosine"].value
     of = [(line["advantage_cosine"].value - start, line["labelled"]) for line in figures[2:]]
     return "One label added " + ", ".join(f"{more / count:+.4f} (of {count})" for more, count in of) + "."

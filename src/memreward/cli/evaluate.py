@@ -246,10 +246,8 @@ def _markdown(result: EvaluationResult) -> str:
 def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     """Return factories for the names in `text`, in its order; "baselines" and "all" stand for many.
 
-    Raises:
-        ConfigurationError: a name is unknown.
-        MissingExtraError: one of them needs an extra.
-        StoreError: the prior cannot be read.
+    Raises ConfigurationError where a name is unknown, MissingExtraError where one needs an extra, StoreError of the
+    prior.
     """
     from memreward.answers.model import AnswerModels
     from memreward.answers.prior import RewardPrior

@@ -83,7 +83,6 @@ def _found(name: str, groups: Iterable[Group], where: str) -> tuple[Rollout, Gro
 
 
 def _print(output: Output, rollout: Rollout, explanation: Explanation, *, whole: bool) -> None:
-    """Print a question, its answers and what speaks for the first of them; or a rollout, and for its own."""
     about: list[tuple[str, object]] = [("question", short(rollout.query.text, _TEXT_SHOWN))]
     if not whole:
         score = explanation.score

@@ -116,7 +116,6 @@ def label(
 
 
 def check_page() -> None:
-    """Refuse where the page's packages are missing."""
     for package in ("fastapi", "uvicorn"):
         check_extra(package, "label", "the page")
 

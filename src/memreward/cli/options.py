@@ -19,11 +19,7 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Changes(Generic[Config]):
-    """What the command line says about one configuration.
-
-    Attributes:
-        values: Value by path of field names; only of options that were given.
-    """
+    """What the command line says about one configuration: value by path of field names, of options that were given."""
 
     config: type[Config]
     values: Mapping[tuple[str, ...], Any]

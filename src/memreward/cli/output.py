@@ -57,7 +57,6 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Characters of a line on stdout; 80 where it is not a terminal."""
         return self._out.width
 
     def text(self, *lines: str) -> None:

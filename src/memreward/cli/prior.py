@@ -135,7 +135,6 @@ def _drawn(mean: float, deviation: float, reach: float) -> str:
 
 
 def _strongest(prior: RewardPrior, domain: str) -> list[tuple[str, float, float]]:
-    """Column, mean and deviation of each weight, those that stand out most from their deviation first."""
     one = prior.domains[domain]
     deviation = np.sqrt(np.diag(one.weights.covariance))
     names = columns_of(one.signals)

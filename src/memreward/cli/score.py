@@ -149,7 +149,6 @@ class _Tally:
 
     @property
     def constant(self) -> bool:
-        """Whether most groups that could be ordered are not."""
         return self.flat_groups > _MOST * self.mixed_groups
 
     def as_dict(self) -> dict[str, Any]:

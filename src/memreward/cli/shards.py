@@ -20,9 +20,8 @@ Scorer = Callable[[Output, Sequence[Path], Path], Found]
 def score_shards(files: Sequence[Path], folder: Path, scorer: Scorer[Found]) -> Iterator[Found]:
     """Score each file into a table FILE.parquet of its own, on the cluster that RAY_ADDRESS names, else here.
 
-    All nodes see files, folder and memory. A file whose table is there is left out, so that the same call goes on where
-    another was interrupted; a table is there whole or not at all. Yields what the scorer, which is sent to the nodes,
-    returns.
+    All nodes see files, folder and memory. A file whose table is there is left out: tables are whole or absent, so the
+    same call goes on. Yields what the scorer, which is sent to the nodes, returns.
     """
     tables = {file: (folder / f"{file.name.partition('.')[0]}.parquet").absolute() for file in files}
     if len(set(tables.values())) < len(tables):

@@ -110,7 +110,6 @@ def _trained(config: TrainConfig, steps: Steps, output: Output) -> dict[str, Any
 
 
 def _open_page(output: Output, prior: str, memory: ExperienceMemory) -> None:
-    """Serve the labelling page from threads of its own, and say where."""
     from memreward.label.start import AT_ONCE, begin
 
     def serve() -> None:

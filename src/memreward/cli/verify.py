@@ -104,7 +104,6 @@ def verify(
 def _verified(
     groups: Sequence[Group], memory: ExperienceMemory, verifiers: Verifiers, budget: Budget, seed: int, steps: Steps
 ) -> dict[str, dict[str, Verdict]]:
-    """Verdicts by query id and rollout id of the queries that the budget buys; in the ledger, batch by batch."""
     from memreward.memory import label
 
     by_id = {group.query.id: group for group in groups}

@@ -109,9 +109,7 @@ def _service(url: str) -> Callable[[], Sequence[Row]]:
 def figures(url: str) -> dict[str, float]:
     """Ask a service's /metrics; return what the history of a training has too, under the same names.
 
-    "memreward/live/predicted" and "memreward/live/true" are the shares of the latest labelled rollouts that were held
-    to be right and that are. Besides "rollouts" and "groups", how many were answered. Raises StoreError where no
-    service answers.
+    Besides, "rollouts" and "groups" were answered. Raises StoreError where no service answers.
     """
     found = _metrics(url)
 
@@ -181,7 +179,6 @@ def shown(rows: Sequence[Row], width: int = 80) -> Iterator[str]:
 
 
 def curves(rows: Sequence[Row], keys: Mapping[str, str], width: int) -> Iterator[str]:
-    """Yield a line a quantity that the rows have: its first value, its curve, its newest value."""
     points = max(min(_POINTS, width - 44), 0)
     yield f"{'':<26}{'first':>8} {'':<{points}} {'now':>8}"
     for name, key in keys.items():

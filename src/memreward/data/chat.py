@@ -17,7 +17,6 @@ _DEEPEST = 6
 
 
 def query_id_of(text: str) -> str:
-    """Return the id of a question that has no other: a hash of its text."""
     return content_hash(text)[:16]
 
 

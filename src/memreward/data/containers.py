@@ -1,7 +1,4 @@
-"""What rows a file holds: JSON Lines, JSON, CSV, Parquet, a folder of them, a data set. Parsed, never executed.
-
-Each yields `Entry`: where a row stands, and the row or what is wrong with it.
-"""
+"""What rows a file holds: JSON Lines, JSON, CSV, Parquet, a folder of them, a data set. Parsed, never executed."""
 
 from __future__ import annotations
 
@@ -40,7 +37,6 @@ def rows_of(path: Path) -> Iterator[Entry]:
 
 
 def json_lines(path: Path) -> Iterator[Entry]:
-    """Yield what stands on each line, plain or gzipped."""
     number = 0
     try:
         with _opened(path) as file:
@@ -138,7 +134,6 @@ def _inspect(path: Path) -> Iterator[Entry]:
 
 
 def parquet() -> ModuleType:
-    """Return what reads and writes Parquet, an extra."""
     from memreward.data import parquet
 
     return parquet

@@ -63,8 +63,8 @@ def uniform(seed: int, *names: str) -> float:
 def stratified_order(strata: Mapping[str, Sequence[str]], seed: int, *, purpose: str = "") -> list[str]:
     """Return all ids, given by stratum, in random order such that every prefix holds each stratum in proportion.
 
-    The order depends on seed, purpose, strata and ids alone, not on the order in which they are given. So a larger
-    draw begins with a smaller one. A purpose keeps draws independent under one seed; "" is that of labelled queries.
+    The order depends on seed, purpose, strata and ids alone, so a larger draw begins with a smaller one. Under one seed
+    each purpose has a draw of its own; "" is that of labelled queries.
     """
     mark = (purpose,) if purpose else ()
     places = {
@@ -94,10 +94,7 @@ def count_of(limit: Count, total: int) -> int:
 
 
 def _places(stratum: str, members: Sequence[str], seed: int, mark: tuple[str, ...]) -> dict[str, float]:
-    """Spread a stratum's members, shuffled, evenly over (0, 1), so that every prefix of the draw is stratified.
-
-    A random offset gives the members of small strata the same chance as all others.
-    """
+    """Spread a stratum's members, shuffled, evenly over (0, 1), by a random offset: every prefix is stratified."""
     offset = uniform(seed, *mark, "stratum", stratum)
     shuffled = sorted(members, key=lambda identity: (uniform(seed, *mark, "query", identity), identity))
     return {identity: (rank + offset) / len(members) for rank, identity in enumerate(shuffled)}

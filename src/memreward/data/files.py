@@ -33,26 +33,20 @@ def read_groups(
     drop_copies: bool = False,
     answer_pattern: str | None = None,
 ) -> Iterator[Group]:
-    """Stream the groups of a rollout file, one question at a time.
-
-    A file of the schema in `memreward.data.records` is streamed. One of the other formats (`memreward.data.formats`;
-    docs/reading.md says what becomes what) is held in memory, since a question's rollouts may stand anywhere in it.
+    """Stream the groups of a rollout file, one question at a time; of other formats (docs/reading.md) from memory.
 
     Args:
-        path: A file, or a folder of files of one kind. Several are joined: rollouts of one, questions and references
-            of another.
+        path: A file, or a folder of files of one kind. Several are joined: rollouts of one, questions and references of
+            another.
         reading: How a file that is not in the project's own schema is read; None looks, and takes usual names.
         skip_bad: Leave out what breaks the schema instead of raising; the rest of a torn file is left out as well.
         on_skip: Called with the message of each entry that was left out.
         drop_copies: Leave out a rollout whose text stood before in its question and is longer than 400 characters,
             which a sampler does not repeat by chance. Ids are those without dropping.
-        answer_pattern: A regular expression that alone says where rollouts have their answers, for formats of one's
-            own; see `memreward.domains.AnswerPattern`.
+        answer_pattern: A regular expression that alone says where answers stand; see `memreward.domains.AnswerPattern`.
 
-    Raises:
-        DataError: the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the schema; the
-            message names file, line, field and remedy.
-        ConfigurationError: the pattern does not compile, or runs for too long.
+    Raises DataError where the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the
+    schema, ConfigurationError where the pattern does not compile, or runs for too long.
     """
     if answer_pattern is not None:
         AnswerPattern(answer_pattern)
@@ -74,8 +68,8 @@ def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
     """Write groups with all they hold, the sealed truth too, in the format of the file's name; return their number.
 
-    The file appears whole or not at all: a temporary file beside it is synced and renamed. DataError where the name
-    ends on no known format, a group does not fit together, or the disk refuses.
+    The file appears whole or not at all. DataError where the name ends on no known format, a group does not fit
+    together, or the disk refuses.
     """
     path = Path(path)
     write = parquet().write if format_of(path) == ".parquet" else _write_json

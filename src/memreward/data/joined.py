@@ -61,9 +61,8 @@ class _Question:
 def joined(found: Finds) -> Iterator[Entry]:
     """Yield one record of the rollout schema a question, or what is wrong, in the order of first appearance.
 
-    A row belongs to the question of its id, else of its text. A row with rollouts of which there is neither belongs to
-    the question, of those that came without rollouts, whose id its custom id begins with, or else whose text stands in
-    its prompt: templates of prompts need not be known.
+    A row belongs to the question of its id, else of its text, else, where it has rollouts, to the question without any
+    whose id its custom id begins with, or whose text stands in its prompt.
     """
     rows: list[Found] = []
     for one in found:
@@ -99,8 +98,6 @@ def joined(found: Finds) -> Iterator[Entry]:
 
 
 class _Shelf:
-    """The questions so far, by id and by text."""
-
     def __init__(self, rows: Sequence[Found]) -> None:
         self.questions: dict[str, _Question] = {}
         self.by_text: dict[str, _Question] = {}
@@ -112,7 +109,6 @@ class _Shelf:
         self._inside: dict[str, _Question | None] = {}
 
     def add(self, row: Found) -> bool:
-        """Take in a row; return whether it is known to which question it belongs."""
         identity = None if not row.sure and _file(row) in self._of_rows else row.id
         known = self.questions.get(identity) if identity else self.by_text.get(row.question or "")
         if known is not None:

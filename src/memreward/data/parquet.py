@@ -65,7 +65,6 @@ def entries(path: Path) -> Iterator[tuple[str, Any | DataError]]:
 
 
 def arrow_rows(paths: Iterable[Path]) -> Iterator[tuple[str, Any | DataError]]:
-    """Yield where each row of a data set's Arrow files stands, and the row or what is wrong with it."""
     for path in paths:
         try:
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
@@ -145,10 +144,7 @@ def _packed(record: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> int:
-    """Write rows of one table, and return how many they are.
-
-    `kinds` are "text" (no lone surrogates), "whole", "real", "reals" (a list) or "flag", by column.
-    """
+    """Write rows of one table; kinds are "text" (no lone surrogates), "whole", "real", "reals" or "flag"."""
     schema = pa.schema([(name, _TYPES[kind]) for name, kind in kinds.items()])
     return _write_batches(path, rows, schema)
 

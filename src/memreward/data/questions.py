@@ -38,10 +38,7 @@ def _load(source: str | Path, seed: int) -> list[Group]:
 
 
 def sample_questions(groups: Sequence[Group], n: int, seed: int) -> list[Group]:
-    """Draw at most n questions of each dataset by id, stratified by their provenance's "subject" where they have one.
-
-    The draw depends on seed, ids and subjects alone; that of a larger n begins with that of a smaller one.
-    """
+    """Draw n questions of each dataset, stratified by "subject"; a larger draw begins with a smaller one."""
     datasets: dict[str, list[Group]] = {}
     for group in groups:
         datasets.setdefault(group.query.dataset, []).append(group)

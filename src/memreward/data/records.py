@@ -183,7 +183,6 @@ def _rollout_record(rollout: Rollout, correct: bool | None, provenance: Mapping[
 
 
 def _is_finite(value: object) -> bool:
-    """Whether a value is a number that a float can hold."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -191,7 +190,6 @@ def _is_finite(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    """How a wrong value is quoted: short, however long it is."""
     try:
         text = repr(value)
     except (RecursionError, ValueError):

@@ -26,10 +26,7 @@ def check_table(path: Path) -> None:
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
-    """Write rows to a file that appears whole or not at all.
-
-    `kinds` are "text", "whole", "real" or "flag", by column, in their order.
-    """
+    """Write rows to a file, whole or not at all; `kinds` by column are "text", "whole", "real" or "flag"."""
     with replacing(path) as unfinished:
         if path.suffix == ".parquet":
             parquet().write_rows(unfinished, map(_escaped, rows), kinds)
@@ -44,7 +41,6 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[st
 
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers with six digits, as a person reads them in a table."""
     return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
 
 

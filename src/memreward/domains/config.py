@@ -31,8 +31,8 @@ class CodeConfig:
     """How code is verified.
 
     Attributes:
-        containment: How model-written code is contained; auto takes the best that the system allows and refuses to
-            work where it allows none. "none" contains nothing: only for machines that may be lost.
+        containment: How model-written code is contained; auto takes the best that the system allows and refuses to work
+            where it allows none. "none" contains nothing: only for machines that may be lost.
         cpu_seconds: Processor time of one solution in all its tests.
         call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
             twelve times as long.

@@ -29,7 +29,7 @@ _AT_ONCE = 8
 def load_verifier(named: str) -> tuple[Domain, Verifier]:
     """Return the domain and the verifier of "math=mine.py:check": a verifier, its class, or a function.
 
-    A function is given question, answer and reference, and says True, False, or None: it cannot tell.
+    A function is given question, answer and reference, and says True, False, or None.
     """
     domain, equals, place = named.partition("=")
     if not equals:
@@ -49,15 +49,11 @@ def load_verifier(named: str) -> tuple[Domain, Verifier]:
 
 
 def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier:
-    """Return the verifier of a domain."""
     return rules_of(domain).verifier(config or VerifyConfig())
 
 
 class Verifiers:
-    """A verifier of mixed batches; `own` ones, by domain, stand in place of those of `verifier_for`.
-
-    Without a `cache` for several processes, verdicts are kept in this one.
-    """
+    """A verifier of mixed batches; `own` ones, by domain, stand in place of those of `verifier_for`."""
 
     def __init__(
         self,
@@ -78,11 +74,9 @@ class Verifiers:
 
     @property
     def name(self) -> str:
-        """Names of the verifiers used so far."""
         return "+".join(sorted({verifier.name for verifier in self._verifiers.values()})) or "none"
 
     def of(self, domain: Domain) -> Verifier:
-        """Return the verifier of a domain; made at its first use."""
         if domain not in self._verifiers:
             self._verifiers[domain] = verifier_for(domain, self.config)
         return self._verifiers[domain]
@@ -90,8 +84,8 @@ class Verifiers:
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         """Return one verdict a claim, in order. A claim judged before, or twice in the batch, is judged once.
 
-        Where a domain has no verifier, or its verifier refuses to work here, the verdict is "cannot tell" and says so;
-        likewise for a single claim on which a verifier fails. What no reply can be blamed for is raised.
+        Where a domain has no verifier, or a verifier refuses or fails, it is "cannot tell" and says so; a fault that no
+        reply can be blamed for is raised.
         """
         verdicts: dict[int, Verdict] = {}
         for domain in dict.fromkeys(claim.rollout.query.domain for claim in claims):

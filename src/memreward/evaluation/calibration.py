@@ -1,7 +1,7 @@
 """From scores that order rollouts to probabilities, and the threshold that turns these into verdicts.
 
-Platt's sigmoid(slope * score + intercept), by maximum likelihood on rollouts the scorer has not seen. Two parameters
-are what some dozens of queries can carry; isotonic regression ties rollouts of one group, whose order GRPO uses.
+Platt's sigmoid(slope * score + intercept), by maximum likelihood on rollouts the scorer has not seen: two parameters
+are what some dozens of queries can carry, and isotonic regression would tie rollouts of one group.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ MINIMUM_SLOPE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted map from scores to probabilities; strictly increasing, so it never reorders rollouts.
+    """A strictly increasing map from scores to probabilities.
 
-    `mean` and `scale` standardise the scores, `slope` is above 0 and per standard deviation, `intercept` the log-odds
-    at the mean score, `threshold` the probability from which a rollout is held to be right.
+    Scores are standardised by `mean` and `scale`, `intercept` is the log-odds at the mean; from the probability
+    `threshold` on a rollout is held to be right.
     """
 
     slope: float
@@ -41,9 +41,9 @@ class Calibration:
 def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | None = None) -> Calibration:
     """Fit Platt's sigmoid and the threshold on (n,) scores by models that were not trained on these rollouts.
 
-    Labels are 1 right, 0 wrong; rows of -1, or with a NaN score, are left out. Rollouts of a query are no independent
-    evidence, so Platt's smoothing of the targets counts queries, (n,) `group`; without it every rollout is one. Raises
-    LabelError without right and wrong rollouts, DataError where the arrays differ in length.
+    Labels are 1 right, 0 wrong; rows of -1, or with a NaN score, are left out. Platt's smoothing of the targets counts
+    queries, (n,) `group`; without it every rollout is one. Raises LabelError without right and wrong rollouts,
+    DataError where the arrays differ in length.
     """
     values, truth = np.asarray(scores, np.float64), np.asarray(labels, np.int64)
     query = np.arange(len(truth)) if group is None else np.asarray(group)
@@ -64,8 +64,8 @@ def fit_calibration(scores: ArrayLike, labels: ArrayLike, group: ArrayLike | Non
 def best_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Threshold t at which `probability >= t` is right most often on (n,) labelled rollouts, 1 right, 0 wrong.
 
-    Candidates lie halfway between neighbouring distinct probabilities, and below and above all of them. Of those that
-    do equally well the one nearest to one half is taken: with few labels it moves least from sample to sample.
+    Candidates lie halfway between neighbouring distinct probabilities, and below and above all; of equals the one
+    nearest to one half is taken.
     """
     values, right = np.asarray(probabilities, np.float64), np.asarray(labels, np.int64) == 1
     levels, level = np.unique(values, return_inverse=True)

@@ -1,7 +1,6 @@
 """One cell of an evaluation: a predictor, fitted on the labelled queries of a split, predicts all others.
 
-A cell gets features and labels, never a truth that was not released for warmup: what is held out is -1 and does not
-leave the parent process. Finished cells are files, found again by a hash of everything that went in.
+A cell gets no truth that was not released for warmup. Finished cells are files, named by a hash of all that went in.
 """
 
 from __future__ import annotations
@@ -34,12 +33,7 @@ PredictorFactory = Callable[[int], Predictor]
 
 @dataclass(frozen=True)
 class Cell:
-    """Everything a worker needs.
-
-    Attributes:
-        labels: (n,) 1 right, 0 wrong, -1 everywhere but on labelled rollouts.
-        labelled: Ids of the labelled queries; all others are predicted.
-    """
+    """What a worker needs; `labels` (n,) are 1 right, 0 wrong, -1 but on rollouts of `labelled` queries."""
 
     features: Path
     labels: NDArray[np.int8]
@@ -51,12 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a predictor said.
-
-    Attributes:
-        values: (n,) float32; NaN for labelled queries and abstentions.
-        failure: Why the predictor could not be fitted; "" if it was.
-    """
+    """What a predictor said: (n,) values, NaN for labelled queries and abstentions, or why it was not fitted."""
 
     values: NDArray[np.float32]
     threshold: float
@@ -64,7 +53,6 @@ class Outcome:
     failure: str = ""
 
     def save(self, path: Path) -> None:
-        """Write as JSON; the file is whole or absent."""
         # The shortest text of a float32 reads back as the same float32; ties stay ties.
         values = [None if np.isnan(value) else float(str(value)) for value in self.values]
         record = {"values": values, "threshold": self.threshold, "seconds": self.seconds, "failure": self.failure}

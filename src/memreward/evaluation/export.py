@@ -20,10 +20,10 @@ _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textas
 
 
 def as_csv(result: EvaluationResult) -> str:
-    """Return one line a file, budget, predictor and metric.
+    """Return one line a file, budget, predictor and metric; what is not defined is empty.
 
-    Columns: file, labels, predictor, metric, value, low, high (95 % interval), and for each reference R the
-    paired difference: R_difference, R_low, R_high. What is not defined is empty.
+    Columns: file, labels, predictor, metric, value, low, high (95 % interval), and for each reference R the paired
+    difference: R_difference, R_low, R_high.
     """
     references = list(result.config["references"])
     text = io.StringIO(newline="")

@@ -1,8 +1,7 @@
 """How good a warmed-up predictor is on its own labelled rollouts, and how good majority vote is on the same ones.
 
-Cross-fitting predicts every labelled rollout by a model that is blind to its query, so these figures cost no label more
-than warmup. The calibration (two numbers) and both thresholds were fitted on these same rollouts: expect accuracy and
-calibration error to be a little worse on new queries. AUC and group AUC do not depend on them.
+Every labelled rollout is predicted by a model that is blind to its query, so the figures cost no label. Calibration and
+thresholds were fitted on these rollouts: expect accuracy and calibration error a little worse on new queries.
 """
 
 from __future__ import annotations
@@ -25,13 +24,7 @@ ALL_DOMAINS = "all"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out figures of one domain.
-
-    Attributes:
-        domain: One of `DOMAINS`, or "all".
-        metrics: Of the predictor's calibrated values at its threshold.
-        majority: Of the share of the query's pool that agrees, as it stands.
-    """
+    """Held-out figures of a domain, or "all": of the predictor, and of the share of the query's pool that agrees."""
 
     domain: str
     queries: int
@@ -40,7 +33,6 @@ class HeldOut:
     majority: Metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; a figure that is not defined is None."""
         found: dict[str, Any] = plain(self)
         return found
 

@@ -1,11 +1,9 @@
 """How good predicted rewards are, measured the way GRPO uses them.
 
-Conventions of every function here: `values` is (n,) float, a score per rollout, NaN an abstention; `correct` is (n,)
-with 1 right, 0 wrong and -1 where no trustworthy label exists (such rollouts are left out of every metric); `group`
-is (n,) with the index of each rollout's query. A metric that is not defined (one class only, nothing covered) is NaN.
-
-Every metric but the pooled AUC is a function of sums over queries. `QueryTable` holds these sums, so that the point
-estimate and the bootstrap over queries are the same formulas on the same table.
+Everywhere `values` is (n,) float, NaN an abstention; `correct` is (n,) with 1 right, 0 wrong and -1 where no
+trustworthy label exists (such rollouts are left out of every metric); `group` is (n,) with the index of each rollout's
+query. A metric that is not defined (one class only, nothing covered) is NaN. Every metric but the pooled AUC is a
+function of sums over queries (`QueryTable`), for the point estimate and for the bootstrap alike.
 """
 
 from __future__ import annotations
@@ -76,9 +74,8 @@ def group_auc(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
 def advantage_cosine(expected: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
     """Cosine of (n,) expected and true advantages, over all groups; NaN expected is 0, correct is 1, 0 or -1 unknown.
 
-    The true ones are GRPO's own: `advantages(correct, group, scaled=True)`. Those of a group whose rollouts are all
-    right or all wrong are zero, but what a predictor expects there still counts against it, in its own length. The
-    cosine is 0 if every expected advantage is 0, and NaN if every true one is.
+    The true ones are GRPO's own: `advantages(correct, group, scaled=True)`. What is expected in a group that is all
+    right or all wrong counts in the length alone. 0 if every expected advantage is 0, NaN if every true one is.
     """
     return _table(expected, correct, group).metrics().advantage_cosine
 
@@ -116,10 +113,7 @@ def evaluate_predictions(
 ) -> Metrics:
     """Compute every metric at once. Raises DataError if the arrays differ in length or a label is none of 1, 0, -1.
 
-    Args:
-        values: (n,) predicted rewards, NaN abstains.
-        threshold: The predictor's cross-fitted threshold, for accuracy.
-        expected: (n,) expected advantages, for `advantage_cosine`; None takes the centred values.
+    `threshold` is for accuracy, (n,) `expected` advantages for `advantage_cosine`; None takes the centred values.
     """
     return _table(values, correct, group, threshold=threshold, expected=expected).metrics()
 
@@ -149,8 +143,8 @@ def reliability(values: ArrayLike, correct: ArrayLike) -> Reliability:
 class QueryTable:
     """What the metrics need of one predictor's values: sums by name, (q,) or (q, BINS).
 
-    For the pooled AUC, the m covered rollouts in ascending order of value: their query, whether they are right, and the
-    index at which each distinct value begins.
+    For the pooled AUC, the m covered rollouts by ascending value: their query, whether they are right, and the index at
+    which each distinct value begins.
     """
 
     sums: dict[str, Floats]
@@ -188,7 +182,6 @@ class QueryTable:
         )
 
     def metrics(self) -> Metrics:
-        """The figures on all queries, each counted once."""
         queries = len(self.sums["rollouts"])
         return Metrics(**{name: float(figure[0]) for name, figure in self.resampled(np.ones((1, queries))).items()})
 
@@ -230,11 +223,7 @@ def resample_queries(queries: int, resamples: int = 1000, seed: int = 0) -> Floa
 
 
 def resample_named(query_ids: Sequence[str], resamples: int = 1000) -> Floats:
-    """Draw resamples that the ids alone decide: neither the name of a file nor its order moves an interval.
-
-    Returns:
-        (B, q) multiplicities, in the order of `query_ids`.
-    """
+    """Draw (B, q) multiplicities that the ids alone decide: neither a file's name nor its order moves an interval."""
     ranked = sorted(range(len(query_ids)), key=lambda index: query_ids[index])
     seed = int(content_hash("\0".join(query_ids[index] for index in ranked))[:8], 16)
     weights = np.empty((resamples, len(query_ids)))
@@ -245,9 +234,8 @@ def resample_named(query_ids: Sequence[str], resamples: int = 1000) -> Floats:
 def bootstrap(tables: Sequence[QueryTable], weights: ArrayLike, chunk: int = 100) -> dict[str, Floats]:
     """Metrics averaged over `tables` (the seeds of one predictor) under each resample of the queries: (B,) by name.
 
-    With the same (B, q) weights for two predictors, the difference of their arrays is the paired bootstrap difference.
-    A resample repeats the noise of the sample, which the calibration error is rid of: its figures are moved so that
-    their mean is the estimate. A query that a seed does not hold has zero sums.
+    With the same (B, q) weights for two predictors, the difference of their arrays is the paired one. The calibration
+    error, which is rid of the noise that a resample repeats, is moved so that its mean is the estimate.
     """
     counts = np.asarray(weights, np.float64)
     parts: dict[str, list[Floats]] = {name: [] for name in METRICS}
@@ -399,10 +387,8 @@ def _calibration_sums(rows: _Rows, queries: int) -> dict[str, Floats]:
 def _calibration_error(total: dict[str, Floats]) -> Floats:
     """(B,) from sums over queries: each bin's squared mean gap less the variance of that mean over queries.
 
-    The plain estimator counts the noise of each bin's mean as miscalibration. Here the variance of that mean is taken
-    off its square (Kumar, Liang and Ma, Verified Uncertainty Calibration, NeurIPS 2019, section 5; arXiv 1909.10155),
-    estimated over queries, since the rollouts of one query are no independent evidence. A bin with one query says
-    nothing; a sum below 0 is 0.
+    The plain estimator counts the noise of each bin's mean as miscalibration (Kumar, Liang and Ma, Verified Uncertainty
+    Calibration, NeurIPS 2019, section 5; arXiv 1909.10155). A bin with one query says nothing; a sum below 0 is 0.
     """
     if "bin_count" not in total:
         return np.full(len(total["covered"]), np.nan)

@@ -36,22 +36,16 @@ class OwnPredictor:
         return adapted(load_named(self.named, "predictor"), seed, _short(self.named))
 
     def describe(self) -> str:
-        """Name what decides the outcome: where it is, and a hash of its file."""
         return f"{self.named} {fingerprint(load_named(self.named, 'predictor'))}"
 
     @property
     def name(self) -> str:
-        """Its attribute `name`, else the name it has in the file."""
         made = load_named(self.named, "predictor")
         return str(getattr(made, "name", None) or self.named.rpartition(":")[2])
 
 
 def own_predictor(named: str) -> OwnPredictor:
-    """Return the predictor of a file or module, made once to see that it can be.
-
-    Raises:
-        ConfigurationError: it cannot be loaded or made, or predicts nothing.
-    """
+    """Return the predictor of a file or module, made once to see that it can be; else ConfigurationError."""
     found = OwnPredictor(absolute(named))
     found(0)
     return found
@@ -64,8 +58,7 @@ def installed_predictors() -> dict[str, OwnPredictor]:
 def adapted(made: Any, seed: int, source: str = "") -> Predictor:
     """Return a predictor of what somebody wrote: a class, a function of features, or a factory that takes a seed.
 
-    A class whose constructor has a parameter `seed` is given it. Raises ConfigurationError where it cannot be made, or
-    neither predicts nor scores.
+    A class is given a seed if it takes one. ConfigurationError where it cannot be made, or neither predicts nor scores.
     """
     source = source or f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
     if inspect.isfunction(made) and "features" in inspect.signature(made).parameters:
@@ -93,8 +86,6 @@ def _name(one: Any) -> str:
 
 
 class _Function:
-    """A function of features as a predictor that learns nothing."""
-
     def __init__(self, function: Any) -> None:
         self.name, self.predict = function.__name__, function
 

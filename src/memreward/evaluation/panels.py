@@ -127,7 +127,6 @@ def _plot(
     y_range: tuple[float, float] | None,
     file: str,
 ) -> Plot:
-    """Where everything stands in a picture whose frame is 44 to 350 across and 214 to 26 up, as the template has it."""
     values = [y for curve in curves for _, y, _ in curve.points] or [0.0, 1.0]
     low, high = y_range or (min(values) - 0.02, max(values) + 0.02)
 

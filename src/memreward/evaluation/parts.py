@@ -1,7 +1,6 @@
 """One name for each part of a long run: a part whose name is there already is not worked on again.
 
-A part's name comes from what it heeds, which is declared as plain values: data by a hash, settings, and where a part is
-cheap to do again, the code that decides its outcome.
+It comes from what the part heeds: data by a hash, settings, and where it is cheap to do again, the code.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ import ast
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,7 @@ from memreward.types import content_hash
 
 
 def part_key(heeds: Mapping[str, Any]) -> str:
-    """Name a part by what it heeds: values that JSON can hold, to any depth.
-
-    What is false, zero or empty is left out, so that a setting that is new, and off, leaves finished parts valid.
-    """
+    """Name a part by JSON values; what is false, zero or empty is left out, so that a new setting changes none."""
     return content_hash(json.dumps(_said(heeds)))
 
 
@@ -53,3 +51,14 @@ def syntax(source: str) -> str:
 
 def _is_text(part: ast.AST) -> bool:
     return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str)
+
+
+def installed_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of Python and of packages; "not installed" for those that are not."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

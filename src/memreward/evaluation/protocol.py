@@ -1,8 +1,7 @@
 """Compare predictors on files of rollouts: label a share of the queries, predict the rest, measure.
 
-For each file, label share and seed the labelled queries are drawn and paid for through a label ledger; every
-predictor is fitted on them and predicts all others. The truth of the held-out queries is released by a second ledger,
-for measuring, after everything is predicted.
+The labelled queries of each file, share and seed are paid for through a label ledger; the truth of the others is
+released by a second ledger, for measuring, after everything is predicted.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ from memreward.evaluation.metrics import (
     reliability,
     resample_named,
 )
+from memreward.evaluation.parts import installed_versions
 from memreward.evaluation.results import MEAN, EvaluationResult, Row
 from memreward.evaluation.tables import Figure
-from memreward.evaluation.versions import installed_versions
 from memreward.evaluation.workers import Workers, worker_processes
 from memreward.features.featurizer import Featurizer
 from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
@@ -110,17 +109,15 @@ def evaluate(
 
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
-        predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`);
-            with several workers each must pickle. What has `blind_to(queries)`, such as the answer model's, is
-            replaced for each file by what that returns: a prior leaves out the sources that share questions with
-            it. `reading(groups)`, of unlabelled groups, likewise: a judge's verdicts are a column of the file.
-        out: Folder of finished cells; a second run takes over those whose features, labels, predictor and code are
-            the same.
+        predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`); with
+            several workers each must pickle. What has `blind_to(queries)` is replaced for each file by what that
+            returns, a prior without the sources that share questions with it; likewise `reading(groups)`, of unlabelled
+            groups.
+        out: Folder of finished cells; a second run takes over those whose features, labels, predictor and code are the
+            same.
 
-    Raises:
-        ConfigurationError: if there is no file or no predictor.
-        DataError: if a file has no rollouts or no verdicts, or rollout ids occur twice.
-        MemRewardError: if a worker process died.
+    Raises ConfigurationError if there is no file or no predictor, DataError if a file has no rollouts or no verdicts,
+    or rollout ids occur twice, MemRewardError if a worker process died.
     """
     settings = config or EvaluationConfig()
     if not files or not predictors:
@@ -162,8 +159,6 @@ def _references(predictors: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Pool:
-    """A file's groups and their features."""
-
     file: str
     groups: tuple[Group, ...]
     features: Features
@@ -302,7 +297,6 @@ def _row(
 
 
 def _figure(value: float, spread: Floats, least: float) -> Figure:
-    """An estimate with the percentile interval of its resamples, which holds it."""
     if math.isnan(value):
         return Figure(math.nan, math.nan, math.nan)
     ends = interval(spread)
@@ -411,7 +405,6 @@ def _of_file(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorF
 
 
 def _means(files: Mapping[str, Sequence[Group]]) -> dict[str, list[str]]:
-    """The files that are averaged over, by the mean's name."""
     domains: dict[str, list[str]] = {}
     for name, groups in files.items():
         domains.setdefault(groups[0].query.domain, []).append(name)

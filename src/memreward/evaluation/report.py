@@ -33,10 +33,7 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
 
 
 def drawn_predictors(result: EvaluationResult) -> list[str]:
-    """Choose the predictors that the curves show: the references, and the best by mean group AUC, seven at most.
-
-    The order is that of the result, so a predictor keeps its colour in every panel.
-    """
+    """Choose what the curves show, in the result's order: the references, and the best, seven at most."""
     best: dict[str, list[float]] = {}
     for row in result.rows:
         value = row.figures["group_auc"].value

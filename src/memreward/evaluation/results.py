@@ -33,7 +33,6 @@ class Row:
     """One predictor on one file (or in the mean of several) at one label share.
 
     Attributes:
-        file: Name of the file, or of the mean.
         labels: Share (at most 1) or number of labelled queries.
         figures: Metric -> figure.
         differences: Reference predictor -> metric -> paired difference to it.
@@ -78,7 +77,6 @@ class EvaluationResult:
     """Everything an evaluation found.
 
     Attributes:
-        versions: Package -> version.
         files: File -> "queries", "rollouts", "judged", "right".
         ledger: One entry a split: file, labels, seed, and what its two ledgers released for which use.
         rows: Every predictor on every file and label share, then the means.
@@ -91,7 +89,6 @@ class EvaluationResult:
     rows: tuple[Row, ...]
 
     def row(self, file: str, predictor: str, *, labels: float | None = None) -> Row:
-        """Return the one row that fits."""
         found = [
             row for row in self.rows if (row.file, row.predictor) == (file, predictor) and labels in (None, row.labels)
         ]
@@ -152,12 +149,10 @@ class EvaluationResult:
 
     @property
     def budgets(self) -> list[float]:
-        """The label budgets, in the order they were asked for."""
         return list(dict.fromkeys(row.labels for row in self.rows))
 
     @property
     def predictors(self) -> list[str]:
-        """The predictors, in the order they were asked for."""
         return list(dict.fromkeys(row.predictor for row in self.rows))
 
     @property
@@ -191,7 +186,6 @@ class EvaluationResult:
             ) from error
 
     def parts(self) -> dict[str, list[Row]]:
-        """Return the rows by file, the means last."""
         return {file: [row for row in self.rows if row.file == file] for file in (*self.files, *self.means)}
 
     def _parts(self, file: str | None) -> dict[tuple[str, float], list[Row]]:

@@ -20,13 +20,7 @@ NEEDED = ("query_id", "rollout_id", "value", "answer", "source")
 
 @dataclass(frozen=True)
 class Answer:
-    """One distinct answer of a question.
-
-    Attributes:
-        text: As it was found; None for the rollouts without one.
-        value: Mean value of its rollouts.
-        example: The text of one of them; "" where neither file has it.
-    """
+    """A distinct answer, None for rollouts without one; its mean value, and one of its texts, if known."""
 
     text: str | None
     value: float
@@ -41,12 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """A scored question whose truth is known.
-
-    Attributes:
-        error: Mean square of value less truth over its rollouts, in [0, 1].
-        answers: The most believed first.
-    """
+    """A scored question; `error` is the mean square of value less truth, `answers` begin with the most believed."""
 
     id: str
     text: str
@@ -69,12 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Review:
-    """Scores beside the truth.
-
-    Attributes:
-        questions: The worst first: those whose most believed answer is wrong, then the others, by error.
-        words: For each word of confidence, rollouts and how many of them are right.
-    """
+    """Scores beside the truth: the worst question first, and by word of confidence, rollouts and how many are right."""
 
     questions: tuple[Question, ...]
     rollouts: int
@@ -83,7 +67,6 @@ class Review:
 
     @property
     def believed_right(self) -> int:
-        """Questions whose most believed answer is right."""
         return sum(question.believed.right for question in self.questions)
 
     @property
@@ -138,7 +121,6 @@ def _checked(where: str, row: Any) -> Mapping[str, Any]:
 
 
 def _rollout(row: Mapping[str, Any], group: Group) -> Rollout:
-    """The rollout of a row, with its text from either file, if one has it."""
     known = next((rollout for rollout in group.rollouts if rollout.id == row["rollout_id"]), None)
     if known is not None:
         return known

@@ -1,8 +1,6 @@
 """A benchmark: one fixed protocol over all sources at hand, and one leaderboard. A submission is a file with one class.
 
-The protocol never changes under one version: budgets in questions, three draws, held-out questions, figures inside a
-group and the expected advantage, paired intervals over questions. What is compared stands on the same sources: their
-hash is part of the result.
+Under one version the protocol never changes. What is compared stands on the same sources: their hash is in the result.
 """
 
 from __future__ import annotations

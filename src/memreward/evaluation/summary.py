@@ -91,7 +91,6 @@ def _counted(result: EvaluationResult, lead: str, reference: str) -> Iterator[st
 
 
 def _values(result: EvaluationResult) -> Table:
-    """Figures alone, where there is nothing to compare with."""
     rows: list[tuple[str, ...]] = []
     for file, part in result.parts().items():
         cells = [(short_budget(row.labels), row.predictor, _plain(row.figures[SHOWN].value)) for row in part]

@@ -27,13 +27,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column headings and cells ready to print.
-
-    Attributes:
-        columns: Headings; the first column names the line.
-        best: (row, column) of the figures that stand out.
-        texts: Columns after the first that hold words and stand at the left.
-    """
+    """Cells ready to print; `best` (row, column) stand out, `texts` are columns of words beside the first."""
 
     title: str
     columns: tuple[str, ...]

@@ -119,7 +119,6 @@ def worker_processes(count: int) -> Iterator[Workers]:
 
 
 def _unguarded_script() -> str | None:
-    """The script that this process runs, if it never asks whether it is the main one."""
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
     if script is None or getattr(main, "__spec__", None) is not None:

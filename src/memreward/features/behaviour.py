@@ -48,8 +48,8 @@ class Behaviour:
     Attributes:
         loads: Whether it could be loaded and has the function that was asked for.
         outcomes: (m, 2) for each of the m inputs, examples first: `NOTHING`, `RAISED` or `RETURNED`, and a hash of the
-            value or of the exception's class. A solution that only ever returns None, where no example asks for it,
-            forgot its return statement: it returns nothing.
+            value or of the exception's class. One that only ever returns None, where no example asks for it, returns
+            nothing.
         expected: (m,) hash of what the prompt says of the input; -1 where it says nothing.
         n_examples: How many of the inputs, the first ones, stand in the prompt.
     """
@@ -117,8 +117,7 @@ class CodeRunner:
 class ContainedRunner:
     """Runs the solutions of code rollouts where the system can contain them; nothing starts before there is code.
 
-    Where it cannot, none is run, and `warn` is told why, once; where it `must`, SandboxError is raised. `contained` is
-    None as long as there was no code.
+    Where it cannot, none is run and `warn` is told why, once, or if it `must`, SandboxError is raised.
     """
 
     def __init__(
@@ -131,7 +130,6 @@ class ContainedRunner:
             self._start()
 
     def observe(self, rollouts: Sequence[Rollout]) -> list[Behaviour | None]:
-        """See `CodeRunner.observe`."""
         if self.contained is None and any(rules_of(rollout.query.domain).program for rollout in rollouts):
             self._start()
         if self._runner is None:

@@ -20,10 +20,10 @@ _TABLES = (
 
 
 class VectorStore:
-    """Vectors by `memreward.types.content_hash` of what they are of, in one SQLite file that many may use at once.
+    """Vectors by `memreward.types.content_hash` of what they are of, in one SQLite file, here or in the default folder.
 
-    Every `put` is one transaction (`memreward.sqlite`). Vectors of different namespaces never meet. An instance may be
-    pickled, forked and shared between threads. Without a folder they lie in the default one.
+    Every `put` is one transaction; namespaces never meet. An instance may be pickled, forked and shared between
+    threads.
     """
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:

@@ -55,7 +55,6 @@ class CodeInputs:
 
     @property
     def all(self) -> list[Args]:
-        """Arguments of every call, examples first."""
         return [*(example.args for example in self.examples), *self.generated]
 
 
@@ -63,8 +62,7 @@ class CodeInputs:
 def code_inputs(prompt: str) -> CodeInputs | None:
     """Return inputs for the function that a prompt asks for; None where the prompt neither calls nor heads one.
 
-    Without examples and types, values of many types are tried: on most, a solution raises, and whoever compares leaves
-    out what most solutions raise on. The same prompt gives the same inputs on every machine.
+    Without examples and types, values of many types are tried. The same prompt gives the same inputs on every machine.
     """
     name = entry_point(prompt)
     if name is None:
@@ -158,7 +156,6 @@ def _distinct(examples: Iterator[Example]) -> list[Example]:
 
 
 def _parameters(prompt: str, name: str) -> list[ast.arg]:
-    """Parameters of the function's head that a call must give."""
     heads = [head for head in functions_of(prompt_tree(prompt), name) if isinstance(head, ast.FunctionDef)]
     if not heads:
         return []
@@ -222,7 +219,6 @@ def _of_type(annotation: ast.expr) -> list[Any] | None:
 
 
 def _generated(seeds: Sequence[Args], rng: random.Random) -> Iterator[Args]:
-    """Variations of the seeds, distinct."""
     seen = {repr(seed) for seed in seeds}
     for attempt in range(GENERATED * 6):
         args = tuple(_varied(value, rng) for value in seeds[attempt % len(seeds)])

@@ -17,26 +17,22 @@ from memreward.types import DOMAINS, Encoder, Features, FloatArray, Rollout
 class RolloutRunner(Protocol):
     """Anything that runs code rollouts; `memreward.features.behaviour.CodeRunner` is one."""
 
-    def observe(self, rollouts: Sequence[Rollout]) -> Sequence[Behaviour | None]:
-        """Return what each rollout's solution does, None for a rollout that is not run."""
-        ...
+    def observe(self, rollouts: Sequence[Rollout]) -> Sequence[Behaviour | None]: ...
 
 
 class Featurizer:
-    """Turns rollouts into numbers.
+    """Turns rollouts into numbers: without an encoder no text vectors, without a runner no code is run.
 
-    Without an encoder there are no text vectors, which the answer model and majority vote do not need; without a
-    runner, no code is run. Signals that people added (`memreward.features.own`) stand after all others.
+    Signals that people added (`memreward.features.own`) stand after all others.
     """
 
     def __init__(self, encoder: Encoder | None = None, runner: RolloutRunner | None = None) -> None:
         self.encoder, self.runner = encoder, runner
 
     def features(self, rollouts: Sequence[Rollout]) -> Features:
-        """Return features of n rollouts; those of one query form one pool, in whatever order they come.
+        """Return features of n rollouts; those of one query form one pool, in whatever order, and heed no other query.
 
-        Texts are the query's, the thinking's and the answer's; without an encoder their vectors have no columns. The
-        result for a query depends on no other query.
+        Text vectors are of the query, the thinking and the answer; without an encoder they have no columns.
         """
         queries = {rollout.query.id: rollout.query for rollout in rollouts}
         thinking, answers, texts = self._encode(

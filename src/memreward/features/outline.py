@@ -1,10 +1,9 @@
 """Outlines: what a thinking process does with the numbers of its query, whatever these numbers are.
 
 A thinking is reduced to its operators and numbers, and each number to where it comes from: the i-th number of the
-query, the result of the j-th equation, a constant, or nowhere. Two rollouts to two instances of one template that
-reason alike then have like outlines, although no number and few words are the same, so that a label in memory can
-speak for the way of reasoning and not only for the question. Where the query holds the head of a function, calls are
-tokens too, and its parameters by their places.
+query, the result of the j-th equation, a constant, or nowhere. So two rollouts to two instances of one template that
+reason alike have like outlines. Where the query holds the head of a function, calls are tokens too, and its parameters
+by their places.
 """
 
 from __future__ import annotations
@@ -49,8 +48,7 @@ def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
 def template_vectors(texts: Sequence[str]) -> FloatArray:
     """Return (n, `TEMPLATE_DIMENSION`) float32 unit vectors of runs of one to three words, all numbers alike.
 
-    Questions made from one template are near whatever their numbers, and whatever the function whose head they hold is
-    called, and its parameters; a run counts once, case does not.
+    The function whose head a question holds, and its parameters, are alike too; a run counts once, case does not.
     """
     return np.array([_template(text) for text in texts], dtype=np.float32).reshape(len(texts), TEMPLATE_DIMENSION)
 

@@ -24,11 +24,7 @@ class Said(NamedTuple):
 
 
 class Door:
-    """Enters judgements on answers, takes them back, and says what stands.
-
-    Args:
-        questions: Most questions that may have a label, whoever gave it; None does not limit.
-    """
+    """Enters judgements, takes them back, and says what stands; at most `questions`, if given, have a label."""
 
     def __init__(self, memory: ExperienceMemory, questions: int | None = None) -> None:
         self._memory, self.questions = memory, questions
@@ -83,8 +79,6 @@ class Door:
 
 
 class _Reader:
-    """A verifier that decides nothing, and keeps the reference that it was shown."""
-
     name = "reader"
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Task formats of Label Studio and Argilla, both ways: a batch goes out as their tasks, their annotations come back.
 
-Label Studio: a list of tasks with `data`, imported with `LABEL_STUDIO_CONFIG` as the project's interface; its JSON
-export comes back. Argilla: records with `id`, `fields` ("question", "answers") and `metadata`, for a data set with a
-multi-label question "right"; records with `responses` come back. Both see numbered choices, in the batch's order.
+Label Studio: tasks with `data`, imported with `LABEL_STUDIO_CONFIG` as the interface; its JSON export comes back.
+Argilla: records for a data set with a multi-label question "right"; records with `responses` come back. Both see
+numbered choices, in the batch's order.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ def from_argilla(records: Iterable[Mapping[str, Any]]) -> list[Record]:
 
 
 def _inside(data: Mapping[str, Any], tool: str) -> Record:
-    """The line of the batch that a task was made of."""
     if not isinstance(data.get("memreward"), Mapping):
         raise DataError(f"a task of {tool} lacks what was put into it ('memreward'): export it with its data")
     return dict(data["memreward"])
@@ -95,7 +94,6 @@ def _texts(each: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _answered(given: Record, chosen: Sequence[str]) -> Record:
-    """A batch's line with what was chosen in it."""
     if not chosen:
         return given
     if BROKEN in chosen:

@@ -28,8 +28,8 @@ _TINY = 1e-12
 class Foretold:
     """How well the judged answers were predicted, each before its judgement was used.
 
-    `model` and `majority` (vote) are shares of the judged rollouts that were called right or wrong as was judged, after
-    each judgement; the cosines, after the last one, are of the advantages expected with those that were found.
+    `model` and `majority` (vote) are, after each judgement, the shares of the judged rollouts that were called as
+    judged; the cosines, after the last one, are of the advantages expected with those that were found.
     """
 
     model: tuple[float, ...] = ()
@@ -101,10 +101,7 @@ def foretold(events: Sequence[Event]) -> Foretold:
 
 
 def _compared(event: Event, verdicts: Mapping[str, bool]) -> Floats:
-    """(9,) judged rollouts; those that model and vote called so; products of advantages of model and of vote.
-
-    Advantages are compared where all answers are judged.
-    """
+    """(9,) judged rollouts; those that model and vote called so; products of advantages, if all are judged."""
     predicted = [row for row in event.data["predicted"] if row["rollout"] in verdicts]
     votes = np.array([row["votes"] for row in predicted], np.float64)
     truth = np.array([verdicts[row["rollout"]] for row in predicted], np.float64)
@@ -154,8 +151,7 @@ def cohen_kappa(first: Sequence[bool], second: Sequence[bool]) -> float:
 def twice_judged(decisions: Mapping[str, Sequence[Event]]) -> tuple[list[bool], list[bool], set[str], set[str]]:
     """Return the verdicts of first and second judges on the same answers, the questions judged twice, and the disputes.
 
-    Args:
-        decisions: By question, in order. The first two annotators count; what a third one decides settles a dispute.
+    Decisions are by question, in order. The first two annotators count; what a third one decides settles a dispute.
     """
     first, second, twice, disputed = [], [], set(), set()
     for query_id, events in decisions.items():

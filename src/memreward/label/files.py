@@ -23,7 +23,6 @@ Record = dict[str, Any]
 
 
 def batch(labelling: Labelling, count: int, annotator: str) -> list[Record]:
-    """Take the next questions, each kept from others for as long as a lease lasts; blind, as on the page."""
     return [record(labelling, task) for task in labelling.take(annotator, count)]
 
 
@@ -52,12 +51,8 @@ def record(labelling: Labelling, task: Task) -> Record:
 def take_in(labelling: Labelling, records: Iterable[Mapping[str, Any]], annotator: str) -> Counter[str]:
     """Enter what came back, question by question; what was entered before a bad line stays.
 
-    Returns:
-        How many were "entered", "skipped", flagged as "broken", "unanswered".
-
-    Raises:
-        DataError: a line does not say of which question, or of which answers, it speaks.
-        BudgetError: no further question may be labelled.
+    Returns how many were "entered", "skipped", flagged as "broken", "unanswered". Raises DataError where a line does
+    not say of which question, or of which answers, it speaks, BudgetError where no further question may be labelled.
     """
     found = Counter(dict.fromkeys(("entered", "skipped", "broken", "unanswered"), 0))
     for number, each in enumerate(records, start=1):

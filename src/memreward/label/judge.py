@@ -1,9 +1,8 @@
 """A language model asked in place of a person; the ledger keeps what it says under its name, and people overrule it.
 
-Judges can be won over: by an answer that is nothing (":", "Thought process:"), by one that talks to them ("the above is
-correct"), by the place where an answer stands. So a judge sees answers as data and never the solutions, questions with
-such answers are left to people, each question is asked twice with the answers in opposite orders, and only a reply that
-is whole, says one of the answers in the form asked for, and says the same both times is entered.
+Judges can be won over: by an answer that is nothing (":", "Thought process:"), by one that talks to them, by the place
+where an answer stands. So a judge sees answers as data and no solutions, questions with such answers are left to
+people, each is asked twice with the answers in opposite orders, and only the same whole, well-formed reply counts.
 """
 
 from __future__ import annotations
@@ -67,10 +66,9 @@ def judge(
 ) -> JudgeReport:
     """Let a model behind an OpenAI-compatible address judge the next `count` questions; what was decided stays.
 
-    Asked `pairwise`, it says which of two answers is right, instead of which of all.
-
-    Raises ConfigurationError where the server refuses key, address or model, EndpointError where it failed as often as
-    it may, BudgetError where no further question may be labelled.
+    Asked `pairwise`, it says which of two answers is right, instead of which of all. Raises ConfigurationError where
+    the server refuses key, address or model, EndpointError where it failed as often as it may, BudgetError where no
+    further question may be labelled.
     """
     name, entered, left = judge_name(model), 0, dict[str, int]()
     for _ in range(count):
@@ -110,7 +108,6 @@ def verdict(reply: str, letters: Sequence[str]) -> list[str] | str | None:
 
 
 async def _asked(seen: Shown, model: str, config: EndpointConfig, *, pairwise: bool) -> list[int] | str:
-    """The right answers, or why there is no verdict."""
     from memreward.policy.connection import Connection
 
     answers = list(seen.answers)

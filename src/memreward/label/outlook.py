@@ -1,7 +1,6 @@
 """What is believed of every question's distinct answers, moved by judgements, and what the next one would change.
 
-What is believed is a function of the labels alone, not of the order in which they came: a session that is taken up
-again believes what it believed, and a judgement that is taken back leaves no trace.
+It is a function of the labels alone, not of their order: a judgement that is taken back leaves no trace.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ Floats = NDArray[np.float64]
 class Gains(NamedTuple):
     """What asking about (q,) questions is expected to change, in squared advantages summed over their rollouts.
 
-    `whole` by a judgement of all their answers, `one` by asking whether one answer is right: `asked`, the most probable
-    one that is not judged yet; -1 where none is left.
+    `whole` by a judgement of all their answers, `one` by asking whether `asked` is right, the most probable answer that
+    is not judged yet; -1 where none is left.
     """
 
     questions: IntArray
@@ -37,9 +36,7 @@ class Gains(NamedTuple):
 
 
 class Outlook:
-    """Beliefs about the C distinct answers of all questions that a session may ask about.
-
-    All rollouts of a question among the n `features` form its pool; `model`, where learning begins, is not changed.
+    """Beliefs about the C distinct answers of all questions that a session may ask about; learning begins at `model`.
 
     Attributes:
         question: (C,) question of each distinct answer; those of one question stand together.
@@ -83,9 +80,9 @@ class Outlook:
         return np.asarray(mine[self.answer[mine] == answer], np.int64)
 
     def told(self, labels: Mapping[str, bool], without: Collection[str] = ()) -> Outlook:
-        """Return what is believed when these, by rollout id, are all the labels; most of those on an answer decide.
+        """Return what is believed when these, by rollout id, are all the labels, and nothing is learned `without`.
 
-        Nothing is learned from the questions `without`, which are broken or disputed.
+        Most of the labels on an answer decide. Left out are questions that are broken or disputed.
         """
         ids, made = self.features.rollout_ids, copy.copy(self)
         given = np.array([-1 if (verdict := labels.get(key)) is None else int(verdict) for key in ids], np.int8)
@@ -128,7 +125,6 @@ class Outlook:
         return Gains(questions, variances(beliefs, len(questions)), one, asked)
 
     def representative(self, answer: int) -> int:
-        """Return the first rollout that gives an answer."""
         return int(self._first_row[answer])
 
     def _rows_of(self, questions: IntArray) -> IntArray:

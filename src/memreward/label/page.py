@@ -48,9 +48,8 @@ Form = Mapping[str, list[str]]
 def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -> FastAPI:
     """Return the application; mount it where a service runs, or serve it alone.
 
-    Args:
-        token: Whoever comes must give it, in the address once (`?token=`) or as a bearer's; "" lets everybody in.
-        annotator: Name of whoever gives none in the address (`?annotator=`); "" makes one up for each browser.
+    Whoever comes must give the token, in the address once (`?token=`) or as a bearer's; "" lets everybody in. Who gives
+    no name (`?annotator=`) has that of `annotator`; "" makes one up for each browser.
     """
     app = FastAPI(title="memreward label", docs_url=None, redoc_url=None, openapi_url=None)
     page = _Page(labelling, annotator, token)
@@ -81,8 +80,6 @@ def create_page(labelling: Labelling, *, token: str = "", annotator: str = "") -
 
 
 class _Page:
-    """Renders what a labelling says, and knows what each annotator did last."""
-
     def __init__(self, labelling: Labelling, annotator: str, token: str) -> None:
         self.labelling, self.annotator, self.token = labelling, annotator, token
         self._since: dict[tuple[str, str], float] = {}
@@ -181,7 +178,6 @@ class _Page:
         )
 
     def _before(self, task: Task | None) -> list[tuple[str, list[str]]]:
-        """Who called which answers right, where a dispute is to be settled."""
         if task is None or not task.settles:
             return []
         by_rollout = {rollout.id: rollout for rollout in self.labelling.pool.groups[task.query_id].rollouts}

@@ -1,8 +1,7 @@
 """What to ask next: what is expected to change most in a minute of a person's time, and no near-copies in one round.
 
-A whole question is asked by all its answers at once, or by one: "is this answer right?" tells less and takes a third of
-the time. What either is expected to change is the variance of the advantages that it settles (method.md, section 7).
-By minute the short question wins clearly: benchmarks/results/labelling.md.
+A question is asked by all its answers at once, or by one: "is this answer right?" tells less and takes a third of the
+time. By minute it wins clearly: benchmarks/results/labelling.md.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
 class Candidate(NamedTuple):
-    """A question (its number in the outlook) that may be asked, by all its answers or by one, `asked`, else -1.
-
-    `gain` is what that is expected to change, in squared advantages summed over its rollouts.
-    """
+    """A question's number in the outlook, to be asked by all its answers or by one (else -1), and the gain."""
 
     question: int
     kind: Kind

@@ -1,6 +1,6 @@
 """One labelling of a memory by any number of people: what each is asked next, what was decided, what it bought.
 
-It knows neither pages nor models: a page, a file or a judge model calls `next`, `decide`, `undo`, `skip` and `flag`.
+A page, a file or a judge model calls `next`, `decide`, `undo`, `skip` and `flag`.
 """
 
 from __future__ import annotations
@@ -41,11 +41,9 @@ _SHORTLIST = 200
 
 
 class Labelling:
-    """A queue of questions and what was decided.
+    """A queue of questions and what was decided; `read` reads more of them, for `extend`.
 
-    Args:
-        read: Reads more questions, for `extend`; None reads none.
-        background: Learn from a judgement in another thread, so that the next question need not wait for it.
+    In the `background`, a judgement is learned from in another thread, so that the next question need not wait for it.
     """
 
     def __init__(
@@ -102,7 +100,7 @@ class Labelling:
             self._learning.result()
 
     def next(self, annotator: str) -> Task | None:
-        """Return what somebody is to be asked, and keep it from others; what they have open already comes first.
+        """Return what somebody is to be asked, what they have open first, and keep it from others.
 
         None means that there is nothing left that is worth asking, or that the budget is spent.
         """
@@ -128,10 +126,7 @@ class Labelling:
         return taken[:count]
 
     def open(self, annotator: str, query_id: str) -> Task | None:
-        """Return one question by its id, e.g. to settle a dispute, and keep it from others.
-
-        None where another has it open or it is not among the questions.
-        """
+        """Return one question and keep it from others; None where it is unknown, or another has it open."""
         with self._lock:
             self._catch_up()
             q = self._outlook.place(query_id)
@@ -232,7 +227,6 @@ class Labelling:
             self._done(BROKEN, query_id, annotator, {})
 
     def reference(self, query_id: str) -> str | None:
-        """Open a question's reference; the ledger says so."""
         self._known(query_id)
         return self.door.reference(query_id)
 
@@ -240,11 +234,9 @@ class Labelling:
         return self._stands.broken
 
     def said(self, query_id: str) -> list[Event]:
-        """Return the decisions on a question that stand, in order."""
         return list(self._stands.decisions.get(query_id, ()))
 
     def progress(self) -> LabelProgress:
-        """Say what was bought so far, and whether to go on."""
         with self._lock:
             decided = [e for e in self._stands.events if e.kind == DECIDED]
             first, second, twice, disputed = twice_judged(self._stands.decisions)
@@ -389,7 +381,6 @@ class Labelling:
         return self.pool.groups[query_id].query.text
 
     def _done(self, kind: str, query_id: str, annotator: str, data: Mapping[str, Any], *, keep: bool = False) -> None:
-        """Keep an event, let go of the question, and learn."""
         made = self.journal.add(kind, query_id, annotator, data)
         if not keep:
             self._returned.pop(annotator, None)
@@ -402,7 +393,6 @@ class Labelling:
             self._learning = self._worker.submit(self._learn_until_current)
 
     def _take_in_proposed(self) -> None:
-        """Read the questions that a training has proposed and that are not here yet."""
         with self._lock:
             self._catch_up()
             new = [query_id for query_id in self._stands.proposed if query_id not in self.pool.groups]

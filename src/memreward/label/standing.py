@@ -44,7 +44,6 @@ class Standing:
         self.disputed = twice_judged(self.decisions)[3]
 
     def is_old(self) -> bool:
-        """Return whether something has happened since it was read."""
         return self._journal.last() != self.last
 
     def by_others(self, query_id: str, annotator: str) -> bool:

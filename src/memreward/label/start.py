@@ -35,15 +35,12 @@ def begin(
     at_once: int | None = None,
     background: bool = False,
 ) -> Labelling:
-    """Open a labelling of a memory; what its ledger and journal hold is taken up again.
+    """Open a labelling of a memory, or take it up again; LabelError where memory holds no rollouts.
 
     Args:
         prior: Where learning begins; sources that share a question with memory are left out.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
         at_once: Questions to begin with; the others follow in a thread. None reads all of them first.
-
-    Raises:
-        LabelError: memory holds no rollouts.
     """
     made, known = featurizer or Featurizer(), memory.query_ids(answered=True)
     folder = Path(memory.uri)

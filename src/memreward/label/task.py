@@ -35,10 +35,9 @@ class LabelConfig:
 
 
 class Task(NamedTuple):
-    """What somebody is asked.
+    """What somebody is asked: whether the answer `asked` is right (kind "one"), or which are ("whole").
 
     Attributes:
-        kind: "whole": which of its answers are right; "one": whether `asked` is.
         answers: Its distinct answers in the order in which they are shown, without the class of no answer.
         second: Whether another person has judged it before.
         settles: Whether two people disagree on it and this decides.

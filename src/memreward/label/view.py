@@ -18,7 +18,7 @@ class AnswerShown:
     Attributes:
         key: Names it for good: the id of its first rollout. Numbers are those of one session.
         text: As one of its rollouts wrote it; of an option, with what the option says.
-        solution: The completion of a typical rollout: the one of median length among those that were not cut off.
+        solution: The completion of median length among those that were not cut off.
         others: How many other rollouts give it; None while that is hidden.
         believed: Probability that it is right; None while that is hidden.
     """
@@ -33,11 +33,7 @@ class AnswerShown:
 
 @dataclass(frozen=True)
 class Shown:
-    """A task with its texts.
-
-    Attributes:
-        question: Its text, without the options where these are a list of their own.
-    """
+    """A task with its texts; the question's is without the options where these are a list of their own."""
 
     task: Task
     domain: Domain
@@ -47,7 +43,6 @@ class Shown:
 
     @property
     def asked(self) -> AnswerShown | None:
-        """The answer that is asked about; None where all are."""
         return next((each for each in self.answers if each.answer == self.task.asked), None)
 
 
@@ -102,7 +97,6 @@ def stem(text: str, listed: Mapping[str, str]) -> str:
 
 
 def outcome(labelling: Labelling, query_id: str, seen: list[AnswerSeen]) -> list[tuple[str, AnswerSeen]]:
-    """Return what is shown after a decision: each answer's text with its votes and what was believed."""
     query = labelling.pool.groups[query_id].query
     listed = options(query.text) if query.domain == "qa" else {}
     return [

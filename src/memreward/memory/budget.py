@@ -20,8 +20,7 @@ class Budget:
         queries: Distinct labelled queries; 0 allows none.
         judgements: Verdicts and references; 0 allows none.
 
-    Raises:
-        ConfigurationError: nothing is limited, queries are limited twice, or a value is out of its range.
+    Raises ConfigurationError where nothing is limited, queries are limited twice, or a value is out of its range.
     """
 
     share: float | None = None
@@ -43,11 +42,7 @@ class Budget:
 
     @classmethod
     def of(cls, labels: Count | str) -> Budget:
-        """Read a label budget in queries, as people write it.
-
-        Args:
-            labels: "20%" and "0.2" (0.2) are a share, "200" (200) a number of queries, "1" (1) one, "all" all.
-        """
+        """Read a label budget in queries: "20%" and "0.2" (0.2) are a share, "200" (200) a number; "all"."""
         count = count_from(labels)
         if count == "all":
             return cls(share=1.0)
@@ -60,7 +55,6 @@ class Budget:
         return queries if self.share == 1 else count_of(float(self.share), queries), self.judgements
 
     def enforce(self, queries: int, spent: tuple[int, int], asked: tuple[int, int]) -> None:
-        """Raise BudgetError where (queries, judgements) `spent` and `asked` for exceed the budget."""
         for unit, before, more, limit in zip(
             ("queries", "judgements"), spent, asked, self.limits(queries), strict=True
         ):

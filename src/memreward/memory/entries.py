@@ -39,7 +39,7 @@ class LedgerEntry:
 
 
 def standing(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Return the verdicts that were not withdrawn, in the order they were decided; references are none.
+    """Return the verdicts that stand, in the order they were decided; references are none.
 
     A withdrawal takes back what its source had said until then, for whatever use it was entered.
     """

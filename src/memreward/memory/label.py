@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 class Judgement:
     """What somebody says of a rollout, or of answers; give one of `rollout_id` and `answers`, or neither.
 
-    Attributes:
-        answers: The answers that were judged, as text: one that is right, or one or more that are wrong. A right answer
-            need not be among those that memory holds. Neither rollout nor answers, with `correct` False, says "none of
-            these" of all answers that memory holds now; it counts as one judgement.
+    Answers are text: one that is right, whether memory holds it or not, or one or more that are wrong. Neither, with
+    `correct` False, says "none of these" of all answers that memory holds now, and counts as one judgement.
     """
 
     query_id: str
@@ -55,18 +53,13 @@ class FromFile:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Judge by what somebody says: a person, another program.
-
-    Attributes:
-        judgements: What is said; of one rollout or answer said twice the later one stands.
-    """
+    """Judge by what a person or another program says; of what is said twice the later one stands."""
 
     source: str
     judgements: Sequence[Judgement] = ()
 
     @classmethod
     def of_rollouts(cls, source: str, verdicts: Mapping[str, Mapping[str, bool]]) -> Told:
-        """Return judgements on rollouts, given by query id and rollout id."""
         found = [Judgement(q, c, rollout_id=r) for q, given in verdicts.items() for r, c in given.items()]
         return cls(source, found)
 
@@ -84,10 +77,9 @@ class Labelled(NamedTuple):
     Attributes:
         labels: One a rollout of which anything is known now, query by query in the rollouts' order: judged now or
             earlier, by whomever, or settled by a judgement on an equivalent answer. Nothing else may be learned from.
-        verdicts: By rollout id, what the verifier said now of the rollouts it was asked about and of those settled
-            with them: why it could not tell, for one.
-        failed: By query id, why nobody could be asked: a `BudgetError`, or what the verifier raised. Empty unless
-            `each` was asked for.
+        verdicts: By rollout id, what the verifier said now, of those settled with them too.
+        failed: By query id, why nobody could be asked: a `BudgetError`, or what the verifier raised; where `each` was
+            asked for.
     """
 
     labels: list[Label]
@@ -125,20 +117,16 @@ def label(
     Args:
         queries: Ids to label; unknown ones give nothing. None takes those that a `Told` speaks of.
         judge: `FROM_FILE` opens verdicts that came with rollouts. A verifier is given references, each of which is
-            released and counts as a judgement, unless it says `needs_reference = False`; its verdicts are entered
-            under its name.
+            released and counts as a judgement, unless it says `needs_reference = False`.
         budget: Holds over the whole ledger, not only this call; None does not limit.
         rollouts: Label these alone, which memory must hold; None is all rollouts of the queries.
         settle: False asks about every rollout, and tells of each only what was said of itself: for measuring.
-        each: Where budget or verifier refuse, go on with the other queries and say who was left out, in place of
-            raising.
+        each: Where budget or verifier refuse, go on with the other queries and say who was left out.
         again: Ask a verifier again what was entered for this use before: free, and its reasons come back.
 
-    Raises:
-        BudgetError: more would be spent than the budget holds; nothing is entered (of a verifier: no verdict).
-        DataError: somebody judged what memory does not hold, or something else than one right answer, or wrong
-            ones.
-        Exception: a programming error (`memreward.types.PROGRAMMING_ERRORS`) in a verifier.
+    Raises BudgetError where more would be spent than the budget holds (nothing is entered, of a verifier no verdict),
+    DataError where somebody judged what memory does not hold, or something else than one right answer, or wrong ones,
+    and what a verifier raises.
     """
     ledger = memory if isinstance(memory, LabelLedger) else memory.ledger
     if queries is None:
@@ -148,10 +136,7 @@ def label(
 
 
 def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
-    """Return the groups with a verdict on every rollout, sealed: None where it cannot be told or has no reference.
-
-    The verdicts stay sealed: only `label` releases them.
-    """
+    """Return the groups with a sealed verdict on every rollout: None where it cannot be told or has no reference."""
     claims = [
         Claim(rollout, group.truth.reference)
         for group in groups
@@ -170,8 +155,7 @@ def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
 def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
     """Let a verifier judge rollouts of queries that came with a reference alone, by these; returns how many queries.
 
-    The verdicts are sealed, as those of a file are: `label` with `FROM_FILE` releases them, and the ledger counts. Code
-    is left alone, since it would be run.
+    The verdicts are sealed, as those of a file are. Code is left alone, since it would be run.
     """
     sealed = memory.ledger._backend.truths()
     open_ = {q: truth.reference for q, truth in sealed.items() if truth.reference is not None and not truth.correct}
@@ -186,9 +170,9 @@ def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
 
 
 def measured(groups: Sequence[Group], judge: Judge = FROM_FILE, use: str = "evaluation") -> dict[str, bool]:
-    """Return what is true of each rollout, by id, to measure with: through a ledger that ends with the call.
+    """Return what is true of each rollout that can be told, by id, through a ledger that ends with the call.
 
-    What is measured with must not be learned from; where a rollout cannot be told it is absent.
+    What is measured with must not be learned from.
     """
     ledger = LabelLedger.detached(groups)
     found = label(ledger, [group.query.id for group in groups], judge, use=use, settle=False)
@@ -232,7 +216,6 @@ class _Door:
         return [Question(group, known.get(group.query.id, ()), self.settle) for group in groups]
 
     def _groups_of(self, query_ids: Sequence[str]) -> list[Group]:
-        """The rollouts that are asked for, by query."""
         given: dict[str, list[Rollout]] = {}
         for rollout in self.rollouts or ():
             given.setdefault(rollout.query.id, []).append(rollout)
@@ -265,7 +248,6 @@ class _Door:
         return LedgerEntry(query_id, rollout_id, correct, source, self.use, time.time(), answers=answers)
 
     def _again(self, questions: Sequence[Question]) -> list[LedgerEntry]:
-        """What is told now and was entered for other uses alone."""
         used: list[LedgerEntry] = []
         for question in questions:
             deciding = {known[0].id for rollout in question.group.rollouts if (known := question.known(rollout))}

@@ -1,6 +1,6 @@
 """What a labelling session must remember and the ledger does not hold: who has what open, skips, flags, predictions.
 
-One SQLite file beside the memory. Each call is durable on return, and several processes may share the file.
+One SQLite file beside the memory; each call is durable on return.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class Journal:
         self._file = SqliteFile(place, _TABLES, _VERSION, noun="journal of labelling", remedy=remedy, durable=True)
 
     def add(self, kind: str, query_id: str, annotator: str, data: Mapping[str, Any] | None = None) -> Event:
-        """Keep an event; it is durable on return."""
         now, told = self._clock(), dict(data or {})
         sql = "INSERT INTO events (time, kind, query_id, annotator, data) VALUES (?, ?, ?, ?, ?)"
         with self._file.writing() as connection:
@@ -84,7 +83,6 @@ class Journal:
         return [event for event in found if event.kind != UNDONE and event.id not in gone]
 
     def propose(self, questions: Mapping[str, Proposed]) -> None:
-        """Let these questions be asked first, in place of those proposed before."""
         self.add(PROPOSED, "", "", {"questions": questions})
 
     def proposed(self) -> dict[str, Proposed]:
@@ -102,7 +100,6 @@ class Journal:
             return frozenset(row["query_id"] for row in connection.execute(sql))
 
     def last(self) -> int:
-        """Return the id of the latest event; 0 where there is none."""
         with self._file.reading() as connection:
             return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
@@ -133,10 +130,6 @@ class Journal:
 
 
 def flagged(memory: ExperienceMemory) -> frozenset[str]:
-    """Return the questions of a memory that people flagged as broken: nothing is to be said of them.
-
-    Raises:
-        StoreError: the journal of labelling cannot be read.
-    """
+    """Return the questions of a memory that people flagged as broken: nothing is to be said of them. Or StoreError."""
     file = Path(memory.uri) / FILE
     return Journal(file).broken() if file.exists() else frozenset()

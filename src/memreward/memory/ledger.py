@@ -1,13 +1,11 @@
 """The label ledger: what ground truth was consumed, by whom and for what; `memreward.memory.label` is what adds to it.
 
-What counts: a query counts once, however many of its rollouts are judged. A judgement is one verdict on one rollout or
-on answers, or one reference; the same verdict on the same rollout counts once, whoever gives it and for whatever use,
-and what is withdrawn has been counted all the same.
+A query counts once, however many of its rollouts are judged. A judgement is one verdict on one rollout or on answers,
+or one reference; the same verdict counts once, whoever gives it and for whatever use, also where it is withdrawn.
 
-What stands: of all entries on a rollout the latest is its label, whoever gave it (a file, a verifier, a person) and for
-whatever use; it settles equivalent answers (`memreward.memory.settle`). It serves every other use without being paid
-for again. Labels that are only to measure with, and must not be learned from, belong in a ledger of their own
-(`LabelLedger.detached`).
+Of all entries on a rollout the latest is its label; it settles equivalent answers (`memreward.memory.settle`), and
+serves every other use without being paid for again. Labels that are only to measure with, and must not be learned from,
+belong in a ledger of their own (`LabelLedger.detached`).
 """
 
 from __future__ import annotations
@@ -39,10 +37,7 @@ class LabelLedger:
         return cls(SealedStore.of_groups(groups))
 
     def labels(self, use: str | None = None) -> list[Label]:
-        """Return the verdicts on rollouts so far, for one use or any: one label a rollout, the latest.
-
-        What these settle of other rollouts `memreward.memory.label` tells.
-        """
+        """Return the latest verdict on each rollout itself, for one use or any."""
         latest = {e.rollout_id: e for e in standing(self.entries()) if e.rollout_id and use in (None, e.use)}
         return [Label(e.query_id, str(e.rollout_id), bool(e.correct), e.source, e.use, e.time) for e in latest.values()]
 
@@ -54,7 +49,6 @@ class LabelLedger:
         return self._backend.entries(query_ids)
 
     def __len__(self) -> int:
-        """Return the number of entries, which never falls: more than there were means that somebody added some."""
         return self._backend.entry_count()
 
     def spent(self) -> tuple[int, int]:
@@ -76,8 +70,8 @@ class LabelLedger:
     def withdraw(self, entry_id: str, *, source: str) -> LedgerEntry:
         """Take a verdict back by its `LedgerEntry.id`; the ledger keeps it, counts it, and says who took it back.
 
-        Verdicts that it had overruled stand again. The same verdict of the same source for other uses is taken back
-        with it. To judge again costs nothing where the verdict is the same.
+        Verdicts that it had overruled stand again; the same verdict of the same source for other uses is taken back
+        with it.
         """
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]
@@ -97,12 +91,11 @@ class LabelLedger:
         by: By = "verdicts",
         order: Sequence[str] | None = None,
     ) -> list[str]:
-        """Return the queries to label: those that are labelled already, then others, uniformly at random.
+        """Return the queries to label: those that are labelled already, which cost nothing, then others, at random.
 
-        Queries with a label in the ledger come first and cost nothing, whoever gave it. The others are drawn, each
-        dataset in proportion, as far as what is left of the budget goes. The draw depends on seed, ids and datasets
-        alone, not on the order of the memory. A larger budget's draw begins with a smaller one's. Queries without a
-        verdict (without a reference) cannot be drawn: see `ineligible`.
+        Those are drawn, each dataset in proportion, as far as the budget goes; the draw depends on seed, ids and
+        datasets alone, and a larger budget's begins with a smaller one's. What has no verdict (no reference) cannot be
+        drawn.
 
         Args:
             budget: How many, over the whole ledger; None draws all. Shares are of the whole memory.
@@ -135,7 +128,6 @@ class LabelLedger:
         ]
 
     def _eligible(self, by: By) -> set[str]:
-        """The queries that have something sealed to release."""
         found = self._backend.truths()
         return {q for q, t in found.items() if (t.reference is not None if by == "references" else t.correct)}
 
@@ -172,10 +164,7 @@ class LabelLedger:
         return len(question.unsettled([rollout for rollout in group.rollouts if rollout.id in sealed]))
 
     def _enter(self, wanted: Sequence[LedgerEntry], budget: Budget | None) -> list[LedgerEntry]:
-        """Enter what is wanted and does not stand yet; returns what was entered: all of it, or nothing.
-
-        An entry that was overruled or withdrawn since is entered again, so that it prevails.
-        """
+        """Enter what is wanted and does not stand yet, or was overruled or withdrawn since: all of it, or nothing."""
         if not wanted:
             return []
         with self._backend.lock():

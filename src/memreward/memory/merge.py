@@ -15,11 +15,7 @@ from memreward.types import DataError
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What `ExperienceMemory.add` changed.
-
-    Attributes:
-        updated: Queries and rollouts that were there and learned something new.
-    """
+    """What `ExperienceMemory.add` changed; `updated` were there and learned something new."""
 
     new_queries: int = 0
     new_rollouts: int = 0
@@ -47,19 +43,11 @@ class Merge:
         return AddReport(self._new["queries"], self._new["rollouts"], len(self._updated))
 
     def query(self, row: Row) -> None:
-        """Write a row of `schema.query_row`, with its reference.
-
-        Raises:
-            DataError: the id is known with another text or domain.
-        """
+        """Write a row of `schema.query_row`, with its reference; DataError where the id has another text or domain."""
         self._write("queries", row, fixed=("text", "domain"))
 
     def rollout(self, row: Row, query_id: str) -> None:
-        """Write a row of `schema.rollout_row`, with its verdict, of a query that is there.
-
-        Raises:
-            DataError: the id is known with another text, or of another query.
-        """
+        """Write a row of `schema.rollout_row`, with its verdict; DataError where the id has another text or query."""
         if query_id not in self._numbers:
             found = self._connection.execute("SELECT number FROM queries WHERE id = ?", (stored(query_id),)).fetchone()
             self._numbers[query_id] = found["number"]

@@ -1,7 +1,4 @@
-"""The tables of an experience memory, and the rows that queries, rollouts and ledger entries become.
-
-A row is a mapping from column to value, with texts as they are; `memreward.sqlite` keeps lone surrogates through UTF-8.
-"""
+"""The tables of an experience memory, and the rows that queries, rollouts and ledger entries become."""
 
 from __future__ import annotations
 
@@ -84,7 +81,6 @@ def rollout_row(rollout: Rollout, provenance: Mapping[str, Any]) -> Row:
 
 
 def rollout_from_row(row: sqlite3.Row, query: Query) -> Rollout:
-    """Undo `rollout_row`; nothing is parsed again."""
     fields = unpacked(row)
     return Rollout(query, **{name: fields[name] for name in ROLLOUT_COLUMNS if name != "provenance"})
 

@@ -38,7 +38,6 @@ class SealedStore:
 
     @classmethod
     def of_groups(cls, groups: Iterable[Group]) -> SealedStore:
-        """Hold the truths of groups at hand, in this process."""
         held = {group.query.id: group for group in groups}
         file = SqliteFile(None, TABLES, SCHEMA_VERSION, noun="ledger", remedy="start again")
         with file.writing() as connection:
@@ -120,11 +119,7 @@ def _entry(row: sqlite3.Row) -> LedgerEntry:
 
 
 def verdicts_of(group: Group) -> dict[str, bool]:
-    """Return the verdicts of a group's sealed truth by rollout id, without those that are null.
-
-    Raises:
-        DataError: the truth has verdicts, and not one for each rollout.
-    """
+    """Return the verdicts of a group's truth by rollout id; DataError where there is not one for each rollout."""
     if group.truth.correct and len(group.truth.correct) != len(group.rollouts):
         raise DataError(
             f"query {group.query.id!r}: {len(group.rollouts)} rollouts with {len(group.truth.correct)} verdicts; "

@@ -1,9 +1,8 @@
 """What judgements say of a question's rollouts: of those judged, and of those with an equivalent answer.
 
-A judgement on one rollout settles every rollout of the question with an equivalent answer (mathematics, choice, text;
-not code, where the same text may behave differently), and a judgement on answers settles those that give them. Where at
-most one answer is right and somebody named it, as a reference would, all others are wrong. A rollout that was judged
-itself keeps its own verdict, and of several judgements on one answer the latest stands.
+A judgement on one rollout settles every rollout of the question with an equivalent answer (not of code, where the same
+text may behave differently), one on answers those that give them; where at most one answer is right and somebody named
+it, all others are wrong. A rollout's own verdict stands before all, and of several on one answer the latest.
 """
 
 from __future__ import annotations
@@ -19,11 +18,7 @@ from memreward.types import Group, Label, Rollout
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its rollouts, and the judgements that stand.
-
-    Attributes:
-        settle: False looks at no answer: then nothing is known of a rollout but what was said of itself.
-    """
+    """A question and the judgements that stand; without `settle` nothing but each rollout's own counts."""
 
     group: Group
     entries: Sequence[LedgerEntry]
@@ -31,7 +26,6 @@ class Question:
 
     @cached_property
     def own(self) -> dict[str, LedgerEntry]:
-        """The latest judgement on each rollout itself, by rollout id."""
         return {entry.rollout_id: entry for entry in self.entries if entry.rollout_id is not None}
 
     @cached_property
@@ -63,7 +57,6 @@ class Question:
         return found
 
     def told(self, rollout: Rollout) -> LedgerEntry | None:
-        """Return the judgement on a rollout or on its answer; None where there is none."""
         if rollout.id in self.own or not self.settle or not self.entries:
             return self.own.get(rollout.id)
         return self._by_class.get(self._classes[0][rollout.id])

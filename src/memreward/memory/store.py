@@ -1,6 +1,6 @@
 """The experience memory: queries, rollouts, sealed ground truth and the label ledger, durable in one SQLite file.
 
-Ground truth is stored as it arrives and read by nothing but the label ledger: groups come back without it.
+Ground truth is read by nothing but the label ledger: groups come back without it.
 """
 
 from __future__ import annotations
@@ -43,24 +43,17 @@ _COUNTS = {
 
 
 class ExperienceMemory:
-    """A durable store of groups that several processes may write to at once; make it with `open` or `in_memory`.
-
-    It is a folder on a local disk that holds `memory.sqlite`, which other tools can read too.
-    """
+    """A durable store of groups, a folder on a local disk with `memory.sqlite`; make it with `open` or `in_memory`."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
     @classmethod
     def open(cls, uri: str | Path, *, create: bool = True) -> ExperienceMemory:
-        """Open the memory in a local folder. Writers of all processes take turns; readers wait for nobody.
+        """Open the memory in a local folder (or its "file://" address); writers of all processes take turns.
 
-        Args:
-            uri: The folder, or its "file://" address.
-
-        Raises:
-            StoreError: there is none, the folder holds something else, or it cannot be read or written.
-            SchemaVersionError: a newer release wrote it.
+        Raises StoreError where there is none, the folder holds something else, or it cannot be read or written,
+        SchemaVersionError where a newer release wrote it.
         """
         folder = _folder(str(uri))
         _refuse_others(folder, create)
@@ -72,12 +65,10 @@ class ExperienceMemory:
 
     @property
     def uri(self) -> str:
-        """Its folder; "memory" where it has none."""
         return "memory" if self._file.path is None else str(self._file.path.parent)
 
     @property
     def ledger(self) -> LabelLedger:
-        """The only way to ground truth; its entries are kept in this memory."""
         return LabelLedger(SealedStore(self._file, self.groups))
 
     def __repr__(self) -> str:
@@ -89,18 +80,15 @@ class ExperienceMemory:
         return self._number("count(*) FROM queries")
 
     def counts(self) -> dict[str, int]:
-        """Return the number of rows: queries, rollouts, references, verdicts (sealed ones included), ledger.
-
-        Rollouts that `rewind` set aside count.
-        """
+        """Return the number of queries, rollouts, references, verdicts and ledger entries, sealed or set aside."""
         return {name: self._number(sql) for name, sql in _COUNTS.items()}
 
     def add(self, groups: Iterable[Group]) -> AddReport:
         """Append groups and merge what is known already, by query id and rollout id; all is durable on return.
 
-        Adding the same again changes nothing. What a later arrival leaves empty keeps its value. A thousand groups are
-        one transaction: after an error or a kill, the thousands before it are there. Raises DataError where an id
-        arrives with another text, domain or query, StoreError where the memory cannot be written.
+        Adding the same again changes nothing; what a later arrival leaves empty keeps its value. A thousand groups are
+        one transaction. Raises DataError where an id arrives with another text, domain or query, StoreError where the
+        memory cannot be written.
         """
         report, remaining = AddReport(), iter(groups)
         while batch := [_rows_of(group) for group in islice(remaining, _GROUPS_PER_TRANSACTION)]:
@@ -114,11 +102,7 @@ class ExperienceMemory:
         return report
 
     def groups(self, query_ids: Sequence[str] | None = None, *, recent: int | None = None) -> list[Group]:
-        """Return groups in the order their queries arrived, without any ground truth.
-
-        Args:
-            recent: Only the newest rollouts of each query, this many at most.
-        """
+        """Return groups in the order of arrival, without ground truth; `recent` limits each one's rollouts."""
         rollouts = f"SELECT place, query, {', '.join(ROLLOUT_COLUMNS)} FROM rollouts WHERE aside = 0 AND {{}}"
         if recent is not None:
             places = "SELECT place, row_number() OVER (PARTITION BY query ORDER BY place DESC) AS age FROM rollouts"
@@ -149,31 +133,22 @@ class ExperienceMemory:
     def rewind(self, position: int) -> int:
         """Set aside the rollouts that were added after a `position()`, as if they had not been; returns how many.
 
-        They are not deleted, since the ledger's entries refer to them, but `groups` leaves them out until they are
-        added again; then they take a new place. The ledger forgets nothing, and a label that is released again costs
-        nothing.
+        `groups` leaves them out until they are added again, in a new place. The ledger forgets nothing.
         """
         with self._file.writing() as connection:
             sql = "UPDATE rollouts SET aside = 1 WHERE place > ? AND aside = 0"
             return connection.execute(sql, (position,)).rowcount
 
     def export(self, folder: str | Path) -> None:
-        """Write the whole memory, ledger and sealed truth too, as Parquet files with a JSON manifest.
-
-        Raises:
-            StoreError: `folder` exists and is not empty, or cannot be written.
-            MissingExtraError: pyarrow is not installed.
-        """
+        """Write all, sealed truth too, as Parquet files with a JSON manifest to a new folder, or StoreError."""
         with self._file.reading() as connection:
             transfer.write_folder(Path(folder), connection)
 
     def import_(self, folder: str | Path) -> AddReport:
         """Merge what `export` wrote into this memory, by id; all of it, or nothing.
 
-        Raises:
-            DataError: the folder holds no export or a damaged one, or an id has another text here.
-            SchemaVersionError: a newer release wrote it.
-            MissingExtraError: pyarrow is not installed.
+        Raises DataError where the folder holds no export or a damaged one, or an id has another text here,
+        SchemaVersionError where a newer release wrote it.
         """
         exported = transfer.read_folder(Path(folder))
         with self._file.writing() as connection:
@@ -215,7 +190,6 @@ def _refuse_others(folder: Path, create: bool) -> None:
 
 
 def _rows_of(group: Group) -> tuple[Row, list[Row]]:
-    """The rows of a group, sealed truth included."""
     if group.rollout_provenance and len(group.rollout_provenance) != len(group.rollouts):
         raise DataError(
             f"query {group.query.id!r}: {len(group.rollouts)} rollouts with {len(group.rollout_provenance)} provenance "

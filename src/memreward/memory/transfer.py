@@ -78,7 +78,6 @@ def merge(exported: Mapping[str, list[Row]], connection: sqlite3.Connection) -> 
 
 
 def _plain(row: sqlite3.Row) -> Row:
-    """A row with the values that Parquet has."""
     fields = unpacked(row) if "thinking" in row.keys() else dict(row)  # noqa: SIM118
     if fields.get("correct") is not None:
         fields["correct"] = bool(fields["correct"])

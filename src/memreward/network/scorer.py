@@ -1,8 +1,7 @@
 """The paper's network as one of the learned baselines: trained on labelled rollouts, scoring over frozen memory.
 
-Messages flow from memory to new nodes and never back, so the states of memory's queries before each round are computed
-once, in `fit`. Scoring a batch then costs its own nodes and their k neighbours. It equals the forward pass over the
-whole graph, memory and batch together. Cross-fitting and calibration are those of all learned baselines.
+Messages flow from memory to new nodes and never back, so the states of memory's queries are computed once, in `fit`;
+scoring a batch equals the forward pass over the whole graph.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from memreward.evaluation.baselines import CrossFitted
-from memreward.evaluation.folds import assign_folds
+from memreward.evaluation.baselines.crossfit import assign_folds
 from memreward.features.subset import subset
 from memreward.network.graph import SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
 from memreward.network.model import HIDDEN, RewardNetwork
@@ -53,8 +52,8 @@ class _Batch(NamedTuple):
 class GraphScorer:
     """A graph network and the memory of labelled queries that it looks at.
 
-    Its scores are logits, standardised by those of the labelled rollouts: networks that stopped at different steps then
-    share one scale, and so one calibration.
+    Scores are logits, standardised by those of the labelled rollouts: networks that stopped at different steps share
+    one calibration.
     """
 
     def __init__(self, seed: int = 0, *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> None:
@@ -125,7 +124,6 @@ class GraphScorer:
             return float(_loss(self.network(*stop, states)[0], labels))
 
     def _look_at(self, memory: Features) -> None:
-        """Let these labelled queries be memory."""
         self._vectors = torch.from_numpy(memory.query_vectors)
         self._row = {query_id: row for row, query_id in enumerate(memory.query_ids)}
 

@@ -51,7 +51,6 @@ class CollectConfig:
 
     @property
     def name(self) -> str:
-        """How the file names the model."""
         return Path(self.sampling.model).name
 
 
@@ -66,7 +65,6 @@ class _Question:
         return self.group.query
 
     def answered(self, samples: Sequence[Sample], config: CollectConfig) -> Group:
-        """Return the question with these samples as its rollouts."""
         rollouts = [
             parse_rollout(
                 self.query,
@@ -91,9 +89,8 @@ def collect(
 ) -> Path:
     """Sample every question, judge rollouts by its reference, write the rollout file, and return its path.
 
-    Each finished group is durable in a memory beside it, `<output>.journal`, before it counts as done. Running the same
-    configuration again after an interruption, `kill -9` included, goes on from there; more questions may be asked
-    then, but nothing that changes the samples may differ. The file appears whole at the end, and the journal goes.
+    Each finished group is durable in a memory beside it, `<output>.journal`. The same configuration goes on from there
+    after an interruption, `kill -9` included; more questions may be asked then. The file appears whole at the end.
 
     A sampler already made, of the model that `config` names, has its `config` replaced. Where the verifiers cannot
     tell, a rollout has no label. ConfigurationError where the output exists, or the journal was begun with other
@@ -124,7 +121,6 @@ def collect(
 
 
 def journal_of(config: CollectConfig) -> Path:
-    """Return the folder of the memory in which finished groups wait."""
     return Path(f"{config.output}.journal")
 
 

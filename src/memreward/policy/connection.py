@@ -1,11 +1,8 @@
 """One request to a model server, tried again while trying may help.
 
-What passes by itself (429, 5xx, a dropped connection, a time-out, half an answer) is tried again with pauses that
-grow; what does not (a wrong key, an unknown model, a wrong address) ends the sampling with what to change.
-
-The openai client (3.57) was tried in its place. It does not try again after half an answer, takes a page of HTML for
-an answer, goes on asking where the quota is used up or a llama.cpp server lacks a part of the request, and lets each
-request find out by itself that the server wants a pause. Without its retries it would replace one line, for 30 MB.
+What passes by itself (429, 5xx, a dropped connection, a time-out, half an answer) is tried again with growing pauses;
+what does not (a wrong key, an unknown model, a wrong address) ends the sampling with what to change. The openai client
+does not try again after half an answer, takes a page of HTML for one, and goes on asking where the quota is used up.
 """
 
 from __future__ import annotations
@@ -90,7 +87,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         await self._client.aclose()
 
     async def ask(self, body: Mapping[str, Any]) -> list[Sample]:
-        """Send one request.
+        """Send one request, or raise.
 
         RefusedError where the server does not take it, ConfigurationError where it does not take the key, address or
         model, EndpointError where it failed as often as it may.
@@ -161,7 +158,6 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         return RefusedError(status, said)
 
     async def _models(self) -> str:
-        """What the server has instead, to end an error message with."""
         try:
             response = await self._client.get(f"{self._url}/models", timeout=10.0)
             names = [str(model["id"]) for model in response.json()["data"]]
@@ -170,7 +166,6 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         return f": name one of {', '.join(names[:20])}" if names else ": load it there first"
 
     def _said(self, response: httpx.Response) -> str:
-        """The server's own words, in one line and without the key."""
         try:
             body = response.json()
         except ValueError:

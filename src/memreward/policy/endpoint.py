@@ -32,19 +32,15 @@ class EndpointPrompt:
 
     @property
     def digest(self) -> str:
-        """Changes with all that the model is shown."""
         return content_hash(json.dumps({"messages": self.messages}, sort_keys=True))
 
 
 class EndpointSampler:
     """Samples groups from one server; several requests are under way at a time.
 
-    A group is asked for in one request where the server gives several choices, else in one request a rollout. Each
-    request has a seed made of the run's, the group's id and the rollout's place, which servers follow as far as they
-    can: most repeat a sample only under the same load.
-
-    The first request finds out what the server takes: it is asked for several choices, for log-probabilities and with
-    a seed, and whatever it refuses is left out of all that follow.
+    A group is one request where the server gives several choices, else one a rollout, seeded by the run's seed, the
+    group's id and the rollout's place. The first request finds out what the server takes; what it refuses is left out
+    of all that follow.
     """
 
     def __init__(self, config: SamplingConfig, endpoint: EndpointConfig) -> None:
@@ -52,14 +48,10 @@ class EndpointSampler:
         self.endpoint = endpoint
 
     def prompts(self, chats: Sequence[Chat]) -> list[EndpointPrompt]:
-        """Put chats into requests."""
         return [EndpointPrompt(chat.id, [dict(message) for message in chat.messages]) for chat in chats]
 
     def sample(self, prompts: Sequence[EndpointPrompt]) -> Generator[SampledGroup, None, None]:
-        """Yield each group once it is whole, in the order of finishing. Closing the generator ends the requests.
-
-        Raises what `Connection.ask` does.
-        """
+        """Yield each group once it is whole; closing the generator ends the requests. Raises as `Connection`."""
         from anyio.from_thread import start_blocking_portal
 
         finished: SimpleQueue[SampledGroup | None] = SimpleQueue()
@@ -112,8 +104,6 @@ class _Dialect:
 
 
 class _Run:
-    """The requests of one call of `sample`."""
-
     def __init__(self, config: SamplingConfig, connection: Connection) -> None:
         self.config = config
         self.connection = connection

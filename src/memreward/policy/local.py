@@ -29,17 +29,16 @@ class Prompt:
 
     @property
     def digest(self) -> str:
-        """Changes with the tokens."""
         return content_hash(repr(self.tokens))
 
 
 class LocalSampler:
     """Samples groups from one model, given or loaded, on CUDA where there is one. Holds the weights; keep it.
 
-    A group is one call of `generate`, seeded by the run's seed and the group's id: what it samples depends on no other
-    group. The log-probabilities of its samples are those under the model itself (temperature 1, all tokens). Rollouts
-    end at the stop tokens of the model's generation settings and of the tokenizer; these settings are replaced, so that
-    nothing else of them counts. ConfigurationError where the model cannot be loaded.
+    A group is one call of `generate`, seeded by the run's seed and the group's id. The log-probabilities of its samples
+    are those under the model itself (temperature 1, all tokens). Rollouts end at the stop tokens of the model's
+    generation settings, of which nothing else counts, and of the tokenizer. ConfigurationError where the model cannot
+    be loaded.
     """
 
     def __init__(self, config: SamplingConfig, *, model: Any = None, tokenizer: Any = None) -> None:
@@ -59,11 +58,9 @@ class LocalSampler:
         )
 
     def prompts(self, chats: Sequence[Chat]) -> list[Prompt]:
-        """Put chats into tokens."""
         return [Prompt(chat.id, render(self.tokenizer, chat.messages)) for chat in chats]
 
     def sample(self, prompts: Iterable[Prompt]) -> Generator[SampledGroup, None, None]:
-        """Yield the groups, in their order."""
         for prompt in prompts:
             if not prompt.tokens:
                 raise ConfigurationError(f"the prompt of {prompt.id!r} is empty: a prompt needs at least one token")
@@ -73,7 +70,6 @@ class LocalSampler:
 
     @torch.no_grad()
     def _generate(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """Return tokens and their log-probabilities, (rollouts, longest), padded on the right."""
         config = self.config
         drawn = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p, "top_k": 0}
         how = drawn if config.temperature else {"do_sample": False}
@@ -93,7 +89,6 @@ class LocalSampler:
         return completions, kept.of(sequences)
 
     def _sample(self, tokens: Sequence[int], logprobs: Sequence[float]) -> Sample:
-        """Cut what was padded after a stop token."""
         stop = next((place for place, token in enumerate(tokens) if token in self.stop_tokens), None)
         end = len(tokens) if stop is None else stop + 1
         text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
@@ -114,7 +109,6 @@ class _KeepsLogprobs(LogitsProcessor):
         return scores
 
     def of(self, sequences: Tensor) -> Tensor:
-        """Return (rows, new tokens)."""
         self._take(sequences)
         return torch.cat(self._kept, dim=1)
 

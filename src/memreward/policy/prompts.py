@@ -55,7 +55,6 @@ def _read(name: str, file: Any) -> Template:
 
 
 def render(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
-    """Tokens of a chat up to where the model answers."""
     if not tokenizer.chat_template:
         raise ConfigurationError(
             "the model's tokenizer has no chat template: put one as chat_template.jinja into the model's folder"

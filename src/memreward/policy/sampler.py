@@ -11,10 +11,7 @@ from memreward.policy.settings import SamplingConfig
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One group to sample, named and seeded by its id, as a conversation that the model continues.
-
-    Chats of one template begin alike. Messages have "role" ("system", "user", "assistant") and "content".
-    """
+    """One group to sample, named and seeded by its id, as messages with "role" and "content"; of one template alike."""
 
     id: str
     template: str
@@ -42,8 +39,7 @@ class SampledGroup:
 class Sampler(Protocol):
     """Samples groups of rollouts, wherever the model runs; a prompt has an `id`, and a `digest` of what is shown.
 
-    Attributes:
-        config: What to sample; may be replaced between two calls of `sample`.
+    Its `config` may be replaced between two calls of `sample`.
     """
 
     config: SamplingConfig

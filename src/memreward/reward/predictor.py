@@ -16,9 +16,9 @@ from memreward.answers.explain import Explanation, explain
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.domains import Verifiers
-from memreward.evaluation.folds import assign_folds
+from memreward.evaluation.baselines.crossfit import assign_folds
 from memreward.evaluation.held_out import HeldOut, held_out_figures
-from memreward.evaluation.versions import installed_versions
+from memreward.evaluation.parts import installed_versions
 from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.features.subset import rows_of_queries, subset

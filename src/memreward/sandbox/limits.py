@@ -56,5 +56,4 @@ class Execution:
 
     @property
     def ok(self) -> bool:
-        """Whether the program ended by itself with status 0."""
         return self.returncode == 0 and not self.ended_by

@@ -62,9 +62,8 @@ class Job:
 class Keeper:
     """One keeper process; it carries out one run at a time and is not safe to share between threads.
 
-    What is to be run goes to the run itself, in a file of memory that the keeper passes on unread; what it writes
-    stands in others, as large as any of its files at most. Of the `packages` that it may import, absent ones are left
-    out.
+    What is to be run stands in a file of memory that the keeper passes on unread, what it writes in others. Of the
+    `packages` that it may import, absent ones are left out.
     """
 
     def __init__(self, containment: Containment, packages: Sequence[str] = ()) -> None:
@@ -168,7 +167,6 @@ class Keeper:
             folder.remove()
 
     def forget(self) -> None:
-        """In a forked child: leave the parent's process alone."""
         if self._process is not None:
             self._process.returncode = 0  # not ours to wait for, nor to warn of
         if self._folder is not None:
@@ -259,7 +257,6 @@ def _places(package: str) -> list[str]:
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:
-    """The paths without those that lie inside another."""
     distinct = set(paths)
     return [path for path in sorted(distinct) if not any(str(above) in distinct for above in Path(path).parents)]
 

@@ -43,9 +43,9 @@ class Trial:
 class Sandbox:
     """Runs foreign Python code, each run in an interpreter of its own, contained, or SandboxError.
 
-    Threads may share an instance; each of its places serves one of them at a time. It pickles by its settings, and a
-    forked child starts processes of its own. `containment=None` takes the first of "namespaces" and "landlock" that
-    the system allows ("none" must be asked for by name); `places=0` is one for each processor it may use.
+    Threads may share an instance, which pickles by its settings; a forked child starts processes of its own.
+    `containment=None` takes the first of "namespaces" and "landlock" that the system allows ("none" must be asked for
+    by name); `places=0` is one for each processor it may use.
     """
 
     def __init__(self, containment: Containment | None = None, *, places: int = 0) -> None:
@@ -86,16 +86,15 @@ class Sandbox:
             return self._containment
 
     def run(self, source: str, stdin: str = "", limits: Limits = _USUAL) -> Execution:
-        """Run a whole program with `stdin` as its standard input."""
         with self._place() as (keeper, _):
             return _run(keeper, _program(source, stdin), limits)
 
     def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits = _USUAL) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
 
-        Inputs are arguments as `memreward.sandbox.inside.plain` encodes them. The report has one line of JSON for the
-        loading and one for each call that ended: an object with "value", the encoded result, or with "raised", the
-        names of the exception's classes. All of it is what the foreign code says of itself.
+        Inputs are arguments as `memreward.sandbox.inside.plain` encodes them. The report, all of which is what the
+        foreign code says of itself, has one line of JSON for the loading and one for each call that ended: "value", the
+        encoded result, or "raised", the names of the exception's classes.
         """
         job = Job("calls", {"source": source, "name": name, "inputs": [list(args) for args in inputs]})
         with self._place() as (keeper, _):
@@ -126,10 +125,9 @@ class Sandbox:
     def rehearse(
         self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
     ) -> bool:
-        """Return whether the tests come to an end where every function of the solution returns None.
+        """Return whether the tests, statements that raise left aside, end where the solution's functions return None.
 
-        So it can be told who is to blame where they came to none: they themselves, or what a solution gave them.
-        Statements that raise are passed over.
+        So it can be told who is to blame where they came to no end.
         """
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         with self._place() as (judge, _):
@@ -218,7 +216,6 @@ _living: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
 
 def _forget_in_child() -> None:
-    """In a forked child: the parent's keepers are the parent's."""
     for sandbox in list(_living):
         sandbox.forget()
 

@@ -1,8 +1,7 @@
 """Checkpoints that are whole or do not count, so that a training which is killed at any moment can go on.
 
-The trainer writes weights, optimizer, schedule, random states and its own state; the reward writes what it has learned
-and where its memory stood. Only then is a checkpoint marked as whole. One without the mark was left by a kill, and is
-removed. The trainer removes old ones, and keeps at least two: one is whole while the other is written.
+Only when trainer and reward have written their state is a checkpoint marked as whole; one without the mark is removed.
+The trainer keeps at least two.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ def step_of_checkpoint(checkpoint: Path) -> int:
 def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
     """Bring a reward to the newest whole checkpoint, which is returned; the trainer is brought there by `train(...)`.
 
-    Without a checkpoint the reward goes back to its state at the first call for this folder, which is kept for that;
-    None is returned, and training starts from the beginning.
+    Without one the reward goes back to its state at the first call for this folder, and None is returned.
     """
     found = checkpoints(folder)
     for path in _all(Path(folder)):

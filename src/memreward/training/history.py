@@ -25,8 +25,7 @@ LoggedStep = dict[str, Any]
 def history(folder: str | Path) -> list[LoggedStep]:
     """Return the logged rows of a training, oldest first; a last line that a kill cut short is left out.
 
-    Each has "step", "seconds" and what TRL and the reward logged: "reward", "kl", "memreward/predicted" and so on; None
-    where a value was not finite.
+    Each has "step", "seconds" and what TRL and the reward logged; None where a value was not finite.
     """
     path = Path(folder) / FILE
     if not path.exists():

@@ -17,22 +17,14 @@ _NOTICE = b"\nFinishing this step and writing a checkpoint; interrupt again to s
 
 
 class Interruption:
-    """Whether somebody asked to stop.
-
-    Attributes:
-        requested: Set by the first interrupt.
-    """
+    """Whether somebody asked to stop; `requested` is set by the first interrupt."""
 
     def __init__(self) -> None:
         self.requested = False
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Take interrupts in the main thread until the block ends; stderr is told what will happen.
-
-        Raises:
-            KeyboardInterrupt: in the block, at the second interrupt.
-        """
+        """Take interrupts in the main thread until the block ends; the second one is a KeyboardInterrupt."""
 
         def note(_signal: int, _frame: FrameType | None) -> None:
             if self.requested:
@@ -60,7 +52,6 @@ class Interruption:
         return StopAfterStep()
 
     def _asked_anywhere(self, device: Any) -> bool:
-        """Whether a process was interrupted: all must leave training at the same step."""
         import torch
         import torch.distributed as dist
 

@@ -37,11 +37,7 @@ _PLAIN: Mapping[str, Callable[[], Valuer]] = {"shares": Majority, "majority": Ha
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training starts from.
-
-    Attributes:
-        groups: The questions that are asked, without rollouts.
-    """
+    """What training starts from; `groups` are the questions that are asked, without rollouts."""
 
     reward: PolicyReward
     groups: Sequence[Group]
@@ -60,11 +56,8 @@ def prepare(
 ) -> Prepared:
     """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
 
-    What an earlier call for the same output has done is not done again.
-
-    Args:
-        others: Makes the valuers of arms that are none of `memreward train`'s, by name.
-        order: Ids of queries, the first to be labelled first, in place of `config.choose`.
+    What an earlier call for the same output has done is not done again. `others` makes the valuers of arms that are
+    none of `memreward train`'s, by name; queries are labelled in `order`, where given, in place of `config.choose`.
     """
     arm = arm or arm_named(config.arm)
     memory = ExperienceMemory.open(Path(config.output) / "memory")
@@ -113,7 +106,6 @@ def prepare(
 
 
 def _most_uncertain_first(config: TrainConfig, groups: Sequence[Group]) -> list[str]:
-    """Ids of queries by how uncertain the advantages of their rollouts are; no label is looked at."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     features = Featurizer(runner=runner_for(config.execute)).features(rollouts)
     prior = RewardPrior.load(config.prior).without(group.query for group in groups)
@@ -136,7 +128,6 @@ def _refuse_too_few(questions: int, config: TrainConfig, kind: str) -> None:
 
 
 def _sampled(config: TrainConfig, asked: Sequence[Group], progress: Progress) -> list[Group]:
-    """Sample rollouts of the starting policy, without a look at any reference."""
     if not asked:
         return []
     folder = Path(config.output)

@@ -37,12 +37,12 @@ def make_trainer(
     Steps see whole groups, each query at most once a step, in an order that settings and questions alone decide.
 
     Args:
-        model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if
-            `settings.kl` is above 0: the starting policy is loaded again.
+        model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if `settings.kl`
+            is above 0: the starting policy is loaded again.
         questions: A `datasets.Dataset`, see `memreward.integrations.trl.questions`.
         trl: Further settings of TRL's `GRPOConfig`, by its own names.
         callbacks: Further ones; they are called after the reward's.
-        trainer: Makes the trainer of one's own from the arguments of `GRPOTrainer`; None takes TRL's.
+        trainer: Makes the trainer from the arguments of `GRPOTrainer`; None takes TRL's.
     """
     try:
         from transformers import PrinterCallback
@@ -85,7 +85,7 @@ def ordered(questions: Any, settings: GrpoSettings) -> Any:
     """Return the questions of all steps, in order, as one long data set; each pass over them has an order of its own.
 
     What is left of a pass after its last whole step is left out. A longer training begins with the order of a shorter
-    one, and a resumed one goes on in it. Raises ConfigurationError where there are fewer questions than a step takes.
+    one. Raises ConfigurationError where there are fewer questions than a step takes.
     """
     size = settings.groups_per_step
     steps_a_pass = len(questions) // size

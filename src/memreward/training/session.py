@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from memreward.evaluation.parts import installed_versions
 from memreward.evaluation.tables import flat
-from memreward.evaluation.versions import installed_versions
 from memreward.integrations.trl import questions
 from memreward.memory import ExperienceMemory
 from memreward.temporary import write_whole
@@ -41,20 +41,11 @@ def train(
     on_wait: Callable[[ExperienceMemory], None] | None = None,
     trainer: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
-    """Train, or go on training, as configured.
+    """Train, or go on training, as configured; returns figures of it as JSON values.
 
-    Args:
-        on_wait: Given memory once, when the first question waits for a person, where `config.ask` is set.
-        trainer: See `make_trainer`.
-
-    Returns:
-        Output, steps that were made, mean reward of the newest logged steps, labelled queries and ledger totals, as
-            JSON values.
-
-    Raises:
-        ConfigurationError: the output was begun with other settings.
-        KeyboardInterrupt: somebody interrupted; a checkpoint was written.
-        MemRewardError: a question file, model, budget or setting cannot be used.
+    `on_wait` is given memory once, when the first question waits for a person, where `config.ask` is set. Raises
+    ConfigurationError where the output was begun with other settings, KeyboardInterrupt where somebody interrupted (a
+    checkpoint was written), MemRewardError where a question file, model, budget or setting cannot be used.
     """
     config.check_complete()
     folder = Path(config.output)
@@ -95,10 +86,7 @@ def _refuse_unreadable(model: str) -> None:
 
 
 def leave_group() -> None:
-    """End the group of processes that `train` joins under torchrun, as the last act of the process.
-
-    Where it is left to the interpreter's end, threads of gloo may abort the process, and torchrun calls it failed.
-    """
+    """End the group of processes that `train` joins under torchrun, or threads of gloo may abort the process."""
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
@@ -139,10 +127,7 @@ def _run(
 
 
 def _record(folder: Path, config: TrainConfig, *, write: bool) -> None:
-    """Refuse to go on with what was begun differently, and `write` what is asked for and the versions.
-
-    Of several processes one writes: the first, before the others compare.
-    """
+    """Refuse to go on with what was begun differently; of several processes one writes what is asked for."""
     path = folder / _RECORD
     asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     if path.exists():

@@ -95,13 +95,9 @@ class GrpoSettings:
         """Return TRL's configuration of this training, with further settings by its own names.
 
         Unless told, computation is bfloat16 on CUDA and float32 elsewhere, a pass takes all of a step's rollouts at
-        once, activations are kept, and so are the newest two checkpoints. Weights that are trained are float32; those
-        below adapters are as computed.
-
-        Raises:
-            ConfigurationError: a name is none of TRL's or is decided here, TRL refuses a value, or the step's rollouts
-                cannot be cut into passes for all devices.
-            MissingExtraError: TRL is not installed.
+        once, and the newest two checkpoints are kept. Weights that are trained are float32; those below adapters are as
+        computed. Raises ConfigurationError where a name is none of TRL's or is decided here, TRL refuses a value, or
+        the step's rollouts cannot be cut into passes for all devices.
         """
         try:
             from trl.trainer.grpo_config import GRPOConfig
@@ -152,7 +148,6 @@ class GrpoSettings:
         return made
 
     def _batches(self, micro: int | None = None) -> dict[str, int]:
-        """Rollouts a pass and device, and passes a step."""
         devices = int(os.environ.get("WORLD_SIZE", "1"))
         rollouts = self.groups_per_step * self.rollouts
         micro = micro or rollouts // devices

@@ -94,5 +94,4 @@ def recognised(row: Any, reading: Reading) -> str:
 
 
 def found_in(entries: Iterator[Entry], name: str, reading: Reading) -> Finds:
-    """Yield what the entries of a file hold, which is of the format `name`."""
     return FORMATS[name].found_in(entries, reading)

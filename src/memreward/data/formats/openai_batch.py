@@ -13,7 +13,6 @@ from memreward.types import DOMAINS, DataError
 
 
 def recognises(row: Row) -> bool:
-    """Whether a row is the answer to a request."""
     return "custom_id" in row and "response" in row
 
 

@@ -28,7 +28,6 @@ class Choice(DomainRules):
         return letter_of(found, options(prompt)) or found
 
     def key(self, answer: str, prompt: str) -> str:
-        """Return the option's letter, named by letter or by the option's text; without options yes or no; else text."""
         choices = options(prompt)
         letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
         return letter if letter is not None else "text " + free_text_key(answer)

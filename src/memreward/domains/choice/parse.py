@@ -190,7 +190,6 @@ def letter_of(content: str, choices: Mapping[str, str]) -> str | None:
 
 
 def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
-    """Return all options that `content` names, by letter or by the option's text."""
     return _named(_plain(content), choices).letters
 
 
@@ -448,7 +447,6 @@ def _undecorated(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text without decoration, quotes and a final stop, joined by single blanks."""
     return " ".join(_undecorated(text).split()).rstrip(".").strip()
 
 

@@ -28,10 +28,7 @@ _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.
 
 
 class ChoiceVerifier(ClaimVerifier):
-    """Decides whether a rollout commits to the option that the reference names; see `docs/verifiers.md`.
-
-    Every rule takes time linear in the length of the text, so that no clock is needed.
-    """
+    """Decides whether a rollout commits to the option that the reference names; see `docs/verifiers.md`."""
 
     name = f"choice-{RULES}"
 

@@ -19,7 +19,6 @@ class Code(DomainRules):
     program = True
 
     def region(self, text: str) -> tuple[str | None, str, bool]:
-        """Return thinking and the rest of a text whose tags and braces are code."""
         return split_thinking(text)
 
     def find(self, text: str, prompt: str) -> Found:
@@ -28,7 +27,6 @@ class Code(DomainRules):
         return code, form, around if tagged is None else text[: tagged.start]
 
     def find_in_thinking(self, thinking: str, prompt: str, *, closed: bool) -> tuple[str | None, str]:
-        """Return a fenced solution of a thinking that was ended."""
         code, form, _ = find_code(thinking, prompt) if closed else (None, "none", "")
         return (code, form) if form == "fence" else (None, "none")
 

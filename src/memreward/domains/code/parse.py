@@ -40,12 +40,9 @@ def syntax_tree(code: str, mode: Literal["eval"]) -> ast.Expression: ...
 def syntax_tree(code: str, mode: str = "exec") -> ast.AST:
     """Return the syntax tree of a program, or with mode "eval" of an expression, from any thread, without warnings.
 
-    The trees of CPython 3.11 and 3.12 count their depth in one place for all threads: where a collection of garbage
-    lets another thread build a tree meanwhile, `ast.parse` ends in a SystemError. So one is built at a time.
-
-    Raises:
-        SyntaxError: it is no Python.
-        ValueError, RecursionError, MemoryError: it has null bytes, or is too deep.
+    CPython 3.11 and 3.12 count the depth of trees in one place for all threads, and a collection of garbage may let
+    another one in: so one is built at a time. Raises SyntaxError where it is no Python, ValueError, RecursionError or
+    MemoryError where it has null bytes, or is too deep.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -63,7 +60,6 @@ def parse_tree(code: str) -> ast.Module | None:
 
 
 def parses(code: str) -> bool:
-    """Say whether `code` is Python that parses; False for blank text."""
     return bool(code.strip()) and parse_tree(code) is not None
 
 
@@ -126,26 +122,20 @@ def functions_of(tree: ast.Module | None, name: str | None = None) -> list[Funct
 
 
 def statements(function: Function) -> list[ast.stmt]:
-    """Return the body without docstrings, other lone constants, and `pass`."""
     return [s for s in function.body if not isinstance(s, ast.Pass) and not _is_constant(s)]
 
 
 def has_body(function: Function) -> bool:
-    """Say whether a function does anything."""
     return bool(statements(function))
 
 
 def defines_body(code: str, name: str) -> bool:
-    """Say whether `code` parses and its last top-level function called `name` does anything."""
     functions = functions_of(parse_tree(code), name)
     return bool(functions) and has_body(functions[-1])
 
 
 def solution_source(rollout: Rollout) -> str | None:
-    """Return the program of a code rollout, or None where it holds none. Nothing is run.
-
-    The question's own imports and helpers stand before a solution that does not repeat them.
-    """
+    """Return the program of a code rollout, the question's imports and helpers before it, or None."""
     prompt = rollout.query.text
     name = entry_point(prompt)
     answer = rollout.answer
@@ -248,9 +238,9 @@ def _cut_trailing(code: str) -> str:
 def code_normal_form(code: str, name: str | None = None) -> str:
     """Return code in a form that is equal for equal syntax trees.
 
-    Docstrings, comments, annotations, formatting, unused imports and top-level statements that define nothing (tests,
-    prints) are gone; names that the code binds are renamed in order of appearance. With `name`, only what that
-    function reaches is kept. Text that does not parse is normalised as text.
+    Docstrings, comments, annotations, unused imports and top-level statements that define nothing are gone; names that
+    the code binds are renamed in order of appearance. With `name`, only what that function reaches is kept. Text that
+    does not parse is normalised as text.
     """
     tree = parse_tree(code)
     if tree is None:
@@ -357,7 +347,6 @@ class _Renamed(ast.NodeTransformer):
 
 
 def _names_bound(tree: ast.Module) -> set[str]:
-    """Names that a tree binds other than by import."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

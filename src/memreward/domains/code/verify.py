@@ -1,7 +1,6 @@
 """Ground truth for code: tests that run against the solution, or programs that are given input.
 
-Whatever the model wrote runs in a sandbox and only ever hands out plain data; whether that data is right is decided in
-another process. See `memreward.sandbox` for what that protects against and what not.
+What the model wrote runs in a sandbox and hands out plain data; another process decides whether it is right.
 """
 
 from __future__ import annotations
@@ -137,7 +136,6 @@ class CodeVerifier(ClaimVerifier):
         return Verdict(True, f"the expected output in {len(cases)} cases")
 
     def _slow(self, reason: str, details: Mapping[str, Any]) -> Verdict:
-        """The verdict on a program that took too long by the clock, though not of its processor time."""
         if self.sandbox.slowdown() >= BUSY:
             return Verdict(None, f"{reason}; the machine was busy", details=details)
         return Verdict(False, f"{reason}, though the machine was not busy", details=details)
@@ -158,7 +156,6 @@ class CodeVerifier(ClaimVerifier):
 
 
 def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
-    """Read what the process of the tests reported."""
     try:
         read = json.loads(report)
         outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
@@ -226,7 +223,6 @@ def _names_in(tests: tuple[str, ...]) -> frozenset[str]:
 
 
 def _ending(ran: Execution) -> str:
-    """How a run ended, in words."""
     if ran.ended_by:
         words = {"cpu": "out of processor time", "wall": "out of time", "asked": "ended", "lost": "the sandbox failed"}
         return words.get(ran.ended_by, f"too much {ran.ended_by}")

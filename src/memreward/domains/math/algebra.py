@@ -1,7 +1,6 @@
 r"""Values of plain algebra in LaTeX, without math-verify: numbers, letters, i, + - * / ^, \frac, \sqrt, \pi, brackets.
 
-Most answers are no more than that, and this takes microseconds where a full LaTeX grammar takes milliseconds. What it
-does not know, or where a reading is doubtful, it leaves to `process`; both give values at the same points.
+This takes microseconds where a full grammar takes milliseconds. What is doubtful is left to `process`.
 """
 
 from __future__ import annotations

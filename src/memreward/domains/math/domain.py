@@ -39,7 +39,6 @@ class Math(DomainRules):
         return math_key(answer, prompt)
 
     def verifier(self, config: VerifyConfig) -> Verifier:
-        """Return the one that asks math-verify where our own rules do not decide."""
         from memreward.domains.math.verify import MathVerifier  # which parses by these rules
 
         return MathVerifier(config.math)

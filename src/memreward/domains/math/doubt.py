@@ -1,7 +1,4 @@
-"""Why a reply may not stand by its answer to a question of mathematics; see `shared.doubt`.
-
-Words that the question uses itself raise no doubt: "at least 4" answers how many there are at least.
-"""
+"""Why a reply may not stand by its answer in mathematics, but for words of the question; see `shared.doubt`."""
 
 from __future__ import annotations
 
@@ -174,7 +171,6 @@ def _of_another(said: str, question: str) -> str:
 
 
 def _exact(question: str) -> bool:
-    """Whether a question asks to count, and not for an estimate."""
     asked = _HOW_MANY.search(question)
     return asked is not None and not any(mentioned_units(asked[1])) and _ROUGH.search(question) is None
 
@@ -186,7 +182,6 @@ def _asked(words: str, question: str) -> bool:
 
 
 def _contested(after: str, answer: str) -> str:
-    """How the text behind an answer takes it back."""
     code = _CODE.search(after)
     after = after if code is None else after[: code.start()]
     turn = _TURNS.search(after)

@@ -1,18 +1,14 @@
 r"""When two mathematical answers are the same: a key per answer, equal for equivalent answers.
 
-A key, not a comparison of pairs, makes equivalence reflexive, symmetric and transitive and costs one evaluation an
-answer instead of one a pair. Plain numbers, text, lists, intervals and matrices are keyed here; only what is left,
-expressions with operators or commands, is parsed by math-verify (`process`), and keyed by its values: of a
+A key makes equivalence transitive and costs one evaluation an answer. Plain numbers, text, lists, intervals and
+matrices are keyed here; other expressions are parsed by math-verify (`process`) and keyed by their values: of a
 constant to six decimals (six significant digits below 1), as math-verify compares; of a formula at fixed points.
 
-Conventions. What the question asks for is left out of an answer: a percent sign where it asks for a percentage, a unit
-where it names no other of its kind, a base, a word of magnitude (`wanted`). Otherwise these are part of the answer:
-10\% is not 10, $5 is not 5, 12_7 is not 12, 4 million is not 4; but an unknown unit is a word without meaning, as in
-5 apples. The name of a single value is dropped (x = 5 is 5), those of several are not. Lists without parentheses and
-sets have no order, unless the question asks for a point; those in parentheses or brackets have. i is imaginary. What
-cannot be evaluated, or not in time, is equivalent only to the same normal form.
-
-A verdict of `verify.math` is the same for all answers with one key.
+What the question asks for is left out of an answer: a percent sign where it asks for a percentage, a unit where it
+names no other of its kind, a base, a word of magnitude (`wanted`). Otherwise these are part of it: 10\% is not 10, $5
+is not 5, 12_7 is not 12, 4 million is not 4; but an unknown unit is a word without meaning, as in 5 apples. The name of
+a single value is dropped (x = 5 is 5), those of several are not. Lists without parentheses and sets have no order,
+unless the question asks for a point. i is imaginary. What cannot be evaluated in time equals the same normal form.
 """
 
 from __future__ import annotations
@@ -265,7 +261,6 @@ def _without_text_commands(form: str) -> str:
 
 
 def math_key(answer: str, query_text: str = "") -> str:
-    """Return a key that is equal for equivalent answers to one question."""
     asked = wanted(query_text)
     measured = measure(answer, asked)
     key = value_key(measured.body, asked)
@@ -279,7 +274,6 @@ def measure(answer: str, asked: Wanted) -> Quantity:
 
 
 def value_key(body: str, asked: Wanted) -> str:
-    """Return the key of an answer without its unit."""
     if len(body) > _LONGEST:
         number = _long_number(body)
         return number or "literal " + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
@@ -405,7 +399,6 @@ def _grid(value: Fraction) -> str:
 
 
 def split(form: str, separator: re.Pattern[str]) -> list[str]:
-    """Split a form at separators outside of brackets."""
     parts, depth, begin, position = [], 0, 0, 0
     while position < len(form):
         symbol = form[position]

@@ -1,8 +1,7 @@
 r"""Whether two mathematical forms without units are the same: by keys, by what keys are blind to, by math-verify.
 
-`form` gives answers a key, which is all that clusters of rollouts need. Against a reference more is
-known: which of the two is right, and what was asked for. So values with names keep them (x = 1, y = 2), a number keeps
-its base, an interval is no point, and an inequality may be written as an interval.
+Beside a reference values with names keep them (x = 1, y = 2), a number keeps its base, an interval is no point, and an
+inequality may be written as an interval.
 """
 
 from __future__ import annotations

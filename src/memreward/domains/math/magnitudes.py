@@ -46,10 +46,7 @@ def is_magnitude(words: str) -> bool:
 
 
 def numeral(text: str) -> str | None:
-    """Return in digits the number that words, or digits and words of magnitude, name; None for anything else.
-
-    "seven" gives "7", "4.5 million" "4500000", "two thirds" "2/3", "minus four" "-4"; a plain "4" and "4 apples" None.
-    """
+    """Return the number that words name, "seven" as "7", "two thirds" as "2/3"; None for all else, "4" too."""
     if len(text) > _LONGEST or not re.search(r"[a-zA-Z]{3}", text):
         return None
     twice = _TWICE.fullmatch(text)

@@ -1,7 +1,6 @@
 r"""Numbers with a unit, a percent sign or a currency: what is measured, and how it converts.
 
-math-verify drops units and lets 10\% be 0.1 and 10 at once. Here a unit that is known converts within its dimension
-(500 cm is 5 m, 90° is \pi/2), and one that is not known is a word without meaning (5 apples, 5 people).
+A known unit converts within its dimension (500 cm is 5 m, 90° is \pi/2); another is a word without meaning (5 apples).
 """
 
 from __future__ import annotations
@@ -89,7 +88,6 @@ _WORD = re.compile(r"[a-zA-Z]{2,}|¢|£|€|\\?\$(?=\s?\d)")
 
 
 def is_unit(word: str) -> bool:
-    """Whether a word is a known unit."""
     return word in _UNITS
 
 
@@ -107,10 +105,9 @@ def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An answer cut into what is counted and in which unit.
+    """An answer cut into what is counted and in which unit: how many base units of its dimension one is.
 
-    Dimensions are "length", "length^2", "length/time", "percent", ..., "" where no known unit stands; `factor` is how
-    many of the dimension's base units one of the answer's is.
+    Dimensions are "length", "length^2", "length/time", "percent", ..., "" where no known unit stands.
     """
 
     body: str

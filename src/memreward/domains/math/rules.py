@@ -1,8 +1,7 @@
 r"""Whether a mathematical answer is the reference, as the data sets write references and models write answers.
 
-Runs inside of `worker`, where a hang or a crash costs nothing. In this order: the reference is read out of what
-its data set writes (`#### 42`, `\boxed{...}`, `(C) 145`); an option letter stands for its value where the options are
-known; percent signs, currencies and units are compared as such; the rest is `forms.same_form`.
+Runs inside of `worker`. The reference is read out of what its data set writes (`#### 42`, `\boxed{...}`, `(C) 145`); an
+option letter stands for its value where the options are known; then units, then `forms.same_form`.
 """
 
 from __future__ import annotations

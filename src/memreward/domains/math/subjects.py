@@ -18,10 +18,7 @@ _NEAR = 300
 
 
 def number_of_asked(text: str, question: str) -> str | None:
-    """Return the number that the end of a text says of what is asked about, where one of something else stands last.
-
-    None where nothing of the kind can be told, and the last number is as good as any.
-    """
+    """Return the number that a text's end says of what is asked, if one of something else stands last; else None."""
     asked = _ASKED.findall(question.strip()[-_NEAR:]) or [""]
     money: list[str] = _MONEY.findall(re.split(r"\n|\. ", text.rstrip()[-_NEAR:])[-1])
     if len(money) == 1 and "how much" in asked[-1].lower():

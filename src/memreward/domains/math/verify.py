@@ -51,10 +51,7 @@ class Submission:
 
 
 class MathVerifier:
-    """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`.
-
-    A rollout that commits to no answer is wrong. Each process that uses one has workers of its own.
-    """
+    """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`."""
 
     def __init__(self, config: MathConfig | None = None) -> None:
         self.config = config or MathConfig()

@@ -38,7 +38,6 @@ class Wanted:
     """What a question asks for.
 
     Attributes:
-        percentage: A percentage.
         point: A point, a vector, or another list whose order matters.
         interval: An interval, a range, or the solution of an inequality.
         bases: Bases of numerals that it names.

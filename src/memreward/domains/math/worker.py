@@ -2,10 +2,8 @@
 
 Reads one JSON value a line, and writes one. An expression in LaTeX gives null where it has no value, else {"symbols":
 [...], "values": [[re, im], ...]} with decimal strings, one value for a constant, else one a sample point. A question
-{"answer", "reference", "query", "limit"} gives {"correct", "reason", "seconds"}.
-
-math-verify's own time-out is `signal.alarm`, which neither threads nor long C computations obey; here the parent
-kills the process instead, and a CPU-time alarm ends most runaways without that.
+{"answer", "reference", "query", "limit"} gives {"correct", "reason", "seconds"}. math-verify's own time-out obeys
+neither threads nor long C computations; the parent kills the process, and a CPU-time alarm ends most before.
 """
 
 from __future__ import annotations

@@ -40,10 +40,10 @@ def _storable_values(value: Any) -> Any:
 
 
 class VerdictCache:
-    """Verdicts of this process and, in `verdicts.sqlite` of a local folder if one is given, of all that use it.
+    """Verdicts of this process and, in `verdicts.sqlite` of a folder if one is given, of all that use it.
 
-    A "cannot tell" is kept for this process only: a time-out on a busy machine must not stand for good. Every write to
-    the file is one transaction. Safe in threads; may be pickled and forked, which leaves the process's part behind.
+    A "cannot tell" is kept for this process only: a time-out on a busy machine must not stand for good. Safe in
+    threads; may be pickled and forked, which leaves the process's part behind.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:

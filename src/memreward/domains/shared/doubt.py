@@ -1,7 +1,6 @@
 """Why a text may not stand by the answer that was read from it: how it speaks of it, and what it says right behind it.
 
-A parser has to take some answer; a judge may say that it cannot tell. What is found here makes no answer wrong, it
-only keeps one that equals the reference from being called right. Every function is linear in the length of the text.
+What is found makes no answer wrong, it only keeps one that equals the reference from being called right.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What answers are wrapped in: tags of any name, JSON, chat tokens, Markdown, LaTeX, quotes, brackets.
-
-Every function is linear in the length of the text.
-"""
+"""What answers are wrapped in: tags of any name, JSON, chat tokens, Markdown, LaTeX, quotes, brackets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 r"""The mathematical expression, or the short text, that a completion commits to.
 
-A commitment can be taken back: "\boxed{4} is wrong", "I do not think the answer is 4", "The answer is 4? No, it is 5".
-What is denied is no answer, and what corrects it is one. Every function is linear in the length of the text.
+What is denied is no answer ("\boxed{4} is wrong"), and what corrects it is one ("The answer is 4? No, it is 5").
 """
 
 from __future__ import annotations

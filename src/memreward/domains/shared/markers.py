@@ -1,7 +1,4 @@
-"""Where a completion says that its answer stands: tags, boxes, `####`, `A:` lines, "the answer is".
-
-Every function is linear in the length of the text.
-"""
+"""Where a completion says that its answer stands: tags, boxes, `####`, `A:` lines, "the answer is"."""
 
 from __future__ import annotations
 
@@ -32,10 +29,7 @@ _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A place where the text commits to an answer, its content untrimmed of mathematics or option letters.
-
-    Its form is "answer_tag", "boxed", "hash", "a_line" or "phrase"; `end` is behind the content and its marker.
-    """
+    """A place where the text commits to an answer, its content untrimmed; `end` is behind content and marker."""
 
     content: str
     start: int

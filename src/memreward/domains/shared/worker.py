@@ -1,7 +1,6 @@
 """Processes that answer one JSON question a line, are killed when an answer takes too long, and start again.
 
-What runs in them, `serve` with a function of its own, may hang in C code or run out of memory; the one who asks gets
-a reply, or is told in time that there is none. Safe in any thread, event loop, forked or spawned process.
+Safe in any thread, event loop, forked or spawned process.
 """
 
 from __future__ import annotations
@@ -46,10 +45,7 @@ class Worker:
         _workers.add(self)
 
     def ask(self, question: Any, limit: float) -> Reply:
-        """Return the reply to a JSON value, at the latest `limit` seconds after the process took it (or died once).
-
-        Raises MemRewardError where the process cannot start.
-        """
+        """Return the reply to a JSON value within `limit` seconds; MemRewardError if the process cannot start."""
         line = json.dumps([question, limit]).encode() + b"\n"
         with self._lock:
             cancelled = self._cancelled
@@ -76,7 +72,6 @@ class Worker:
             process.kill()
 
     def close(self) -> None:
-        """End the process, if there is one."""
         with self._lock:
             self._stop()
 
@@ -138,12 +133,10 @@ class WorkerPool:
             idle.put(worker)
 
     def cancel(self) -> None:
-        """End the questions that are being asked."""
         for worker in self._workers:
             worker.cancel()
 
     def close(self) -> None:
-        """End the processes."""
         for worker in self._workers:
             worker.close()
 
@@ -156,10 +149,9 @@ class WorkerPool:
 
 
 def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
-    """Answer questions from standard input until it closes; the loop of a worker's script.
+    """Answer JSON values from standard input with `answer` until it closes; the loop of a worker's script.
 
-    `answer` maps a JSON value to a JSON value, and what it prints does not reach the one who asks; `prepare` is called
-    before the worker says that it is ready.
+    What `answer` prints does not reach the one who asks; `prepare` is called first.
     """
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -25,10 +25,7 @@ class Text(DomainRules):
 
 
 class TextVerifier(ClaimVerifier):
-    """Says whether an answer in words is the reference; never "wrong", since other words may say the same.
-
-    What counts as the same stands in `memreward.domains.text.key` and in `docs/verifiers.md`.
-    """
+    """Says whether an answer in words is the reference (docs/verifiers.md); never "wrong": others may say it."""
 
     name = f"text-{RULES}"
 

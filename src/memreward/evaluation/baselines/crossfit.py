@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.evaluation.calibration import Calibration, fit_calibration
-from memreward.evaluation.folds import assign_folds, check_classes
 from memreward.features.subset import subset
 from memreward.threads import single_threaded
 from memreward.types import Features, LabelError, Prediction
@@ -35,9 +34,9 @@ class RolloutScorer(Protocol):
 class CrossFitted:
     """A `Predictor` from any `RolloutScorer`, cross-fitted by query.
 
-    K scorers, each blind to its fold of the labelled queries, give held-out scores; on these calibration and threshold
-    are fitted. A scorer trained on all labels predicts new queries. A query that was labelled in `fit` is predicted by
-    the scorer that is blind to it; a fold is blind itself where the others hold one class only.
+    K scorers, each blind to its fold of the labelled queries, give held-out scores, on which calibration and threshold
+    are fitted. New queries are predicted by a scorer of all labels, labelled ones by the scorer that is blind to them;
+    a fold is blind itself where the others hold one class only.
     """
 
     def __init__(self, name: str, scorer: Callable[[], RolloutScorer], *, seed: int = 0) -> None:
@@ -58,8 +57,7 @@ class CrossFitted:
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
         """Fit scorers, calibration and threshold.
 
-        Raises:
-            LabelError: if no rollout is labelled, all are in one class, or one query holds all that is needed.
+        Raises LabelError if no rollout is labelled, all are in one class, or one query holds all that is needed.
         """
         check_classes(labels)
         known = np.bincount(features.group, labels >= 0, len(features.query_ids)) > 0
@@ -81,7 +79,6 @@ class CrossFitted:
         return self
 
     def predict(self, features: Features) -> Prediction:
-        """Predict; labelled queries are scored blind to their own labels."""
         if self._final is None or self.calibration is None:
             raise LabelError(f"{self.name} has seen no labels: call fit(features, labels) first")
         fold = np.array([self.fold_of_query.get(query, -1) for query in features.query_ids], np.int64)
@@ -119,3 +116,26 @@ def as_prediction(probabilities: Floats, reason: str) -> Prediction:
         confidence=np.where(abstained, 0.0, np.abs(2 * probabilities - 1)).astype(np.float32),
         reasons=tuple(reason if absent else "" for absent in abstained),
     )
+
+
+def assign_folds(query_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
+    """(q,) fold of each query, 0 .. `count` - 1, of equal size, at random; whatever the order they are given in."""
+    ranked = sorted(range(len(query_ids)), key=lambda index: query_ids[index])
+    shuffled = np.random.default_rng(seed).permutation(len(ranked))
+    folds = np.empty(len(ranked), dtype=np.int64)
+    folds[np.array(ranked, dtype=np.int64)[shuffled]] = np.arange(len(ranked)) % count
+    return folds
+
+
+def check_classes(labels: NDArray[np.int8]) -> None:
+    right, wrong = int((labels == 1).sum()), int((labels == 0).sum())
+    if not right + wrong:
+        raise LabelError(
+            "no rollout is labelled, so there is nothing to learn from: release labels, or raise the budget"
+        )
+    if not right or not wrong:
+        verdict = "right" if right else "wrong"
+        raise LabelError(
+            f"all {right + wrong} labelled rollouts are {verdict}, and both classes are needed: label more queries, or "
+            "ones whose answers disagree"
+        )

@@ -28,11 +28,7 @@ class JudgeColumn:
         return JudgeVote(self.verdicts)
 
     def reading(self, groups: Sequence[Group]) -> JudgeColumn:
-        """Return the same with the verdicts of a file.
-
-        Raises:
-            DataError: no rollout has the key, or a verdict is no number in [0, 1].
-        """
+        """Return the same with a file's verdicts; DataError without any, or where one is no number in [0, 1]."""
         found = {
             rollout.id: said[self.key]
             for group in groups

@@ -14,18 +14,16 @@ from memreward.types import Features, LabelError, Prediction
 
 
 class LabelModel:
-    """Signals as labelling functions, no label: naive Bayes over them, fitted by EM that starts at majority vote.
+    """Naive Bayes over signals as labelling functions, fitted by EM that starts at majority vote.
 
-    The label model of weak supervision (Ratner et al. 2016; Dawid and Skene 1979): each signal votes "right" where it
-    is above its mean over the rollouts at hand, with a rate of its own among right and among wrong rollouts. The base
-    rate stays at the mean vote share, as the little that agreement knows of it.
+    Ratner et al. 2016; Dawid and Skene 1979. Each signal votes "right" where it is above its mean over the rollouts at
+    hand, with a rate of its own among right and among wrong rollouts. The base rate stays at the mean vote share.
     """
 
     name, threshold = "label_model", 0.5
     _ROUNDS = 20
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  labels are not read
-        """Run EM on all rollouts given, labelled or not."""
         self._centre = np.nan_to_num(nanmean(features.evidence.astype(np.float64)))
         above, known = self._signals(features)
         right = np.clip(vote_share(features).astype(np.float64), 0.05, 0.95)

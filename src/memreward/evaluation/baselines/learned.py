@@ -24,8 +24,7 @@ _NEIGHBOURS, _CHUNK = 30, 2048
 class Design:
     """The columns that the learned baselines see: text vectors, evidence, or both, filled in and scaled.
 
-    Missing evidence is filled with the median, beside a column that says so. Text vectors are centred and divided by
-    one scale a block, which keeps their geometry.
+    Missing evidence is the median, beside a column that says so. A block of text vectors is centred and has one scale.
     """
 
     def __init__(self, *, text: bool, evidence: bool) -> None:
@@ -34,7 +33,6 @@ class Design:
         self._centres: list[tuple[NDArray[np.float32], float]] = []
 
     def fit(self, features: Features) -> Self:
-        """Learn medians, means and scales; no labels."""
         if self._evidence:
             self._scaler = _evidence_scaler().fit(features.evidence)
         self._centres = []
@@ -44,7 +42,6 @@ class Design:
         return self
 
     def apply(self, features: Features) -> NDArray[np.float32]:
-        """Return (n, columns)."""
         columns = [] if self._scaler is None else [self._scaler.transform(features.evidence)]
         blocks = text_blocks(features) if self._text else ()
         columns += [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]

@@ -18,9 +18,7 @@ from memreward.types import Features, Prediction
 class MajorityVote:
     """Share of the query's pool that gives an equivalent answer, as it is; learns nothing.
 
-    Args:
-        hard: 1 for the most frequent answer, 0 for all others, as label-free training rewards it; of several that are
-            equally frequent, each gets an equal part.
+    `hard`: 1 for the most frequent answer, 0 for all others; of several that are equally frequent, each an equal part.
     """
 
     threshold = 0.5

@@ -30,7 +30,6 @@ def weighted_votes(pools: Pools, weight: Column) -> Column:
 
 
 def _cluster_entropy(pools: Pools) -> Column:
-    """Entropy in nats of the answers given; NaN where the pool has none."""
     answered = pools.total((pools.cluster >= 0).astype(float))
     surprise = -np.log(np.where(pools.cluster_size > 0, ratio(pools.cluster_size, answered), 1.0))
     return np.maximum(ratio(pools.total(surprise), answered), 0.0)

@@ -18,14 +18,11 @@ Behaviours = Sequence[Behaviour | None]
 
 @dataclass(frozen=True)
 class ComparedRuns:
-    """What the solutions of each query do on the inputs that count.
-
-    An input counts if it stands in the prompt, or if more than half of the query's solutions that return on any return
-    on it: what most solutions raise on is no input for the function.
+    """What the solutions of each query do on the inputs that count: the prompt's, and those that most do not raise on.
 
     Attributes:
         loads: (n,) 1 where the solution loads and defines the function; NaN where there is nothing to run.
-        returns: (n,) share of the inputs that count on which it returns; 0 where none counts, since none does anything.
+        returns: (n,) share of the inputs that count on which it returns; 0 where none counts.
         examples: (n,) share of the prompt's examples that it meets; NaN where the prompt has none.
         shared: (n,) mean, over the inputs that count, of the share of the pool that returns the same value; else 0.
         keys: n keys, equal for equal values on all inputs that count; None where it returns on none of them.

@@ -26,8 +26,7 @@ class Evidence:
         names: e names; docs/evidence.md says what each means.
         values: (n, e) float32; NaN where a signal is not defined for a rollout.
         cluster: (n,) class of equivalent answers, unique across queries; -1 without an answer.
-        group: (n,) index into `query_ids`.
-        query_ids: q ids in order of first appearance.
+        group: (n,) index into `query_ids`, which are in order of first appearance.
     """
 
     names: tuple[str, ...]
@@ -40,9 +39,9 @@ class Evidence:
 def compute_evidence(rollouts: Sequence[Rollout], behaviours: Behaviours | None = None) -> Evidence:
     """Compute the evidence of n rollouts; all that carry one query id form one pool, whatever their order.
 
-    Reads texts, answers and token log-probabilities, never a label or provenance. A rollout's row depends neither on
-    the order of the rollouts nor on other queries in the call (method, section 4). With behaviours (None for what was
-    not run), answers of code are equivalent that behave alike, and the signals of running are added.
+    Reads texts, answers and token log-probabilities, never a label or provenance, and for a row nothing of other
+    queries. With behaviours (None for what was not run), code that behaves alike is equivalent, and signals of running
+    are added.
     """
     if behaviours is not None and len(behaviours) != len(rollouts):
         raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts; pass one per rollout")

@@ -17,8 +17,8 @@ _POOL, _MULTIPLIER = np.uint64(0xD1342543DE82EF95), np.uint64(0x9E3779B97F4A7C15
 class Overlap:
     """Overlap of n rollouts with the others of their pools; each in [0, 1], NaN alone in the pool.
 
-    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it: what all have says little. An empty set
-    of parts has recall and cosine 0, and precision NaN. What nobody reads is not computed.
+    A part weighs log((m + 1) / f), with f of the pool's m rollouts having it. An empty set of parts has recall and
+    cosine 0, and precision NaN. What nobody reads is not computed.
     """
 
     def __init__(self, pools: Pools, parts: Sequence[Parts]) -> None:

@@ -17,13 +17,10 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pools:
-    """n rollouts of q queries, with the sums that every family of signals needs.
+    """n rollouts of q queries (in order of first appearance), with the sums that every family of signals needs.
 
-    Attributes:
-        rollouts: The n rollouts.
-        query_ids: q ids in order of first appearance.
-        group: (n,) index into `query_ids`.
-        cluster: (n,) class of equivalent answers, unique across queries; -1 without an answer.
+    `group` (n,) indexes the queries; `cluster` (n,) is the class of equivalent answers, unique across queries, -1 for
+    none.
     """
 
     rollouts: Sequence[Rollout]
@@ -35,8 +32,7 @@ class Pools:
     def of(cls, rollouts: Sequence[Rollout], keys: Sequence[str | None] | None = None) -> Pools:
         """Pool the rollouts by query id and cluster each pool's answers.
 
-        Answers whose key, what they do, is known are equivalent when their keys are equal, and not equivalent to
-        answers without a key, which are compared as written.
+        Answers whose key, what they do, is known are equivalent by it, and to none without a key.
         """
         index: dict[str, int] = {}
         group = np.array([index.setdefault(r.query.id, len(index)) for r in rollouts], dtype=np.int64)

@@ -1,7 +1,4 @@
-"""The one place that runs foreign code: model-written solutions, and tests that others wrote.
-
-It is only ever imported by the keeper's forked children, behind the sandbox's walls.
-"""
+"""The one place that runs foreign code; only ever imported by the keeper's forked children, behind walls."""
 
 from __future__ import annotations
 

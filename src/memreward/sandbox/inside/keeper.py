@@ -1,9 +1,7 @@
 """The keeper: an interpreter that walls itself in, runs no foreign code, sees none, and forks a child for every run.
 
-Its requests hold what kind of run is wanted, its limits, and descriptors. What is to be run lies behind one of these:
-the child reads it, and writes straight to its owner. So no text of any run, neither what went in nor what came out, was
-ever in the memory that the next child is a copy of. The child's processes are killed and its temporary folder is
-unmounted.
+Its requests hold what kind of run is wanted, its limits, and descriptors, behind which the child reads what it is to
+run and writes to its owner: no text of any run was ever in the memory that the next child is a copy of.
 """
 
 from __future__ import annotations
@@ -53,7 +51,6 @@ class Walls:
 
     @property
     def scratch(self) -> str:
-        """The folder that a run may write to."""
         return namespaces.SCRATCH if self.containment == "namespaces" else f"{self.folder}/run"
 
 

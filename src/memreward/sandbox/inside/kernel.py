@@ -38,18 +38,15 @@ def syscall(number: int, *arguments: object, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces named by `flags` for new ones."""
     checked(_libc.unshare(flags), "unshare")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    """Mount `source` on `target`."""
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
     checked(_libc.mount(*encoded, ctypes.c_ulong(flags), os.fsencode(options)), f"mount on {target}")
 
 
 def unmount(target: str) -> None:
-    """Detach what is mounted on `target`."""
     checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount of {target}")
 
 
@@ -68,7 +65,6 @@ def pivot_root(number: int) -> None:
 
 
 def prctl(option: int, value: int, pointer: object = None) -> None:
-    """Set a property of this process."""
     nothing = ctypes.c_ulong(0)
     second = nothing if pointer is None else pointer
     checked(_libc.prctl(option, ctypes.c_ulong(value), second, nothing, nothing), f"prctl {option}")

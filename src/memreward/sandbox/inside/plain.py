@@ -81,7 +81,6 @@ class Handles:
         self._objects: list[Any] = []
 
     def keep(self, value: Any) -> dict[str, Any]:
-        """Return the form of a value that stays here."""
         self._objects.append(value)
         form = {"h": len(self._objects) - 1, "type": type(value).__name__, "callable": callable(value)}
         if is_large(value):
@@ -92,7 +91,6 @@ class Handles:
             return {**form, "true": None}
 
     def get(self, handle: Any) -> Any:
-        """Return what was kept."""
         return self._objects[handle]
 
 

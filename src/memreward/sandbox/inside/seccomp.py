@@ -1,7 +1,6 @@
 """A filter of system calls: what no solution of a programming task needs is refused by the kernel.
 
-The list is of what is refused, as in the default profiles of container engines, and calls newer than this list do not
-exist inside. It is the second wall behind namespaces, and with Landlock the first.
+It refuses what the default profiles of container engines do, and every call that is newer than this list.
 """
 
 from __future__ import annotations

@@ -49,7 +49,6 @@ class Solution:
         run_in(self._module.__dict__, source, "solution.py")
 
     def forms(self, names: list[str]) -> dict[str, Any]:
-        """Return the form of each top-level name that is defined."""
         found = {name: self._module.__dict__[name] for name in names if name in self._module.__dict__}
         return {name: self._form(value) for name, value in found.items()}
 

@@ -1,7 +1,7 @@
 """The tests' side: runs tests that others wrote, against a solution that lives in another sandbox.
 
-The functions under test are stand-ins that send their arguments to the solution's process as plain data and give back
-plain data. So no object, frame or module of the solution is ever in the process that decides.
+The functions under test are stand-ins that exchange plain data with it, so that no object, frame or module of the
+solution is ever in the process that decides.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ class _SolutionStopped(_SolutionError):
 class Partner:
     """The solution's process, as the tests see it.
 
-    An answer may take `patience` seconds by the clock, all together until `until` of the monotonic clock. `verdict` is
-    what can be said without the tests' coming to their end; `load_failure` what the solution raised while it was
-    loaded.
+    An answer may take `patience` seconds, all together until `until` of the monotonic clock. `verdict` is what can be
+    said without the tests' coming to their end; `load_failure` what the solution raised while it was loaded.
     """
 
     def __init__(self, descriptor: int, patience: float, until: float) -> None:
@@ -304,7 +303,6 @@ class _Nobody:
     calls = 0
 
     def names(self, wanted: list[str]) -> dict[str, Any]:
-        """Return a function for each name."""
         return dict.fromkeys(wanted, self._call)
 
     def _call(self, *_: Any, **__: Any) -> None:
@@ -351,7 +349,6 @@ def _modules(names: set[str]) -> dict[str, Any]:
 
 
 def _free_names(tree: ast.Module) -> set[str]:
-    """Names that the tests read and do not bind."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
@@ -394,7 +391,6 @@ class Bench:
         return _failed(said)
 
     def rehearse(self, test: str) -> None:
-        """Run one test, passing over its statements that raise."""
         self._raised_by(test, _careful(test))
 
     def _raised_by(self, test: str, code: str | ast.Module) -> BaseException | None:
