@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.cli.common import (
-    AsJson,
-    FileSettings,
-    MemoryUri,
-    load_predictor,
-    read_files,
-    reads_files,
-)
+from memreward.cli.common import AsJson, FileSettings, MemoryUri, load_predictor, read_files, reads_files
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
@@ -39,8 +32,7 @@ def inspect(
     *,
     memory: MemoryUri,
     file: Annotated[
-        Path | None,
-        typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself"),
+        Path | None, typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself")
     ] = None,
     as_json: AsJson = False,
     reading: Changes[FileSettings],

@@ -56,8 +56,7 @@ def label(
         Format, typer.Option("--format", help="Of --out and --import: memreward's own, or another tool's tasks.")
     ] = "jsonl",
     judge: Annotated[
-        str | None,
-        typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL"),
+        str | None, typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL")
     ] = None,
     judge_model: Annotated[str, typer.Option(help="The judge's name at that address.")] = "",
     pairwise: Annotated[

@@ -12,11 +12,7 @@ _LATEST = 10
 
 
 @ends_well("Nothing was changed: run the same command again.")
-def ledger(
-    *,
-    memory: MemoryUri,
-    as_json: AsJson = False,
-) -> None:
+def ledger(*, memory: MemoryUri, as_json: AsJson = False) -> None:
     """Print the labels that were consumed: how many queries and judgements, by use and source, and the latest.
 
     A query counts once, however many of its rollouts were judged; a judgement is one verdict on one rollout. --json

@@ -106,11 +106,7 @@ class _Setting:
 
 
 def _settings(
-    config: type[Any],
-    names: Mapping[str, str],
-    above: tuple[str, ...] = (),
-    prefix: str = "",
-    made: Any = MISSING,
+    config: type[Any], names: Mapping[str, str], above: tuple[str, ...] = (), prefix: str = "", made: Any = MISSING
 ) -> Iterator[_Setting]:
     """Options of a dataclass; `made` holds their defaults where it is a field of another, which may have its own."""
     hints = get_type_hints(config)

@@ -99,12 +99,7 @@ def score(
 
 
 def _scored(
-    memory: str,
-    keep: Sequence[str],
-    reading: FileSettings,
-    output: Output,
-    files: Sequence[Path],
-    out: Path,
+    memory: str, keep: Sequence[str], reading: FileSettings, output: Output, files: Sequence[Path], out: Path
 ) -> _Tally:
     tally = _Tally()
     with output.progress() as steps:

@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import (
-    AsJson,
-    FileSettings,
-    LabelBudget,
-    MemoryUri,
-    check_file,
-    read_files,
-    reads_files,
-)
+from memreward.cli.common import AsJson, FileSettings, LabelBudget, MemoryUri, check_file, read_files, reads_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
@@ -45,8 +37,7 @@ def verify(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
     labels: LabelBudget = "all",
     verifier: Annotated[
-        list[str] | None,
-        typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME"),
+        list[str] | None, typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
     as_json: AsJson = False,

@@ -124,10 +124,7 @@ def _of_domain(rows: Iterator[Entry], domain: str | None) -> Iterator[Entry]:
 
 
 def _checked(
-    path: Path,
-    entries: Iterator[Entry],
-    skip: Callable[[str], None] | None,
-    answer_pattern: str | None,
+    path: Path, entries: Iterator[Entry], skip: Callable[[str], None] | None, answer_pattern: str | None
 ) -> Iterator[Group]:
     query_ids: dict[str, str] = {}
     rollout_ids: set[str] = set()

@@ -34,13 +34,7 @@ def html_folded(summary: str, content: str, *, unfolded: bool = False) -> Markup
 
 
 def html_page(
-    title: str,
-    summary: str,
-    sections: Mapping[str, str],
-    facts: Mapping[str, Any],
-    *,
-    contents: str,
-    details: str = "",
+    title: str, summary: str, sections: Mapping[str, str], facts: Mapping[str, Any], *, contents: str, details: str = ""
 ) -> str:
     """Return the page: light or dark as the reader's system is, and loading nothing. `sections` are HTML by heading."""
     return (

@@ -23,9 +23,7 @@ class AddReport:
 
     def __add__(self, other: AddReport) -> AddReport:
         return AddReport(
-            self.new_queries + other.new_queries,
-            self.new_rollouts + other.new_rollouts,
-            self.updated + other.updated,
+            self.new_queries + other.new_queries, self.new_rollouts + other.new_rollouts, self.updated + other.updated
         )
 
 

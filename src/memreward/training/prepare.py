@@ -162,13 +162,7 @@ def _answers(
         return Answers(AnswerModel(prior)), Featurizer(runner=runner)
     if not folder.exists():
         made = RewardPredictor.warmup(
-            memory,
-            budget=budget,
-            seed=config.grpo.seed,
-            prior=prior,
-            queries=drawn,
-            runner=runner,
-            progress=progress,
+            memory, budget=budget, seed=config.grpo.seed, prior=prior, queries=drawn, runner=runner, progress=progress
         )
         made.save(folder)
     loaded = RewardPredictor.load(folder, memory, runner=runner)

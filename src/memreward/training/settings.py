@@ -157,10 +157,7 @@ class GrpoSettings:
                 f"{devices} device(s): choose per_device_train_batch_size of [trl] so that it, times the devices, "
                 f"divides {rollouts}"
             )
-        return {
-            "per_device_train_batch_size": micro,
-            "gradient_accumulation_steps": rollouts // (micro * devices),
-        }
+        return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": rollouts // (micro * devices)}
 
 
 def _refuse_names(trl: Mapping[str, Any], config: type[Any]) -> None:

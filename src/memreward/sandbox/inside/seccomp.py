@@ -84,12 +84,7 @@ def program(column: int, architecture: int, *, own_namespaces: bool) -> list[Lin
         (_RETURN, 0, 0, no),
         (_RETURN, 0, 0, _ALLOW),
     ]
-    limits_rule = [
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_EQUAL, 1, 0, 0),
-        (_RETURN, 0, 0, no),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
+    limits_rule = [(_LOAD, 0, 0, _FIRST_ARGUMENT), (_EQUAL, 1, 0, 0), (_RETURN, 0, 0, no), (_RETURN, 0, 0, _ALLOW)]
     return [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
