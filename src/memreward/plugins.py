@@ -3,8 +3,6 @@
 Each is named as "mine.py:Name", by a file, or as "package.module:Name"; a package names its own by an entry point.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os

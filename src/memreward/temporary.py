@@ -4,8 +4,6 @@ A process that is killed cannot clean up behind itself; the next one does. What 
 user's), by age, and for folders by a lock that the system lets go when its holder dies.
 """
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import os

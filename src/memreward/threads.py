@@ -1,7 +1,5 @@
 """One thread for small fits."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Strings with lone surrogates, which JSON allows and UTF-8 does not: kept in columns that are UTF-8, or replaced."""
 
-from __future__ import annotations
-
 import re
 
 # A noncharacter: Unicode reserves it for internal use, so it does not occur in text meant for interchange.

@@ -7,8 +7,6 @@ advantage under these probabilities (`advantage`), and what it leaves uncertain 
 numpy only.
 """
 
-from __future__ import annotations
-
 from memreward.answers.advantage import advantage_variance, expected_advantages
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior, SourceCard, fit_prior

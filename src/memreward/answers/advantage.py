@@ -5,8 +5,6 @@ denominator), 0 where all rewards are equal. A rollout is paid the expectation, 
 shrinks with doubt (method.md, section 7).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

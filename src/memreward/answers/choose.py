@@ -9,8 +9,6 @@ where questions that have a label, or were taken, no longer count among g: else 
 templates all fall on the least certain one. The choice depends on inputs alone, so a fit on it stays unbiased.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What is believed in one domain: the prior's model moved by its labels, beside majority vote and doubt in votes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Why an answer is held to be right: its rivals, and what speaks for each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

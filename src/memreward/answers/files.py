@@ -1,7 +1,5 @@
 """Arrays and a JSON header in one safetensors file, which appears whole or not at all. Nothing is unpickled."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -10,8 +10,6 @@ one; ...), and its likelihood is the probability of that set. Where several may 
 Bernoulli with log-odds s_c, a question counting as two observations.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

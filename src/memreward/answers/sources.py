@@ -1,7 +1,5 @@
 """Files of labelled rollouts, and memories with labels, as sources of a prior."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Puts the commands together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated

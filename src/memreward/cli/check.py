@@ -1,7 +1,5 @@
 """`memreward check`: what was understood of a file, what is doubtful in it, and what to do next."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections import Counter

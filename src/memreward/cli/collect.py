@@ -1,7 +1,5 @@
 """`memreward collect`: questions in, a file of sampled rollouts out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from memreward.cli.common import AsJson, check_file

@@ -1,7 +1,5 @@
 """Configuration files: TOML tables that say the same as command-line options, checked against the same dataclasses."""
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 import types

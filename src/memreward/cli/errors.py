@@ -1,7 +1,5 @@
 """How a command ends: its exit code, and what it says when it fails."""
 
-from __future__ import annotations
-
 import errno
 import functools
 import os

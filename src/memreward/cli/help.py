@@ -1,7 +1,5 @@
 """Help that shows the options people use, and all of them behind `--help-all`; square brackets stand as written."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import re

@@ -1,7 +1,5 @@
 """`memreward ledger`: every label that was paid for, and for what."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from memreward.cli.common import AsJson, MemoryUri

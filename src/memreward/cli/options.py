@@ -1,7 +1,5 @@
 """Command-line options made from configuration dataclasses: name, type, default and help stand there once."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import re

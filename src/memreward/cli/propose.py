@@ -1,7 +1,5 @@
 """`memreward propose`: which questions to label next, and what that is expected to change."""
 
-from __future__ import annotations
-
 import shlex
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`memreward read`: from the files that people have to one file of rollouts, once and explicitly."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

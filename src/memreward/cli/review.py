@@ -1,7 +1,5 @@
 """`memreward review`: where scores were wrong, what was believed beside what is right."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated

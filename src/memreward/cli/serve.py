@@ -1,7 +1,5 @@
 """`memreward serve`: the reward over HTTP, for trainers whose workers see one rollout at a time."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Files spread over a Ray cluster, each done as one process does it; a call goes on where one stopped."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`memreward watch`: how a training stands while it trains, from its history file or from the service that it asks."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

@@ -1,7 +1,5 @@
 """Texts in the shapes that chats have: a string, messages, parts of a message, and a model server's choices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What rows a file holds: JSON Lines, JSON, CSV, Parquet, a folder of them, a data set. Parsed, never executed."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

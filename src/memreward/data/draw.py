@@ -1,7 +1,5 @@
 """Random draws that depend on a seed and on names alone: stratified orders, shares, and splits by id."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real

@@ -1,7 +1,5 @@
 """Rollout files on disk: JSON Lines (plain or gzip) and Parquet, streamed, checked, and written atomically."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Rows of a data set on the Hugging Face hub, by its name, configuration and split."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """From what rows hold to one record a question: rollouts put together, references found, ids given."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Multiple choice as text: the question, and under it one lettered option a line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

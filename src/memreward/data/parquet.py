@@ -1,7 +1,5 @@
 """Parquet files, which the extra `parquet` reads and writes: rollout files, and the tables of an exported memory."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice

@@ -1,7 +1,5 @@
 """Questions of a file, or a sample of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

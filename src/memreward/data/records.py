@@ -8,8 +8,6 @@ The schema, one question a record::
 Needed are `id`, `domain`, `query`, `rollouts`, and `text` in each rollout. Keys that are not named here are provenance.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar

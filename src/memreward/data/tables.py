@@ -1,7 +1,5 @@
 """Tables of results, written in the format that a file's name ends on: CSV, Parquet or JSON Lines."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """From the text of a completion to its thinking and its answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How answers are verified: settings of the verifiers, without what they need."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

@@ -6,8 +6,6 @@ A package adds one by an entry point of the group "memreward.domains"; anybody b
 all of its processes by the environment: MEMREWARD_DOMAINS="mine.py:MyDomain,other.py:Theirs".
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 

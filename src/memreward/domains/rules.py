@@ -1,7 +1,5 @@
 """What a domain is: how a completion is read, when two answers are equivalent, and who verifies them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import replace

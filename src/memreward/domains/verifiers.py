@@ -1,7 +1,5 @@
 """One verifier for claims of any domain: each goes to its own, verdicts come back in order and are remembered."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

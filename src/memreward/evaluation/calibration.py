@@ -4,8 +4,6 @@ Platt's sigmoid(slope * score + intercept), by maximum likelihood on rollouts th
 are what some dozens of queries can carry, and isotonic regression would tie rollouts of one group.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """An evaluation as a CSV file, for any program, and as LaTeX tables, for a paper."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

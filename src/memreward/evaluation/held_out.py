@@ -4,8 +4,6 @@ Every labelled rollout is predicted by a model that is blind to its query, so th
 thresholds were fitted on these rollouts: expect accuracy and calibration error a little worse on new queries.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self

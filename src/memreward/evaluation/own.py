@@ -9,8 +9,6 @@
 A package adds one by an entry point of the group "memreward.predictors".
 """
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import dataclass
 from pathlib import Path

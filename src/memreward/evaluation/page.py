@@ -1,7 +1,5 @@
 """HTML pages that load nothing, made of the templates beside this file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of an evaluation, which the page draws itself: they shrink, print, and tell values on hover."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

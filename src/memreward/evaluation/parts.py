@@ -3,8 +3,6 @@
 It comes from what the part heeds: data by a hash, settings, and where it is cheap to do again, the code.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """An evaluation as one HTML page that needs nothing else."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

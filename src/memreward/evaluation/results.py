@@ -1,7 +1,5 @@
 """What an evaluation found, as plain data, as JSON, and as tables."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where scores were wrong: what was believed beside what is right, question by question, the worst first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -3,8 +3,6 @@
 Under one version the protocol never changes. What is compared stands on the same sources: their hash is in the result.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping, Sequence

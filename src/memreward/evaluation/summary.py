@@ -1,7 +1,5 @@
 """What an evaluation found, on one screen: against the reference, file by file, and where it is behind."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Figures and tables of any experiment, ready to print, as Markdown and as JSON."""
 
-from __future__ import annotations
-
 import html
 import math
 import re

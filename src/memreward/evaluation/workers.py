@@ -1,7 +1,5 @@
 """Processes that work side by side on the parts of an experiment, one core each, and end cleanly at Ctrl-C."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -4,8 +4,6 @@ Runs come from the sandbox and are remembered by content. Nothing of the ground 
 own examples and variations of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

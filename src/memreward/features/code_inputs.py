@@ -1,7 +1,5 @@
 """Inputs to try solutions on: the examples of a code prompt, and more of their kind. Nothing is run."""
 
-from __future__ import annotations
-
 import ast
 import random
 import re

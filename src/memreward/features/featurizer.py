@@ -1,7 +1,5 @@
 """The one path from rollouts to `Features`, for warmup, serving, training and evaluation alike."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -6,8 +6,6 @@ reason alike have like outlines. Where the query holds the head of a function, c
 by their places.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

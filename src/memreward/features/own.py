@@ -7,8 +7,6 @@ A package adds one by an entry point of the group "memreward.signals"; anybody b
 and all of its processes by the environment: MEMREWARD_SIGNALS="mine.py:log_length".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Cutting features down to some of their rollouts, joining them, and shares of votes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import chain

@@ -1,7 +1,5 @@
 """The one place where labelling touches the ledger."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple

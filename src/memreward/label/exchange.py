@@ -5,8 +5,6 @@ Argilla: records for a data set with a multi-label question "right"; records wit
 numbered choices, in the batch's order.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

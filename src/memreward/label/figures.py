@@ -1,7 +1,5 @@
 """What labelling bought so far, and whether to go on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ typical `solution` and the ids of the `rollouts` that give it. Whoever labels se
 false; null says nothing of it. `skip` may hold a reason, `broken` may be true.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The page on which people label: one question at a time, by single keys, rendered here and served on loopback."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping

@@ -4,8 +4,6 @@ A question is asked by all its answers at once, or by one: "is this answer right
 time. By minute it wins clearly: benchmarks/results/labelling.md.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple

@@ -4,8 +4,6 @@ Everything that a model wrote stays text. Mathematics becomes a `<span class="te
 page's script typesets; code is coloured here. No other tag is made, and none from the text survives.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import lru_cache

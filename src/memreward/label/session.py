@@ -3,8 +3,6 @@
 A page, a file or a judge model calls `next`, `decide`, `undo`, `skip` and `flag`.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence

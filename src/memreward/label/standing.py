@@ -1,7 +1,5 @@
 """What stands of all that was said: in the ledger, and in the journal."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from memreward.label.door import Door

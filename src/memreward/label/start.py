@@ -1,7 +1,5 @@
 """From a memory to a labelling: which questions come first, and how the rest follow while people already answer."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from functools import partial

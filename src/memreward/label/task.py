@@ -1,7 +1,5 @@
 """What somebody is asked, what they see afterwards, and the settings of a labelling."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

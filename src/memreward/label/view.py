@@ -1,7 +1,5 @@
 """What a page, a file or a judge model shows of a task: the question's text, its answers, one solution of each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

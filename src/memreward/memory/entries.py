@@ -1,7 +1,5 @@
 """Entries of the label ledger, and which of them stand."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 One SQLite file beside the memory; each call is durable on return.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Mapping

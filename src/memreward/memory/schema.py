@@ -1,7 +1,5 @@
 """The tables of an experience memory, and the rows that queries, rollouts and ledger entries become."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Mapping

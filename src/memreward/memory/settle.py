@@ -5,8 +5,6 @@ text may behave differently), one on answers those that give them; where at most
 it, all others are wrong. A rollout's own verdict stands before all, and of several on one answer the latest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

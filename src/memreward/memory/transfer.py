@@ -1,7 +1,5 @@
 """A memory as a folder of Parquet files with a JSON manifest: for backup, transport and other tools."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What the paper's graph is made of, the one builder of its edges, and the nearest labelled queries by cosine."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

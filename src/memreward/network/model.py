@@ -1,7 +1,5 @@
 """The graph neural network: one round of messages, the stack of rounds, and the head."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Messages flow from memory to new nodes and never back, so the states of memory's
 scoring a batch equals the forward pass over the whole graph.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import NamedTuple
 

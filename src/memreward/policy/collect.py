@@ -1,7 +1,5 @@
 """Collect rollouts: questions in, a rollout file out, safe against interruption."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing

@@ -5,8 +5,6 @@ what does not (a wrong key, an unknown model, a wrong address) ends the sampling
 does not try again after half an answer, takes a page of HTML for one, and goes on asking where the quota is used up.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """Sample groups of rollouts from a causal language model in this process, by transformers' `generate`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Few-shot chat prompts, kept as data: one JSON file a domain in `templates/`, or one a data set."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

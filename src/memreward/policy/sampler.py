@@ -1,7 +1,5 @@
 """What collecting asks of whatever samples: chats in, groups of completions out."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

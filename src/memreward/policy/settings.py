@@ -1,7 +1,5 @@
 """Settings of the samplers, without the libraries that they need."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit

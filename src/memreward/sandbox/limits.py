@@ -1,7 +1,5 @@
 """What a run may use, and what came of it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 from typing import Literal

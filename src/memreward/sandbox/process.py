@@ -1,7 +1,5 @@
 """A keeper process as its owner sees it: started when needed, asked, stopped, replaced when it breaks down."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

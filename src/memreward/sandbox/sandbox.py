@@ -1,7 +1,5 @@
 """Runs foreign Python behind walls, in parallel."""
 
-from __future__ import annotations
-
 import math
 import os
 import queue

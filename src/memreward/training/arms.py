@@ -1,7 +1,5 @@
 """The arms of a training: what a policy is rewarded by, and how many of its questions are labelled."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """What `memreward train` is asked to do."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

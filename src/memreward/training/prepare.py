@@ -1,7 +1,5 @@
 """What training starts from: questions, the labelled ones among them, rollouts of the starting policy, the reward."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Keep what libraries print out of our progress."""
 
-from __future__ import annotations
-
 
 def quiet_libraries() -> None:
     """Turn off bars and notices of transformers and TRL in this process, where they are installed."""

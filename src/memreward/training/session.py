@@ -1,7 +1,5 @@
 """A training from its configuration to the trained policy, which goes on where an earlier one was interrupted."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

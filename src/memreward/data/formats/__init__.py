@@ -1,7 +1,5 @@
 """The formats of files that can be read, one module each. What is in a file is found by a look at its first row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple

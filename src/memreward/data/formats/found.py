@@ -1,7 +1,5 @@
 """What a format finds in a row, and how columns of any name and values of any shape become it."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import math

@@ -1,7 +1,5 @@
 """Logs of inspect_ai, `.eval` archives and `.json` files: each epoch of a sample is a rollout."""
 
-from __future__ import annotations
-
 import json
 import struct
 import zipfile

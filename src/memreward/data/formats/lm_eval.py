@@ -1,7 +1,5 @@
 """The samples that lm-evaluation-harness logs (`--log_samples`): what was generated for each document."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

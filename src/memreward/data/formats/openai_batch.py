@@ -1,7 +1,5 @@
 """OpenAI's batch output and vLLM's (`vllm run-batch`), beside the requests that say what was asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

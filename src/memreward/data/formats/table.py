@@ -1,7 +1,5 @@
 """Tables with columns of any name: one question a row with a list of completions, or one completion a row."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 

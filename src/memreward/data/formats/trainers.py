@@ -1,7 +1,5 @@
 """What trainers write of their rollouts, a completion a row: verl's dumped generations, TRL's logged completions."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Multiple choice as a domain."""
 
-from __future__ import annotations
-
 from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig

@@ -1,7 +1,5 @@
 """Why a reply may not stand by the option that was read from it; see `shared.doubt`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

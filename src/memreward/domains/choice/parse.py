@@ -1,7 +1,5 @@
 """Options of multiple-choice questions, and the one that a reply commits to, in the forms real models write them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Ground truth for multiple choice: the one option that a rollout commits to against the reference."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

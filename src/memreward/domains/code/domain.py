@@ -1,7 +1,5 @@
 """Python programs as a domain."""
 
-from __future__ import annotations
-
 from memreward.domains.code.parse import code_normal_form, entry_point, find_code
 from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.config import VerifyConfig

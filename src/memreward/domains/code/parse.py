@@ -1,7 +1,5 @@
 """Python solutions: cut out of completions, and brought to a normal form by their syntax tree. Nothing is run."""
 
-from __future__ import annotations
-
 import ast
 import re
 import threading

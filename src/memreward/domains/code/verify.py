@@ -3,8 +3,6 @@
 What the model wrote runs in a sandbox and hands out plain data; another process decides whether it is right.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import math

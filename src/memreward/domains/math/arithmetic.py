@@ -1,7 +1,5 @@
 """Numbers and arithmetic statements in running text, for evidence. Linear in the length of the text; no `eval`."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

@@ -1,7 +1,5 @@
 """Mathematics as a domain."""
 
-from __future__ import annotations
-
 import re
 
 from memreward.domains.config import VerifyConfig

@@ -1,7 +1,5 @@
 """Why a reply may not stand by its answer in mathematics, but for words of the question; see `shared.doubt`."""
 
-from __future__ import annotations
-
 import re
 
 from memreward.domains.math.magnitudes import is_magnitude

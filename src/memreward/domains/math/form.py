@@ -11,8 +11,6 @@ a single value is dropped (x = 5 is 5), those of several are not. Lists without 
 unless the question asks for a point. i is imaginary. What cannot be evaluated in time equals the same normal form.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal

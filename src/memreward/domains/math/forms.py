@@ -4,8 +4,6 @@ Beside a reference values with names keep them (x = 1, y = 2), a number keeps it
 inequality may be written as an interval.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

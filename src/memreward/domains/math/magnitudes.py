@@ -1,7 +1,5 @@
 """Numbers in words: "seven", "twenty-five", "two hundred and four", "4 million", "three dozen", "one half"."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """The client of `worker`: values of expressions, with a time limit that holds anywhere, cached by content."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@ r"""Numbers with a unit, a percent sign or a currency: what is measured, and how
 A known unit converts within its dimension (500 cm is 5 m, 90° is \pi/2); another is a word without meaning (5 apples).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Runs inside of `worker`. The reference is read out of what its data set writes (
 option letter stands for its value where the options are known; then units, then `forms.same_form`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Of whom, or of what, a number is said: "Tom has 47 and Anna has 31", "the total is 94, the average is 47"."""
 
-from __future__ import annotations
-
 import re
 
 CLAUSE = re.compile(r"[,;]\s|\.\s|\n|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")

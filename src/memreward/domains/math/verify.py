@@ -1,7 +1,5 @@
 """Ground truth for mathematics: the committed answer against the reference, judged in processes that can be killed."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

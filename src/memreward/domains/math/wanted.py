@@ -1,7 +1,5 @@
 """What a question asks an answer to be given in: a percentage, a unit, a base, millions, a point."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

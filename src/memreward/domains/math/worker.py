@@ -6,8 +6,6 @@ Reads one JSON value a line, and writes one. An expression in LaTeX gives null w
 neither threads nor long C computations; the parent kills the process, and a CPU-time alarm ends most before.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import time

@@ -3,8 +3,6 @@
 Run as a script, it searches in a process that the one who asks kills in time.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

@@ -4,8 +4,6 @@
 "Everyone thinks the answer is B" do not. Every function is linear in the length of the text.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 What is found makes no answer wrong, it only keeps one that equals the reference from being called right.
 """
 
-from __future__ import annotations
-
 import re
 
 from memreward.domains.shared.commitment import TURN

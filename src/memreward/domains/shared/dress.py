@@ -1,7 +1,5 @@
 """What answers are wrapped in: tags of any name, JSON, chat tokens, Markdown, LaTeX, quotes, brackets."""
 
-from __future__ import annotations
-
 import json
 import re
 

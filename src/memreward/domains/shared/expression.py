@@ -3,8 +3,6 @@ r"""The mathematical expression, or the short text, that a completion commits to
 What is denied is no answer ("\boxed{4} is wrong"), and what corrects it is one ("The answer is 4? No, it is 5").
 """
 
-from __future__ import annotations
-
 import re
 
 from memreward.domains.math.magnitudes import in_words, is_magnitude

@@ -1,7 +1,5 @@
 """Where a completion says that its answer stands: tags, boxes, `####`, `A:` lines, "the answer is"."""
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Safe in any thread, event loop, forked or spawned process.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Free text as a domain: the reference, however it is written, is right; of other words none can tell."""
 
-from __future__ import annotations
-
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import ClaimVerifier, DomainRules
 from memreward.domains.shared.expression import find_expression

@@ -4,8 +4,6 @@ The normal form ignores case, accents of Latin letters, articles, punctuation an
 units: "The Eiffel Tower." is "eiffel tower", "seven km" is "7 kilometers", "May 1, 2021" is "05/01/2021".
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from functools import lru_cache

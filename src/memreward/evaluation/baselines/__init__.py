@@ -20,8 +20,6 @@ same way to choose their threshold, from the same labels.
 Beside them stand `judge`, a column of verdicts (`JudgeColumn`), and the paper's network (`memreward.network`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType

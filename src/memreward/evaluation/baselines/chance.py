@@ -1,7 +1,5 @@
 """Chance: what knows nothing, calibrated like all else that learns."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -4,8 +4,6 @@ The normalised weighted sum of self-consistency (Wang et al. 2023, arXiv 2203.11
 (Taubenfeld et al. 2025, arXiv 2502.06233): an answer's share of the weights exp(mean log-probability of a token).
 """
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

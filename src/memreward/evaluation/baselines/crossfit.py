@@ -1,7 +1,5 @@
 """A predictor from anything that orders rollouts: held-out scores, calibrated on the labels, a threshold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 

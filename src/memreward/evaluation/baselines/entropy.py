@@ -5,8 +5,6 @@ sure the policy is of a question. Divided by its maximum, ln of the number of ro
 towards that of an answer drawn at random among those there are.
 """
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The label model of weak supervision: signals as labelling functions, weighed by EM without a label."""
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Learned baselines on evidence and text vectors: logistic regression, one hidden layer, nearest neighbours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Self
 

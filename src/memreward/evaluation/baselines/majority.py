@@ -3,8 +3,6 @@
 TTRL: Zuo et al. 2025, arXiv 2504.16084.
 """
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Agreement: how many of a query's rollouts give an equivalent answer, counted or weighted by their quality."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from memreward.features.evidence.pools import Column, Pools, ratio

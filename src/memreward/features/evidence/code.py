@@ -1,7 +1,5 @@
 """Static signals of Python answers. Nothing is executed."""
 
-from __future__ import annotations
-
 import ast
 import builtins
 from dataclasses import dataclass

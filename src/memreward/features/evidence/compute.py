@@ -1,7 +1,5 @@
 """The evidence of n rollouts: one matrix of signals that need no label."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Signals of multiple choice: the options of a question beside each other, and what the rollouts say of them."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """How much of a rollout the others of its pool share. Linear in the number of parts, whatever the pool's size."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """What a text is made of, as arrays of 64-bit hashes: small to keep, quick to compare, equal on every machine."""
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Signals of the thinking: its numbers, arithmetic and wording against the rest of the pool."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

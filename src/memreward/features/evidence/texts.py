@@ -1,7 +1,5 @@
 """Signals of form: whether there is an answer, length against the pool, truncation, log-probabilities."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from memreward.features.evidence.pools import Column, Pools

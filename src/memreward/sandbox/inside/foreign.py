@@ -1,7 +1,5 @@
 """The one place that runs foreign code; only ever imported by the keeper's forked children, behind walls."""
 
-from __future__ import annotations
-
 import ast
 import sys
 import types

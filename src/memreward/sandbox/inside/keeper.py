@@ -4,8 +4,6 @@ Its requests hold what kind of run is wanted, its limits, and descriptors, behin
 run and writes to its owner: no text of any run was ever in the memory that the next child is a copy of.
 """
 
-from __future__ import annotations
-
 import fcntl
 import gc
 import importlib

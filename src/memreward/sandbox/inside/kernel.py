@@ -1,7 +1,5 @@
 """The Linux calls that Python 3.11 has no function for."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 

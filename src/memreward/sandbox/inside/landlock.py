@@ -1,7 +1,5 @@
 """Landlock: file access by path, which a process takes from itself; the wall where there are no namespaces."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 from collections.abc import Sequence

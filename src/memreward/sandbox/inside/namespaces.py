@@ -1,7 +1,5 @@
 """New namespaces, and a file system in which nothing stands but Python."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Sequence

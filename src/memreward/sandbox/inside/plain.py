@@ -20,8 +20,6 @@ anything else                      {"h": handle, "type": name, "callable": bool,
 =================================  ==============================================
 """
 
-from __future__ import annotations
-
 import hashlib
 import socket
 import struct

@@ -1,7 +1,5 @@
 """A whole program: standard input in, standard output out."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys

@@ -3,8 +3,6 @@
 It refuses what the default profiles of container engines do, and every call that is newer than this list.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

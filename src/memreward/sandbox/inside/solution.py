@@ -1,7 +1,5 @@
 """A solution's side: holds the model's code and answers calls by plain data. It knows no test, no expected value."""
 
-from __future__ import annotations
-
 import json
 import math
 import operator
