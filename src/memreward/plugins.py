@@ -66,10 +66,7 @@ def fingerprint(made: Any) -> str:
 
 
 def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> Any:
-    """Call what somebody wrote; what it raises names it, its file and its line.
-
-    MemRewardErrors are raised as they are, all else as ConfigurationError.
-    """
+    """Call what somebody wrote; an error, ConfigurationError if not ours, names it, its file and its line."""
     try:
         return function(*given)
     except DataError as error:

@@ -63,10 +63,7 @@ def remove_left_folders() -> list[Path]:
 
 
 def remove_left_files(folder: Path, before: str, after: str) -> list[Path]:
-    """Remove this user's files in a folder that nothing has written to for long, by how their names begin and end.
-
-    Both together must be of names that only unfinished files have. Returns them.
-    """
+    """Remove this user's old files of these names, which only unfinished ones may have; return them."""
     removed = []
     for path in _old(folder, f"{glob.escape(before)}*{glob.escape(after)}"):
         with contextlib.suppress(OSError):

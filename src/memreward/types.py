@@ -265,10 +265,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One ground truth that was released by the ledger, at a time in seconds since the epoch: right or wrong.
-
-    `source` is who or what decided ("file", "math-verify", a person's name, ...), `use` what it was released for.
-    """
+    """A released ground truth: who decided ("file", "math-verify", a name), when (epoch), and for what use."""
 
     query_id: str
     rollout_id: str

@@ -37,10 +37,7 @@ def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, sev
 
 
 def advantage_variance(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
-    """(m,) sum over each group's rollouts of Var A_i, what a label of the whole question is expected to change.
-
-    Groups in ascending order; arguments as in `expected_advantages`.
-    """
+    """(m,) sum over each group's rollouts of Var A_i, groups ascending: what a label of it is expected to change."""
     if not len(group):
         return np.zeros(0)
     given = _answers(group, answer)

@@ -55,10 +55,7 @@ class Proposal(NamedTuple):
 def proposals(
     model: AnswerModel, features: Features, count: int | None = None, labelled: Collection[str] = ()
 ) -> list[Proposal]:
-    """Return up to `count` questions to label next, those first that tell most; equals in the order of their ids.
-
-    The features are those of all rollouts of the questions, also of those that are `labelled` already.
-    """
+    """Return up to `count` questions to label next, of all the features', those first that tell most; equals by id."""
     beliefs, queries = model.beliefs(features), len(features.query_ids)
     variance = variances(beliefs, queries)
     top = np.zeros(queries)

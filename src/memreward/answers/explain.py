@@ -30,10 +30,7 @@ class AnswerShown:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a rollout was scored as it was: its question's answers, the most probable first, of which `own` is its own.
-
-    `trust` is the weight of the model beside majority vote in this domain; 0 where there is no prior.
-    """
+    """Why a rollout was scored as it was: its question's answers, the likeliest first, and its own place in them."""
 
     score: Score
     answers: tuple[AnswerShown, ...]
@@ -42,10 +39,7 @@ class Explanation:
 
 
 def explain(model: AnswerModel, features: Features, rollouts: Sequence[Rollout], row: int, present: int) -> Explanation:
-    """Explain the score of rollout `row` of n rollouts, whose features are given, by the answers of its question.
-
-    The first `present` rollouts are scored together; the others are their pool.
-    """
+    """Explain rollout `row` of those scored, the first `present` ones; the others are their pool."""
     beliefs = model.beliefs(features)
     score = beliefs.first(present).scores()[row]
     mine = np.flatnonzero(features.group == features.group[row])

@@ -128,10 +128,7 @@ class AnswerModel:
         return {domain: state.trust for domain, state in self.domains.items()}
 
     def doubt(self) -> dict[str, float]:
-        """Domain -> weight of the expert for which votes mean something else, for the domains met so far.
-
-        Above one half the labels say that the most frequent answer is no sign of being right.
-        """
+        """Domain -> weight of the expert for which votes mean something else; above .5 the labels say so."""
         return {domain: state.doubt.weight for domain, state in self.domains.items()}
 
     def contributions(self, features: Features, query: int) -> dict[int, tuple[tuple[str, float], ...]]:

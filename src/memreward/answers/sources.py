@@ -24,10 +24,7 @@ class Evidence(Protocol):
 
 
 def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[SourceFactor]:
-    """Return one source for each domain of a labelled file with at least `FEWEST` judged questions.
-
-    Its labels are released through a ledger of its own, for use `USE`; policy and licence are the file's words.
-    """
+    """Return one source for each domain of a labelled file with at least `FEWEST` questions, labels for use `USE`."""
     kept = [group for group in groups if group.rollouts]
     ledger = LabelLedger.detached(kept)
     released = label(ledger, ledger.choose(None, 0), FROM_FILE, use=USE, settle=False).labels

@@ -301,10 +301,7 @@ def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featuriz
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:
-    """Return a short name for each file: its own without suffixes, or its path where two files share that.
-
-    A folder stands for the rollout files in it, in the order of their names.
-    """
+    """Return a short name for each file, its path where two share it; a folder stands for the files in it."""
     files = [one for file in files for one in (_in_folder(file) if file.is_dir() else [file])]
     if len(set(files)) < len(files):
         raise ConfigurationError(f"a file is given twice among {', '.join(map(str, files))}; give each once")

@@ -65,10 +65,7 @@ class Output:
             sys.stdout.write(printable(line) + "\n")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, uncut: bool = False) -> None:
-        """Print a table on stdout, unless the result goes there as JSON. Numbers stand at the right.
-
-        It is as wide as the terminal, or 80 columns where there is none, unless it is to be shown `uncut`.
-        """
+        """Print a table on stdout, as wide as the terminal or `uncut`, unless the result goes there as JSON."""
         if self.as_json:
             return
         out = Console(highlight=False, width=_UNCUT) if uncut else self._out
@@ -101,10 +98,7 @@ class Output:
 
 
 class Steps:
-    """Called with what is done, how much of it, of how much (0 if that is not known), and how it stands.
-
-    This one shows nothing.
-    """
+    """Shows nothing; called with what is done, how much, of how much (0 if not known), and how it stands."""
 
     def __call__(self, stage: str, done: int, total: int = 0, standing: str = "") -> None:
         """Show that `done` of `total` steps of `stage` are finished, and what there is to say of them."""

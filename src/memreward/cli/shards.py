@@ -32,10 +32,7 @@ def score_shards(files: Sequence[Path], folder: Path, scorer: Scorer[Found]) -> 
 
 
 def spread(given: Sequence[Given], work: Callable[[Given], Found]) -> Iterator[Found]:
-    """Do work on each of some plain values, by the cluster that RAY_ADDRESS names, else by one of this machine.
-
-    The work is sent to the nodes; what a dying node was given another does anew. Yields what it returns, as it comes.
-    """
+    """Do work on each of some plain values on a Ray cluster, RAY_ADDRESS's or one here; yields what it returns."""
     try:
         import ray
         from ray.data import DataContext, from_items

@@ -55,10 +55,7 @@ def _text_of(said: Any, levels: int) -> str:
 
 
 def read_choice(choice: Mapping[str, Any]) -> tuple[str, tuple[float, ...] | None, bool | None]:
-    """Return the completion of a server's choice, its tokens' log-probabilities, and whether it was cut off.
-
-    ValueError where it has no text.
-    """
+    """Return a server's completion, its tokens' log-probabilities, and whether it was cut off, or ValueError."""
     truncated, message = was_truncated(choice.get("finish_reason")), choice.get("message")
     text = choice.get("text") if message is None else said_by(message, truncated)
     if not isinstance(text, str):

@@ -14,10 +14,7 @@ _FORMS = 'a share such as 20% or 0.2, a whole number such as 200, 0 for none, or
 
 
 def count_from(labels: Count | str) -> Count:
-    """Read a count as a person writes it: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" are all.
-
-    A number is what it is: see `checked_count`. ConfigurationError for anything else.
-    """
+    """Read a count: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" all, or raise."""
     if not isinstance(labels, str):
         return checked_count(labels, "labels")
     given = labels.strip().lower()

@@ -14,10 +14,7 @@ def lettered(question: str, options: Sequence[str]) -> str:
 
 
 def with_choices(question: Any, choices: Any, target: Any) -> tuple[Any, Any]:
-    """Return a question with its options under it, and the letter of the right one where index or label names it.
-
-    Choices are texts, or {"text": texts, "label": labels}; anything else comes back as it is.
-    """
+    """Return a question with its options under it, if it has some (texts, or text and label), and the right letter."""
     texts = choices.get("text") if isinstance(choices, Mapping) else choices
     if not isinstance(question, str) or not isinstance(texts, list) or not 2 <= len(texts) <= len(LETTERS):
         return question, target

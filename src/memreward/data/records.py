@@ -73,10 +73,7 @@ class _Fields:
 
 
 def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_pattern: str | None = None) -> Group:
-    """Check one record of the schema above and parse its rollouts; DataError names `where` and the field.
-
-    A rollout's id is its own "id", else "<query id>/<index in the record>".
-    """
+    """Check one record, parse its rollouts (ids "<query id>/<index>" if none); DataError names `where` and field."""
     fields = _Fields(record, where)
     query = _query(fields)
     records = record.get("rollouts")

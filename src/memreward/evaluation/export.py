@@ -48,10 +48,7 @@ def as_timings(result: EvaluationResult) -> str:
 
 
 def as_latex(result: EvaluationResult) -> str:
-    """Return one booktabs table a metric and budget: predictors down and files across, or turned where files are more.
-
-    Bold is what is surely better than the reference: the paired interval leaves out 0.
-    """
+    """Return one booktabs table a metric and budget; bold is surely better than the reference."""
     return "\n".join(_latex_table(result, metric, budget) for metric in IN_PAPERS for budget in result.budgets)
 
 

@@ -46,10 +46,7 @@ class HeldOut:
 def held_out_figures(
     features: Features, labels: NDArray[np.int8], values: FloatArray, threshold: float
 ) -> tuple[HeldOut, ...]:
-    """Measure n rollouts of labelled queries over all domains, then over each that occurs.
-
-    (n,) labels are 1 right, 0 wrong, -1 unknown; (n,) values are by models that are blind to the rollout's query.
-    """
+    """Measure (n,) values by blind models, against labels 1, 0 or -1 unknown, over all domains, then over each."""
     share = vote_share(features)
     expected, voted = (advantages_of_values(features, v, labels >= 0) for v in (values, share))
 

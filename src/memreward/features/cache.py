@@ -20,11 +20,7 @@ _TABLES = (
 
 
 class VectorStore:
-    """Vectors by `memreward.types.content_hash` of what they are of, in one SQLite file, here or in the default folder.
-
-    Every `put` is one transaction; namespaces never meet. An instance may be pickled, forked and shared between
-    threads.
-    """
+    """Vectors by content hash in one SQLite file, which may be pickled, forked and shared; namespaces never meet."""
 
     def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
         remedy = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"

@@ -35,10 +35,7 @@ def use_signals(named: Sequence[str]) -> None:
 
 
 def own_signals(rollouts: Sequence[Rollout], group: NDArray[np.int64]) -> dict[str, FloatArray]:
-    """Return name -> (n,) values of every signal that was added, each function given one question at a time.
-
-    DataError where a function does not return one number a rollout, ConfigurationError where it fails.
-    """
+    """Return name -> (n,) values of every added signal, question by question; DataError or ConfigurationError."""
     _load_all()
     order = np.argsort(group, kind="stable")
     pools = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []

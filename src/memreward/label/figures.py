@@ -147,10 +147,7 @@ def cohen_kappa(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def twice_judged(decisions: Mapping[str, Sequence[Event]]) -> tuple[list[bool], list[bool], set[str], set[str]]:
-    """Return the verdicts of first and second judges on the same answers, the questions judged twice, and the disputes.
-
-    Decisions are by question, in order. The first two annotators count; what a third one decides settles a dispute.
-    """
+    """Return verdicts of first and second judges on the same answers, questions judged twice, open disputes."""
     first, second, twice, disputed = [], [], set(), set()
     for query_id, events in decisions.items():
         by: dict[str, dict[str, bool]] = {}

@@ -1,7 +1,4 @@
-"""What is believed of every question's distinct answers, moved by judgements, and what the next one would change.
-
-It is a function of the labels alone, not of their order: a judgement that is taken back leaves no trace.
-"""
+"""What is believed of every question's distinct answers by the labels alone, and what the next one would change."""
 
 from __future__ import annotations
 
@@ -80,10 +77,7 @@ class Outlook:
         return np.asarray(mine[self.answer[mine] == answer], np.int64)
 
     def told(self, labels: Mapping[str, bool], without: Collection[str] = ()) -> Outlook:
-        """Return what is believed when these, by rollout id, are all the labels, and nothing is learned `without`.
-
-        Most of the labels on an answer decide. Left out are questions that are broken or disputed.
-        """
+        """Return what is believed when these are all the labels, by rollout id, and nothing is learned `without`."""
         ids, made = self.features.rollout_ids, copy.copy(self)
         given = np.array([-1 if (verdict := labels.get(key)) is None else int(verdict) for key in ids], np.int8)
         right = np.bincount(self.answer, given == 1, len(self.question))

@@ -1,7 +1,4 @@
-"""One labelling of a memory by any number of people: what each is asked next, what was decided, what it bought.
-
-A page, a file or a judge model calls `next`, `decide`, `undo`, `skip` and `flag`.
-"""
+"""One labelling of a memory by any number of people: what each is asked next, what was decided, what it bought."""
 
 import random
 import threading
@@ -39,10 +36,7 @@ _SHORTLIST = 200
 
 
 class Labelling:
-    """A queue of questions and what was decided; `read` reads more of them, for `extend`.
-
-    In the `background`, a judgement is learned from in another thread, so that the next question need not wait for it.
-    """
+    """A queue of questions and what was decided; `read` reads more, `background` learns in another thread."""
 
     def __init__(
         self,
@@ -98,10 +92,7 @@ class Labelling:
             self._learning.result()
 
     def next(self, annotator: str) -> Task | None:
-        """Return what somebody is to be asked, what they have open first, and keep it from others.
-
-        None means that there is nothing left that is worth asking, or that the budget is spent.
-        """
+        """Return what somebody is asked, what they have open first; None if nothing is worth it, or affordable."""
         taken = self.take(annotator, 1)
         return taken[0] if taken else None
 

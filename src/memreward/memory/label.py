@@ -153,10 +153,7 @@ def sealed_verdicts(groups: Sequence[Group], verifier: Verifier) -> list[Group]:
 
 
 def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
-    """Let a verifier judge rollouts of queries that came with a reference alone, by these; returns how many queries.
-
-    The verdicts are sealed, as those of a file are. Code is left alone, since it would be run.
-    """
+    """Let a verifier judge rollouts by references, not of code, and seal the verdicts; returns how many queries."""
     sealed = memory.ledger._backend.truths()
     open_ = {q: truth.reference for q, truth in sealed.items() if truth.reference is not None and not truth.correct}
     groups = [
@@ -170,10 +167,7 @@ def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
 
 
 def measured(groups: Sequence[Group], judge: Judge = FROM_FILE, use: str = "evaluation") -> dict[str, bool]:
-    """Return what is true of each rollout that can be told, by id, through a ledger that ends with the call.
-
-    What is measured with must not be learned from.
-    """
+    """Return what is true of each rollout that can be told, by id, to measure with; nothing may learn from it."""
     ledger = LabelLedger.detached(groups)
     found = label(ledger, [group.query.id for group in groups], judge, use=use, settle=False)
     return {one.rollout_id: one.correct for one in found.labels}

@@ -1,7 +1,4 @@
-"""What a labelling session must remember and the ledger does not hold: who has what open, skips, flags, predictions.
-
-One SQLite file beside the memory; each call is durable on return.
-"""
+"""What a labelling must remember beside the ledger, durably: who has what open, skips, flags, predictions."""
 
 import json
 import time

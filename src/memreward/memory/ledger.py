@@ -68,11 +68,7 @@ class LabelLedger:
         }
 
     def withdraw(self, entry_id: str, *, source: str) -> LedgerEntry:
-        """Take a verdict back by its `LedgerEntry.id`; the ledger keeps it, counts it, and says who took it back.
-
-        Verdicts that it had overruled stand again; the same verdict of the same source for other uses is taken back
-        with it.
-        """
+        """Take a verdict back, by id; the ledger keeps it, and counts it. What it had overruled stands again."""
         with self._backend.lock():
             found = [entry for entry in standing(self.entries()) if entry.id == entry_id]
             if not found:

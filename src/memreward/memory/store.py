@@ -1,7 +1,4 @@
-"""The experience memory: queries, rollouts, sealed ground truth and the label ledger, durable in one SQLite file.
-
-Ground truth is read by nothing but the label ledger: groups come back without it.
-"""
+"""The experience memory: queries, rollouts, sealed ground truth and the label ledger, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -131,10 +128,7 @@ class ExperienceMemory:
         return self._number("coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rollouts'")
 
     def rewind(self, position: int) -> int:
-        """Set aside the rollouts that were added after a `position()`, as if they had not been; returns how many.
-
-        `groups` leaves them out until they are added again, in a new place. The ledger forgets nothing.
-        """
+        """Set aside the rollouts added after a `position()`, until they are added again; returns how many."""
         with self._file.writing() as connection:
             sql = "UPDATE rollouts SET aside = 1 WHERE place > ? AND aside = 0"
             return connection.execute(sql, (position,)).rowcount

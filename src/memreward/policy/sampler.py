@@ -35,10 +35,7 @@ class SampledGroup:
 
 
 class Sampler(Protocol):
-    """Samples groups of rollouts, wherever the model runs; a prompt has an `id`, and a `digest` of what is shown.
-
-    Its `config` may be replaced between two calls of `sample`.
-    """
+    """Samples groups of rollouts; its `config` may be replaced. A prompt has an `id`, and a `digest` of it."""
 
     config: SamplingConfig
 

@@ -123,10 +123,7 @@ class Sandbox:
     def rehearse(
         self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
     ) -> bool:
-        """Return whether the tests, statements that raise left aside, end where the solution's functions return None.
-
-        So it can be told who is to blame where they came to no end.
-        """
+        """Return whether the tests end where the solution's functions return None, raising statements left aside."""
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
         with self._place() as (judge, _):
             ran = _run(judge, Job("rehearsal", asked), limits)

@@ -1,8 +1,4 @@
-"""Checkpoints that are whole or do not count, so that a training which is killed at any moment can go on.
-
-Only when trainer and reward have written their state is a checkpoint marked as whole; one without the mark is removed.
-The trainer keeps at least two.
-"""
+"""Checkpoints that are marked as whole, or removed, so that a training may be killed at any moment; two are kept."""
 
 from __future__ import annotations
 

@@ -23,10 +23,7 @@ LoggedStep = dict[str, Any]
 
 
 def history(folder: str | Path) -> list[LoggedStep]:
-    """Return the logged rows of a training, oldest first; a last line that a kill cut short is left out.
-
-    Each has "step", "seconds" and what TRL and the reward logged; None where a value was not finite.
-    """
+    """Return the logged rows of a training, oldest first, None where a value was not finite; a cut line is left out."""
     path = Path(folder) / FILE
     if not path.exists():
         return []
@@ -44,10 +41,7 @@ def mean_reward(row: Mapping[str, Any]) -> float | None:
 
 
 def recorder(folder: str | Path, on_row: Callable[[LoggedStep], None] | None = None) -> TrainerCallback:
-    """Return a callback that appends each logged step to the folder's history, and tells `on_row`.
-
-    When training begins, rows of steps that the trainer has not made, or has lost, are dropped.
-    """
+    """Return a callback that appends logged steps to the folder's history, lost ones dropped, and tells `on_row`."""
     from transformers import TrainerCallback
 
     path = Path(folder) / FILE

@@ -170,10 +170,7 @@ def _answers(
 def _paper(
     config: TrainConfig, memory: ExperienceMemory, drawn: Sequence[str], budget: Budget, featurizer: Featurizer
 ) -> tuple[Valuer, Featurizer]:
-    """The paper's network, fitted on the rollouts that were labelled before training, and frozen.
-
-    Which these were is kept, so that a training that goes on fits the same network again.
-    """
+    """The paper's network, fitted on what was labelled before training, the same when it goes on, and frozen."""
     from memreward.network.scorer import paper
 
     kept = _predictor_of(config) / _LABELS

@@ -86,10 +86,7 @@ def entry_point(query_text: str) -> str | None:
 
 
 def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
-    """Return (solution, form, text around it): a fenced block, whole definitions, or `prompt` + body.
-
-    Forms: "fence", "code" (top-level definitions), "body" (continues the prompt), "none".
-    """
+    """Return (solution, form, text around it); forms are "fence", "code" (definitions), "body" (continues), "none"."""
     name = entry_point(prompt)
     fenced = _fenced(text, name)
     if fenced is not None:

@@ -43,10 +43,7 @@ class _UnknownError(Exception):
 
 @lru_cache(maxsize=4096)
 def sample_point(symbol: str, point: int) -> Fraction:
-    """Return a fixed number for a symbol: in [1/2, 3/2) for point 0; below zero or far out for the others.
-
-    Far out, |x + 1| is not x + 1 and |x - 20| not 20 - x.
-    """
+    """Return a fixed number for a symbol: in [1/2, 3/2) for point 0; below zero or far out for the others."""
     digest = hashlib.sha256(f"{point}:{symbol}".encode("utf-8", "replace")).digest()
     return _SCALES[point] * (Fraction(int.from_bytes(digest[:6], "big"), 1 << 48) + Fraction(1, 2))
 

@@ -89,10 +89,7 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
-    """Return why a reply, without its thinking, may not stand by an answer, or ""; where that stands last decides.
-
-    `marked` says whether the text marks the answer as one, by a box, a tag, or "the answer is".
-    """
+    """Return why a reply may not stand by an answer, perhaps `marked` as such, or ""; the last place decides."""
     text = without_code(text)
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
     place = boxed or last_place(text, answer)

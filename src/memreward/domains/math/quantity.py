@@ -103,10 +103,7 @@ def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An answer cut into what is counted and in which unit: how many base units of its dimension one is.
-
-    Dimensions are "length", "length^2", "length/time", "percent", ..., "" where no known unit stands.
-    """
+    """An answer cut into what is counted and its unit, in base units of a dimension ("length^2", "percent", "")."""
 
     body: str
     dimension: str = ""

@@ -127,10 +127,7 @@ _CORRECTION = re.compile(
 
 
 def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
-    """Return the answer that a text without thinking commits to last, and its form; (None, "none") without one.
-
-    Where nothing is marked and it may `guess`, the formula at the end or the last number is taken.
-    """
+    """Return the answer that a text commits to last, or a `guess` (formula, number), and its form; (None, "none")."""
     answer, form = _committed(text, guess=guess)
     return (None if answer is None else peeled(answer) or None), form
 

@@ -147,10 +147,7 @@ class WorkerPool:
 
 
 def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
-    """Answer JSON values from standard input with `answer` until it closes; the loop of a worker's script.
-
-    What `answer` prints does not reach the one who asks; `prepare` is called first.
-    """
+    """Answer JSON values from standard input until it closes; the loop of a worker's script, after `prepare`."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     prepare()

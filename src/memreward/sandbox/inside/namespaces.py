@@ -38,10 +38,7 @@ def enter() -> int:
 
 
 def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], packages: Sequence[str]) -> None:
-    """Make `folder` the root of a file system with `read_only` paths and an empty `SCRATCH`, and leave the old one.
-
-    Hidden folders are covered with an empty one; packages are shown though they may lie in one of these.
-    """
+    """Make `folder` the root: `read_only` paths, `hidden` folders covered, `packages` shown, an empty `SCRATCH`."""
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
     for path in (*read_only, *DEVICES):

@@ -435,10 +435,7 @@ class _Nexts(ast.NodeTransformer):
 
 
 def _next(iterator: Any, *default: Any) -> Any:
-    """`next` for the tests: where nothing is left it ends no `all(map(...))` of theirs without a word.
-
-    An iterator of the tests' own may end by it.
-    """
+    """`next` for the tests: where nothing is left it ends no `all(map(...))`, but an iterator of their own."""
     try:
         return next(iterator, *default)
     except StopIteration:
@@ -519,10 +516,7 @@ def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exception(reply: dict[str, Any]) -> Exception:
-    """The exception of Python's own that comes nearest to what the solution raised.
-
-    Those that end an iteration without a word are none of its own here, as in a generator (PEP 479).
-    """
+    """The nearest of Python's own to what the solution raised; none that ends an iteration (PEP 479)."""
     names = reply["raised"] if isinstance(reply["raised"], list) else []
     message = str(reply.get("message"))[:_LONGEST_REASON]
     kinds = [vars(builtins).get(name) for name in names if isinstance(name, str)]
