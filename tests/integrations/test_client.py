@@ -93,9 +93,12 @@ def test_a_deadline_holds_over_all_that_is_tried(server: Service) -> None:
     assert time.monotonic() - started < 3
 
 
-def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_other() -> None:
+def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_other_and_the_log_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failed = ask(Client("http://127.0.0.1:9", deadline=0.5), forgiving=True)
     assert (failed.reward, failed.source, failed.failed) == (0.0, "abstained", True)
+    assert f"no reward: {failed.reason}" in caplog.messages
     good = Scored(0.4, "predicted", 0.6).numbers()
     assert good.keys() == failed.numbers().keys()
     assert all(type(value) is float for value in [*good.values(), *failed.numbers().values()])

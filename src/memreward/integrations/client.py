@@ -65,7 +65,8 @@ class Scored:
 
     @classmethod
     def failure(cls, reason: str) -> Scored:
-        """Return what a rollout gets that the service said nothing of."""
+        """Return what a rollout gets that the service said nothing of, and log why."""
+        _LOGGER.warning("no reward: %s", reason)
         return cls(0.0, "abstained", reason=reason, failed=True)
 
     def record(self) -> dict[str, Any]:
@@ -165,7 +166,6 @@ class Client:
         except LOUD:
             raise
         except Exception as error:  # trainers stop at the first exception of a reward
-            _LOGGER.warning("no reward: %s: %s", type(error).__name__, error)
             return Scored.failure(f"{type(error).__name__}: {error}")
 
     def now(self, asking: Any) -> Any:
