@@ -26,6 +26,7 @@ from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.messages import ScoreOneRequest
 from memreward.service.store import Answered, GroupStore
+from memreward.types import DOMAINS
 
 TOKEN = "a-token-of-some-length"
 
@@ -228,7 +229,11 @@ def test_request_ids_metrics_and_the_description(url: str) -> None:
         assert 'memreward_requests_total{path="/health",status="200"}' in text
         described = asking.get("/openapi.json").json()
         assert {"/score", "/score_one", "/rollouts", "/labels", "/openrlhf"} <= described["paths"].keys()
-        assert described["components"]["schemas"]["AskedRollout"]["properties"]["text"]["examples"]
+        schemas = described["components"]["schemas"]
+        assert schemas["AskedRollout"]["properties"]["text"]["examples"]
+        record = schemas["RolloutsRequest"]["properties"]["groups"]["items"]
+        for domain in (schemas["QueryMessage"]["properties"]["domain"], record["properties"]["domain"]):
+            assert domain["enum"] == DOMAINS
 
 
 def test_openrlhf_gets_the_reply_it_expects(url: str) -> None:

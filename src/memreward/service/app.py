@@ -17,7 +17,7 @@ from memreward.data import group_from_record
 from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
-from memreward.service.asked import AskedRollout, BusyError, ConflictError, StoppingError
+from memreward.service.asked import AskedRollout, BusyError, ConflictError, OneOfDomains, StoppingError
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.store import GroupStore
@@ -25,7 +25,6 @@ from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
     BudgetError,
     DataError,
-    Domain,
     FaultError,
     MemRewardError,
     MissingExtraError,
@@ -178,7 +177,7 @@ def _add_trainers(app: Service) -> None:
         asked: OpenRLHFRequest,
         request: Request,
         size: Annotated[int, Query(ge=1, le=4096, description="--rollout.n_samples_per_prompt")],
-        domain: Annotated[Domain, Query(description="Of questions whose label names none.")] = "math",
+        domain: Annotated[OneOfDomains, Query(description="Of questions whose label names none.")] = "math",
         deadline: Annotated[float, Query(gt=0, le=86_400, description="Seconds after the group's first.")] = 170.0,
     ) -> Json:
         """Reward one rollout as OpenRLHF's --reward.remote_url asks; its group is that of its prompt."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from memreward.types import MemRewardError, MissingExtraError, Query, content_hash
+from memreward.types import DOMAINS, Domain, MemRewardError, MissingExtraError, Query, content_hash
 
 try:
     from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -34,6 +34,9 @@ Name = Annotated[
     PlainValidator(_name),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": _LONGEST_NAME, "examples": ["step-12/q1"]}),
 ]
+
+OneOfDomains = Annotated[Domain, Field(json_schema_extra={"enum": DOMAINS})]  # type: ignore[dict-item]
+"""`Query` refuses any other; described, since who generates requests from the description would get no further."""
 
 
 class ConflictError(MemRewardError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from memreward.service.asked import AskedGroup, AskedRollout, Name, Text
-from memreward.types import Domain, Query
+from memreward.service.asked import AskedGroup, AskedRollout, Name, OneOfDomains, Text
+from memreward.types import DOMAINS, Query
 
 _MOST = 4_096
 """Rollouts of a group, groups and labels of a request."""
@@ -23,7 +23,7 @@ class QueryMessage(_Message):
 
     id: Name = Field(description="The same for the same question, always.")
     text: Text = Field(description="All of it; of multiple choice with its options.", examples=["What is 2 + 3?"])
-    domain: Domain
+    domain: OneOfDomains
     dataset: Text = ""
     reference: Text | None = Field(default=None, description="Ground truth: sealed, read only by the ledger.")
 
@@ -92,10 +92,17 @@ class LabelsRequest(_Message):
         return found
 
 
+_WORDS = {"type": "string", "pattern": r"\S"}
+_ROLLOUT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+_FIELDS = {"id": _WORDS, "query": _WORDS, "domain": {"enum": DOMAINS}, "rollouts": {"type": "array", "items": _ROLLOUT}}
+_RECORD = {"type": "object", "properties": _FIELDS, "required": [*_FIELDS]}
+_Record = Annotated[dict[str, Any], WithJsonSchema(_RECORD)]
+
+
 class RolloutsRequest(_Message):
     """Groups as in a rollout file (README, Input)."""
 
-    groups: list[dict[str, Any]] = Field(
+    groups: list[_Record] = Field(
         min_length=1,
         max_length=_MOST,
         examples=[[{"id": "q1", "domain": "math", "query": "What is 2 + 3?", "rollouts": [{"text": "It is 5."}]}]],
