@@ -39,7 +39,7 @@ def beliefs_at_first_sight(
     """What is held of rollouts at the first step: what memory held before is an earlier visit."""
     past = EarlierVisits()
     past.add((memory or predictor.memory).rollouts_of([r.query.id for r in rollouts]), 0)
-    return predictor.model.beliefs(replace(predictor.features(rollouts), lean=past.lean(rollouts)))
+    return predictor.model.beliefs(replace(predictor.featurizer.features(rollouts), lean=past.lean(rollouts)))
 
 
 class OddVerifier:
@@ -534,7 +534,7 @@ def test_a_memory_of_this_process_cannot_be_sent() -> None:
 @pytest.mark.slow
 def test_a_step_costs_the_same_after_hundreds_of_steps(sums: Sums, predictor: RewardPredictor) -> None:
     """The model refits on what still counts; what has faded, or is beyond what a refit can take in, is let go."""
-    features = predictor.features(rollouts_of(sums, *_many(sums, 26)))
+    features = predictor.featurizer.features(rollouts_of(sums, *_many(sums, 26)))
     labels = (np.arange(len(features)) % 3 == 0).astype(np.int8)
     model = AnswerModel(toy_prior(), 50.0).fit(features, labels)
     taken = []

@@ -89,7 +89,7 @@ def test_shares_lean_and_their_sum_stays() -> None:
 
 def test_the_prior_s_model_leans_with_them(predictor: RewardPredictor, sums: Sums, unlabelled: list[int]) -> None:
     rollouts = predictor.memory.rollouts_of([f"q{unlabelled[0]}"])
-    features = predictor.features(rollouts)
+    features = predictor.featurizer.features(rollouts)
     top = predictor.model.beliefs(features)
     lean = np.where(features.cluster == features.cluster[0], 1.0, -1.0)
     moved = predictor.model.beliefs(replace(features, lean=lean))

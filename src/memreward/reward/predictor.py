@@ -227,14 +227,15 @@ class RewardPredictor:
     def beliefs(self, rollouts: Iterable[Rollout], recent: int = RECENT) -> AnswerBeliefs:
         """Return what the model holds of n rollouts, each query's pool being they and its `recent` ones in memory."""
         rollouts = rollouts_in(rollouts)
-        return self.model.beliefs(self.features(self.pool(rollouts, recent))).first(len(rollouts))
+        return self.model.beliefs(self.featurizer.features(self._pool(rollouts, recent))).first(len(rollouts))
 
-    def pool(self, rollouts: Sequence[Rollout], recent: int = RECENT) -> list[Rollout]:
-        """Return `rollouts` and, after them, the recent other rollouts of their queries in memory."""
-        return pooled(self.memory, rollouts, recent)
-
-    def features(self, rollouts: Sequence[Rollout]) -> Features:
-        return self.featurizer.features(rollouts)
+    def _pool(self, rollouts: Sequence[Rollout], recent: int) -> list[Rollout]:
+        """Return `rollouts` and, after them, at most `recent` other rollouts of each of their queries in memory."""
+        if not recent:
+            return list(rollouts)
+        given = {r.id for r in rollouts}
+        earlier = self.memory.groups(list(dict.fromkeys(r.query.id for r in rollouts)), recent=recent)
+        return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
 
     def explain(self, rollout: Rollout, *, beside: Sequence[Rollout] = ()) -> Explanation:
         """Say what the answers of a rollout's question are, how probable each is, and what speaks for it.
@@ -245,8 +246,8 @@ class RewardPredictor:
         ids = [other.id for other in beside]
         together = list(beside) if rollout.id in ids else [rollout, *beside]
         row = ids.index(rollout.id) if rollout.id in ids else 0
-        pool = self.pool(together)
-        return explain(self.model, self.features(pool), pool, row, len(together))
+        pool = self._pool(together, RECENT)
+        return explain(self.model, self.featurizer.features(pool), pool, row, len(together))
 
     def save(self, folder: str | Path) -> None:
         """Write the predictor and its provenance to a folder, whole or not at all; memory stays where it is."""
@@ -337,16 +338,6 @@ def blind_values(prior: RewardPrior, features: Features, labels: NDArray[np.int8
         model = AnswerModel(prior).fit(features, np.where(own, -1, labels).astype(np.int8))
         values[own] = model.predict(subset(features, own)).value
     return values
-
-
-def pooled(memory: ExperienceMemory, rollouts: Sequence[Rollout], recent: int) -> list[Rollout]:
-    """Return `rollouts` and, after them, at most `recent` other rollouts of each of their queries in memory."""
-    if not recent:
-        return list(rollouts)
-    given = {r.id for r in rollouts}
-    queries = list(dict.fromkeys(r.query.id for r in rollouts))
-    earlier = memory.groups(queries, recent=recent)
-    return [*rollouts, *(r for group in earlier for r in group.rollouts if r.id not in given)]
 
 
 def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray[np.int8]:
