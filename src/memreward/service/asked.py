@@ -35,7 +35,7 @@ Name = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": _LONGEST_NAME, "examples": ["step-12/q1"]}),
 ]
 
-OneOfDomains = Annotated[Domain, Field(json_schema_extra={"enum": DOMAINS})]  # type: ignore[dict-item]
+OneOfDomains = Annotated[Domain, Field(json_schema_extra={"enum": DOMAINS})]
 """`Query` refuses any other; described, since who generates requests from the description would get no further."""
 
 
