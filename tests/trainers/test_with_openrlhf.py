@@ -149,7 +149,10 @@ def test_dr_grpo_passes_expected_advantages_on_and_group_norm_does_not() -> None
 
 
 @pytest.mark.usefixtures("without_kernels")
-def test_the_launch_script_is_taken_by_openrlhfs_own_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["examples/launch/openrlhf.sh", "docs/integrations.md"])
+def test_the_launch_script_and_the_recipe_are_taken_by_openrlhfs_own_parser(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import ray
 
     from memreward.integrations.openrlhf import check_options
@@ -160,8 +163,8 @@ def test_the_launch_script_is_taken_by_openrlhfs_own_parser(monkeypatch: pytest.
     def began() -> bool:
         raise Began
 
-    script = (Path(__file__).parents[2] / "examples" / "launch" / "openrlhf.sh").read_text()
-    lines = script.partition("memreward.integrations.openrlhf")[2].replace("\\\n", " ").replace('"$@"', "")
+    text = (Path(__file__).parents[2] / page).read_text().partition("python -m memreward.integrations.openrlhf")[2]
+    lines = text.partition("\n\n")[0].replace("\\\n", " ").replace('"$@"', "")
     given = shlex.split(lines.replace("${REWARD_HOST:-127.0.0.1}", "127.0.0.1"))
     check_options(given)
     monkeypatch.setattr(ray, "is_initialized", began)  # the first thing that it does once its options are read

@@ -178,19 +178,22 @@ def test_a_function_by_pkg_scores_groups_by_their_question(service: str, tmp_pat
         assert paid[0] > paid[2]
 
 
-def test_the_launch_script_is_taken_by_verls_own_loader() -> None:
+@pytest.mark.parametrize("page", ["examples/launch/verl.sh", "docs/integrations.md"])
+def test_the_launch_script_and_the_recipe_are_taken_by_verls_own_loader(page: str) -> None:
     import re
 
     import verl.trainer
     from hydra import compose, initialize_config_dir
+    from verl.utils.config import validate_config
 
     from memreward.integrations.verl_rows import check_algorithm
 
-    script = Path(__file__).parents[2] / "examples" / "launch" / "verl.sh"
-    given = re.findall(r"^  (\+?[a-z_.]+=\S+)", script.read_text(), re.MULTILINE)
+    words = (Path(__file__).parents[2] / page).read_text().partition("-m verl.trainer.main_ppo")[2].partition("\n\n")[0]
+    given = re.findall(r"\+?[a-z_.]+=\S+", words)
     with initialize_config_dir(str(Path(verl.trainer.__file__).parent / "config"), version_base=None):
         config = compose("ppo_trainer", given)
+    validate_config(config, use_reference_policy=config.actor_rollout_ref.actor.use_kl_loss, use_critic=False)
     check_algorithm(config.algorithm)
-    assert len(given) == 24
-    assert (config.actor_rollout_ref.rollout.n, config.trainer.nnodes) == (8, 2)
+    assert len(given) == (24 if page.endswith(".sh") else 10)
+    assert config.actor_rollout_ref.rollout.n == 8
     assert config.reward.reward_manager.name == "memreward"
