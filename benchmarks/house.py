@@ -33,6 +33,23 @@ def lines() -> Counter[str]:
     return found
 
 
+def kinds() -> Counter[str]:
+    """Return lines of Python by kind: docstrings, imports, blank lines, and code."""
+    found: Counter[str] = Counter()
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        of = ["code" if line.strip() else "blank" for line in text.splitlines()]
+        for node in ast.walk(ast.parse(text)):
+            value = node.value if isinstance(node, ast.Expr) else None
+            said = isinstance(value, ast.Constant) and isinstance(value.value, str)
+            if said or isinstance(node, ast.Import | ast.ImportFrom):
+                of[node.lineno - 1 : node.end_lineno] = ["docstrings" if said else "imports"] * (
+                    (node.end_lineno or node.lineno) - node.lineno + 1
+                )
+        found.update(of)
+    return found
+
+
 def configurations() -> dict[str, list[str]]:
     """Return the settings by configuration; a field that holds a configuration is none."""
     fields: dict[str, list[tuple[str, str]]] = {}
@@ -89,6 +106,7 @@ def main() -> None:
     found, made, own = lines(), configurations(), options()
     print("| | |\n|---|---|")
     print(f"| lines of the wheel | {sum(found.values()):,} |")
+    print("".join(f"| of these {kind} | {count:,} |\n" for kind, count in kinds().most_common()), end="")
     print(f"| of these `answers/`, the idea | {found['answers']:,} |")
     print(f"| settings | {sum(map(len, made.values())) + len(own)} |")
     print(f"| of these fields of configurations | {sum(map(len, made.values()))} |")
