@@ -144,7 +144,7 @@ def measured(case: Case, outlook: Outlook) -> tuple[float, float]:
     """Group AUC and advantage cosine over all rollouts, judged answers at what was said."""
     beliefs = outlook.beliefs(np.arange(len(outlook)))
     group = beliefs.group
-    rows = outlook.of_rollouts(np.arange(len(outlook)))
+    rows = outlook.rows_of(np.arange(len(outlook)))
     truth = case.right[rows]
     return group_auc(beliefs.right, truth, group), advantage_cosine(beliefs.advantages(), truth, group)
 

@@ -32,8 +32,7 @@ class AnswerBeliefs(NamedTuple):
 
     def first(self, count: int) -> AnswerBeliefs:
         """Return what is held of the first rollouts; the others were their pool."""
-        n = slice(count)
-        return AnswerBeliefs(self.right[n], self.vote[n], self.answer[n], self.group[n], self.several[n])
+        return AnswerBeliefs._make(part[:count] for part in self)
 
     def told(self, verdicts: NDArray[np.int8]) -> AnswerBeliefs:
         """Return what is held after (n,) verdicts on the rollouts' answers: 1 right, 0 wrong, -1 not judged.

@@ -28,6 +28,7 @@ POOLED = "pool:"
 CLIP = 4.0
 """Standardised signals are cut off at this many deviations."""
 
+_BY_ANSWER = ("votes", "share", "mute", "design")
 _OF_NUMBERS = ("number_", "arithmetic_", "answer_")
 _OF_RUNNING = "run_"
 _OF_CODE = ("code_", _OF_RUNNING)
@@ -199,34 +200,21 @@ class AnswerTable:
         keep[np.asarray(questions, np.int64)] = True
         rows = keep[self.question]
         question = (np.cumsum(keep) - 1)[self.question[rows]]
-        return AnswerTable(
-            self.domain,
-            tuple(name for name, kept in zip(self.query_ids, keep, strict=True) if kept),
-            np.zeros(0, np.int64),
-            question,
-            np.searchsorted(question, np.arange(int(keep.sum()))),
-            self.votes[rows],
-            self.share[rows],
-            self.mute[rows],
-            self.design[rows],
-        )
+        names = tuple(name for name, kept in zip(self.query_ids, keep, strict=True) if kept)
+        start = np.searchsorted(question, np.arange(len(names)))
+        parts = {name: getattr(self, name)[rows] for name in _BY_ANSWER}
+        return AnswerTable(self.domain, names, np.zeros(0, np.int64), question, start, **parts)
 
     @classmethod
     def joined(cls, tables: Sequence[AnswerTable]) -> Self:
         """Put tables of one domain and the same columns together; their rollouts are left out."""
         questions = np.cumsum([0, *(len(table.query_ids) for table in tables)])
         answers = np.cumsum([0, *(len(table) for table in tables)])
-        return cls(
-            tables[0].domain,
-            tuple(name for table in tables for name in table.query_ids),
-            np.zeros(0, np.int64),
-            np.concatenate([table.question + first for table, first in zip(tables, questions, strict=False)]),
-            np.concatenate([table.start + first for table, first in zip(tables, answers, strict=False)]),
-            np.concatenate([table.votes for table in tables]),
-            np.concatenate([table.share for table in tables]),
-            np.concatenate([table.mute for table in tables]),
-            np.concatenate([table.design for table in tables]),
-        )
+        names = tuple(name for table in tables for name in table.query_ids)
+        question = np.concatenate([table.question + first for table, first in zip(tables, questions, strict=False)])
+        start = np.concatenate([table.start + first for table, first in zip(tables, answers, strict=False)])
+        parts = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _BY_ANSWER}
+        return cls(tables[0].domain, names, np.zeros(0, np.int64), question, start, **parts)
 
 
 def leaning(share: Floats, lean: Floats, weight: Floats, group: IntArray) -> Floats:

@@ -121,10 +121,6 @@ def _delimiter(path: Path, first: str) -> str:
     return "\t" if ".tsv" in path.name.lower() else max(",;\t|", key=names.count)
 
 
-def _parquet(path: Path) -> Iterator[Entry]:
-    return parquet().entries(path)  # type: ignore[no-any-return]
-
-
 def _inspect(path: Path) -> Iterator[Entry]:
     from memreward.data.formats.inspect_ai import samples_of_archive
 
@@ -138,7 +134,7 @@ def parquet() -> ModuleType:
 
 
 _READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Iterator[Entry]]], ...] = (
-    ((".parquet",), _parquet),
+    ((".parquet",), lambda path: parquet().entries(path)),
     ((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _csv),
     ((".json",), _json),
     ((".eval",), _inspect),

@@ -73,7 +73,7 @@ class Outlook:
         return range(int(self.start[question]), int(self.start[question + 1]))
 
     def rows(self, answer: int) -> IntArray:
-        mine = self._rows_of(np.array([self.question[answer]]))
+        mine = self.rows_of(np.array([self.question[answer]]))
         return np.asarray(mine[self.answer[mine] == answer], np.int64)
 
     def told(self, labels: Mapping[str, bool], without: Collection[str] = ()) -> Outlook:
@@ -87,25 +87,22 @@ class Outlook:
         judged = np.setdiff1d(np.unique(self.question[made.verdicts >= 0]), left_out)
         made.model = copy.deepcopy(self._base, {id(self._base.prior): self._base.prior})
         if len(judged):
-            rows = self._rows_of(judged)
+            rows = self.rows_of(judged)
             made.model.observe(subset(self.features, rows), made.verdicts[self.answer[rows]])
         return made
 
     def blind(self, questions: IntArray) -> AnswerBeliefs:
         """Return what the model holds of these questions' rollouts, whatever was judged of themselves."""
-        return self.model.beliefs(subset(self.features, self._rows_of(questions)))
+        return self.model.beliefs(subset(self.features, self.rows_of(questions)))
 
     def beliefs(self, questions: IntArray) -> AnswerBeliefs:
         """Return what is held of these questions' rollouts now that some of their answers may be judged."""
-        verdicts = self.verdicts[self.answer[self._rows_of(questions)]]
+        verdicts = self.verdicts[self.answer[self.rows_of(questions)]]
         return self.blind(questions).told(verdicts)
-
-    def of_rollouts(self, questions: IntArray) -> IntArray:
-        return self._rows_of(questions)
 
     def gains(self, questions: IntArray) -> Gains:
         """Say what asking about each of these questions is expected to change."""
-        rows = self._rows_of(questions)
+        rows = self.rows_of(questions)
         answer = self.answer[rows]
         beliefs = self.blind(questions).told(self.verdicts[answer])
         open_ = (self.verdicts[answer] < 0) & ~self.mute[answer]
@@ -121,6 +118,6 @@ class Outlook:
     def representative(self, answer: int) -> int:
         return int(self._first_row[answer])
 
-    def _rows_of(self, questions: IntArray) -> IntArray:
+    def rows_of(self, questions: IntArray) -> IntArray:
         parts = [self._rows[self._row_start[q] : self._row_start[q + 1]] for q in questions]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -343,7 +343,7 @@ class Labelling:
 
     def _predicted(self, question: int, before: AnswerBeliefs) -> list[dict[str, Any]]:
         outlook, ids = self._outlook, self._outlook.features.rollout_ids
-        rows = outlook.of_rollouts(np.array([question]))
+        rows = outlook.rows_of(np.array([question]))
         at = {int(a): i for i, a in enumerate(outlook.answer[rows])}
         return [
             {

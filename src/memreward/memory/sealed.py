@@ -34,7 +34,7 @@ class SealedStore:
 
     def __init__(self, file: SqliteFile, groups: Callable[[Sequence[str]], list[Group]]) -> None:
         self._file = file
-        self._groups = groups
+        self.groups = groups
 
     @classmethod
     def of_groups(cls, groups: Iterable[Group]) -> SealedStore:
@@ -51,9 +51,6 @@ class SealedStore:
     def datasets(self) -> dict[str, str]:
         rows = self._rows("SELECT id, dataset FROM queries WHERE {} ORDER BY number", "id", None)
         return {row["id"]: row["dataset"] for row in rows}
-
-    def groups(self, query_ids: Sequence[str]) -> list[Group]:
-        return self._groups(query_ids)
 
     def truths(self, query_ids: Sequence[str] | None = None) -> dict[str, SealedTruth]:
         verdicts = (
