@@ -16,11 +16,12 @@ import httpx
 import pytest
 from serving import HEADERS, client, group, made_store, ones, query, served, texts_of
 
+from memreward.data import group_from_record
 from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
-from memreward.service import desk
+from memreward.service import app, desk
 from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
@@ -217,6 +218,27 @@ def test_labels_and_rollouts_go_through_the_ledger(url: str) -> None:
         record["query"] = "1 + 2?"
         assert asking.post("/rollouts", json={"groups": [record]}).status_code == 409
         assert asking.post("/rollouts", json={"groups": [{"id": 3}]}).status_code == 422
+
+
+def test_others_are_answered_while_rollouts_are_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, may_end = threading.Event(), threading.Event()
+
+    def slow(record: Any, where: str) -> Any:
+        reading.set()
+        assert may_end.wait(30)
+        return group_from_record(record, where=where)
+
+    monkeypatch.setattr(app, "group_from_record", slow)
+    content = json.dumps({"groups": [{"id": "read", "domain": "math", "query": "2 + 3", "rollouts": [{"text": "5"}]}]})
+    with client(url) as asking, client(url) as other:
+        sending = threading.Thread(target=asking.post, args=("/rollouts",), kwargs={"content": content})
+        sending.start()
+        try:
+            assert reading.wait(30)
+            assert other.get("/health", timeout=20).status_code == 200
+        finally:
+            may_end.set()
+            sending.join()
 
 
 def test_request_ids_metrics_and_the_description(url: str) -> None:

@@ -26,6 +26,7 @@ from memreward.types import (
     BudgetError,
     DataError,
     FaultError,
+    Group,
     MemRewardError,
     MissingExtraError,
     StoreError,
@@ -200,8 +201,12 @@ def _add_memory(app: Service) -> None:
     @app.post("/rollouts", responses=_ALL, tags=["memory"])
     async def rollouts(given: RolloutsRequest) -> Json:
         """Put rollouts into memory, to be labelled or looked up later. Ground truth in them is sealed."""
+
+        def read() -> list[Group]:
+            return [group_from_record(one, where=f"groups[{i}]") for i, one in enumerate(given.groups)]
+
         try:
-            groups = [group_from_record(one, where=f"groups[{i}]") for i, one in enumerate(given.groups)]
+            groups = await asyncio.to_thread(read)  # megabytes of text take seconds, in which others are to be answered
         except (MemRewardError, RecursionError) as error:
             return _failure(422, str(error))
         report = await asyncio.to_thread(app.store.add, groups)
