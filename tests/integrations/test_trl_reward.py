@@ -12,9 +12,11 @@ from rewarding import reward_of
 from sums import Call, Sums, sample_call
 from tiny_model import tiny_model, tiny_tokenizer
 
+from memreward.data.chat import query_id_of
 from memreward.evaluation.metrics import advantages
+from memreward.integrations.rows import query_ids
 from memreward.integrations.trl import RewardFunction, callback
-from memreward.integrations.trl_reward import check_questions, query_id_of, query_ids
+from memreward.integrations.trl_reward import check_questions
 from memreward.memory import ExperienceMemory
 from memreward.reward import Judged, PolicyReward
 from memreward.reward.predictor import RewardPredictor

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
-from memreward.data.chat import question_of, text_of
+from memreward.data.chat import query_id_of, question_of, text_of
 from memreward.domains import parse_rollout
 from memreward.memory import ExperienceMemory
 from memreward.types import DataError, Group, Query, Rollout, Truth, content_hash
@@ -95,6 +96,7 @@ def rows_of(
     """
     names = (*COLUMNS, *SAMPLED)
     given = {name: columns[name] for name in names if columns.get(name) is not None}
+    given["query_id"] = query_ids(prompts, columns)
     rows = []
     for i, completion in enumerate(completions):
         values: dict[str, Any] = {name: given[name][i] if name in given else None for name in names}
@@ -103,6 +105,29 @@ def rows_of(
         except DataError as error:
             rows.append(TrainerRow("", "", step, **values, unreadable=str(error)))
     return rows
+
+
+def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | None]:
+    """Return n ids of questions: those of the column "query_id" as texts, else `query_id_of` the question's text.
+
+    None stands where the id is neither a text nor an integer, or where there is none and the prompt cannot be read.
+    """
+    names, texts = columns.get("query_id"), columns.get("query")
+    return [
+        _query_id(None if names is None else names[i], None if texts is None else texts[i], prompt)
+        for i, prompt in enumerate(prompts)
+    ]
+
+
+def _query_id(name: Any, text: Any, prompt: Any) -> str | None:
+    if isinstance(name, Integral) and not isinstance(name, bool):
+        return str(int(name))
+    if name is not None:
+        return name if isinstance(name, str) else None
+    try:
+        return query_id_of(text if isinstance(text, str) and text else question_of(prompt))
+    except DataError:
+        return None
 
 
 def cut_off(completion_ids: Sequence[Any] | None, trainer: Any) -> list[bool] | None:

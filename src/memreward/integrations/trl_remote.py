@@ -9,7 +9,7 @@ from typing import Any
 
 from memreward.integrations.client import Client, Scored
 from memreward.integrations.rows import TrainerRow, cut_off, rows_of
-from memreward.integrations.trl_reward import check_centring, query_ids
+from memreward.integrations.trl_reward import check_centring
 from memreward.types import DOMAINS, ConfigurationError
 
 
@@ -59,7 +59,7 @@ class RemoteRewardFunction:
         training = bool(getattr(getattr(trainer, "model", None), "training", True))
         size = self.size or _size(arguments, training)
         step = int(getattr(trainer_state, "global_step", 0) or 0)
-        rows = rows_of(prompts, completions, {**columns, "query_id": query_ids(prompts, columns)}, step)
+        rows = rows_of(prompts, completions, columns, step)
         place = f"{self.run}/{'train' if training else 'eval'}/{step}"
         scored = await asyncio.gather(*(self._one(row, place, size) for row in rows))
         if log_extra is not None:

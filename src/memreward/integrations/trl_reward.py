@@ -7,15 +7,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from memreward.data.chat import query_id_of, question_of
 from memreward.integrations.ranks import decide_together
-from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, cut_off, rows_of
+from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, cut_off, query_ids, rows_of
 from memreward.reward.judged import Judged
 from memreward.reward.policy import PolicyReward
 from memreward.types import (
@@ -107,7 +105,7 @@ class RewardFunction:
         self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any], step: int
     ) -> list[TrainerRow]:
         try:
-            return rows_of(prompts, completions, {**columns, "query_id": query_ids(prompts, columns)}, step)
+            return rows_of(prompts, completions, columns, step)
         except Exception as error:  # the other processes wait for this one's rows
             return [TrainerRow.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
 
@@ -186,29 +184,6 @@ def check_centring(args: Any) -> None:
             f"multi_objective_aggregation={args.multi_objective_aggregation!r} standardises expected advantages again "
             'whatever scale_rewards is: set GRPOConfig(multi_objective_aggregation="sum_then_normalize")'
         )
-
-
-def query_ids(prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[str | None]:
-    """Return n ids of questions: those of the column "query_id" as texts, else `query_id_of` the question's text.
-
-    None stands where the id is neither a text nor an integer, or where there is none and the prompt cannot be read.
-    """
-    names, texts = columns.get("query_id"), columns.get("query")
-    return [
-        _query_id(None if names is None else names[i], None if texts is None else texts[i], prompt)
-        for i, prompt in enumerate(prompts)
-    ]
-
-
-def _query_id(name: Any, text: Any, prompt: Any) -> str | None:
-    if isinstance(name, Integral) and not isinstance(name, bool):
-        return str(int(name))
-    if name is not None:
-        return name if isinstance(name, str) else None
-    try:
-        return query_id_of(text if isinstance(text, str) and text else question_of(prompt))
-    except DataError:
-        return None
 
 
 def check_questions(data: Any, reward: PolicyReward) -> None:
