@@ -23,6 +23,7 @@ KEPT = [
     "(12,102)",
     "\\boxed{1} and \\boxed{2}",
     "\ud800\\boxed{\ud800}",
+    "The answer is A. Or B.",
 ]
 
 

@@ -55,7 +55,7 @@ _SET_OF = re.compile(
 )
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:\^\s?\{?\s?\\circ\s?\}?|\\degree(?![a-zA-Z])|°)")
 _OF_ANGLES = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
-_ABOUT = re.compile(
+ABOUT = re.compile(
     r"^(?:(?:approximately|about|around|roughly|approx\.?|circa|exactly|precisely|simply|just|only|probably|likely|"
     r"equals?(?:\sto)?|is)\s|(?:the\s)?(?:final\s)?answer\s?(?::|is\s)|\\(?:approx|sim|simeq|cong)(?![a-zA-Z])|[≈~=])\s*",
     re.IGNORECASE,
@@ -180,7 +180,7 @@ def normal_form(answer: str) -> str:
         return form
     for _ in range(2):
         form = ASSIGNMENT.sub("", form, count=1)
-    return _without_unknown_unit(_ABOUT.sub("", form)).strip()
+    return _without_unknown_unit(ABOUT.sub("", form)).strip()
 
 
 def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
@@ -189,7 +189,7 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     form = without_calculator(answer).strip()
     if len(form) > _LONGEST:
         return " ".join(form.split())
-    form = _ABOUT.sub("", form)
+    form = ABOUT.sub("", form)
     if _OF_ANGLES.search(form):
         form = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", form)
     form = _SCRIPTS.sub(_script, form) if not form.isascii() else form

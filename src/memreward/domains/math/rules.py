@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import measure, normal_form, value_key
+from memreward.domains.math.form import ABOUT, measure, normal_form, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -70,6 +70,8 @@ def stated_reference(reference: str) -> str:
 
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
+    for _ in range(2):  # as in a key, which leaves "the answer is" and "about" out
+        text = ABOUT.sub("", text)
     plain = TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
     alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
     if alone is not None:
