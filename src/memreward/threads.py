@@ -1,10 +1,13 @@
 """One thread for small fits."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+_BRING_THREADS = ("numpy", "scipy.linalg", "sklearn", "torch")
 
 
 @contextmanager
@@ -15,7 +18,7 @@ def single_threaded() -> Iterator[None]:
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 1
-    with threadpool_limits(1):
+    with _controller(tuple(name in sys.modules for name in _BRING_THREADS)).limit(limits=1):
         # torch links a copy of MKL that threadpoolctl does not see.
         if torch:
             torch.set_num_threads(1)
@@ -24,3 +27,9 @@ def single_threaded() -> Iterator[None]:
         finally:
             if torch:
                 torch.set_num_threads(before)
+
+
+@functools.cache
+def _controller(loaded: tuple[bool, ...]) -> ThreadpoolController:  # noqa: ARG001
+    """What is loaded of a process, found once for each set of these packages: to look takes longer than a small fit."""
+    return ThreadpoolController()

@@ -339,7 +339,7 @@ def test_options_in_every_layout(query: str, found: dict[str, str]) -> None:
     ],
 )
 def test_time_is_linear_in_the_length(pattern: str) -> None:
-    text = (pattern * (50_000 // len(pattern) + 1))[:50_000]
+    text = (pattern * (20_000 // len(pattern) + 1))[:20_000]
     start = time.process_time()
     parse_completion(text, "qa", QUERY)
-    assert time.process_time() - start < 2.5
+    assert time.process_time() - start < 1.0

@@ -13,7 +13,7 @@ from memreward.domains import equivalent, parse_completion
 from memreward.policy.prompts import load_template
 from memreward.types import ConfigurationError, Query
 
-pytestmark = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="no reasoning-gym")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="no reasoning-gym")]
 
 MATH = sorted(name for name, family in FAMILIES.items() if family.domain == "math")
 CHOICE = sorted(name for name, family in FAMILIES.items() if family.domain == "qa")

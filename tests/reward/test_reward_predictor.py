@@ -114,7 +114,7 @@ def test_twelve_questions_judged_by_a_person_warm_up_at_no_further_cost(prior: R
     memory = ExperienceMemory.in_memory()
     memory.add([replace(group, truth=Truth()) for group in groups])
     judged_by_hand(memory, groups[:12])
-    for budget in (Budget(queries=0), Budget(share=0.2), Budget(share=1.0), None):
+    for budget in (Budget(queries=0), None):
         made = RewardPredictor.warmup(memory, budget=budget, prior=prior)
         assert (made.provenance.labelled_queries, made.provenance.labels) == (12, 72)
         assert memory.ledger.spent() == (12, 72)

@@ -132,7 +132,7 @@ def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experi
     assert {label.query_id for label in made.memory.ledger.labels("warmup")} == drawn
 
 
-@pytest.mark.parametrize("choose", ["random", "advantage"])
+@pytest.mark.parametrize("choose", [pytest.param("random", marks=pytest.mark.slow), "advantage"])
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     choose: str, experience: Path, tmp_path: Path
 ) -> None:
