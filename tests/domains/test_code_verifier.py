@@ -164,6 +164,7 @@ def test_programs_read_and_print(verifier: CodeVerifier) -> None:
 def test_output_is_compared_without_trailing_white_space() -> None:
     assert output_lines("a \nb\n\n") == ["a", "b"]
     assert output_lines("a\n\nb") != output_lines("a\nb")
+    assert output_lines("a\x0cb") != output_lines("a\nb") == output_lines("a\r\nb\r\n")
 
 
 def test_references_are_read_in_all_their_forms() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from memreward.domains.choice.parse import letter_of, normal_text, polar_options
 from memreward.domains.shared.commitment import LETTER, taken_back
-from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused
+from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused, said_aside
 from memreward.domains.shared.markers import explicit, last_match
 
 _SHARE = re.compile(
@@ -20,7 +20,7 @@ _BELITTLED = re.compile(
     r"(?:trap|distractor|trick|decoy|tempting|(?<!most )plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
-    r"|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
+    r"|\s(?:if|unless|at your)\b|\sor\sit\b|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
     r"|[^.!\n]{0,15}!?\?(?!\s?\w)",
     re.IGNORECASE,
@@ -42,10 +42,12 @@ _BEFORE = re.compile(
     r"let['’]?s say|far be it))\b"
     r"[^.,;\n]{0,25}|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s"
     r"(?:but|except)\s|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
-    r"|\b(?:next to|behind|outside|near|opposite|opposite of|former|no|far from)\s"
+    r"|\b(?:next to|like|behind|outside|near|opposite|opposite of|former|no|far from)\s"
     r"(?:an?\s|the\s)?|\b(?:student|user|human|example|rejected|hates?|avoid|wrong(?! (?:except|but))|"
     r"(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
-    r"[^.,;\n]{0,12}|\b(?:was (?:going|about|tempted)|hesitate|reluctant|wanted|used) to\b[^.,;\n]{0,12})\W{0,4}\Z",
+    r"[^.,;\n]{0,12}|\b(?:was (?:going|about|tempted)|hesitate|reluctant|wanted|used|silly|foolish|absurd|stupid|"
+    r"crazy|mistake|naive|wrong) to\b[^.,;\n]{0,12}|\b(?:almost|nearly|(?:would|could|should|might) have|regret\w{0,4})"
+    r"\s[^.,;\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")
@@ -93,11 +95,11 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
     before, after = around(text, *place)
     if other := _other_text(after, letter, choices):
         return f"the text beside it is that of option {other}"
-    own = re.match(r"[\s).:\]*]*" + re.escape(choices.get(letter, "")), after, re.IGNORECASE)
+    own = re.match(r"[\s().:\]*,–—-]*" + re.escape(choices.get(letter, "")) + r"\)?", after, re.IGNORECASE)
     after = after if own is None else after[own.end() :]
     if polar_options(choices):  # "B) False" may be an option that says no
         after = _POLAR.sub("", after)
-    found = refused(before, letter, after) or of_others(before, after, question)
+    found = refused(before, letter, after) or of_others(before, after, question) or said_aside(before, after)
     if found:
         return found
     if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(before):

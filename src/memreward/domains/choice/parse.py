@@ -112,7 +112,8 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _TICKED = re.compile(
-    r"^\W{0,4}([A-Z])\b[^\w\n]{0,4}(?:[^\n]{0,60}(?:([✅✓✔☑])|[❌✗✘☒])|(true|yes|correct|right)|(?:false|no|incorrect|wrong))[\W_]{0,3}$",
+    r"^\W{0,4}([A-Z])\b[^\w\n][^\n]{0,60}?(?:([✅✓✔☑])|[❌✗✘☒]"
+    r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$",
     re.IGNORECASE | re.MULTILINE,
 )
 

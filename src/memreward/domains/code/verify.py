@@ -195,7 +195,7 @@ def _cases(pairs: Sequence[tuple[Any, Any]]) -> Reference | None:
 
 def output_lines(text: str) -> list[str]:
     """Return the lines of an output without trailing white space and without empty lines at the end."""
-    return [line.rstrip() for line in text.rstrip().splitlines()]
+    return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
 def tested_function(prompt: str, tests: Sequence[str]) -> str:

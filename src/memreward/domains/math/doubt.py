@@ -7,7 +7,16 @@ from memreward.domains.math.quantity import mentioned_units, quantity
 from memreward.domains.math.subjects import CLAUSE
 from memreward.domains.math.wanted import wanted
 from memreward.domains.shared.commitment import SET_AGAINST
-from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, last_place, of_others, refused
+from memreward.domains.shared.doubt import (
+    NEAR,
+    SENTENCE_END,
+    alternative,
+    around,
+    last_place,
+    of_others,
+    refused,
+    said_aside,
+)
 from memreward.domains.shared.markers import without_code
 
 _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
@@ -30,7 +39,9 @@ _LIMITED = re.compile(
     r"times (?:what|as)|doubled|tripled|halved|if|unless|[+]|(?:[a-z]+ )?(?:short|too \w+|more|less|fewer)|"
     r"(?:greater|smaller) than)(?!\w)"
     r"|[\s$*_)}\]\\.,]{0,6}(?:[a-z]+[ ,]{1,2})?(?:give or take|or thereabouts|plus or minus|or so)\b"
-    r"|[\s$*_)}\]\\.,]{0,6}\b(?:or|maybe|perhaps) (?:not|is|maybe|perhaps|more|less|fewer)\b"
+    r"|[\s$*_)}\]\\.,]{0,6}\b(?:or|maybe|perhaps) (?:not|it|is|maybe|perhaps|more|less|fewer)\b"
+    r"|\s\(?[1-4]?\d\s?%\s(?:confiden|sure|certain|chance|likely|prob)[a-z]*"
+    r"|(?:\s[a-z]+)? (?:before|until|till)(?!\w)"
     r"|\$\s?\\?\$?\s?\\(?:times|cdot|div|pm)\b|\s[a-z]+ and [a-z]+s[.\s]*\Z",
     re.IGNORECASE,
 )
@@ -97,7 +108,7 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
         return "" if marked or not _HOW_MANY.search(question) else "it is a part of something longer"
     before, after = around(text, place, place + len(answer))
     found = refused(before, answer, after) or _goes_on(before, answer, after, question)
-    found = found or of_others(before, after, question)
+    found = found or of_others(before, after, question) or said_aside(before, after)
     if not found and not marked:
         sentence = SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0])
         found = "it is about that many" if _ABOUT.search(before + answer) and _exact(question) else ""

@@ -44,6 +44,7 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇�
 _SCRIPTS = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[₀₁₂₃₄₅₆₇₈₉]+")
 _DROPPED = re.compile(
     r"\\\\|\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|quad|qquad|limits|nolimits)(?![a-zA-Z])"
+    r"|\\(?:begin|end)\{(?:aligned|align|gathered|split|equation)\*?\}|&(?=\s?=)"
     r"|\\[,;:! ()\[\]]|~|\\?\$|\\?%|\^\s?\{?\s?\\circ\s?\}?|\\(?:degree|circ)(?![a-zA-Z])|°"
     r"|^\*\*|\*\*$|\{,\}(?=\d)"
 )

@@ -20,7 +20,7 @@ from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
 from memreward.types import Claim, MemRewardError, Verdict
 
-RULES = 8
+RULES = 9
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
 _SHORT = 120

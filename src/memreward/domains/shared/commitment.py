@@ -70,7 +70,7 @@ _LEFT = re.compile(
     + r"|\b(?i:only)\s{1,3}"
     + _NAME
     + LETTER
-    + r"(?=\s{1,3}(?i:remains|is\s{1,3}(?:left|correct|right|true)|works|fits))"
+    + r"(?=\s{1,3}(?i:remains|is\s{1,3}(?:left|correct|right|true)|works|fits|makes\s{1,3}sense))"
 )
 _ALL_BUT = re.compile(
     r"\b(?i:nothing\s{1,3}but\s{1,3})" + LETTER + r"(?=\s(?:fits|works))"

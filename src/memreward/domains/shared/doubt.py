@@ -14,7 +14,7 @@ _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
 _OF_OTHERS = re.compile(
     r"\b(previous|old|initial|first|original|earlier|former|second|second-best|trap|naive|intuitive|tempting|common|reference|expected|wrong|incorrect|false|bad|worst|opposite|"
     r"other|another|least [a-z]{4,15}|rejected|his|her|their|\w{1,20}['’]s)\s{1,3}"
-    r"(?:guess|answer|result|solution|value)"
+    r"(?:guess|answer|result|solution|value|option|choice)"
     r"(?:\s(?:is|was|would be|of)|:)?[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
 )
@@ -23,6 +23,43 @@ _OF_ANSWER = re.compile(
     r" (?:is|was)[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
 )
+_REJECTING = re.compile(r"\b(?:the least [a-z]{4,15}|odd one out)\s(?:is|was|would be)[\s:*_(\[]{0,6}\Z", re.IGNORECASE)
+# What may stand before "the answer is ..." and leaves it said: nearly all that real replies have there. Of other words,
+# "pretend the answer is", "either the answer is", none says that it is the answer.
+_GOVERNED = re.compile(
+    r"(\b(?:I|we)(?:['’]d| would)? )?([A-Za-z'’]+) (?:that )?(?:the|my|our|an?) (?:[\w-]{1,15} ){0,2}"
+    r"(?:answer|solution|result|choice|option)\b",
+    re.IGNORECASE,
+)
+_SAYS = frozenset(
+    """
+    so thus hence therefore then and but because since as that also now finally here where when which whose
+    consequently accordingly overall ultimately yes no okay ok well wait actually is are was be know knows get
+    gets see find found conclude concluded have has means mean shows show showed implies imply gives give think
+    believe say ensure ensures confirm confirms confirmed verify sure certain confident clear seems suggests
+    indicates determine determined recognize note obtain yields state states tells me us for from in with to by
+    at on likely obvious follows given it this these them convinced making makes maybe perhaps probably thought
+    reflection again changing change changed
+    """.split()  # noqa: SIM905
+)
+_OPINIONS = {"suppose", "guess", "bet", "reckon", "assume", "presume", "calculate", "calculated", "claim", "submit"}
+# The word that may follow an answer behind a comma or a dash and leave it said.
+_COMMENT = re.compile(
+    r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}(i\.e|[^\W\d_]{1,20}(?:['’][a-z]{1,2})?)(?:\s([a-z]{1,20}))?",
+    re.IGNORECASE,
+)
+_EXPLAINS = frozenset(
+    """
+    because since as so but which who and or given due where when while whereas with without after before by
+    from for in on at of if unless than i.e that this these it it's it’s its meaning namely not rather instead
+    the a an all both each there he she they we wait now is was are respectively also just then thus hence
+    therefore though although found known seen shown qed indeed isn't isn’t right too please thanks sir however
+    sorry oops hmm maybe perhaps to under per via i'm i’m
+    """.split()  # noqa: SIM905
+)
+_EXPLAINING = ("ed", "ing", "ly")
+_TOGETHER = {"as": ("if", "though"), "rounded": ("from",)}
+_SPEAKS = {"am", "think", "believe", "guess", "suppose", "know", "would"}
 _BEFORE_BOX = re.compile(
     r"\b(?:(?:some|others|many|most|people|students|everyone|nobody) (?:\w{2,12} )?(?:say|get|think|claim|pick|choose)"
     r"|(?:do|does|did|must|should|can) ?(?:not|n['’]t)|don['’]t|"
@@ -126,13 +163,33 @@ def refused(before: str, answer: str, after: str) -> str:
     return ""
 
 
+def said_aside(before: str, after: str) -> str:
+    """Return whether an answer is but spoken of, "pretend the answer is 4", or mocked, "4, my foot": why, or ""."""
+    governed = _GOVERNED.findall(TURN.split(before)[-1])
+    speaker, verb = governed[-1] if governed else ("", "so")
+    if verb.lower() not in _SAYS and not (speaker and verb.lower() in _OPINIONS):
+        return f"{verb!r} stands before it"
+    comment = _COMMENT.match(after)
+    if comment is None:
+        return ""
+    word, following = comment[1].lower(), (comment[2] or "").lower()
+    if word == "i" or word == "no":
+        explains = following in _SPEAKS or following == "doubt"
+    else:
+        explains = (word in _EXPLAINS or word.endswith(_EXPLAINING)) and following not in _TOGETHER.get(word, ())
+    return "" if explains else f"{comment[0].strip()!r} follows it"
+
+
 def of_others(before: str, after: str, question: str) -> str:
     """Return whether an answer is somebody else's, an earlier one, an example, or not to be given: why, or ""."""
     named = _OF_OTHERS.search(before)
     if named is not None and named[1].lower() not in question.lower():
         return f"it is called the {named[1]} answer"
+    rejecting = _REJECTING.search(before)
     if _OF_ANSWER.search(before) or _BEFORE_BOX.search(before) or _EXAMPLE.search(before):
         return "it is an answer that is not given"
+    if rejecting is not None and not re.search(r"\b(?:not|least|except|odd)\b", question, re.IGNORECASE):
+        return "it is what is rejected"
     for said in (_ASCRIBED.search(TURN.split(before)[-1]), _ASCRIBED_AFTER.match(after)):
         if said is not None and not any(name in question for name in _NAME.findall(said[0])):
             return "it is what others say"

@@ -48,9 +48,10 @@ _OTHER_LANGUAGES = re.compile(
     r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:ist|est|es|è|é|to)\s(?:la\s|el\s|die\s)?)"
     r"|\b(?:opción|option|opzione|opção)\s(?:correcta|correcte|corretta|correta)\s(?:es|est|è|é)\s(?:la\s)?"
     r"|\b(?:bonne\sréponse\sest\s(?:la\s)?|richtig\sist\s|lösung:|правильный\sответ\s[—–-])"
-    r"|【答案】|(?:答案|答え|正解|정답)[ *_]{0,4}(?:应该|应)?[为是は은：:](?:选项)?"
+    r"|\b(?:đáp án|câu trả lời)(?: đúng| cuối cùng)?(?:\slà\b|:)|\b(?:الجواب|الإجابة)(?: النهائية?)?(?:\s(?:هو|هي)\b|:)"
+    r"|【答案】|(?:答案|答え|正解|정답|\b답)[ *_]{0,4}(?:应该|应)?[为是は은：:](?:选项)?"
     r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}"
-    r"(?:([A-Z])(?:です|である|입니다|(?=[^\W\da-zA-Z])))?",
+    r"(?:([A-Z](?=です|である|입니다|[^\W\da-zA-Z])|-?\d[\d,.]{0,15}(?=です|である|입니다))(?:です|である|입니다)?)?",
     re.IGNORECASE,
 )
 _FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord", "svar", "richtig ist")
@@ -58,6 +59,9 @@ _FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord",
 _ANS = re.compile(r"ans[*_ ]{0,4}[:=.]|ans\s(?:corr?ett?a|correcta|es|to)\s")
 _PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
 _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
+# Letters and digits of full width, and capitals in circles and squares.
+_WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}
+_WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F170) for place in range(26)}
 _NEAR = 200
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
@@ -89,6 +93,7 @@ def answer_region(text: str) -> tuple[str | None, str, bool]:
 
 def plain_markup(text: str) -> str:
     """Return the text with every way to set an answer apart written as `<answer>`, without chat and format tokens."""
+    text = text if text.isascii() else text.translate(_WIDE)
     if "</" in text or "~~" in text or "phantom" in text:
         text = _STRUCK.sub(" ", text)
     if "<" in text or "[" in text:

@@ -24,7 +24,7 @@ _INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?
 _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
-_NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
+_NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d(?:[\d,]*\d)?(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
 _GOES_ON = re.compile(
     r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
@@ -34,7 +34,7 @@ _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
 _SENTENCE_END = re.compile(
-    r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and|as|given)\b"
+    r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s[-–—]\s(?!(?:sqrt|sin|cos|tan|log|ln|exp|pi)\b)(?=[A-Za-z]{2})|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and|as|given)\b"
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
@@ -95,7 +95,7 @@ _DENIED_BEFORE = re.compile(
     r"\b(?:don|doesn|didn|isn|wasn|can|couldn|wouldn|won|shouldn|ain)['’]?t|\bcannot|\bnever|\bnot|\bneither|\bdoubts?|"
     r"\bdoubted|\brefuse|\bdisagree|\bdeny|\bwrong|\bfalse|\bincorrect|\buntrue|\bunlikely|\bimpossible|\babsurd|"
     r"\bmistaken|\bmistake|\bnonsense|\bno way|\banything but|\bno one|\bnobody|\bif|\bwhether|\bunless|"
-    r"\bsuppose|\bsupposing|\bassuming)"
+    r"(?<!\bI )\bsuppose|\bsupposing|\bassuming)"
     rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
     re.IGNORECASE,
 )
@@ -281,7 +281,7 @@ def _clause(content: str) -> str:
         return f"{words[1]}%"
     if words is not None:
         kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
-        return clause if kept else words[1]
+        return clause if kept else words[1].rstrip(",")
     said = in_words(clause)
     if said is not None and not said.start() and _COUNTED.fullmatch(clause, said.end()) and not _CHANGES.search(clause):
         return said[0]

@@ -17,7 +17,8 @@ _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _PHRASE = re.compile(
     r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
     r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)))?[*_ \t]{0,6}"
-    r"(?:\b(?:is|(?<=s )are|(?:would|must|should)[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):|(?<=answer )[:=])"
+    r"(?:\b(?:is|(?<=s )are|(?:would|must|should)[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):"
+    r"|(?<=answer )(?:[:=]|→|⇒|-?->))"
     r"[*_:= \t]{0,6}",
     re.IGNORECASE,
 )
