@@ -43,9 +43,10 @@ _SAYS = frozenset(
     """.split()  # noqa: SIM905
 )
 _OPINIONS = {"suppose", "guess", "bet", "reckon", "assume", "presume", "calculate", "calculated", "claim", "submit"}
-# The word that may follow an answer behind a comma or a dash and leave it said.
+# The word that a short comment behind an answer may begin with and leave it said; a long one explains.
 _COMMENT = re.compile(
-    r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}(i\.e|[^\W\d_]{1,20}(?:['’][a-z]{1,2})?)(?:\s([a-z]{1,20}))?",
+    r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}(i\.e|[^\W\d_]{1,20}(?:['’][a-z]{1,2})?)"
+    r"(?:\s([a-z]{1,20}))?(?:\s[\w'’]{1,20}(?:[.,]\d+)?){0,3}[!.?)\s]{0,4}(?:\n|\Z|(?<=[!.?])\s)",
     re.IGNORECASE,
 )
 _EXPLAINS = frozenset(
