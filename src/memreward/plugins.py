@@ -26,7 +26,8 @@ def load_named(named: str, kind: str) -> Any:
             raise ValueError("a name has to stand after a colon")
         module = _module(place)
         if not hasattr(module, attribute):
-            raise ValueError(f"it has no {attribute!r}, but {', '.join(n for n in vars(module) if n[0] != '_')}")
+            own = [name for name, value in vars(module).items() if name[0] != "_" and not isinstance(value, ModuleType)]
+            raise ValueError(f"it has no {attribute!r}, but {', '.join(own)}")
         return getattr(module, attribute)
     except Exception as error:
         raise ConfigurationError(
