@@ -348,6 +348,21 @@ def test_a_spreadsheets_csv_has_semicolons_and_cells_that_say_missing(tmp_path: 
     assert [group.truth.reference for group in found.values()] == ["0,5", None, None]
 
 
+def test_each_of_several_files_has_some_of_the_columns(tmp_path: Path) -> None:
+    asked = [{"nr": n, "statement": f"What is {n} + {n}?"} for n in range(3)]
+    questions = rows(tmp_path / "questions.jsonl", *asked)
+    given = rows(tmp_path / "answers.jsonl", {"nr": 1, "official": "2"})
+    said = rows(tmp_path / "said.jsonl", *({"nr": n, "out": f"It is {n + k}."} for n in range(3) for k in range(2)))
+    named = {"question": "statement", "id": "nr", "answer": "official", "completions": "out"}
+    found = list(groups_of(questions, given, said, **named).values())
+    assert [(group.query.id, answers(group)) for group in found] == [(f"{n}", [f"{n}", f"{n + 1}"]) for n in range(3)]
+    assert [group.truth.reference for group in found] == [None, "2", None]
+    with pytest.raises(DataError, match=r"answer 'offical': no such column, did you mean 'official'"):
+        groups_of(questions, given, said, **named | {"answer": "offical"})
+    with pytest.raises(DataError, match=r"field 'id': '9' is the id of no question in the other files"):
+        groups_of(questions, rows(given, {"nr": 9, "official": "2"}), said, **named)
+
+
 def test_the_responses_endpoint_is_read_as_a_batch_too(tmp_path: Path) -> None:
     asked = rows(tmp_path / "in.jsonl", {"custom_id": "a", "body": {"input": "What is 2 + 3?"}})
     output = [

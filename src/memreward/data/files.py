@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from memreward.data.containers import ENDS, Entry, parquet, rows_of
 from memreward.data.formats import BATCH, OURS, Finds, Reading, found_in, recognised
+from memreward.data.formats.found import paths_in, refuse_unknown
+from memreward.data.formats.table import ELSEWHERE, columns_elsewhere
 from memreward.data.hub import on_hub
 from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
@@ -96,7 +99,7 @@ def _refuse_unreadable(path: Path, reading: Reading | None) -> None:
 
 def _entries(paths: Sequence[Path], reading: Reading) -> Iterator[Entry]:
     """The records of one file of the project's own schema as they stream; of all else, what can be joined."""
-    found: list[Finds] = []
+    files: list[tuple[str, Iterator[Entry]]] = []
     batch = reading.requests is None
     for path in paths:
         rows = _reported(path, rows_of(path))
@@ -109,10 +112,27 @@ def _entries(paths: Sequence[Path], reading: Reading) -> Iterator[Entry]:
         if name == OURS and len(paths) == 1 and batch:
             yield from _of_domain(rows, reading.domain)
             return
-        found.append(found_in(rows, name, reading))
+        files.append((name, rows))
     if not batch:
         raise DataError(f"{paths[0]}: is no output of a batch, to which --requests belong; leave the option out")
-    yield from joined(chain.from_iterable(found))
+    yield from joined(chain.from_iterable(_found(files, reading)))
+
+
+def _found(files: Sequence[tuple[str, Iterator[Entry]]], reading: Reading) -> Iterator[Finds]:
+    """What each file holds. Of several, each is read by those of the named columns that it has."""
+    if len(files) < 2:
+        yield from (found_in(rows, name, reading) for name, rows in files)
+        return
+    held = [(name, list(rows)) for name, rows in files]
+    absent = [columns_elsewhere([row for _, row in rows if isinstance(row, dict)], reading) for _, rows in held]
+    everywhere = set.intersection(*absent)
+    if all(name == "table" for name, _ in held):
+        every = [row for _, rows in held for _, row in rows if isinstance(row, dict)]
+        named = [(part, getattr(reading, part)) for part in sorted(everywhere)]
+        refuse_unknown("the files", every, paths_in(every), named)
+    for (name, rows), here in zip(held, absent, strict=True):
+        elsewhere: dict[str, Any] = dict.fromkeys(here - everywhere, ELSEWHERE)
+        yield found_in(iter(rows), name, replace(reading, **elsewhere))
 
 
 def _of_domain(rows: Iterator[Entry], domain: str | None) -> Iterator[Entry]:

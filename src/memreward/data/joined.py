@@ -69,22 +69,14 @@ def joined(found: Finds) -> Iterator[Entry]:
         else:
             yield one
     shelf, lost = _Shelf(rows), list[Found]()
-    for row in sorted(rows, key=lambda row: bool(row.rollouts)):
+    for row in sorted(rows, key=lambda row: (row.question is None, bool(row.rollouts))):
         try:
             if not shelf.add(row):
                 lost.append(row)
         except DataError as error:
             yield row.where, error
     if lost:
-        where, count = lost[0].where, f"{len(lost)} answers do" if len(lost) > 1 else "an answer does"
-        yield (
-            where,
-            DataError(
-                f"{where}: field 'custom_id': {count} not say what was asked, {lost[0].custom_id!r} for one; give the "
-                "requests (--requests requests.jsonl), or a file of questions whose ids the custom ids begin with "
-                "(--id COLUMN)"
-            ),
-        )
+        yield lost[0].where, _unknown(lost)
     records = [(question.where, question.record()) for question in shelf.questions.values()]
     without = [where for where, record in records if record["domain"] is None]
     if without:
@@ -93,6 +85,21 @@ def joined(found: Finds) -> Iterator[Entry]:
             f"Python Reading(domain='math') ({', '.join(DOMAINS)}, or a column that says so)"
         )
     yield from records
+
+
+def _unknown(lost: Sequence[Found]) -> DataError:
+    """Of rows that have neither a question nor the id of one."""
+    first, count = lost[0], f"{len(lost)} answers do" if len(lost) > 1 else "an answer does"
+    if first.custom_id is None:
+        rows = f"{len(lost)} rows" if len(lost) > 1 else "a row"
+        return DataError(
+            f"{first.where}: field 'id': {first.id!r} is the id of no question in the other files; of {rows} it is not "
+            "known what was asked; leave them out (--skip-bad), or name the column of ids (--id)"
+        )
+    return DataError(
+        f"{first.where}: field 'custom_id': {count} not say what was asked, {first.custom_id!r} for one; give the "
+        "requests (--requests requests.jsonl), or a file of questions whose ids the custom ids begin with (--id COLUMN)"
+    )
 
 
 class _Shelf:

@@ -147,7 +147,7 @@ def refuse_unknown(
     """Raise DataError of columns that no row has: all in one message, each with the nearest of `columns`."""
     problems = []
     for option, column in named:
-        if column is None or column in columns or any(_is_there(value_at(row, column)) for row in rows):
+        if not column or column in columns or any(_is_there(value_at(row, column)) for row in rows):
             continue
         near = difflib.get_close_matches(column, columns, 1, 0.5) or [
             each for each in columns if column.lower() in each.lower() or each.lower() in column.lower()

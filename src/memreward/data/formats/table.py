@@ -28,12 +28,25 @@ from memreward.types import DOMAINS, DataError
 
 _NO_DOMAIN = "the domain (--domain math, qa, code, other or COLUMN)"
 _LOOKED_AT = 20
+ELSEWHERE = ""
+"""In place of a column's name: it stands in another of the files that are joined."""
 NAMES = ("question", "answer", "completions", "domain", "id", "correct")
 
 
 def recognises(row: Row) -> bool:
     """Whether a row has a question, and completions or a reference, in columns that are usually named so."""
     return bool(column_in(row, "question") and (column_in(row, "completions") or column_in(row, "answer")))
+
+
+def columns_elsewhere(rows: Sequence[Row], reading: Reading) -> set[str]:
+    """Return which parts another file must have: columns that are named and that no row has, and a question."""
+    apart = {"completions": _apart(reading.completions, rows[0] if rows else ())}
+    named = {name: apart.get(name, [getattr(reading, name)]) for name in NAMES if getattr(reading, name)}
+    if reading.domain in DOMAINS:
+        del named["domain"]
+    missing = {n for n, columns in named.items() if all(value_at(r, c) is None for r in rows for c in columns)}
+    usual = reading.question is None and not any(column_in(row, "question") for row in rows)
+    return missing | ({"question"} if usual else set())
 
 
 def found_in(entries: Iterator[Entry], reading: Reading) -> Finds:
@@ -68,11 +81,13 @@ def _columns(
     single = [(name, column) for name, column in named.items() if name != "completions"]
     refuse_unknown(where, rows, paths, [*single, *(("completions", column) for column in apart)])
     free = [name for name in names if name not in (*named.values(), *apart)]
-    columns = {name: named[name] or column_in(free, name) for name in NAMES}
+    columns = {name: None if named[name] == ELSEWHERE else named[name] or column_in(free, name) for name in NAMES}
     if named["completions"] is None:
         columns["completions"] = column_in([name for name in free if name not in numbers], "completions")
     columns["options"] = column_in(free, "options")
     missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
+    if named["question"] == ELSEWHERE:
+        missing = ["the question's id (--id COLUMN)"] if columns["id"] is None else []
     if columns["completions"] is None and columns["answer"] is None and reading.question is None:
         missing.append("completions (--completions COLUMN) or a reference (--answer COLUMN)")
     if missing:
@@ -84,8 +99,8 @@ def _columns(
 
 def _apart(completions: str | None, names: Collection[str]) -> list[str]:
     """The columns that hold completions: one, or several with commas."""
-    if completions is None or completions in names:
-        return [] if completions is None else [completions]
+    if not completions or completions in names:
+        return [completions] if completions else []
     return [name.strip() for name in completions.split(",")]
 
 
@@ -111,10 +126,12 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
     def text(name: str) -> str | None:
         return text_or_none(value_at(row, columns[name]), where, columns[name] or name)
 
-    question = asked_in(value_at(row, columns["question"]), where, str(columns["question"]))
+    question = None
+    if columns["question"] is not None:
+        question = asked_in(value_at(row, columns["question"]), where, columns["question"])
     answer = value_at(row, columns["answer"])
     domain = reading.domain if reading.domain in DOMAINS else text("domain")
-    if not has_plain_options(question):
+    if not has_plain_options(question or ""):
         question, answer = with_choices(question, value_at(row, columns["options"]), answer)
     answer = _only(answer, where, columns["answer"], domain, question)
     apart = _apart(columns["completions"], row)
@@ -136,12 +153,12 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         text_or_none(answer, where, columns["answer"] or "answer"),
         domain,
         text("id"),
-        sure=reading.id is not None,
+        sure=reading.id is not None or question is None,
         extras=others if several or not rollouts else {},
     )
 
 
-def _only(answer: Any, where: str, column: str | None, domain: str | None, question: str) -> Any:
+def _only(answer: Any, where: str, column: str | None, domain: str | None, question: str | None) -> Any:
     """The one reference of a question; DataError where it has several texts, of which a verifier would read none.
 
     The tests of code are a list, and so are the letters of a question with options.
@@ -149,7 +166,7 @@ def _only(answer: Any, where: str, column: str | None, domain: str | None, quest
     if not isinstance(answer, list) or not all(isinstance(each, str) for each in answer):
         return answer
     different = list(dict.fromkeys(each.strip() for each in answer))
-    if len(different) < 2 or domain not in ("math", "qa", "other") or has_plain_options(question):
+    if len(different) < 2 or domain not in ("math", "qa", "other") or has_plain_options(question or ""):
         return different[:1] if len(different) == 1 else answer
     raise DataError(
         f"{where}: field {column!r}: holds {len(different)} references, and a question has one; take the first by "
