@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from loopback import Loopback, Reply, Request
 
-from memreward.integrations.client import Client, Scored
+from memreward.integrations.client import Client, Scored, ready_client
 from memreward.types import ConfigurationError, EndpointError, FaultError
 
 GOOD = {
@@ -91,6 +91,12 @@ def test_a_deadline_holds_over_all_that_is_tried(server: Service) -> None:
     with pytest.raises(EndpointError, match="failed"):
         ask(Client(server.url, deadline=1.0))
     assert time.monotonic() - started < 3
+
+
+def test_no_process_has_a_client_of_a_service_that_is_not_ready() -> None:
+    for _ in range(2):
+        with pytest.raises(EndpointError, match="/ready"):
+            ready_client("http://127.0.0.1:9", 0.5)
 
 
 def test_a_failure_is_a_reward_that_adds_nothing_with_the_same_numbers_as_any_other_and_the_log_says_why(

@@ -141,6 +141,7 @@ def test_it_refuses_to_start_where_verl_would_standardise_or_no_service_answers(
     from omegaconf import open_dict
     from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
+    from memreward.integrations.verl import compute_score
     from memreward.types import ConfigurationError, EndpointError
 
     folder = tokenizer_folder(tmp_path / "model")
@@ -151,6 +152,9 @@ def test_it_refuses_to_start_where_verl_would_standardise_or_no_service_answers(
         config.reward.reward_kwargs.deadline = 1.0
     with pytest.raises(EndpointError, match="failed"):
         RewardLoopWorker(config)
+    nobody = {"size": SIZE, "domain": "math", "url": "http://127.0.0.1:9", "deadline": 1.0}
+    with pytest.raises(EndpointError, match="failed"):
+        asyncio.run(compute_score("sums", "The answer is 5.", None, {"question": "What is 2 + 3?"}, **nobody))
 
 
 def test_a_function_by_pkg_scores_groups_by_their_question(service: str, tmp_path: Path) -> None:

@@ -249,6 +249,14 @@ class Client:
         return pool
 
 
+@cache
+def ready_client(url: str | None = None, deadline: float = 300.0) -> Client:
+    """Return this process's client, of a service that was ready; raises as `Client.ready`."""
+    client = Client(url, deadline=deadline)
+    client.now(client.ready())
+    return client
+
+
 def _aiohttp() -> Any:
     try:
         import aiohttp

@@ -14,12 +14,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from memreward.data.chat import query_id_of
-from memreward.integrations.client import Client, Scored
+from memreward.integrations.client import Scored, ready_client
 from memreward.types import DOMAINS, ConfigurationError, DataError
 
 _QWEN = r"<\|im_start\|>user\n(.*?)<\|im_end\|>"
@@ -103,8 +102,7 @@ def main(options: Sequence[str]) -> None:
     url = _option(options, "--reward.remote_url") or ""
     address = urlsplit(url)
     if address.scheme in ("http", "https"):
-        client = Client(f"{address.scheme}://{address.netloc.rpartition('@')[2]}", deadline=30.0)
-        client.now(client.ready())
+        ready_client(f"{address.scheme}://{address.netloc.rpartition('@')[2]}", 30.0)
     import runpy
 
     sys.argv = ["openrlhf.cli.train_ppo_ray", *options]
@@ -123,13 +121,8 @@ def _reply(query: str, prompt: str, label: Any, size: int, domain: str) -> dict[
         asked = asked_of(query, prompt, label, domain)
     except DataError as error:
         return reply_of(Scored.failure(str(error)))
-    client = _client()
+    client = ready_client(deadline=170.0)
     return reply_of(client.now(client.reward(size=size, **asked)))
-
-
-@cache
-def _client() -> Client:
-    return Client(deadline=170.0)
 
 
 def _label(label: Any) -> dict[str, Any]:

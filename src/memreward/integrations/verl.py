@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
-from memreward.integrations.client import Client, Scored
+from memreward.integrations.client import Scored, ready_client
 from memreward.integrations.verl_rows import asked_of, check_algorithm, checked_kwargs, question_of_row
 
 NAME = "memreward"
@@ -37,8 +36,7 @@ class MemRewardManager(NaiveRewardManager):  # type: ignore[misc]
         kwargs = checked_kwargs(config.reward.get("reward_kwargs", {}))
         self.domain: str = kwargs["domain"]
         self.size = int(config.actor_rollout_ref.rollout.n)
-        self.client = Client(kwargs.get("url"), deadline=float(kwargs.get("deadline", 600.0)))
-        self.client.now(self.client.ready())
+        self.client = ready_client(kwargs.get("url"), float(kwargs.get("deadline", 600.0)))
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         item = data[-1:][0]
@@ -81,22 +79,17 @@ async def compute_score(
     verl does not tell a function the uid: groups are put together by the question, `size` at a time, so no question may
     be asked twice at once. The manager above has no such limit. `extra_info` holds "index", the question's id, and
     "question" or "prompt"; `kwargs` are `reward.custom_reward_function.reward_kwargs`: "size" and "domain", which must
-    be there, "url", "deadline".
+    be there, "url", "deadline". The first call raises EndpointError if the service is not ready.
     """
     settings = checked_kwargs(kwargs, size=True)
     asked = asked_of(data_source, {"ground_truth": ground_truth}, extra_info, "", settings["domain"])
     if isinstance(asked, str):
         scored = Scored.failure(asked)
     else:
-        client = _client(settings.get("url"), float(settings.get("deadline", 600.0)))
+        client = ready_client(settings.get("url"), float(settings.get("deadline", 600.0)))
         size = int(settings["size"])
         scored = await client.reward(group=f"verl/{asked['id']}", size=size, query=asked, text=solution_str)
     return {"score": scored.reward, **scored.numbers()}
-
-
-@cache
-def _client(url: str | None, deadline: float) -> Client:
-    return Client(url, deadline=deadline)
 
 
 def _reply(scored: Scored) -> dict[str, Any]:
