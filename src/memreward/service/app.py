@@ -147,10 +147,7 @@ def _add_scoring(app: Service) -> None:
     @app.post("/score", responses=_ALL, tags=["rewards"])
     async def score(asked: ScoreRequest) -> Json:
         """Reward whole groups. Sent again, a group gets the same answers."""
-        try:
-            groups = [message.group() for message in asked.groups]
-        except ValueError as error:
-            return _failure(422, str(error))
+        groups = [message.group() for message in asked.groups]
         found = await app.desk.score(groups)
         if conflict := next((one for one in found if isinstance(one, ConflictError)), None):
             return _failure(409, str(conflict))
@@ -169,7 +166,7 @@ def _add_scoring(app: Service) -> None:
         Whoever hangs up before withdraws it.
         """
         answer = await _answered(app, asked, request)
-        return _gone() if answer is None else Json({**answer.record(), "figures": app.store.figures()})
+        return Json({**answer.record(), "figures": app.store.figures()})
 
 
 def _add_trainers(app: Service) -> None:
@@ -194,7 +191,7 @@ def _add_trainers(app: Service) -> None:
         except (DataError, ValueError) as error:
             return _failure(422, str(error))
         answer = await _answered(app, one, request)
-        return _gone() if answer is None else Json(openrlhf_reply(replace(answer, figures=app.store.figures())))
+        return Json(openrlhf_reply(replace(answer, figures=app.store.figures())))
 
 
 def _add_memory(app: Service) -> None:
@@ -250,23 +247,19 @@ def _add_health(app: Service) -> None:
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Scored | None:
-    """Wait for an answer as long as its client does; None where it has gone."""
+async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Scored:
+    """Wait for an answer as long as its client does."""
     asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout, asked.deadline)
     answering, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
-            return None
+            raise HTTPException(_GONE, "the client has gone")
         app.metrics.answers([answer := await answering])
         return answer
     finally:
         for task in (answering, leaving):
             task.cancel()
-
-
-def _gone() -> Json:
-    return _failure(_GONE, "the client has gone")
 
 
 _STATUS: Mapping[type[Exception], int] = {

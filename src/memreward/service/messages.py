@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from memreward.service.asked import AskedGroup, AskedRollout, Name, OneOfDomains, Text
 from memreward.types import DOMAINS, Query
@@ -40,9 +40,13 @@ class GroupMessage(_Message):
     step: Step = 0
     partial: bool = Field(default=False, description="Whether rollouts of the group are missing.")
 
-    def group(self) -> AskedGroup:
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
         if len({rollout.id for rollout in self.rollouts}) < len(self.rollouts):
             raise ValueError("two rollouts of one group have one id")
+        return self
+
+    def group(self) -> AskedGroup:
         rollouts = tuple(self.rollouts)
         return AskedGroup(self.id, self.query.query(), rollouts, self.step, self.query.reference, self.partial)
 
