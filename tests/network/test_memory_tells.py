@@ -13,8 +13,8 @@ def test_what_memory_holds_tells_right_from_wrong_in_new_rollouts(synthetic: Cal
     pytest.importorskip("torch_geometric")
     from memreward.network.scorer import paper
 
-    known, new = synthetic(queries=20, seed=0), synthetic(queries=16, seed=1)
+    known, new = synthetic(queries=30, seed=0), synthetic(queries=20, seed=1)
     asked = replace(new.features, query_ids=tuple(f"new-{name}" for name in new.features.query_ids))
-    model = paper(0, hidden=16, epochs=8).fit(known.features, known.correct)
+    model = paper(0, hidden=16, epochs=12).fit(known.features, known.correct)
     value = model.predict(asked).value
     assert value[new.correct == 1].mean() > value[new.correct == 0].mean() + 0.05
