@@ -60,3 +60,10 @@ def test_the_references_are_drawn_and_never_more_lines_than_colours(result):
 )
 def test_axes_have_round_numbers_between_their_ends(low, high, ticks):
     assert nice_ticks(low, high, 4) == ticks
+
+
+@pytest.mark.parametrize("span", [0.0011, 0.046, 0.054, 0.24, 0.99, 3.0])
+def test_every_axis_has_a_scale(span):
+    """One number alone says nothing of what the others are."""
+    assert len(nice_ticks(-span, span, 5)) >= 3
+    assert all(len(nice_ticks(low, low + span, 5)) >= 2 for low in (0.013, 0.5, 0.755, 0.799))

@@ -36,7 +36,7 @@ def propose(
         made = load_predictor(memory, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
-        features = made.features([rollout for group in groups.values() for rollout in group.rollouts])
+        features = made.featurizer.features([rollout for group in groups.values() for rollout in group.rollouts])
         found = proposals(made.model, features, count, labelled) if groups.keys() - labelled else []
         sampling = told_by_sampling(made.model, features, [p.query_id for p in found]).tolist()
     output.table(

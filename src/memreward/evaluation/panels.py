@@ -57,7 +57,8 @@ def forest(result: EvaluationResult) -> str:
         )
         before = row.file
     caption = f"{HEADINGS[SHOWN]}: {lead} less {reference}, with the paired 95 % interval. Bold leaves out 0."
-    ticks = [(f"{tick:+g}" if tick else "0", 50 + 50 * tick / reach) for tick in nice_ticks(-reach, reach, 3)]
+    outermost = nice_ticks(-reach, reach, 5)[-1]  # of at most three there may be 0 alone, which is no scale
+    ticks = [(f"{tick:+g}" if tick else "0", 50 + 50 * tick / reach) for tick in (-outermost, 0, outermost)]
     return html_part("forest", caption, lines, ticks)
 
 
@@ -136,7 +137,7 @@ def _plot(
 
     return {
         **{"title": title, "across": across, "file": file, "diagonal": False},
-        "heights": [(f"{y:g}", y_of(y)) for y in nice_ticks(low, high, 4)],
+        "heights": [(f"{y:g}", y_of(y)) for y in nice_ticks(low, high, 5)],
         "ticks": [(text, x_of(x)) for x, text in ticks],
         "curves": [(curve.colour, [(x_of(x), y_of(y), told) for x, y, told in curve.points]) for curve in curves],
     }
