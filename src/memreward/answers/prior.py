@@ -103,9 +103,8 @@ class SourceFactor:
         names = (*signals, "query_length_log")
         scaling = Scaling.of(names, evidence_columns(features, names))
         table = AnswerTable.of(features, domain, signals, scaling)
-        level = _Level.start(_Columns.of([(domain, signals)]))
         observed = Observed.whole(table, table.verdicts(labels))
-        weights = Gaussian.diagonal(level.base, level.spread[domain]).given([observed]).mean
+        weights = Gaussian.diagonal(*_start(columns_of(signals))).given([observed]).mean
         found = slope(table, weights, observed.verdicts, observed.counts)
         counted = replace(
             card,
@@ -225,104 +224,57 @@ def fit_prior(sources: Sequence[SourceFactor], name: str) -> RewardPrior:
     return RewardPrior(name, tuple(sources))
 
 
-@dataclass(frozen=True)
-class _Columns:
-    names: tuple[str, ...]
-    domains: tuple[str, ...]
-
-    @classmethod
-    def of(cls, sources: Sequence[tuple[str, tuple[str, ...]]]) -> Self:
-        names = dict.fromkeys(name for _, signals in sources for name in columns_of(signals))
-        return cls(tuple(names), tuple(dict.fromkeys(domain for domain, _ in sources)))
-
-    def places(self, signals: tuple[str, ...]) -> NDArray[np.int64]:
-        place = {name: i for i, name in enumerate(self.names)}
-        return np.array([place[name] for name in columns_of(signals)], np.int64)
-
-    def filled(self, plain: float, **special: float) -> Floats:
-        values = np.full(len(self.names), plain)
-        for name, value in special.items():
-            values[self.names.index(name)] = value
-        return values
+def _filled(names: Sequence[str], plain: float, **special: float) -> Floats:
+    return np.array([special.get(name, plain) for name in names], np.float64)
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Estimates of EM: of each domain mean and spread (variance) of its sources' weights, over all columns."""
-
-    base: Floats
-    mean: Mapping[str, Floats]
-    spread: Mapping[str, Floats]
-    doubt: Mapping[str, Floats]
-
-    @classmethod
-    def start(cls, columns: _Columns) -> Self:
-        base = columns.filled(0.0, log_share=1.0)
-        spread = columns.filled(_SPREAD, log_share=_SPREAD_OF_SHARE)
-        return cls(
-            base,
-            dict.fromkeys(columns.domains, base),
-            dict.fromkeys(columns.domains, spread),
-            dict.fromkeys(columns.domains, np.zeros(len(base))),
-        )
-
-    def learned(self, factors: Sequence[SourceFactor], columns: _Columns) -> _Level:
-        own = [(each.domain, columns.places(each.signals), *self._weights(each, columns)) for each in factors]
-        wide = dict.fromkeys((*SHARE, QUESTION[0]), _WIDE**2)
-        between = columns.filled(BETWEEN**2, **wide)
-        beyond = columns.filled(BASE**2, **dict.fromkeys((*SHARE, QUESTION[0]), _WIDE_BASE**2) | {"log_share": 1.0})
-        start = columns.filled(0.0, log_share=1.0)
-        sums, counts = ({d: np.zeros(len(start)) for d in columns.domains} for _ in range(2))
-        for domain, at, mean, _ in own:
-            sums[domain][at] += mean
-            counts[domain][at] += 1
-        means, base = dict(self.mean), self.base
-        for _ in range(5):
-            for domain in columns.domains:
-                tau = self.spread[domain]
-                means[domain] = (sums[domain] / tau + base / between) / (counts[domain] / tau + 1 / between)
-            seen = {d: (counts[d] > 0) / between for d in columns.domains}
-            total = sum(seen.values())
-            base = (sum(means[d] * seen[d] for d in columns.domains) + start / beyond) / (total + 1 / beyond)
-        spread, doubt = {}, {}
-        for domain in columns.domains:
-            square = np.zeros(len(start))
-            for one, at, mean, variance in own:
-                if one == domain:
-                    square[at] += (mean - means[domain][at]) ** 2 + variance
-            seen_here = counts[domain] > 0
-            middle = float(np.median(square[seen_here] / counts[domain][seen_here]))
-            fresh = np.clip((square + PULL * middle) / (counts[domain] + PULL), _LEAST, _MOST)
-            spread[domain] = np.where(seen_here, fresh, self.spread[domain])
-            doubt[domain] = 1 / (counts[domain] / spread[domain] + 1 / between)
-        return _Level(base, means, spread, doubt)
-
-    def _weights(self, factor: SourceFactor, columns: _Columns) -> tuple[Floats, Floats]:
-        at = columns.places(factor.signals)
-        tau = self.spread[factor.domain][at]
-        covariance = np.linalg.inv(factor.precision + np.diag(1 / tau))
-        mean = covariance @ (factor.pull + self.mean[factor.domain][at] / tau)
-        return mean, np.diag(covariance)
+def _start(names: Sequence[str]) -> tuple[Floats, Floats]:
+    """Mean and variance that EM begins with."""
+    return _filled(names, 0.0, log_share=1.0), _filled(names, _SPREAD, log_share=_SPREAD_OF_SHARE)
 
 
 def _estimated(factors: Sequence[SourceFactor]) -> Mapping[str, DomainPrior]:
+    """EM over all columns: a row of `mean` and of `spread` (variance of its sources' weights) is of one domain."""
     if not factors:
         return {}
-    columns = _Columns.of([(each.domain, each.signals) for each in factors])
-    level = _Level.start(columns)
+    domains = list(dict.fromkeys(each.domain for each in factors))
+    place = {name: i for i, name in enumerate(dict.fromkeys(c for each in factors for c in columns_of(each.signals)))}
+    cells = [(domains.index(each.domain), [place[name] for name in columns_of(each.signals)]) for each in factors]
+    votes = (*SHARE, QUESTION[0])
+    between = _filled(tuple(place), BETWEEN**2, **dict.fromkeys(votes, _WIDE**2))
+    beyond = _filled(tuple(place), BASE**2, **dict.fromkeys(votes, _WIDE_BASE**2) | {"log_share": 1.0})
+    start, spread = _start(tuple(place))
+    base, mean, spread = start, np.tile(start, (len(domains), 1)), np.tile(spread, (len(domains), 1))
+    count = np.zeros_like(mean)
+    for cell in cells:
+        count[cell] += 1
+    seen = (count > 0) / between
     for _ in range(ROUNDS):
-        level = level.learned(factors, columns)
-    return {domain: _domain_prior(domain, factors, columns, level) for domain in columns.domains}
-
-
-def _domain_prior(domain: str, factors: Sequence[SourceFactor], columns: _Columns, level: _Level) -> DomainPrior:
-    mine = [each for each in factors if each.domain == domain]
-    signals = tuple(dict.fromkeys(name for each in mine for name in each.signals))
-    at = columns.places(signals)
-    part = np.where(np.array(columns_of(signals)) == QUESTION[0], LEVEL, SPREADS.get(domain, 1.0))
-    variance = part * (level.spread[domain][at] + level.doubt[domain][at])
-    weights = Gaussian.diagonal(level.mean[domain][at], variance)
-    return DomainPrior(signals, weights, _pooled(mine, signals), tuple(each.card.name for each in mine))
+        total, square = np.zeros_like(mean), np.zeros_like(mean)
+        variances, means = [], []
+        for each, cell in zip(factors, cells, strict=True):
+            covariance = np.linalg.inv(each.precision + np.diag(1 / spread[cell]))
+            means.append(covariance @ (each.pull + mean[cell] / spread[cell]))
+            variances.append(np.diag(covariance))
+            total[cell] += means[-1]
+        for _ in range(5):
+            mean = (total / spread + base / between) / (count / spread + 1 / between)
+            base = ((mean * seen).sum(axis=0) + start / beyond) / (seen.sum(axis=0) + 1 / beyond)
+        for cell, own, variance in zip(cells, means, variances, strict=True):
+            square[cell] += (own - mean[cell]) ** 2 + variance
+        middle = np.nanmedian(np.where(count > 0, square / np.maximum(count, 1), np.nan), axis=1, keepdims=True)
+        fresh = np.clip((square + PULL * middle) / (count + PULL), _LEAST, _MOST)
+        spread = np.where(count > 0, fresh, spread)
+    variance = spread + 1 / (count / spread + 1 / between)
+    found = {}
+    for row, domain in enumerate(domains):
+        mine = [each for each in factors if each.domain == domain]
+        signals = tuple(dict.fromkeys(name for each in mine for name in each.signals))
+        at = [place[name] for name in columns_of(signals)]
+        part = _filled(columns_of(signals), SPREADS.get(domain, 1.0), **{QUESTION[0]: LEVEL})
+        weights = Gaussian.diagonal(mean[row, at], part * variance[row, at])
+        found[domain] = DomainPrior(signals, weights, _pooled(mine, signals), tuple(each.card.name for each in mine))
+    return found
 
 
 def _pooled(factors: Sequence[SourceFactor], signals: tuple[str, ...]) -> Scaling:
