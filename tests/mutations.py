@@ -41,6 +41,27 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_hostile_answers.py -k attacker",
     ),
     (
+        "an answer that is only supposed is not right",
+        "domains/shared/doubt.py",
+        "    if verb.lower() not in _SAYS and",
+        "    if False and",
+        "tests/domains/test_hostile_answers.py -k attacker",
+    ),
+    (
+        "an answer that is mocked is not right",
+        "domains/shared/doubt.py",
+        "    comment = _COMMENT.match(after)",
+        "    comment = None",
+        "tests/domains/test_hostile_answers.py -k attacker",
+    ),
+    (
+        "letters and digits of full width are read",
+        "domains/shared/dress.py",
+        "text.translate(_WIDE)",
+        "text",
+        "tests/domains/test_hostile_answers.py -k honest",
+    ),
+    (
         "the unit that is asked for counts",
         "domains/math/rules.py",
         "asked.other_unit(given) if given.dimension else None",
