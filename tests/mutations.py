@@ -43,7 +43,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "an answer that is only supposed is not right",
         "domains/shared/doubt.py",
-        "    if verb.lower() not in _SAYS and",
+        "    if verb.lower() not in known and",
         "    if False and",
         "tests/domains/test_hostile_answers.py -k attacker",
     ),

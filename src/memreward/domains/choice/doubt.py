@@ -95,7 +95,7 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
     before, after = around(text, *place)
     if other := _other_text(after, letter, choices):
         return f"the text beside it is that of option {other}"
-    own = re.match(r"[\s().:\]*,–—-]*" + re.escape(choices.get(letter, "")) + r"\)?", after, re.IGNORECASE)
+    own = re.match(r"[\s().:\]*},$–—-]*" + re.escape(choices.get(letter, "")) + r"\)?", after, re.IGNORECASE)
     after = after if own is None else after[own.end() :]
     if polar_options(choices):  # "B) False" may be an option that says no
         after = _POLAR.sub("", after)

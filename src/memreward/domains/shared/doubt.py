@@ -28,7 +28,7 @@ _REJECTING = re.compile(r"\b(?:the least [a-z]{4,15}|odd one out)\s(?:is|was|wou
 # "pretend the answer is", "either the answer is", none says that it is the answer.
 _GOVERNED = re.compile(
     r"(\b(?:I|we)(?:['’]d| would)? )?([A-Za-z'’]+) (?:that )?(?:the|my|our|an?) (?:[\w-]{1,15} ){0,2}"
-    r"(?:answer|solution|result|choice|option)\b",
+    r"(?:answer|solution|result|choice|option)(?: choice| option| here)?(?:\s(?:is|was|would|must|should)\b|\s?[:=])",
     re.IGNORECASE,
 )
 _SAYS = frozenset(
@@ -39,10 +39,11 @@ _SAYS = frozenset(
     believe say ensure ensures confirm confirms confirmed verify sure certain confident clear seems suggests
     indicates determine determined recognize note obtain yields state states tells me us for from in with to by
     at on likely obvious follows given it this these them convinced making makes maybe perhaps probably thought
-    reflection again changing change changed
+    reflection again change changed write compute find
     """.split()  # noqa: SIM905
 )
 _OPINIONS = {"suppose", "guess", "bet", "reckon", "assume", "presume", "calculate", "calculated", "claim", "submit"}
+_SUPPOSES = re.compile(r"(?:assum|suppos|pretend|imagin|hop|wish|doubt|deny|alleg)[a-z]*")
 # The word that a short comment behind an answer may begin with and leave it said; a long one explains.
 _COMMENT = re.compile(
     r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}(i\.e|[^\W\d_]{1,20}(?:['’][a-z]{1,2})?)"
@@ -168,7 +169,9 @@ def said_aside(before: str, after: str) -> str:
     """Return whether an answer is but spoken of, "pretend the answer is 4", or mocked, "4, my foot": why, or ""."""
     governed = _GOVERNED.findall(TURN.split(before)[-1])
     speaker, verb = governed[-1] if governed else ("", "so")
-    if verb.lower() not in _SAYS and not (speaker and verb.lower() in _OPINIONS):
+    known = _SAYS | _OPINIONS if speaker else _SAYS
+    derived = verb.lower().endswith(_EXPLAINING) and not _SUPPOSES.fullmatch(verb.lower())
+    if verb.lower() not in known and not derived:
         return f"{verb!r} stands before it"
     comment = _COMMENT.match(after)
     if comment is None:
