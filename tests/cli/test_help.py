@@ -86,3 +86,9 @@ def test_what_reads_an_option_has_a_name() -> None:
     parsers = [option.parser for option in options if option.parser is not None]
     assert parsers
     assert all(parser.__name__ for parser in parsers)
+
+
+def test_help_all_of_a_command_that_shows_all_is_its_help() -> None:
+    whole = said("check", "--help-all")
+    assert whole.exit_code == 0
+    assert whole.stdout == said("check", "--help").stdout

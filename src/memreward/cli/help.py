@@ -60,8 +60,12 @@ class Command(TyperCommand):
 
 
 def add_to(app: typer.Typer, command: Callable[..., Any], panel: str) -> None:
-    """Add a command to a panel of the app's help, with `--help-all` where its own help is short."""
-    app.command(cls=Command, rich_help_panel=panel)(_with_help_all(command) if command.__name__ in USED else command)
+    """Add a command to a panel of the app's help. `--help-all` shows more only where its own help is short."""
+    if command.__name__ in USED:
+        app.command(cls=Command, rich_help_panel=panel)(_with_help_all(command))
+        return
+    names = ["--help", "-h", "--help-all"]
+    app.command(cls=Command, rich_help_panel=panel, context_settings={"help_option_names": names})(command)
 
 
 def _with_help_all(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -150,7 +150,9 @@ def refuse_unknown(
         if not column or column in columns or any(_is_there(value_at(row, column)) for row in rows):
             continue
         near = difflib.get_close_matches(column, columns, 1, 0.5) or [
-            each for each in columns if column.lower() in each.lower() or each.lower() in column.lower()
+            each
+            for each in columns
+            if min(len(column), len(each)) > 1 and (column.lower() in each.lower() or each.lower() in column.lower())
         ]
         problems.append(f"{option} {column!r}: no such column" + (f", did you mean {near[0]!r}?" if near else ""))
     if problems:
