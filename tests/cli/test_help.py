@@ -89,6 +89,7 @@ def test_what_reads_an_option_has_a_name() -> None:
 
 
 def test_help_all_of_a_command_that_shows_all_is_its_help() -> None:
-    whole = said("check", "--help-all")
-    assert whole.exit_code == 0
-    assert whole.stdout == said("check", "--help").stdout
+    for command in (["check"], ["prior", "fit"]):
+        whole = said(*command, "--help-all")
+        assert whole.exit_code == 0
+        assert whole.stdout == said(*command, "--help").stdout

@@ -24,6 +24,8 @@ USED = {
     "train": "--config --model --questions --out --labels --arm --steps --lora-rank",
 }
 """The options that `--help` shows of a command with many; a command that is not here shows all of its own."""
+ALL_IS_SHOWN = {"help_option_names": ["--help", "-h", "--help-all"]}
+"""The context of a command whose help has all of its options."""
 _ALL = "memreward.help-all"
 
 
@@ -64,8 +66,7 @@ def add_to(app: typer.Typer, command: Callable[..., Any], panel: str) -> None:
     if command.__name__ in USED:
         app.command(cls=Command, rich_help_panel=panel)(_with_help_all(command))
         return
-    names = ["--help", "-h", "--help-all"]
-    app.command(cls=Command, rich_help_panel=panel, context_settings={"help_option_names": names})(command)
+    app.command(cls=Command, rich_help_panel=panel, context_settings=ALL_IS_SHOWN)(command)
 
 
 def _with_help_all(command: Callable[..., Any]) -> Callable[..., Any]:

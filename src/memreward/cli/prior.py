@@ -13,7 +13,7 @@ from memreward.answers.table import columns_of
 from memreward.cli.common import AsJson, ExecuteCode, FileSettings, check_file, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
-from memreward.cli.help import Command
+from memreward.cli.help import ALL_IS_SHOWN, Command
 from memreward.cli.output import Output
 from memreward.types import ConfigurationError
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, context_settings=ALL_IS_SHOWN)
 @ends_well("No file was written: run the same command again.")
 def fit(
     files: Annotated[
@@ -82,7 +82,7 @@ def fit(
     output.note(f"written: {out}")
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, context_settings=ALL_IS_SHOWN)
 @ends_well("Nothing was changed: run the same command again.")
 def show(
     name: Annotated[str, typer.Argument(help='"default", or a file of memreward prior fit.')] = "default",
