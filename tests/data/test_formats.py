@@ -348,6 +348,14 @@ def test_a_spreadsheets_csv_has_semicolons_and_cells_that_say_missing(tmp_path: 
     assert [group.truth.reference for group in found.values()] == ["0,5", None, None]
 
 
+@pytest.mark.parametrize("nothing", [None, "", " ", "NA", "nan", [], [None], {"value": None}, {"ground_truth": ""}])
+def test_a_reference_of_nothing_is_none(tmp_path: Path, nothing: Any) -> None:
+    """A label that nobody gave would make every rollout wrong."""
+    path = rows(tmp_path / "t.jsonl", {"question": "q", "completion": "It is 1.", "answer": nothing})
+    (group,) = groups_of(path).values()
+    assert group.truth.reference is None
+
+
 def test_each_of_several_files_has_some_of_the_columns(tmp_path: Path) -> None:
     asked = [{"nr": n, "statement": f"What is {n} + {n}?"} for n in range(3)]
     questions = rows(tmp_path / "questions.jsonl", *asked)

@@ -160,13 +160,15 @@ def refuse_unknown(
 
 
 def _is_there(value: Any) -> bool:
-    return any(map(_is_there, value)) if isinstance(value, list) and value else value is not None
+    """Whether a value holds any: a list or an object of nothing, as Arrow fills them, holds none."""
+    inner = value.values() if isinstance(value, Mapping) else value
+    return any(map(_is_there, inner)) if isinstance(value, Mapping | list) else value is not None
 
 
 def text_or_none(value: Any, where: str, column: str) -> str | None:
     """Return an id, a domain or a reference as text, numbers as written; DataError for what is none.
 
-    An empty text is None, and so is what tables write where a value is missing (`MISSING`).
+    An empty text, list or object is None, and so is what tables write where a value is missing (`MISSING`).
 
     A list of one is that one; {"ground_truth": x} is x; any other list or object is JSON, which tests of code are.
     """
@@ -174,7 +176,7 @@ def text_or_none(value: Any, where: str, column: str) -> str | None:
         value = value["ground_truth"]
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int | float):
         value = value[0]
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if not _is_there(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, str):
         return None if value.strip() in MISSING else value
