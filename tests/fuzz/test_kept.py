@@ -24,6 +24,7 @@ KEPT = [
     "\\boxed{1} and \\boxed{2}",
     "\ud800\\boxed{\ud800}",
     "The answer is A. Or B.",
+    "**Answer:is A. Also B.",
 ]
 
 

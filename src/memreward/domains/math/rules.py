@@ -70,9 +70,10 @@ def stated_reference(reference: str) -> str:
 
 def _lettered(text: str) -> tuple[str | None, str]:
     r"""Option letter and value: `\textbf{(C)}\ 145` is ("C", "145"), "C" is ("C", ""), "145" is (None, "145")."""
-    for _ in range(2):  # as in a key, which leaves "the answer is" and "about" out
+    text = text.replace("**", "")
+    for _ in range(3):  # as in a key, which leaves "the answer is" and "about" out
         text = ABOUT.sub("", text)
-    plain = TEXT_COMMAND.sub(r"\1", text).replace("**", "").strip(" $.")
+    plain = TEXT_COMMAND.sub(r"\1", text).strip(" $.")
     alone = _LETTER.fullmatch(plain) or _LETTER_KEY.fullmatch(value_key(text, Wanted()))
     if alone is not None:
         return alone[1], ""
