@@ -83,7 +83,9 @@ def judgements() -> dict[str, dict[str, tuple[str, str]]]:
 
 def known_parts(page: Path) -> dict[str, str]:
     text = page.read_text(encoding="utf-8") if page.exists() else ""
-    return {match[1]: match[0] for match in re.finditer(r"^## (\S+)\n(?:(?!^## ).*\n)*", text, re.MULTILINE)}
+    return {
+        match[1]: f"{match[0].rstrip()}\n" for match in re.finditer(r"^## (\S+)\n(?:(?!^## ).*\n)*", text, re.MULTILINE)
+    }
 
 
 def measured(path: Path) -> tuple[list[Row], float]:
