@@ -417,10 +417,11 @@ def test_the_papers_network_can_be_compared() -> None:
     from memreward.cli.evaluate import chosen_predictors, reads_text
     from memreward.evaluation.baselines import BASELINES
 
-    chosen: Any = chosen_predictors("memreward,majority,paper", "none")
-    assert list(chosen) == ["memreward", "majority", "paper"]
-    assert chosen["paper"](3).name == "paper"
-    assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, "paper"}
+    networks = ["paper", "no_propagation", "no_network"]
+    chosen: Any = chosen_predictors(",".join(["memreward", "majority", *networks]), "none")
+    assert list(chosen) == ["memreward", "majority", *networks]
+    assert [chosen[name](3).name for name in networks] == networks
+    assert set(chosen_predictors("all", "none")) == {"memreward", *BASELINES, *networks}
     assert reads_text(chosen)
     assert not reads_text(chosen_predictors("memreward,majority,majority_hard", "none"))
 

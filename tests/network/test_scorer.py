@@ -15,7 +15,7 @@ from memreward.evaluation.calibration import logit
 from memreward.features.subset import joined, subset
 from memreward.network.graph import SIMILAR_TO, similarity_edges, structural_edges
 from memreward.network.model import DROPOUT, HEAD_DIM, HEADS, HIDDEN, LAYERS
-from memreward.network.scorer import NEIGHBOURS, GraphScorer, paper
+from memreward.network.scorer import MESSAGES, NEIGHBOURS, GraphScorer, paper
 from memreward.types import ConfigurationError, Features, LabelError
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
@@ -85,6 +85,23 @@ def test_a_labelled_query_is_scored_by_a_network_that_is_blind_to_it(synthetic: 
     own = subset(known.features, mine)
     told = [paper(0, **QUICK).fit(known.features, labels).predict(own).value for labels in (known.correct, other)]
     np.testing.assert_allclose(*(standard(logit(value)) for value in told), atol=1e-3)
+
+
+def test_each_ablation_sees_what_its_name_leaves(synthetic: Callable[..., Any]) -> None:
+    """Memory's vectors reach the network alone; what else a query's rollouts say reaches all but the bare head."""
+    known, new = synthetic(queries=24, seed=0), synthetic(queries=6, seed=1).features
+    moved = replace(known.features, query_vectors=np.roll(known.features.query_vectors, 1, axis=0))
+    other = replace(new, thinking_vectors=np.where(np.arange(len(new))[:, None] == 0, 0, new.thinking_vectors))
+    of_first = np.flatnonzero(new.group == new.group[0])[1:]
+    seen = {}
+    for name, messages in MESSAGES.items():
+        scorer = GraphScorer(0, messages, **QUICK)
+        scorer.fit(known.features, known.correct)
+        before, beside = scorer.scores(new), scorer.scores(other)
+        scorer._look_at(moved)
+        reached = (scorer.scores(new), before), (beside[of_first], before[of_first])
+        seen[name] = tuple(bool(np.abs(a - b).max() > 100 * FLOAT32) for a, b in reached)
+    assert seen == {"paper": (True, True), "no_propagation": (False, True), "no_network": (False, False)}
 
 
 def test_order_of_rollouts_does_not_matter(fitted: Fitted) -> None:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from memreward.types import Group, Predictor
 
 OURS = "memreward"
-PAPER = "paper"
+NETWORKS = ("paper", "no_propagation", "no_network")
+"""The paper's network, and what is left of it without memory's messages, and without any."""
 DEFAULT = f"{OURS},majority,majority_hard"
 
 
@@ -254,8 +255,9 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     from memreward.evaluation.baselines import BASELINES
     from memreward.evaluation.own import installed_predictors, own_predictor
 
-    known: dict[str, PredictorFactory] = {OURS: AnswerModels(RewardPrior.load(prior)), **BASELINES, PAPER: _network}
-    known = {**installed_predictors(), **known}
+    networks = {name: partial(_network, name=name) for name in NETWORKS}
+    ours = AnswerModels(RewardPrior.load(prior))
+    known: dict[str, PredictorFactory] = {**installed_predictors(), OURS: ours, **BASELINES, **networks}
     many = {"baselines": BASELINES, "all": known}
     chosen: dict[str, PredictorFactory] = {}
     for name in text.split(","):
@@ -270,7 +272,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
                 f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
             )
         chosen |= many[name] if name in many else {name: known[name]}
-    if PAPER in chosen:
+    if chosen.keys() & NETWORKS:
         check_extra("torch_geometric", "paper", "the paper's network")
     return chosen
 
@@ -278,13 +280,13 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
 def reads_text(chosen: Mapping[str, PredictorFactory]) -> bool:
     from memreward.evaluation.baselines import READ_TEXT
 
-    return any(name in READ_TEXT or name == PAPER for name in chosen)
+    return any(name in (*READ_TEXT, *NETWORKS) for name in chosen)
 
 
-def _network(seed: int) -> Predictor:
+def _network(seed: int, name: str) -> Predictor:
     from memreward.network.scorer import paper
 
-    return paper(seed)
+    return paper(seed, name)
 
 
 def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featurizer:

@@ -5,6 +5,7 @@ scoring a batch equals the forward pass over the whole graph.
 """
 
 import copy
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from memreward.evaluation.baselines import CrossFitted
 from memreward.evaluation.baselines.crossfit import assign_folds
 from memreward.features.subset import subset
-from memreward.network.graph import SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
+from memreward.network.graph import RELATIONS, SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
 from memreward.network.model import HIDDEN, RewardNetwork
 from memreward.types import ConfigurationError, Features, LabelError
 
@@ -34,9 +35,17 @@ EVALUATE_EVERY = 4
 """Training steps between two looks at them."""
 
 
-def paper(seed: int, *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> CrossFitted:
-    """Return the paper's network as a predictor; the seed decides folds, weights and dropout."""
-    return CrossFitted("paper", lambda: GraphScorer(seed, hidden=hidden, epochs=epochs), seed=seed)
+MESSAGES: Mapping[str, tuple[Relation, ...]] = {
+    "paper": RELATIONS,
+    "no_propagation": tuple(relation for relation in RELATIONS if relation != SIMILAR_TO),
+    "no_network": (),
+}
+"""The network and its ablations, by what sends messages: without memory's, and without any, the head alone."""
+
+
+def paper(seed: int, name: str = "paper", *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> CrossFitted:
+    """Return the paper's network, or one of its ablations, as a predictor; the seed decides folds, weights, dropout."""
+    return CrossFitted(name, lambda: GraphScorer(seed, MESSAGES[name], hidden=hidden, epochs=epochs), seed=seed)
 
 
 class _Batch(NamedTuple):
@@ -54,8 +63,15 @@ class GraphScorer:
     one calibration.
     """
 
-    def __init__(self, seed: int = 0, *, hidden: int = HIDDEN, epochs: int = EPOCHS) -> None:
-        self.seed, self.hidden, self.epochs = seed, hidden, epochs
+    def __init__(
+        self,
+        seed: int = 0,
+        messages: Collection[Relation] = RELATIONS,
+        *,
+        hidden: int = HIDDEN,
+        epochs: int = EPOCHS,
+    ) -> None:
+        self.seed, self.messages, self.hidden, self.epochs = seed, messages, hidden, epochs
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> None:
         """Train on n rollouts, (n,) labels 1 right, 0 wrong, -1 unknown; LabelError with fewer than two queries."""
@@ -129,7 +145,8 @@ class GraphScorer:
         own = torch.tensor([self._row.get(query_id, -1) for query_id in features.query_ids])
         found = nearest(torch.from_numpy(features.query_vectors), self._vectors, NEIGHBOURS, own)
         similar, cosine = similarity_edges(*found)
-        return _Batch(features, {**structural_edges(features), SIMILAR_TO: similar}, cosine)
+        edges = {**structural_edges(features), SIMILAR_TO: similar}
+        return _Batch(features, {each: edges[each] for each in self.messages}, cosine)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
