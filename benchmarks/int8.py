@@ -6,8 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
+LARGEST = 63
+"""Of a weight: 2 * 255 * 63 is below 2^15."""
+
+
 class Int8Linear(nn.Module):
-    """A linear layer with weights of eight bits by output channel, and inputs of eight bits by token.
+    """A linear layer with weights of seven bits by output channel, and inputs of eight bits by token.
+
+    Processors without VNNI add two products in 16 bits, which cut off at the top: with weights of eight bits they would
+    be another policy.
 
     torch quantizes inputs with one range for all rows. Each row is divided by its own greatest magnitude before, and a
     row from -1 to 1 is added, so that the range is always that: what a row gives does not depend on its neighbours.
@@ -16,7 +23,7 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach().float()
-        scales = weight.abs().amax(1).clamp(min=1e-12).double() / 127
+        scales = weight.abs().amax(1).clamp(min=1e-12).double() / LARGEST
         zeros = torch.zeros(len(scales), dtype=torch.long)
         quantized = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         self.packed = torch.ops.quantized.linear_prepack(quantized, None)

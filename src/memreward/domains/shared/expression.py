@@ -95,7 +95,7 @@ _DENIED_BEFORE = re.compile(
     r"\b(?:don|doesn|didn|isn|wasn|can|couldn|wouldn|won|shouldn|ain)['’]?t|\bcannot|\bnever|\bnot|\bneither|\bdoubts?|"
     r"\bdoubted|\brefuse|\bdisagree|\bdeny|\bwrong|\bfalse|\bincorrect|\buntrue|\bunlikely|\bimpossible|\babsurd|"
     r"\bmistaken|\bmistake|\bnonsense|\bno way|\banything but|\bno one|\bnobody|\bif|\bwhether|\bunless|"
-    r"(?<!\bI )\bsuppose|\bsupposing|\bassuming)"
+    r"\bsuppose(?<!\bI suppose)|\bsupposing|\bassuming)"
     rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
     re.IGNORECASE,
 )
