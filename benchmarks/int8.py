@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-
 LARGEST = 63
 """Of a weight: 2 * 255 * 63 is below 2^15."""
 
