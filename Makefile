@@ -134,6 +134,7 @@ bench-service: $(STAMP) ## time the service on loopback and write benchmarks/res
 
 bench-label: $(STAMP) ## time the first question, and the next ones, of a memory of a million rollouts
 	$(BIN)/python benchmarks/label_load.py > benchmarks/results/label_load.md
+	$(BIN)/python benchmarks/label_load.py --questions 6000 --rollouts 4 --refit >> benchmarks/results/label_load.md
 
 bench: $(STAMP) ## time scoring, warmup and encoding
 	$(BIN)/python benchmarks/bench.py $(patsubst %,--rollouts %,$(wildcard $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz)) \

@@ -101,7 +101,10 @@ def main() -> None:
     given = options.parse_args()
     if given.refit:
         median, most = np.quantile(refitted(given.questions, given.rollouts), [0.5, 0.9])
-        print(f"{given.questions:,} questions: median {median:.3f} s of a processor, every tenth {most:.2f} s")
+        command = f"python benchmarks/label_load.py --questions {given.questions} --rollouts {given.rollouts} --refit"
+        print(f"\n    {command}\n\n{given.questions:,} questions looked at (a labelling looks at 4,000 at most):")
+        print(f"a judgement is learned in {median:.3f} s of a processor (median). After every tenth all are ranked")
+        print(f"anew, in another thread than the page's: {most:.2f} s.")
         return
     if given.timed:
         print(json.dumps(timed(given.folder)))
@@ -118,8 +121,7 @@ def main() -> None:
     print(f"    python benchmarks/label_load.py --questions {given.questions} --rollouts {given.rollouts}\n")
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores; {held['queries']:,} questions, "
-        f"{held['rollouts']:,} rollouts, {size:,.0f} MiB. Load average {os.getloadavg()[0]:.0f}: above the\n"
-        "cores others were computing, and the clock shows their work too.\n"
+        f"{held['rollouts']:,} rollouts, {size:,.0f} MiB. Load average {os.getloadavg()[0]:.0f}.\n"
     )
     print("| | seconds | of them a processor's |\n|---|---|---|")
     for name, what in (
