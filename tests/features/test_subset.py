@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from memreward.evaluation.baselines.crossfit import assign_folds, check_classes
+from memreward.evaluation.baselines.crossfit import check_classes
+from memreward.evaluation.held_out import assign_folds
 from memreward.features.subset import joined, rows_of_queries, subset, vote_share
 from memreward.types import Features, LabelError
 

@@ -188,13 +188,19 @@ class RewardPrior:
 
     @classmethod
     def load(cls, name: str | Path) -> RewardPrior:
-        """Read a prior: "default" is the shipped one, "none" has no source, else a file of `save`; or StoreError."""
+        """Read a prior: "default" is the shipped one, "none" has no source, else a file of `save`.
+
+        Raises StoreError where it cannot be read.
+        """
         if name == "none":
             return cls()
         return _shipped() if name == DEFAULT else _read(Path(name))
 
     def save(self, path: str | Path) -> None:
-        """Write the prior to a safetensors file, in the place of one that may be there; or StoreError."""
+        """Write the prior to a safetensors file, in the place of one that may be there.
+
+        Raises StoreError where it cannot be written.
+        """
         write_arrays(Path(path), _KIND, VERSION, *packed(self))
 
 

@@ -4,7 +4,7 @@ Every labelled rollout is predicted by a model that is blind to its query, so th
 thresholds were fitted on these rollouts: expect accuracy and calibration error a little worse on new queries.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -68,3 +68,12 @@ def _domains(features: Features) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield ALL_DOMAINS, np.ones(len(features), np.bool_)
     for index in np.unique(domain).tolist():
         yield DOMAINS[index], domain == index
+
+
+def assign_folds(query_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
+    """(q,) fold of each query, 0 .. `count` - 1, of equal size, at random; whatever the order they are given in."""
+    ranked = sorted(range(len(query_ids)), key=lambda index: query_ids[index])
+    shuffled = np.random.default_rng(seed).permutation(len(ranked))
+    folds = np.empty(len(ranked), dtype=np.int64)
+    folds[np.array(ranked, dtype=np.int64)[shuffled]] = np.arange(len(ranked)) % count
+    return folds

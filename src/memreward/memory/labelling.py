@@ -125,6 +125,9 @@ class Journal:
 
 
 def flagged(memory: ExperienceMemory) -> frozenset[str]:
-    """Return the questions of a memory that people flagged as broken: nothing is to be said of them. Or StoreError."""
+    """Return the questions of a memory that people flagged as broken: nothing is to be said of them.
+
+    Raises StoreError where the journal of labelling cannot be read.
+    """
     file = Path(memory.uri) / FILE
     return Journal(file).broken() if file.exists() else frozenset()

@@ -134,7 +134,10 @@ class ExperienceMemory:
             return connection.execute(sql, (position,)).rowcount
 
     def export(self, folder: str | Path) -> None:
-        """Write all, sealed truth too, as Parquet files with a JSON manifest to a new folder, or StoreError."""
+        """Write all, ledger and sealed truth too, as Parquet files with a JSON manifest to a new folder.
+
+        Raises StoreError where the folder is not empty or cannot be written, MissingExtraError without pyarrow.
+        """
         with self._file.reading() as connection:
             transfer.write_folder(Path(folder), connection)
 

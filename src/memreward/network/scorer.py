@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from memreward.evaluation.baselines import CrossFitted
-from memreward.evaluation.baselines.crossfit import assign_folds
+from memreward.evaluation.held_out import assign_folds
 from memreward.features.subset import subset
 from memreward.network.graph import RELATIONS, SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
 from memreward.network.model import HIDDEN, RewardNetwork

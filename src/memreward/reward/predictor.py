@@ -16,8 +16,7 @@ from memreward.answers.explain import Explanation, explain
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.domains import Verifiers
-from memreward.evaluation.baselines.crossfit import assign_folds
-from memreward.evaluation.held_out import HeldOut, held_out_figures
+from memreward.evaluation.held_out import HeldOut, assign_folds, held_out_figures
 from memreward.evaluation.parts import installed_versions
 from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner

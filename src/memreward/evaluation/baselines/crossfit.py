@@ -1,12 +1,13 @@
 """A predictor from anything that orders rollouts: held-out scores, calibrated on the labels, a threshold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.evaluation.calibration import Calibration, fit_calibration
+from memreward.evaluation.held_out import assign_folds
 from memreward.features.subset import subset
 from memreward.threads import single_threaded
 from memreward.types import Features, LabelError, Prediction
@@ -114,15 +115,6 @@ def as_prediction(probabilities: Floats, reason: str) -> Prediction:
         confidence=np.where(abstained, 0.0, np.abs(2 * probabilities - 1)).astype(np.float32),
         reasons=tuple(reason if absent else "" for absent in abstained),
     )
-
-
-def assign_folds(query_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
-    """(q,) fold of each query, 0 .. `count` - 1, of equal size, at random; whatever the order they are given in."""
-    ranked = sorted(range(len(query_ids)), key=lambda index: query_ids[index])
-    shuffled = np.random.default_rng(seed).permutation(len(ranked))
-    folds = np.empty(len(ranked), dtype=np.int64)
-    folds[np.array(ranked, dtype=np.int64)[shuffled]] = np.arange(len(ranked)) % count
-    return folds
 
 
 def check_classes(labels: NDArray[np.int8]) -> None:
