@@ -27,7 +27,7 @@ FOR = {
     "label": "the page on which people label, judge models",
     "baselines": "the learned baselines (scikit-learn)",
     "parquet": "reading and writing Parquet, Arrow and inspect_ai's logs",
-    "questions": "benchmarks from the hub, generators of questions",
+    "hub": "data sets of the hub",
     "ray": "scoring, evaluating and serving on a Ray cluster",
     "paper": "the paper's network and its sentence model",
     "llm": "a language model that samples on this machine",

@@ -237,3 +237,6 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert version is not None
     assert version.group(1) == memreward.__version__
     assert f"version: {memreward.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in (memreward.__version__, "Unreleased")

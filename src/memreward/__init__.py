@@ -57,7 +57,7 @@ __all__ = [
     "write_groups",
 ]
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Budget": "memreward.memory",
