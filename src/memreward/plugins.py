@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -16,6 +17,9 @@ from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from memreward.types import ConfigurationError, DataError, MemRewardError, content_hash
+
+_OWN = "memreward_own_"
+"""What the names of modules made of people's files begin with."""
 
 
 def load_named(named: str, kind: str) -> Any:
@@ -78,6 +82,13 @@ def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> 
         _blame(error, name, doing)
 
 
+def own_line(error: BaseException) -> str | None:
+    """Return "mine.py, line 3" of an error that was raised in a file named as FILE.py:NAME, or beneath it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    own = [(frame, line) for frame, line in frames if str(frame.f_globals.get("__name__")).startswith(_OWN)]
+    return f"{own[-1][0].f_code.co_filename}, line {own[-1][1]}" if own else None
+
+
 def _blame(error: Exception, name: str, doing: str) -> NoReturn:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -98,7 +109,7 @@ def _module(place: str) -> ModuleType:
 
 @cache
 def _of_file(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  a changed file is another module
-    name = f"memreward_own_{path.stem}_{content_hash(str(path))[:8]}"
+    name = f"{_OWN}{path.stem}_{content_hash(str(path))[:8]}"
     loader = _FromText(name, str(path))
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None

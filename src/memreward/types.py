@@ -141,7 +141,7 @@ def unknown_domain(name: object) -> str:
     meant = f"did you mean {near[0]!r}? " if near else ""
     return (
         f"domain {name!r} is unknown; {meant}use one of {', '.join(DOMAINS)} "
-        "('other' works on evidence that needs no domain)"
+        "(other: free text), or name your own by memreward --domain FILE.py:CLASS"
     )
 
 

@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from memreward import write_groups
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior
 from memreward.answers.table import POOLED, columns_of
@@ -23,7 +25,8 @@ from memreward.evaluation.own import OwnPredictor, adapted, installed_predictors
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.features import own
 from memreward.features.featurizer import Featurizer
-from memreward.types import ConfigurationError, DataError, LabelError
+from memreward.types import ConfigurationError, DataError, LabelError, Truth
+from tests.cli.command_line import run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own_method.md").read_text(encoding="utf-8")
@@ -111,6 +114,30 @@ def test_lists_and_arrays_are_values_and_a_fit_may_be_missing(mine, groups, feat
         made["Length"](0).fit(features, np.full(len(features), -1, np.int8))
 
 
+def test_what_learned_from_a_signal_of_ones_own_is_not_used_without_it(mine, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine(SHOUTS)
+    write_groups("sums.jsonl", sums())
+    warm = run("--signals", "mine.py:shouts", "warmup", "sums.jsonl", "--memory", "memory", "--labels", "8")
+    follow = warm.stderr.rpartition("next: memreward ")[2].split()
+    assert follow[:3] == ["--signals", "mine.py:shouts", "score"]
+    run(*follow)
+    own._SIGNALS.clear()
+    monkeypatch.delenv(own.VARIABLE)
+    refused = run(*follow[2:], code=1).stderr
+    assert "shouts" in refused
+    assert "memreward --signals FILE.py:shouts" in refused
+
+
+def test_a_verifier_of_ones_own_that_fails_is_named_by_file_and_line(mine, tmp_path) -> None:
+    mine("def check(question, answer, reference):\n    return answer.nothing\n")
+    write_groups(tmp_path / "sums.jsonl", [replace(group, truth=Truth("7", None)) for group in sums(4)])
+    own_file = f"math={tmp_path / 'mine.py'}:check"
+    paths = ("--memory", tmp_path / "memory", "--out", tmp_path / "out.jsonl")
+    failed = run("verify", tmp_path / "sums.jsonl", "--verifier", own_file, *paths, code=1).stderr
+    assert f"{tmp_path / 'mine.py'}, line 2: AttributeError" in failed
+
+
 @pytest.mark.parametrize(
     ("body", "error", "said"),
     [
@@ -186,7 +213,7 @@ def test_packages_add_predictors_by_entry_points(mine, monkeypatch) -> None:
 def sums(queries: int = 60):
     """Sums whose right rollouts are those that shout; as many are wrong, and agree."""
     from memreward.domains import parse_rollout
-    from memreward.types import Group, Query, Truth
+    from memreward.types import Group, Query
 
     generator, made = np.random.default_rng(0), []
     for number in range(queries):

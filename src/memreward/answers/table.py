@@ -235,8 +235,9 @@ def evidence_columns(features: Features, names: Sequence[str]) -> Floats:
     missing = sorted(name for name in names if name not in place and not name.startswith(_OF_RUNNING))
     if missing:
         raise ConfigurationError(
-            f"the prior reads signals that this evidence does not have: {', '.join(missing)}; a predictor of an "
-            "earlier release needs warmup again, a prior of one's own another fit (memreward prior fit)"
+            f"the prior reads signals that this evidence does not have: {', '.join(missing)}; name your own signals "
+            "(memreward --signals FILE.py:NAME); a predictor of an earlier release needs warmup again, a prior of your "
+            "own another fit (memreward prior fit)"
         )
     undefined = np.full(len(features), np.nan)
     columns = [features.evidence[:, place[name]] if name in place else undefined for name in names]

@@ -12,7 +12,7 @@ import typer
 from memreward.cli.common import AsJson, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes
-from memreward.cli.output import Output
+from memreward.cli.output import Output, ours
 from memreward.domains import cluster_answers
 from memreward.domains.choice.parse import has_plain_options
 from memreward.types import DataError, Group
@@ -138,11 +138,11 @@ class Understood:
         """Return the command that comes next; of a file that was refused, with what the reasons name, if they do."""
         file = shlex.join([str(self.file), *self.flags])
         if not self.sizes:
-            return f"memreward check {file} {' '.join(found)}" if (found := _named_in(bad)) else ""
+            return ours(f"check {file} {' '.join(found)}") if (found := _named_in(bad)) else ""
         if not sum(self.sizes):
-            return f"memreward collect --questions {shlex.quote(str(self.file))} --model NAME --out rollouts.jsonl"
+            return ours(f"collect --questions {shlex.quote(str(self.file))} --model NAME --out rollouts.jsonl")
         labels = "" if self.counts["labelled"] else " --labels 0"
-        return f"memreward warmup {file} --memory runs/memory{labels}"
+        return ours(f"warmup {file} --memory runs/memory{labels}")
 
 
 def _named_in(messages: Sequence[str]) -> list[str]:

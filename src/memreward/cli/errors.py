@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from memreward.cli.output import printable
+from memreward.plugins import own_line
 from memreward.types import MemRewardError, MissingExtraError
 
 _EXTRAS = {
@@ -43,21 +44,16 @@ def ends_well(resume: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         def guarded(*given: Any, **options: Any) -> Any:
             try:
                 return command(*given, **options)
-            except MemRewardError as error:
-                raise _ended(f"Error: {error}", Exit.BAD_INPUT) from error
-            except ModuleNotFoundError as error:
-                if (package := (error.name or "").partition(".")[0]) not in _EXTRAS:
-                    raise
-                missing = MissingExtraError(package, _EXTRAS[package], "this command")
-                raise _ended(f"Error: {missing}", Exit.BAD_INPUT) from error
             except BrokenPipeError:
                 # The reader of our output has gone, as in `memreward ... | head`; stdout must not be flushed again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(Exit.OK) from None
-            except OSError as error:
-                raise _ended(f"Error: {_failure(error)}", Exit.BAD_INPUT) from error
             except KeyboardInterrupt as error:
                 raise _ended(f"\nInterrupted. {resume}", Exit.INTERRUPTED) from error
+            except Exception as error:
+                if (said := _said(error)) is None:
+                    raise
+                raise _ended(f"Error: {said}", Exit.BAD_INPUT) from error
 
         return guarded
 
@@ -67,6 +63,19 @@ def ends_well(resume: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 def _ended(message: str, code: Exit) -> typer.Exit:
     typer.echo(printable(message), err=True)
     return typer.Exit(code)
+
+
+def _said(error: Exception) -> str | None:
+    """What is said of an error; None of one that is a defect of ours."""
+    if isinstance(error, MemRewardError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _failure(error)
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package in _EXTRAS:
+        return str(MissingExtraError(package, _EXTRAS[package], "this command"))
+    place = own_line(error)
+    return f"{place}: {type(error).__name__}: {error}" if place else None
 
 
 def _failure(error: OSError) -> str:

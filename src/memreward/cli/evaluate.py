@@ -252,7 +252,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     """
     from memreward.answers.model import AnswerModels
     from memreward.answers.prior import RewardPrior
-    from memreward.evaluation.baselines import BASELINES
+    from memreward.evaluation.baselines import BASELINES, FITTED
     from memreward.evaluation.own import installed_predictors, own_predictor
 
     networks = {name: partial(_network, name=name) for name in NETWORKS}
@@ -272,6 +272,8 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
                 f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
             )
         chosen |= many[name] if name in many else {name: known[name]}
+    if found := [name for name in chosen if name in FITTED]:
+        check_extra("sklearn", "baselines", f"the baseline {found[0]}")
     if chosen.keys() & NETWORKS:
         check_extra("torch_geometric", "paper", "the paper's network")
     return chosen

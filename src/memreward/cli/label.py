@@ -109,9 +109,9 @@ def label(
 
             output.note(f"The labelling interface of the project in Label Studio:\n{LABEL_STUDIO_CONFIG}")
         written = "" if form == "jsonl" else f" --format {form}"
-        output.note(f"next: memreward label --memory {shlex.quote(memory)} --import LABELLED{written}")
+        output.next(f"label --memory {shlex.quote(memory)} --import LABELLED{written}")
     elif labelling.progress().questions:
-        output.note(f"next: memreward warmup --memory {shlex.quote(memory)}")
+        output.next(f"warmup --memory {shlex.quote(memory)}")
 
 
 def check_page() -> None:

@@ -30,8 +30,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from memreward.domains.registry import VARIABLE as DOMAINS
 from memreward.evaluation import tables as shown
 from memreward.evaluation.tables import plain
+from memreward.features.own import VARIABLE as SIGNALS
+from memreward.plugins import of_environment
 
 _SECONDS_BETWEEN_LINES = 5.0
 _WIDTH_OF_FILES, _UNCUT = 80, 10_000
@@ -39,6 +42,23 @@ _SHORTEST, _NAME = 10, 30
 """Columns to which words are cut, and no further; those of the first column, which names the row."""
 _NUMBER = re.compile(r"[-+]?[\d.,]*[%*+-]?( \[[-+\d., ]+\])?|–")
 """Also one with its interval."""
+
+
+def ours(command: str) -> str:
+    """Return `memreward COMMAND`, with the domains and signals of one's own that are in use here."""
+    added = [
+        word
+        for option, variable in (("--domain", DOMAINS), ("--signals", SIGNALS))
+        for named in of_environment(variable)
+        for word in (option, _short(named))
+    ]
+    return " ".join(["memreward", *map(shlex.quote, added), command])
+
+
+def _short(named: str) -> str:
+    """FILE.py:NAME as it is typed in this folder."""
+    place = Path(named)
+    return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else named
 
 
 class Output:
@@ -54,6 +74,10 @@ class Output:
     def note(self, text: str) -> None:
         """Say something on stderr, as it is: no markup, no wrapping."""
         self._err.print(printable(text), markup=False, soft_wrap=True)
+
+    def next(self, command: str) -> None:
+        """Say on stderr which command of ours comes next."""
+        self.note(f"next: {ours(command)}")
 
     @property
     def width(self) -> int:

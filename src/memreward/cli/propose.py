@@ -52,7 +52,7 @@ def propose(
             "change: how uncertain the question's advantages are; cheap: what judging its most probable answer tells;\n"
             f"samples: what {MORE} more of the same policy would tell"
         )
-        output.note(f"next: memreward label --memory {shlex.quote(memory)} --labels {len(labelled) + len(found)}")
+        output.next(f"label --memory {shlex.quote(memory)} --labels {len(labelled) + len(found)}")
     else:
         output.note("Every question of memory has a label: there is nothing to propose.")
     output.result({"proposals": [{**p._asdict(), "samples": more} for p, more in zip(found, sampling, strict=True)]})

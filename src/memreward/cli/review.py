@@ -73,7 +73,10 @@ def review(
         facts = {"scores": scored, "labels": against, "predicted rollouts with a label": found.rollouts}
         write_whole(page, review_page(found, worst, facts))
         output.note(f"page: {page}")
-    output.note(f"next: memreward inspect {shown[0].id} --memory MEMORY" if shown else "nothing to show")
+    if shown:
+        output.next(f"inspect {shown[0].id} --memory MEMORY")
+    else:
+        output.note("nothing to show")
     output.result(
         {
             "questions": len(found.questions),

@@ -85,7 +85,7 @@ def score(
         output.table("Abstentions", ("reason", "rollouts"), tally.reasons.most_common())
     output.result({"out": out, **found})
     if tally.scored and not tally.labelled:
-        output.note(f"next: memreward propose --memory {shlex.quote(memory)}")
+        output.next(f"propose --memory {shlex.quote(memory)}")
     if not tally.scored:
         output.note("Nothing could be scored: every rollout was abstained from; the reasons stand in the output.")
         raise typer.Exit(Exit.NOTHING_SCORED)

@@ -96,7 +96,7 @@ def warmup(
     report |= _learned(made)
     _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
     again = [*map(str, files or [Path("FILE")]), *given.flags]
-    output.note(f"next: memreward score {shlex.join(again)} --memory {shlex.quote(memory)} --out scored.csv")
+    output.next(f"score {shlex.join(again)} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)
 
 

@@ -142,7 +142,7 @@ def _query(fields: _Fields) -> Query:
     identity = fields.text("id", "give each question an id of its own, the same one in every file", empty=False)
     domain = fields.text("domain", f"write one of {', '.join(DOMAINS)}", empty=True)
     if domain not in DOMAINS:
-        remedy = f"write one of {', '.join(DOMAINS)} ('other' works on evidence that needs no domain)"
+        remedy = f"write one of {', '.join(DOMAINS)} (other: free text), or add memreward --domain FILE.py:CLASS"
         raise fields.error("domain", f"{domain!r} is unknown", remedy, UnknownDomainError)
     text = fields.text("query", "write the full question text, multiple choice with its options", empty=False)
     dataset = fields.optional_text("dataset", "name where the question is from, or leave the key out")

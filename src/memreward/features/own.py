@@ -7,7 +7,7 @@ A package adds one by an entry point of the group "memreward.signals"; anybody b
 and all of its processes by the environment: MEMREWARD_SIGNALS="mine.py:log_length".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -46,6 +46,17 @@ def own_signals(rollouts: Sequence[Rollout], group: NDArray[np.int64]) -> dict[s
             values[rows] = _of_question([rollouts[row] for row in rows], source, signal)
         found[OWN + name] = values
     return found
+
+
+def require_signals(names: Iterable[str]) -> None:
+    """Raise ConfigurationError where a model has learned from a signal of somebody's own that was not added here."""
+    _load_all()
+    if missing := sorted({name.removeprefix(OWN) for name in names if name.startswith(OWN)} - _SIGNALS.keys()):
+        raise ConfigurationError(
+            f"the predictor has learned from signals of your own that are not there: {', '.join(missing)}; name them "
+            f"in front of the command, memreward --signals FILE.py:{missing[0]}, in Python by "
+            "memreward.features.own.use_signals"
+        )
 
 
 def _of_question(rollouts: list[Rollout], source: str, signal: Signal) -> NDArray[np.float64]:

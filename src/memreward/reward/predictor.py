@@ -20,6 +20,7 @@ from memreward.evaluation.held_out import HeldOut, assign_folds, held_out_figure
 from memreward.evaluation.parts import installed_versions
 from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer, RolloutRunner
+from memreward.features.own import require_signals
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label, seal_verdicts
 from memreward.memory.labelling import FLAGGED, flagged
@@ -266,6 +267,7 @@ class RewardPredictor:
 
         Raises:
             StoreError: if the file is absent, damaged, or of a release before 0.2.
+            ConfigurationError: if it has learned from signals of one's own that are not there.
         """
         path = Path(folder) / FILE
         if not path.exists() and (Path(folder) / _OLD_FILE).exists():
@@ -274,6 +276,7 @@ class RewardPredictor:
                 "labels that the ledger holds cost nothing again"
             )
         model, about = AnswerModel.load(path)
+        require_signals(name for state in model.domains.values() for name in state.prior.signals)
         try:
             held_out = tuple(HeldOut.from_dict(each) for each in about["held_out"])
             provenance = Provenance(**about["provenance"])

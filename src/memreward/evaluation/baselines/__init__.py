@@ -36,6 +36,7 @@ from memreward.types import Predictor
 
 __all__ = [
     "BASELINES",
+    "FITTED",
     "READ_TEXT",
     "UNSUPERVISED",
     "CrossFitted",
@@ -63,6 +64,9 @@ _REGRESSION = partial(EstimatorScorer, partial(logistic, 0.1), evidence=True)
 
 UNSUPERVISED = ("majority", "majority_hard", "label_model", "confidence", "entropy")
 """Baselines that read no label."""
+
+FITTED = frozenset({"logistic_evidence", "logistic", "mlp"})
+"""Baselines that scikit-learn fits."""
 
 READ_TEXT = frozenset({"logistic", "mlp", "neighbours"})
 """Baselines that read text vectors, and hence need an encoder."""
