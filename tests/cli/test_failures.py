@@ -132,7 +132,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("place", ["", "/", "FOLDER", "FILE/in", "o.txt"])
+@pytest.mark.parametrize("place", ["", "/", "FOLDER", "FILE/in", "o.txt", "/proc/o.jsonl"])
 @pytest.mark.parametrize("command", WRITERS)
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_spent(
     command: str, place: str, tmp_path: Path

@@ -356,6 +356,16 @@ def test_a_reference_of_nothing_is_none(tmp_path: Path, nothing: Any) -> None:
     assert group.truth.reference is None
 
 
+@pytest.mark.parametrize("word", ["None", "NA", "null"])
+def test_a_word_that_tables_write_for_nothing_may_be_an_answer_in_words(tmp_path: Path, word: str) -> None:
+    row = {"question": "Which word?", "completion": f"It is {word}.", "answer": word}
+    (tmp_path / "t.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
+    lines = rows(tmp_path / "t.jsonl", row)
+    for path, domain, reference in ((lines, "other", word), (lines, "math", None), (tmp_path / "t.csv", "other", None)):
+        (group,) = groups_of(path, domain=domain).values()
+        assert group.truth.reference == reference
+
+
 def test_each_of_several_files_has_some_of_the_columns(tmp_path: Path) -> None:
     asked = [{"nr": n, "statement": f"What is {n} + {n}?"} for n in range(3)]
     questions = rows(tmp_path / "questions.jsonl", *asked)

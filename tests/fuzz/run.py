@@ -19,7 +19,12 @@ WATCHED = {"parsers": "memreward.domains", "files": "memreward.data", "protocol"
 CHECKS = {"parsers": "parser_checks", "files": "file_checks", "protocol": "protocol_checks"}
 SEEDS = {
     "files": [
-        b'\0{"query_id": "q", "query": "1+1?", "domain": "math", "rollouts": [{"text": "2", "correct": true}]}\n',
+        b'\0{"id": "q", "query": "1+1?", "domain": "math", "reference": "2", "policy_version": "a", "rollouts": '
+        b'[{"id": "q/0", "text": "2", "correct": true, "token_logprobs": [-1, -0.5], "truncated": false}]}\n',
+        b'\0{"id": "q", "query": "1+1?", "domain": "math", "rollouts": [{"text": "2"}]}\n',
+        b'\0{"custom_id": "a", "response": {"body": {"choices": [{"message": {"content": "2"}}]}}}\n',
+        b'\0{"doc_id": 0, "doc": {"question": "1+1?"}, "target": "2", "resps": [["2", "3"]], "exact_match": 1.0}\n',
+        b'\0{"input": "1+1?", "output": "2", "gts": "2", "score": 1.0, "step": 3}\n',
         b'\0{"query_id": "q", "query": "1+1?", "domain": "qa", "response": "B", "reference": "B"}\n',
         b'\1[{"prompt": "a", "completions": ["1", "2"], "rewards": [0, 1.0]}]',
         b"\4query_id,query,domain,text,correct\nq,1+1?,math,2,true\n",

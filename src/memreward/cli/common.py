@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -170,8 +170,12 @@ def check_folder(folder: Path) -> None:
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not above.is_dir():
         raise ConfigurationError(f"{folder} cannot be written: {above} is a file; choose another folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"{folder} cannot be written: {above} is not yours to write; choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        said = f"{folder} cannot be written: {above} takes no file ({error.strerror}); choose another folder"
+        raise ConfigurationError(said) from None
 
 
 def check_extra(package: str, extra: str, purpose: str) -> None:

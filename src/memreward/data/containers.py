@@ -87,6 +87,10 @@ def _json(path: Path) -> Iterator[Entry]:
         yield f"{path}, entry {number}", row
 
 
+class Cells(dict[str, Any]):
+    """A row of a file in which all is text, also what says that a value is missing."""
+
+
 def _csv(path: Path) -> Iterator[Entry]:
     """Rows by the names of the first line, which also says what parts cells; an empty cell is None."""
     csv.field_size_limit(LONGEST_LINE)
@@ -100,7 +104,7 @@ def _csv(path: Path) -> Iterator[Entry]:
                 if header is None:
                     header = cells
                 elif len(cells) == len(header):
-                    yield where, {name: cell if cell else None for name, cell in zip(header, cells, strict=True)}
+                    yield where, Cells((name, cell or None) for name, cell in zip(header, cells, strict=True))
                 elif cells:
                     problem = f"has {len(cells)} cells, and the first line names {len(header)} columns"
                     yield where, DataError(f"{where}: {problem}; put cells that hold commas or line breaks in quotes")

@@ -90,6 +90,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
 """What pandas, R, SQL and spreadsheets write into a cell without a value."""
+_WORDS = ("NA", "N/A", "n/a", "NULL", "null", "None")
+"""Those that may be an answer in words, in files that have another way to leave a value out."""
 
 _DEEPEST = 5
 _DIGITS = 9
@@ -165,10 +167,11 @@ def _is_there(value: Any) -> bool:
     return any(map(_is_there, inner)) if isinstance(value, Mapping | list) else value is not None
 
 
-def text_or_none(value: Any, where: str, column: str) -> str | None:
+def text_or_none(value: Any, where: str, column: str, *, words: bool = False) -> str | None:
     """Return an id, a domain or a reference as text, numbers as written; DataError for what is none.
 
-    An empty text, list or object is None, and so is what tables write where a value is missing (`MISSING`).
+    An empty text, list or object is None, and so is what tables write where a value is missing (`MISSING`), of which
+    "None" and "NA" may also be `words`.
 
     A list of one is that one; {"ground_truth": x} is x; any other list or object is JSON, which tests of code are.
     """
@@ -179,7 +182,7 @@ def text_or_none(value: Any, where: str, column: str) -> str | None:
     if not _is_there(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, str):
-        return None if value.strip() in MISSING else value
+        return None if value.strip() in MISSING and not (words and value.strip() in _WORDS) else value
     if isinstance(value, bool) or not isinstance(value, int | float | list | Mapping):
         raise DataError(f"{where}: field {column!r}: is {value!r}, no text; write it as a string")
     if isinstance(value, int | float):

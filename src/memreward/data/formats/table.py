@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from memreward.data.containers import Entry
+from memreward.data.containers import Cells, Entry
 from memreward.data.formats.found import (
     Finds,
     Found,
@@ -146,11 +146,12 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         for each, verdict in zip(completions, verdicts, strict=True)
         if each["text"] is not None
     )
+    words = domain in ("qa", "other") and not isinstance(row, Cells)
     yield Found(
         where,
         question,
         rollouts,
-        text_or_none(answer, where, columns["answer"] or "answer"),
+        text_or_none(answer, where, columns["answer"] or "answer", words=words),
         domain,
         text("id"),
         sure=reading.id is not None or question is None,
