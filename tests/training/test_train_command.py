@@ -198,6 +198,15 @@ def test_what_was_begun_is_not_continued_with_other_settings(
         train(config)
 
 
+def test_what_was_refused_before_it_began_may_be_asked_with_other_settings(
+    model: Path, experience: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(str(model), str(tmp_path / "run"), experience=(str(experience),), labels="0.25")
+    with pytest.raises(ConfigurationError, match="fewer than the 128 of a step"):
+        train(config)
+    _record(tmp_path / "run", replace(config, grpo=replace(config.grpo, groups_per_step=4)), write=True)
+
+
 def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp_path: Path) -> None:
     config = TrainConfig("model", str(tmp_path / "run"))
     _record(tmp_path / "run", config, write=False)

@@ -21,7 +21,7 @@ USED = {
     "evaluate": "--labels --seeds --predictors --execute --out --page --full --json",
     "collect": "--model --questions --out --rollouts --max-new-tokens --temperature --url --seed",
     "verify": "--memory --out --labels --seed --answer-pattern --skip-bad --json",
-    "train": "--config --model --questions --out --labels --arm --steps --lora-rank",
+    "train": "--config --model --questions --experience --out --labels --arm --steps",
 }
 """The options that `--help` shows of a command with many; a command that is not here shows all of its own."""
 ALL_IS_SHOWN = {"help_option_names": ["--help", "-h", "--help-all"]}

@@ -26,6 +26,8 @@ from memreward.training.arms import ANSWERS, PAPER, Arm, arm_named
 from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
+MEMORY = "memory"
+"""Folder of the memory inside the output."""
 _EXPERIENCE = "experience.jsonl.gz"
 _ASKED_FIRST = "asked_first.jsonl"
 _LABELS = "labels.json"
@@ -58,7 +60,7 @@ def prepare(
     none of `memreward train`'s, by name; queries are labelled in `order`, where given, in place of `config.choose`.
     """
     arm = arm or arm_named(config.arm)
-    memory = ExperienceMemory.open(Path(config.output) / "memory")
+    memory = ExperienceMemory.open(Path(config.output) / MEMORY)
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
     asked = load_questions(*(config.questions or config.experience), seed=config.grpo.seed)
@@ -121,7 +123,7 @@ def _refuse_unready(config: TrainConfig, asked: Sequence[Group], verifiers: Veri
 def _refuse_too_few(questions: int, config: TrainConfig, kind: str) -> None:
     if questions < (size := config.grpo.groups_per_step):
         raise ConfigurationError(
-            f"{questions} {kind} are fewer than the {size} of a step: lower groups_per_step, or name more"
+            f"{questions} {kind} are fewer than the {size} of a step: lower --groups-per-step, or name more"
         )
 
 

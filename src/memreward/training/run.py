@@ -91,7 +91,7 @@ def ordered(questions: Any, settings: GrpoSettings) -> Any:
     steps_a_pass = len(questions) // size
     if not steps_a_pass:
         raise ConfigurationError(
-            f"{len(questions)} questions are fewer than the {size} of a step: lower groups_per_step, or name more"
+            f"{len(questions)} questions are fewer than the {size} of a step: lower --groups-per-step, or name more"
         )
     passes = -(-settings.steps // steps_a_pass)
     orders = [

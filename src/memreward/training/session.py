@@ -18,9 +18,9 @@ from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoin
 from memreward.training.config import TrainConfig
 from memreward.training.history import LoggedStep, history, mean_reward
 from memreward.training.interrupt import Interruption
-from memreward.training.prepare import Prepared, prepare
+from memreward.training.prepare import MEMORY, Prepared, prepare
 from memreward.training.run import make_trainer
-from memreward.types import ConfigurationError, Encoder, Progress, StoreError, silent
+from memreward.types import ConfigurationError, Encoder, MemRewardError, Progress, StoreError, silent
 
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
@@ -50,8 +50,13 @@ def train(
     _refuse_unreadable(config.model)
     args = config.grpo.to_trl(folder, config.trl)
     with args.main_process_first(local=False):
-        _record(folder, config, write=args.process_index == 0)
-        prepared = prepare(config, encoder, progress)
+        began = _record(folder, config, write=args.process_index == 0)
+        try:
+            prepared = prepare(config, encoder, progress)
+        except MemRewardError:
+            if began and _nothing_done(folder):
+                (folder / _RECORD).unlink()  # other settings may be tried
+            raise
         checkpoint = resume_from(folder, prepared.reward)
     if config.ask:
         prepared.reward.ask(None if on_wait is None else partial(on_wait, prepared.memory))
@@ -124,8 +129,17 @@ def _run(
     return int(trainer.state.global_step)
 
 
-def _record(folder: Path, config: TrainConfig, *, write: bool) -> None:
-    """Refuse to go on with what was begun differently; of several processes one writes what is asked for."""
+def _nothing_done(folder: Path) -> bool:
+    """Whether no rollout was sampled, nothing fitted and no label read."""
+    made = {path.name for path in folder.iterdir()} - {_RECORD, MEMORY}
+    return not made and not ExperienceMemory.open(folder / MEMORY).ledger.totals()["queries"]
+
+
+def _record(folder: Path, config: TrainConfig, *, write: bool) -> bool:
+    """Refuse to go on with what was begun differently; of several processes one writes what is asked for.
+
+    Returns whether this call began it.
+    """
     path = folder / _RECORD
     asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     if path.exists():
@@ -140,6 +154,8 @@ def _record(folder: Path, config: TrainConfig, *, write: bool) -> None:
                     "choose another output"
                 )
     if not write:
-        return
+        return False
+    began = not path.exists()
     versions = installed_versions(_PACKAGES)
     write_whole(path, json.dumps({"settings": asked, "versions": versions}, indent=1) + "\n")
+    return began
