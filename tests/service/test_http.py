@@ -25,6 +25,7 @@ from memreward.service import app, desk
 from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
+from memreward.service.gate import Buckets
 from memreward.service.messages import ScoreOneRequest
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
@@ -303,6 +304,51 @@ def test_what_is_too_large_or_too_slow_is_refused(monkeypatch: pytest.MonkeyPatc
                 said = slow.recv(1000)  # an answer or, before the head is whole, the end
                 assert said == b"" or b" 408 " in said
         assert asking.get("/health").status_code == 200
+
+
+def test_one_address_may_ask_so_often_and_health_always() -> None:
+    with served(made_store(), ServiceConfig(rate=0.001)) as address, client(address) as asking:
+        assert asking.get("/memory").status_code == 200
+        refused = asking.post("/score", json={"groups": [group()]})
+        assert refused.status_code == 429
+        assert 900 < int(refused.headers["retry-after"]) <= 1_000
+        assert "0.001" in refused.json()["error"]
+        assert {asking.get(path).status_code for path in ("/health", "/ready") * 3} == {200}
+        assert asking.get("/memory", headers={"x-forwarded-for": "10.0.0.9"}).status_code == 200  # of another address
+
+
+def test_a_rate_refills_by_the_second_and_counts_each_address_by_itself() -> None:
+    buckets = Buckets(2.0)
+    assert [buckets.wait("a", 0.0) for _ in range(3)] == [0, 0, 0.5]
+    assert buckets.wait("b", 0.0) == 0
+    assert [buckets.wait("a", 0.5) for _ in range(2)] == [0, 0.5]
+    assert [buckets.wait("a", 100.0) for _ in range(3)] == [0, 0, 0.5]
+    for number in range(5_000):
+        buckets.wait(str(number), 100.0)
+    assert len(buckets._left) < 5_000
+
+
+def test_beyond_so_many_connections_clients_are_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.service.run._CONNECTIONS", 2)
+    with served(made_store()) as address:
+        host, port = address.removeprefix("http://").split(":")
+        others = [socket.create_connection((host, int(port)), timeout=20) for _ in range(2)]
+        try:
+            with client(address) as asking:
+                reply = asking.get("/memory")
+                assert (reply.status_code, list(reply.json())) == (503, ["error"])
+                assert int(reply.headers["retry-after"]) >= 1
+            with client(address) as asking:
+                assert asking.get("/health").status_code == 200
+        finally:
+            for one in others:
+                one.close()
+        with client(address) as asking:
+            for _ in range(100):
+                if asking.get("/memory").status_code == 200:
+                    break
+                time.sleep(0.05)
+            assert asking.get("/memory").status_code == 200
 
 
 class _Slow:

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -39,7 +39,7 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
-    from memreward.service.gate import Limited, Traced, request_id
+    from memreward.service.gate import Admitted, Limited, Traced, request_id
     from memreward.service.messages import (
         LabelsRequest,
         OpenRLHFRequest,
@@ -65,11 +65,16 @@ class Json(JSONResponse):
 
 
 class Service(FastAPI):
-    """The pages, with what is behind them."""
+    """The pages, with what is behind them.
+
+    Attributes:
+        crowded: Whether more connections are open than may be; whoever opens them says so.
+    """
 
     store: GroupStore
     desk: Desk
     metrics: Metrics
+    crowded: Callable[[], bool]
 
 
 def create_app(
@@ -100,7 +105,7 @@ def create_app(
         lifespan=lifespan,
         default_response_class=Json,
     )
-    app.store = store
+    app.store, app.crowded = store, lambda: False
     app.desk = Desk(store, settings, lambda groups, seconds: app.metrics.batch(groups, seconds))
     app.metrics = Metrics(lambda: store.figures() | app.desk.figures())
     _answer_errors(app)
@@ -113,6 +118,7 @@ def create_app(
     # The last is the outermost.
     app.add_middleware(Limited)
     app.add_middleware(RequireToken, token=token_from() if token is None else token, open_to_all=_OPEN)
+    app.add_middleware(Admitted, rate=settings.rate, crowded=lambda: app.crowded(), open_to_all=_OPEN)
     app.add_middleware(Traced, observer=app.metrics.request)
     return app
 
@@ -123,9 +129,9 @@ _SAID = {
     409: "A name stands for something else already.",
     413: "The request is too large.",
     422: "The request is not as described.",
-    429: "Too much waits: Retry-After says when to come back.",
+    429: "Too much waits, or this address asks too often: Retry-After says when to come back.",
     500: "The service met a bug in scoring this group: asking again does not help.",
-    503: "The service stops, hangs or cannot write: Retry-After says when to come back.",
+    503: "The service stops, hangs, cannot write or has no connection left: Retry-After says when to come back.",
 }
 _ERROR: dict[str, Any] = {
     "content": {
@@ -215,12 +221,12 @@ def _add_memory(app: Service) -> None:
         """Enter verdicts on rollouts in memory. The ledger counts each once, and the model learns from it once."""
         return Json(await asyncio.to_thread(app.store.label, given.verdicts(), source=given.source, use=given.use))
 
-    @app.get("/ledger", responses=_responses(401, 503), tags=["memory"])
+    @app.get("/ledger", responses=_responses(401, 429, 503), tags=["memory"])
     async def ledger() -> Json:
         """What ground truth was spent, by use and source."""
         return Json(await asyncio.to_thread(app.store.ledger))
 
-    @app.get("/memory", responses=_responses(401, 503), tags=["memory"])
+    @app.get("/memory", responses=_responses(401, 429, 503), tags=["memory"])
     async def memory() -> Json:
         """How much memory holds."""
         return Json(await asyncio.to_thread(app.store.memory))
@@ -241,7 +247,7 @@ def _add_health(app: Service) -> None:
             return _failure(503, "the service stops or hangs", 5.0)
         return Json({"status": "ready", "version": __version__, "pays": "advantages"})
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses=_responses(401), tags=["service"])
+    @app.get("/metrics", response_class=PlainTextResponse, responses=_responses(401, 429, 503), tags=["service"])
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(app.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -1,4 +1,4 @@
-"""What every request passes: an id and a line in the log, and limits of size and time. Plain ASGI."""
+"""What every request passes: an id and a line in the log, and limits of number, size and time. Plain ASGI."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import asyncio
 import contextvars
 import json
 import logging
+import math
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Collection
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from memreward.service.token import Application, Message, Receive, Send
 
@@ -21,6 +24,8 @@ BODY = 33_554_432
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
 _CLOSE = {"connection": "close"}
+_ADDRESSES = 4_096
+_CROWDED_SECONDS = 5
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -74,6 +79,57 @@ class Traced:
             fields = {"method": scope["method"], "path": route, "status": status, "seconds": round(seconds, 4)}
             level = logging.INFO if 200 <= status < 400 else logging.WARNING
             _LOGGER.log(level, "request", extra={"request": identity, "fields": fields})
+
+
+class Buckets:
+    """Counts requests by address: each may make `rate` a second, and a second's worth of them at once."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate, self._most = rate, max(1.0, rate)
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, address: str, now: float) -> float:
+        """Return seconds until another request of an address is due; 0 takes it now."""
+        left, since = self._left.pop(address, (self._most, now))
+        left = min(self._most, left + self._rate * (now - since))
+        self._left[address] = (left - 1 if left >= 1 else left, now)
+        if len(self._left) > _ADDRESSES:
+            self._left.popitem(last=False)
+        return 0.0 if left >= 1 else (1 - left) / self._rate
+
+
+class Admitted:
+    """Sends away what there is no room for, and says when to come back: 503, 429.
+
+    Args:
+        rate: Requests a second of one address; 0 does not limit. A request without an address is not counted.
+        crowded: Whether more connections are open than may be.
+        open_to_all: Paths that are answered in any case.
+    """
+
+    def __init__(
+        self, app: Application, rate: float, crowded: Callable[[], bool], open_to_all: Collection[str]
+    ) -> None:
+        self._app, self._rate, self._crowded, self._open = app, rate, crowded, frozenset(open_to_all)
+        self._buckets = Buckets(rate)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        counted = scope["type"] == "http" and scope["path"] not in self._open
+        if counted and self._crowded():
+            refusal = _refusal(503, "too many connections are open: come back later", _CROWDED_SECONDS, _CLOSE)
+            await refusal(scope, receive, send)
+        elif counted and (seconds := self._wait(scope)):
+            await _refusal(429, f"one address may ask {self._rate:g} times a second", seconds)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _wait(self, scope: Message) -> float:
+        client = scope.get("client") if self._rate else None
+        return self._buckets.wait(client[0], time.monotonic()) if client else 0.0
+
+
+def _refusal(status: int, said: str, after: float, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": said}, status, {"retry-after": str(math.ceil(after)), **(headers or {})})
 
 
 class Limited:

@@ -21,8 +21,9 @@ from memreward.features.behaviour import runner_for
 from memreward.features.featurizer import Featurizer
 from memreward.features.subset import joined
 from memreward.integrations.ray import SCHEME, ask
+from memreward.sandbox.deadline import left
 from memreward.service.config import ServiceConfig
-from memreward.service.gate import Limited
+from memreward.service.gate import Admitted, Limited
 from memreward.service.ray_actor import CALLS, start
 from memreward.service.token import Application, RequireToken
 from memreward.types import EndpointError, Features, MissingExtraError, Rollout
@@ -37,6 +38,7 @@ except ImportError as error:
 
 _LOGGER = logging.getLogger(__name__)
 _NAME, _EVIDENCE = "memreward", "Evidence"
+_OPEN = ("/health", "/ready")
 _SECONDS = 60.0
 """That a replica may take for its part of a batch, before the actor does it itself."""
 
@@ -65,7 +67,7 @@ class SpreadFeaturizer(Featurizer):
         parts = [[rollout for pool in cut for rollout in pools[pool]] for cut in cuts]
         asked = [self._replicas.features.remote(part, self.runner is not None) for part in parts]
         try:
-            return joined([one.result(timeout_s=_SECONDS) for one in asked])
+            return joined([one.result(timeout_s=max(0.0, min(_SECONDS, left()))) for one in asked])
         except (RayActorError, RayServeException, TimeoutError) as error:
             _LOGGER.warning("replicas do not answer, the actor does their work: %s: %s", type(error).__name__, error)
             return super().features(rollouts)
@@ -75,8 +77,8 @@ def spread_over(alone: Featurizer, replicas: int) -> Featurizer:
     return SpreadFeaturizer(alone, replicas, serve.get_deployment_handle(_EVIDENCE, _NAME))
 
 
-def pages(actor: str, token: str) -> Application:
-    """Return the ASGI application of a replica: it checks size and token, and hands requests to the actor."""
+def pages(actor: str, token: str, rate: float) -> Application:
+    """Return the ASGI application of a replica: it checks rate, token and size, and hands requests to the actor."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.requests import Request
@@ -91,7 +93,11 @@ def pages(actor: str, token: str) -> Application:
             status, said, after = 503, json.dumps({"error": str(error)}), "5"
         return Response(said, status, {"retry-after": after} if after else None, "application/json")
 
-    guards = [Middleware(RequireToken, token=token, open_to_all=("/health", "/ready")), Middleware(Limited)]
+    guards = [
+        Middleware(Admitted, rate=rate, crowded=lambda: False, open_to_all=_OPEN),
+        Middleware(RequireToken, token=token, open_to_all=_OPEN),
+        Middleware(Limited),
+    ]
     return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST"])], middleware=guards)
 
 
@@ -111,7 +117,7 @@ def serving(
     serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING"})
 
     def build() -> Application:
-        return pages(_NAME, token)
+        return pages(_NAME, token, config.rate)
 
     evidence = serve.deployment(Evidence).options(name=_EVIDENCE, num_replicas=replicas)
     front = serve.deployment(serve.ingress(build)()).options(

@@ -57,7 +57,6 @@ def server_of(app: Service, host: str, port: int, started: Callable[[str], None]
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
@@ -78,6 +77,8 @@ class _Server(uvicorn.Server):
     def __init__(self, settings: uvicorn.Config, app: Service, started: Callable[[str], None]) -> None:
         super().__init__(settings)
         self._service, self._started = app, started
+        # Not uvicorn's limit_concurrency, whose answer does not say when to come back, and which health would get too.
+        app.crowded = lambda: len(self.server_state.connections) > _CONNECTIONS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
