@@ -10,6 +10,7 @@ from memreward.domains.registry import rules_of
 from memreward.domains.rules import everything
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.plugins import called, fingerprint, installed, load_named
+from memreward.sandbox.deadline import left
 from memreward.types import Claim, ConfigurationError, Domain, EndpointError, Group, MemRewardError, Verdict, Verifier
 
 _BY_A_REPLY = (ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)
@@ -109,7 +110,8 @@ class Verifiers:
         known = self.cache.get(keys)
         new = {key: claim for key, claim in zip(keys, claims, strict=True) if key not in known}
         judged = dict(zip(new, _judged(verifier, list(new.values())), strict=True))
-        self.cache.put(judged)
+        # What could not be told since the time was over may be told the next time.
+        self.cache.put({key: one for key, one in judged.items() if one.correct is not None or left() > 0})
         verdicts = []
         for key in keys:
             verdicts.append(judged[key] if key in judged else known[key])

@@ -11,9 +11,10 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from memreward.sandbox.deadline import carried, check, left
 from memreward.sandbox.limits import Containment, Execution, Limits
 from memreward.sandbox.process import GRACE_S, Job, Keeper, KeeperRefusedError
 from memreward.types import SandboxError
@@ -108,6 +109,7 @@ class Sandbox:
         function to the tests.
         """
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
+        limits = _allowed(limits)
         ours, theirs = socket.socketpair()
         with ours, theirs, self._place() as (judge, holder):
             until = time.monotonic() + limits.wall_seconds
@@ -139,7 +141,7 @@ class Sandbox:
         if len(items) < 2:
             return [function(item) for item in items]
         with ThreadPoolExecutor(self.places, thread_name_prefix="memreward-sandbox") as threads:
-            return list(threads.map(function, items))
+            return list(threads.map(carried(function), items))
 
     def close(self) -> None:
         """End all processes; they start again at the next run."""
@@ -193,7 +195,14 @@ def _program(source: str, stdin: str = "") -> Job:
     return Job("program", {"source": source}, stdin, ("stdout", "stderr"))
 
 
+def _allowed(limits: Limits) -> Limits:
+    """Cut the limits to the time that is left of all; OutOfTimeError where none is."""
+    check()
+    return replace(limits, wall_seconds=min(limits.wall_seconds, left()))
+
+
 def _run(keeper: Keeper, job: Job, limits: Limits) -> Execution:
+    limits = _allowed(limits)
     keeper.begin(job, limits)
     return keeper.result(limits.wall_seconds + GRACE_S) or keeper.finish()
 

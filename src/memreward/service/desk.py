@@ -19,10 +19,13 @@ from memreward.types import FaultError, MemRewardError, StoreError
 _LOGGER = logging.getLogger(__name__)
 BATCH = 256
 """Rollouts, at most, that are scored at once; fewer where fewer wait."""
+_BATCH_SECONDS = 20.0
+"""That a batch is meant to take, by the speed of late."""
 WAITING = 16_384
 """Rollouts, at most, that wait; those beyond are told when to come back."""
 SCORING_SECONDS = 120.0
-"""That a batch may take; then its requests are told to come back, and the service is no longer ready."""
+"""That a batch may take, which the store ends sooner if it can; then its requests are told to come back, and the
+service is not ready."""
 STOP_SECONDS = 30
 """That a stop waits for what is being scored."""
 Observer = Callable[[Sequence[AskedGroup], float], None]
@@ -230,8 +233,8 @@ class Desk:
     def _take(self) -> list[_Job]:
         """Whatever has come while the last batch was scored, up to the limit: nobody waits for others to come."""
         taken: list[_Job] = []
-        rollouts = 0
-        while self._jobs and (not taken or rollouts + len(self._jobs[0].group.rollouts) <= BATCH):
+        rollouts, most = 0, min(BATCH, self._speed * _BATCH_SECONDS)
+        while self._jobs and (not taken or rollouts + len(self._jobs[0].group.rollouts) <= most):
             job = self._jobs.popleft()
             rollouts += len(job.group.rollouts)
             taken.append(job)

@@ -25,12 +25,27 @@ from memreward.reward.judged import ABSTAINED, Judged
 from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
+from memreward.sandbox.deadline import check, within
 from memreward.service.asked import AskedGroup, AskedRollout, ConflictError, name_of
 from memreward.service.config import ServiceConfig
 from memreward.service.journal import Done, Journal, Kept
-from memreward.types import PROGRAMMING_ERRORS, FaultError, Group, Query, Rollout, StoreError, Truth, content_hash
+from memreward.types import (
+    PROGRAMMING_ERRORS,
+    DataError,
+    FaultError,
+    Group,
+    Query,
+    Rollout,
+    StoreError,
+    Truth,
+    content_hash,
+)
 
 _LOGGER = logging.getLogger(__name__)
+ROLLOUT_SECONDS, BATCH_SECONDS = 30.0, 100.0
+"""That rollouts scored together may take for parsing, evidence and judging: each adds so much, up to so much in all."""
+LONGEST = 400_000
+"""Characters of a rollout with its query: texts are read in this process, in which nothing can be killed."""
 _QUERIES_HELD = 20_000
 _KEPT = 200_000
 """Answers that are kept, for requests that are sent again."""
@@ -198,9 +213,10 @@ class GroupStore:
         started = time.monotonic()
         self._step = max(self._step, groups[0].step)
         self._seal(groups)
-        read = [self._read(group) for group in groups]
         done: list[Done] = []
-        judged = iter(self._judged([one for one in read if isinstance(one, _Read)], groups[0].step, done))
+        with within(_seconds_of(sum(len(group.rollouts) for group in groups))):
+            read = [self._read(group) for group in groups]
+            judged = iter(self._judged([one for one in read if isinstance(one, _Read)], groups[0].step, done))
         answers = [one if isinstance(one, FaultError) else _answers(one, next(judged)) for one in read]
         try:
             self._commit(groups, answers, done)
@@ -226,6 +242,9 @@ class GroupStore:
         found = _Read(group, [], {})
         for place, asked in enumerate(group.rollouts):
             try:
+                check()
+                if len(asked.text) + len(query.text) > LONGEST:
+                    raise DataError(f"rollout and query have more than {LONGEST} characters")
                 rollout = parse_rollout(
                     query,
                     asked.text,
@@ -300,7 +319,8 @@ class GroupStore:
         for one in undone:
             queries = list(dict.fromkeys(query for query, _ in one.rollouts))
             known = {rollout.id: rollout for rollout in self._memory.rollouts_of(queries)}
-            self._note(self._reward.step([known[rollout] for _, rollout in one.rollouts], one.step))
+            with within(_seconds_of(len(one.rollouts))):
+                self._note(self._reward.step([known[rollout] for _, rollout in one.rollouts], one.step))
             self._step = max(self._step, one.step)
         self._reward.unmet = frozenset()
         self._scored_since(started)
@@ -337,6 +357,10 @@ def reward_of(folder: Path) -> PolicyReward:
     if (predictor / FILE).exists():
         return HybridReward(RewardPredictor.load(predictor, memory))
     return PolicyReward(memory, Answers(AnswerModel()), featurizer=Featurizer(runner=runner_for("auto")))
+
+
+def _seconds_of(rollouts: int) -> float:
+    return min(BATCH_SECONDS, ROLLOUT_SECONDS * rollouts)
 
 
 def _rates(live: Collection[tuple[bool, bool]]) -> dict[str, float]:

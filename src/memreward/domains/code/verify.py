@@ -18,6 +18,7 @@ from memreward.domains.config import CodeConfig
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
+from memreward.sandbox.deadline import OutOfTimeError, left
 from memreward.types import Claim, Verdict
 
 RULES = 4
@@ -57,6 +58,12 @@ class CodeVerifier(ClaimVerifier):
     def close(self) -> None:
         self.sandbox.close()
 
+    def timed(self, claim: Claim) -> Verdict:
+        try:
+            return super().timed(claim)
+        except OutOfTimeError as error:
+            return Verdict(None, str(error))
+
     def judge(self, claim: Claim) -> Verdict:
         reference = read_reference(claim.reference)
         if reference is None:
@@ -90,7 +97,8 @@ class CodeVerifier(ClaimVerifier):
         verdict = read_report(tests.report, details)
         if verdict.details.get("overdue"):
             return self._slow(verdict.reason, verdict.details)
-        if verdict.correct is False and solution.ended_by == "lost":
+        cut_short = solution.ended_by in ("wall", "asked") and left() < math.inf
+        if verdict.correct is False and (cut_short or solution.ended_by == "lost"):
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
         return verdict
 
@@ -100,8 +108,8 @@ class CodeVerifier(ClaimVerifier):
         """The verdict where the tests had no end of their own: on the solution, if they have one without its values."""
         if verdict.correct is not None:
             return verdict
-        if trial.tests.ended_by in ("wall", "asked") and self.sandbox.slowdown() >= BUSY:
-            return replace(verdict, reason=f"{verdict.reason}; the machine was busy")
+        if trial.tests.ended_by in ("wall", "asked") and (excuse := self._excuse()):
+            return replace(verdict, reason=f"{verdict.reason}; {excuse}")
         key = (*tests, given, entry_point)
         if key not in self._rehearsed:
             left = max(1.0, until - time.monotonic())
@@ -134,9 +142,15 @@ class CodeVerifier(ClaimVerifier):
         return Verdict(True, f"the expected output in {len(cases)} cases")
 
     def _slow(self, reason: str, details: Mapping[str, Any]) -> Verdict:
-        if self.sandbox.slowdown() >= BUSY:
-            return Verdict(None, f"{reason}; the machine was busy", details=details)
+        if excuse := self._excuse():
+            return Verdict(None, f"{reason}; {excuse}", details=details)
         return Verdict(False, f"{reason}, though the machine was not busy", details=details)
+
+    def _excuse(self) -> str:
+        """Why a solution may be right that did not come to an end by the clock; "" where nothing excuses it."""
+        if left() < math.inf:
+            return "its time was cut short"
+        return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
 
     def _limits(self, wall_seconds: float) -> Limits:
         return Limits(

@@ -11,6 +11,7 @@ from typing import Any
 
 from memreward.domains.math.algebra import Values
 from memreward.domains.shared.worker import Worker
+from memreward.sandbox.deadline import check
 
 TIME_LIMIT_S = 5.0
 """Most seconds of one answer, however many expressions it has."""
@@ -44,6 +45,7 @@ def _ask_worker(expression: str) -> Any:
     start = time.monotonic()
     reply = _worker.ask(expression, remaining)
     if reply.outcome == "late":
+        check()  # where the time of all is over, nothing is known of this answer, and nothing is remembered
         _clock.remaining = 0.0
         raise LateError(expression)
     # What ends quickly costs nothing: only an answer of many slow expressions must be given up.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from memreward.domains.math.rules import stated_reference
 from memreward.domains.registry import answer_key
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.shared.worker import WorkerPool
+from memreward.sandbox.deadline import carried
 from memreward.types import Claim, MemRewardError, Verdict
 
 RULES = 9
@@ -68,7 +69,7 @@ class MathVerifier:
             return [self._judge(claim, pool) for claim in claims]
         threads = ThreadPoolExecutor(min(len(claims), pool.size))
         try:
-            return list(threads.map(lambda claim: self._judge(claim, pool), claims))
+            return list(threads.map(carried(partial(self._judge, pool=pool)), claims))
         except BaseException:
             # After an interruption nobody wants the rest, nor what may take long already.
             threads.shutdown(wait=False, cancel_futures=True)

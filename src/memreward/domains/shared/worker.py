@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from memreward.sandbox.deadline import left
 from memreward.types import MemRewardError
 
 START_LIMIT_S = 120.0
@@ -44,6 +45,9 @@ class Worker:
 
     def ask(self, question: Any, limit: float) -> Reply:
         """Return the reply to a JSON value within `limit` seconds; MemRewardError if the process cannot start."""
+        limit = min(limit, left())
+        if limit <= 0:
+            return Reply(None, "late")
         line = json.dumps([question, limit]).encode() + b"\n"
         with self._lock:
             cancelled = self._cancelled

@@ -13,6 +13,7 @@ from memreward.features.evidence.options import option_signals
 from memreward.features.evidence.pools import Pools
 from memreward.features.evidence.reasoning import number_signals, parts_of, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
+from memreward.sandbox.deadline import carried, check
 from memreward.types import ConfigurationError, FloatArray, IntArray, Rollout
 
 
@@ -46,8 +47,11 @@ def compute_evidence(rollouts: Sequence[Rollout], behaviours: Behaviours | None 
     compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
-        pooled = beside.submit(Pools.of, rollouts, None if compared is None else compared.keys)
-        thinkings = [parts_of(rollout) for rollout in rollouts]
+        pooled = beside.submit(carried(Pools.of), rollouts, None if compared is None else compared.keys)
+        thinkings = []
+        for rollout in rollouts:
+            check()
+            thinkings.append(parts_of(rollout))
     pools = pooled.result()
     columns = (
         agreement_signals(pools)
