@@ -59,9 +59,7 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
     >>> outline("def more(first, second):", "return max(first, second) + 1")
     ['max(', '§a', '§b', '+', '=1']
     """
-    origin: dict[str, str] = {}
-    for index, given in enumerate(_numbers(query_text)):
-        origin.setdefault(given, f"Q{index}")
+    origin = dict(_origins(query_text))
     tokens: list[str] = []
     results = 0
     names = _names(query_text)
@@ -80,6 +78,14 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
         tokens.append(origin.get(number) or _constant(number))
     final = _numbers(answer)
     return [*tokens, "A:" + (origin.get(final[-1]) or _constant(final[-1]))] if final else tokens
+
+
+@lru_cache(maxsize=4_096)
+def _origins(query_text: str) -> Mapping[str, str]:
+    origins: dict[str, str] = {}
+    for index, given in enumerate(_numbers(query_text)):
+        origins.setdefault(given, f"Q{index}")
+    return origins
 
 
 @lru_cache(maxsize=65_536)
@@ -121,9 +127,12 @@ def _template(text: str) -> tuple[float, ...]:
 
 def _hashed(tokens: Sequence[str], dimension: int) -> tuple[float, ...]:
     """Unit vector of the signed hashes of the runs of up to `ORDER` tokens, each counted once."""
-    vector = np.zeros(dimension)
-    runs = {" ".join(tokens[i : i + n]) for n in range(1, ORDER + 1) for i in range(len(tokens) - n + 1)}
+    sums, runs, longer = [0.0] * dimension, set(tokens), tokens
+    for length in range(1, ORDER):
+        longer = [f"{run} {token}" for run, token in zip(longer, tokens[length:], strict=False)]
+        runs.update(longer)
     for run in runs:
         digest = crc32(run.encode("utf-8", "surrogatepass"))
-        vector[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
-    return tuple(vector / (np.linalg.norm(vector) or 1.0))
+        sums[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
+    vector = np.array(sums)
+    return tuple((vector / (np.linalg.norm(vector) or 1.0)).tolist())

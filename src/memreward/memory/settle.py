@@ -39,10 +39,10 @@ class Question:
     @cached_property
     def _by_class(self) -> dict[int, LedgerEntry]:
         """The latest judgement on each class of answers."""
-        of_rollout, of_answer = self._classes
         found: dict[int, LedgerEntry] = {}
         if not self.entries:
             return found
+        of_rollout, of_answer = self._classes
         for entry in self.entries:
             if entry.rollout_id is None:
                 found.update((of_answer[answer], entry) for answer in entry.answers)

@@ -169,7 +169,8 @@ def _standing_box(text: str) -> tuple[Marked | None, str]:
             after = text[mark.end : mark.end + _NEAR]
             corrected = _corrected(after, denied=False) or _answered_anew(after) or _corrected_word(mark.content, after)
             return (Marked(corrected, mark.start, "boxed", mark.end) if corrected else mark), text
-        found = [other for other in found if other.end <= mark.start]
+        while found and found[-1].end > mark.start:
+            found.pop()
     return None, text[last:]
 
 

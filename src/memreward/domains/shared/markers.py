@@ -8,6 +8,7 @@ from typing import NamedTuple
 _THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _BOX_TOKEN = re.compile(r"\\f?box(?:ed)?[ \t\n]{0,8}\{|\\[\s\S]|[{}]")
+_FIRST_BOX = re.compile(r"(?<!\\)\\++f?box")
 _BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
 _BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|/|and|or|\\text\{\s*(?:and|or)\s*\}|\\quad)[\s$]*(?:and|or)?[\s$]*")
 _LONGEST_GAP = 40
@@ -106,7 +107,8 @@ def _box_spans(text: str) -> list[tuple[int, int, int]]:
     """Where boxes start, where their contents begin, and where those end."""
     spans = []
     stack: list[tuple[int, int] | None] = []
-    for token in _BOX_TOKEN.finditer(text):
+    first = _FIRST_BOX.search(text)  # no brace before the first box opens or closes one
+    for token in _BOX_TOKEN.finditer(text, first.start()) if first is not None else ():
         symbol = token[0]
         if symbol == "{":
             stack.append(None)
