@@ -25,23 +25,25 @@ PATTERNS = ["{", "((", "}", "9", "word", "word ", "\\boxed{", "\\boxed{1}", "\\f
 SLOW = "\\sin(0) + 9^{9^{9^{9^{9}}}}"
 
 
-def in_a_thread(work: Callable[[], None]) -> float:
+def in_a_thread(work: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> float:
     """Seconds that some work takes off the main thread, where no alarm would reach it."""
     failures: list[BaseException] = []
+    seconds: list[float] = []
 
     def run() -> None:
+        start = clock()
         try:
             work()
         except BaseException as error:
             failures.append(error)
+        seconds.append(clock() - start)
 
     thread = threading.Thread(target=run, daemon=True)
-    start = time.monotonic()
     thread.start()
     thread.join(100)
     assert not thread.is_alive()
     assert not failures
-    return time.monotonic() - start
+    return seconds[0]
 
 
 @pytest.mark.timeout(120)
@@ -59,7 +61,7 @@ def test_megabytes_of_one_thing(pattern: str) -> None:
             cluster_answers([text, *(rollout.answer for rollout in rollouts)], query.domain, query_text=query.text)
             compute_evidence(rollouts)
 
-        assert in_a_thread(read) < 20
+        assert in_a_thread(read, time.thread_time) < 20  # its own work: a busy machine is not the reader's fault
         assert rollouts[0].text == text
 
 

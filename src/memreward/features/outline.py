@@ -6,6 +6,7 @@ reason alike have like outlines. Where the query holds the head of a function, c
 by their places.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -26,13 +27,15 @@ ORDER = 3
 SMALL = 12
 """Numbers up to this stand for themselves where they come from nowhere: halves, dozens, weekdays."""
 
-_TOKEN = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)|(?P<sign>[-+*/=×÷%^<>])|(?P<word>\\frac|\\times|\\cdot|\\div)")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_TOKEN = re.compile(rf"{_NUMBER.pattern}|[-+*/=×÷%^<>]|\\frac|\\times|\\cdot|\\div")
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[^\w\s]")
 _HEAD = re.compile(r"\bdef\s+(\w+)\s*\(([^()]*)\)")
 _NAME = re.compile(r"[^\W\d]\w*")
-_CODE_TOKEN = re.compile(rf"{_TOKEN.pattern}|(?P<name>[^\W\d]\w*\(?)")
+_CODE_TOKEN = re.compile(rf"{_TOKEN.pattern}|[^\W\d]\w*\(?")
 _PLACES = "abcdefgh"
 """What parameters are called by their places; those behind keep their own names."""
+_SIGNS = frozenset("-+*/=×÷%^<>\\")
 _SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "\\frac": "/"}
 
 
@@ -63,19 +66,17 @@ def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
     tokens: list[str] = []
     results = 0
     names = _names(query_text)
-    for match in (_CODE_TOKEN if names else _TOKEN).finditer(thinking[-LONGEST:]):
-        if match.lastgroup == "name":
-            if match.group().endswith("(") or match.group() in names:
-                tokens.append(names.get(match.group(), match.group()))
-            continue
-        if match.lastgroup != "number":
-            tokens.append(_SAME_SIGN.get(match.group(), match.group()))
-            continue
-        number = _normal(match.group())
-        if tokens and tokens[-1] == "=" and number not in origin:
-            origin[number] = f"R{results}"
-            results += 1
-        tokens.append(origin.get(number) or _constant(number))
+    for token in (_CODE_TOKEN if names else _TOKEN).findall(thinking[-LONGEST:]):
+        if token[0].isdecimal():
+            number = _normal(token)
+            if tokens and tokens[-1] == "=" and number not in origin:
+                origin[number] = f"R{results}"
+                results += 1
+            tokens.append(origin.get(number) or _constant(number))
+        elif token[0] in _SIGNS:
+            tokens.append(_SAME_SIGN.get(token, token))
+        elif token.endswith("(") or token in names:
+            tokens.append(names.get(token, token))
     final = _numbers(answer)
     return [*tokens, "A:" + (origin.get(final[-1]) or _constant(final[-1]))] if final else tokens
 
@@ -100,7 +101,7 @@ def _names(query_text: str) -> Mapping[str, str]:
 
 
 def _numbers(text: str) -> list[str]:
-    return [_normal(m.group()) for m in _TOKEN.finditer(text) if m.lastgroup == "number"]
+    return [*map(_normal, _NUMBER.findall(text))]
 
 
 def _normal(number: str) -> str:
@@ -127,12 +128,15 @@ def _template(text: str) -> tuple[float, ...]:
 
 def _hashed(tokens: Sequence[str], dimension: int) -> tuple[float, ...]:
     """Unit vector of the signed hashes of the runs of up to `ORDER` tokens, each counted once."""
-    sums, runs, longer = [0.0] * dimension, set(tokens), tokens
-    for length in range(1, ORDER):
-        longer = [f"{run} {token}" for run, token in zip(longer, tokens[length:], strict=False)]
-        runs.update(longer)
-    for run in runs:
-        digest = crc32(run.encode("utf-8", "surrogatepass"))
-        sums[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
-    vector = np.array(sums)
-    return tuple((vector / (np.linalg.norm(vector) or 1.0)).tolist())
+    digests: set[int] = set()
+    parts = [token.encode("utf-8", "surrogatepass") for token in tokens]
+    ended = [*map(crc32, parts)]
+    spaced = [b" " + part for part in parts]
+    for length in range(1, ORDER + 1):
+        digests.update(ended)
+        ended = [*map(crc32, spaced[length:], ended)]  # each run with the token that follows it
+    vector = [0.0] * dimension
+    for digest in digests:
+        vector[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
+    norm = math.sqrt(sum(value * value for value in vector)) or 1.0
+    return tuple(value / norm for value in vector)

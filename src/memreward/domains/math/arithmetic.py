@@ -43,8 +43,8 @@ _COMPARED = re.compile(
 # One equation "a op b = c" and nothing else but words: what many passages are. Each repeat takes one blank: linear.
 _EQUATION = re.compile(
     rf"(?:\.(?!\d)|[\n\]:?;\"<>&#@`~])?(?:[^\W\d_]*[ \t$,])*"
-    rf"(?P<left>{_NUMBER})[ \t$]*(?P<sign>[-+*/×·÷−]|\\times|\\cdot)[ \t$]*(?P<right>{_NUMBER})"
-    rf"[ \t$]*=[ \t$]*(?P<result>{_NUMBER})(?:[ \t$,][^\W\d_]*)*[.\n\[\]:?;\"'<>|&#@`~]?",
+    rf"({_NUMBER})[ \t$]*([-+*/×·÷−]|\\times|\\cdot)[ \t$]*({_NUMBER})"
+    rf"[ \t$]*=[ \t$]*({_NUMBER})(?:[ \t$,][^\W\d_]*)*[.\n\[\]:?;\"'<>|&#@`~]?",
     re.ASCII,
 )
 
@@ -86,9 +86,10 @@ def _statements(passage: str) -> dict[str, bool]:
     """Scan a passage: rollouts to one question have many in common. Not to be changed by the caller."""
     if (found := _EQUATION.fullmatch(passage)) is None:
         return _Scanner().scan(passage)
-    left, right, result = (found[name].replace(",", "") for name in ("left", "right", "result"))
-    sign = _SPELLING.get(found["sign"], found["sign"])
-    return _check_chain([[left, sign, right], [result]], [False, False])
+    left, sign, right, result = (part.replace(",", "") for part in found.groups())
+    sign = _SPELLING.get(sign, sign)
+    computed = _SIGNS[sign](float(left), float(right))
+    return {f"{left} {sign} {right} = {result}": _close(computed, float(result), _last_decimal([result]))}
 
 
 _Token = tuple[str, str, bool]
@@ -128,7 +129,9 @@ def _passages(text: str) -> Iterator[str]:
 def _last_break(text: str, low: int, high: int) -> int:
     """Where the last break in text[low:high] begins; `low` without one. It is mostly near."""
     for begin in (max(low, high - _USUAL_SIDE), low):
-        last = max((sign.start() for sign in _BREAK.finditer(text, begin, high)), default=begin)
+        last = begin
+        for sign in _BREAK.finditer(text, begin, high):
+            last = sign.start()
         if last > begin or begin == low:
             return last
     return low
@@ -234,9 +237,9 @@ def _evaluated(side: list[str]) -> float | None:
     """None for what is no expression, NaN or infinity where it is one without a value."""
     match side:  # most sides need no parser
         case [number] if _is_number(number):
-            return float(_literal(number))
+            return float(number)
         case [left, sign, right] if sign in _SIGNS and _is_number(left) and _is_number(right):
-            return _SIGNS[sign](float(_literal(left)), float(_literal(right)))
+            return _SIGNS[sign](float(left), float(right))
     parts: list[str] = []
     for before, token in pairwise(["", *side]):
         if token == "(" and before and before not in _BEFORE_OPERAND:
@@ -253,7 +256,7 @@ def _is_number(token: str) -> bool:
 
 
 def _literal(number: str) -> str:
-    return f"{number}{'' if '.' in number else '.'}" if len(number) < 300 else "1e999"
+    return number if "." in number else f"{number}."
 
 
 def _value_of(node: ast.expr) -> float:
