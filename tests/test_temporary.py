@@ -95,3 +95,19 @@ def test_unfinished_files_of_killed_processes_are_removed(folder: Path) -> None:
     write_whole(folder / "a[1].jsonl", "{}")
     assert sorted(path.name for path in folder.iterdir()) == sorted((young.name, other.name, "a[1].jsonl"))
     assert remove_left_files(folder / "absent", ".a", ".partial") == []
+
+
+def test_folders_in_each_other_without_end_are_removed(folder: Path) -> None:
+    """Deeper than a path may be long, or Python's stack."""
+    held = TemporaryFolder()
+    here = Path.cwd()
+    os.chdir(held.path)
+    try:
+        for _ in range(1500):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+        Path("file").write_text("x")
+    finally:
+        os.chdir(here)
+    held.remove()
+    assert list(folder.iterdir()) == []

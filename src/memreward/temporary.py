@@ -7,7 +7,6 @@ user's), by age, and for folders by a lock that the system lets go when its hold
 import contextlib
 import glob
 import os
-import shutil
 import tempfile
 import time
 import uuid
@@ -119,9 +118,20 @@ def _held(folder: Path) -> int | None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also where a run made folders in it that may not be listed."""
-    for place, names, _ in os.walk(folder):
-        for name in names:
-            if not (child := Path(place, name)).is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder and all in it: also folders that may not be listed, and a thousand of them in each other."""
+    mark, waiting, moved = os.urandom(8).hex(), [Path(folder)], 0
+    while waiting:
+        place = waiting.pop()
+        with contextlib.suppress(OSError):  # another process may remove it too
+            place.chmod(0o700)
+            for entry in list(place.iterdir()):
+                with contextlib.suppress(OSError):
+                    if entry.is_symlink() or not entry.is_dir():
+                        entry.unlink()
+                        continue
+                    entry.chmod(0o700)
+                    waiting.append(entry.rename(Path(folder, f"{mark}-{moved}")))  # a path that is never too long
+                    moved += 1
+            place.rmdir()
+    with contextlib.suppress(OSError):
+        Path(folder).rmdir()

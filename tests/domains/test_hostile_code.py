@@ -575,6 +575,38 @@ def test_nothing_crosses_from_one_solution_to_the_next(verifier: CodeVerifier) -
         assert verdict_on(verifier, find).correct is True
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        "class Point:\n    @property\n    def x(self): return f(1)\nassert getattr(Point(), 'x', 2) == 2",
+        "class Numbers:\n    def __getitem__(self, i): return f(i)\nfor i, x in enumerate(Numbers()):\n"
+        "    assert x == 2 * i\n    if i == 3: break",
+    ],
+    ids=["a default of getattr", "items by number"],
+)
+def test_an_exception_that_python_itself_takes_for_an_end_ends_no_test(brief: CodeVerifier, test: str) -> None:
+    tests = json.dumps([test])
+    for error in ("AttributeError", "IndexError"):
+        assert verdict_on(brief, f"def f(x): raise {error}", "Write a function.\n", tests).correct is False
+    assert verdict_on(brief, "def f(x): return 2 * x", "Write a function.\n", tests).correct is True
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "try:\n    f(-1)\n    assert False\nexcept ValueError:\n    pass",
+        "import contextlib\nwith contextlib.suppress(ValueError):\n    assert f(-1) == 3",
+        "import unittest\nunittest.TestCase().assertRaises(ValueError, f, -1)",
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "assert isinstance(ThreadPoolExecutor(1).submit(f, -1).exception(), ValueError)",
+    ],
+    ids=["try", "with", "assertRaises", "exception()"],
+)
+def test_an_exception_that_tests_look_for_is_right(brief: CodeVerifier, test: str) -> None:
+    code = "def f(x):\n    if x < 0: raise ValueError\n    return 2 * x"
+    assert verdict_on(brief, code, "Write a function.\n", json.dumps([test])).correct is True
+
+
 LAZY = [
     "assert all(map(lambda n: next(numbers(n)) == n, [1, 2, 3]))",
     "assert all(map(lambda n: next(iter(numbers(n))) == n, [1, 2, 3]))",

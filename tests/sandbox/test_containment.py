@@ -67,6 +67,8 @@ ESCAPES = {
     "stops its owner": "import os, signal; os.kill(OWNER, signal.SIGSTOP)",
     "traces its parent": CALL + "call(101, 117, 16, os.getppid(), 0, 0)",
     "reads its parent's memory": CALL + "call(310, 270, os.getppid(), 0, 0, 0, 0, 0)",
+    "has the kernel signal its parent": "import fcntl, os; fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getppid())",
+    "has it signal a group": "import fcntl, os; fcntl.ioctl(os.pipe()[0], 0x8901, b'\\0\\0\\0\\0')",
     "takes a handle on its parent": "import os; os.pidfd_open(os.getppid())",
     # the kernel
     "makes namespaces of its own": CALL + "call(272, 97, 0x10000000)",
@@ -110,6 +112,7 @@ POSSIBLE_WITHOUT_WALLS = (
     "makes a file of memory",
     "shares memory",
     "takes a handle on its parent",
+    "has the kernel signal its parent",
 )
 """What succeeds uncontained, so that its failure inside is the sandbox's doing."""
 
@@ -194,6 +197,13 @@ def test_the_temporary_folder_is_empty_writable_and_gone_afterwards(sandbox: San
     program = "import os; print(os.listdir('.')); open('left', 'w').write('x'); os.makedirs('a/b')"
     for _ in range(3):
         assert sandbox.run(program).stdout == "[]\n"
+
+
+def test_folders_in_each_other_without_end_do_not_hold_up_the_next_run(sandbox: Sandbox) -> None:
+    deep = "import os\nfor _ in range(1500):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\nprint('made')"
+    for _ in range(2):
+        assert sandbox.run(deep).stdout == "made\n"
+        assert sandbox.run("import os; print(os.listdir(os.environ['TMPDIR']))").stdout == "[]\n"
 
 
 def test_a_program_reads_its_input_and_reports_its_end(sandbox: Sandbox) -> None:

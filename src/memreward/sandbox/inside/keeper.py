@@ -131,15 +131,21 @@ def _carried_out(
 
 
 def _clear(folder: str) -> None:
-    """Empty the temporary folder, in a process of its own where there is anything: its names are a run's text too."""
+    """Put an empty temporary folder in place; what a full one holds goes in a process of its own, waited for by nobody.
+
+    Its names are a run's text too, and to remove a hundred thousand of them takes longer than the next run may wait.
+    """
     try:
         Path(folder).rmdir()
     except FileNotFoundError:
         pass
     except OSError:
+        full = f"{folder}-{time.monotonic_ns()}"
+        Path(folder).rename(full)
         cleaner = os.fork()
         if cleaner == 0:
-            namespaces.remove_folder(folder)
+            if os.fork() == 0:  # which is nobody's child then
+                namespaces.remove_folder(full)
             os._exit(0)
         os.waitpid(cleaner, 0)
     Path(folder).mkdir(mode=0o700)

@@ -1,7 +1,7 @@
 """New namespaces, and a file system in which nothing stands but Python."""
 
+import contextlib
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,9 +99,20 @@ def _write(path: str, text: str) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder and all in it, also what lies in folders that may not be listed."""
-    for place, names, _ in os.walk(folder):
-        for name in names:
-            if not (child := Path(place, name)).is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder and all in it: also folders that may not be listed, and a thousand of them in each other."""
+    mark, waiting, moved = os.urandom(8).hex(), [Path(folder)], 0
+    while waiting:
+        place = waiting.pop()
+        with contextlib.suppress(OSError):  # another process may remove it too
+            place.chmod(0o700)
+            for entry in list(place.iterdir()):
+                with contextlib.suppress(OSError):
+                    if entry.is_symlink() or not entry.is_dir():
+                        entry.unlink()
+                        continue
+                    entry.chmod(0o700)
+                    waiting.append(entry.rename(Path(folder, f"{mark}-{moved}")))  # a path that is never too long
+                    moved += 1
+            place.rmdir()
+    with contextlib.suppress(OSError):
+        Path(folder).rmdir()

@@ -20,6 +20,12 @@ Line = tuple[int, int, int, int]
 _FIRST_UNKNOWN = 450
 _CLONE, _CLONE3, _PRLIMIT64 = (56, 220), (435, 435), (302, 261)
 _CLONE_THREAD = 0x10000
+_FCNTL, _IOCTL = (72, 25), (16, 29)
+# Where nothing else hides other processes, the kernel would send them any signal for whoever owns a descriptor.
+_OWNERS = {
+    _FCNTL: (8, 10, 15, 1024, 1026),  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
+    _IOCTL: (0x8901, 0x8902, 0x5412, 0x541C),  # FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX
+}
 
 
 def _calls(table: str) -> dict[str, tuple[int, int | None]]:
@@ -57,7 +63,7 @@ _NEVER = _calls(
 )
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 
 
 def machine() -> tuple[int, int] | None:
@@ -96,9 +102,17 @@ def program(column: int, architecture: int, *, own_namespaces: bool) -> list[Lin
         *clone_rule,
         (_EQUAL, 0, len(limits_rule), _PRLIMIT64[column]),
         *limits_rule,
+        *(line for call, commands in _OWNERS.items() for line in _without(call[column], commands, no)),
         *(line for number in numbers for line in ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, no))),
         (_RETURN, 0, 0, _ALLOW),
     ]
+
+
+def _without(number: int, commands: tuple[int, ...], no: int) -> list[Line]:
+    """Refuse commands, its second argument, of a call that is allowed else."""
+    refused = [line for command in commands for line in ((_EQUAL, 0, 1, command), (_RETURN, 0, 0, no))]
+    rule = [(_LOAD, 0, 0, _SECOND_ARGUMENT), *refused, (_RETURN, 0, 0, _ALLOW)]
+    return [(_EQUAL, 0, len(rule), number), *rule]
 
 
 class _Program(ctypes.Structure):

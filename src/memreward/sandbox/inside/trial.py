@@ -54,7 +54,7 @@ class Partner:
     def __init__(self, descriptor: int, patience: float, until: float) -> None:
         self._channel = socket.socket(fileno=descriptor)
         self._patience, self._until, self._begun, self._waited = patience, until, time.monotonic(), 0.0
-        self.calls = 0
+        self.calls = self.raised = 0
         self.verdict: dict[str, Any] | None = None
         self.load_failure: dict[str, Any] | None = None
         first = self._exchange(None)
@@ -88,6 +88,7 @@ class Partner:
         self.calls += 1
         named = {name: self._encoded(value) for name, value in kwargs.items()}
         reply = self._exchange({"call": target, "args": [self._encoded(value) for value in args], "kwargs": named})
+        self.raised += "raised" in reply
         value = self._value(reply)
         if "args" in reply:
             after = reply["args"] if isinstance(reply["args"], list) else self._malformed("arguments that are no list")
@@ -300,7 +301,7 @@ class _Nobody:
     """In a rehearsal, the partner: it has every function, and each returns None."""
 
     load_failure = verdict = None
-    calls = 0
+    calls = raised = 0
 
     def names(self, wanted: list[str]) -> dict[str, Any]:
         return dict.fromkeys(wanted, self._call)
@@ -336,7 +337,7 @@ def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_po
         raise _Ended(_failed(f"in the solution, {', '.join(sorted(others))} is no function"))
     base |= found | modules
     base["__caught__"] = _caught
-    return Bench(partner, base, entry_point)
+    return Bench(partner, base, entry_point, handles=_handles_errors(given))
 
 
 def _modules(names: set[str]) -> dict[str, Any]:
@@ -369,18 +370,19 @@ def _is_function(value: Any) -> bool:
 class Bench:
     """Where the tests run: the question's own definitions, with stand-ins for what the solution defines."""
 
-    def __init__(self, partner: Partner | _Nobody, base: dict[str, Any], entry_point: str) -> None:
-        self._partner, self._base, self._entry_point = partner, base, entry_point
+    def __init__(self, partner: Partner | _Nobody, base: dict[str, Any], entry_point: str, *, handles: bool) -> None:
+        self._partner, self._base, self._entry_point, self._handles = partner, base, entry_point, handles
 
     def outcome(self, test: str) -> dict[str, Any]:
         """Run one test; say whether it passed, failed, or cannot be told."""
-        before = self._partner.calls
+        before, raised = self._partner.calls, self._partner.raised
         iterates = "StopIteration" in test or "__next__" in test
         error = self._raised_by(test, _with_stops(test) if iterates else test)
         if self._partner.verdict is not None:
             return self._partner.verdict
         if error is None:
-            return _PASSED
+            unseen = self._partner.raised > raised and not (self._handles or _handles_errors(test))
+            return _failed("the solution raised an exception, and no test looks for one") if unseen else _PASSED
         said = f"{type(error).__name__}: {_text(error)}"
         if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
             return _failed(said)
@@ -415,6 +417,16 @@ class Bench:
                 namespace["check"](namespace[self._entry_point])
             elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 namespace[node.name]()
+
+
+def _handles_errors(code: str) -> bool:
+    """Whether code may mean to go on where the solution raises; else only Python's own machinery can have caught it."""
+    parts = (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)
+    return (
+        "raises" in code.lower()
+        or "exception" in code.lower()
+        or any(isinstance(node, parts) for node in ast.walk(ast.parse(code)))
+    )
 
 
 def _with_stops(test: str) -> ast.Module:
