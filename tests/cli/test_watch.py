@@ -107,7 +107,13 @@ def test_a_service_is_watched_by_its_address(served: Any, monkeypatch: pytest.Mo
     said.update(text=scraped(faults=2, failures_total=4), token="a-token-that-is-long")
     assert "needs the token in MEMREWARD_TOKEN" in CliRunner().invoke(app, ["watch", url]).stderr
     monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-that-is-long")
-    assert "ALARM: 6 rollouts failed or groups met a bug" in CliRunner().invoke(app, ["watch", url]).stdout
+    told = CliRunner().invoke(app, ["watch", url]).stdout
+    assert "ALARM: 2 groups met a bug" in told
+    assert "4 rollouts got no reward" in told
+    said.update(text=scraped(failures_total=1))
+    assert "1 rollouts got no reward, since something failed: the service's log says what\nno alarm" in (
+        CliRunner().invoke(app, ["watch", url]).stdout
+    )
 
 
 def test_where_no_service_of_ours_answers_it_is_said(served: Any) -> None:

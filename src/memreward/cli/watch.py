@@ -120,7 +120,8 @@ def figures(url: str) -> dict[str, float]:
         "memreward/abstained": found.get("rollouts_total:abstained", 0.0) / max(total("rollouts_total"), 1.0),
         "memreward/waiting": found.get("waiting", 0.0),
         "memreward/labelled_queries": found.get("labelled_queries", 0.0),
-        "memreward/alarm": total("failures_total") + found.get("faults", 0.0),
+        "memreward/failures": total("failures_total"),
+        "memreward/alarm": found.get("faults", 0.0),
     }
     right, wrong = found.get("live_right", 0.0), found.get("live_wrong", 0.0)
     if live := right + wrong:
@@ -167,11 +168,13 @@ def shown(rows: Sequence[Row], width: int = 80) -> Iterator[str]:
         yield f"labels: {labels:.0f} questions{during}"
     if waiting := _newest(rows, "memreward/asked"):
         yield f"{waiting:.0f} questions wait for a label: on the page of --ask, or memreward label"
+    if "step" not in last and (failed := last.get("memreward/failures")):
+        yield f"{failed:.0f} rollouts got no reward, since something failed: the service's log says what"
     alarms = [row for row in rows if row.get("memreward/alarm")]
     if alarms and "step" in last:
         yield f"ALARM at step {', '.join(str(row['step']) for row in alarms[-5:])}: the log says why"
     elif alarms:
-        yield f"ALARM: {last['memreward/alarm']:.0f} rollouts failed or groups met a bug; the service's log says why"
+        yield f"ALARM: {last['memreward/alarm']:.0f} groups met a bug; the service's log says why"
     else:
         yield "no alarm"
 
