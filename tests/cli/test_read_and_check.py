@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -82,7 +84,9 @@ def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questio
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "3 of 12 questions" in result.stdout
     assert "a file of questions: if it holds rollouts too" in result.stderr
-    assert "next: memreward collect --questions" in result.stderr
+    (follow,) = re.findall(r"next: memreward (read .+) --out questions.jsonl", result.stderr)
+    told = run(*shlex.split(follow), "--out", tmp_path / "questions.jsonl").stderr
+    assert "next: memreward collect --questions" in told
     row = {"question": "Which?\n(A) one\n(B) two", "completions": ["I cannot say, sorry."] * 3}
     (tmp_path / "t.jsonl").write_text(json.dumps(row) + "\n")
     doubtful = json.loads(run("check", tmp_path / "t.jsonl", "--domain", "math", "--json").stdout)["doubtful"]

@@ -139,6 +139,8 @@ class Understood:
         file = shlex.join([str(self.file), *self.flags])
         if not self.sizes:
             return ours(f"check {file} {' '.join(found)}") if (found := _named_in(bad)) else ""
+        if not sum(self.sizes) and self.flags:
+            return ours(f"read {file} --out questions.jsonl")
         if not sum(self.sizes):
             return ours(f"collect --questions {shlex.quote(str(self.file))} --model NAME --out rollouts.jsonl")
         labels = "" if self.counts["labelled"] else " --labels 0"

@@ -14,7 +14,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError as error:
-    raise MissingExtraError("pyarrow", "parquet", "reading or writing Parquet") from error
+    raise MissingExtraError("pyarrow", "parquet", "reading Parquet, Arrow or inspect_ai's .eval") from error
 
 _BATCH = 256
 # Our own Parquet files keep provenance as JSON, which Arrow types cannot hold without loss; this key marks them.
