@@ -20,9 +20,8 @@ ARGS: Any = SimpleNamespace(distributed_state=SimpleNamespace(wait_for_everyone=
 
 @pytest.fixture(autouse=True)
 def _base_class_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of transformers, which takes seconds to load, the callbacks need what they derive from."""
-    if "transformers" not in sys.modules:
-        monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(TrainerCallback=object))
+    """Of transformers, whose trainer takes seconds to load, the callbacks need what they derive from."""
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(TrainerCallback=object))
 
 
 def state(step: int, *, first: bool = True) -> Any:

@@ -77,15 +77,21 @@ def train(
 
 
 def _refuse_unreadable(model: str) -> None:
+    """Raise ConfigurationError for what is no model; a folder without a configuration needs no transformers to say."""
+    if Path(model).is_dir() and not (Path(model) / "config.json").exists():
+        raise _unreadable(model, "the folder has no config.json")
     from transformers import AutoConfig
 
     try:
         AutoConfig.from_pretrained(model)
     except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise ConfigurationError(
-            f"model={model!r} cannot be read: {first}; name a checkpoint's folder, or a model of the hub"
-        ) from error
+        raise _unreadable(model, str(error).strip().partition("\n")[0]) from error
+
+
+def _unreadable(model: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"model={model!r} cannot be read: {why}; name a checkpoint's folder, or a model of the hub"
+    )
 
 
 def leave_group() -> None:
