@@ -85,3 +85,6 @@ def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text
     return [
         -1 if answer is None else classes.setdefault(rules.key(answer, query_text), len(classes)) for answer in answers
     ]
+
+
+load_all()  # last: a domain of somebody's may import this module
