@@ -8,12 +8,12 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 from memreward.types import ConfigurationError, DataError, MemRewardError, content_hash
@@ -45,9 +45,13 @@ def absolute(named: str) -> str:
     return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else named
 
 
-def installed(group: str) -> dict[str, str]:
-    """Return what installed packages add under an entry point's group: name -> "package.module:Name"."""
-    return {found.name: found.value for found in entry_points(group=group)}
+@cache
+def installed(group: str) -> Mapping[str, str]:
+    """Return what installed packages add under an entry point's group: name -> "package.module:Name".
+
+    Read once in a process: it opens a file of each installed package, and every judge of rollouts asks.
+    """
+    return MappingProxyType({found.name: found.value for found in entry_points(group=group)})
 
 
 def of_environment(variable: str) -> list[str]:

@@ -25,6 +25,7 @@ from memreward.evaluation.own import OwnPredictor, adapted, installed_predictors
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.features import own
 from memreward.features.featurizer import Featurizer
+from memreward.plugins import installed
 from memreward.types import ConfigurationError, DataError, LabelError, Truth
 from tests.cli.command_line import run
 
@@ -206,6 +207,7 @@ def test_a_class_in_python_needs_no_factory(groups, featurizer) -> None:
 def test_packages_add_predictors_by_entry_points(mine, monkeypatch) -> None:
     found = EntryPoints([EntryPoint("theirs", "memreward.evaluation.baselines:MajorityVote", "memreward.predictors")])
     monkeypatch.setattr("memreward.plugins.entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr("memreward.evaluation.own.installed", installed.__wrapped__)  # has not been asked before
     assert installed_predictors() == {"theirs": OwnPredictor("memreward.evaluation.baselines:MajorityVote")}
     assert installed_predictors()["theirs"](0).name == "majority"
 
