@@ -20,7 +20,19 @@ from memreward.types import ConfigurationError, DataError, LabelError, Predictio
 
 SMALL = EvaluationConfig(labels=("0.4",), seeds=2, workers=1)
 MAJORITY = {"majority": BASELINES["majority"]}
-TWO = {**MAJORITY, "logistic_evidence": BASELINES["logistic_evidence"]}
+LEARNED = {**MAJORITY, "logistic_evidence": BASELINES["logistic_evidence"]}
+
+
+class Hint:
+    """Believes one signal, and so costs nothing to fit."""
+
+    name = "hint"
+
+    def predict(self, features):
+        return 1 / (1 + np.exp(1 - 3 * features.signal("hint")))
+
+
+TWO = {**MAJORITY, "hint": Hint}
 
 
 class Recorder:
@@ -139,9 +151,9 @@ def test_differences_are_paired_and_the_mean_is_over_files(groups, featurizer):
     files = {"a": groups(prefix="a"), "b": groups(seed=1, prefix="b")}
     result = evaluate(files, TWO, featurizer, SMALL)
     for file in ("a", "b", "mean"):
-        logistic, majority = (result.row(file, name) for name in ("logistic_evidence", "majority"))
-        difference = logistic.differences["majority"]["auc"]
-        assert difference.value == pytest.approx(logistic.figures["auc"].value - majority.figures["auc"].value)
+        hint, majority = (result.row(file, name) for name in ("hint", "majority"))
+        difference = hint.differences["majority"]["auc"]
+        assert difference.value == pytest.approx(hint.figures["auc"].value - majority.figures["auc"].value)
         assert difference.low < difference.value < difference.high
         own = majority.differences["majority"]["auc"]
         assert (own.value, own.low, own.high) == (0, 0, 0)
@@ -159,7 +171,7 @@ def test_there_is_a_mean_of_each_domain_where_files_are_of_several(groups, featu
 
 
 def test_groups_of_one_rollout_have_no_group_auc_but_all_else(groups, featurizer):
-    row = evaluate({"toy": groups(sizes=(1,))}, TWO, featurizer, SMALL).row("toy", "logistic_evidence")
+    row = evaluate({"toy": groups(sizes=(1,))}, TWO, featurizer, SMALL).row("toy", "hint")
     assert math.isnan(row.figures["group_auc"].value)
     assert 0 <= row.figures["auc"].value <= 1
     assert row.figures["coverage"].value == 1.0
@@ -167,7 +179,7 @@ def test_groups_of_one_rollout_have_no_group_auc_but_all_else(groups, featurizer
 
 def test_one_class_is_a_named_failure_of_what_learns_and_nan_for_the_rest(groups, featurizer):
     world = with_truth(groups(), lambda group: (True,) * len(group.rollouts))
-    result = evaluate({"toy": world}, TWO, featurizer, SMALL)
+    result = evaluate({"toy": world}, LEARNED, featurizer, SMALL)
     assert math.isnan(result.row("toy", "majority").figures["auc"].value)
     failed = result.row("toy", "logistic_evidence")
     assert failed.figures["coverage"].value == 0.0
@@ -185,8 +197,8 @@ def test_too_few_labels_are_an_outcome_and_any_other_error_is_raised(groups, fea
 @pytest.mark.slow
 def test_worker_processes_find_the_same(groups, featurizer):
     world = {"toy": groups()}
-    alone = evaluate(world, TWO, featurizer, SMALL)
-    together = evaluate(world, TWO, featurizer, replace(SMALL, workers=2))
+    alone = evaluate(world, LEARNED, featurizer, SMALL)
+    together = evaluate(world, LEARNED, featurizer, replace(SMALL, workers=2))
     for one, other in zip(alone.rows, together.rows, strict=True):
         assert one.predictor == other.predictor
         assert one.figures["auc"].value == pytest.approx(other.figures["auc"].value, abs=1e-6)
@@ -224,13 +236,13 @@ def test_tables_hold_every_predictor_and_mark_what_is_surely_better(groups, feat
     assert table.title.startswith("toy, 40% labelled; the same for all: oracle ")
     assert table.title.endswith("coverage 1.000")
     assert not {"oracle", "coverage"} & set(table.columns)
-    assert difference.rows[0][0] == "logistic_evidence"
-    learned = result.row("toy", "logistic_evidence")
-    sure = {metric for metric in METRICS if learned.stands(metric, "majority") > 0}
+    assert difference.rows[0][0] == "hint"
+    better = result.row("toy", "hint")
+    sure = {metric for metric in METRICS if better.stands(metric, "majority") > 0}
     assert sure
     assert {table.columns[column] for line, column in table.best} == {HEADINGS[metric] for metric in sure}
     assert {line for line, _ in table.best} == {1}, "the reference is not better than itself"
-    assert f"**{learned.figures[sure.pop()].value:.3f}" in result.markdown()
+    assert f"**{better.figures[sure.pop()].value:.3f}" in result.markdown()
     ledger = result.ledger_table()
     assert len(ledger.rows) == 2
     assert len(ledger.rows[0]) == len(ledger.columns)
@@ -302,19 +314,19 @@ def test_seeds_are_a_number_a_range_or_a_list(given, seeds):
 
 
 def test_a_seed_finds_the_same_whichever_others_are_asked_for(groups, featurizer):
-    both, one = (evaluate({"toy": groups()}, TWO, featurizer, replace(SMALL, seeds=s)) for s in ("0-1", "1-1"))
+    both, one = (evaluate({"toy": groups()}, LEARNED, featurizer, replace(SMALL, seeds=s)) for s in ("0-1", "1-1"))
     assert_alike(both.row("toy", "logistic_evidence").seeds[1], one.row("toy", "logistic_evidence").seeds[0])
     assert one.config["seeds"] == [1]
 
 
 def test_equal_runs_write_equal_files_whatever_the_file_is_called_and_however_many_work(groups, featurizer, tmp_path):
-    first = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
-    second = evaluate({"toy": groups()}, TWO, featurizer, SMALL)
+    first = evaluate({"toy": groups()}, LEARNED, featurizer, SMALL)
+    second = evaluate({"toy": groups()}, LEARNED, featurizer, SMALL)
     for name, result in (("a", first), ("b", second)):
         result.save(tmp_path / name)
     assert_alike(*(json.loads((tmp_path / name).read_bytes()) for name in ("a", "b")))
     assert all(len(row.seconds) == 2 for row in first.rows)
-    renamed = evaluate({"other": groups()}, TWO, featurizer, SMALL)
+    renamed = evaluate({"other": groups()}, LEARNED, featurizer, SMALL)
     for one, other in zip(first.rows, renamed.rows, strict=True):
         assert_alike(one.figures, other.figures)
         assert_alike(one.differences, other.differences)

@@ -9,7 +9,7 @@ from memreward.evaluation.panels import nice_ticks
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.evaluation.report import MOST_DRAWN, drawn_predictors, write_page
 
-NAMES = ("majority", "logistic_evidence", "random")
+NAMES = ("majority", "label_model", "random")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_page_holds_every_figure_and_loads_nothing(result, tmp_path):
     assert page.count('class="tip"') == page.count("<title>") - 1 > 0, "each point tells its value"
     assert page.count('<td class="plot"') == sum(
         row.predictor != "majority"
-        and row.predictor == "logistic_evidence"
+        and row.predictor == "label_model"
         and not math.isnan(row.figures["group_auc"].value)
         for row in result.rows
     )
