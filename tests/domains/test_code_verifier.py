@@ -14,6 +14,7 @@ import pytest
 from memreward.domains import parse_rollout
 from memreward.domains.code.verify import CodeConfig, CodeVerifier, output_lines, read_reference
 from memreward.sandbox import Sandbox
+from memreward.sandbox.deadline import within
 from memreward.types import Claim, Query, Verdict, Verifier
 
 PROMPT = (
@@ -210,7 +211,8 @@ def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
     sleeps = claim("```python\nimport time\ntime.sleep(600)\n```", '[{"input": "", "output": ""}]', "Do nothing.")
     for slowdown, correct in ((1.0, False), (50.0, None)):
         monkeypatch.setattr(verifier.sandbox, "slowdown", lambda slowdown=slowdown: slowdown)
-        assert brief.verify([sleeps])[0].correct is correct
+        with within(60):  # as in the service: a bound that is not reached excuses nothing
+            assert brief.verify([sleeps])[0].correct is correct
 
 
 @pytest.mark.parametrize("ending", ["raise ValueError", "raise SystemExit(3)", "import os; os.abort()", "1 / 0"])

@@ -97,7 +97,7 @@ class CodeVerifier(ClaimVerifier):
         verdict = read_report(tests.report, details)
         if verdict.details.get("overdue"):
             return self._slow(verdict.reason, verdict.details)
-        cut_short = solution.ended_by in ("wall", "asked") and left() < math.inf
+        cut_short = solution.ended_by in ("wall", "asked") and left() <= 0
         if verdict.correct is False and (cut_short or solution.ended_by == "lost"):
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
         return verdict
@@ -148,8 +148,8 @@ class CodeVerifier(ClaimVerifier):
 
     def _excuse(self) -> str:
         """Why a solution may be right that did not come to an end by the clock; "" where nothing excuses it."""
-        if left() < math.inf:
-            return "its time was cut short"
+        if left() <= 0:
+            return "the time of all that is judged together is over"
         return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
 
     def _limits(self, wall_seconds: float) -> Limits:
