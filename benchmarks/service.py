@@ -45,7 +45,11 @@ async def load(url: str, groups: Sequence[Group], workers: int, seconds: float, 
         query = {"id": group.query.id, "text": group.query.text, "domain": group.query.domain}
         started = time.monotonic()
         await client.score_one(
-            group=f"{run}/{number}", size=SIZE, query=query, text=group.rollouts[place].text, rollout=str(place)
+            group=f"{run}/{number}",
+            size=SIZE,
+            query=query,
+            text=f"({run}, {number}) {group.rollouts[place].text}",  # no text twice, as in a training
+            rollout=str(place),
         )
         latencies.append(time.monotonic() - started)
 
@@ -61,18 +65,25 @@ async def load(url: str, groups: Sequence[Group], workers: int, seconds: float, 
     return len(latencies) / taken_s, latencies
 
 
+def processes(pid: int) -> list[int]:
+    """A process and all that it started."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
 def resident(pid: int) -> float:
-    """Memory of a process in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+    """Memory of a process and its children in MiB."""
+    lines = [line for one in processes(pid) for line in Path(f"/proc/{one}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far, whoever else was running."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What a process and its children have used so far, whoever else was running."""
+    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in processes(pid)]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def started(folder: str) -> Iterator[tuple[str, int]]:
@@ -133,9 +144,7 @@ def main() -> None:
         shown = max(workers, SIZE)
         print(f"| {shown} | {count} | {speed:.0f} | {p50:.3f} | {p99:.3f} | {used:.2f} | {memory:.0f} | {busy:.0f} |")
     if grown:
-        print(
-            f"\n{grown[-1][0]:,} requests more, 128 rollouts under way, of {len(groups)} questions again and again:\n"
-        )
+        print(f"\n{grown[-1][0]:,} requests more, 128 rollouts under way, new ones of {len(groups)} questions:\n")
         print(f"| requests | {' | '.join(f'{count:,}' for count, _ in grown)} |")
         print(f"|---|{'---|' * len(grown)}")
         print(f"| MiB | {' | '.join(f'{memory:.0f}' for _, memory in grown)} |")

@@ -41,9 +41,8 @@ _SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/",
 
 def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
     """Return (n, `DIMENSION`) float32 unit vectors, all zeros for a thinking without numbers or operators."""
-    return np.array([_vector(r.query.text, r.thinking, r.answer or "") for r in rollouts], dtype=np.float32).reshape(
-        len(rollouts), DIMENSION
-    )
+    vectors = [_vector(r.query.text, r.thinking[-LONGEST:], r.answer or "") for r in rollouts]
+    return np.array(vectors, dtype=np.float32).reshape(len(rollouts), DIMENSION)
 
 
 def template_vectors(texts: Sequence[str]) -> FloatArray:
@@ -89,7 +88,7 @@ def _origins(query_text: str) -> Mapping[str, str]:
     return origins
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _names(query_text: str) -> Mapping[str, str]:
     """What the last function whose head stands in a query, and its parameters, are called in every query."""
     heads = _HEAD.findall(query_text)
@@ -113,12 +112,12 @@ def _constant(number: str) -> str:
     return f"={number}" if number.isdigit() and len(number) < 3 and int(number) <= SMALL else "?"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _vector(query_text: str, thinking: str, answer: str) -> tuple[float, ...]:
     return _hashed(outline(query_text, thinking, answer), DIMENSION)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _template(text: str) -> tuple[float, ...]:
     if names := _names(text):
         text = _NAME.sub(lambda found: names.get(found.group(), found.group()), text)
