@@ -14,7 +14,7 @@ from memreward.domains.shared.worker import Worker
 from memreward.features.behaviour import CodeRunner
 from memreward.features.cache import VectorStore
 from memreward.sandbox import Sandbox
-from memreward.sandbox.deadline import OutOfTimeError, check, left, within
+from memreward.sandbox.deadline import OutOfTimeError, check, ending, left, within
 from memreward.service import store
 from memreward.service.desk import SCORING_SECONDS
 from memreward.service.messages import GroupMessage
@@ -85,6 +85,10 @@ def test_the_limit_of_a_part_is_never_above_that_of_the_whole() -> None:
         with within(5_000):
             assert left() <= 1000
         check()
+        assert not ending()
+    with within(0):
+        assert ending()
+    assert not ending()
 
 
 def test_programs_are_killed_and_what_they_would_have_done_is_not_remembered() -> None:

@@ -11,7 +11,9 @@ from typing import ParamSpec, TypeVar
 
 from memreward.types import MemRewardError
 
-_ends: ContextVar[float] = ContextVar("ends", default=math.inf)
+_LAST_TENTH = 0.1
+_ends: ContextVar[tuple[float, float]] = ContextVar("ends", default=(math.inf, math.inf))
+"""When the time is over, and when its last tenth begins."""
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
@@ -23,7 +25,8 @@ class OutOfTimeError(MemRewardError):
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Bound all work inside to so many seconds together: child processes are killed, and `check` raises."""
-    token = _ends.set(min(_ends.get(), time.monotonic() + seconds))
+    ends = time.monotonic() + seconds
+    token = _ends.set(min(_ends.get(), (ends, ends - _LAST_TENTH * seconds)))
     try:
         yield
     finally:
@@ -32,13 +35,18 @@ def within(seconds: float) -> Iterator[None]:
 
 def left() -> float:
     """Return the seconds that are left, at most 0 where the time is over; inf where nothing is bounded."""
-    return _ends.get() - time.monotonic()
+    return _ends.get()[0] - time.monotonic()
+
+
+def ending() -> bool:
+    """Return whether what did not come to an end may have been cut short: the last tenth of the time has begun."""
+    return time.monotonic() >= _ends.get()[1]
 
 
 def check() -> None:
     """Raise OutOfTimeError where the time is over."""
     if left() <= 0:
-        raise OutOfTimeError("the time for reading, evidence and judging is over: the check that hangs is in the log")
+        raise OutOfTimeError("the time for reading, evidence and judging of what is scored together is over")
 
 
 def carried(function: Callable[Given, Found]) -> Callable[Given, Found]:

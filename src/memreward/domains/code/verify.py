@@ -18,7 +18,7 @@ from memreward.domains.config import CodeConfig
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
 from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
-from memreward.sandbox.deadline import OutOfTimeError, left
+from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.types import Claim, Verdict
 
 RULES = 4
@@ -97,7 +97,7 @@ class CodeVerifier(ClaimVerifier):
         verdict = read_report(tests.report, details)
         if verdict.details.get("overdue"):
             return self._slow(verdict.reason, verdict.details)
-        cut_short = solution.ended_by in ("wall", "asked") and left() <= 0
+        cut_short = solution.ended_by in ("wall", "asked") and ending()
         if verdict.correct is False and (cut_short or solution.ended_by == "lost"):
             return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
         return verdict
@@ -148,7 +148,7 @@ class CodeVerifier(ClaimVerifier):
 
     def _excuse(self) -> str:
         """Why a solution may be right that did not come to an end by the clock; "" where nothing excuses it."""
-        if left() <= 0:
+        if ending():
             return "the time of all that is judged together is over"
         return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
 
