@@ -13,7 +13,7 @@ from memreward.cli.common import AsJson, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes
 from memreward.cli.output import Output, ours
-from memreward.domains import cluster_answers
+from memreward.domains import cluster_answers, rules_of
 from memreward.domains.choice.parse import has_plain_options
 from memreward.types import DataError, Group
 
@@ -85,8 +85,9 @@ class Understood:
         self.counts["labelled"] += group.labellable and bool(rollouts)
         self.counts["answers"] += sum(rollout.answer is not None for rollout in rollouts)
         self.counts["truncated"] += sum(rollout.truncated is True for rollout in rollouts)
-        self.counts["no options"] += query.domain == "qa" and not has_plain_options(query.text)
-        self.counts["options"] += query.domain != "qa" and has_plain_options(query.text)
+        lettered, listed = rules_of(query.domain).lettered, has_plain_options(query.text)
+        self.counts["no options"] += lettered and not listed
+        self.counts["options"] += listed and not lettered
         self.counts["same text"] += self.texts.setdefault(query.text, query.id) != query.id
         if len(rollouts) > 1:
             classes = cluster_answers([r.answer for r in rollouts], query.domain, query_text=query.text)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from memreward.domains import parse_rollout
+from memreward.domains import parse_rollout, rules_of
 from memreward.domains.choice.parse import has_plain_options, letters_of, option_of_reference, options
 from memreward.types import DOMAINS, DataError, Group, Query, Rollout, Truth, UnknownDomainError
 
@@ -98,7 +98,7 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_patt
     reference = fields.optional_text(
         "reference", "write the answer as a string, tests as a string that holds a JSON list, or null"
     )
-    if reference is not None and query.domain == "qa":
+    if reference is not None and rules_of(query.domain).lettered:
         _refuse_foreign_reference(fields, reference, query.text)
     truth = Truth(reference, tuple(correct))
     return Group(query, tuple(rollouts), truth, fields.others(QUERY_KEYS), tuple(provenance))

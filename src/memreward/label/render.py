@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
+from memreward.domains import rules_of
+
 LONGEST = 20_000
 """Characters of a text that are shown."""
 _LONGEST_TEX = 2_000
@@ -52,7 +54,7 @@ def code(text: str, language: str = "python") -> Markup:
 
 def answer(text: str, domain: str) -> Markup:
     """Return an answer: code coloured, a formula without delimiters typeset too."""
-    if domain == "code":
+    if rules_of(domain).program:
         return code(visible(text))
     marked = prose(text)
     if domain == "math" and "tex" not in marked and _LOOKS_LIKE_TEX.search(text) and len(text) < _LONGEST_TEX:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from memreward.domains import rules_of
 from memreward.domains.choice.parse import options
 from memreward.label.session import Labelling
 from memreward.label.task import AnswerSeen, Task
@@ -47,7 +48,7 @@ class Shown:
 def shown(labelling: Labelling, task: Task) -> Shown:
     """Return the texts of a task; how often an answer was given stays hidden where the labelling is blind."""
     query = labelling.pool.groups[task.query_id].query
-    listed = options(query.text) if query.domain == "qa" else {}
+    listed = options(query.text) if rules_of(query.domain).lettered else {}
     believed = {} if labelling.config.blind else labelling.beliefs(task.query_id)
     answers = tuple(
         AnswerShown(
@@ -96,7 +97,7 @@ def stem(text: str, listed: Mapping[str, str]) -> str:
 
 def outcome(labelling: Labelling, query_id: str, seen: list[AnswerSeen]) -> list[tuple[str, AnswerSeen]]:
     query = labelling.pool.groups[query_id].query
-    listed = options(query.text) if query.domain == "qa" else {}
+    listed = options(query.text) if rules_of(query.domain).lettered else {}
     return [
         (answer_text(rollouts_of(labelling, each.answer)[0], listed) or "(no answer)", each)
         for each in sorted(seen, key=lambda each: -each.votes)

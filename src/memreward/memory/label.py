@@ -159,7 +159,7 @@ def seal_verdicts(memory: ExperienceMemory, verifier: Verifier) -> int:
     groups = [
         replace(group, truth=Truth(open_[group.query.id]))
         for group in memory.groups(list(open_))
-        if group.rollouts and group.query.domain != "code"
+        if group.rollouts and not rules_of(group.query.domain).program
     ]
     judged = [group for group in sealed_verdicts(groups, verifier) if set(group.truth.correct) != {None}]
     memory.add(judged)
