@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 from memreward.types import ConfigurationError, DataError, MemRewardError, content_hash
 
+DOMAINS, SIGNALS = "MEMREWARD_DOMAINS", "MEMREWARD_SIGNALS"
+"""Variables of the environment that name what is added, with commas between, also to processes started later."""
 _OWN = "memreward_own_"
 """What the names of modules made of people's files begin with."""
 

@@ -25,7 +25,7 @@ from memreward.evaluation.own import OwnPredictor, adapted, installed_predictors
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.features import own
 from memreward.features.featurizer import Featurizer
-from memreward.plugins import installed
+from memreward.plugins import SIGNALS, installed
 from memreward.types import ConfigurationError, DataError, LabelError, Truth
 from tests.cli.command_line import run
 
@@ -35,12 +35,12 @@ PAGE = (ROOT / "docs" / "own_method.md").read_text(encoding="utf-8")
 
 @pytest.fixture(autouse=True)
 def _no_signal_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(own.VARIABLE, raising=False)
+    monkeypatch.delenv(SIGNALS, raising=False)
     before = dict(own._SIGNALS)
     yield
     own._SIGNALS.clear()
     own._SIGNALS.update(before)
-    os.environ.pop(own.VARIABLE, None)
+    os.environ.pop(SIGNALS, None)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_what_learned_from_a_signal_of_ones_own_is_not_used_without_it(mine, tmp
     assert follow[:3] == ["--signals", "mine.py:shouts", "score"]
     run(*follow)
     own._SIGNALS.clear()
-    monkeypatch.delenv(own.VARIABLE)
+    monkeypatch.delenv(SIGNALS)
     refused = run(*follow[2:], code=1).stderr
     assert "shouts" in refused
     assert "memreward --signals FILE.py:shouts" in refused

@@ -30,11 +30,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from memreward.domains.registry import VARIABLE as DOMAINS
 from memreward.evaluation import tables as shown
 from memreward.evaluation.tables import plain
-from memreward.features.own import VARIABLE as SIGNALS
-from memreward.plugins import of_environment
+from memreward.plugins import DOMAINS, SIGNALS, of_environment
 
 _SECONDS_BETWEEN_LINES = 5.0
 _WIDTH_OF_FILES, _UNCUT = 80, 10_000

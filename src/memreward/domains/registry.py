@@ -14,11 +14,10 @@ from memreward.domains.code.domain import Code
 from memreward.domains.math.domain import Math
 from memreward.domains.rules import DomainRules
 from memreward.domains.text.domain import Text
-from memreward.plugins import called, installed, keep_in_environment, load_named, of_environment
+from memreward.plugins import DOMAINS, called, installed, keep_in_environment, load_named, of_environment
 from memreward.types import ConfigurationError, Domain, UnknownDomainError, add_domain, unknown_domain
 
 GROUP = "memreward.domains"
-VARIABLE = "MEMREWARD_DOMAINS"
 
 _RULES: dict[str, DomainRules] = {rules.name: rules for rules in (Math(), Choice(), Code(), Text())}
 
@@ -53,13 +52,13 @@ def use_domains(named: Sequence[str]) -> None:
     """Add domains as `load_domain` does, in this process and in those that it will start."""
     for one in named:
         load_domain(one)
-    keep_in_environment(VARIABLE, named)
+    keep_in_environment(DOMAINS, named)
 
 
 @cache
 def load_all() -> None:
     """Add the domains of installed packages and of the environment, once in a process."""
-    for named in (*installed(GROUP).values(), *of_environment(VARIABLE)):
+    for named in (*installed(GROUP).values(), *of_environment(DOMAINS)):
         load_domain(named)
 
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.plugins import called, installed, keep_in_environment, load_named, of_environment
+from memreward.plugins import SIGNALS, called, installed, keep_in_environment, load_named, of_environment
 from memreward.types import OWN, ConfigurationError, DataError, FloatArray, Rollout
 
 GROUP = "memreward.signals"
-VARIABLE = "MEMREWARD_SIGNALS"
 
 Signal = Callable[[Sequence[Rollout]], Any]
 """The rollouts of one question to one number each; what is None or not finite is not defined."""
@@ -31,7 +30,7 @@ def use_signals(named: Sequence[str]) -> None:
     """Add signals named as "mine.py:log_length" or "package.module:log_length", here and in processes started later."""
     for one in named:
         _add(one)
-    keep_in_environment(VARIABLE, named)
+    keep_in_environment(SIGNALS, named)
 
 
 def own_signals(rollouts: Sequence[Rollout], group: NDArray[np.int64]) -> dict[str, FloatArray]:
@@ -88,5 +87,5 @@ def _add(named: str) -> None:
 @cache
 def _load_all() -> None:
     """Add the signals of installed packages and of the environment, once in a process."""
-    for named in (*installed(GROUP).values(), *of_environment(VARIABLE)):
+    for named in (*installed(GROUP).values(), *of_environment(SIGNALS)):
         _add(named)
