@@ -570,6 +570,9 @@ WORDS_GIVEN = [
 ]
 
 POLAR = [
+    "The statement is false.",
+    "That's false.",
+    "That is not true.",
     "No",
     "Yes? No.",
     "Yes or no",
@@ -583,6 +586,9 @@ POLAR = [
 ]
 
 POLAR_GIVEN = [
+    "The statement is true.",
+    "That's true.",
+    "This claim is true.",
     "Yes",
     "Yes, it is.",
     "The answer is yes.",

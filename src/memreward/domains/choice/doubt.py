@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from memreward.domains.choice.parse import letter_of, normal_text, polar_options
+from memreward.domains.choice.parse import by_letters, letter_of, normal_text, polar_options
 from memreward.domains.shared.commitment import LETTER, taken_back
 from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, around, of_others, refused, said_aside
 from memreward.domains.shared.markers import explicit, last_match
@@ -50,6 +50,7 @@ _BEFORE = re.compile(
     r"\s[^.,;\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
+_NAME = re.compile(r"\b(?:the\s)?(?:option|choice|letter)\s(?=\W{0,3}\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")
 _AGAINST = re.compile(
     r"(?:\b(?:not|cannot|rather than|instead of|as opposed to|over|beats|trumps|preferable to|unlike|than|versus|"
@@ -68,7 +69,7 @@ _TURNED = re.compile(
 )
 _TURNS_AWAY = re.compile(
     r"\b(?:but|not|no|wrong|incorrect|false|instead|rather|than|over|however|actually|so|therefore|hence|thus|only|leaves?|"
-    r"left|leaving|choose|pick|go|answer|option|choice|best|correct|eliminat\w*|rul\w+|while|although|though|cannot|is|are|"
+    r"left|leaving|choose|pick|take|go|answer|option|choice|best|correct|eliminat\w*|rul\w+|while|although|though|cannot|is|are|"
     r"by|then again|between|initially|reflection|from|considered)\b|n['’]t\b",
     re.IGNORECASE,
 )
@@ -84,6 +85,7 @@ _SHORTEST_OPTION = 4
 
 def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: str) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
+    text = by_letters(text, choices)
     near = text[-NEAR:]
     shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
     shares = {named: part for named, part in shares.items() if named in choices and part not in choices[named]}
@@ -102,7 +104,7 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
     found = refused(before, letter, after) or of_others(before, after, question) or said_aside(before, after)
     if found:
         return found
-    if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(before):
+    if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(_NAME.sub("", before)):
         return "it speaks of the option without choosing it"
     described = _DESCRIBED.match(after)
     if described and not (_APPROVED.match(after, described.end()) or _COMMITTED.search(text, 0, place[0])):

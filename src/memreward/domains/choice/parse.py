@@ -85,6 +85,7 @@ _ADVERBS = re.compile(
 )
 _ALONE = re.compile(r"(?<=\b[A-Z])\s(?:only|alone)\Z")
 _YES_OR_NO = re.compile(
+    r"(?:(?:(?:(?:the|this)\s)?(?:statement|claim|assertion|proposition|sentence)\s|it\s|this\s|that\s)is\s|(?:it|that)['’]s\s)?"
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
     r"(yes|yeah|yep|true|no|nope|false)(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b)",
     re.IGNORECASE,
@@ -116,6 +117,12 @@ _TICKED = re.compile(
     r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+_ORDINAL = re.compile(
+    r"\bthe\s(?:(first|second|third|fourth|fifth)|last)\s(?:listed\s|given\s)?option\b", re.IGNORECASE
+)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,7 @@ def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]
 
 def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
-    text = _BETWEEN.sub("", _undecorated(text))
+    text = by_letters(_BETWEEN.sub("", _undecorated(text)), choices)
     ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):
         return Choice((max(ticks, key=lambda letter: ticks[letter]),), "letter")
@@ -237,6 +244,17 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
         return replace(whole, form=marks[0].form if marks else "letter")
     choice = _last_commitment(text, choices)
     return replace(choice, unread=tagged.content[:_LONG_TEXT]) if tagged is not None and not choice.letters else choice
+
+
+def by_letters(text: str, choices: Mapping[str, str]) -> str:
+    """Return a text with "the second option" as "option B"."""
+    letters = list(choices) if all(len(key) == 1 for key in choices) else []
+
+    def named(found: re.Match[str]) -> str:
+        place = _ORDINALS.index(found[1].lower()) if found[1] else -1
+        return f"option {letters[place]}" if place < len(letters) else found[0]
+
+    return _ORDINAL.sub(named, text) if letters and "option" in text else text
 
 
 def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:

@@ -59,8 +59,8 @@ _ANOTHER = re.compile(
     re.IGNORECASE,
 )
 _RIVAL = re.compile(
-    r"[^\w\n%/=<>^\\]{1,8}(?:(?:or|also|and|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|that is|ps|"
-    r"update|final|therefore|so|hence|thus|just checking|I (?:choose|pick|say|mean))\b[\s,.:;]{0,3}){0,4}"
+    r"[^\w\n%/=<>^\\]{1,8}(?:(?:or|also|and|no|nope|sorry|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|"
+    r"that is|ps|update|final|therefore|so|hence|thus|just checking|I (?:choose|pick|say|mean))\b[\s,.:;]{0,3}){0,4}"
     r"(-?\$?\d[\d.,/]{0,30})(?=\W{0,3}\Z|\s(?:is|was) (?:the answer|right|correct)\b)",
     re.IGNORECASE,
 )

@@ -13,7 +13,8 @@ SMALL = {
     **{word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)},
 }
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "quadrillion": 10**15}
-_LARGE |= {"lakh": 10**5, "crore": 10**7}
+_LARGE |= {"quintillion": 10**18, "sextillion": 10**21, "septillion": 10**24, "octillion": 10**27, "nonillion": 10**30}
+_LARGE |= {"decillion": 10**33, "googol": 10**100, "myriad": 10**4, "lakh": 10**5, "crore": 10**7}
 _SCALES = {"hundred": 100, **_LARGE, "dozen": 12, "score": 20, "gross": 144}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
 _PARTS |= {"ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000, "millionth": 10**6}

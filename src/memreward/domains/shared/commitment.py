@@ -35,7 +35,7 @@ _DECISION = re.compile(
     r"\b(?i:go(?:ing)?\s{1,3}(?:with|for)|choos(?:e|ing)|chose|pick(?:ing|ed)?|select(?:ing|ed)?|opt(?:ing)?\s{1,3}for|"
     r"settl(?:e|ing)\s{1,3}(?:on|for)|vot(?:e|ing)(?:\s{1,3}for)?|say|guess|answer\s{1,3}with|stick(?:ing)?\s{1,3}with|"
     r"chang(?:e|ing|ed)\s{1,3}(?:my|the)\s{1,3}(?:answer|mind|choice)(?:\s{1,3}from\s{1,3}\(?[A-Z]\)?)?\s{1,3}to|"
-    r"conclude|lean(?:ing)?\s{1,3}towards?|bet\s{1,3}on)\s{1,3}(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?"
+    r"conclude|lean(?:ing)?\s{1,3}towards?|bet\s{1,3}on|(?:I|I['’](?:ll|d)|will|would)\s{1,3}take)\s{1,3}(?i:(?:that\s{1,3})?it(?:'s|\s{1,3}is)\s{1,3})?"
     + _NAME
     + LETTER
 )
@@ -53,7 +53,7 @@ _CONNECTED = re.compile(
     r"(?:final|my)\s{1,3}(?:choice|pick|guess|vote))[,:.\s–—-]{1,5})){1,3}"
     + _NAME
     + LETTER
-    + r"(?=\s{0,3}(?:[.!,;)]|$|\n))"
+    + r"(?=\s{0,3}(?:[.!,;)]|$|\n)|\s[–—-]\s)"
 )
 _LABELLED = re.compile(
     r"(?:\b(?i:(?:answer|option|choice|letter|ans|antwort|respuesta|réponse|risposta|resposta|ответ)\s{0,3}(?:[-–—:：=>→]|ist\b|est\b|"

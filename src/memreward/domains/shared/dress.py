@@ -30,8 +30,10 @@ _BRACKET_TAG = re.compile(rf"\[(?:{_SURE})\]([^\[\]\n]{{1,200}})\[/(?:{_SURE})\]
 _LAST_ELEMENT = re.compile(rf"<([A-Za-z][\w-]{{0,30}}){_ATTRIBUTES}>\s{{0,9}}([^<>\n]{{1,200}})</\1>[\s.]{{0,9}}\Z")
 _DOUBLE_BRACKETS = re.compile(r"\[\[\s{0,4}([^\[\]\n,]{1,60})\]\]")
 _JSON_ANSWER = re.compile(
-    r"""["'](?:final|correct|my)?[_ -]?(?:answer|ans|choice|option|result|letter|solution|label|prediction|output)"""
-    r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}(\[?)\s{0,9}"""
+    r"""["'](?:final|correct|my)?[_ -]?(?:answer|ans|choice|option|result|letter|solution|label|prediction|output"""
+    r"""|final)"""
+    r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}"""
+    r"""(\[?|\{\s{0,9}["'](?:value|text|final|choice|letter|number)["']\s{0,9}:)\s{0,9}"""
     r"""("(?:[^"\\\n]|\\.){0,300}"|'[^'\n]{0,300}'|-?\d(?:,?[\d.]){0,40}(?:[eE][-+]?\d{1,3})?|true|false)""",
     re.IGNORECASE,
 )
@@ -76,7 +78,7 @@ _BRACKETS += [("⟨", "⟩"), ("|", "|"), ("【", "】"), ("（", "）")]
 _IN_BARS = re.compile(r"\|\s{0,4}(?:[\d,.]+|[A-Z]|[^\W\d_]{2,}(?: [^\W\d_]+){0,5})\s{0,4}\|")
 _SIGN = r"(?![❌✗✘☒🚫])[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]"
 _LEADING = re.compile(rf"(?:#{{1,6}}\s|>\s|[-*•]\s(?!\s{{0,4}}\d)|[:=]|{_SIGN}|=>|->|\\;|\\,)+\s{{0,9}}")
-_TRAILING = re.compile(rf"(?:\s{{0,4}}(?:[.,;:…。]|\\[,;:!. ]|{_SIGN}))+\Z")
+_TRAILING = re.compile(rf"(?:\s{{0,4}}(?:[.,;:…。]|\\[,;:!. ]|<[=-]{{1,4}}|{_SIGN}))+\Z")
 _EXCLAIMED = re.compile(r"([^\W\d_])[!?]{1,4}\Z")
 _SIMPLE = re.compile(
     r"[-+−]?(?:\\?[$£€])?\s?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?\s?(?:\\?%)?"
@@ -190,7 +192,9 @@ def _with_json_answer(text: str) -> str:
     if not found or "}" not in text[found[-1].end() :] or _JSON_RIVAL.search(text, found[-1].end()):
         return text
     value = found[-1][2]
-    if found[-1][1] and (several := _items_of_json(text[found[-1].start(1) :])):
+    if found[-1][1].startswith("{") and not text[found[-1].end() :].lstrip().startswith("}"):
+        return text  # a value with a unit, or with something said of it
+    if found[-1][1] == "[" and (several := _items_of_json(text[found[-1].start(1) :])):
         return _replaced(text, found[-1].start(), len(text), several)
     if value[0] == '"':
         try:

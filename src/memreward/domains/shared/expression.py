@@ -24,6 +24,13 @@ _INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?
 _DISPLAYED = re.compile(
     r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
 )
+# "So \\(x\\)." is all of a reply.
+_CONCLUDED = re.compile(
+    r"(?:(?:so|thus|hence|therefore|then|finally|it is|this is|it equals|gives|"
+    r"we (?:get|have|obtain))[,:]?\s){1,3}"
+    r"(?:\\\(([^\\]{0,2}(?:(?!\\\)).){1,80})\\\)|\$\$?([^$]{1,80})\$\$?)[.!\s]{0,3}",
+    re.IGNORECASE,
+)
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d(?:[\d,]*\d)?(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
 _GOES_ON = re.compile(
@@ -147,6 +154,9 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
         return answer, form
     stripped = peeled(text)
     short = len(stripped) <= _SHORT_ANSWER and "\n" not in stripped and not denied_until and not denied
+    formula = _CONCLUDED.fullmatch(stripped) if guess and short else None
+    if formula is not None:
+        return next(group for group in formula.groups() if group).strip(), "formula"
     if short and (not guess or not _PROSE.search(stripped)):
         value = _UNDER_LABEL.fullmatch(stripped) if guess else None
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
