@@ -31,7 +31,8 @@ _UNSURE = re.compile(
     r"first|previous|step|equation|page|line|question|confidence|let|digits?|hint|label|"
     r"(?<!problem )(?<!question )(?<!I )(?:says?|thinks?|claims?)|(?:people|some|others|many|everyone|nobody) get|"
     r"needs? \S{1,20} more|(?:answer|number|result|value) (?:looks like|comes (?:after|before)|follows|precedes|"
-    r"begins|starts|ends|contains|rhymes))\b|n['’]t\b",
+    r"begins|starts|ends|contains|rhymes)|(?:all|anything|everything|nothing) (?:but|except)|no es|pas|não|non è|niet|"
+    r"nicht|inte|ikke|nie|není|nu este|bukan|ei ole|không|değil)\b|n['’]t\b|不是|ではありま|아닙니다|ليس",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
@@ -62,6 +63,13 @@ _RIVAL = re.compile(
     r"[^\w\n%/=<>^\\]{1,8}(?:(?:or|also|and|no|nope|sorry|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|"
     r"that is|ps|update|final|therefore|so|hence|thus|just checking|I (?:choose|pick|say|mean))\b[\s,.:;]{0,3}){0,4}"
     r"(-?\$?\d[\d.,/]{0,30})(?=\W{0,3}\Z|\s(?:is|was) (?:the answer|right|correct)\b)",
+    re.IGNORECASE,
+)
+# "47, nein, 31": no, or, or rather in other languages.
+_RIVAL_ABROAD = re.compile(
+    r"[^\w\n%/=<>^\\]{1,8}(?:(?:nein|non|não|nee|nej|нет|или|oder|ou|anzi|sino|melhor|plutôt|dicho|mejor|eller|lub|czy)"
+    r"\b[\s,.:;]{0,3}|(?:不对|不是|不|错|而是|应该是|或者?|还是|또는|是)[\s,、。]{0,2}){1,4}"
+    r"(?:es |ist |è |é |c'est )?(-?\d[\d.,]{0,30})",
     re.IGNORECASE,
 )
 _BASED = re.compile(r"\bin (?:base|hex\w*|octal|binary)\b", re.IGNORECASE)
@@ -193,7 +201,7 @@ def _contested(after: str, answer: str) -> str:
     turn = _TURNS.search(after)
     if turn is not None:
         return f"{turn[0].strip()!r} follows it"
-    for another in (_ANOTHER.search(after, 0, NEAR // 2), _RIVAL.match(after)):
+    for another in (_ANOTHER.search(after, 0, NEAR // 2), _RIVAL.match(after), _RIVAL_ABROAD.match(after)):
         if another is not None and another[1].strip("$.,") != answer.strip("$ "):
             return f"{another[0].strip()!r} follows it"
     checked = len(after) < _SHORT and "=" in after and _CHECKS.search(after) is not None

@@ -20,7 +20,7 @@ _FORMATTING = re.compile(
 )
 _STRUCK = re.compile(
     r"<(s|del|strike|(?:wrong|incorrect|rejected|discarded|false|not)(?:[-_ ]\w{1,20})?)>[^<>\n]{0,300}</\1>"
-    r"|~~[^~\n]{1,300}~~|\\[hv]?phantom\s?\{[^{}\n]{0,300}\}",
+    r"|~~[^~\n]{1,300}~~|\\[hv]?phantom\s?\{[^{}\n]{0,300}\}|\\begin\{comment\}[\s\S]{0,2000}?\\end\{comment\}",
     re.IGNORECASE,
 )
 _SURE = r"ans|answers?|final|(?:final|correct|my)[-_ ]?(?:answer|choice|option)|answer[-_ ]?(?:choice|letter|option)"
@@ -68,7 +68,7 @@ _NEAR = 200
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
+    r"\\(?:(?:text)?color\s?\{(?!white)\w{1,20}\}|(?:f?colorbox(?:\s?\{\w{1,20}\}){1,2})|text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
     r"\s{0,4}\{([\s\S]*)\}"
 )
 _QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "`", '"', "'", "$$", "$")]
@@ -96,7 +96,7 @@ def answer_region(text: str) -> tuple[str | None, str, bool]:
 def plain_markup(text: str) -> str:
     """Return the text with every way to set an answer apart written as `<answer>`, without chat and format tokens."""
     text = text if text.isascii() else text.translate(_WIDE)
-    if "</" in text or "~~" in text or "phantom" in text:
+    if "</" in text or "~~" in text or "phantom" in text or "{comment}" in text:
         text = _STRUCK.sub(" ", text)
     if "<" in text or "[" in text:
         text = _without_formatting(_CHAT_TOKEN.sub("", text))
