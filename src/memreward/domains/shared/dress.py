@@ -68,7 +68,8 @@ _NEAR = 200
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
-    r"\\(?:(?:text)?color\s?\{(?!white)\w{1,20}\}|(?:f?colorbox(?:\s?\{\w{1,20}\}){1,2})|text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
+    r"\\(?:(?:text)?color\s?\{(?!white)\w{1,20}\}|f?colorbox(?:\s?\{\w{1,20}\}){1,2}|text(?:bf|it|rm|sf|tt|normal)?|"
+    r"math(?:bf|rm|it|sf|tt)|bold(?:symbol)?|emph|underline|mbox|boxed|fbox|bf|rm)"
     r"\s{0,4}\{([\s\S]*)\}"
 )
 _QUOTES = [(mark, mark) for mark in ("**", "__", "*", "_", "`", '"', "'", "$$", "$")]
