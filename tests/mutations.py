@@ -73,7 +73,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "domains/math/form.py",
         "round(value, 6 if exponent >= -1",
         "round(value, 1 if exponent >= -1",
-        "tests/domains/test_answer_cases.py -k decimals",
+        "tests/domains/test_answer_cases.py -k mathematics",
     ),
     (
         "other words cannot be told",

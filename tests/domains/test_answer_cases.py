@@ -6,6 +6,9 @@ whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
@@ -625,21 +628,19 @@ def verdict(text: str, reference: str, domain: Domain, query: str = "") -> Verdi
     return found
 
 
-def named(cases: list[tuple[object, ...]]) -> list[object]:
-    seen: dict[str, int] = {}
-    marked = []
-    for guard, *rest in cases:
-        seen[str(guard)] = seen.get(str(guard), 0) + 1
-        number = f" {seen[str(guard)]}" if seen[str(guard)] > 1 else ""
-        marked.append(pytest.param(*rest, *[""] * (4 - len(rest)), id=f"{guard}{number}"))
-    return marked
+def misjudged(cases: Iterable[tuple[Any, ...]], domain: Domain, question: str = "") -> list[tuple[object, ...]]:
+    """The cases whose verdict is not what they say, or has no reason."""
+    wrong = []
+    for guard, text, reference, correct, *query in cases:
+        found = verdict(text, reference, domain, *query or [question])
+        if found.correct is not correct or not found.reason:
+            wrong.append((guard, text, reference, found))
+    return wrong
 
 
-@pytest.mark.parametrize(("answer", "reference", "correct", "query"), named(MATHEMATICS))
-def test_mathematics(answer: str, reference: str, correct: bool | None, query: str) -> None:
-    found = verdict(f"So the result is\n\\boxed{{{answer}}}", reference, "math", query)
-    assert found.correct is correct, found
-    assert found.reason
+def test_mathematics() -> None:
+    boxed = ((guard, f"So the result is\n\\boxed{{{answer}}}", *rest) for guard, answer, *rest in MATHEMATICS)
+    assert misjudged(boxed, "math") == []
 
 
 @pytest.mark.slow
@@ -647,18 +648,12 @@ def test_a_tower_of_powers_cannot_be_told() -> None:
     assert verdict("\\boxed{9^{9^{9^{9}}}}", "1", "math", "").correct is None
 
 
-@pytest.mark.parametrize(("text", "reference", "correct", "query"), named(COMPLETIONS))
-def test_completions(text: str, reference: str, correct: bool | None, query: str) -> None:
-    found = verdict(text, reference, "math", query)
-    assert found.correct is correct, found
-    assert found.reason
+def test_completions() -> None:
+    assert misjudged(COMPLETIONS, "math") == []
 
 
-@pytest.mark.parametrize(("text", "reference", "correct", "query"), named(CHOICES))
-def test_choices(text: str, reference: str, correct: bool | None, query: str) -> None:
-    found = verdict(text, reference, "qa", query or HATS)
-    assert found.correct is correct, found
-    assert found.reason
+def test_choices() -> None:
+    assert misjudged(CHOICES, "qa", HATS) == []
 
 
 def test_there_are_enough_cases() -> None:

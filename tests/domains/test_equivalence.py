@@ -158,16 +158,12 @@ SLOW = "\\sin(0) + 9^{9^{9^{9^{9}}}}"
 LIMIT_S = math_process.TIME_LIMIT_S + 5.0
 
 
-@pytest.mark.parametrize(("a", "b"), SAME)
-def test_same_mathematics(a: str, b: str) -> None:
-    assert equivalent(a, b, "math")
-    assert equivalent(b, a, "math")
+def test_same_mathematics() -> None:
+    assert [(a, b) for a, b in SAME if not (equivalent(a, b, "math") and equivalent(b, a, "math"))] == []
 
 
-@pytest.mark.parametrize(("a", "b"), DIFFERENT)
-def test_different_mathematics(a: str, b: str) -> None:
-    assert not equivalent(a, b, "math")
-    assert not equivalent(b, a, "math")
+def test_different_mathematics() -> None:
+    assert [(a, b) for a, b in DIFFERENT if equivalent(a, b, "math") or equivalent(b, a, "math")] == []
 
 
 @pytest.mark.parametrize("other", ["5\\%", "x = 5\\%", "5 m", "\\$5"])

@@ -633,10 +633,9 @@ def _filled(template: str) -> list[tuple[str, str, str]]:
     return [(template.format(t=truth, o=other), str(truth), str(other)) for truth, other in pairs]
 
 
-@pytest.mark.parametrize("template", NUMBERS)
-def test_a_number_that_is_only_mentioned_is_not_right(template: str) -> None:
-    for text, truth, _ in _filled(template):
-        assert verdict(text, truth, "math", "How many apples does Tom have?") is not True, text
+def test_a_number_that_is_only_mentioned_is_not_right() -> None:
+    filled = [(text, truth) for template in NUMBERS for text, truth, _ in _filled(template)]
+    assert [case for case in filled if verdict(*case, "math", "How many apples does Tom have?") is True] == []
 
 
 @pytest.mark.parametrize("template", NUMBERS_GIVEN)
