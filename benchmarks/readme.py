@@ -17,7 +17,7 @@ PICTURE = ROOT / "docs" / "pictures" / "headline.svg"
 METRIC = "advantage cosine"
 COLOURS = {"mathematics": "#0072B2", "choice": "#C77F00", "code": "#009E73"}
 BETWEEN = ("<!-- make readme -->", "<!-- end -->")
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 250, 70, 38, 44
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 460, 270, 56, 60, 36
 
 
 class Cell(NamedTuple):
@@ -70,7 +70,7 @@ def picture(text: str) -> str:
         return TOP + (top - value) / (top - low) * (HEIGHT - TOP - BOTTOM)
 
     def x(place: float) -> float:
-        return LEFT + 60 + place * (WIDTH - LEFT - 120) / max(len(budgets) - 1, 1)
+        return LEFT + 44 + place * (WIDTH - LEFT - 92) / max(len(budgets) - 1, 1)
 
     parts = []
     for step in range(int(low / 0.05), int(top / 0.05) + 1):
@@ -79,20 +79,20 @@ def picture(text: str) -> str:
         parts.append(f'<text x="{LEFT - 8}" y="{y(step * 0.05) + 4:.1f}" text-anchor="end">{step * 0.05:+.2f}</text>')
     for place, budget in enumerate(budgets):
         said = f"{budget} labelled".replace("no query labelled", "no label").replace("queries labelled", "questions")
-        parts.append(f'<text x="{x(place):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{said}</text>')
+        parts.append(f'<text x="{x(place):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{said}</text>')
     for number, (name, cells) in enumerate(found.items()):
-        colour, shift = COLOURS[name], (number - 1) * 14
+        colour, shift = COLOURS[name], (number - 1) * 12
         points = [(x(place) + shift, cell) for place, cell in enumerate(cells.values())]
         line = " ".join(f"{at:.1f},{y(cell.difference):.1f}" for at, cell in points)
         parts.append(f'<g stroke="{colour}" fill="{colour}"><polyline points="{line}" fill="none" stroke-width="2"/>')
         parts += [f'<path d="M{at:.1f} {y(c.low):.1f}V{y(c.high):.1f}" stroke-width="2"/>' for at, c in points]
         parts += [f'<circle cx="{at:.1f}" cy="{y(c.difference):.1f}" r="4"/>' for at, c in points]
         key = LEFT + sum(34 + 8 * len(before) for before in list(found)[:number])
-        parts.append(f'<rect x="{key}" y="10" width="12" height="12"/></g>')
-        parts.append(f'<text x="{key + 18}" y="21">{name}</text>')
-    parts.append(f'<text x="{WIDTH - 10}" y="21" text-anchor="end">{METRIC}, less majority vote\'s</text>')
+        parts.append(f'<rect x="{key}" y="32" width="12" height="12"/></g>')
+        parts.append(f'<text x="{key + 18}" y="43">{name}</text>')
+    parts.append(f'<text x="{LEFT}" y="18">{METRIC}, less majority vote\'s</text>')
     told = f"{METRIC}, difference from majority vote by labelled questions, with 95 % intervals"
-    style = "text{font:13px sans-serif;fill:#333}.grid{stroke:#8886}@media(prefers-color-scheme:dark){text{fill:#ddd}}"
+    style = "text{font:14px sans-serif;fill:#333}.grid{stroke:#8886}@media(prefers-color-scheme:dark){text{fill:#ddd}}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">'
     return "\n".join([f"{head}<title>{told}</title><style>{style}</style>", *parts, "</svg>", ""])
 
