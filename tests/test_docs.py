@@ -152,6 +152,16 @@ def test_relative_links_lead_somewhere() -> None:
     assert [(page.name, target) for page, target in found if not (page.parent / target).exists()] == []
 
 
+def test_tests_that_hold_what_is_promised_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"tests/[\w/]+(?:\.\w+)?", page))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"\btest_\w+(?=`)", page))
+    assert len(named) > 40
+    assert [name for name in named if f"def {name}(" not in code] == []
+
+
 def configurations() -> Iterator[tuple[str, ast.ClassDef]]:
     for path in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "lab").rglob("*.py")]):
         text = path.read_text(encoding="utf-8")

@@ -607,6 +607,21 @@ def test_an_exception_that_tests_look_for_is_right(brief: CodeVerifier, test: st
     assert verdict_on(brief, code, "Write a function.\n", json.dumps([test])).correct is True
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import asyncio\nasync def g(): return f(3)\nassert asyncio.run(g()) == 6",
+        "try:\n    f('a', 'b')\nexcept TypeError as error:\n    assert error() if callable(error) else f(3) == 6",
+        "match {'a': f(3), 'b': 1}:\n    case {'a': g, **rest}: assert callable(rest) or rest['b'] == 1 and g == 6",
+    ],
+    ids=["a coroutine", "an exception", "a pattern"],
+)
+def test_what_tests_name_themselves_is_not_asked_of_the_solution(brief: CodeVerifier, test: str) -> None:
+    tests = json.dumps([test])
+    assert verdict_on(brief, "def f(x): return 2 * x", "Write a function.\n", tests).correct is True
+    assert verdict_on(brief, "def f(x): return 7", "Write a function.\n", tests).correct is False
+
+
 LAZY = [
     "assert all(map(lambda n: next(numbers(n)) == n, [1, 2, 3]))",
     "assert all(map(lambda n: next(iter(numbers(n))) == n, [1, 2, 3]))",

@@ -20,7 +20,8 @@ _BELITTLED = re.compile(
     r"(?:trap|distractor|trick|decoy|tempting|(?<!most )plausible|likely\sthan|less|worse|weaker|second|close|not|for|"
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
-    r"|\s(?:if|unless|at your)\b|\sor\sit\b|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
+    r"|\s(?:if|unless|at your)\b|,\s(?:if|unless)\s(?!(?:I|we|you|memory|not|any|that|this)\b)"
+    r"|\sor\sit\b|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
     r"|[^.!\n]{0,15}!?\?(?!\s?\w)",
     re.IGNORECASE,

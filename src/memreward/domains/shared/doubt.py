@@ -30,7 +30,12 @@ _OF_ANSWER_AND = re.compile(
     r"\s(?:is|was|equals|gives|makes|would be|=)[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
 )
-_REJECTING = re.compile(r"\b(?:the least [a-z]{4,15}|odd one out)\s(?:is|was|would be)[\s:*_(\[]{0,6}\Z", re.IGNORECASE)
+_REJECTING = re.compile(
+    r"\b(?:the least [a-z]{4,15}|odd one out|runner-?up|backup|fallback|plan b)\b"
+    r"(?: answer| choice| option)?\s?(?:is|was|would be|:)"
+    r"[\s:*_(\[]{0,6}\Z",
+    re.IGNORECASE,
+)
 # "I hope the answer is", "4, my foot": real replies hardly have any, and nobody gains by it.
 _SUPPOSED = re.compile(
     r"\b(?:pretend|imagin|picture|(?<!I )assum|(?<!I )(?<!we )suppos|hop|wish|dream|doubt|deny|alleg|either)"
@@ -89,6 +94,7 @@ _NO = re.compile(
     r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm|right|correct|but)[,?!]{0,2}\s)?"
     r"(?:(?:no|nope|nah|not|not really|I lied|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
     r"(?:isn['’]t it\?\s)?(?:it|that|this) (?:isn['’]t|is not|wasn['’]t)[.!])"
+    r"|[\s,;.…)]{0,6}(?:不对|错了|不是)|[\s,;.…)]{1,6}(?:or )?(?:maybe|perhaps) not\b"
     r"|[\s,;.…)]{1,6}(?:or (?:neither|not|all|any|something|anything|else|other)\b|(?:or )?(?:none|nothing)\b)",
     re.IGNORECASE,
 )

@@ -352,7 +352,9 @@ def _modules(names: set[str]) -> dict[str, Any]:
 def _free_names(tree: ast.Module) -> set[str]:
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    naming = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
+    bound |= {node.name for node in ast.walk(tree) if isinstance(node, naming) and node.name}
+    bound |= {node.rest for node in ast.walk(tree) if isinstance(node, ast.MatchMapping) and node.rest}
     bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     bound |= {(node.asname or node.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
     return {node.id for node in names} - bound - set(dir(builtins))
