@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import runpy
 import shlex
+import subprocess
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -174,3 +176,12 @@ def test_the_launch_script_and_the_recipe_are_taken_by_openrlhfs_own_parser(
     monkeypatch.setattr(sys, "argv", ["train_ppo_ray", *given, "--no.such.option", "1"])
     with pytest.raises(SystemExit):
         runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__")
+
+
+def test_its_own_loop_ends_without_vllm_where_the_page_says() -> None:
+    command = [sys.executable, "-m", "openrlhf.cli.train_ppo_ray", "--help"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "No module named 'vllm'" in ran.stderr
+    file, line = re.findall(r'(openrlhf/trainer/\S+?)", line (\d+)', ran.stderr)[-1]
+    page = (Path(__file__).parents[2] / "docs/integrations.md").read_text()
+    assert f"(`{file}`, line {line}:" in " ".join(page.split())
