@@ -25,6 +25,8 @@ KEPT = [
     "\ud800\\boxed{\ud800}",
     "The answer is A. Or B.",
     "**Answer:is A. Also B.",
+    ":: A: 0",
+    "F.\t$x=47$$x=47$.\x07\x00\n",
 ]
 
 

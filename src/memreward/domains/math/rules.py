@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import ABOUT, measure, normal_form, value_key
+from memreward.domains.math.form import ABOUT, math_key, measure, normal_form, value_key
 from memreward.domains.math.forms import Comparison, Library, same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -33,6 +33,9 @@ def compare(answer: str, reference: str, query_text: str, library: Library) -> C
         return Comparison(None, "the reference is empty")
     if len(answer) <= _LONGEST and (found := _of_two_forms(answer, reference, query_text, library)):
         return found
+    key = math_key(answer, query_text)
+    if key.startswith("literal ") and key == math_key(wanted, query_text):
+        return Comparison(True, "equal in value or form")
     given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
         return _same(answer, wanted, query_text, library)
