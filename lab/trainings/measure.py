@@ -230,9 +230,9 @@ def _widening(count: int) -> float:
     """
     if count < 2:
         return 1.0
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit  # scipy.stats, which calls them, takes a second to load
 
-    return float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) * math.sqrt(count / (count - 1))
+    return float(stdtrit(count - 1, 0.975) / ndtri(0.975)) * math.sqrt(count / (count - 1))
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -28,7 +28,7 @@ def test_em_finds_what_the_sources_have_in_common(fitted: RewardPrior) -> None:
 def test_sources_that_agree_leave_less_spread_than_sources_that_do_not() -> None:
     def spread(size: float) -> float:
         rng = np.random.default_rng(1)
-        sources = [source_of(f"s{i}", known_weights(rng, size), 20 + i) for i in range(8)]
+        sources = [source_of(f"s{i}", known_weights(rng, size), 20 + i, 100) for i in range(8)]
         return float(np.trace(fit_prior(sources, "x").domains["math"].weights.covariance))
 
     assert spread(0.05) < spread(0.8)

@@ -93,8 +93,9 @@ def test_what_may_be_left_out_is_unknown() -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_files_round_trip_everything(tmp_path: Path, name: str) -> None:
     groups = [group_from_record(rich_record()), group_from_record(record("empty", rollouts=[], reference=None))]
-    groups += [group_from_record(record(f"more-{index}")) for index in range(600)]
-    assert write_groups(tmp_path / name, groups) == 602
+    more = 600 if name.endswith("parquet") else 20  # a file of that many has several row groups
+    groups += [group_from_record(record(f"more-{index}")) for index in range(more)]
+    assert write_groups(tmp_path / name, groups) == more + 2
     assert list(read_groups(tmp_path / name)) == groups
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
