@@ -603,6 +603,10 @@ UNITS = {
         ["5 m", "500 cm", "5 meters", "0.005 km"],
         ["5 km", "5 cm", "5 miles", "5 hours", "5 kg", "5 square meters"],
     ),
+    "How long is the rope, in metres?": (
+        ["5 m", "500 cm", "5 metres", "5"],
+        ["5 km", "5 hours", "5 kg", "5 seconds", "$5"],
+    ),
     "How many dollars does Tom earn?": (
         ["$5", "5 dollars", "500 cents", "$5.00", "5 dollars per day"],
         ["5 cents", "€5", "5 euros", "$5k", "5 million dollars", "-$5"],

@@ -26,7 +26,7 @@ _DEGREES = re.compile(r"\bdegrees\b|degree measure|\\circ|°")
 _RADIANS = re.compile(r"radian|\\pi|π")
 _SQUARE = re.compile(r"\b(?:areas?|square|surface)\b|\^\{?2|²", re.IGNORECASE)
 _CUBIC = re.compile(r"\b(?:volumes?|cubic|cube)\b|\^\{?3|³", re.IGNORECASE)
-_COUNTED = re.compile(r"\bhow many ([a-zA-Z]{2,})\b(?! (?:per|an?)\b)", re.IGNORECASE)
+_COUNTED = re.compile(r"\bhow many ([a-zA-Z]{2,})\b(?! (?:per|an?)\b)|\bin ([a-zA-Z]{2,})\s?\?", re.IGNORECASE)
 _CURRENCIES = frozenset({"dollars", "euros", "pounds sterling"})
 _LONGEST = 20_000
 
@@ -41,7 +41,7 @@ class Wanted:
         bases: Bases of numerals that it names.
         magnitudes: Words of magnitude that it asks to count in.
         units: Units as (dimension, factor) that it names, where it names no other of the dimension.
-        counted: The one unit that follows "how many"; None where it is none, or one of several.
+        counted: The one unit that follows "how many", or "in" at the end; None where it is none, or one of several.
     """
 
     percentage: bool = False
@@ -60,7 +60,8 @@ class Wanted:
 
     def other_unit(self, measured: Quantity) -> Fraction | None:
         """The factor of the unit that it asks for where that is not the answer's: 0 for one of another kind."""
-        if self.counted is not None and self.counted[0] != measured.dimension.partition("/")[0]:
+        kind = measured.dimension.partition("/")[0]
+        if self.counted is not None and kind not in ("", self.counted[0]):
             return Fraction(0)
         asked = {factor for dimension, factor in self.units if dimension == measured.dimension}
         if measured.dimension in _CURRENCIES and not asked:
@@ -107,5 +108,5 @@ def _units(text: str) -> Iterator[tuple[str, Fraction]]:
 
 
 def _counted(text: str) -> tuple[str, Fraction] | None:
-    found = set(mentioned_units(" ".join(_COUNTED.findall(text))))
+    found = set(mentioned_units(" ".join(word for words in _COUNTED.findall(text) for word in words)))
     return found.pop() if len(found) == 1 else None

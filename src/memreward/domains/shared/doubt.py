@@ -25,7 +25,7 @@ _OF_ANSWER = re.compile(
 )
 # "The answer plus 3 is", "the sum of the answer and 3 is", "the answer's square is".
 _OF_ANSWER_AND = re.compile(
-    r"\b(?:answer|result)(?:['’]s\b|,? (?:plus|minus|times|and|with|without|squared|cubed|doubled|tripled|halved|"
+    r"\banswer(?:['’]s\b|,? (?:plus|minus|times|and|with|without|squared|cubed|doubled|tripled|halved|"
     r"divided|multiplied|increased|decreased|reduced|less|more|over|mod|modulo|[-+*/^×÷]))[^.;\n]{0,30}"
     r"\s(?:is|was|equals|gives|makes|would be|=)[\s$*_:\\(\[]{0,6}\Z",
     re.IGNORECASE,
@@ -80,6 +80,9 @@ _EXAMPLE = re.compile(
 # A number behind bold stars is whole; one behind a power sign, or inside of a longer one, is not.
 _INSIDE = re.compile(r"(?:[\w.,^+/-]|(?<!\*)\*|(?<=[\w)}])\*\*|(?<=[\w)}] )\*\* )\Z")
 _THE_ANSWER_IS = re.compile(r"(?:the|my|our) (?:[a-z]{2,10} )?answer(?: is|:)[\s$*_:\\(\[]{0,6}\Z", re.IGNORECASE)
+_STEP = re.compile(
+    r"\W{0,6}(?:step|reason|expla|note|part|analy|calcul|check|review|eval|summar|compar)", re.IGNORECASE
+)
 # One letter is a name in a formula, "N = 47".
 _LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z](?!\s?[:=])[\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
 _OWN_LABEL = re.compile(
@@ -181,7 +184,8 @@ def of_others(before: str, after: str, question: str) -> str:
     for said in (_ASCRIBED.search(TURN.split(before)[-1]), _ASCRIBED_AFTER.match(after)):
         if said is not None and not any(name in question for name in _NAME.findall(said[0])):
             return "it is what others say"
-    label = _LABEL.match(_THE_ANSWER_IS.sub("", before))
+    bare = _THE_ANSWER_IS.sub("", before)
+    label = _LABEL.match(bare) if bare == before or _STEP.match(bare) is None else None
     if (
         label is not None
         and "_" not in label[1]
