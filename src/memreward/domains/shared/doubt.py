@@ -8,7 +8,7 @@ import re
 from memreward.domains.shared.commitment import TURN
 
 SENTENCE_END = re.compile(r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)\.|[!?])(?=[\s\"')\]]|$)|\n", re.IGNORECASE)
-_CROSS = r"[❌✗✘☒🚫👎🙅❎⛔]"
+_CROSS = r"[❌✗✘☒🚫👎🙅❎⛔\u0335-\u0338]"
 _CROSSED_BEFORE = re.compile(rf"{_CROSS}\ufe0f?[\s$*_]{{0,4}}\Z")
 _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
 _OF_OTHERS = re.compile(
