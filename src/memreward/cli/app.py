@@ -1,37 +1,66 @@
-"""Puts the commands together."""
+"""Puts the commands together; the module of each is loaded when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from memreward import __version__
 from memreward.cli.errors import ends_well
 from memreward.cli.help import add_to
-from memreward.cli.prior import app as prior
 
 COMMANDS = {
     "Start": "demo read check",
     "Predict rewards": "warmup score inspect review",
     "Label": "propose label verify ledger",
-    "Measure": "evaluate",
+    "Measure": "evaluate prior",
     "Sample and train": "collect train watch serve",
 }
-"""As the help groups them; each is the function of its name in the module of its name."""
+"""As the help groups them; each is the function of its name in the module of its name, or that module's `app`."""
+_PANELS = {name: panel for panel, names in COMMANDS.items() for name in names.split()}
+
+
+class _Commands(Mapping[str, Any]):
+    def __getitem__(self, name: str) -> Any:
+        if name not in _PANELS:
+            raise KeyError(name)
+        return _made(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PANELS)
+
+    def __len__(self) -> int:
+        return len(_PANELS)
+
+
+@cache
+def _made(name: str) -> Any:
+    module = import_module(f"memreward.cli.{name}")
+    alone = typer.Typer(rich_markup_mode="rich")
+    if hasattr(module, "app"):
+        alone.add_typer(module.app, name=name, rich_help_panel=_PANELS[name])
+    else:
+        add_to(alone, getattr(module, name), _PANELS[name])
+    return typer.main.get_group(alone).commands[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.commands = _Commands()  # type: ignore[assignment]
+
 
 app = typer.Typer(
     name="memreward",
+    cls=_Group,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-for panel, names in COMMANDS.items():
-    for name in names.split():
-        add_to(app, getattr(import_module(f"memreward.cli.{name}"), name), panel)
-app.add_typer(prior, name="prior", rich_help_panel="Measure")
 
 
 def _say_version(wanted: bool) -> None:
