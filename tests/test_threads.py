@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -41,6 +43,20 @@ def test_inside_there_is_one_thread_and_afterwards_as_many_as_before() -> None:
         failing()
     assert inside == [{1}]
     assert threads() == {2}
+
+
+@pytest.mark.parametrize("later", ["scipy.special", "scipy.linalg"])
+def test_a_library_that_is_loaded_later_is_held_to_one_thread_too(later: str) -> None:
+    script = f"""
+import importlib, threadpoolctl, numpy
+from memreward.threads import single_threaded
+with single_threaded():
+    pass
+importlib.import_module("{later}")
+with threadpoolctl.threadpool_limits(2, user_api="blas"), single_threaded():
+    print({{each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"}})
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "{1}\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-_BRING_THREADS = ("numpy", "scipy.linalg", "sklearn", "torch")
+_BRING_THREADS = ("numpy", "scipy.special", "scipy.linalg", "sklearn", "torch")
 
 
 @contextmanager
