@@ -255,6 +255,22 @@ def test_a_newer_memory_is_refused(tmp_path: Path, make_group: MakeGroup) -> Non
         ExperienceMemory.open(tmp_path / "m")
 
 
+def test_a_memory_that_another_process_makes_meanwhile_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_group: MakeGroup
+) -> None:
+    look = Path.exists
+
+    def made_behind_our_back(path: Path) -> bool:
+        found = look(path)
+        if path == tmp_path / "m" / FILE and not found:
+            monkeypatch.undo()
+            ExperienceMemory.open(tmp_path / "m").add([make_group("q0")])
+        return found
+
+    monkeypatch.setattr(Path, "exists", made_behind_our_back)
+    assert len(ExperienceMemory.open(tmp_path / "m")) == 1
+
+
 def test_what_is_no_memory_is_refused_and_left_alone(tmp_path: Path, make_group: MakeGroup) -> None:
     with pytest.raises(StoreError, match="no experience memory; check the path, or run memreward warmup"):
         ExperienceMemory.open(tmp_path / "absent", create=False)

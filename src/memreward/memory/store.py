@@ -181,6 +181,8 @@ def _refuse_others(folder: Path, create: bool) -> None:
     if not folder.exists() and not create:
         raise StoreError(f"{folder}: there is no experience memory; check the path, or run memreward warmup")
     held = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+    if FILE in held:  # by another process, since it was looked for above
+        return
     if held or not create:
         reason = f"it holds {held[0]!r}" if held else f"it has no {FILE}"
         raise StoreError(f"{folder}: this is not an experience memory: {reason}; choose another or an empty folder")
