@@ -75,7 +75,9 @@ def test_rollouts_sent_one_by_one_get_what_their_group_gets_together(untold: str
     other = made_store()
     with served(other) as fresh, client(fresh) as asking:
         anew = asking.post("/score", content=json.dumps({"groups": groups})).json()
-    assert [one["reward"] for answers in anew["groups"] for one in answers["rewards"]] == apart
+    # Scored in other batches, in which products are summed in another order.
+    again = [one["reward"] for answers in anew["groups"] for one in answers["rewards"]]
+    assert again == pytest.approx(apart, abs=1e-12)
 
 
 def test_a_group_that_does_not_get_whole_is_answered_in_time_and_marked(url: str) -> None:

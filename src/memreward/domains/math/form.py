@@ -398,6 +398,8 @@ def _grid(value: Fraction) -> str:
 
 
 def split(form: str, separator: re.Pattern[str]) -> list[str]:
+    if separator.search(form) is None:
+        return [form]
     parts, depth, begin, position = [], 0, 0, 0
     while position < len(form):
         symbol = form[position]
