@@ -39,7 +39,7 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
-    from memreward.service.gate import Admitted, Limited, Traced, request_id
+    from memreward.service.gate import OPEN, Admitted, Limited, Traced, request_id
     from memreward.service.messages import (
         LabelsRequest,
         OpenRLHFRequest,
@@ -54,7 +54,6 @@ except ImportError as error:
 
 _LOGGER = logging.getLogger(__name__)
 _GONE = 499
-_OPEN = ("/health", "/ready")
 
 
 class Json(JSONResponse):
@@ -117,8 +116,8 @@ def create_app(
         app.mount(path, other)
     # The last is the outermost.
     app.add_middleware(Limited)
-    app.add_middleware(RequireToken, token=token_from() if token is None else token, open_to_all=_OPEN)
-    app.add_middleware(Admitted, rate=settings.rate, crowded=lambda: app.crowded(), open_to_all=_OPEN)
+    app.add_middleware(RequireToken, token=token_from() if token is None else token, open_to_all=OPEN)
+    app.add_middleware(Admitted, rate=settings.rate, crowded=lambda: app.crowded(), open_to_all=OPEN)
     app.add_middleware(Traced, observer=app.metrics.request)
     return app
 

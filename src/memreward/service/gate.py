@@ -23,6 +23,8 @@ BODY = 33_554_432
 """Bytes of the largest request."""
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
+OPEN = ("/health", "/ready")
+"""Paths that are answered without a token, and however much is asked."""
 _CLOSE = {"connection": "close"}
 _ADDRESSES = 4_096
 _CROWDED_SECONDS = 5

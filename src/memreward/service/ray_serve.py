@@ -23,7 +23,7 @@ from memreward.features.subset import joined
 from memreward.integrations.ray import SCHEME, ask
 from memreward.sandbox.deadline import left
 from memreward.service.config import ServiceConfig
-from memreward.service.gate import Admitted, Limited
+from memreward.service.gate import OPEN, Admitted, Limited
 from memreward.service.ray_actor import CALLS, start
 from memreward.service.token import Application, RequireToken
 from memreward.types import EndpointError, Features, MissingExtraError, Rollout
@@ -38,7 +38,6 @@ except ImportError as error:
 
 _LOGGER = logging.getLogger(__name__)
 _NAME, _EVIDENCE = "memreward", "Evidence"
-_OPEN = ("/health", "/ready")
 _SECONDS = 60.0
 """That a replica may take for its part of a batch, before the actor does it itself."""
 
@@ -94,8 +93,8 @@ def pages(actor: str, token: str, rate: float) -> Application:
         return Response(said, status, {"retry-after": after} if after else None, "application/json")
 
     guards = [
-        Middleware(Admitted, rate=rate, crowded=lambda: False, open_to_all=_OPEN),
-        Middleware(RequireToken, token=token, open_to_all=_OPEN),
+        Middleware(Admitted, rate=rate, crowded=lambda: False, open_to_all=OPEN),
+        Middleware(RequireToken, token=token, open_to_all=OPEN),
         Middleware(Limited),
     ]
     return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST"])], middleware=guards)
