@@ -396,6 +396,53 @@ def test_a_test_case_that_only_counts_its_failures_fails(verifier: CodeVerifier)
     assert verdict_on(verifier, "def add(a, b): return a + b", tests=json.dumps([test])).correct is True
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "unittest.main()",
+        "if __name__ == '__main__':\n    unittest.main()",
+        "add(1, 2)\nif __name__ == '__main__':\n    unittest.main(exit=False)",
+    ],
+)
+def test_test_cases_are_run_as_unittest_would(verifier: CodeVerifier, ending: str) -> None:
+    cases = "import unittest\nclass Case(unittest.TestCase):\n    def test_sum(self):\n"
+    cases += "        self.assertEqual(add(1, 2), 3)\n    def test_text(self):\n"
+    cases += "        self.assertRaises(TypeError, add, 1, 'a')\n"
+    tests = json.dumps([cases + ending])
+    assert verdict_on(verifier, "def add(a, b): return a + b", tests=tests).correct is True
+    assert verdict_on(verifier, "def add(a, b): return 3", tests=tests).correct is False
+    assert verdict_on(verifier, "def add(a, b): return a - b", tests=tests).correct is False
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "x = [3, 1, 2]\nassert add(x) == sorted(x)",
+        "x = [3, 1, 2]\nfound = add(x)\nexpected = sorted(x)\nassert found == expected",
+        "def check(candidate):\n    for x in ([3, 1], [2, 1]):\n        assert candidate(x) == sorted(x)\ncheck(add)",
+        "import unittest\nx = [3, 1, 2]\nunittest.TestCase().assertEqual(add(x), sorted(x))",
+    ],
+)
+def test_what_the_tests_compute_from_an_argument_is_not_the_solutions_to_change(
+    verifier: CodeVerifier, test: str
+) -> None:
+    tests = json.dumps([test])
+    for hostile in ("x.clear()\n    return []", "x[:] = [1]\n    return [1]"):
+        assert verdict_on(verifier, f"def add(x):\n    {hostile}", tests=tests).correct is None
+    for honest in ("return sorted(x)", "x.sort()\n    return x"):
+        assert verdict_on(verifier, f"def add(x):\n    {honest}", tests=tests).correct is True
+
+
+def test_a_solution_may_work_in_place_where_the_tests_look_there(verifier: CodeVerifier) -> None:
+    unique = "def add(x):\n    kept = sorted(set(x))\n    x[: len(kept)] = kept\n    return len(kept)"
+    test = "x = [1, 1, 2]\nk = add(x)\nassert k == 2 and x[:k] == [1, 2]"
+    assert verdict_on(verifier, unique, tests=json.dumps([test])).correct is True
+    assert verdict_on(verifier, "def add(x): return 2", tests=json.dumps([test])).correct is False
+    test = "x = [2, 1]\nadd(x)\nassert x == [1, 2]"
+    assert verdict_on(verifier, "def add(x): x.sort()", tests=json.dumps([test])).correct is True
+
+
 @pytest.mark.slow
 def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slowness of the machine is measured when the solution is gone."""

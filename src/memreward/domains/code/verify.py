@@ -21,7 +21,7 @@ from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
 from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.types import Claim, Verdict
 
-RULES = 4
+RULES = 5
 _LONGEST_REASON = 300
 WALL_SECONDS = 600.0
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}

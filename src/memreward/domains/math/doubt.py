@@ -3,7 +3,7 @@
 import re
 
 from memreward.domains.math.magnitudes import is_magnitude
-from memreward.domains.math.quantity import mentioned_units, quantity
+from memreward.domains.math.quantity import TEXT_COMMAND, mentioned_units, quantity
 from memreward.domains.math.subjects import CLAUSE
 from memreward.domains.math.wanted import wanted
 from memreward.domains.shared.commitment import SET_AGAINST
@@ -75,11 +75,13 @@ _RIVAL_ABROAD = re.compile(
 _BASED = re.compile(r"\bin (?:base|hex\w*|octal|binary)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow many (?:more |other |of the |of )?((?:[a-z-]{2,} ){0,2}[a-z-]{2,})", re.IGNORECASE)
 _COUNTED = re.compile(
-    r"\d[\s}$*]{0,4}(?:\\text\s?\{)?\s?(?:(°|\^\s?\{?\s?\\circ|['′″])|(?!(?:in|of|and|or|is|are|was|were|left|more|per|at|"
+    r"\d[\s}$*]{0,4}(?:\\text\s?\{)?\s?(?:(°|\^\s?\{?\s?\\circ)|(?!(?:in|of|and|or|is|are|was|were|left|more|per|at|"
     r"on|for|to|from|with|by|as|each|total|remain\w*|altogether|after|before|because|since|times?|when|if|so|who|that|"
     r"which|but|not|out|mod|over|plus|minus|percent|units?|pieces?|items?|people|persons?|ways?|different|possible|"
     r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))"
 )
+_PRIMED = re.compile(r"\d[}$]{0,3}(?:['′″]|\"(?!\w))")
+_PREFIXED = re.compile(r"\b(?:kilo|mega|giga|tera|milli|micro|nano|centi|deci)([a-z]{3,})")
 _SUBJECT = re.compile(
     r"\A\W{0,4}(?:(?:and|but|while|whereas|so)\s)?(?!(?i:it|we|there|total|so|this|that|each|everyone|both|you|all|thus|hence|"
     r"then|now|since|also|still|only|just|which|who)\b)"
@@ -104,6 +106,7 @@ _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: 
 _KEPT = re.compile(r"\b(?:have|has|left|remain\w*|keeps?)\b[^?]{0,40}\?", re.IGNORECASE)
 _SHORT = 100
 _LONGEST_WORD = 30
+_STEM = 3
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -133,6 +136,10 @@ def _goes_on(before: str, answer: str, after: str, question: str) -> str:
     thing = _counted(answer, after, question)
     if thing:
         return f"it counts {thing}"
+    if _PRIMED.search(answer + after[:4], max(0, len(answer) - 4)) and not before.count('"') % 2:
+        return "" if any(kind == "length" for kind, _ in mentioned_units(question)) else "it has a prime"
+    if other := _other_unit(TEXT_COMMAND.sub(r" \1 ", answer), question):
+        return other
     limited = _LIMITED.match(after)
     return "it goes on behind it" if limited is not None and not _asked(limited[0], question) else ""
 
@@ -147,6 +154,20 @@ def _counted(answer: str, after: str, question: str) -> str:
     among = _asked(asked[1].split()[0], after) and f"{thing} of" not in after
     known = thing.rstrip("s") in question.lower() or among
     return "" if known else thing
+
+
+def _other_unit(answer: str, question: str) -> str:
+    """Whether an answer itself names a unit that changes its value: "47 per week", "47 m" or "47 kilotons"."""
+    prefixed, share, kind = _PREFIXED.search(answer), _SHARE.search(answer), quantity(answer).dimension
+    if prefixed is not None and _asked(prefixed[1], question) and not _asked(prefixed[0], question):
+        return f"it is in {prefixed[0]}"
+    asked = _HOW_MANY.search(question)
+    if asked is None or any(mentioned_units(asked[0])):
+        return ""
+    if share is not None and not _asked(share[1], question):
+        return f"it is that of each {share[1]}"
+    known = kind in ("", "percent", "dollars", "angle") or any(kind == asked for asked, _ in mentioned_units(question))
+    return "" if known else f"it is in a unit of {kind}"
 
 
 def _of_more(before: str, after: str, question: str) -> str:
@@ -192,7 +213,8 @@ def _exact(question: str) -> bool:
 def _asked(words: str, question: str) -> bool:
     """Whether the question uses the same words, up to the number inside."""
     used = _WORD.findall(words.lower())
-    return bool(used) and all(re.search(rf"\b{word}", question, re.IGNORECASE) for word in used)
+    ends = {word: r"\b" if len(word) < _STEM else "" for word in used}
+    return bool(used) and all(re.search(rf"\b{word}{ends[word]}", question, re.IGNORECASE) for word in used)
 
 
 def _contested(after: str, answer: str) -> str:

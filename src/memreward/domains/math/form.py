@@ -78,6 +78,7 @@ _SYNONYMS = (
         ),
         r"\\\1 ",
     ),
+    (re.compile(r"\^\s?(?:\{\s?\\prime\s?\}|\\prime(?![a-zA-Z]))"), "'"),
     (re.compile(r"\\langle(?![a-zA-Z])\s?"), "("),
     (re.compile(r"\s?\\rangle(?![a-zA-Z])"), ")"),
     (re.compile(r"\\(?:lor|vee)(?![a-zA-Z])"), " or "),
@@ -98,6 +99,7 @@ _SYNONYMS = (
 _TEXT_COMMAND = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|mathcal|mathbb|bf|rm)\s{0,4}\{([^{}]*)\}(?:\s?\^\s?\{?[23]\}?)?"
 )
+_MARKED = re.compile(r"(?:\d\"|(?<![a-zA-Z])[a-zA-Z]\*)\Z")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,(?:\s(?=0))?\d{3})+(?![\d])")
 ASSIGNMENT = re.compile(
@@ -117,7 +119,7 @@ _NUMBER_THEN_UNIT = re.compile(
 _NO_UNITS = re.compile(
     r"\b(?:and|or|to|pi|sqrt|sin|cos|tan|log|ln|mod|modulo|times|if|for|frac|th|st|nd|rd|not|no|at|most|least|more|less"
     r"|fewer|than|plus|minus|over|under|remainder|base|by|but|wrong|incorrect|false|is|was|percent|doubled?|tripled?|halved"
-    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial|mille|permille|bps?|basis|ppm|ppb)\b",
+    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial|mil|mille|permille|bps?|basis|ppm|ppb)\b",
     re.IGNORECASE,
 )
 _PRODUCT = re.compile(r"[a-z]{2}|[abcd]{3}|(?=[a-z]*[xz])[b-df-hj-np-tv-z]{3}|[bcdfghjklmnpqrstvwxz]{3}")
@@ -203,12 +205,20 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
         form = f"\\{form[:-1]}\\}}"
     described = _SET_OF.fullmatch(form)
     form = described[2] if described is not None else form
-    form = form.rstrip(' .,;:*_"').lstrip(' ,;:*_"')
+    form = _unframed(form)
     form = _THOUSANDS.sub(_without_separators, form)
     form = form.replace(" ", "") if _GROUPED.fullmatch(form) else form
     for word in magnitudes:
         form = re.sub(rf"(?<=\d)\s{word}s?$", "", form)
     return numeral(form) or _WORDS_OF_MATHEMATICS.get(form.lower(), form)
+
+
+def _unframed(form: str) -> str:
+    """Without marks around it; a quote that closes none is a unit, 47", and such a star a part of a name, x*."""
+    inner = form.rstrip(' .,;:*_"')
+    mark, inner = form[len(inner) :][:1], inner.lstrip(' ,;:*_"')
+    opened = mark in form[: form.find(inner)]
+    return inner + mark if not opened and _MARKED.search(inner[-2:] + mark) else inner
 
 
 def _script(match: re.Match[str]) -> str:
@@ -310,10 +320,20 @@ def _whole_key(form: str, asked: Wanted) -> str:
             return "list " + ", ".join(_key(item, 1) for item in items)
     index = _BASE_INDEX.fullmatch(form)
     if index is not None:
-        base = number_of_base(index[2] or index[3])
+        base = _base(index)
         digits = _key(index[1], 1) if index[1].isdigit() else "text " + index[1]
-        return digits if base == "10" or base in asked.bases else f"base {base} {digits}"
+        return digits if base in (asked.bases or {"10"}) else f"base {base} {digits}"
     return _key(form, 0)
+
+
+def base_of(answer: str) -> str:
+    """The base that a numeral names, 41_6; "" where it names none."""
+    index = _BASE_INDEX.fullmatch(normal_form(answer)) if len(answer) <= _LONGEST_EVALUATED else None
+    return "" if index is None else _base(index)
+
+
+def _base(index: re.Match[str]) -> str:
+    return number_of_base(index[2] or index[3])
 
 
 def named_values(form: str) -> dict[str, str] | None:
@@ -361,7 +381,8 @@ def _simple_key(form: str) -> str | None:
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):
         return None
     letters = re.sub(r"[^a-zA-Z]+", "", _ARTICLE.sub("", form))
-    return "text " + (letters if len(letters) == 1 else letters.lower())
+    primes = "'" * form.count("'")
+    return "text " + (letters + primes if len(letters) == 1 else letters.lower())
 
 
 def as_fraction(form: str) -> Fraction | None:

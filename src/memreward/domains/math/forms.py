@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memreward.domains.math.form import ASSIGNMENT, has_words, normal_form, split, value_key
+from memreward.domains.math.form import ASSIGNMENT, base_of, has_words, normal_form, split, value_key
 from memreward.domains.math.wanted import Wanted
 
 # Takes reference and answer in LaTeX; says of each whether it can be read, and whether they are equal.
@@ -49,10 +49,13 @@ _EQUAL = Comparison(True, "equal in value or form")
 def same_form(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
     """Decide whether two forms are the same; what the question asks for tells points from intervals."""
     key, right = value_key(answer, asked), value_key(reference, asked)
+    bases = base_of(answer), base_of(reference)
+    if all(bases) and bases[0] != bases[1]:
+        return Comparison(False, "numerals to different bases")
     if key == right:
         return _EQUAL
     return (
-        _same_base(key, right)
+        _same_base(key, right, *bases)
         or _same_names(key, right)
         or _same_list(key, right, reference, asked)
         or _same_order(answer, reference)
@@ -68,10 +71,12 @@ def _kind(key: str) -> str:
     return key.partition(" ")[0]
 
 
-def _same_base(key: str, right: str) -> Comparison | None:
+def _same_base(key: str, right: str, base: str, right_base: str) -> Comparison | None:
     """The base of the reference may be left out; another one, or one where the reference has none, is wrong."""
     if _kind(right) == "base" and _kind(key) == "number":
         return _EQUAL if right.split(" ", 2)[2] == key else Comparison(False, "another numeral")
+    if base == "10" and not right_base and key == f"base 10 {right}":
+        return Comparison(None, "the reference does not say its base")
     return Comparison(False, "numerals to different bases") if "base" in (_kind(key), _kind(right)) else None
 
 

@@ -25,7 +25,9 @@ _IN_WORDS = re.compile(
     rf"\b(?:(?:{_WORD})s?\b(?:(?<=thousand),? |(?<=million),? |,? and (?:a )?|[ -])?)+(?<=\w)",
     re.IGNORECASE,
 )
+_ABBREVIATED = re.compile(r"\s{0,3}(?:[kKMGT]|[mbt]n|mio|mln|mrd|mil)(?!\w)")
 _TWICE = re.compile(r"([^()]+?)\s?\(([^()]+)\)")
+_OF_MANY = frozenset({"per", "in", "of", "out", "for", "a", "every"})
 _ALSO_WORDS = frozenset({"one", "second", "half", "quarter", "third"})
 _NUMERAL = re.compile(r"[-+]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 _LONGEST = 120
@@ -39,9 +41,10 @@ def _singular(word: str) -> str:
 
 
 def is_magnitude(words: str) -> bool:
-    """Whether the first of the words after a number changes its value: "million", "dozen", "squared", "thirds"."""
-    first = re.split(r"[ \-]", words.strip().lower(), maxsplit=1)[0]
-    return _singular(first) in _SCALES | _PARTS | _POWERS
+    """Whether the words after a number change its value: "million", "M", "dozen", "squared", "per thousand"."""
+    first, *others = re.split(r"[ \-]", words.strip().lower())
+    scaled = _singular(first) in _SCALES | _PARTS | _POWERS or _ABBREVIATED.match(words) is not None
+    return scaled or (first in _OF_MANY and any(_singular(word) in _LARGE for word in others[:3]))
 
 
 def numeral(text: str) -> str | None:

@@ -12,6 +12,7 @@ TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|rm
 _SPACING = re.compile(r"(?<!,)\\[,;:! ](?!\s?\d{3})|~|\\quad|\\left|\\right")
 _DEGREES = re.compile(r"\s*(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|°)$")
 _PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent|\bpercent|\bpercentage points?)$")
+_PRIMES = re.compile(r"([-+]?[\d.,/ ]*\d)\s?(?:(\"|″|''|′′)|'|′)")
 _OF_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$", re.DOTALL)
 _CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$|US\s?\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
@@ -89,6 +90,11 @@ def is_unit(word: str) -> bool:
     return word in _UNITS
 
 
+def _known_unit(word: str) -> tuple[str, Fraction] | None:
+    """Dimension and factor of a unit; a single letter in capitals, but for L, is none: 47 M are no metres."""
+    return _UNITS.get(word) or (_UNITS.get(word.lower()) if len(word) > 1 or word == "L" else None)
+
+
 def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
     """Yield dimension and factor of every known unit that a text names by more than one letter, or by its sign."""
     signs = {"£": ("pounds sterling", Fraction(1)), "€": ("euros", Fraction(1))}
@@ -121,6 +127,9 @@ def quantity(answer: str) -> Quantity:
         cut = pattern.search(text)
         if cut is not None and cut.start() and not (dimension == "angle" and _OF_ANGLES.search(text)):
             return Quantity(text[: cut.start()].rstrip(" \\$"), dimension)
+    primes = _PRIMES.fullmatch(text) if len(text) <= _LONGEST else None
+    if primes is not None:
+        return Quantity(primes[1], *_UNITS["inch" if primes[2] else "foot"])
     money = _CURRENCY.match(text)
     if money is not None:
         dimension = "dollars" if not (money[3] or money[4]) else "pounds sterling" if money[3] else "euros"
@@ -150,7 +159,7 @@ def _of_unit(text: str, spelled: bool) -> Quantity | None:
     if match is None or (len(match["unit"]) == 1 and not (spelled or (match["gap"] and "\\" not in text))):
         return None
     over, under = _RATES.get(match["unit"], (match["unit"], match["under"]))
-    found = _UNITS.get(over) or _UNITS.get(over.lower())
+    found = _known_unit(over)
     if found is None:
         return None
     dimension, factor = found
@@ -158,7 +167,7 @@ def _of_unit(text: str, spelled: bool) -> Quantity | None:
     if power != 1:
         dimension, factor = f"{dimension}^{power}", factor**power
     if under:
-        below = _UNITS.get(under) or _UNITS.get(under.lower())
+        below = _known_unit(under)
         if below is None:
             return None
         dimension, factor = f"{dimension}/{below[0]}", factor / below[1]

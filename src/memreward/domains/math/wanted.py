@@ -17,7 +17,7 @@ _POINT = re.compile(
 )
 _INTERVAL = re.compile(r"\b(?:intervals?|range|domain|inequalit(?:y|ies)|values of)\b", re.IGNORECASE)
 _BASE = re.compile(
-    r"\bbase[ -_$]{0,3}\{?(\d{1,2}|two|three|four|five|six|seven|eight|nine|twelve|sixteen)\b", re.IGNORECASE
+    r"\bbase[ -_$]{0,3}\{?(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\b", re.IGNORECASE
 )
 _MAGNITUDE = re.compile(
     r"\b(?:how many|in|number of|as) (?:\w+ )?((?:hundred|thousand|million|billion|trillion|dozen)s?)\b", re.IGNORECASE

@@ -45,7 +45,8 @@ _SUPPOSED = re.compile(
 )
 _MOCKED = re.compile(
     r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}"
-    r"(?:(?:I|you) wish|as if|yeah,? (?:right|sure)|my (?:foot|ass|eye)|in (?:my|your) dreams|said no|lol|psych|"
+    r"(?:(?:I|you) wish|as if|allegedly|supposedly|reportedly|or so (?:they|he|she|it|I)\b|"
+    r"yeah,? (?:right|sure)|my (?:foot|ass|eye)|in (?:my|your) dreams|said no|lol|psych|"
     r"rounded from)\b",
     re.IGNORECASE,
 )
@@ -68,9 +69,11 @@ _ASCRIBED = re.compile(
     r"(?:pick|choose|vote|prefer|guess))\b[^.;!?\n]{0,30}\Z",
     re.IGNORECASE,
 )
+_SAY = r"(?:(?:would |might |will )?(?:says?|said|thinks?|thought|claims?|claimed|insists?|insisted))"
+_SAYER = rf"(?:{_WHO}|(?:the|an?|my|your|one|some)(?: [a-z]{{2,15}}){{1,2}}?)"
 _ASCRIBED_AFTER = re.compile(
-    rf"[\s,\"”'$)}}]{{0,5}}(?:(?:says?|said|thinks?|claims?|claimed) {_WHO}|according to {_WHO}|"
-    rf"{_WHO} (?:says?|said|thinks?|claims?|claimed)|for {_WHO}(?![\w'’])|in {_WHO}['’]s (?:opinion|view|eyes))\b",
+    rf"[\s,\"”'$)}}]{{0,5}}(?:{_SAY} {_SAYER}|according to {_SAYER}|as {_SAYER} {_SAY}|{_SAYER} {_SAY}|"
+    rf"for {_WHO}(?![\w'’])|in {_WHO}['’]s (?:opinion|view|eyes))\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Z][a-z]{1,20}")
@@ -107,6 +110,9 @@ _REFUSED = re.compile(
     r"|(?:was|is|got|has been) (?:rejected|refused|discarded|ruled out|off by|(?:my|our|the|a|an) (?:first|initial|"
     r"previous|old|earlier|original|wrong|incorrect)\b|what (?:an?|most|many|some|other|people|you|they|he|she)\b))",
     re.IGNORECASE,
+)
+_ASKED_AND_DENIED = re.compile(
+    r"[^.!?\n]{0,60}\?[\s\"'”’)}*$\]]{1,4}(?:no|nope|nah|wrong|false|never|hardly|of course not)\b", re.IGNORECASE
 )
 _MARKED = re.compile(r"\\f?box|####|<answer>|\b(?:answer|option|choice)\b", re.IGNORECASE)
 _ALTERNATIVE = re.compile(
@@ -152,7 +158,7 @@ def refused(before: str, answer: str, after: str) -> str:
     """Return whether an answer is crossed out, or refused right behind it: why, or ""."""
     if len(answer) > 2 and answer[0] == answer[-1] == "~":
         return "it is struck out"
-    if _CROSSED_BEFORE.search(before) or _REFUSED.match(after) or _NO.match(after):
+    if _CROSSED_BEFORE.search(before) or any(said.match(after) for said in (_REFUSED, _NO, _ASKED_AND_DENIED)):
         return "it is crossed out or refused"
     return ""
 

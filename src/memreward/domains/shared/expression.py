@@ -38,7 +38,7 @@ _GOES_ON = re.compile(
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
-_OTHER_PARTS = re.compile(r"per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
+_OTHER_PARTS = re.compile(r"\w\Z|per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
 _SENTENCE_END = re.compile(
     r"[.?!](?=\s|$)|;\s(?![-\d.,;\s]{0,40}$)|\s[-–—]\s(?!(?:sqrt|sin|cos|tan|log|ln|exp|pi)\b)(?=[A-Za-z]{2})|\s(?:because|since|which)\b|,\s(?:so|because|since|which|and|as|given)\b"

@@ -48,13 +48,16 @@ class Partner:
     """The solution's process, as the tests see it.
 
     An answer may take `patience` seconds, all together until `until` of the monotonic clock. `verdict` is what can be
-    said without the tests' coming to their end; `load_failure` what the solution raised while it was loaded.
+    said without the tests' coming to their end; `load_failure` what the solution raised while it was loaded; `changed`
+    whether a call changed its arguments, which with `keeps` is not done to the tests' own.
     """
 
     def __init__(self, descriptor: int, patience: float, until: float) -> None:
         self._channel = socket.socket(fileno=descriptor)
         self._patience, self._until, self._begun, self._waited = patience, until, time.monotonic(), 0.0
         self.calls = self.raised = 0
+        self.changed = self.keeps = False
+        self.functions: tuple[str, ...] = ()
         self.verdict: dict[str, Any] | None = None
         self.load_failure: dict[str, Any] | None = None
         first = self._exchange(None)
@@ -71,7 +74,8 @@ class Partner:
         have = self._exchange({"names": wanted}).get("have")
         if not isinstance(have, dict):
             self._malformed("no names")
-        return {name: self._top_level(name, have[name]) for name in wanted if name in have}
+        self.functions = tuple(name for name in wanted if name in have)
+        return {name: self._top_level(name, have[name]) for name in self.functions}
 
     def _top_level(self, name: str, form: Any) -> Any:
         if isinstance(form, dict) and form.get("callable") is True:
@@ -92,7 +96,9 @@ class Partner:
         value = self._value(reply)
         if "args" in reply:
             after = reply["args"] if isinstance(reply["args"], list) else self._malformed("arguments that are no list")
-            _update(args, [self._decoded(form) for form in after])
+            self.changed = True
+            if not self.keeps:
+                _update(args, [self._decoded(form) for form in after])
         return value
 
     def ask(self, handle: int, what: str, *args: Any) -> Any:
@@ -302,6 +308,8 @@ class _Nobody:
 
     load_failure = verdict = None
     calls = raised = 0
+    changed = keeps = False
+    functions = ()
 
     def names(self, wanted: list[str]) -> dict[str, Any]:
         return dict.fromkeys(wanted, self._call)
@@ -379,12 +387,15 @@ class Bench:
         """Run one test; say whether it passed, failed, or cannot be told."""
         before, raised = self._partner.calls, self._partner.raised
         iterates = "StopIteration" in test or "__next__" in test
-        error = self._raised_by(test, _with_stops(test) if iterates else test)
+        code = _with_stops(test) if iterates else test
+        error = self._raised_by(test, code)
         if self._partner.verdict is not None:
             return self._partner.verdict
         if error is None:
             unseen = self._partner.raised > raised and not (self._handles or _handles_errors(test))
-            return _failed("the solution raised an exception, and no test looks for one") if unseen else _PASSED
+            if unseen:
+                return _failed("the solution raised an exception, and no test looks for one")
+            return self._with_kept_arguments(test, code) if self._partner.changed else _PASSED
         said = f"{type(error).__name__}: {_text(error)}"
         if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
             return _failed(said)
@@ -393,6 +404,17 @@ class Bench:
         if isinstance(error, MemoryError | RecursionError):
             return _unknown(f"the tests themselves raised {said}") | {"strained": True}
         return _failed(said)
+
+    def _with_kept_arguments(self, test: str, code: str | ast.Module) -> dict[str, Any]:
+        """The verdict on a test that passed: `f(x) == sorted(x)` must also hold for the x that was given to f."""
+        self._partner.changed = False
+        if not _compares_with_arguments(test, {"candidate", *self._partner.functions}):
+            return _PASSED
+        self._partner.keeps = True
+        error = self._raised_by(test, code)
+        self._partner.keeps = False
+        said = "it passes only where the tests read an argument that the solution changed"
+        return self._partner.verdict or (_PASSED if error is None else _unknown(said))
 
     def rehearse(self, test: str) -> None:
         self._raised_by(test, _careful(test))
@@ -408,6 +430,8 @@ class Bench:
             run_in(namespace, code, "tests.py")
             if self._partner.calls == before:
                 self._call_what_is_defined(namespace, test)
+            if "unittest" in test and (self._partner.calls == before or "__main__" in test):
+                _run_cases(namespace)
         except BaseException as error:
             return error
         return None
@@ -490,14 +514,52 @@ def _checked(compare: Callable[..., Any], first: int) -> Callable[..., Any]:
 
 
 def _raise_failures() -> None:
-    """Let a test case's failure be raised, where unittest would only count it."""
+    """Let a test case's failure be raised, where unittest would only count it, and `main` run the cases around it."""
     import unittest
+
+    unittest.main = lambda *_, **__: _run_cases(sys._getframe(1).f_globals)  # type: ignore[assignment]
 
     def failed(_result: Any, _test: Any, *error: Any) -> None:
         if error[-1] is not None:
             raise error[-1][1]
 
     unittest.TestResult.addFailure = unittest.TestResult.addError = unittest.TestResult.addSubTest = failed  # type: ignore[method-assign, assignment]
+
+
+def _run_cases(namespace: dict[str, Any]) -> None:
+    import unittest
+
+    for case in [value for value in namespace.values() if isinstance(value, type)]:
+        if issubclass(case, unittest.TestCase) and not case.__module__.startswith("unittest"):
+            unittest.defaultTestLoader.loadTestsFromTestCase(case).run(unittest.TestResult())
+
+
+def _compares_with_arguments(test: str, names: set[str]) -> bool:
+    """Whether a test holds what `names` returned against an argument of theirs: `f(x) == sorted(x)`."""
+    nodes = list(ast.walk(ast.parse(test)))
+    assigned = [
+        (_names_in(*(node.targets if isinstance(node, ast.Assign) else [node.target])), _names_in(node.value))
+        for node in nodes
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
+    ]
+    returned, given = set(names), set[str]()
+    for targets, value in assigned * 2:
+        returned |= targets if value & returned else set()
+    for node in nodes:
+        if isinstance(node, ast.Call) and _names_in(node.func) & returned:
+            given |= _names_in(*node.args, *(keyword.value for keyword in node.keywords)) - returned
+    for targets, value in assigned * 2:
+        given |= targets if value & given and not value & returned else set()
+    for node in nodes:
+        sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else getattr(node, "args", [])
+        read = [_names_in(side) for side in sides] if isinstance(sides, list) else []
+        if any(side & returned for side in read) and any(side & given and not side & returned for side in read):
+            return True
+    return False
+
+
+def _names_in(*parts: ast.AST | None) -> set[str]:
+    return {node.id for part in parts if part for node in ast.walk(part) if isinstance(node, ast.Name)}
 
 
 def _caught(kinds: Any) -> Any:
