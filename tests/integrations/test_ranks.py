@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from rewarding import REWARD
 from sums import Call, Sums, sample_call
 
 from alike import assert_alike
+from forked import run_ranks
 from memreward.memory import ExperienceMemory
 
 pytestmark = pytest.mark.slow
@@ -50,7 +49,7 @@ if dist.is_initialized():
 
 
 def run(folder: Path, warm: Path, shares: list[list[tuple[list[int] | None, list[str]]]]) -> list[list[list[object]]]:
-    """Each step's rows by rank -> each rank's replies by step; processes are started as torchrun starts them."""
+    """Each step's rows by rank -> each rank's replies by step; processes find each other as torchrun's do."""
     shutil.copytree(warm, folder)
     (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
     count = len(shares[0])
@@ -60,16 +59,9 @@ def run(folder: Path, warm: Path, shares: list[list[tuple[list[int] | None, list
 
 def launched(script: Path, count: int, *arguments: str) -> None:
     """Run a script in so many processes, and see that none fails."""
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
     path = os.pathsep.join([str(REWARD), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, *launch, str(script), *arguments],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    run_ranks([str(script), *arguments], env, count, timeout=280)
 
 
 @pytest.mark.timeout(580)

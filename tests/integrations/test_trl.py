@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from sums import SIZE, Sums
 
+from forked import run_ranks
 from memreward.data import write_groups
 from memreward.data.chat import query_id_of
 from memreward.integrations.trl import prepare, questions
@@ -103,15 +103,9 @@ def test_the_example_trains_for_two_steps(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path / "model")
     write_groups(tmp_path / "rollouts.jsonl", Sums(12).groups())
     (tmp_path / "example.py").write_text(adapted(tmp_path), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "example.py")],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=570,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    logged, ledger, failures = json.loads(done.stdout.partition("REPORT ")[2].splitlines()[0])
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    (printed,) = run_ranks([str(tmp_path / "example.py")], env, 1, timeout=570)
+    logged, ledger, failures = json.loads(printed.partition("REPORT ")[2].splitlines()[0])
     assert len(logged) == 2
     for entry in logged:
         shares = [entry[f"memreward/{source}"] for source in ("truth", "predicted", "abstained")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from datasets import Dataset
 
 from alike import FLOAT32
+from forked import run_ranks
 from lab.decoding.rollouts import GroupRollouts
 from memreward.types import ConfigurationError
 
@@ -246,16 +246,9 @@ trainer.accelerator.end_training()
 def rows_by_rank(folder: Path, batch: int, processes: int) -> list[Any]:
     folder.mkdir()
     (folder / "work.py").write_text(SCRIPT, encoding="utf-8")
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     places = json.dumps([str(Path(__file__).parent), *map(str, Path(__file__).parents[1:3]), str(POLICY_TESTS)])
-    done = subprocess.run(
-        [sys.executable, *launch, str(folder / "work.py"), str(folder), places, str(batch)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=270,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    run_ranks([str(folder / "work.py"), str(folder), places, str(batch)], env, processes, timeout=270)
     return [json.loads((folder / f"rows-{rank}.json").read_text(encoding="utf-8")) for rank in range(processes)]
 
 

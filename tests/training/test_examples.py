@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forked import run_ranks
 from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.options import Changes
 from memreward.training.config import TrainConfig
@@ -88,16 +87,8 @@ def test_an_example_trains_a_tiny_model_of_the_same_architecture_for_two_steps(
         f"--model {model} --out {tmp_path / 'run'} --templates {templates} --steps 2 --trl use_vllm=false --prior none "
         "--groups-per-step 2 --rollouts 16 --trl per_device_train_batch_size=8 --max-new-tokens 2 --labels 0.5"
     )
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if "eight" in path.stem else []
-    done = subprocess.run(
-        [sys.executable, *torchrun, "-m", "memreward", "train", "--config", str(own), *fitting.split(), "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = json.loads(done.stdout)
+    command = ["-m", "memreward", "train", "--config", str(own), *fitting.split(), "--json"]
+    report = json.loads(run_ranks(command, environment, 2 if "eight" in path.stem else 1, timeout=280)[0])
     assert report["steps"] == len(history(tmp_path / "run")) == 2
     # Rollouts of the labelled questions alone were sampled before training, by the starting policy itself.
     assert (tmp_path / "run" / "experience.jsonl.gz").is_file()

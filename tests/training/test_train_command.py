@@ -21,6 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from forked import Forked
 from memreward.memory import ExperienceMemory
 from memreward.reward.truth import SPENT
 from memreward.training.checkpoint import checkpoints
@@ -45,45 +46,34 @@ NOT_REPEATED = (
 )  # the ledger never goes back
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies
 STEP_OF_ADAM = 3e-3  # what a coordinate of the weights moves by in a step; far more than rounding makes of it
-Begin = Callable[..., "subprocess.Popen[str]"]
+Process = Forked | subprocess.Popen[str]
+Begin = Callable[..., Process]
 
 
 @pytest.fixture(scope="module")
 def begin(model: Path, experience: Path, templates: Path, prior: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
-    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ("-m", "memreward")) -> subprocess.Popen[str]:
+    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> Process:
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
         given += ["--prior", str(prior)]
-        return subprocess.Popen(
-            [
-                sys.executable,
-                *launcher,
-                "train",
-                "--out",
-                str(folder),
-                *given,
-                *OPTIONS,
-                *options,
-                "--json",
-            ],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = ["-m", "memreward", "train", "--out", str(folder), *given, *OPTIONS, *options, "--json"]
+        if not launcher:
+            return Forked(command, environment)
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*launcher, *command], env=environment, stdout=pipe, stderr=pipe, text=True)
 
     return start
 
 
-def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+def finished(process: Process) -> dict[str, Any]:
     out, err = process.communicate(timeout=280)
     assert process.returncode == 0, err[-3000:]
     report: dict[str, Any] = json.loads(out)
     return report
 
 
-def steps_logged(folder: Path, steps: int, process: subprocess.Popen[str]) -> None:
+def steps_logged(folder: Path, steps: int, process: Process) -> None:
     """Wait until so many steps are in the history."""
     while len(history(folder)) < steps:
         assert process.poll() is None, process.communicate()[1][-3000:]
@@ -92,9 +82,9 @@ def steps_logged(folder: Path, steps: int, process: subprocess.Popen[str]) -> No
 
 @pytest.fixture(scope="module")
 def uninterrupted(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A training nobody disturbed, and its report."""
+    """A training nobody disturbed, in a process of its own as a shell starts it, and its report."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    return folder, finished(begin(folder))
+    return folder, finished(begin(folder, launcher=(sys.executable,)))
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -276,7 +266,7 @@ def test_two_processes_ask_the_same_questions_and_remember_whole_groups(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "memreward")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     report = finished(begin(folder, "--steps", "2", launcher=torchrun))
     assert report["steps"] == 2
     assert (checkpoints(folder)[-1] / "rng_state_1.pth").is_file()
