@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from memreward.sandbox.deadline import carried, check, left
@@ -181,7 +182,9 @@ def available_containment(asked: Containment | None = None) -> Containment:
     )
 
 
+@cache
 def _try_out(containment: Containment) -> None:
+    """Run a first program; what a system allows once it allows for as long as this process lives."""
     keeper = Keeper(containment)
     try:
         ended = _run(keeper, _program("print(6 * 7)"), _USUAL)
