@@ -137,9 +137,7 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     if column is not None:
         return "column", [row for row in column[1].split("\\\\") if row.strip()]
     axes = _UNIT_VECTOR.sub(r"\1", plain)
-    along = list(_ALONG.finditer(axes))
-    if along and "".join(part[0] for part in along) == axes:
-        parts = {part[3]: f"{part[1]}{part[2] or 1}" for part in along}
+    if parts := _along_axes(axes):
         return "along axes", [parts.get(axis, "0") for axis in ("ijk" if "k" in parts else "ij")]
     angled = _ANGLE_BRACKETS.fullmatch(plain)
     if angled is not None:
@@ -147,6 +145,18 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     items = split(plain[1:-1], _COMMA)
     brackets = {"()": "round", "[]": "square"}.get(plain[:1] + plain[-1:])
     return (brackets, items) if brackets is not None and len(items) > 1 else None
+
+
+def _along_axes(form: str) -> dict[str, str]:
+    """Axis -> coordinate of 3i - 2j, nothing where some piece has no axis: it ends at the first such piece."""
+    parts, place = {}, 0
+    while place < len(form):
+        part = _ALONG.match(form, place)
+        if part is None:
+            return {}
+        parts[part[3]] = f"{part[1]}{part[2] or 1}"
+        place = part.end()
+    return parts
 
 
 def _same_equation(answer: str, reference: str, key: str, right: str, asked: Wanted) -> Comparison | None:
