@@ -32,6 +32,7 @@ from memreward.domains import parse_rollout
 from memreward.features.evidence import compute_evidence
 from memreward.features.featurizer import Featurizer
 from memreward.network.encoder import load_encoder
+from memreward.reward.valuers import HALF_LIFE
 from memreward.types import Query, Rollout
 
 GROUP = 8
@@ -111,11 +112,11 @@ def bench_learning(steps: tuple[int, int]) -> list[tuple[str, str]]:
     right = (np.random.default_rng(0).random(int(told.cluster.max()) + 1) < 0.4)[told.cluster].astype(np.int8)
     rows, scoring = [], []
     for count in steps:
-        model = AnswerModel(half_life=50.0).fit(batch, unlabelled)
+        model = AnswerModel().fit(batch, unlabelled)
         for step in track(range(count), f"learning from {count} steps"):
-            model.observe(told, right, step)
+            model.observe(told, right, step, HALF_LIFE)
         scoring.append(seconds(lambda m=model: m.beliefs(batch)))
-        learning = seconds(lambda m=model, s=count: m.observe(told, right, s), repeats=1)
+        learning = seconds(lambda m=model, s=count: m.observe(told, right, s, HALF_LIFE), repeats=1)
         rows.append((f"score 1,024 rollouts after {count} steps of 26 labelled groups", f"{1000 * scoring[-1]:.0f} ms"))
         rows.append((f"learn from one step more after {count} steps", f"{1000 * learning:.0f} ms"))
     return [*rows, (f"ratio of scoring after {steps[1]} / {steps[0]} steps", f"{scoring[1] / scoring[0]:.2f}")]

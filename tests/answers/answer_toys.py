@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from memreward.answers.likelihood import right_probabilities
 from memreward.answers.prior import SourceCard, SourceFactor
-from memreward.answers.table import AnswerTable, Scaling, columns_of
+from memreward.answers.table import AnswerTable, columns_of
+from memreward.features.columns import Scaling
 from memreward.types import DOMAINS, Features, Query
 
 SIGNALS = ("has_answer", "length_log", "word_recall")

@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.answers.advantage import advantage_variance, expected_advantages
+from memreward.answers.advantage import expected_advantages
+from memreward.answers.beliefs import AnswerBeliefs
+from memreward.answers.choose import variances
 from memreward.evaluation.metrics import advantages
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
+
+
+def variance_of(group: np.ndarray, answer: np.ndarray, right: np.ndarray, *, several: bool) -> np.ndarray:
+    """(groups,) summed variance of the advantages; groups count from 0."""
+    beliefs = AnswerBeliefs(right, right, answer, group, np.full(len(group), several))
+    return variances(beliefs, int(group.max()) + 1)
 
 
 def enumerated(votes: list[int], chances: list[float], *, several: bool) -> tuple[np.ndarray, float]:
@@ -40,7 +48,7 @@ def test_equal_to_enumeration(several: bool, votes: list[int], data: st.DataObje
     group = np.zeros(len(answer), int)
     found = expected_advantages(group, answer, chances[answer], several=several)
     assert found == pytest.approx(mean, abs=1e-9)
-    assert advantage_variance(group, answer, chances[answer], several=several) == pytest.approx([variance], abs=1e-9)
+    assert variance_of(group, answer, chances[answer], several=several) == pytest.approx([variance], abs=1e-9)
     assert found.sum() == pytest.approx(0, abs=1e-9)
 
 
@@ -59,7 +67,7 @@ def test_rollouts_of_one_answer_are_right_together_the_likelier_first(votes: lis
         first, second = first + weight * found, second + weight * found**2
     assert expected_advantages(group, answer, chance, several=True) == pytest.approx(first, abs=1e-9)
     variance = float((second - first**2).sum())
-    assert advantage_variance(group, answer, chance, several=True) == pytest.approx([variance], abs=1e-9)
+    assert variance_of(group, answer, chance, several=True) == pytest.approx([variance], abs=1e-9)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -76,13 +84,13 @@ def test_groups_do_not_mix_and_order_does_not_matter(several: bool) -> None:
         rows = group == each
         alone = expected_advantages(group[rows], answer[rows], chance[rows], several=several)
         assert alone == pytest.approx(together[rows], abs=1e-12)
-    variance = advantage_variance(group, answer, chance, several=several)
-    assert len(variance) == 3
+    variance = variance_of(group, answer, chance, several=several)
+    assert set(np.flatnonzero(variance).tolist()) == {1, 4, 9}
 
 
 def test_certain_groups_have_nothing_to_learn() -> None:
     group, answer = np.zeros(4, int), np.array([0, 0, 1, 1])
-    assert advantage_variance(group, answer, np.array([1.0, 1.0, 0, 0]), several=False) == pytest.approx([0])
+    assert variance_of(group, answer, np.array([1.0, 1.0, 0, 0]), several=False) == pytest.approx([0])
     flat = expected_advantages(group, np.zeros(4, int), np.full(4, 0.7), several=False)
     assert (flat == 0).all()
     assert expected_advantages(np.zeros(0, int), np.zeros(0, int), np.zeros(0), several=False).shape == (0,)

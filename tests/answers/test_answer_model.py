@@ -27,8 +27,8 @@ from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import TEACHES, proposals, told_by_judging, told_by_sampling
 from memreward.answers.domain import SHARPNESS, sharpened
 from memreward.answers.likeness import SHARP, with_likeness
-from memreward.answers.table import evidence_columns
 from memreward.evaluation.metrics import group_auc
+from memreward.features.columns import evidence_columns
 from memreward.features.subset import subset, vote_share
 from memreward.types import ConfigurationError, StoreError
 
@@ -156,11 +156,11 @@ def test_the_expert_that_foretells_the_labels_gains_weight(prior: RewardPrior) -
 def test_weights_do_not_depend_on_the_order_of_labels_and_fade_with_them(prior: RewardPrior) -> None:
     features, labels = target(questions=20)
     start = AnswerModel(prior).fit(features, nothing(features))
-    whole = AnswerModel(prior, half_life=1.0).fit(features, labels)
+    whole = AnswerModel(prior).fit(features, labels)
     halves = [np.where(features.group % 2 == part, labels, UNKNOWN).astype(np.int8) for part in (1, 0)]
-    parts = AnswerModel(prior, half_life=1.0).fit(features, halves[0]).observe(features, halves[1])
+    parts = AnswerModel(prior).fit(features, halves[0]).observe(features, halves[1], half_life=1.0)
     assert parts.trust()["math"] == pytest.approx(whole.trust()["math"], abs=1e-6)
-    assert whole.observe(features, nothing(features), step=100).trust() == start.trust()
+    assert whole.observe(features, nothing(features), step=100, half_life=1.0).trust() == start.trust()
 
 
 def test_sharpening_moves_probabilities_away_from_doubt_and_keeps_their_order(prior: RewardPrior) -> None:
@@ -202,8 +202,8 @@ def test_old_observations_fade(prior: RewardPrior) -> None:
     new, new_labels = target(questions=100, seed=501, word_recall=2.0)
 
     def weight(half_life: float) -> float:
-        model = AnswerModel(prior, half_life).fit(old, old_labels)
-        model.observe(new, new_labels, step=40)
+        model = AnswerModel(prior).fit(old, old_labels)
+        model.observe(new, new_labels, 40, half_life)
         return float(model.domains["math"].posterior.mean[COLUMNS.index("word_recall")])
 
     assert weight(4.0) > weight(0.0) + 0.2
@@ -307,16 +307,15 @@ def test_judging_one_answer_tells_no_more_than_judging_all_and_the_same_where_th
 def test_saved_and_read_it_believes_and_learns_the_same(prior: RewardPrior, tmp_path) -> None:
     features, labels = target()
     told = np.where(features.group < 20, labels, UNKNOWN).astype(np.int8)
-    model = AnswerModel(prior, 10.0).fit(features, told)
+    model = AnswerModel(prior).fit(features, told)
     model.save(tmp_path / "predictor.safetensors", {"seed": 3})
     read, about = AnswerModel.load(tmp_path / "predictor.safetensors")
     assert about == {"seed": 3}
-    assert read.half_life == model.half_life
     assert read.beliefs(features).right == pytest.approx(model.beliefs(features).right, abs=1e-9)
     later = np.where(features.group >= 60, labels, UNKNOWN).astype(np.int8)
     assert (
-        read.observe(features, later, 5).beliefs(features).right
-        == model.observe(features, later, 5).beliefs(features).right
+        read.observe(features, later, 5, 10.0).beliefs(features).right
+        == model.observe(features, later, 5, 10.0).beliefs(features).right
     ).all()
 
 

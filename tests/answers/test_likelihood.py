@@ -11,7 +11,7 @@ from answer_toys import features_of, sampled_answers, table_of
 
 from memreward.answers.likelihood import question_log_likelihood, right_probabilities, slope
 from memreward.answers.posterior import Gaussian, Observed
-from memreward.answers.table import CLIP, Scaling
+from memreward.features.columns import CLIP, Scaling
 
 
 def table(domain: str = "math", questions: int = 5, seed: int = 1):

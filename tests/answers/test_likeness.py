@@ -22,9 +22,11 @@ from memreward.answers.likeness import (
 )
 from memreward.answers.model import AnswerModel
 from memreward.answers.posterior import Gaussian
-from memreward.answers.table import AnswerTable, Scaling, evidence_columns
+from memreward.answers.table import AnswerTable
+from memreward.features.columns import Scaling, evidence_columns
 from memreward.features.featurizer import Featurizer
 from memreward.features.outline import template_vectors
+from memreward.reward.explain import contributions
 from memreward.types import Features, Query, Rollout
 
 RIGHT_WAY, WRONG_WAY = "{b} * {c} = {p}\n{a} + {p} = {r}", "{a} + {b} = {s}\n{s} * {c} = {w}"
@@ -184,5 +186,5 @@ def test_labels_turn_a_majority_that_reasons_as_what_was_wrong_and_survive_a_fil
 def test_what_it_says_is_among_what_speaks_for_an_answer() -> None:
     of = features(*(solved(number, 3 + number, 4, 5 + number, 1, 3) for number in range(3)), solved(3, 6, 2, 9, 1, 3))
     model = AnswerModel().fit(of, np.array([1, 0, 0, 0] * 3 + [-1] * 4, np.int8))
-    said = model.contributions(of, 3)
+    said = contributions(model, of, 3)
     assert dict(said[12])["like_solutions"] > 0 > dict(said[13])["like_solutions"]

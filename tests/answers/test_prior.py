@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from answer_toys import COLUMNS, features_of, known_weights, sampled_answers, source_of
 
-from memreward.answers import AnswerModel
+from memreward.answers import AnswerModel, prior
 from memreward.answers.prior import RewardPrior, fit_prior
-from memreward.types import ConfigurationError, Query, StoreError
+from memreward.types import ConfigurationError, Query, SchemaVersionError, StoreError
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,14 @@ def test_errors_name_what_is_wrong(fitted: RewardPrior, tmp_path) -> None:
     with pytest.raises(ConfigurationError, match="one name"):
         fit_prior([source, source], "x")
     assert RewardPrior.load("none").domains == {}
+
+
+@pytest.mark.parametrize(("version", "remedy"), [(prior.VERSION - 1, "prior fit"), (prior.VERSION + 1, "update")])
+def test_a_file_of_another_release_is_refused(
+    version: int, remedy: str, fitted: RewardPrior, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(prior, "VERSION", version)
+        fitted.save(tmp_path / "p.safetensors")
+    with pytest.raises(SchemaVersionError, match=f"version {version}.*{remedy}"):
+        RewardPrior.load(tmp_path / "p.safetensors")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from alike import assert_alike
-from memreward.answers.beliefs import advantages_of_values
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.cells import Outcome, describe, load_features, save_features
+from memreward.evaluation.expected import advantages_of_values
 from memreward.evaluation.metrics import METRICS, evaluate_predictions
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.evaluation.results import HEADINGS, EvaluationResult, Row

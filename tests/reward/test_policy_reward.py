@@ -18,7 +18,8 @@ from sums import SIZE, Sums, asked, rollouts_of, sample_call, toy_prior
 from alike import ROUNDING
 from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.model import AnswerModel
-from memreward.domains import MathVerifier, Verifiers, parse_rollout
+from memreward.domains import Verifiers, parse_rollout
+from memreward.domains.math.verify import MathVerifier
 from memreward.evaluation.metrics import advantages
 from memreward.memory import Budget, ExperienceMemory, Judgement, Told, label
 from memreward.memory.labelling import BROKEN, FILE, FLAGGED, UNDONE, Journal
@@ -26,7 +27,7 @@ from memreward.reward import HybridReward, Judged, PolicyReward
 from memreward.reward.judged import filled
 from memreward.reward.predictor import RewardPredictor
 from memreward.reward.truth import SPENT, TRAINING
-from memreward.reward.valuers import HALF_LIFE, Answers
+from memreward.reward.valuers import Answers
 from memreward.reward.visits import EarlierVisits
 from memreward.types import Claim, ConfigurationError, Query, Rollout, StoreError, Verdict
 
@@ -165,8 +166,6 @@ def test_a_predictor_is_left_as_it_is(sums: Sums, predictor: RewardPredictor, la
     assert predictor.model.trust() == before
     assert isinstance(reward.valuer, Answers)
     assert reward.valuer.trust() != before
-    assert reward.valuer.model.half_life == HALF_LIFE
-    assert predictor.model.half_life == 0
 
 
 def test_the_log_says_what_was_predicted_and_what_was_true(
@@ -536,11 +535,11 @@ def test_a_step_costs_the_same_after_hundreds_of_steps(sums: Sums, predictor: Re
     """The model refits on what still counts; what has faded, or is beyond what a refit can take in, is let go."""
     features = predictor.featurizer.features(rollouts_of(sums, *_many(sums, 26)))
     labels = (np.arange(len(features)) % 3 == 0).astype(np.int8)
-    model = AnswerModel(toy_prior(), 50.0).fit(features, labels)
+    model = AnswerModel(toy_prior()).fit(features, labels)
     taken = []
     for step in range(1, 241):
         started = time.process_time()
-        model.observe(features, labels, step)
+        model.observe(features, labels, step, 50.0)
         taken.append(time.process_time() - started)
     assert np.median(taken[-20:]) < 2 * np.median(taken[100:120])
 

@@ -13,12 +13,12 @@ import pytest
 
 from alike import assert_alike
 from memreward.answers.prior import RewardPrior, fit_prior
-from memreward.answers.sources import sources_of
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, Judgement, Told, label
 from memreward.memory.label import NOBODY
 from memreward.reward.predictor import RewardPredictor, blind_values
+from memreward.reward.sources import sources_of
 from memreward.types import BudgetError, Group, LabelError, Query, Rollout, Score, StoreError, Truth
 
 

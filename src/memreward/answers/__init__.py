@@ -7,18 +7,16 @@ advantage under these probabilities (`advantage`), and what it leaves uncertain 
 numpy only.
 """
 
-from memreward.answers.advantage import advantage_variance, expected_advantages
+from memreward.answers.advantage import expected_advantages
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import RewardPrior, SourceCard, fit_prior
-from memreward.answers.table import AnswerTable, Scaling
+from memreward.answers.table import AnswerTable
 
 __all__ = [
     "AnswerModel",
     "AnswerTable",
     "RewardPrior",
-    "Scaling",
     "SourceCard",
-    "advantage_variance",
     "expected_advantages",
     "fit_prior",
 ]

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.table import Floats
+from memreward.answers.table import Bools, Floats
+from memreward.features.subset import distinct_pairs
 from memreward.types import IntArray
 
 
@@ -22,8 +23,13 @@ class _Answers(NamedTuple):
     row: IntArray
 
 
-def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
-    """(n,) expected advantage of each rollout.
+def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, several: bool | Bools) -> Floats:
+    """(n,) expected advantage of each rollout: the first of its `moments`."""
+    return moments(group, answer, right, several=several)[0]
+
+
+def moments(group: IntArray, answer: IntArray, right: Floats, *, several: bool | Bools) -> tuple[Floats, Floats]:
+    """(n,) expected advantage of each rollout, and (n,) expectation of its square.
 
     Args:
         group: (n,) group of each rollout. Only the rollouts given count: pool the probabilities over earlier visits of
@@ -31,30 +37,16 @@ def expected_advantages(group: IntArray, answer: IntArray, right: Floats, *, sev
         answer: (n,) answer of each rollout; equal numbers in one group are one answer.
         right: (n,) probability that the rollout is right. Where at most one answer may be right, it is equal for equal
             answers; else rollouts of one answer are right together, the likelier first.
-        several: Whether several answers of a group may be right, independently of each other.
+        several: Whether several answers of a group may be right, independently of each other; of all, or (n,).
     """
-    return _moments(_answers(group, answer), right, several)[0] if len(group) else np.zeros(0)
-
-
-def advantage_variance(group: IntArray, answer: IntArray, right: Floats, *, several: bool) -> Floats:
-    """(m,) sum over each group's rollouts of Var A_i, groups ascending: what a label of it is expected to change."""
-    if not len(group):
-        return np.zeros(0)
-    given = _answers(group, answer)
-    first, second = _moments(given, right, several)
-    return np.bincount(given.group[given.row], np.maximum(second - first**2, 0.0)).astype(np.float64)
-
-
-def _answers(group: IntArray, answer: IntArray) -> _Answers:
-    pairs = np.stack([np.unique(group, return_inverse=True)[1].reshape(-1), answer], axis=1)
-    distinct, row = np.unique(pairs, axis=0, return_inverse=True)
-    row = row.reshape(-1).astype(np.int64)
-    return _Answers(distinct[:, 0].astype(np.int64), np.bincount(row, minlength=len(distinct)), row)
-
-
-def _moments(given: _Answers, right: Floats, several: bool) -> tuple[Floats, Floats]:
-    chance = np.clip(right, 0.0, 1.0)
-    return _several_moments(given, chance) if several else _one_moments(given, chance)
+    first, second = np.zeros(len(group)), np.zeros(len(group))
+    for kind, of_kind in ((False, _one_moments), (True, _several_moments)):
+        rows = np.flatnonzero(np.broadcast_to(several, len(group)) == kind)
+        if len(rows):
+            pairs, row = distinct_pairs(np.unique(group[rows], return_inverse=True)[1].reshape(-1), answer[rows])
+            given = _Answers(pairs[:, 0], np.bincount(row, minlength=len(pairs)), row)
+            first[rows], second[rows] = of_kind(given, np.clip(right[rows], 0.0, 1.0))
+    return first, second
 
 
 def _one_moments(given: _Answers, chance: Floats) -> tuple[Floats, Floats]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.advantage import expected_advantages
 from memreward.answers.table import Bools, Floats
-from memreward.domains import rules_of
-from memreward.types import DOMAINS, Features, IntArray, Score
+from memreward.types import IntArray, Score
 
 
 class AnswerBeliefs(NamedTuple):
@@ -58,32 +57,4 @@ class AnswerBeliefs(NamedTuple):
     def advantages(self, among: IntArray | None = None) -> Floats:
         """(n,) expected advantages of these rollouts alone, in groups `among` (n,); None takes those of a query."""
         group = self.group if among is None else among
-        expected = np.zeros(len(self.right))
-        for several in (False, True):
-            rows = self.several == several
-            if rows.any():
-                expected[rows] = expected_advantages(group[rows], self.answer[rows], self.right[rows], several=several)
-        return expected
-
-
-def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> Floats:
-    """(n,) expected advantages under any predictor's (n,) probabilities, among `rows` (a mask or indices), elsewhere 0.
-
-    An answer's probability is the mean of its rollouts'; where at most one answer can be right and they sum to more
-    than 1, they are divided by their sum. An abstention (NaN) is 0.
-    """
-    expected = np.zeros(len(features))
-    index = np.arange(len(features))[rows]
-    given = np.clip(np.nan_to_num(np.asarray(values, np.float64)[index]), 0.0, 1.0)
-    group = features.group[index]
-    answer = np.unique(np.stack([group, features.cluster[index]], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-    votes = np.bincount(answer)
-    mean = np.bincount(answer, given) / np.maximum(votes, 1)
-    total = np.bincount(group, given / votes[answer], len(features.query_ids)) if len(index) else np.zeros(1)
-    domain = features.domain[group]
-    for several in (False, True):
-        mine = np.isin(domain, [i for i, name in enumerate(DOMAINS) if rules_of(name).several_right == several])
-        right = mean[answer] if several else mean[answer] / np.maximum(total[group], 1.0)
-        if mine.any():
-            expected[index[mine]] = expected_advantages(group[mine], answer[mine], right[mine], several=several)
-    return expected
+        return expected_advantages(group, self.answer, self.right, several=self.several)

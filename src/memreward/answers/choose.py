@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.advantage import advantage_variance
+from memreward.answers.advantage import moments
 from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.likeness import alike
 from memreward.answers.model import AnswerModel
 from memreward.answers.table import Floats
-from memreward.features.subset import subset
+from memreward.features.subset import distinct_pairs, subset
 from memreward.types import Features, FloatArray, IntArray
 
 ROUNDS = 4
@@ -60,9 +60,9 @@ def proposals(
     variance = variances(beliefs, queries)
     top = np.zeros(queries)
     np.maximum.at(top, beliefs.group, beliefs.right)
-    cheap = told_by_judging(beliefs, most_probable(beliefs, queries), queries)
-    given = np.unique(np.stack([features.group, features.cluster], 1)[features.cluster >= 0], axis=0)
-    answers = np.bincount(given[:, 0], minlength=len(top))
+    cheap = told_by_judging(beliefs, _most_probable(beliefs, top), queries)
+    given = features.cluster >= 0
+    answers = np.bincount(distinct_pairs(features.group[given], features.cluster[given])[0][:, 0], minlength=queries)
     done = set(labelled)
     order = sorted(range(len(top)), key=lambda q: (-round(float(variance[q]), 9), features.query_ids[q]))
     waiting = np.array([q for q in order if features.query_ids[q] not in done], np.int64)
@@ -92,11 +92,9 @@ def _in_turn(variance: Floats, templates: FloatArray, told: FloatArray, count: i
     return order
 
 
-def most_probable(beliefs: AnswerBeliefs, queries: int) -> NDArray[np.bool_]:
-    """(n,) whether the rollout gives the most probable answer of its query; of equals the first."""
-    top = np.zeros(queries)
-    np.maximum.at(top, beliefs.group, beliefs.right)
-    first = np.full(queries, np.iinfo(np.int64).max)
+def _most_probable(beliefs: AnswerBeliefs, top: Floats) -> NDArray[np.bool_]:
+    """(n,) whether the rollout gives the most probable answer of its query, `top` (q,) its probability; of equals 1."""
+    first = np.full(len(top), np.iinfo(np.int64).max)
     is_top = beliefs.right >= top[beliefs.group]
     np.minimum.at(first, beliefs.group[is_top], beliefs.answer[is_top])
     return np.asarray(beliefs.answer == first[beliefs.group], np.bool_)
@@ -142,13 +140,6 @@ def told_by_sampling(model: AnswerModel, features: Features, query_ids: Sequence
 
 
 def variances(beliefs: AnswerBeliefs, queries: int) -> Floats:
-    """(q,) how uncertain the advantages of each query's rollouts are, summed over them."""
-    found = np.zeros(queries)
-    for several in (False, True):
-        rows = beliefs.several == several
-        if rows.any():
-            group = beliefs.group[rows]
-            found[np.unique(group)] = advantage_variance(
-                group, beliefs.answer[rows], beliefs.right[rows], several=several
-            )
-    return found
+    """(q,) how uncertain the advantages of each query's rollouts are: Var A_i, summed over them."""
+    first, second = moments(beliefs.group, beliefs.answer, beliefs.right, several=beliefs.several)
+    return np.bincount(beliefs.group, np.maximum(second - first**2, 0.0), queries).astype(np.float64)

@@ -1,18 +1,17 @@
 """What is believed in one domain: the prior's model moved by its labels, beside majority vote and doubt in votes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.answers.doubt import Doubt
-from memreward.answers.files import Arrays
-from memreward.answers.likeness import COLUMN, LikeSolutions, corrected, with_likeness
+from memreward.answers.likeness import LikeSolutions, corrected, with_likeness
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.answers.prior import DomainPrior
-from memreward.answers.table import SHARE, AnswerTable, Floats, Scaling, columns_of, evidence_columns, leaning
+from memreward.answers.table import SHARE, AnswerTable, Floats, leaning
+from memreward.features.columns import Scaling, evidence_columns
 from memreward.features.subset import vote_share
 from memreward.types import OWN, Features
 
@@ -37,7 +36,6 @@ _FADED = 1e-3
 _MOST = 2048
 """Labelled questions, at most, that a model whose observations fade refits on at every step."""
 _LARGEST_ODDS = 30.0
-_SAVED = ("question", "votes", "share", "mute", "design")
 
 
 @dataclass
@@ -120,59 +118,6 @@ class DomainModel:
         vote = observed.log_likelihood(_CERTAIN * _voted(observed.table))
         self.log_odds += TEMPER * (model - vote)
         self.doubt = Doubt.of(observed, len(self.prior.signals), max(model, vote), self.doubt)
-
-    def contributions(self, features: Features) -> tuple[AnswerTable, tuple[str, ...], Floats]:
-        """The answers of one query, the columns that tell them apart, and (C, k) weight times value less the mean."""
-        table = self.table(features)
-        kept = [*range(len(SHARE) + len(self.prior.signals)), -1]
-        moved = table.design[:, kept] * self.posterior.mean[kept]
-        return table, (*columns_of(self.prior.signals)[: len(kept) - 1], COLUMN), moved - moved.mean(axis=0)
-
-    def packed(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return a JSON record and arrays, from which `unpacked` makes it again."""
-        arrays = {
-            "mean": self.scaling.mean,
-            "deviation": self.scaling.deviation,
-            "weights": self.posterior.mean,
-            "covariance": self.posterior.covariance,
-            "doubt.weights": self.doubt.weights.mean,
-            "doubt.covariance": self.doubt.weights.covariance,
-        }
-        arrays |= {f"like.{name}": value for name, value in self.like.arrays().items()}
-        for i, (_, told) in enumerate(self.seen):
-            parts = {name: getattr(told.table, name) for name in _SAVED}
-            parts |= {"mute": told.table.mute.astype(np.int8), "verdicts": told.verdicts, "counts": told.counts}
-            arrays |= {f"{i}.{name}": value for name, value in parts.items()}
-        record = {
-            "signals": self.prior.signals,
-            "count": self.scaling.count,
-            "log_odds": self.log_odds,
-            "doubt": self.doubt.weight,
-            "like": self.like.questions.tolist(),
-            "seen": [[step, list(told.table.query_ids)] for step, told in self.seen],
-        }
-        return record, {f"{self.name}.{name}": value for name, value in arrays.items()}
-
-    @classmethod
-    def unpacked(cls, name: str, prior: DomainPrior, record: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Undo `packed`; KeyError, TypeError, ValueError or IndexError where the parts do not fit each other."""
-        own = {key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")}
-        # Signals that people added are no part of the prior.
-        names = (*record.get("signals", prior.signals), prior.scaling.names[-1])
-        scaling = Scaling(names, own["mean"], own["deviation"], float(record["count"]))
-        if len(names) > len(prior.scaling.names):
-            prior = prior.beside(scaling)
-        questions = np.array(record["like"], np.str_)
-        like = LikeSolutions(own["like.outlines"], own["like.templates"], questions, own["like.beyond"])
-        seen = []
-        for i, (told, query_ids) in enumerate(record["seen"]):
-            part = {key: own[f"{i}.{key}"] for key in _SAVED} | {"mute": own[f"{i}.mute"].astype(np.bool_)}
-            start = np.searchsorted(part["question"], np.arange(len(query_ids)))
-            table = AnswerTable(name, tuple(query_ids), np.zeros(0, np.int64), start=start, **part)
-            seen.append((int(told), Observed(table, own[f"{i}.verdicts"], own[f"{i}.counts"])))
-        posterior = Gaussian(own["weights"], own["covariance"])
-        doubt = Doubt(Gaussian(own["doubt.weights"], own["doubt.covariance"]), float(record["doubt"]))
-        return cls(name, prior, scaling, posterior, float(record["log_odds"]), like, doubt, seen)
 
     def _kept(self, step: int, half_life: float) -> list[tuple[int, Observed]]:
         """The observations that still count: the newest, as many as a refit can take in at every step."""

@@ -51,10 +51,7 @@ def question_log_likelihood(table: AnswerTable, right: Floats, verdicts: NDArray
         hit = np.where(verdicts == 1, right, 1.0 - right)
         weight = OBSERVATIONS_OF_CODE * table.weight * ((verdicts >= 0) & ~table.mute)
         return _per_question(table, weight * np.log(np.maximum(hit, _TINY)))
-    possible, none = _possible(table, verdicts)
-    inside = _per_question(table, right * possible)
-    outside = np.maximum(1.0 - _per_question(table, right), 0.0)
-    return np.log(np.clip(inside + np.where(none, outside, 0.0), _TINY, 1.0))
+    return np.log(np.clip(_chance(table, right, verdicts)[1], _TINY, 1.0))
 
 
 def slope(table: AnswerTable, weights: Floats, verdicts: NDArray[np.int8], counts: Floats) -> Slope:
@@ -68,10 +65,8 @@ def slope(table: AnswerTable, weights: Floats, verdicts: NDArray[np.int8], count
         gradient = table.design.T @ (weight * ((verdicts == 1) - right))
         information = (table.design * (weight * right * (1.0 - right))[:, None]).T @ table.design
         return Slope(value, gradient, information)
-    possible, none = _possible(table, verdicts)
-    inside = _per_question(table, right * possible)
-    outside = np.maximum(1.0 - _per_question(table, right), 0.0)
-    chance = np.maximum(inside + np.where(none, outside, 0.0), _TINY)
+    possible, chance = _chance(table, right, verdicts)
+    chance = np.maximum(chance, _TINY)
     known = counts * (_per_question(table, verdicts >= 0) > 0)
     given = right * possible / chance[table.question]
     gradient = table.design.T @ (known[table.question] * (given - right))
@@ -98,8 +93,9 @@ def _per_question(table: AnswerTable, values: NDArray[np.generic]) -> Floats:
     return np.bincount(table.question, values, len(table.query_ids)).astype(np.float64)
 
 
-def _possible(table: AnswerTable, verdicts: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which answers may still be right (C,), and whether "none of these" is still possible (G,)."""
+def _chance(table: AnswerTable, right: Floats, verdicts: NDArray[np.int8]) -> tuple[NDArray[np.bool_], Floats]:
+    """Which answers may still be right (C,), and (G,) the probability that one of them, or still none, is."""
     found = _per_question(table, verdicts == 1) > 0
     possible = np.where(found[table.question], verdicts == 1, verdicts != 0)
-    return possible, ~found
+    none = np.maximum(1.0 - _per_question(table, right), 0.0)
+    return possible, _per_question(table, right * possible) + np.where(found, 0.0, none)

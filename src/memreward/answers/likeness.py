@@ -12,8 +12,8 @@ chosen on recorded trainings of the testbed (benchmarks/results/replay.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,12 @@ class LikeSolutions:
 
     outlines: FloatArray
     templates: FloatArray
-    questions: NDArray[np.str_]
+    questions: tuple[str, ...]
     beyond: Floats
 
     @classmethod
     def none(cls) -> Self:
-        return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), np.zeros(0, "U1"), np.zeros(0))
+        return cls(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), (), np.zeros(0))
 
     def given(self, features: Features, labels: NDArray[np.int8], vote: Floats) -> LikeSolutions:
         """Return them with the labelled ones among n rollouts: (n,) labels, -1 unknown, and (n,) shares that agree."""
@@ -54,27 +54,27 @@ class LikeSolutions:
         new = LikeSolutions(
             features.outline_vectors[rows],
             features.template_vectors[group],
-            np.array(features.query_ids)[group],
+            tuple(features.query_ids[query] for query in group),
             labels[rows] - vote[rows],
         )
         if not len(self.beyond):
             return new
-        parts = ((getattr(self, field.name), getattr(new, field.name)) for field in fields(self))
-        return LikeSolutions(*(np.concatenate(pair)[-MOST:] for pair in parts))
+        return LikeSolutions(
+            np.concatenate([self.outlines, new.outlines])[-MOST:],
+            np.concatenate([self.templates, new.templates])[-MOST:],
+            (*self.questions, *new.questions)[-MOST:],
+            np.concatenate([self.beyond, new.beyond])[-MOST:],
+        )
 
     def say(self, features: Features) -> Floats:
         """(n,) what they say of n rollouts, in (-1, 1); a question's own labels are left out."""
         if not len(self.beyond) or features.outline_vectors is None or features.template_vectors is None:
             return np.zeros(len(features))
         by_question = alike(features.template_vectors, self.templates)
-        by_question[np.array(features.query_ids)[:, None] == self.questions[None, :]] = 0.0
+        by_question[np.array(features.query_ids)[:, None] == np.array(self.questions)[None, :]] = 0.0
         near = alike(features.outline_vectors, self.outlines) * by_question[features.group]
         said: Floats = near.astype(np.float64) @ self.beyond / (OTHERWISE + near.sum(axis=1, dtype=np.float64))
         return said
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return its numbers; the ids are apart."""
-        return {"outlines": self.outlines, "templates": self.templates, "beyond": self.beyond}
 
 
 def alike(one: FloatArray, other: FloatArray) -> FloatArray:

@@ -10,32 +10,23 @@ second: one that shares questions with what is measured must not enter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.files import read_arrays, unreadable, write_arrays
 from memreward.answers.likelihood import slope
 from memreward.answers.posterior import Gaussian, Observed
-from memreward.answers.table import (
-    POOLED,
-    QUESTION,
-    SHARE,
-    AnswerTable,
-    Floats,
-    Scaling,
-    columns_of,
-    evidence_columns,
-    signals_of,
-)
-from memreward.types import DOMAINS, ConfigurationError, Features, Query, content_hash
+from memreward.answers.table import POOLED, QUESTION, SHARE, AnswerTable, Floats, columns_of
+from memreward.arrays import load, save
+from memreward.features.columns import Scaling, evidence_columns, signals_of
+from memreward.types import DOMAINS, ConfigurationError, Features, FloatArray, Query, content_hash
 
-VERSION = 1
+VERSION = 2
 DEFAULT = "default"
 """Name of the prior that is shipped."""
 
@@ -86,8 +77,8 @@ class SourceFactor:
     signals: tuple[str, ...]
     scaling: Scaling
     marks: NDArray[np.uint64]
-    precision: Floats
-    pull: Floats
+    precision: FloatArray
+    pull: FloatArray
 
     @classmethod
     def of(cls, card: SourceCard, features: Features, labels: NDArray[np.int8], queries: Iterable[Query]) -> Self:
@@ -112,8 +103,8 @@ class SourceFactor:
             rollouts=int(known.sum()),
             right=round(float(np.mean(np.asarray(labels)[known] == 1)), 4),
         )
-        precision = found.information.astype(np.float32).astype(np.float64)
-        pull = (found.information @ weights + found.gradient).astype(np.float32).astype(np.float64)
+        precision = found.information.astype(np.float32)
+        pull = (found.information @ weights + found.gradient).astype(np.float32)
         return cls(counted, domain, signals, scaling, marks_of(queries), precision, pull)
 
 
@@ -183,8 +174,8 @@ class RewardPrior:
         return self if len(kept) == len(self.factors) else RewardPrior(f"{self.name} (sources left out)", kept)
 
     def digest(self) -> str:
-        _, arrays = packed(self)
-        return content_hash("".join(f"{name}{value.tobytes().hex()}" for name, value in arrays.items()))[:16]
+        numbers = ((f.precision, f.pull, f.scaling.mean, f.scaling.deviation, f.marks) for f in self.factors)
+        return content_hash("".join(array.tobytes().hex() for of_source in numbers for array in of_source))[:16]
 
     @classmethod
     def load(cls, name: str | Path) -> RewardPrior:
@@ -194,28 +185,21 @@ class RewardPrior:
         """
         if name == "none":
             return cls()
-        return _shipped() if name == DEFAULT else _read(Path(name))
+        return _shipped() if name == DEFAULT else load(Path(name), _KIND, VERSION, cls, _REMEDY)
 
     def save(self, path: str | Path) -> None:
         """Write the prior to a safetensors file, in the place of one that may be there.
 
         Raises StoreError where it cannot be written.
         """
-        write_arrays(Path(path), _KIND, VERSION, *packed(self))
+        save(Path(path), _KIND, VERSION, self)
 
 
 @cache
 def _shipped() -> RewardPrior:
     """Read and estimated once in a process, which takes a twentieth of a second."""
-    return _read(Path(str(files("memreward.answers") / "default.safetensors")))
-
-
-def _read(path: Path) -> RewardPrior:
-    header, arrays = read_arrays(path, _KIND, VERSION, _REMEDY)
-    try:
-        return unpacked(header, arrays)
-    except (KeyError, TypeError, ValueError) as error:
-        raise unreadable(path, _KIND, _REMEDY, error) from error
+    path = Path(str(files("memreward.answers") / "default.safetensors"))
+    return load(path, _KIND, VERSION, RewardPrior, _REMEDY)
 
 
 def fit_prior(sources: Sequence[SourceFactor], name: str) -> RewardPrior:
@@ -296,42 +280,3 @@ def _pooled(factors: Sequence[SourceFactor], signals: tuple[str, ...]) -> Scalin
                 seen[j] += 1
     count = np.maximum(seen, 1)
     return Scaling(names, mean / count, deviation / count, float(sum(each.scaling.count for each in factors)))
-
-
-def packed(prior: RewardPrior) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for i, each in enumerate(prior.factors):
-        arrays |= {
-            f"{i}.precision": each.precision[np.triu_indices(len(each.pull))].astype(np.float32),
-            f"{i}.pull": each.pull.astype(np.float32),
-            f"{i}.mean": each.scaling.mean,
-            f"{i}.deviation": each.scaling.deviation,
-            f"{i}.marks": each.marks.astype(np.int64),
-        }
-    records = [
-        {"card": asdict(f.card), "domain": f.domain, "signals": f.signals, "count": f.scaling.count}
-        for f in prior.factors
-    ]
-    return {"name": prior.name, "sources": records}, arrays
-
-
-def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RewardPrior:
-    """Undo `packed`; KeyError, TypeError or ValueError where the parts do not fit each other."""
-    factors = tuple(_factor_of(record, arrays, str(i)) for i, record in enumerate(header["sources"]))
-    return RewardPrior(header["name"], factors)
-
-
-def _factor_of(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], i: str) -> SourceFactor:
-    signals = tuple(record["signals"])
-    pull = arrays[f"{i}.pull"].astype(np.float64)
-    size = len(columns_of(signals))
-    upper = np.zeros((size, size))
-    upper[np.triu_indices(size)] = arrays[f"{i}.precision"]
-    precision = upper + np.triu(upper, 1).T
-    names = (*signals, "query_length_log")
-    mean, deviation = arrays[f"{i}.mean"], arrays[f"{i}.deviation"]
-    if not (len(pull) == size and len(mean) == len(deviation) == len(names) and record["domain"] in DOMAINS):
-        raise ValueError(f"the parts of source {i} are of different sizes")
-    scaling = Scaling(names, mean, deviation, float(record["count"]))
-    marks = arrays[f"{i}.marks"].astype(np.uint64)
-    return SourceFactor(SourceCard(**record["card"]), record["domain"], signals, scaling, marks, precision, pull)

@@ -17,9 +17,9 @@ from memreward.cli.output import Output, Steps, one_line
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
-    from memreward.answers.explain import Explanation
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
+    from memreward.reward.explain import Explanation
     from memreward.reward.predictor import RewardPredictor
     from memreward.types import Group
 
@@ -107,9 +107,9 @@ def _first_screen(example: tuple[Group, Explanation], groups: Sequence[Group], s
 
 
 def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationResult:
-    from memreward.answers.model import AnswerModels
     from memreward.answers.prior import DEFAULT, RewardPrior
     from memreward.evaluation.baselines import BASELINES
+    from memreward.evaluation.expected import AnswerModels
     from memreward.evaluation.protocol import EvaluationConfig, evaluate
     from memreward.evaluation.report import write_page
     from memreward.features.featurizer import Featurizer

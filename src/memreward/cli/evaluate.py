@@ -250,9 +250,9 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     Raises ConfigurationError where a name is unknown, MissingExtraError where one needs an extra, StoreError of the
     prior.
     """
-    from memreward.answers.model import AnswerModels
     from memreward.answers.prior import RewardPrior
     from memreward.evaluation.baselines import BASELINES, FITTED
+    from memreward.evaluation.expected import AnswerModels
     from memreward.evaluation.own import installed_predictors, own_predictor
 
     networks = {name: partial(_network, name=name) for name in NETWORKS}

@@ -17,7 +17,7 @@ from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:
-    from memreward.answers.explain import AnswerShown, Explanation
+    from memreward.reward.explain import AnswerShown, Explanation
 
 _TEXT_SHOWN = 100
 _ANSWERS, _EXPLAINED, _REASONS = 10, 3, 5

@@ -54,10 +54,10 @@ def fit(
       memreward prior fit default --memory runs/old --out runs/prior.safetensors
     """
     from memreward.answers.prior import DEFAULT, RewardPrior, SourceFactor, fit_prior
-    from memreward.answers.sources import judged_sources, sources_of
     from memreward.features.behaviour import runner_for
     from memreward.features.featurizer import Featurizer
     from memreward.memory import NOBODY, ExperienceMemory, label
+    from memreward.reward.sources import judged_sources, sources_of
 
     output = Output(as_json)
     check_file(out)

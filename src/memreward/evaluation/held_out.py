@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.answers.beliefs import advantages_of_values
+from memreward.evaluation.expected import advantages_of_values
 from memreward.evaluation.metrics import METRICS, Metrics, evaluate_predictions
 from memreward.evaluation.tables import number, plain
 from memreward.features.subset import vote_share

@@ -67,10 +67,21 @@ def rows_of_queries(features: Features, query_ids: set[str] | frozenset[str]) ->
 
 def vote_share(features: Features) -> FloatArray:
     """Share of the query's rollouts that give an equivalent answer: (n,) in [0, 1], 0 without an answer."""
+    return pool_share(features).astype(np.float32)
+
+
+def pool_share(features: Features) -> NDArray[np.float64]:
+    """`vote_share` before it is rounded."""
     votes = np.bincount(features.cluster[features.cluster >= 0], minlength=1)
     pool = np.bincount(features.group, minlength=len(features.query_ids))
     share = votes[features.cluster] / np.maximum(pool[features.group], 1)
-    return np.where(features.cluster >= 0, share, 0.0).astype(np.float32)
+    return np.where(features.cluster >= 0, share, 0.0)
+
+
+def distinct_pairs(one: IntArray, other: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the k distinct pairs of two (n,) arrays as (k, 2) in ascending order, and (n,) which of them each is."""
+    distinct, row = np.unique(np.stack([one, other], axis=1), axis=0, return_inverse=True)
+    return distinct.astype(np.int64), row.reshape(-1).astype(np.int64)
 
 
 def _by_first_appearance(group: IntArray) -> tuple[IntArray, IntArray]:

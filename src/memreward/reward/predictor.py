@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import ROUNDS, proposals
-from memreward.answers.explain import Explanation, explain
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.domains import Verifiers
@@ -24,6 +23,7 @@ from memreward.features.own import require_signals
 from memreward.features.subset import rows_of_queries, subset
 from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label, seal_verdicts
 from memreward.memory.labelling import FLAGGED, flagged
+from memreward.reward.explain import Explanation, explain
 from memreward.reward.notebook import notebook_progress
 from memreward.reward.plain import rollouts_in
 from memreward.reward.scores import Scores

@@ -65,13 +65,12 @@ class Answers(Valuer):
 
     def __init__(self, model: AnswerModel) -> None:
         self.model = model
-        model.half_life = HALF_LIFE
 
     def beliefs(self, features: Features) -> AnswerBeliefs:
         return self.model.beliefs(features)
 
     def observe(self, features: Features, labels: NDArray[np.int8], step: int) -> None:
-        self.model.observe(features, labels, step)
+        self.model.observe(features, labels, step, HALF_LIFE)
 
     def learned(self) -> Collection[str]:
         return self.model.learned()

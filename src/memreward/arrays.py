@@ -1,0 +1,94 @@
+"""Dataclasses of arrays and plain values in one safetensors file, which appears whole or not at all.
+
+Arrays are tensors named by the fields that lead to them, all else is JSON in the header. Nothing is unpickled.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreward.temporary import replacing
+from memreward.types import SchemaVersionError, StoreError
+
+Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
+
+
+def save(path: Path, kind: str, version: int, value: Any) -> None:
+    """Write a dataclass as a file of this kind, in the place of one that may be there.
+
+    Its fields are arrays, JSON values, dataclasses, and tuples, lists and dictionaries of these. Raises StoreError if
+    the file cannot be written.
+    """
+    from safetensors.numpy import save as saved
+
+    arrays: Arrays = {}
+    about = json.dumps({"kind": kind, "version": version, "value": _apart(value, "", arrays)})
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(saved(arrays, {"memreward": about}))
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}; free space or choose another place") from error
+
+
+def load(path: Path, kind: str, version: int, of: type[T], remedy: str) -> T:
+    """Read a dataclass `of` a file that `save` wrote.
+
+    Raises StoreError if it is absent, damaged, or of another kind, SchemaVersionError if another release wrote it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            header = json.loads((file.metadata() or {})["memreward"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+        found, written = header["kind"], int(header["version"])
+        if found != kind:
+            raise StoreError(f"{path} is a {found}, not a {kind}: {remedy}")
+        if written != version:
+            better = "update memreward" if written > version else remedy
+            raise SchemaVersionError(f"{path} is a {kind} of version {written}, this release reads {version}: {better}")
+        made: T = _together(of, header["value"], "", arrays)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not a {kind} that can be read ({type(error).__name__}: {error}): {remedy}"
+        ) from error
+    return made
+
+
+def _apart(value: Any, place: str, arrays: Arrays) -> Any:
+    """What JSON holds of a value at a place; its arrays are added to `arrays`."""
+    if isinstance(value, np.ndarray):
+        arrays[place] = np.ascontiguousarray(value)
+        return None
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _apart(each, f"{place}.{name}", arrays) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_apart(each, f"{place}.{i}", arrays) for i, each in enumerate(value)]
+    return value
+
+
+def _together(kind: Any, value: Any, place: str, arrays: Arrays) -> Any:
+    """Undo `_apart` for a value of this kind."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is np.ndarray:
+        return arrays[place]
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        parts = {f.name: _together(kinds[f.name], value[f.name], f"{place}.{f.name}", arrays) for f in fields(kind)}
+        return kind(**parts)
+    if origin is dict:
+        return {name: _together(inner[1], each, f"{place}.{name}", arrays) for name, each in value.items()}
+    if origin in (tuple, list):
+        several = [inner[0]] * len(value) if origin is list or inner[-1] is Ellipsis else inner
+        return origin(
+            _together(k, each, f"{place}.{i}", arrays) for i, (k, each) in enumerate(zip(several, value, strict=True))
+        )
+    return value
