@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.domains import Verifiers, answer_key, cluster_answers, parse_rollout
+from memreward.domains import Verifiers, cluster_answers, parse_rollout
+from memreward.domains.registry import answer_key
 from memreward.types import Claim, Query, Verdict
 
 VERIFIERS = Verifiers()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memreward.domains import AnswerPattern, equivalent, parse_completion, parse_rollout
+from memreward.domains import equivalent, parse_completion, parse_rollout
+from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.text.key import differs_in_value, free_text_key, says_the_same
 from memreward.types import ConfigurationError, Query
 

@@ -12,17 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from memreward.domains import (
-    DomainRules,
-    JudgeVerifier,
-    Verifiers,
-    load_domain,
-    load_verifier,
-    parse_rollout,
-    register,
-    registry,
-    rules_of,
-)
+from memreward.domains import DomainRules, JudgeVerifier, Verifiers, parse_rollout, register, registry, rules_of
+from memreward.domains.registry import load_domain
+from memreward.domains.verifiers import load_verifier
 from memreward.memory import ExperienceMemory, label
 from memreward.types import DOMAINS, Claim, ConfigurationError, Group, Query, Truth, UnknownDomainError
 

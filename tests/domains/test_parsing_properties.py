@@ -12,18 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.domains import (
-    answer_key,
-    arithmetic_statements,
-    code_normal_form,
-    defines,
-    entry_point,
-    equivalent,
-    numbers,
-    parse_completion,
-    parses,
-)
+from memreward.domains import equivalent, parse_completion
+from memreward.domains.code.parse import code_normal_form, defines, entry_point, parses
 from memreward.domains.math import arithmetic
+from memreward.domains.math.arithmetic import arithmetic_statements, numbers
+from memreward.domains.registry import answer_key
 from memreward.types import DOMAINS
 
 OPTIONS = "Which?\n(A) red hat\n(B) green hat\n(C) blue hat\n(D) no hat"

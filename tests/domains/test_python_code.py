@@ -9,16 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memreward.domains import (
-    cluster_answers,
-    code_normal_form,
-    defines,
-    entry_point,
-    equivalent,
-    parse_completion,
-    parses,
-    syntax_tree,
-)
+from memreward.domains import cluster_answers, equivalent, parse_completion
+from memreward.domains.code.parse import code_normal_form, defines, entry_point, parses, syntax_tree
 
 PROMPT = (
     "from typing import List\n\ndef helper(n):\n    return n\n\n"

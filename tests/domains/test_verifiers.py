@@ -15,18 +15,13 @@ from typing import Any
 
 import pytest
 
-from memreward.domains import (
-    ChoiceVerifier,
-    MathConfig,
-    MathVerifier,
-    TextVerifier,
-    VerdictCache,
-    Verifiers,
-    VerifyConfig,
-    parse_rollout,
-    verifier_for,
-)
+from memreward.domains import VerdictCache, Verifiers, VerifyConfig, parse_rollout
+from memreward.domains.choice.verify import ChoiceVerifier
+from memreward.domains.config import MathConfig
 from memreward.domains.math import verify as math_verify
+from memreward.domains.math.verify import MathVerifier
+from memreward.domains.text.domain import TextVerifier
+from memreward.domains.verifiers import verifier_for
 from memreward.memory import sealed_verdicts
 from memreward.types import (
     Claim,

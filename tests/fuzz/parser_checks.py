@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from memreward.domains import answer_key, cluster_answers, parse_rollout
+from memreward.domains import cluster_answers, parse_rollout
 from memreward.domains.math.rules import compare
+from memreward.domains.registry import answer_key
 from memreward.types import DOMAINS, Domain, Query
 
 QUERIES: dict[Domain, str] = {

@@ -93,7 +93,7 @@ def memreward(
         list[str] | None,
         typer.Option(
             "--domain",
-            callback=_added_by("memreward.domains", "use_domains"),
+            callback=_added_by("memreward.domains.registry", "use_domains"),
             is_eager=True,
             metavar="FILE.py:CLASS",
             help="Add a domain of your own, from a file or an installed module; repeatable (docs/own_domain.md).",

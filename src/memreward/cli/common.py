@@ -54,7 +54,7 @@ class FileSettings:
     layout: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
-        from memreward.domains import AnswerPattern
+        from memreward.domains.shared.answer_pattern import AnswerPattern
 
         try:
             if self.answer_pattern is not None:

@@ -16,7 +16,7 @@ from memreward.data.formats.table import ELSEWHERE, columns_elsewhere
 from memreward.data.hub import on_hub
 from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
-from memreward.domains import AnswerPattern
+from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.temporary import replacing
 from memreward.types import DOMAINS, DataError, Group, MissingExtraError
 

@@ -9,8 +9,7 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
-from memreward.domains import entry_point, syntax_tree
-from memreward.domains.code.parse import functions_of, prompt_tree
+from memreward.domains.code.parse import entry_point, functions_of, prompt_tree, syntax_tree
 from memreward.types import content_hash
 
 MOST_EXAMPLES = 16

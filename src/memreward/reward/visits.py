@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.domains import answer_key
+from memreward.domains.registry import answer_key
 from memreward.types import Rollout
 
 WEIGHT = 0.2

@@ -7,8 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from memreward.domains import code_normal_form, entry_point, parse_tree, parses, rules_of
-from memreward.domains.code.parse import Function, functions_of, statements
+from memreward.domains import rules_of
+from memreward.domains.code.parse import (
+    Function,
+    code_normal_form,
+    entry_point,
+    functions_of,
+    parse_tree,
+    parses,
+    statements,
+)
 from memreward.features.evidence.overlap import Overlap
 from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools

@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from memreward.domains import numbers, rules_of
+from memreward.domains import rules_of
 from memreward.domains.choice.parse import normal_text, options
+from memreward.domains.math.arithmetic import numbers
 from memreward.features.evidence.parts import CACHED_TEXTS
 from memreward.features.evidence.pools import Column, Pools
 from memreward.types import Rollout

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.domains import arithmetic_statements, numbers
+from memreward.domains.math.arithmetic import arithmetic_statements, numbers
 
 Parts = NDArray[np.uint64]
 

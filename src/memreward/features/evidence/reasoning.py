@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from memreward.domains import numbers, rules_of
+from memreward.domains import rules_of
+from memreward.domains.math.arithmetic import numbers
 from memreward.features.evidence.agreement import weighted_votes
 from memreward.features.evidence.overlap import Overlap
 from memreward.features.evidence.parts import Parts, ThinkingParts, distinct, hashed, thinking_parts
