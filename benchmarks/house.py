@@ -60,8 +60,7 @@ def configurations() -> dict[str, list[str]]:
                 fields[f"{room_of(path)}.{node.name}"] = [
                     (ast.unparse(e.target), ast.unparse(e.annotation)) for e in made
                 ]
-    known = {name.partition(".")[2] for name in fields}
-    return {name: [field for field, kind in own if kind not in known] for name, own in fields.items()}
+    return {name: [field for field, kind in own if not kind.endswith(SETTINGS)] for name, own in fields.items()}
 
 
 def options() -> set[str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from memreward.domains import MathConfig, Verifiers, VerifyConfig, parse_rollout
+from memreward.domains import Verifiers, VerifyConfig, parse_rollout
+from memreward.domains.config import MathConfig
 from memreward.types import Claim, Domain, Query
 
 NUMBERS = [

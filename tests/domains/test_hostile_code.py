@@ -14,7 +14,7 @@ from memreward.domains import parse_rollout
 from memreward.domains.code.verify import CodeConfig, CodeVerifier
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
-from memreward.sandbox import Sandbox
+from memreward.sandbox import Limits, Sandbox
 from memreward.types import Claim, Query, Verdict
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
@@ -325,8 +325,10 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=2))
-    made.wall_seconds = 60.0
+    made = CodeVerifier(
+        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0)),
+        sandbox=Sandbox(places=2),
+    )
     yield made
     made.close()
 
@@ -446,8 +448,10 @@ def test_a_solution_may_work_in_place_where_the_tests_look_there(verifier: CodeV
 @pytest.mark.slow
 def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slowness of the machine is measured when the solution is gone."""
-    busy = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=60, memory_mb=512), sandbox=Sandbox(places=1))
-    busy.wall_seconds = 8.0
+    busy = CodeVerifier(
+        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=60, memory_mb=512, wall_seconds=8.0)),
+        sandbox=Sandbox(places=1),
+    )
     monkeypatch.setattr(busy.sandbox, "slowdown", lambda: 1.0)
     code = """
         import hashlib, signal, threading, time
@@ -540,8 +544,10 @@ EVASIONS = {
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=2, memory_mb=512), sandbox=Sandbox(places=1))
-    made.wall_seconds = 8.0
+    made = CodeVerifier(
+        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0)),
+        sandbox=Sandbox(places=1),
+    )
     yield made
     made.close()
 

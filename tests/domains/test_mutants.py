@@ -134,8 +134,7 @@ def questions(shared_data: Path) -> list[tuple[str, str, str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(call_seconds=1, cpu_seconds=3, memory_mb=512))
-    made.wall_seconds = 20.0
+    made = CodeVerifier(CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=3, memory_mb=512, wall_seconds=20.0)))
     yield made
     made.close()
 

@@ -29,7 +29,7 @@ _KEY = "verdict"
 
 @ends_well("Verdicts so far are in the ledger and in the cache: run the same command again to go on.")
 @reads_files()
-@options_from("settings", VerifyConfig, panel="Verifiers")
+@options_from("settings", VerifyConfig, panel="Verifiers", names={"code.limits": "code"})
 def verify(
     file: Annotated[Path, typer.Argument(help="Rollout file: .jsonl, .jsonl.gz or .parquet.", metavar="FILE")],
     *,
@@ -54,7 +54,8 @@ def verify(
       memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20% --math-time-limit-s 2
     """
     from memreward.data import format_of, write_groups
-    from memreward.domains import VerdictCache, load_verifier
+    from memreward.domains import VerdictCache
+    from memreward.domains.verifiers import load_verifier
     from memreward.features.cache import default_cache_folder
     from memreward.memory import Budget, ExperienceMemory
 

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from memreward.sandbox.limits import Limits
 from memreward.types import ConfigurationError
-
-MOST = 1_000_000
-"""Of seconds and of megabytes; clocks of the system overflow on more."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,9 @@ class MathConfig:
             raise ConfigurationError(f"time_limit_s={self.time_limit_s}: give some seconds, e.g. 5, a million at most")
 
 
+_OF_VERDICT = Limits(cpu_seconds=150, call_seconds=10, wall_seconds=600.0, memory_mb=2048)
+
+
 @dataclass(frozen=True)
 class CodeConfig:
     """How code is verified.
@@ -31,21 +32,11 @@ class CodeConfig:
     Attributes:
         containment: How model-written code is contained; auto takes the best that the system allows and refuses to work
             where it allows none. "none" contains nothing: only for machines that may be lost.
-        cpu_seconds: Processor time of one solution in all its tests.
-        call_seconds: Processor time of one call of it, or of a program on one input; by the clock a call may take
-            twelve times as long.
-        memory_mb: Memory of one solution.
+        limits: What the solution and its tests may use.
     """
 
     containment: Literal["auto", "namespaces", "landlock", "none"] = "auto"
-    cpu_seconds: int = 150
-    call_seconds: int = 10
-    memory_mb: int = 2048
-
-    def __post_init__(self) -> None:
-        for name in ("cpu_seconds", "call_seconds", "memory_mb"):
-            if not 0 < getattr(self, name) <= MOST:
-                raise ConfigurationError(f"{name}={getattr(self, name)}: give more than 0, and at most {MOST:,}")
+    limits: Limits = _OF_VERDICT
 
 
 @dataclass(frozen=True)

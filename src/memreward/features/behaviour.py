@@ -21,7 +21,7 @@ from memreward.domains.code.parse import solution_source
 from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
 from memreward.sandbox import Execution, Limits, Sandbox
-from memreward.sandbox.deadline import OutOfTimeError, left
+from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.sandbox.inside.plain import encode
 from memreward.types import Execute, Progress, Rollout, SandboxError, content_hash, silent
 
@@ -109,9 +109,8 @@ class CodeRunner:
 
     def _run(self, source: str, inputs: CodeInputs) -> NDArray[np.float32]:
         arguments = [[_plain(value) for value in args] for args in inputs.all]
-        hurried = left() < LIMITS.wall_seconds
         ran = self.sandbox.call(source, inputs.name, arguments, LIMITS)
-        if hurried and ran.ended_by == "wall":  # of another's time: nothing that is remembered of this program
+        if ran.ended_by == "wall" and ending():  # of another's time: nothing that is remembered of this program
             raise OutOfTimeError("the time was over while a program ran")
         return _as_row(ran, len(arguments))
 

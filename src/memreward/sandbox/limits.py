@@ -1,12 +1,14 @@
 """What a run may use, and what came of it."""
 
-import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from memreward.types import ConfigurationError
 
 Containment = Literal["namespaces", "landlock", "none"]
+
+MOST = 1_000_000
+"""Of seconds and of megabytes; clocks of the system overflow on more."""
 
 Ending = Literal["", "cpu", "wall", "output", "asked", "lost"]
 
@@ -18,6 +20,13 @@ class Limits:
     Processor time is that of the run, and of the loading of a solution or one call of it; memory comes on top of what
     the interpreter has at its start. No run may start processes, each has some threads, and none fills an output or
     another file.
+
+    Attributes:
+        cpu_seconds: Processor time of one run, of a solution in all its tests.
+        call_seconds: Processor time of one call, or of a program on one input; by the clock a call may take twelve
+            times as long.
+        wall_seconds: Time by the clock of one run, of a verdict on code in all.
+        memory_mb: Memory of one run.
     """
 
     cpu_seconds: int = 30
@@ -27,8 +36,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            if not 0 < getattr(self, item.name) < math.inf:
-                raise ConfigurationError(f"{item.name}={getattr(self, item.name)}: a limit must be greater than 0")
+            if not 0 < getattr(self, item.name) <= MOST:
+                raise ConfigurationError(f"{item.name}={getattr(self, item.name)}: give more than 0, at most {MOST:,}")
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from memreward.domains.code.parse import entry_point, given_definitions, parses,
 from memreward.domains.config import CodeConfig
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
-from memreward.sandbox import BUSY, PATIENCE, Execution, Limits, Sandbox, Trial
+from memreward.sandbox import BUSY, PATIENCE, Execution, Sandbox, Trial
 from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.types import Claim, Verdict
 
 RULES = 5
 _LONGEST_REASON = 300
-WALL_SECONDS = 600.0
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None}
 _FOR_TRIAL = 0.9
 """Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
@@ -38,15 +37,14 @@ class Reference:
 
 
 class CodeVerifier(ClaimVerifier):
-    """Decides whether a solution passes its tests, within `wall_seconds`; see `docs/verifiers.md`."""
+    """Decides whether a solution passes its tests, within its limits; see `docs/verifiers.md`."""
 
     def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
         self.config = config or CodeConfig()
         containment = None if self.config.containment == "auto" else self.config.containment
         self.sandbox = sandbox or Sandbox(containment)
-        self.wall_seconds = WALL_SECONDS
-        limits = f"{self.config.call_seconds}s-{self.config.cpu_seconds}s-{self.config.memory_mb}mb"
-        self.name = f"code-{RULES}-{limits}"
+        self.limits = limits = self.config.limits
+        self.name = f"code-{RULES}-{limits.call_seconds}s-{limits.cpu_seconds}s-{limits.memory_mb}mb"
         self._rehearsed: dict[tuple[str, ...], bool] = {}
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
@@ -78,8 +76,8 @@ class CodeVerifier(ClaimVerifier):
         return self._by_tests(source, reference.tests, claim.rollout.query.text)
 
     def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
-        until = time.monotonic() + self.wall_seconds
-        limits = self._limits(_FOR_TRIAL * self.wall_seconds)
+        until = time.monotonic() + self.limits.wall_seconds
+        limits = replace(self.limits, wall_seconds=_FOR_TRIAL * self.limits.wall_seconds)
         entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
         trial = self.sandbox.trial(source, tests, entry_point=entry_point, given=given, limits=limits)
         verdict = self._judged(trial)
@@ -113,7 +111,8 @@ class CodeVerifier(ClaimVerifier):
         key = (*tests, given, entry_point)
         if key not in self._rehearsed:
             left = max(1.0, until - time.monotonic())
-            limits = replace(self._limits(left), cpu_seconds=min(self.config.cpu_seconds, math.ceil(left)))
+            cpu_seconds = min(self.limits.cpu_seconds, math.ceil(left))
+            limits = replace(self.limits, wall_seconds=left, cpu_seconds=cpu_seconds)
             self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
         if not self._rehearsed[key]:
             return verdict
@@ -121,12 +120,12 @@ class CodeVerifier(ClaimVerifier):
         return Verdict(False, said, details=verdict.details)
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
-        until = time.monotonic() + self.wall_seconds
+        until = time.monotonic() + self.limits.wall_seconds
         for number, (given, expected) in enumerate(cases):
-            left = min(until - time.monotonic(), PATIENCE * self.config.call_seconds)
+            left = min(until - time.monotonic(), PATIENCE * self.limits.call_seconds)
             if left <= 0:
-                return self._slow(f"{self.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
-            limits = replace(self._limits(left), cpu_seconds=self.config.call_seconds)
+                return self._slow(f"{self.limits.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
+            limits = replace(self.limits, wall_seconds=left, cpu_seconds=self.limits.call_seconds)
             ran = self.sandbox.run(source, given, limits)
             details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
             if ran.ended_by == "cpu":
@@ -151,14 +150,6 @@ class CodeVerifier(ClaimVerifier):
         if ending():
             return "the time of all that is judged together is over"
         return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
-
-    def _limits(self, wall_seconds: float) -> Limits:
-        return Limits(
-            cpu_seconds=self.config.cpu_seconds,
-            call_seconds=self.config.call_seconds,
-            wall_seconds=wall_seconds,
-            memory_mb=self.config.memory_mb,
-        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config}
