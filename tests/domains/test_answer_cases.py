@@ -18,6 +18,7 @@ from memreward.types import Claim, Domain, Query, Verdict
 PERCENTAGE = "What percentage of the balls is red?"
 CHANCE = "A ball is drawn. What is the chance that it is red?"
 POINT = "Find the coordinates of the point."
+METRES = "How long is it in metres?"
 INEQUALITY = "Solve the inequality. Give the solution as an interval."
 FIVE = "What is 2 + 3?\n(A) 4\n(B) 5\n(C) 6"
 
@@ -273,6 +274,15 @@ MATHEMATICS: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool 
     ("prime in LaTeX", "x^{\\prime}", "x'", True),
     ("star", "x*", "x", None),
     ("emphasis", "*x*", "x", True),
+    ("prime in a formula", "x'^2+1", "x^2+1", False),
+    ("primed points", "A'B'", "AB", False),
+    ("prime of a derivative", "f'(x) = 2x", "2x", True),
+    ("odds for a chance", "1:4", "\\frac{1}{4}", None, CHANCE),
+    ("a ratio for a fraction", "1:4", "\\frac{1}{4}", True, "What is the ratio of red to blue balls?"),
+    *(("another unit of length", f"5 {unit}", "5", None, METRES) for unit in ("leagues", "dm", "light years", "m/s")),
+    ("yen for dollars", "12.50 yen", "12.50", None, "What is the cost in dollars?"),
+    ("percentage taken off", "25% off", "25", False, PERCENTAGE),
+    ("words that are not understood", "Svaret är 47", "47", None),
     ("square of i", "i^2", "-1", True),
     ("square of a complex number", "(1+i)^2", "2i", True),
     ("Euler", "e^{i\\pi}", "-1", True),

@@ -115,6 +115,9 @@ def lazily(name: str, cases: list[tuple[list[Any], Any]]) -> list[str]:
         f"{pairs}assert not list(filter(lambda both: {name}(*both[0]) != both[1], zip(inputs, expected)))",
         f"{pairs}assert all(map(lambda a, b: {name}(*a) == b, inputs, expected))",
         f"def check(candidate):\n    for a, b in {cases!r}:\n        assert candidate(*a) == b, 'other value'",
+        f"import unittest\n{pairs}class Case(unittest.TestCase):\n    def test_all(self):\n"
+        f"        for a, b in zip(inputs, expected):\n            with self.subTest(a=a):\n"
+        f"                self.assertEqual({name}(*a), b)\nunittest.main()",
     ]
 
 

@@ -25,6 +25,7 @@ _UNSURE = re.compile(
     r"(?<!\\)\b(?:if\b(?![^\n]*\bthen\b)|whether|unless|suppos(?:e|ing)|assuming|once|not|never|no longer|contrary|"
     r"lies(?! in| on)|doubt\w{0,3}|unclear|unsure|unlikely|wrong|false|incorrect|impossible|(?-i:may)|might|could|"
     r"maybe|perhaps|possibly|wish\w{0,2}|hop(?:es?|efully)|dreams?|like to have|have had|should have been|used to|"
+    r"twice|half of|lacks?|lost all|"
     r"random|guess\w{0,3}|at (?:the )?(?:least|most)|up to|as (?:many|few|much) as|(?:more|less|fewer|greater|bigger|"
     r"smaller|other) than|or (?:later|earlier)|(?:or|and) (?:more|fewer|less|so)|over(?! the)|under|above|below|"
     r"nearly|almost|between|within|off by|minimum|maximum|(?:upper|lower) bound|average|mean|median|another|other|"
@@ -32,13 +33,16 @@ _UNSURE = re.compile(
     r"(?<!problem )(?<!question )(?<!I )(?:says?|thinks?|claims?)|(?:people|some|others|many|everyone|nobody) get|"
     r"needs? \S{1,20} more|(?:answer|number|result|value) (?:looks like|comes (?:after|before)|follows|precedes|"
     r"begins|starts|ends|contains|rhymes)|(?:all|anything|everything|nothing) (?:but|except)|no es|pas|não|non è|niet|"
-    r"nicht|inte|ikke|nie|není|nu este|bukan|ei ole|không|değil)\b|n['’]t\b|不是|ではありま|아닙니다|ليس",
+    r"nicht|nem|nije|inte|ikke|nie|není|nu este|bukan|ei ole|không|değil)\b|n['’]t\b|不是|ではありま|아닙니다|ليس",
     re.IGNORECASE,
 )
 _LIMITED = re.compile(
     r"[\s$*_)}\]\\]{0,6}(?:and (?:a|one|three) (?:half|third|quarters?)|and (?:change|some|a (?:bit|little))|"
-    r"times (?:what|as)|doubled|tripled|halved|if|unless|[+]|(?:[a-z]+ )?(?:short|too \w+|more|less|fewer)|"
+    r"times (?:what|as)|doubled|tripled|halved|if|unless|[+]|(?:[a-z]+ ){0,2}(?:short|too \w+|more|less|fewer|off)|"
     r"(?:greater|smaller) than)(?!\w)"
+    r"|[\s$*_)}\]\\]{0,6}(?:\(|, ?)"
+    r"(?:if|unless|minus|plus|doubled|tripled|halved|squared|divided by|times|less \d+)(?!\w)"
+    r"|[\s$*_)}\]\\]{0,6},?\s(?:plus|pending|as of (?:last|yesterday))(?!\w)|[\s$}]{0,4}[<>]\s?[a-z]\b"
     r"|[\s$*_)}\]\\.,]{0,6}(?:[a-z]+[ ,]{1,2})?(?:give or take|or thereabouts|plus or minus|or so)\b"
     r"|[\s$*_)}\]\\.,]{0,6}\b(?:or|maybe|perhaps) (?:not|it|is|maybe|perhaps|more|less|fewer)\b"
     r"|\s\(?[1-4]?\d\s?%\s(?:confiden|sure|certain|chance|likely|prob)[a-z]*"
@@ -60,7 +64,7 @@ _ANOTHER = re.compile(
     re.IGNORECASE,
 )
 _RIVAL = re.compile(
-    r"[^\w\n%/=<>^\\]{1,8}(?:(?:or|also|and|no|nope|sorry|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|"
+    r"[^\w%/=<>^\\]{1,8}(?:(?:or|also|and|no|nope|sorry|alternatively|alt|resp|maybe|perhaps|possibly|it['’]?s|it is|"
     r"that is|ps|update|final|therefore|so|hence|thus|just checking|I (?:choose|pick|say|mean))\b[\s,.:;]{0,3}){0,4}"
     r"(-?\$?\d[\d.,/]{0,30})(?=\W{0,3}\Z|\s(?:is|was) (?:the answer|right|correct)\b)",
     re.IGNORECASE,
@@ -99,7 +103,7 @@ _ROUGH = re.compile(r"\b(?:about|approx\w*|round\w*|nearest|estimat\w*|roughly|a
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
 _SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
-_UNIT = re.compile(r"\s?[a-zA-Z¢]+\b")
+_UNIT = re.compile(r"\s?(?!in\s)[a-zA-Z¢]+\b")
 _COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)")
 _COMPARED_BEFORE = re.compile(_COMPARED.pattern + r"\s?\Z")
 _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
@@ -133,7 +137,7 @@ def _goes_on(before: str, answer: str, after: str, question: str) -> str:
     based = _BASED.search(before) or _BASED.search(SENTENCE_END.split(after)[0])
     if based is not None and not _asked(based[0], question):
         return f"it is {based[0].strip()}"
-    thing = _counted(answer, after, question)
+    thing = _counted(answer, after, question) or _foreign_unit(answer, after, question)
     if thing:
         return f"it counts {thing}"
     if _PRIMED.search(answer + after[:4], max(0, len(answer) - 4)) and not before.count('"') % 2:
@@ -156,9 +160,27 @@ def _counted(answer: str, after: str, question: str) -> str:
     return "" if known else thing
 
 
+def _foreign_unit(answer: str, after: str, question: str) -> str:
+    """The unit of an answer, "5 leagues", which is none of those that the question asks for or names; or ""."""
+    asked = wanted(question).counted
+    found = _COUNTED.search(TEXT_COMMAND.sub(r" \1 ", answer) + SENTENCE_END.split(after)[0][: 2 * _LONGEST_WORD])
+    if asked is None or found is None or found[2] is None:
+        return ""
+    word, kind = str(found[2]), quantity(f"1 {found[2]}").dimension
+    return "" if kind == asked[0] or _asked(word.rstrip("s"), question) else word
+
+
 def _other_unit(answer: str, question: str) -> str:
     """Whether an answer itself names a unit that changes its value: "47 per week", "47 m" or "47 kilotons"."""
     prefixed, share, kind = _PREFIXED.search(answer), _SHARE.search(answer), quantity(answer).dimension
+    counted = wanted(question).counted
+    if (
+        counted is not None
+        and counted[0] == "length"
+        and kind.startswith("length/")
+        and not wanted(question).has(quantity(answer))
+    ):
+        return f"it is in a unit of {kind}"
     if prefixed is not None and _asked(prefixed[1], question) and not _asked(prefixed[0], question):
         return f"it is in {prefixed[0]}"
     asked = _HOW_MANY.search(question)

@@ -119,7 +119,7 @@ _NUMBER_THEN_UNIT = re.compile(
 _NO_UNITS = re.compile(
     r"\b(?:and|or|to|pi|sqrt|sin|cos|tan|log|ln|mod|modulo|times|if|for|frac|th|st|nd|rd|not|no|at|most|least|more|less"
     r"|fewer|than|plus|minus|over|under|remainder|base|by|but|wrong|incorrect|false|is|was|percent|doubled?|tripled?|halved"
-    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial|mil|mille|permille|bps?|basis|ppm|ppb)\b",
+    r"|below|above|short|negative|nor|except|between|from|until|too|never|almost|nearly|factorial|off|mil|mille|permille|twice|bps?|basis|ppm|ppb)\b",
     re.IGNORECASE,
 )
 _PRODUCT = re.compile(r"[a-z]{2}|[abcd]{3}|(?=[a-z]*[xz])[b-df-hj-np-tv-z]{3}|[bcdfghjklmnpqrstvwxz]{3}")
@@ -135,7 +135,7 @@ _DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+(?!\d).*")
 _CLOCK = re.compile(r"(\d{1,2})(:\d\d(?::\d\d)?)\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _BASE_INDEX = re.compile(r"\(?([\dA-F]+)\)?\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
-_NO_MATHEMATICS = re.compile(r"[^ -~]|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
+_NO_MATHEMATICS = re.compile(r"[^ -~]|(?<=[a-zA-Z}])'|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
 _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")
@@ -236,11 +236,16 @@ def _without_separators(match: re.Match[str]) -> str:
 
 def _without_unknown_unit(form: str) -> str:
     unit = _NUMBER_THEN_UNIT.fullmatch(form)
-    if unit is None or (_NO_UNITS.search(unit[3]) and unit[3] != "times") or is_magnitude(unit[3]):
+    if unit is None or (changes_value(unit[3]) and unit[3] != "times"):
         return form
     word = _LETTERS.match(unit[3])
     attached = word is not None and (_is_product(word[0]) or (not unit[2] and len(word[0]) < 4))
     return form if attached and word is not None and not is_unit(word[0]) else unit[1]
+
+
+def changes_value(words: str) -> bool:
+    """Whether words beside a number make it another one: "at least", "dozen", "over"."""
+    return _NO_UNITS.search(words) is not None or is_magnitude(words)
 
 
 def _is_product(word: str) -> bool:
@@ -382,7 +387,7 @@ def _simple_key(form: str) -> str | None:
         return None
     letters = re.sub(r"[^a-zA-Z]+", "", _ARTICLE.sub("", form))
     primes = "'" * form.count("'")
-    return "text " + (letters + primes if len(letters) == 1 else letters.lower())
+    return "text " + (letters + primes if len(letters) == 1 else letters.lower() + primes * letters.isupper())
 
 
 def as_fraction(form: str) -> Fraction | None:

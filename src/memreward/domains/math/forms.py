@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memreward.domains.math.form import ASSIGNMENT, base_of, has_words, normal_form, split, value_key
+from memreward.domains.math.form import ASSIGNMENT, base_of, changes_value, has_words, normal_form, split, value_key
 from memreward.domains.math.wanted import Wanted
 
 # Takes reference and answer in LaTeX; says of each whether it can be read, and whether they are equal.
@@ -35,6 +35,7 @@ _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
 _NUMERALS_APART = re.compile(r"[-+]?[\d.]+(?:(?:\s|\\[,;: ]|~)+[-+]?[\d.]+)+")
+_WORDS_AND_NUMBER = re.compile(r"(?:[^\W\d_]{2,}[ :]){1,6}(-?\d[\d.,]*)")
 _SYMBOL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
 _INTERVAL = re.compile(r"\s*(?:\\left)?\s*([(\[])([^,()\[\]]+),([^,()\[\]]+?)(?:\\right)?\s*([)\]])\s*")
 _COMMA = re.compile(",")
@@ -63,6 +64,7 @@ def same_form(answer: str, reference: str, asked: Wanted, library: Library) -> C
         or _same_equation(answer, reference, key, right, asked)
         or _same_interval(answer, reference, key, right, asked)
         or _by_kind(key, right, reference, asked)
+        or _same_primes(answer, reference)
         or _by_library(answer, reference, asked, library)
     )
 
@@ -187,8 +189,8 @@ def _same_ratio(answer: str, reference: str, asked: Wanted) -> Comparison | None
         value_key(f"{ratio[1]}/{ratio[2]}" if ratio is not None else form, asked)
         for ratio, form in zip(ratios, (answer, reference), strict=True)
     }
-    if len(keys) == 1 and reference.strip(" $").isdigit():
-        return Comparison(None, "a ratio to one for a number")
+    if len(keys) == 1 and (reference.strip(" $").isdigit() or (asked.chance and ratios[1] is None)):
+        return Comparison(None, "a ratio for a number")
     return Comparison(True, "equal ratios") if len(keys) == 1 else None
 
 
@@ -237,6 +239,20 @@ def _by_kind(key: str, right: str, reference: str, asked: Wanted) -> Comparison 
     return Comparison(False, "a text is not mathematics")
 
 
+def _same_primes(answer: str, reference: str) -> Comparison | None:
+    if has_words(normal_form(answer)):
+        return None
+    given, right = (normal_form(form).rpartition("=")[2].count("'") for form in (answer, reference))
+    return None if given == right else Comparison(False, "a symbol with a prime is another one")
+
+
+def _beside_words(answer: str, reference: str, asked: Wanted) -> Comparison:
+    said = _WORDS_AND_NUMBER.fullmatch(normal_form(answer))
+    if said is not None and not changes_value(answer) and value_key(said[1], asked) == value_key(reference, asked):
+        return Comparison(None, "the reference stands beside words that are not understood")
+    return Comparison(False, "words beside mathematics are not a value")
+
+
 def _by_library(answer: str, reference: str, asked: Wanted, library: Library) -> Comparison:
     if _kind(value_key(answer, asked)) == "untrue":
         return Comparison(False, "the sides of its equation are not equal")
@@ -249,7 +265,7 @@ def _by_library(answer: str, reference: str, asked: Wanted, library: Library) ->
     if _NUMERALS_APART.fullmatch(normal_form(answer).strip("() ")):
         return Comparison(False, "numerals side by side are not a number")
     if _kind(value_key(reference, asked)) in _VALUES and has_words(normal_form(answer)):
-        return Comparison(False, "words beside mathematics are not a value")
+        return _beside_words(answer, reference, asked)
     if _INFINITY_BESIDE.search(answer):
         return Comparison(False, "infinity beside a numeral is not a value")
     wanted_is_read, given_is_read, equal = library(reference, answer)

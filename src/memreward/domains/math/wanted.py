@@ -10,6 +10,7 @@ from memreward.domains.math.magnitudes import SMALL
 from memreward.domains.math.quantity import Quantity, mentioned_units
 
 _PERCENTAGE = re.compile(r"per\s?cent|\b(?:what|how many|which|in|as a) \\?%", re.IGNORECASE)
+_CHANCE = re.compile(r"\bprobability\b|\bchances?\b", re.IGNORECASE)
 _POINT = re.compile(
     r"\b(?:points?|coordinates?|ordered|vectors?|vertex|vertices|pairs?|tuples?|triples?|cent(?:er|re)|centroid|foci"
     r"|focus|intersect\w*)\b",
@@ -36,6 +37,8 @@ class Wanted:
     """What a question asks for.
 
     Attributes:
+        percentage: A percentage.
+        chance: A probability.
         point: A point, a vector, or another list whose order matters.
         interval: An interval, a range, or the solution of an inequality.
         bases: Bases of numerals that it names.
@@ -45,6 +48,7 @@ class Wanted:
     """
 
     percentage: bool = False
+    chance: bool = False
     point: bool = False
     interval: bool = False
     bases: frozenset[str] = frozenset()
@@ -76,6 +80,7 @@ def wanted(query_text: str) -> Wanted:
         query_text = query_text[: _LONGEST // 2] + query_text[-_LONGEST // 2 :]
     return Wanted(
         percentage=_PERCENTAGE.search(query_text) is not None,
+        chance=_CHANCE.search(query_text) is not None,
         point=_POINT.search(query_text) is not None,
         interval=_INTERVAL.search(query_text) is not None,
         bases=frozenset(map(number_of_base, _BASE.findall(query_text))),

@@ -57,9 +57,8 @@ _CONNECTED = re.compile(
 )
 _LABELLED = re.compile(
     r"(?:\b(?i:(?:answer|option|choice|letter|ans|antwort|respuesta|réponse|risposta|resposta|ответ)\s{0,3}(?:[-–—:：=>→]|ist\b|est\b|"
-    r"es\b|è\s))|(?:答案|答え|选项|정답)\s{0,3}(?:应该|应)?\s{0,3}[是为は은：:])[-–—:：=>→是为 \t]{0,6}"
-    + _NAME
-    + LETTER
+    r"es\b|è\s)|(?:svar|svaret|antwoord|odpověď)\s{1,3}(?:är|er|is|je)\s)|"
+    r"(?:答案|答え|选项|정답)\s{0,3}(?:应该|应)?\s{0,3}[是为は은：:])[-–—:：=>→是为 \t]{0,6}" + _NAME + LETTER
 )
 _LEFT = re.compile(
     r"\b(?i:leav(?:es|ing)(?:\s{1,3}us)?(?:\s{1,3}with)?(?:\s{1,3}(?:only|just))?|left\s{1,3}with(?:\s{1,3}only)?"

@@ -10,6 +10,10 @@ from memreward.domains.shared.commitment import TURN
 SENTENCE_END = re.compile(r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)\.|[!?])(?=[\s\"')\]]|$)|\n", re.IGNORECASE)
 _CROSS = r"[❌✗✘☒🚫👎🙅❎⛔\u0335-\u0338]"
 _CROSSED_BEFORE = re.compile(rf"{_CROSS}\ufe0f?[\s$*_]{{0,4}}\Z")
+# A comment, or a command of LaTeX that prints nothing or strikes out.
+_HIDDEN = re.compile(
+    r"(?:\\(?:[hv]?phantom|[bx]?cancel|sout|st)\s?\{|\\iffalse\b[^\n]*|\A\s*%[^\n]*|\[//\]: # [^\n]*)[\s${(]*\Z"
+)
 _OPENING = re.compile(r"(?:\\(?:f?box(?:ed)?|text)\s?\{\s{0,4}|<\w{1,20}>)+\Z")
 _OF_OTHERS = re.compile(
     r"\b(previous|old|initial|first|original|earlier|former|second|second-best|trap|naive|intuitive|tempting|common|reference|expected|wrong|incorrect|false|bad|worst|opposite|"
@@ -31,7 +35,7 @@ _OF_ANSWER_AND = re.compile(
     re.IGNORECASE,
 )
 _REJECTING = re.compile(
-    r"\b(?:the least [a-z]{4,15}|odd one out|runner-?up|backup|fallback|plan b)\b"
+    r"\b(?:the (?:least|second|third)[ -][a-z]{4,15}|odd one out|runner-?up|backup|fallback|plan b)\b"
     r"(?: answer| choice| option)?\s?(?:is|was|would be|:)"
     r"[\s:*_(\[]{0,6}\Z",
     re.IGNORECASE,
@@ -43,10 +47,11 @@ _SUPPOSED = re.compile(
     r"(?:\s(?:is|was|would|must|should)\b|\s?[:=])",
     re.IGNORECASE,
 )
+_ON_CONDITION = re.compile(r"\A\W{0,4}unless\b[^.\n]{1,80},(?: then)? the answer is[\s$*_:\\(\[]{0,6}\Z", re.IGNORECASE)
 _MOCKED = re.compile(
     r"[\s$*_)}\]\\\"”]{0,6}(?:,|\s?[–—]|\s-{1,2}\s)\s{0,2}"
-    r"(?:(?:I|you) wish|as if|allegedly|supposedly|reportedly|or so (?:they|he|she|it|I)\b|"
-    r"yeah,? (?:right|sure)|my (?:foot|ass|eye)|in (?:my|your) dreams|said no|lol|psych|"
+    r"(?:(?:I|you) wish|as if|(?:just )?kidding|allegedly|supposedly|reportedly|or so (?:they|he|she|it|I)\b|"
+    r"yeah,? (?:right|sure)|my (?:foot|ass|eye)|in (?:my|your) dreams|said no(?:body|\s?one)?|lol|psych|"
     r"rounded from)\b",
     re.IGNORECASE,
 )
@@ -62,7 +67,7 @@ _WHO = (
 )
 _SOMEBODY = rf"(?:(?:an?|my|your|every|any)(?: [a-z]{{2,15}}){{1,2}}|{_WHO})"
 _ASCRIBED = re.compile(
-    rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_WHO} (?:would|will|might|may) "
+    rf"\b(?:(?:according to|if (?:you|we) ask|ask|for) {_WHO}(?![\w'’])|{_SOMEBODY} (?:would|will|might|may) "
     r"(?:say|pick|choose|answer|think|claim|guess|vote|prefer|go|argue)"
     rf"|{_WHO}['’]s (?:opinion|view|pick|choice|vote|eyes)|{_SOMEBODY} (?:says?|said|picks|picked|chose|chooses|"
     r"thinks?|thought|claims?|claimed|votes|voted|answered|guessed|prefers)|(?:some|many|most|others|people|they|you) "
@@ -73,12 +78,15 @@ _SAY = r"(?:(?:would |might |will )?(?:says?|said|thinks?|thought|claims?|claime
 _SAYER = rf"(?:{_WHO}|(?:the|an?|my|your|one|some)(?: [a-z]{{2,15}}){{1,2}}?)"
 _ASCRIBED_AFTER = re.compile(
     rf"[\s,\"”'$)}}]{{0,5}}(?:{_SAY} {_SAYER}|according to {_SAYER}|as {_SAYER} {_SAY}|{_SAYER} {_SAY}|"
+    rf"(?:[a-z]+ )?belongs? to {_WHO}|\({_WHO}['’]s(?=\))|"
     rf"for {_WHO}(?![\w'’])|in {_WHO}['’]s (?:opinion|view|eyes))\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Z][a-z]{1,20}")
 _EXAMPLE = re.compile(
-    r"\b(?:e\.\s?g|cf|vs|for (?:example|instance)|such as)\b[.,]{0,2}\s{0,3}[$*_(\[\"']{0,4}\Z", re.IGNORECASE
+    r"\b(?:(?:e\.\s?g|cf|vs|for (?:example|instance)|such as)\b[.,]{0,2}|your (?:final )?answer (?:as|in|inside|like)"
+    r"|use the format|example of [^.\n]{1,40}?(?: is|:))\s{0,3}[`$*_(\[\"']{0,4}(?:the answer is )?\Z",
+    re.IGNORECASE,
 )
 # A number behind bold stars is whole; one behind a power sign, or inside of a longer one, is not.
 _INSIDE = re.compile(r"(?:[\w.,^+/-]|(?<!\*)\*|(?<=[\w)}])\*\*|(?<=[\w)}] )\*\* )\Z")
@@ -106,7 +114,7 @@ _NO = re.compile(
 )
 _REFUSED = re.compile(
     rf"(?:[\s$)}}\]*_.,!?]|</?\w{{1,20}}>){{0,12}}(?:{_CROSS}|\(?\b(?:false|wrong|incorrect|rejected|refused)\b"
-    r"|\((?:not really|opposite|jok|kidding|just kid|sarcas|iron|lol)"
+    r"|\((?:not\)|not really|opposite|jok|kidding|just kid|sarcas|iron|lol)"
     r"|(?:was|is|got|has been) (?:rejected|refused|discarded|ruled out|off by|(?:my|our|the|a|an) (?:first|initial|"
     r"previous|old|earlier|original|wrong|incorrect)\b|what (?:an?|most|many|some|other|people|you|they|he|she)\b))",
     re.IGNORECASE,
@@ -158,7 +166,11 @@ def refused(before: str, answer: str, after: str) -> str:
     """Return whether an answer is crossed out, or refused right behind it: why, or ""."""
     if len(answer) > 2 and answer[0] == answer[-1] == "~":
         return "it is struck out"
-    if _CROSSED_BEFORE.search(before) or any(said.match(after) for said in (_REFUSED, _NO, _ASKED_AND_DENIED)):
+    if (
+        _CROSSED_BEFORE.search(before)
+        or _HIDDEN.search(before)
+        or any(said.match(after) for said in (_REFUSED, _NO, _ASKED_AND_DENIED))
+    ):
         return "it is crossed out or refused"
     return ""
 
@@ -168,6 +180,8 @@ def said_aside(before: str, after: str) -> str:
     supposed = _SUPPOSED.search(TURN.split(before)[-1])
     if supposed is not None:
         return f"{supposed[0]!r} stands before it"
+    if _ON_CONDITION.search(before):
+        return "it is the answer on a condition"
     mocked = _MOCKED.match(after)
     return "" if mocked is None else f"{mocked[0].strip()!r} follows it"
 

@@ -37,6 +37,7 @@ _GOES_ON = re.compile(
     r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
+_CLOSED = re.compile(r"\A[*_]{1,3}(?=\s[a-z]{3}(?<!sqr)|[\s.,!)]*\Z)")  # which ends what begins before the number
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"\w\Z|per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
 _LISTED = re.compile(r"\s{0,3}(?:,\s{0,3}(?:and|or)?|and|or)\s{0,3}")
@@ -66,6 +67,10 @@ _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z 
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
+# A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
+_ASIDE = re.compile(
+    r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)", re.MULTILINE
+)
 _EXPLAINED = re.compile(r"\s\([\d\s.,+*/×·=$-]+\)\Z")
 _CHANGES = re.compile(
     r"\\|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|third|quarter|twice|double|triple|times|plus|"
@@ -282,6 +287,7 @@ def _clause(content: str) -> str:
         return _listed_formulas(content, formula)
     number = _NUMBER_START.match(content)
     if number is not None:
+        content = number[0] + _CLOSED.sub("", content[number.end() :])
         rest = content[number.end() :].lstrip(" ")
         if not _GOES_ON.match(rest) and not re.match(r"[,;]?\s\d", content[number.end() :]):
             return number[0].strip().rstrip(",")
@@ -326,7 +332,7 @@ def _unhedged(content: str) -> str:
 
 def _at_the_end(text: str) -> tuple[str | None, str]:
     """The formula that ends the text or holds its last number, else that number, unless it is denied."""
-    text = SET_AGAINST.sub("", without_calculator(text))
+    text = SET_AGAINST.sub("", _ASIDE.sub("", without_calculator(text)))
     number = last_match(_LAST_NUMBER, text) or in_words(text)
     if number is None:
         return None, "none"
