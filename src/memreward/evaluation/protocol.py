@@ -26,6 +26,7 @@ from memreward.evaluation.results import MEAN, EvaluationResult, Row
 from memreward.evaluation.tables import Figure
 from memreward.evaluation.workers import Workers, worker_processes
 from memreward.features.featurizer import Featurizer
+from memreward.features.subset import rows_of_queries
 from memreward.memory import FROM_FILE, Budget, LabelLedger, label, measured
 from memreward.temporary import TemporaryFolder
 from memreward.types import ConfigurationError, DataError, Features, Group, Progress, silent
@@ -146,6 +147,7 @@ class _Pool:
     file: str
     groups: tuple[Group, ...]
     features: Features
+    truth: NDArray[np.int8]
     stored: Path
     hash: str
 
@@ -154,7 +156,8 @@ class _Pool:
         kept = tuple(group for group in groups if group.rollouts)
         if not kept:
             raise DataError(f"{file} has no rollouts: there is nothing to evaluate")
-        if not measured(groups):
+        verdicts = measured(groups)
+        if not verdicts:
             raise DataError(
                 f'{file} has no verdict, so there is nothing to measure by: give its rollouts "correct", or let '
                 "memreward verify fill it from the references"
@@ -165,15 +168,15 @@ class _Pool:
         digest = hash_features(features)
         stored = scratch / f"{digest}.npz"
         save_features(features, stored)
-        return cls(file, kept, features, stored, digest)
+        truth = np.array([verdicts.get(rollout, -1) for rollout in features.rollout_ids], np.int8)
+        return cls(file, kept, features, truth, stored, digest)
 
     def facts(self) -> dict[str, int]:
-        verdicts = list(measured(self.groups).values())
         return {
             "queries": len(self.groups),
-            "rollouts": sum(len(group.rollouts) for group in self.groups),
-            "judged": len(verdicts),
-            "right": sum(verdicts),
+            "rollouts": len(self.truth),
+            "judged": int(np.sum(self.truth >= 0)),
+            "right": int(np.sum(self.truth == 1)),
         }
 
 
@@ -195,29 +198,28 @@ class _Split:
         chosen = ledger.choose(budget, seed)
         # Every verdict is read, as the published figures were made; what one settles of others would cost less.
         released = label(ledger, chosen, FROM_FILE, budget, "warmup", settle=False).labels
-        held_out = [group.query.id for group in pool.groups if group.query.id not in set(chosen)]
-        if not held_out:
+        labelled = frozenset(chosen)
+        if labelled >= {group.query.id for group in pool.groups}:
             raise ConfigurationError(
                 f"{pool.file}: labels={share} labels all {len(pool.groups)} queries and leaves none to predict; "
                 "ask for fewer"
             )
-        # A ledger of its own: what is only measured is no part of the label budget.
-        apart = LabelLedger.detached(pool.groups)
-        verdicts = label(apart, held_out, FROM_FILE, use="evaluation", settle=False).labels
-        if not verdicts:
+        # What is only measured is no part of the label budget; a ledger of its own has opened it, once for the file.
+        measured_by = np.where(rows_of_queries(pool.features, labelled), -1, pool.truth).astype(np.int8)
+        judged = measured_by >= 0
+        if not judged.any():
             raise ConfigurationError(
                 f"{pool.file}: labels={share} takes all {len(chosen)} queries that have a verdict, and what is left "
                 "cannot be measured; ask for fewer"
             )
         row = {rollout: index for index, rollout in enumerate(pool.features.rollout_ids)}
-        labels, measured_by = (np.full(len(row), -1, np.int8) for _ in range(2))
-        for target, source in ((labels, released), (measured_by, verdicts)):
-            for one in source:
-                target[row[one.rollout_id]] = one.correct
-        return cls(pool, float(share), seed, frozenset(chosen), labels, measured_by, _spent(ledger), _spent(apart))
+        labels = np.full(len(row), -1, np.int8)
+        for one in released:
+            labels[row[one.rollout_id]] = one.correct
+        evaluation = {"queries": len(np.unique(pool.features.group[judged])), "judgements": int(judged.sum())}
+        return cls(pool, float(share), seed, labelled, labels, measured_by, _spent(ledger), evaluation)
 
     def cell(self, predictor: PredictorFactory) -> Cell:
-        predictor = _of_file(predictor, self.pool.groups)
         key = cell_key(self.pool.hash, self.labels, predictor, self.seed)
         return Cell(self.pool.stored, self.labels, self.labelled, predictor, self.seed, key)
 
@@ -310,12 +312,16 @@ def _run(
     splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, workers: Workers, told: Progress
 ) -> dict[tuple[int, str], Outcome]:
     outcomes: dict[tuple[int, str], Outcome] = {}
+    of_file: dict[tuple[str, str], PredictorFactory] = {}
     running: dict[Future[Outcome], tuple[int, str, Path]] = {}
     total = len(splits) * len(predictors)
 
     for index, split in enumerate(splits):
         for name, factory in predictors.items():
-            cell = split.cell(factory)
+            own = (split.pool.file, name)
+            if own not in of_file:
+                of_file[own] = _of_file(factory, split.pool.groups)
+            cell = split.cell(of_file[own])
             path = kept / f"{cell.key}.json"
             if path.exists():
                 outcomes[index, name] = Outcome.load(path)
