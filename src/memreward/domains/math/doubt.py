@@ -104,6 +104,16 @@ _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE
 _SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
 _UNIT = re.compile(r"\s?(?!in\s)[a-zA-Z¢]+\b")
+# What touches a number that nothing marks, and makes it another.
+_JOINED_BEFORE = re.compile(
+    r"(?:[−–+×*/^√≥≤≠±#∞·⋅÷_](?<!\A[−–+*])(?<!\*\*)(?<!__)|\S\s-\s?"
+    r"|\\(?:sqrt|[dt]?frac|pm|mp|neq?|ge|le|geq|leq|gt|lt|ln|log|overline|times|cdot|div|sin|cos|tan)(?![a-zA-Z])"
+    r"\s?(?:\{[^{}]{0,30}\})?|\b(?:minus|negative|plus|times|log|ln|no\.|\d{1,9} or))\s?[{(]?\s?\Z",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(
+    r"[})]?(?:\s?\\(?:pi|times|cdot|div|pm|cdots?)\b|[∞‰⁻°⁰-⁹²³¹₀-₉^]|_\{?\d|!(?=!|\s?[a-z])|-[a-z])|\s[bcdx-z]\b"
+)
 _COMPARED = re.compile(r"\s?(?:[<≠√]|(?<![=-])>|!=)")
 _COMPARED_BEFORE = re.compile(_COMPARED.pattern + r"\s?\Z")
 _GONE = re.compile(r"\b(?:wants?|needs?|los[te]s?|ate|eats?|sold|sells?|gave(?: away)?)\W{1,3}\Z", re.IGNORECASE)
@@ -142,7 +152,8 @@ def _goes_on(before: str, answer: str, after: str, question: str) -> str:
         return f"it counts {thing}"
     if _PRIMED.search(answer + after[:4], max(0, len(answer) - 4)) and not before.count('"') % 2:
         return "" if any(kind == "length" for kind, _ in mentioned_units(question)) else "it has a prime"
-    if other := _other_unit(TEXT_COMMAND.sub(r" \1 ", answer), question):
+    unit = _UNIT.match(after)
+    if other := _other_unit(TEXT_COMMAND.sub(r" \1 ", answer) + (unit[0] if unit else ""), after, question):
         return other
     limited = _LIMITED.match(after)
     return "it goes on behind it" if limited is not None and not _asked(limited[0], question) else ""
@@ -170,9 +181,10 @@ def _foreign_unit(answer: str, after: str, question: str) -> str:
     return "" if kind == asked[0] or _asked(word.rstrip("s"), question) else word
 
 
-def _other_unit(answer: str, question: str) -> str:
+def _other_unit(answer: str, after: str, question: str) -> str:
     """Whether an answer itself names a unit that changes its value: "47 per week", "47 m" or "47 kilotons"."""
-    prefixed, share, kind = _PREFIXED.search(answer), _SHARE.search(answer), quantity(answer).dimension
+    prefixed, kind = _PREFIXED.search(answer), quantity(answer).dimension
+    share = _SHARE.search(answer) or _SHARE.match(after)
     counted = wanted(question).counted
     if (
         counted is not None
@@ -194,6 +206,8 @@ def _other_unit(answer: str, question: str) -> str:
 
 def _of_more(before: str, after: str, question: str) -> str:
     """Whether a number that nothing marks is scaled, compared, or that of what is gone: "47 dozen", "he lost 47"."""
+    if _JOINED_BEFORE.search(before) or _JOINED.match(after):
+        return "it is a part of a formula"
     unit = _UNIT.match(after)
     if unit and wanted(question).other_unit(quantity(f"1 {unit[0].strip()}")) is not None:
         return f"it is in {unit[0].strip()}"

@@ -35,7 +35,7 @@ _NOISE = Decimal("1e-40")
 _CONTEXT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty "}
-    | {"≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "∈": "\\in ", "√": "\\sqrt "}
+    | {"≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "≈": "\\approx ", "∈": "\\in ", "√": "\\sqrt "}
     | {"′": "'", "’": "'", "£": "", "€": "", "`": "", "\u2044": "/", "∶": ":"}
     | dict.fromkeys("\u00a0\u2009\u202f", "\\,")
     | {sign: "\\frac{{{}}}{{{}}}".format(*normalize("NFKC", sign).split("\u2044")) for sign in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
@@ -135,7 +135,7 @@ _DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+(?!\d).*")
 _CLOCK = re.compile(r"(\d{1,2})(:\d\d(?::\d\d)?)\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _BASE_INDEX = re.compile(r"\(?([\dA-F]+)\)?\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
-_NO_MATHEMATICS = re.compile(r"[^ -~]|(?<=[a-zA-Z}])'|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
+_NO_MATHEMATICS = re.compile(r"[^ -~]|(?<=[\w}])'|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
 _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")

@@ -34,7 +34,7 @@ _CONCLUDED = re.compile(
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d(?:[\d,]*\d)?(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
 _GOES_ON = re.compile(
-    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
+    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√⁻∞]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
 _CLOSED = re.compile(r"\A[*_]{1,3}(?=\s[a-z]{3}(?<!sqr)|[\s.,!)]*\Z)")  # which ends what begins before the number
@@ -89,7 +89,7 @@ _NEAR = 200
 _LONGEST_FORMULA = 600
 _LONGEST_PARAGRAPH = 5000
 
-_UNDER_LABEL = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
+_UNDER_LABEL = re.compile(r"(?:[-*•] )?[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
 
 _SURE = (
     r"(?:(?:yes|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|"
