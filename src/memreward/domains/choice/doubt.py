@@ -9,7 +9,7 @@ from memreward.domains.shared.doubt import NEAR, SENTENCE_END, alternative, arou
 from memreward.domains.shared.markers import explicit, last_match
 
 _SHARE = re.compile(
-    r"(?<![\w'])\(?([A-Z])\)?[\s:=(~—–-]{1,5}(0?\.\d+|[01]\b(?!\.\s)|\d{1,3}(?:\.\d+)?\s?(?:%|/\s?\d{1,3}))"
+    r"(?<![\w'])\(?([A-Z])\)?(?:[\s:=(~—–-]{1,5}|\swith\s(?:a\s)?(?:probability|chance|confidence)\s(?:of\s)?)(0?\.\d+|[01]\b(?!\.\s)|\d{1,3}(?:\.\d+)?\s?(?:%|/\s?\d{1,3}))"
 )
 _POLAR = re.compile(r"\A[\s).:*]{0,6}(?:false|no|true|yes|wrong|incorrect)\b", re.IGNORECASE)
 _SHARE_BEFORE = re.compile(
@@ -45,6 +45,7 @@ _BEFORE = re.compile(
     r"let['’]?s say|far be it))\b"
     r"[^.,;\n]{0,25}|\b(?:all|any(?:thing|one|body|\s\w{1,12})?|every(?:thing|one))\s"
     r"(?:but|except)\s|\bfor example\b[^.\n]{0,30}|\bnot\W{0,3}"
+    r"|\bless\s[a-z]{4,15}\s"
     r"|\b(?:next to|like|behind|outside|near|opposite|opposite of|former|no|far from)\s"
     r"(?:an?\s|the\s)?|\b(?:student|user|human|example|rejected|hates?|avoid|wrong(?! (?:except|but))|"
     r"(?:he|she|they)\s(?:say|said|chose|pick|answer))\b"
@@ -53,6 +54,20 @@ _BEFORE = re.compile(
     r"\s[^.,;\n]{0,12})\W{0,4}\Z",
     re.IGNORECASE,
 )
+# What touches an option, and makes it another: "¬(A)", "non-A", "A^c", "(A)-like"; a hyphen may lead to its text.
+_JOINED_BEFORE = re.compile(
+    r"(?:[¬!~^+]|\\(?:neg|lnot|not|bar|overline|sim)\s?\{?|\b(?!(?:option|answer|choice|letter|is)-)\w+-|\s[<>]\s?)[(\[]?\Z",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(r"\)?(?:[-+](?=[a-z]|[^\w\n]{0,3}(?:\Z|[\n<\"]))|\^|['′’](?!\w)|\s(?:minus|plus)\b)")
+_INSIDE_OF_WORD = (
+    re.compile(r"\b(?!(?:option|answer|choice|letter|is)[(\[])\w+[(\[]?\Z", re.IGNORECASE),
+    re.compile(r"\)?[a-z]"),
+)
+_CALLED_WRONG = re.compile(r"[\s)\]}.$*]{0,4}(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|untrue)\b", re.IGNORECASE)
+_CALLED_WRONG_BEFORE = re.compile(r"\b(?:incorrect|false|untrue)\W{1,4}\Z", re.IGNORECASE)
+_ASKS_FOR_WRONG = re.compile(r"\b(?:not|except|wrong|incorrect|false|untrue|least)\b|n['’]t\b", re.IGNORECASE)
+_BEHIND_LINE = re.compile(r"[\s).*]*\n\s*\(?([A-Z])\)?[\W]*(?:\Z|[}<\"])")
 _NAME = re.compile(r"\b(?:the\s)?(?:option|choice|letter)\s(?=\W{0,3}\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")
 _AGAINST = re.compile(
@@ -100,6 +115,8 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
     before, after = around(text, *place)
     if other := _other_text(after, letter, choices):
         return f"the text beside it is that of option {other}"
+    if _joined(before, after, choices.get(letter, ""), letter=place[1] - place[0] == 1):
+        return "it is a part of something else"
     own = re.match(r"[\s().:\]*},$–—-]*" + re.escape(choices.get(letter, "")) + r"\)?", after, re.IGNORECASE)
     after = after if own is None else after[own.end() :]
     if polar_options(choices):  # "B) False" may be an option that says no
@@ -109,12 +126,24 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
         return found
     if _BELITTLED.match(after) or _UNCLEAR.match(after) or _BEFORE.search(_NAME.sub("", before)):
         return "it speaks of the option without choosing it"
+    wrong = _CALLED_WRONG.match(after) is not None and not re.search(r"\b(?:except|but)\W", before)
+    if (wrong or _CALLED_WRONG_BEFORE.search(before)) and not _ASKS_FOR_WRONG.search(question):
+        return "it is called wrong"
     described = _DESCRIBED.match(after)
     if described and not (_APPROVED.match(after, described.end()) or _COMMITTED.search(text, 0, place[0])):
         return "it describes the option"
     rival = _marked_before(text, letter, place[0], choices) or _rival(after, letter, choices)
     rival = rival or _rival_before(before, letter, choices)
     return _starred(before, after, text) or rival or alternative(text, place[0])
+
+
+def _joined(before: str, after: str, option: str, *, letter: bool) -> bool:
+    """Whether something touches an option, or its text behind it, that makes it another; a text may stand in a word."""
+    own = re.match(r"\)?[-–—]" + re.escape(option), after, re.IGNORECASE) if option else None
+    quoted = before.endswith(("'", "‘", "'(", "‘("))
+    inside = letter and (_INSIDE_OF_WORD[0].search(before) or _INSIDE_OF_WORD[1].match(after))
+    touched = own is None and not quoted and _JOINED.match(after) is not None
+    return touched or bool(inside) or _JOINED_BEFORE.search(before) is not None
 
 
 def _starred(before: str, after: str, text: str) -> str:
@@ -147,6 +176,9 @@ def _most(part: str) -> bool:
 
 def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:
     """Another option in the sentence of the answer or a short one behind it, which nothing is said against; or ""."""
+    behind = _BEHIND_LINE.match(after)
+    if behind is not None and behind[1] != letter and behind[1] in choices:
+        return f"option {behind[1]} stands behind it"
     ends = [end.end() for end in SENTENCE_END.finditer(after)] + [len(after)] * 2
     near = ends[1] if ends[1] - ends[0] <= _SHORT else ends[0]
     for named in _NAMED.finditer(after):

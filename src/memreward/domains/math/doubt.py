@@ -106,7 +106,7 @@ _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
 _UNIT = re.compile(r"\s?(?!in\s)[a-zA-Z¢]+\b")
 # What touches a number that nothing marks, and makes it another.
 _JOINED_BEFORE = re.compile(
-    r"(?:[−–+×*/^√≥≤≠±#∞·⋅÷_](?<!\A[−–+*])(?<!\*\*)(?<!__)|\S\s-\s?"
+    r"(?:[−–+×*/^√≥≤≠±∞·⋅÷_](?<!\A[−–+*])(?<!\*\*)(?<!__)|\S\s-\s?|(?<!#)#(?!\s)"
     r"|\\(?:sqrt|[dt]?frac|pm|mp|neq?|ge|le|geq|leq|gt|lt|ln|log|overline|times|cdot|div|sin|cos|tan)(?![a-zA-Z])"
     r"\s?(?:\{[^{}]{0,30}\})?|\b(?:minus|negative|plus|times|log|ln|no\.|\d{1,9} or))\s?[{(]?\s?\Z",
     re.IGNORECASE,

@@ -106,7 +106,7 @@ _OWN_LABEL = re.compile(
 )
 _NO = re.compile(
     r"[\s.!?,;:\"')}$*\]…-]{1,9}(?:(?:lol|haha|well|oh|ha|um|hmm|right|correct|but)[,?!]{0,2}\s)?"
-    r"(?:(?:no|nope|nah|not|not really|I lied|jk|wrong|false|never|or not|psych)(?=\s{0,3}(?:[.!?,;:]|\Z))|"
+    r"(?:(?:no|nope|nah|not|not really|I lied|jk|wrong|false|never|or not|psych)(?=[\s*}\])$\"]{0,3}(?:[.!?,;:<]|\Z))|"
     r"(?:isn['’]t it\?\s)?(?:it|that|this) (?:isn['’]t|is not|wasn['’]t)[.!])"
     r"|[\s,;.…)]{0,6}(?:不对|错了|不是)|[\s,;.…)]{1,6}(?:or )?(?:maybe|perhaps) not\b"
     r"|[\s,;.…)]{1,6}(?:or (?:neither|not|all|any|something|anything|else|other)\b|(?:or )?(?:none|nothing)\b)",
