@@ -80,6 +80,8 @@ def _together(kind: Any, value: Any, place: str, arrays: Arrays) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is np.ndarray:
         return arrays[place]
+    if any(get_origin(one) is np.ndarray for one in inner):  # or None
+        return arrays.get(place)
     if isinstance(kind, type) and is_dataclass(kind):
         kinds = get_type_hints(kind)
         parts = {f.name: _together(kinds[f.name], value[f.name], f"{place}.{f.name}", arrays) for f in fields(kind)}

@@ -16,6 +16,9 @@ from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memreward.types import ConfigurationError, DataError, MemRewardError, content_hash
 
 DOMAINS, SIGNALS = "MEMREWARD_DOMAINS", "MEMREWARD_SIGNALS"
@@ -86,6 +89,19 @@ def called(function: Callable[..., Any], *given: Any, name: str, doing: str) -> 
         raise
     except Exception as error:
         _blame(error, name, doing)
+
+
+def numbers(given: Any, count: int, *, name: str) -> NDArray[np.float64]:
+    """Return (count,) float64 of what somebody's function returned for so many rollouts; else DataError names it."""
+    try:
+        values = np.array(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} returned {given!r:.60}: return one number a rollout") from error
+    if values.shape != (count,):
+        raise DataError(
+            f"{name} returned numbers of shape {values.shape} for {count} rollouts: return one for each, in their order"
+        )
+    return values
 
 
 def own_line(error: BaseException) -> str | None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memreward.evaluation.baselines import BASELINES, UNSUPERVISED, CrossFitted, JudgeColumn
+from memreward.evaluation.baselines import BASELINES, CrossFitted, JudgeColumn
 from memreward.evaluation.baselines.majority import VoteScorer
 from memreward.evaluation.calibration import logit
 from memreward.evaluation.metrics import evaluate_predictions, group_auc, roc_auc
@@ -11,8 +11,8 @@ from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.types import DataError, Group, LabelError, Predictor, Query, Rollout
 
 NEEDING_NO_MORE = [name for name in BASELINES if name != "confidence"]  # which needs log-probabilities
-LEARNED = [name for name in BASELINES if name not in (*UNSUPERVISED, "majority_calibrated", "random")]
-NEEDS_LABELS = [name for name in BASELINES if name not in UNSUPERVISED]
+NEEDS_LABELS = [name for name, make in BASELINES.items() if isinstance(make(0), CrossFitted)]
+LEARNED = [name for name in NEEDS_LABELS if name not in ("majority_calibrated", "random")]
 
 
 def refitted(names):

@@ -268,8 +268,12 @@ def test_a_signal_of_ones_own_reaches_the_answer_model_and_survives_its_file(min
 @pytest.mark.parametrize(
     ("body", "error", "said"),
     [
-        ("def s(rollouts):\n    return [1]\n", DataError, r"mine.py:s returned numbers of shape \(1,\) for the 6"),
-        ("def s(rollouts):\n    return ['a'] * len(rollouts)\n", DataError, "return numbers"),
+        (
+            "def s(rollouts):\n    return [1]\n",
+            DataError,
+            r"mine.py:s, asked .* of shape \(1,\) for 6",
+        ),
+        ("def s(rollouts):\n    return ['a'] * len(rollouts)\n", DataError, "one number a rollout"),
         (
             "def s(rollouts):\n    return rollouts[0].nothing\n",
             ConfigurationError,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.arrays import load, save
 from memreward.evaluation.own import adapted
 from memreward.evaluation.parts import code_hash, part_key
 from memreward.features.subset import rows_of_queries, subset
@@ -24,7 +25,10 @@ from memreward.plugins import fingerprint
 from memreward.temporary import write_whole
 from memreward.types import Features, LabelError, Predictor
 
-_CODE = ("types.py", "features/subset.py", "answers", "network", "evaluation/baselines", "evaluation/calibration.py")
+_CODE = (
+    *("types.py", "features/columns.py", "features/subset.py", "answers", "network"),
+    *("evaluation/baselines", "evaluation/calibration.py"),
+)
 """What decides a predictor's values; changed comments and docstrings do not."""
 
 PredictorFactory = Callable[[int], Predictor]
@@ -82,23 +86,13 @@ def run_cell(cell: Cell) -> Outcome:
 
 
 def save_features(features: Features, path: Path) -> None:
-    arrays: dict[str, Any] = {}
-    for field in fields(features):
-        value = getattr(features, field.name)
-        if value is not None:
-            # Ids may hold lone surrogates, which numpy stores as they are; `str` arrays need no pickle.
-            arrays[field.name] = np.array(value, dtype=np.str_) if isinstance(value, tuple) else value
-    np.savez(path, **arrays)
+    save(path, "features", 1, features)
 
 
 @functools.lru_cache(maxsize=1)
 def load_features(path: Path) -> Features:
     """Read what `save_features` wrote; the last file stays in the process."""
-    with np.load(path, allow_pickle=False) as stored:
-        parts: dict[str, Any] = {name: stored[name] for name in stored.files}
-    for name in ("rollout_ids", "query_ids", "evidence_names"):
-        parts[name] = tuple(parts[name].tolist())
-    return Features(**parts)
+    return load(path, "features", 1, Features, "evaluate again")
 
 
 def cell_key(features_hash: str, labels: NDArray[np.int8], predictor: PredictorFactory, seed: int) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreward.evaluation.baselines import CrossFitted, as_prediction
-from memreward.plugins import absolute, called, fingerprint, installed, load_named
+from memreward.plugins import absolute, called, fingerprint, installed, load_named, numbers
 from memreward.types import ConfigurationError, DataError, Features, Prediction, Predictor
 
 GROUP = "memreward.predictors"
@@ -107,7 +107,7 @@ class _Own:
         given = called(self._one.predict, features, name=f"predictor {self._source}", doing="in predict")
         if isinstance(given, Prediction):
             return given
-        values = _numbers(given, len(features), f"predictor {self._source}")
+        values = numbers(given, len(features), name=f"predictor {self._source}")
         outside = values[(values < 0) | (values > 1)]
         if len(outside):
             raise DataError(
@@ -129,20 +129,7 @@ class _Scorer:
 
     def scores(self, features: Features) -> NDArray[np.float64]:
         given = called(self._one.scores, features, name=f"predictor {self._source}", doing="in scores")
-        return _numbers(given, len(features), f"predictor {self._source}")
-
-
-def _numbers(given: Any, count: int, source: str) -> NDArray[np.float64]:
-    try:
-        values = np.array(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{source} returned {given!r:.60}: return one number a rollout") from error
-    if values.shape != (count,):
-        raise DataError(
-            f"{source} returned numbers of shape {values.shape} for {count} rollouts: return one a rollout, in the "
-            "order of features.rollout_ids"
-        )
-    return values
+        return numbers(given, len(features), name=f"predictor {self._source}")
 
 
 def _short(named: str) -> str:

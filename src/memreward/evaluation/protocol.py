@@ -166,7 +166,7 @@ class _Pool:
         if len(set(features.rollout_ids)) < len(features):
             raise DataError(f"{file}: rollout ids occur twice; give each rollout of a file its own 'id'")
         digest = hash_features(features)
-        stored = scratch / f"{digest}.npz"
+        stored = scratch / f"{digest}.safetensors"
         save_features(features, stored)
         truth = np.array([verdicts.get(rollout, -1) for rollout in features.rollout_ids], np.int8)
         return cls(file, kept, features, truth, stored, digest)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.plugins import SIGNALS, called, installed, keep_in_environment, load_named, of_environment
-from memreward.types import OWN, ConfigurationError, DataError, FloatArray, Rollout
+from memreward.plugins import SIGNALS, called, installed, keep_in_environment, load_named, numbers, of_environment
+from memreward.types import OWN, ConfigurationError, FloatArray, Rollout
 
 GROUP = "memreward.signals"
 
@@ -61,15 +61,7 @@ def require_signals(names: Iterable[str]) -> None:
 def _of_question(rollouts: list[Rollout], source: str, signal: Signal) -> NDArray[np.float64]:
     question = rollouts[0].query.id
     given = called(signal, rollouts, name=f"signal {source}", doing=f"on question {question!r}")
-    try:
-        values = np.array(given, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"signal {source} returned {given!r:.60} on question {question!r}: return numbers") from error
-    if values.shape != (len(rollouts),):
-        raise DataError(
-            f"signal {source} returned numbers of shape {values.shape} for the {len(rollouts)} rollouts of question "
-            f"{question!r}: return one a rollout, in their order"
-        )
+    values = numbers(given, len(rollouts), name=f"signal {source}, asked of question {question!r},")
     return np.where(np.isfinite(values), values, np.nan)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from memreward.answers.prior import SourceCard, SourceFactor
 from memreward.features.subset import subset
 from memreward.memory import FROM_FILE, LabelLedger, label
+from memreward.reward.predictor import label_array
 from memreward.types import DOMAINS, Features, Group, Label, Rollout
 
 USE = "prior"
@@ -35,12 +36,13 @@ def judged_sources(
     name: str, groups: Sequence[Group], labels: Iterable[Label], featurizer: Evidence
 ) -> list[SourceFactor]:
     """Return one source for each domain of groups whose labels were released already."""
-    verdict = {label.rollout_id: label.correct for label in labels}
-    known = [group for group in groups if any(r.id in verdict for r in group.rollouts)]
+    released = list(labels)
+    judged = {label.rollout_id for label in released}
+    known = [group for group in groups if any(r.id in judged for r in group.rollouts)]
     if not known:
         return []
-    features = featurizer.features([rollout for group in known for rollout in group.rollouts])
-    told = np.array([{True: 1, False: 0, None: -1}[verdict.get(i)] for i in features.rollout_ids], np.int8)
+    rollouts = [rollout for group in known for rollout in group.rollouts]
+    features, told = featurizer.features(rollouts), label_array(rollouts, released)
     found = []
     for domain in np.unique(features.domain).tolist():
         own = [group for group in known if group.query.domain == DOMAINS[domain]]

@@ -38,7 +38,6 @@ __all__ = [
     "BASELINES",
     "FITTED",
     "READ_TEXT",
-    "UNSUPERVISED",
     "CrossFitted",
     "JudgeColumn",
     "MajorityVote",
@@ -61,9 +60,6 @@ def _drawn(name: str, scorer: Callable[[int], RolloutScorer], seed: int) -> Pred
 
 
 _REGRESSION = partial(EstimatorScorer, partial(logistic, 0.1), evidence=True)
-
-UNSUPERVISED = ("majority", "majority_hard", "label_model", "confidence", "entropy")
-"""Baselines that read no label."""
 
 FITTED = frozenset({"logistic_evidence", "logistic", "mlp"})
 """Baselines that scikit-learn fits."""
