@@ -2,8 +2,12 @@
 
     python tests/forked.py DESCRIPTOR SOCKET OWNER
 
-serves on a socket until the process OWNER is gone. All workers of a test run share one server, which loads at its first
-request. What the start of a process itself is about, a test starts as `subprocess` does.
+serves on a socket until the process OWNER is gone. What starts processes itself starts
+
+    python tests/forked.py ARGUMENTS
+
+for `python ARGUMENTS`, with the variable of `PLACE`. All workers of a test run share one server, which loads at its
+first request. What the start of a process itself is about, a test starts as `subprocess` does.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 LOADED = "datasets", "peft", "torch.distributed", "transformers.models.qwen2.modeling_qwen2", "trl.trainer.grpo_trainer"
+PLACE = "MEMREWARD_FORKED"
+"""Variable that names the server's socket."""
 FOR_LOADING = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
 
 
@@ -40,8 +46,7 @@ class Forked:
         self._server = _connected()
         ends = [os.pipe() for _ in range(2)]
         self.stdout, self.stderr = (os.fdopen(read, encoding="utf-8") for read, _ in ends)
-        asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(Path.cwd())}
-        socket.send_fds(self._server, [json.dumps(asked).encode() + b"\n"], [write for _, write in ends])
+        _ask(self._server, arguments, {PLACE: str(_place()[0]), **env}, [write for _, write in ends])
         for _, write in ends:
             os.close(write)
         self._told = self._server.makefile()
@@ -96,10 +101,30 @@ def run_ranks(arguments: Sequence[str], env: Mapping[str, str], count: int, time
     return [out for out, _ in said]
 
 
-def _connected() -> socket.socket:
-    """To the server of this test run, which the first to ask starts."""
+def _ask(server: socket.socket, arguments: Sequence[str], env: Mapping[str, str], streams: Sequence[int]) -> None:
+    asked = {"arguments": list(arguments), "env": dict(env), "cwd": str(Path.cwd())}
+    socket.send_fds(server, [json.dumps(asked).encode() + b"\n"], streams)
+
+
+def stand_for(arguments: Sequence[str]) -> int:
+    """Have a process forked that prints where this one does; return its exit status."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(os.environ[PLACE])
+        _ask(server, arguments, os.environ, [1, 2])
+        with server.makefile() as told:
+            _, status = told
+    return int(status)
+
+
+def _place() -> tuple[Path, int]:
+    """Socket of the server of this test run, and the process it is for."""
     owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    place = Path(tempfile.gettempdir()) / f"forked-{os.getuid()}-{owner}"
+    return Path(tempfile.gettempdir()) / f"forked-{os.getuid()}-{owner}", owner
+
+
+def _connected() -> socket.socket:
+    """To the server, which the first to ask starts."""
+    place, owner = _place()
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = socket.socket(socket.AF_UNIX)
@@ -193,4 +218,6 @@ def become(arguments: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1].isdigit():
+        sys.exit(stand_for(sys.argv[1:]))
     become(**serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])))

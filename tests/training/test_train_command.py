@@ -21,6 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import forked
 from forked import Forked
 from memreward.memory import ExperienceMemory
 from memreward.reward.truth import SPENT
@@ -54,14 +55,14 @@ Begin = Callable[..., Process]
 def begin(model: Path, experience: Path, templates: Path, prior: Path, environment: dict[str, str]) -> Begin:
     """Starts a training in a folder."""
 
-    def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> Process:
+    def start(folder: Path, *options: str, launcher: tuple[str, ...] = (), fork: bool = True) -> Process:
         given = ["--model", str(model), "--experience", str(experience), "--templates", str(templates)]
         given += ["--prior", str(prior)]
-        command = ["-m", "memreward", "train", "--out", str(folder), *given, *OPTIONS, *options, "--json"]
-        if not launcher:
+        command = [*launcher, "-m", "memreward", "train", "--out", str(folder), *given, *OPTIONS, *options, "--json"]
+        if fork:
             return Forked(command, environment)
         pipe = subprocess.PIPE
-        return subprocess.Popen([*launcher, *command], env=environment, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen([sys.executable, *command], env=environment, stdout=pipe, stderr=pipe, text=True)
 
     return start
 
@@ -84,7 +85,7 @@ def steps_logged(folder: Path, steps: int, process: Process) -> None:
 def uninterrupted(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A training nobody disturbed, in a process of its own as a shell starts it, and its report."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    return folder, finished(begin(folder, launcher=(sys.executable,)))
+    return folder, finished(begin(folder, fork=False))
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -266,7 +267,8 @@ def test_two_processes_ask_the_same_questions_and_remember_whole_groups(
     begin: Begin, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--no-python")
+    torchrun = (*torchrun, sys.executable, forked.__file__)
     report = finished(begin(folder, "--steps", "2", launcher=torchrun))
     assert report["steps"] == 2
     assert (checkpoints(folder)[-1] / "rng_state_1.pth").is_file()
