@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from serving import HEADERS, Command, client, group, query, texts_of
 
@@ -159,6 +160,8 @@ def test_the_command_stops_in_good_order_and_goes_on_where_it_was(tmp_path: Path
     memory, log = tmp_path / "memory", tmp_path / "log"
     service = Command(memory, log)
     with client(service.address()) as asking:
+        begun = [" ".join(child.cmdline()) for child in psutil.Process(service.process.pid).children(recursive=True)]
+        assert any("math/worker.py" in line for line in begun), "the first client would wait until algebra is loaded"
         first = asking.post("/score", content=json.dumps({"groups": [group(1)]})).json()["groups"]
     assert service.kill(signal.SIGTERM) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]

@@ -40,6 +40,12 @@ def rules_of(name: str) -> DomainRules:
     return _RULES[name]
 
 
+def begin_all() -> None:
+    """Have every domain start the processes that it asks."""
+    for rules in _RULES.values():
+        rules.begin()
+
+
 def load_domain(named: str) -> DomainRules:
     """Add a domain that is named as "mine.py:MyDomain", by a file, or "package.module:MyDomain"."""
     made = load_named(named, "domain")

@@ -34,6 +34,9 @@ class DomainRules:
     program = False
     lettered = False
 
+    def begin(self) -> None:
+        """Start what answers are asked of in another process, so that the first of them does not wait for it."""
+
     def parse(self, text: str, prompt: str) -> str | None:  # noqa: ARG002
         """Return the answer that a completion without marked thinking commits to; None where it commits to none."""
         return find_expression(text, guess=False)[0] if text.strip() else None

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from memreward import __version__
 from memreward.data import group_from_record
+from memreward.domains.registry import begin_all
 from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
@@ -93,6 +94,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(begin_all)
         app.desk.start()  # type: ignore[attr-defined]
         yield
         await app.desk.stop()  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 import re
 
 from memreward.domains.config import VerifyConfig
+from memreward.domains.math import process
 from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
 from memreward.domains.math.subjects import number_of_asked
@@ -19,6 +20,9 @@ class Math(DomainRules):
 
     name = "math"
     numeric = True
+
+    def begin(self) -> None:
+        process.begin()
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         answer, form = find_expression(text, guess=True)

@@ -25,6 +25,11 @@ _FREE_S = 0.05
 _worker = Worker(Path(__file__).with_name("worker.py"))
 
 
+def begin() -> None:
+    """Start the process, and do not wait for it: it loads for a second or two."""
+    _worker.begin()
+
+
 _clock = threading.local()
 
 

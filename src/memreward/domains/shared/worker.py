@@ -40,8 +40,14 @@ class Worker:
         self._script = script
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._cancelled = 0
         _workers.add(self)
+
+    def begin(self) -> None:
+        """Start the process, and do not wait until it is ready; MemRewardError if it cannot start."""
+        with self._lock:
+            self._begin()
 
     def ask(self, question: Any, limit: float) -> Reply:
         """Return the reply to a JSON value within `limit` seconds; MemRewardError if the process cannot start."""
@@ -80,9 +86,9 @@ class Worker:
     def forget(self) -> None:
         """In a forked child: leave the parent's process alone and start afresh when asked."""
         self._lock = threading.Lock()
-        self._process = None
+        self._process, self._ready = None, False
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _begin(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._stop()
@@ -92,20 +98,27 @@ class Worker:
             raise MemRewardError(
                 f"the worker {self._script.name} did not start: {error}; free what it lacks"
             ) from error
-        reply, _ = _exchange(self._process, b"", START_LIMIT_S)
+        return self._process
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        process = self._begin()
+        if self._ready:
+            return process
+        reply, _ = _exchange(process, b"", START_LIMIT_S)
         if reply.strip() != b"ready":
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
-            code = self._process.returncode
+                process.wait(1.0)
+            code = process.returncode
             self._stop()
             raise MemRewardError(
                 f"the worker {self._script.name} did not start (exit code {code}): "
                 f"check that {sys.executable} can run it and import math_verify"
             )
-        return self._process
+        self._ready = True
+        return process
 
     def _stop(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._ready = self._process, None, False
         if process is None:
             return
         process.kill()
