@@ -74,8 +74,8 @@ def test_a_text_that_is_too_long_to_be_read_in_time_costs_the_others_nothing(mon
 
 
 def test_a_batch_has_what_its_rollouts_have_up_to_a_limit() -> None:
-    assert store._seconds_of(1) == store.ROLLOUT_SECONDS
-    assert store._seconds_of(1_000) == store.BATCH_SECONDS < SCORING_SECONDS
+    assert store.seconds_of(1) == store.ROLLOUT_SECONDS
+    assert store.seconds_of(1_000) == store.BATCH_SECONDS < SCORING_SECONDS
 
 
 def test_the_limit_of_a_part_is_never_above_that_of_the_whole() -> None:

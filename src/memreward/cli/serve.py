@@ -62,15 +62,14 @@ def serve(
             started(url)
             while True:
                 signal.pause()
+    from memreward.service.apart import StoreApart
     from memreward.service.app import create_app
     from memreward.service.run import log_to_stderr, server_of
-    from memreward.service.store import GroupStore, reward_of
 
     if not predictor_folder(memory).exists():
         output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
-    reward = reward_of(Path(memory))
     log_to_stderr()
-    store = GroupStore(reward, Path(memory) / "service", config)
+    store = StoreApart(Path(memory), config)
     try:
         server_of(create_app(store, config, token=token), host, port, started).run()
     finally:

@@ -43,7 +43,7 @@ class Workers:
             future: Future[Any] = Future()
             self._here.append((future, partial(function, *given)))
             return future
-        with self._undisturbed(), _interrupts_held():
+        with self._undisturbed(), interrupts_held():
             future = self._executor.submit(function, *given)
             future.add_done_callback(self._ended.put)
         self._open += 1
@@ -143,7 +143,7 @@ def handling_interrupts(workers: Workers) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Start processes that never see Ctrl-C, which the terminal sends to all: this process alone acts on it.
 
     A process inherits the blocked signal; here it is delivered at the end of the block.

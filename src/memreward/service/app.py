@@ -14,14 +14,12 @@ from typing import Annotated, Any
 
 from memreward import __version__
 from memreward.data import group_from_record
-from memreward.domains.registry import begin_all
 from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
 from memreward.service.asked import AskedRollout, BusyError, ConflictError, OneOfDomains, StoppingError
 from memreward.service.config import ServiceConfig
-from memreward.service.desk import Desk
-from memreward.service.store import GroupStore
+from memreward.service.desk import Desk, Store
 from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
     BudgetError,
@@ -71,14 +69,14 @@ class Service(FastAPI):
         crowded: Whether more connections are open than may be; whoever opens them says so.
     """
 
-    store: GroupStore
+    store: Store
     desk: Desk
     metrics: Metrics
     crowded: Callable[[], bool]
 
 
 def create_app(
-    store: GroupStore,
+    store: Store,
     config: ServiceConfig | None = None,
     *,
     token: str | None = None,
@@ -94,7 +92,6 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(begin_all)
         app.desk.start()  # type: ignore[attr-defined]
         yield
         await app.desk.stop()  # type: ignore[attr-defined]

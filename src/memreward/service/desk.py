@@ -7,14 +7,16 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from memreward.integrations.client import Scored
+from memreward.memory import AddReport
 from memreward.service.asked import AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
-from memreward.service.store import Answered, GroupStore
-from memreward.types import FaultError, MemRewardError, StoreError
+from memreward.service.store import Answered
+from memreward.types import FaultError, Group, MemRewardError, StoreError
 
 _LOGGER = logging.getLogger(__name__)
 BATCH = 256
@@ -28,6 +30,28 @@ SCORING_SECONDS = 120.0
 service is not ready."""
 STOP_SECONDS = 30
 """That a stop waits for what is being scored."""
+
+
+class Store(Protocol):
+    """What answers: a `GroupStore`, here or in a process of its own."""
+
+    config: ServiceConfig
+
+    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None: ...
+
+    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]: ...
+
+    def add(self, groups: Iterable[Group]) -> AddReport: ...
+
+    def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]: ...
+
+    def ledger(self) -> dict[str, Any]: ...
+
+    def memory(self) -> dict[str, int]: ...
+
+    def figures(self) -> dict[str, float]: ...
+
+
 Observer = Callable[[Sequence[AskedGroup], float], None]
 """Told of each batch that was scored, and the seconds it took."""
 
@@ -68,7 +92,7 @@ class Desk:
         faults: Groups that met a bug: they are answered with an error, and nothing is ready any more.
     """
 
-    def __init__(self, store: GroupStore, config: ServiceConfig, observer: Observer | None = None) -> None:
+    def __init__(self, store: Store, config: ServiceConfig, observer: Observer | None = None) -> None:
         self._store, self._config, self._observer = store, config, observer
         self._collecting: dict[str, _Collecting] = {}
         self._members: dict[str, _Member] = {}

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from memreward.domains.registry import begin_all
 from memreward.integrations.ray import NAMESPACE
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
@@ -95,6 +96,7 @@ def start(
 
 def _opened(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
     """Open the store, once the process that held it before, on a node that is dying, has let go of its folder."""
+    begin_all()
     ends = time.monotonic() + _LETTING_GO
     while True:
         try:

@@ -45,7 +45,7 @@ _LOGGER = logging.getLogger(__name__)
 ROLLOUT_SECONDS, BATCH_SECONDS = 30.0, 100.0
 """That rollouts scored together may take for parsing, evidence and judging: each adds so much, up to so much in all."""
 LONGEST = 400_000
-"""Characters of a rollout with its query: texts are read in this process, in which nothing can be killed."""
+"""Characters of a rollout with its query."""
 _QUERIES_HELD = 20_000
 _KEPT = 200_000
 """Answers that are kept, for requests that are sent again."""
@@ -54,6 +54,8 @@ _LIVE = 2_000
 _SAVE_AFTER, _SAVE_SHARE = 5.0, 0.02
 """The reward is saved after so many seconds of scoring, all of which a start has to do again, but in no more than this
 share of the time."""
+_LETTING_GO = 2.0
+"""Seconds in which the process of a service that was killed has let go of its folder."""
 
 Answered = list[Scored] | ConflictError | FaultError
 
@@ -82,7 +84,7 @@ class GroupStore:
         self._reward, self._memory, self._folder = reward, reward.memory, folder
         self._lock = threading.RLock()
         self._held = _held(folder)
-        self._journal = Journal(folder and folder / "journal.sqlite", _KEPT)
+        self._journal = journal_of(folder)
         if isinstance(reward.valuer, Answers):
             reward.valuer.model.begin()
         self._queries: dict[str, Query] = {}
@@ -98,8 +100,7 @@ class GroupStore:
         self._recall()
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
-        kept = self._journal.answers([name_of(group_id, rollout.id)])
-        return _checked(group_id, rollout, *kept.values()) if kept else None
+        return kept_answer(self._journal, group_id, rollout)
 
     def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
         """Reward groups, each by itself: how they are put together in calls changes no prediction.
@@ -214,7 +215,7 @@ class GroupStore:
         self._step = max(self._step, groups[0].step)
         self._seal(groups)
         done: list[Done] = []
-        with within(_seconds_of(sum(len(group.rollouts) for group in groups))):
+        with within(seconds_of(sum(len(group.rollouts) for group in groups))):
             read = [self._read(group) for group in groups]
             judged = iter(self._judged([one for one in read if isinstance(one, _Read)], groups[0].step, done))
         answers = [one if isinstance(one, FaultError) else _answers(one, next(judged)) for one in read]
@@ -319,7 +320,7 @@ class GroupStore:
         for one in undone:
             queries = list(dict.fromkeys(query for query, _ in one.rollouts))
             known = {rollout.id: rollout for rollout in self._memory.rollouts_of(queries)}
-            with within(_seconds_of(len(one.rollouts))):
+            with within(seconds_of(len(one.rollouts))):
                 self._note(self._reward.step([known[rollout] for _, rollout in one.rollouts], one.step))
             self._step = max(self._step, one.step)
         self._reward.unmet = frozenset()
@@ -359,7 +360,24 @@ def reward_of(folder: Path) -> PolicyReward:
     return PolicyReward(memory, Answers(AnswerModel()), featurizer=Featurizer(runner=runner_for("auto")))
 
 
-def _seconds_of(rollouts: int) -> float:
+def journal_of(folder: Path | None) -> Journal:
+    """Open what the store in a folder has promised, which another process may read too."""
+    return Journal(folder and folder / "journal.sqlite", _KEPT)
+
+
+def kept_answer(journal: Journal, group_id: str, rollout: AskedRollout) -> Scored | None:
+    """Return what a rollout was answered, if it was; ConflictError if that was another text."""
+    kept = journal.answers([name_of(group_id, rollout.id)])
+    return _checked(group_id, rollout, *kept.values()) if kept else None
+
+
+def failed(reason: str, partial: bool) -> Scored:
+    """Return what a rollout gets that could not be scored: 0, the mean of its group."""
+    return Scored(0.0, ABSTAINED, reason=reason, failed=True, partial=partial)
+
+
+def seconds_of(rollouts: int) -> float:
+    """Return what so many rollouts may take together for parsing, evidence and judging."""
     return min(BATCH_SECONDS, ROLLOUT_SECONDS * rollouts)
 
 
@@ -377,7 +395,7 @@ def _rates(live: Collection[tuple[bool, bool]]) -> dict[str, float]:
 
 
 def _held(folder: Path | None) -> IO[str] | None:
-    """Keep other stores out of a folder; the system lets go of it when this process dies."""
+    """Keep other stores out of a folder; the system lets go of it when this process dies, which one may be about to."""
     if folder is None:
         return None
     try:
@@ -385,12 +403,17 @@ def _held(folder: Path | None) -> IO[str] | None:
         file = (folder / "lock").open("w")
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error}; name another folder") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(f"{folder} belongs to a service that runs: stop it, or ask it") from error
-    return file
+    ends = time.monotonic() + _LETTING_GO
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() > ends:
+                file.close()
+                raise StoreError(f"{folder} belongs to a service that runs: stop it, or ask it") from error
+            time.sleep(0.05)
+        else:
+            return file
 
 
 def _checked(group_id: str, rollout: AskedRollout, kept: Kept) -> Scored:
@@ -410,7 +433,7 @@ def _answers(read: _Read, judged: tuple[Judged, int] | FaultError) -> list[Score
     partial, rollouts, answers = read.group.partial, iter(read.rollouts), []
     for place in range(len(read.group.rollouts)):
         if reason := read.broken.get(place):
-            answers.append(Scored(0.0, ABSTAINED, reason=reason, failed=True, partial=partial))
+            answers.append(failed(reason, partial))
             continue
         answers.append(_answer(whole, row, next(rollouts).id, partial))
         row += 1
