@@ -21,14 +21,15 @@ pytestmark = pytest.mark.slow
 
 DOMAIN = """
 import os
+import time
 from memreward.domains import DomainRules
 
 class Fragile(DomainRules):
     name = "fragile"
 
     def parse(self, text, prompt):
-        while "hang" in text:
-            pass
+        if "hang" in text:
+            time.sleep(3600)
         if "die" in text:
             os._exit(3)
         return text
