@@ -683,6 +683,30 @@ def test_a_reply_that_stands_by_its_answer_is_right(text: str, question: str) ->
     assert verdict(text, "47", "math", question) is True
 
 
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        (
+            "The choice that explains why a dog pants if it is hot outside is:\n\n\\(\\boxed{A}\\)",
+            "Why does a dog pant?",
+        ),
+        ("It is B when dry, and C otherwise.\n\nThe answer is (A).", "What is it?"),
+        (
+            "What buying presents for others creates is \\(\\boxed{A}\\).",
+            "What does buying presents for others create?",
+        ),
+        ("The answer to where you should not be is \\boxed{A}.", "Where should you not be in a storm?"),
+    ],
+)
+def test_an_option_that_a_reply_stands_by_is_right(text: str, question: str) -> None:
+    assert verdict(text, "A", "qa", f"{question}\n(A) I and II\n(B) joy\n(C) home") is True
+
+
+def test_a_numeral_of_the_options_own_text_is_no_rival() -> None:
+    question = "Which hold?\n(A) II and III\n(B) I II and III\n(I) IV only\n(C) I\n(D) II"
+    assert verdict("The answer is (B) I, II, and III.", "B", "qa", question) is True
+
+
 @pytest.mark.parametrize("pair", [("|x+1|", "x+1"), ("|x-20|", "20-x"), (r"\sqrt{x^2}", "x"), ("|a|", "a")])
 def test_formulas_that_differ_far_out_or_below_zero_are_not_the_same(pair: tuple[str, str]) -> None:
     for given_form, reference in (pair, pair[::-1]):

@@ -183,8 +183,8 @@ def _rival(after: str, letter: str, choices: Mapping[str, str]) -> str:
     near = ends[1] if ends[1] - ends[0] <= _SHORT else ends[0]
     for named in _NAMED.finditer(after):
         before = after[: named.start()]
-        if named[1] == letter or named[1] not in choices:
-            continue
+        if named[1] == letter or named[1] not in choices or re.search(rf"\b{named[1]}\b", choices.get(letter, "")):
+            continue  # a numeral of the option's own text, "(F) I, III and IV"
         if _TURNED.search(before[-2 * _SHORT :]) and not _SET_AGAINST.match(after, named.end()):
             return f"option {named[1]} follows it"
         if named.end() <= near and not _AGAINST.search(before) and not _SET_AGAINST.match(after, named.end()):

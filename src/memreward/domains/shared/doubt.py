@@ -124,8 +124,9 @@ _ASKED_AND_DENIED = re.compile(
 )
 _MARKED = re.compile(r"\\f?box|####|<answer>|\b(?:answer|option|choice)\b", re.IGNORECASE)
 _ALTERNATIVE = re.compile(
-    r"(?:\b(?:or|else|alternatively|otherwise|failing that|maybe|perhaps|possibly|even|also)"
-    r"|\bif\b[^.\n]{0,40}[,:])(?:\W|\b(?:f?boxed|fbox|the|final|answer|option|choice|is|it)\b){0,16}\Z",
+    r"(?:\b(?:or|else|alternatively|otherwise(?!\.)|failing that|maybe|perhaps|possibly|even|also)"
+    r"|\bif\b[^.\n]{0,40}(?<! is)(?<! be)[,:](?!\s(?:is|would be)\b))"
+    r"(?:\W|\b(?:f?boxed|fbox|the|final|answer|option|choice|is|it)\b){0,16}\Z",
     re.IGNORECASE,
 )
 _FALLBACK = re.compile(
@@ -195,14 +196,17 @@ def of_others(before: str, after: str, question: str) -> str:
     if (
         _OF_ANSWER.search(before)
         or _OF_ANSWER_AND.search(before)
-        or _BEFORE_BOX.search(before)
+        or ((denied := _BEFORE_BOX.search(before)) and not ("not" in denied[0] and re.search(r"\bnot\b", question)))
         or _EXAMPLE.search(before)
     ):
         return "it is an answer that is not given"
     if rejecting is not None and not re.search(r"\b(?:not|least|except|odd)\b", question, re.IGNORECASE):
         return "it is what is rejected"
     for said in (_ASCRIBED.search(TURN.split(before)[-1]), _ASCRIBED_AFTER.match(after)):
-        if said is not None and not any(name in question for name in _NAME.findall(said[0])):
+        # Not what the question says too: a name, or "for others".
+        if said is not None and not any(
+            name in question for name in (*_NAME.findall(said[0]), " ".join(said[0].lower().split()[:2]))
+        ):
             return "it is what others say"
     bare = _THE_ANSWER_IS.sub("", before)
     label = _LABEL.match(bare) if bare == before or _STEP.match(bare) is None else None
