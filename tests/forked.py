@@ -160,7 +160,7 @@ def serve(listener: socket.socket, place: Path, owner: int) -> dict[str, Any]:
         for module in LOADED:
             importlib.import_module(module)
         gc.freeze()
-        if not os.fork():
+        if text and not os.fork():
             listener.close()
             if _told_of_its_end(connection):
                 for number, stream in enumerate(streams, 1):
@@ -189,6 +189,8 @@ def _received(connection: socket.socket) -> tuple[bytes, list[int]]:
     text, streams = b"", []
     while not text.endswith(b"\n"):
         part, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        if not part:
+            return b"", streams  # who asked is gone
         text += part
         streams += descriptors
     return text, streams
