@@ -690,7 +690,7 @@ def test_a_reply_that_stands_by_its_answer_is_right(text: str, question: str) ->
             "The choice that explains why a dog pants if it is hot outside is:\n\n\\(\\boxed{A}\\)",
             "Why does a dog pant?",
         ),
-        ("It is B when dry, and C otherwise.\n\nThe answer is (A).", "What is it?"),
+        ("Option B is false otherwise.\n\nThe answer is (A).", "What is it?"),
         (
             "What buying presents for others creates is \\(\\boxed{A}\\).",
             "What does buying presents for others create?",
