@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -155,7 +155,7 @@ class CodeVerifier(ClaimVerifier):
         return {"config": self.config}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(CodeConfig(**asdict(state["config"])))  # type: ignore[misc]
+        self.__init__(state["config"])  # type: ignore[misc]
 
 
 def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
