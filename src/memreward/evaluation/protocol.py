@@ -147,7 +147,7 @@ class _Pool:
     file: str
     groups: tuple[Group, ...]
     features: Features
-    truth: NDArray[np.int8]
+    verdicts: NDArray[np.int8]
     stored: Path
     hash: str
 
@@ -168,15 +168,15 @@ class _Pool:
         digest = hash_features(features)
         stored = scratch / f"{digest}.safetensors"
         save_features(features, stored)
-        truth = np.array([verdicts.get(rollout, -1) for rollout in features.rollout_ids], np.int8)
-        return cls(file, kept, features, truth, stored, digest)
+        by_row = np.array([verdicts.get(rollout, -1) for rollout in features.rollout_ids], np.int8)
+        return cls(file, kept, features, by_row, stored, digest)
 
     def facts(self) -> dict[str, int]:
         return {
             "queries": len(self.groups),
-            "rollouts": len(self.truth),
-            "judged": int(np.sum(self.truth >= 0)),
-            "right": int(np.sum(self.truth == 1)),
+            "rollouts": len(self.verdicts),
+            "judged": int(np.sum(self.verdicts >= 0)),
+            "right": int(np.sum(self.verdicts == 1)),
         }
 
 
@@ -205,7 +205,7 @@ class _Split:
                 "ask for fewer"
             )
         # What is only measured is no part of the label budget; a ledger of its own has opened it, once for the file.
-        measured_by = np.where(rows_of_queries(pool.features, labelled), -1, pool.truth).astype(np.int8)
+        measured_by = np.where(rows_of_queries(pool.features, labelled), -1, pool.verdicts).astype(np.int8)
         judged = measured_by >= 0
         if not judged.any():
             raise ConfigurationError(
