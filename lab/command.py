@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.trainings.results import TrainingResult
 
 PACKAGES = ("memreward", "torch", "transformers", "trl", "torch-geometric", "numpy")
-_LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.lora_rank")
+_LEFT_OUT = ("sampling.model", "sampling.seed", "grpo.lora_rank", "trl")
 """What an experiment decides itself."""
 
 
@@ -28,7 +28,7 @@ _LEFT_OUT = ("grpo.seed", "grpo.save_every", "grpo.lora_rank")
     ExperimentConfig,
     panel="Experiment",
     leave_out=_LEFT_OUT,
-    names={"workers": "jobs", "grpo": ""},
+    names={"workers": "jobs", "grpo": "", "sampling": ""},
 )
 def experiment(
     *,

@@ -148,30 +148,18 @@ def keep(
 
 
 def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
-    grpo = GrpoSettings(
-        steps=options.steps,
-        groups_per_step=4,
-        rollouts=8,
-        max_new_tokens=LENGTH,
-        temperature=TEMPERATURE,
-        learning_rate=1e-4,
-        kl=0.0,
-        save_every=2,
-        seed=options.seed,
-        lora_rank=16,
-    )
     asked = Path(options.out) / "questions.jsonl"
     write_groups(asked, families.load(f"{FAMILY}:{TRAIN}", options.seed))
     return TrainConfig(
-        model=options.model,
         output=str(Path(options.out) / arm),
         questions=(str(asked),),
         templates=str(families.TEMPLATES),
         labels="20%",
         choose="advantage",
         arm=arm,
-        grpo=grpo,
-        trl={"bf16": True, "save_total_limit": None},
+        sampling=SamplingConfig(options.model, 8, TEMPERATURE, 1.0, LENGTH, options.seed),
+        grpo=GrpoSettings(steps=options.steps, groups_per_step=4, lora_rank=16),
+        trl={"bf16": True, "learning_rate": 1e-4, "beta": 0.0, "save_steps": 2, "save_total_limit": None},
     )
 
 

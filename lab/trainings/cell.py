@@ -63,6 +63,8 @@ class Training:
         choose: How these are chosen.
         seed: Of the draw of labels, of sampling and of the order of the questions.
         grpo: The training.
+        sampling: What is sampled in it, but for model and seed.
+        trl: Further settings of TRL's.
         prior: Where the answer model begins.
         encoder: Name of the encoder that the paper's network reads with where the arm names no other.
         answers: Answers sampled for each held-out question.
@@ -75,6 +77,8 @@ class Training:
     choose: ChoiceRule
     seed: int
     grpo: GrpoSettings
+    sampling: SamplingConfig
+    trl: Mapping[str, Any]
     prior: str
     encoder: str
     answers: int
@@ -116,13 +120,14 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
     started = time.monotonic()
     start, measure, arm = Start(cell.start), _Measure(cell), ARMS[cell.arm]
     config = TrainConfig(
-        model=str(start.policy),
         output=str(folder),
         experience=(str(start.experience),),
         labels=str(cell.labels),
         choose=cell.choose,
         prior=cell.prior,
-        grpo=replace(cell.grpo, seed=cell.seed, save_every=0),
+        sampling=replace(cell.sampling, model=str(start.policy), seed=cell.seed),
+        grpo=cell.grpo,
+        trl=cell.trl,
     )
     order = _corrected_first(start) if arm.name == "care" else None
     prepared = prepare(config, arm.encoder or cell.encoder, silent, arm=arm, others=valuers(cell.seed), order=order)
@@ -137,7 +142,9 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
         prepared.reward,
         asked,
         config.grpo,
+        config.sampling,
         folder,
+        trl=config.trl,
         callbacks=[_measuring(cell, measure, curve)],
         trainer=group_trainer(GRPOTrainer, cell.seed),
     )
@@ -244,7 +251,7 @@ def cell_key(cell: Training) -> str:
     Code is not among it, since a training takes long: whoever changes what an arm does begins a new output folder.
     """
     settings = {field.name: getattr(cell, field.name) for field in fields(cell) if field.name != "start"}
-    decides = {**settings, "grpo": asdict(cell.grpo), **_of_arm(cell)}
+    decides = {**settings, "grpo": asdict(cell.grpo), "sampling": asdict(cell.sampling), **_of_arm(cell)}
     return part_key({**decides, "start": Start(cell.start).fingerprint()})
 
 

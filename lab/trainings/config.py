@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab.arms import ARMS
 from lab.testbed.config import LONGEST, StartConfig
 from memreward.data.draw import Count, count_from
+from memreward.policy.settings import SamplingConfig
 from memreward.training.arms import arm_named
 from memreward.training.config import ChoiceRule
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 
-TESTBED = GrpoSettings(
-    steps=80,
-    groups_per_step=8,
-    rollouts=8,
-    max_new_tokens=LONGEST,
-    learning_rate=2e-4,
-    kl=0.0,
-    save_every=0,
-)
+TESTBED = GrpoSettings(steps=80, groups_per_step=8)
+SAMPLING = SamplingConfig("", rollouts=8, temperature=1.0, top_p=1.0, max_new_tokens=LONGEST)
+OF_TRL: Mapping[str, Any] = {"learning_rate": 2e-4, "beta": 0.0, "save_strategy": "no"}
 """Settings that train the embedded policy within minutes; tuned before arms were compared."""
 
 
@@ -41,7 +38,9 @@ class ExperimentConfig:
         measure_every: Steps between two measurements of the policy on held-out questions, with one answer a question; 0
             measures in the end alone.
         start: Questions and starting policy.
-        grpo: The training; its seed is not used.
+        grpo: The training.
+        sampling: What is sampled in it, but for model and seed.
+        trl: Further settings of TRL's `GRPOConfig`.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -58,6 +57,8 @@ class ExperimentConfig:
     measure_every: int = 10
     start: StartConfig = field(default_factory=StartConfig)
     grpo: GrpoSettings = TESTBED
+    sampling: SamplingConfig = SAMPLING
+    trl: Mapping[str, Any] = field(default_factory=lambda: dict(OF_TRL))
 
     def counts(self) -> tuple[Count, ...]:
         """Return the label budgets: whole numbers, and shares below 1."""

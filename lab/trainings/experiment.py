@@ -74,6 +74,8 @@ def _cell(config: ExperimentConfig, start: Start, arm: str, share: Count, seed: 
         choose,
         seed,
         config.grpo,
+        config.sampling,
+        config.trl,
         config.prior,
         config.encoder,
         config.answers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError
 
 FILE = """
-model = "m"
 questions = ["a.jsonl", "gcd:5"]
 labels = 1
 
+[sampling]
+model = "m"
+temperature = 2
+
 [grpo]
 steps = 7
-learning_rate = 1
 lora_rank = 4
 
 [trl]
@@ -39,8 +42,9 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "train.toml"
     path.write_text(FILE, encoding="utf-8")
     config = made(read_tables(path))
-    assert (config.model, config.questions, config.labels) == ("m", ("a.jsonl", "gcd:5"), "1")
-    assert (config.grpo.steps, config.grpo.learning_rate, config.grpo.kl) == (7, 1.0, TrainConfig().grpo.kl)
+    assert (config.questions, config.labels) == (("a.jsonl", "gcd:5"), "1")
+    assert config.sampling == replace(TrainConfig().sampling, model="m", temperature=2.0)
+    assert (config.grpo.steps, config.grpo.groups_per_step) == (7, TrainConfig().grpo.groups_per_step)
     assert (config.grpo.lora_rank, config.trl) == (4, {"use_vllm": True})
     assert config.verify.math.time_limit_s == 2.0
 
@@ -48,7 +52,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"modle": "m"}, r"train.toml: 'modle' is unknown; did you mean 'model'\?"),
+        ({"sampling": {"modle": "m"}}, r"train.toml: 'sampling.modle' is unknown; did you mean 'model'\?"),
         ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
         ({"verify": {"math": {"zzz": 1}}}, "'verify.math.zzz' is unknown; use one of "),
         ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),

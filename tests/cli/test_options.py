@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -195,3 +196,23 @@ def test_a_type_without_an_option_is_refused_when_the_command_is_made() -> None:
 
     with pytest.raises(TypeError, match="table: no option can hold"):
         options_from("settings", Odd, panel="Odd")(lambda settings: settings)
+
+
+@dataclass(frozen=True)
+class Named:
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def test_a_mapping_is_an_option_that_is_given_once_for_each_name() -> None:
+    made: list[Any] = []
+
+    @options_from("settings", Named, panel="Named")
+    def command(settings: Changes[Named]) -> None:
+        made.append(settings.made())
+
+    app = typer.Typer()
+    app.command()(command)
+    given = ["--more", "rate=3e-3", "--more", "on=true", "--more", "name=a=b"]
+    assert CliRunner().invoke(app, given).exit_code == CliRunner().invoke(app, []).exit_code == 0
+    assert made == [Named({"rate": 0.003, "on": True, "name": "a=b"}), Named()]
+    assert "not of the form NAME=VALUE" in CliRunner().invoke(app, ["--more", "rate"]).output

@@ -55,7 +55,7 @@ def test_options_change_the_testbed_settings_and_no_others(asked, tmp_path):
     (config,) = asked
     assert (config.arms, config.seeds, config.labels) == (("labelled", "oracle", "memreward"), 2, ("0.2",))
     assert (config.grpo.steps, config.workers, config.start.test) == (7, 2, 30)
-    assert config.grpo.learning_rate == TESTBED.learning_rate
+    assert config.grpo.groups_per_step == TESTBED.groups_per_step
 
 
 def test_it_prints_tables_and_says_how_ours_stands(asked, tmp_path):
@@ -83,7 +83,7 @@ def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
     assert "training/labels.png" in links
     assert all((page.parent / link).exists() for link in links)
     assert "70% labelled: accuracy, mean of the domains" in text
-    assert "grpo.learning_rate = 0.0002\n" in text
+    assert "trl.learning_rate = 0.0002\n" in text
     assert "    choose = random\n    seeds = 2\n" in text
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"training.json", "training.html"}
 
@@ -96,8 +96,8 @@ def test_an_arm_that_is_unknown_is_refused(asked, tmp_path):
 
 def test_what_an_experiment_decides_itself_is_no_option(asked):
     said = call("--help").output
-    assert "--learning-rate" in said
-    assert not re.search(r"--(seed|save-every|lora-rank)\b", said)
+    assert "--max-new-tokens" in said
+    assert not re.search(r"--(seed|model|trl|lora-rank)\b", said)
 
 
 def test_help_and_examples_name_options_that_exist():

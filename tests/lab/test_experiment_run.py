@@ -14,7 +14,7 @@ from lab.arms import ARMS
 from lab.testbed.config import StartConfig
 from lab.testbed.start import EXPERIENCE, POLICY, Start, make_start
 from lab.trainings.cell import Training, cell_key
-from lab.trainings.config import TESTBED, ExperimentConfig
+from lab.trainings.config import SAMPLING, TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
 from memreward.training.config import ChoiceRule
@@ -34,7 +34,8 @@ CONFIG = ExperimentConfig(
     answers=2,
     measure_every=1,
     start=START,
-    grpo=replace(TESTBED, steps=2, groups_per_step=4, rollouts=4),
+    grpo=replace(TESTBED, steps=2, groups_per_step=4),
+    sampling=replace(SAMPLING, rollouts=4),
 )
 
 
@@ -128,7 +129,9 @@ def test_processes_side_by_side_come_to_the_same(
 
 def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> None:
     def told(arm: str, choose: ChoiceRule = "random", **changed: Any) -> str:
-        cell = Training(start.folder, arm, 0.5, choose, 0, CONFIG.grpo, "none", "ngrams", 2, 1)
+        cell = Training(
+            start.folder, arm, 0.5, choose, 0, CONFIG.grpo, CONFIG.sampling, CONFIG.trl, "none", "ngrams", 2, 1
+        )
         return cell_key(replace(cell, **changed))
 
     for arm in ("oracle", "majority", "paper", "no-prior"):
@@ -144,7 +147,9 @@ def test_settings_that_an_arm_does_not_heed_leave_it_as_it_is(start: Start) -> N
 def test_trainings_that_would_end_differently_are_told_apart(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = Training(start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, "none", "ngrams", 2, 1)
+    cell = Training(
+        start.folder, "memreward", 0.5, "random", 0, CONFIG.grpo, CONFIG.sampling, CONFIG.trl, "none", "ngrams", 2, 1
+    )
     known = cell_key(cell)
     elsewhere = tmp_path / "start"
     shutil.copytree(start.folder, elsewhere)

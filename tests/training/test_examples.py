@@ -46,10 +46,10 @@ def test_an_example_has_the_papers_settings_and_trl_takes_it(
     config = read(path)
     if "eight" in path.stem:
         monkeypatch.setenv("WORLD_SIZE", "8")
-        config.grpo._batches(config.trl["per_device_train_batch_size"])
+        config.grpo._batches(config.sampling.rollouts, config.trl["per_device_train_batch_size"])
         monkeypatch.delenv("WORLD_SIZE")
     grpo = config.grpo
-    args = grpo.to_trl(tmp_path, {**config.trl, "bf16": True})
+    args = grpo.to_trl(config.sampling, tmp_path, {**config.trl, "bf16": True})
     assert (args.num_generations, args.generation_batch_size, args.max_steps, args.beta) == (8, 1024, 410, 0.001)
     assert args.learning_rate == (1e-5 if grpo.lora_rank else 1e-6)
     assert args.use_vllm

@@ -18,6 +18,7 @@ from memreward.data import read_groups, write_groups
 from memreward.features.featurizer import Featurizer
 from memreward.memory import ExperienceMemory
 from memreward.policy.collect import CollectConfig
+from memreward.policy.settings import SamplingConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS
 from memreward.training.config import TrainConfig
@@ -26,7 +27,8 @@ from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, Group, LabelError, MemRewardError, Truth
 
-GRPO = GrpoSettings(rollouts=4, max_new_tokens=2, groups_per_step=1)
+SAMPLING = SamplingConfig("", rollouts=4, temperature=1.0, top_p=1.0, max_new_tokens=2)
+GRPO = GrpoSettings(groups_per_step=1)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
 def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
     arm: str, experience: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO)
+    config = TrainConfig(str(tmp_path), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO)
     made = prepare(replace(config, arm=arm, choose="advantage", prior="none"), "ngrams", lambda *_: None)
     assert made.labelled == set(by_doubt(sums())[:6])
     assert made.memory.ledger.totals()["queries"] <= 6
@@ -64,7 +66,9 @@ def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
     [pytest.param(arm, id=name, marks=() if name == "memreward" else pytest.mark.slow) for name, arm in ARMS.items()],
 )
 def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, experience: Path, tmp_path: Path) -> None:
-    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO, arm=arm.name)
+    config = TrainConfig(
+        str(tmp_path), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO, arm=arm.name
+    )
     made = prepared(replace(config, prior="none"))
     assert made.reward.pays_advantages == (arm.rewards == "advantage")
     assert made.reward.rewards == arm.rewards
@@ -78,7 +82,7 @@ def test_every_arm_is_one_reward_and_its_trainer_fits_what_it_pays(arm: Any, exp
 def test_no_label_is_a_legal_budget(experience: Path, tmp_path: Path) -> None:
     asked = questions_only(tmp_path)
     for name, given in (("file", {"experience": (str(experience),)}), ("none", {"questions": asked})):
-        config = TrainConfig("", str(tmp_path / name), labels="0", grpo=GRPO, prior="none", **given)  # type: ignore[arg-type]
+        config = TrainConfig(str(tmp_path / name), labels="0", sampling=SAMPLING, grpo=GRPO, prior="none", **given)  # type: ignore[arg-type]
         made = prepared(config)
         assert isinstance(made.reward.valuer, Answers)
         assert made.labelled == made.reward.labelled == frozenset()
@@ -94,7 +98,11 @@ def questions_only(folder: Path) -> tuple[str, ...]:
 def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -> TrainConfig:
     """Train `model` in a folder of its own."""
     return TrainConfig(
-        str(model), str(folder / "run"), templates=str(templates), labels="0.5", **{"grpo": GRPO, **settings}
+        str(folder / "run"),
+        templates=str(templates),
+        labels="0.5",
+        grpo=GRPO,
+        **{"sampling": replace(SAMPLING, model=str(model)), **settings},
     )
 
 
@@ -103,8 +111,8 @@ def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -
 def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
     choose: str, model: Path, templates: Path, tmp_path: Path
 ) -> None:
-    asked, more = questions_only(tmp_path), replace(GRPO, rollouts=32)
-    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, grpo=more)
+    asked, more = questions_only(tmp_path), replace(SAMPLING, model=str(model), rollouts=32)
+    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, sampling=more)
     made = prepared(config)
     judged = {label.query_id for label in made.memory.ledger.labels("warmup")}
     assert judged == made.labelled
@@ -123,7 +131,9 @@ def file_without_verdicts(folder: Path, unjudged: str) -> str:
 @pytest.mark.parametrize("choose", ["random", "advantage"])
 @pytest.mark.slow
 def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experience: Path, tmp_path: Path) -> None:
-    whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", grpo=GRPO)
+    whole = TrainConfig(
+        str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO
+    )
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
     drawn = prepared(whole).labelled
     other = file_without_verdicts(tmp_path, min({group.query.id for group in sums()} - drawn))
@@ -136,7 +146,9 @@ def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experi
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
     choose: str, experience: Path, tmp_path: Path
 ) -> None:
-    whole = TrainConfig("", str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", grpo=GRPO)
+    whole = TrainConfig(
+        str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO
+    )
     whole = replace(whole, choose=choose)  # type: ignore[arg-type]
     unjudged = min(prepared(whole).labelled)
     broken = replace(whole, output=str(tmp_path / "run"), experience=(file_without_verdicts(tmp_path, unjudged),))
@@ -188,7 +200,7 @@ def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
 def test_what_would_end_the_training_is_refused_before_a_label_is_spent(
     changed: dict[str, Any], said: str, experience: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig("", str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO)
+    config = TrainConfig(str(tmp_path), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO)
     with pytest.raises(MemRewardError, match=said):
         prepared(replace(config, **changed))
     assert ExperienceMemory.open(tmp_path / "memory").ledger.totals()["queries"] == 0
@@ -197,7 +209,13 @@ def test_what_would_end_the_training_is_refused_before_a_label_is_spent(
 def test_a_model_that_is_none_costs_no_label(experience: Path, tmp_path: Path) -> None:
     model = tmp_path / "no-model"
     model.mkdir()
-    config = TrainConfig(str(model), str(tmp_path), experience=(str(experience),), labels="0.5", grpo=GRPO)
+    config = TrainConfig(
+        str(tmp_path),
+        experience=(str(experience),),
+        labels="0.5",
+        sampling=replace(SAMPLING, model=str(model)),
+        grpo=GRPO,
+    )
     with pytest.raises(ConfigurationError, match="cannot be read"):
         train(config)
     assert not (tmp_path / "memory").exists()

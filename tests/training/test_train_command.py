@@ -35,8 +35,8 @@ pytestmark = pytest.mark.slow  # torch takes seconds to load
 
 STEPS = 6
 OPTIONS = (
-    "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --learning-rate 3e-3 --kl 0 "
-    f"--steps {STEPS} --save-every 2 --trl save_total_limit=4"
+    "--labels 0.5 --groups-per-step 4 --rollouts 4 --max-new-tokens 2 --trl learning_rate=3e-3 --trl beta=0 "
+    f"--steps {STEPS} --trl save_steps=2 --trl save_total_limit=4"
 ).split()
 
 NOT_REPEATED = (
@@ -47,6 +47,7 @@ NOT_REPEATED = (
 )  # the ledger never goes back
 ROUNDING = 1e-6  # sums of float32 may differ in their last bit from process to process: with where memory lies
 STEP_OF_ADAM = 3e-3  # what a coordinate of the weights moves by in a step; far more than rounding makes of it
+SAMPLING = TrainConfig().sampling
 Process = Forked | subprocess.Popen[str]
 Begin = Callable[..., Process]
 
@@ -184,7 +185,9 @@ def test_what_was_begun_is_not_continued_with_other_settings(
     uninterrupted: tuple[Path, dict[str, Any]], model: Path, experience: Path
 ) -> None:
     folder = str(uninterrupted[0])
-    config = TrainConfig(str(model), folder, experience=(str(experience),), labels="0.25")
+    config = TrainConfig(
+        folder, sampling=replace(SAMPLING, model=str(model)), experience=(str(experience),), labels="0.25"
+    )
     with pytest.raises(ConfigurationError, match=r"begun with .*=.*, now it is"):
         train(config)
 
@@ -192,14 +195,19 @@ def test_what_was_begun_is_not_continued_with_other_settings(
 def test_what_was_refused_before_it_began_may_be_asked_with_other_settings(
     model: Path, experience: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(str(model), str(tmp_path / "run"), experience=(str(experience),), labels="0.25")
+    config = TrainConfig(
+        str(tmp_path / "run"),
+        sampling=replace(SAMPLING, model=str(model)),
+        experience=(str(experience),),
+        labels="0.25",
+    )
     with pytest.raises(ConfigurationError, match="fewer than the 128 of a step"):
         train(config)
     _record(tmp_path / "run", replace(config, grpo=replace(config.grpo, groups_per_step=4)), write=True)
 
 
 def test_of_several_processes_one_writes_the_settings_and_the_others_compare(tmp_path: Path) -> None:
-    config = TrainConfig("model", str(tmp_path / "run"))
+    config = TrainConfig(str(tmp_path / "run"))
     _record(tmp_path / "run", config, write=False)
     assert not (tmp_path / "run").exists()
     _record(tmp_path / "run", config, write=True)
@@ -226,7 +234,7 @@ def test_questions_wait_on_a_page_while_it_trains_and_labels_count_from_the_next
     begin: Begin, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    process = begin(folder, "--labels", "0", "--steps", "400", "--save-every", "0", "--ask")
+    process = begin(folder, "--labels", "0", "--steps", "400", "--trl", "save_strategy=no", "--ask")
     assert process.stderr is not None
     address = next(line for line in process.stderr if "wait for a label" in line).split()[-1]
     memory = ExperienceMemory.open(folder / "memory", create=False)

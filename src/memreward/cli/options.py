@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +40,8 @@ def options_from(
     """Give a command one option for each field of a frozen dataclass; it receives them as `parameter`, a `Changes`.
 
     A nested dataclass becomes options with the field's name in front (`graph.near` is `--graph-near`), a tuple a
-    comma-separated list, a bool `--x / --no-x`. Help is the field's line under "Attributes:". A field whose type no
-    option can hold is a TypeError when the command is made.
+    comma-separated list, a mapping NAME=VALUE, once for each, a bool `--x / --no-x`. Help is the field's line under
+    "Attributes:". A field whose type no option can hold is a TypeError when the command is made.
 
     Args:
         leave_out: Fields without an option; one of a nested dataclass by its path, "grpo.seed".
@@ -52,6 +53,7 @@ def options_from(
         @functools.wraps(command)
         def with_options(**given: Any) -> Any:
             values = {s.path: given.pop(s.parameter) for s in settings}
+            values = {path: dict(value) if isinstance(value, list) else value for path, value in values.items()}
             changes = Changes(config, {path: value for path, value in values.items() if value is not None})
             return command(**given, **{parameter: changes})
 
@@ -147,6 +149,8 @@ def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
         # With the name that click asks a parser for.
         parser = functools.update_wrapper(functools.partial(comma_separated, item), comma_separated)
         return str, {"parser": parser, "metavar": f"{item.__name__.upper()},..."}
+    if get_origin(hint) is Mapping:
+        return list[str], {"parser": named_value, "metavar": "NAME=VALUE"}
     raise TypeError(f"{name}: no option can hold {hint}; leave the field out or give it another type")
 
 
@@ -158,8 +162,19 @@ def comma_separated(kind: Callable[[str], Any], text: str) -> tuple[Any, ...]:
         raise typer.BadParameter(f"{text!r}: {error}; give values with commas between them") from error
 
 
+def named_value(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE, a value as JSON where it is some (true, 0.3), else as text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def _shown(default: Any) -> str:
-    if default is None or default in ("", ()):
+    if default is None or default in ("", (), {}):
         return ""
     if isinstance(default, bool):
         return "on" if default else "off"

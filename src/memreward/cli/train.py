@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,10 +23,17 @@ from memreward.training.quiet import quiet_libraries
 if TYPE_CHECKING:
     from memreward.memory import ExperienceMemory
 
+_TRL = ("trl",)
+"""Settings that a file and options give together."""
+
 
 @ends_well("Run the same command again to go on from the newest checkpoint.")
 @options_from(
-    "settings", TrainConfig, panel="Training", names={"output": "out", "grpo": ""}, leave_out=("verify", "trl")
+    "settings",
+    TrainConfig,
+    panel="Training",
+    names={"output": "out", "sampling": "", "grpo": ""},
+    leave_out=("verify",),
 )
 def train(
     config: Annotated[
@@ -37,10 +41,6 @@ def train(
         typer.Option("--config", "-c", help="TOML file with the same settings; options overrule it.", metavar="FILE"),
     ] = None,
     *,
-    trl: Annotated[
-        list[str] | None,
-        typer.Option(help="A setting of TRL's GRPOConfig, by its own name; once for each.", metavar="NAME=VALUE"),
-    ] = None,
     as_json: AsJson = False,
     settings: Changes[TrainConfig],
 ) -> None:
@@ -63,9 +63,8 @@ def train(
     output = Output(as_json)
     started = time.monotonic()
     given = values_of(read_tables(config), TrainConfig, str(config)) if config else {}
-    values = {**given, **settings.values}
-    made = Changes(TrainConfig, values).made()
-    made = replace(made, trl={**made.trl, **_named(trl or ())})
+    of_trl = {**given.get(_TRL, {}), **settings.values.get(_TRL, {})}
+    made = Changes(TrainConfig, {**given, **settings.values, _TRL: of_trl}).made()
     if made.ask:
         check_page()
     quiet_libraries()
@@ -77,20 +76,6 @@ def train(
     shown = {name: value for name, value in report.items() if name != "ledger"}
     output.table("Trained", ("", ""), [(name.replace("_", " "), value) for name, value in shown.items()])
     output.result(report)
-
-
-def _named(given: Iterable[str]) -> dict[str, Any]:
-    """Read NAME=VALUE, a value as JSON where it is some (true, 0.3), else as text."""
-    found = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{one!r} is not of the form NAME=VALUE", param_hint="--trl")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _trained(config: TrainConfig, steps: Steps, output: Output) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class SamplingConfig:
         temperature: Divides the logits; 0 decodes greedily.
         top_p: Share of the probability that sampling is confined to, in (0, 1].
         max_new_tokens: Length limit of a rollout in tokens.
-        seed: Seeds every group together with its id, and generated questions.
+        seed: Seeds every group together with its id.
     """
 
     model: str

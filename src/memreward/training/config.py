@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from memreward.domains import VerifyConfig
 from memreward.memory import Budget
+from memreward.policy.settings import SamplingConfig
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError, Execute
@@ -13,13 +14,15 @@ from memreward.types import ConfigurationError, Execute
 ChoiceRule = Literal["random", "advantage"]
 """How questions are chosen for labels."""
 
+_SAMPLING = SamplingConfig("", rollouts=8, temperature=1.0, top_p=1.0, max_new_tokens=1024)
+"""The paper's (method.md, section 2)."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Which policy is trained on which questions, and what it is rewarded by.
 
     Attributes:
-        model: Folder of a checkpoint, or its name on the hub.
         output: Folder for memory, predictor, checkpoints, history and the trained policy.
         questions: Files of what to train on, each with ":COUNT" for a sample of that size; none takes the questions of
             `experience`.
@@ -38,12 +41,13 @@ class TrainConfig:
         templates: Folder with your own prompt templates; "" for the shipped ones.
         ask: Serve the page of `memreward label` as soon as questions wait whose labels would help most; what people say
             there counts from the next step on, beside the budget.
+        sampling: The model that is trained, and what is sampled from it; its seed also draws labels and orders the
+            questions.
         grpo: The training itself.
         trl: Further settings of TRL's `GRPOConfig`, by its own names.
         verify: The verifiers.
     """
 
-    model: str = ""
     output: str = ""
     questions: tuple[str, ...] = ()
     experience: tuple[str, ...] = ()
@@ -54,6 +58,7 @@ class TrainConfig:
     execute: Execute = "auto"
     templates: str = ""
     ask: bool = False
+    sampling: SamplingConfig = _SAMPLING
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
     trl: Mapping[str, Any] = field(default_factory=dict)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
@@ -61,11 +66,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         Budget.of(self.labels)
         arm_named(self.arm)
+        if self.sampling.rollouts < 2 or not self.sampling.temperature > 0:
+            raise ConfigurationError(
+                f"rollouts={self.sampling.rollouts}, temperature={self.sampling.temperature}: a group needs 2 rollouts "
+                "at least, sampled at a temperature above 0"
+            )
 
     def check_complete(self) -> None:
-        for name in ("model", "output"):
-            if not getattr(self, name):
-                raise ConfigurationError(f"{name} is missing: give --{name}, or {name} = ... in the configuration file")
+        for name, given in {"model": self.sampling.model, "output": self.output}.items():
+            if not given:
+                raise ConfigurationError(f"{name} is missing: give --{name}, or name it in the configuration file")
         if not (self.questions or self.experience):
             raise ConfigurationError(
                 "there is nothing to train on: name --questions, or rollout files of the policy by --experience"

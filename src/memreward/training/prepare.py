@@ -17,7 +17,6 @@ from memreward.features.cache import default_cache_folder
 from memreward.features.featurizer import Featurizer, RolloutRunner
 from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
 from memreward.policy.collect import CollectConfig, collect
-from memreward.policy.settings import SamplingConfig
 from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
@@ -63,7 +62,7 @@ def prepare(
     memory = ExperienceMemory.open(Path(config.output) / MEMORY)
     verifiers = Verifiers(config.verify, cache=VerdictCache(default_cache_folder()))
     given = [group for file in config.experience for group in read_groups(file)]
-    asked = load_questions(*(config.questions or config.experience), seed=config.grpo.seed)
+    asked = load_questions(*(config.questions or config.experience), seed=config.sampling.seed)
     _refuse_unready(config, asked, verifiers)
     memory.add(asked)
     names = {group.query.id for group in asked}
@@ -72,7 +71,7 @@ def prepare(
     if order is None and config.choose != "random" and arm.labels == "share":
         own = own or _sampled(config, asked, progress)
         order = _most_uncertain_first(config, own)
-    drawn = memory.ledger.choose(budget, config.grpo.seed, among=sorted(names), by="references", order=order)
+    drawn = memory.ledger.choose(budget, config.sampling.seed, among=sorted(names), by="references", order=order)
     if arm.only_labelled:
         _refuse_too_few(len(drawn), config, "labelled questions")
     labelled = frozenset[str]() if arm.labels == "none" else frozenset(drawn)
@@ -138,13 +137,8 @@ def _sampled(config: TrainConfig, asked: Sequence[Group], progress: Progress) ->
 
 
 def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
-    grpo = config.grpo
-    return CollectConfig(
-        str(folder / _EXPERIENCE),
-        SamplingConfig(config.model, grpo.rollouts, grpo.temperature, 1.0, grpo.max_new_tokens, grpo.seed),
-        (str(folder / _ASKED_FIRST),),
-        templates=config.templates,
-    )
+    asked = (str(folder / _ASKED_FIRST),)
+    return CollectConfig(str(folder / _EXPERIENCE), config.sampling, asked, templates=config.templates)
 
 
 def _answers(
@@ -162,7 +156,13 @@ def _answers(
         return Answers(AnswerModel(prior)), Featurizer(runner=runner)
     if not folder.exists():
         made = RewardPredictor.warmup(
-            memory, budget=budget, seed=config.grpo.seed, prior=prior, queries=drawn, runner=runner, progress=progress
+            memory,
+            budget=budget,
+            seed=config.sampling.seed,
+            prior=prior,
+            queries=drawn,
+            runner=runner,
+            progress=progress,
         )
         made.save(folder)
     loaded = RewardPredictor.load(folder, memory, runner=runner)
@@ -182,7 +182,7 @@ def _paper(
     told = json.loads(kept.read_text(encoding="utf-8"))
     rollouts = [rollout for rollout in memory.rollouts_of(list(drawn)) if rollout.id in told]
     verdicts = np.array([told[rollout.id] for rollout in rollouts], np.int8)
-    return Graph(paper(config.grpo.seed).fit(featurizer.features(rollouts), verdicts)), featurizer
+    return Graph(paper(config.sampling.seed).fit(featurizer.features(rollouts), verdicts)), featurizer
 
 
 def _loaded(encoder: str | Encoder) -> Encoder:

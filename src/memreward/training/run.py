@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memreward.integrations.trl import RewardFunction, callback
+from memreward.policy.settings import SamplingConfig
 from memreward.reward.policy import PolicyReward
 from memreward.training.history import LoggedStep, recorder
 from memreward.training.settings import GrpoSettings
@@ -25,6 +26,7 @@ def make_trainer(
     reward: PolicyReward,
     questions: Any,
     settings: GrpoSettings,
+    sampling: SamplingConfig,
     folder: str | Path,
     *,
     trl: Mapping[str, Any] | None = None,
@@ -37,8 +39,9 @@ def make_trainer(
     Steps see whole groups, each query at most once a step, in an order that settings and questions alone decide.
 
     Args:
-        model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if `settings.kl`
-            is above 0: the starting policy is loaded again.
+        model: Folder, name on the hub, or a loaded model, which must remember where it was loaded from if TRL's beta is
+            above 0: the starting policy is loaded again.
+        sampling: What is sampled, but for its model.
         questions: A `datasets.Dataset`, see `memreward.integrations.trl.questions`.
         trl: Further settings of TRL's `GRPOConfig`, by its own names.
         callbacks: Further ones; they are called after the reward's.
@@ -49,7 +52,7 @@ def make_trainer(
         from trl.trainer.grpo_trainer import GRPOTrainer
     except ImportError as error:
         raise MissingExtraError(error.name or "trl", "train", "training with GRPO") from error
-    args = settings.to_trl(folder, trl)
+    args = settings.to_trl(sampling, folder, trl)
     args.scale_rewards = "none" if reward.pays_advantages else "group"  # an advantage is only centred
     if not isinstance(model, str | Path):
         args.model_init_kwargs = None  # TRL warns of what a loaded model has no use for
@@ -58,7 +61,7 @@ def make_trainer(
         model=str(model) if isinstance(model, Path) else model,
         reward_funcs=function,
         args=args,
-        train_dataset=ordered(questions, settings),
+        train_dataset=ordered(questions, settings, sampling.seed),
         processing_class=tokenizer,
         callbacks=[recorder(folder, on_row), callback(function), *callbacks],
         peft_config=settings.to_peft(),
@@ -81,7 +84,7 @@ def _telling(kind: type[GRPOTrainer]) -> type[GRPOTrainer]:
     return Telling
 
 
-def ordered(questions: Any, settings: GrpoSettings) -> Any:
+def ordered(questions: Any, settings: GrpoSettings, seed: int) -> Any:
     """Return the questions of all steps, in order, as one long data set; each pass over them has an order of its own.
 
     What is left of a pass after its last whole step is left out. A longer training begins with the order of a shorter
@@ -95,7 +98,7 @@ def ordered(questions: Any, settings: GrpoSettings) -> Any:
         )
     passes = -(-settings.steps // steps_a_pass)
     orders = [
-        np.random.default_rng([settings.seed, number]).permutation(len(questions))[: steps_a_pass * size]
+        np.random.default_rng([seed, number]).permutation(len(questions))[: steps_a_pass * size]
         for number in range(passes)
     ]
     return questions.select(np.concatenate(orders)[: settings.steps * size])

@@ -25,7 +25,8 @@ from memreward.types import ConfigurationError, Encoder, MemRewardError, Progres
 POLICY = "policy"
 """Folder of the trained policy inside the output."""
 _RECORD = "config.json"
-_MAY_CHANGE = {"output", "ask", "trl.report_to", "trl.save_total_limit", "grpo.steps", "grpo.save_every"}
+_TRLS = ("report_to", "save_total_limit", "save_steps", "save_strategy")
+_MAY_CHANGE = {"output", "ask", "grpo.steps", *(f"trl.{name}" for name in _TRLS)}
 _NEWEST = 10
 _PACKAGES = ("memreward", "torch", "transformers", "trl", "numpy")
 
@@ -47,8 +48,8 @@ def train(
     """
     config.check_complete()
     folder = Path(config.output)
-    _refuse_unreadable(config.model)
-    args = config.grpo.to_trl(folder, config.trl)
+    _refuse_unreadable(config.sampling.model)
+    args = config.grpo.to_trl(config.sampling, folder, config.trl)
     with args.main_process_first(local=False):
         began = _record(folder, config, write=args.process_index == 0)
         try:
@@ -112,11 +113,12 @@ def _run(
     """Train to the last step, and write the policy; returns the steps that were made."""
     folder, interruption = Path(config.output), Interruption()
     trainer = make_trainer(
-        config.model,
+        config.sampling.model,
         None,
         prepared.reward,
         questions(prepared.groups, templates=config.templates),
         config.grpo,
+        config.sampling,
         folder,
         trl=config.trl,
         callbacks=[interruption.callback(), keeper(folder)],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memreward.policy.settings import SamplingConfig
 from memreward.types import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,16 +25,16 @@ _OURS = {
     "steps_per_generation": "each step samples anew",
     "max_completion_length": "set max_new_tokens",
     "temperature": "set temperature",
-    "learning_rate": "set learning_rate",
-    "beta": "set kl",
-    "save_steps": "set save_every",
-    "save_strategy": "set save_every",
+    "top_p": "set top_p",
     "seed": "set seed",
     "shuffle_dataset": "the seed decides the order of the questions",
     "scale_rewards": "the arm decides it: an expected advantage may only be centred",
     "reward_weights": "there is one reward",
 }
 """What of TRL's configuration is decided here, and what to do instead."""
+LEARNING_RATE, KL = 1e-6, 0.001
+"""The paper's (method.md, section 2)."""
+SAVE_STEPS = 20
 _CHECKPOINTING = "gradient_checkpointing"
 """Its old name, taken whatever transformers calls it."""
 _FEWEST_CHECKPOINTS = 2
@@ -44,41 +45,22 @@ _FEWEST_CHECKPOINTS = 2
 class GrpoSettings:
     """How a policy is trained. Defaults are the paper's (method.md, section 2) where it says them.
 
-    The learning rate is constant, tokens are sampled from the whole distribution, and the loss is TRL's default. All
-    else is TRL's own, by the names of `trl.GRPOConfig`.
+    What is sampled is a `SamplingConfig`; all else is TRL's own, by the names of `trl.GRPOConfig`.
 
     Attributes:
         steps: Optimisation steps.
         groups_per_step: Queries a step, over all devices.
-        rollouts: Rollouts a query, G >= 2.
-        max_new_tokens: Length limit of a rollout in tokens.
-        temperature: Divides the logits in sampling; above 0.
-        learning_rate: Learning rate of AdamW.
-        kl: Coefficient of the KL divergence from the starting policy; 0 loads no second model.
         lora_rank: Rank of low-rank adapters on all linear layers, whose scale is twice the rank; 0 trains all weights.
-        save_every: Steps between checkpoints; 0 writes none.
-        seed: Seeds the order of the questions, sampling and new weights.
     """
 
     steps: int = 410
     groups_per_step: int = 128
-    rollouts: int = 8
-    max_new_tokens: int = 1024
-    temperature: float = 1.0
-    learning_rate: float = 1e-6
-    kl: float = 0.001
     lora_rank: int = 0
-    save_every: int = 20
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "groups_per_step": 1, "rollouts": 2, "max_new_tokens": 1}
-        for name, bound in {**least, "kl": 0, "lora_rank": 0, "save_every": 0}.items():
+        for name, bound in {"steps": 1, "groups_per_step": 1, "lora_rank": 0}.items():
             if getattr(self, name) < bound:
                 raise ConfigurationError(f"{name}={getattr(self, name)} must be at least {bound}")
-        for name in ("temperature", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name}={getattr(self, name)} must be above 0")
 
     def to_peft(self) -> Any:
         if not self.lora_rank:
@@ -91,13 +73,14 @@ class GrpoSettings:
             r=self.lora_rank, lora_alpha=2 * self.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
         )
 
-    def to_trl(self, folder: str | Path, trl: Mapping[str, Any] | None = None) -> GRPOConfig:
+    def to_trl(self, sampling: SamplingConfig, folder: str | Path, trl: Mapping[str, Any] | None = None) -> GRPOConfig:
         """Return TRL's configuration of this training, with further settings by its own names.
 
-        Unless told, computation is bfloat16 on CUDA and float32 elsewhere, a pass takes all of a step's rollouts at
-        once, and the newest two checkpoints are kept. Weights that are trained are float32; those below adapters are as
-        computed. Raises ConfigurationError where a name is none of TRL's or is decided here, TRL refuses a value, or
-        the step's rollouts cannot be cut into passes for all devices.
+        Unless told, learning rate and weight of the KL divergence (beta; 0 loads no second model) are the paper's, the
+        rate constant; computation is bfloat16 on CUDA and float32 elsewhere, a pass takes all of a step's rollouts at
+        once, and a checkpoint is written every 20 steps, of which the newest two are kept. Weights that are trained are
+        float32; those below adapters are as computed. Raises ConfigurationError where a name is none of TRL's or is
+        decided here, TRL refuses a value, or the step's rollouts cannot be cut into passes for all devices.
         """
         try:
             from trl.trainer.grpo_config import GRPOConfig
@@ -117,21 +100,21 @@ class GrpoSettings:
         ours: dict[str, Any] = {
             "output_dir": str(folder),
             "max_steps": self.steps,
-            "num_generations": self.rollouts,
-            "max_completion_length": self.max_new_tokens,
-            "temperature": self.temperature,
-            "learning_rate": self.learning_rate,
+            "num_generations": sampling.rollouts,
+            "max_completion_length": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "learning_rate": LEARNING_RATE,
             "lr_scheduler_type": "constant",
-            "beta": self.kl,
+            "beta": KL,
             "model_init_kwargs": {"dtype": "bfloat16" if half and self.lora_rank else "float32"},
             "bf16": half,
             "use_cpu": not cuda,
             "dataloader_pin_memory": cuda,
-            "save_strategy": "steps" if self.save_every else "no",
-            "save_steps": self.save_every or self.steps,
+            "save_steps": SAVE_STEPS,
             "save_total_limit": _FEWEST_CHECKPOINTS,
             "logging_steps": 1,
-            "seed": self.seed,
+            "seed": sampling.seed,
             # The order of the questions is ours (memreward.training.run), one epoch long.
             "shuffle_dataset": False,
             "report_to": "none",
@@ -139,7 +122,9 @@ class GrpoSettings:
             checkpointing: trl.get(_CHECKPOINTING, False),
         }
         try:
-            made = GRPOConfig(**{**ours, **given, **self._batches(trl.get("per_device_train_batch_size"))})
+            made = GRPOConfig(
+                **{**ours, **given, **self._batches(sampling.rollouts, trl.get("per_device_train_batch_size"))}
+            )
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"TRL refuses the settings: {error}; change them in [trl] or by --trl") from error
         trackers: Any = made.report_to  # a list, once made
@@ -147,13 +132,13 @@ class GrpoSettings:
             raise ConfigurationError(f"trl: report_to={tracker!r} is not a tracker that is installed here: install it")
         return made
 
-    def _batches(self, micro: int | None = None) -> dict[str, int]:
+    def _batches(self, group: int, micro: int | None = None) -> dict[str, int]:
         devices = int(os.environ.get("WORLD_SIZE", "1"))
-        rollouts = self.groups_per_step * self.rollouts
+        rollouts = self.groups_per_step * group
         micro = micro or rollouts // devices
         if not micro or rollouts % (micro * devices):
             raise ConfigurationError(
-                f"{self.groups_per_step} queries x {self.rollouts} rollouts cannot be cut into passes of {micro} on "
+                f"{self.groups_per_step} queries x {group} rollouts cannot be cut into passes of {micro} on "
                 f"{devices} device(s): choose per_device_train_batch_size of [trl] so that it, times the devices, "
                 f"divides {rollouts}"
             )
