@@ -18,7 +18,7 @@ from memreward.cli import app
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 STEP = re.compile(r"^```python\n(.*?)^```|^ {4}(memreward [^\n]*)$", re.MULTILINE | re.DOTALL)
-TINY = "--steps 2 --groups-per-step 2 --rollouts 4 --max-new-tokens 2 --kl 0 --save-every 2"
+TINY = "--steps 2 --groups-per-step 2 --rollouts 4 --max-new-tokens 2 --trl beta=0 --trl save_steps=2"
 
 
 def ran(line: str) -> str:

@@ -44,7 +44,7 @@ def options_from(
     "Attributes:". A field whose type no option can hold is a TypeError when the command is made.
 
     Args:
-        leave_out: Fields without an option; one of a nested dataclass by its path, "grpo.seed".
+        leave_out: Fields without an option; one of a nested dataclass by its path, "sampling.seed".
         names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
     """
     settings = [s for s in _settings(config, names or {}) if not {s.path[0], ".".join(s.path)} & set(leave_out)]
