@@ -143,7 +143,8 @@ def _joined(before: str, after: str, option: str, *, letter: bool) -> bool:
     quoted = before.endswith(("'", "‘", "'(", "‘("))
     inside = letter and (_INSIDE_OF_WORD[0].search(before) or _INSIDE_OF_WORD[1].match(after))
     touched = own is None and not quoted and _JOINED.match(after) is not None
-    return touched or bool(inside) or _JOINED_BEFORE.search(before) is not None
+    framed = before.endswith("~") and after.startswith("~")
+    return touched or bool(inside) or (not framed and _JOINED_BEFORE.search(before) is not None)
 
 
 def _starred(before: str, after: str, text: str) -> str:
