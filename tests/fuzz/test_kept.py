@@ -47,7 +47,7 @@ def test_kept_texts(text: str, domain: Domain) -> None:
         b'"value": [1], "args": 5',
         b'"value": {"h": "x"}',
         b'"value": {"h": 1, "length": -1}',
-        b'"value": {"h": 1, "length": 111111111111}',
+        b'"value": {"h": 1, "length": 111111111111}}\n{"value": 1}\n{"value": 1}\n{"value": 1',
         b'"value": {"h": 1, "type": "list"}}\n{"value": [1]',
     ],
 )
