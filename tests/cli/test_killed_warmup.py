@@ -240,7 +240,7 @@ def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     assert status == 0, errors
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
     assert runs(*warmup(rollouts, memory, "--seed", "5"))[0] == 0
-    assert predictor(memory / "predictor")[0]["about"]["provenance"]["seed"] == 5
+    assert predictor(memory / "predictor")[0]["value"]["about"]["provenance"]["seed"] == 5
     assert len(list((memory / "predictor").glob("*.safetensors"))) == 1
 
 

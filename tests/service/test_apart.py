@@ -16,6 +16,7 @@ from memreward.service.apart import StoreApart
 from memreward.service.asked import AskedGroup, ConflictError
 from memreward.service.config import ServiceConfig
 from memreward.service.messages import GroupMessage
+from memreward.types import DOMAINS
 
 pytestmark = pytest.mark.slow
 
@@ -48,11 +49,13 @@ def apart_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sto
     file = tmp_path / "fragile.py"
     file.write_text(DOMAIN)
     monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+    names = list(DOMAINS)
     monkeypatch.setenv("MEMREWARD_DOMAINS", f"{file}:Fragile")
     registry.load_domain(f"{file}:Fragile")
     made = StoreApart(tmp_path / "memory", ServiceConfig(labels=1))
     yield made
     made.close()
+    DOMAINS[:] = names
 
 
 def test_it_answers_as_a_store_in_this_process_does(apart_store: StoreApart, tmp_path: Path) -> None:
