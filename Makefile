@@ -9,7 +9,8 @@ DEMO := runs/demo
 TESTBED := examples/testbed
 ROLLOUTS ?= ../shared/data/rollouts
 QUESTIONS ?= ../shared/data/questions
-WORKERS ?= logical
+# One more than cores: a worker waits for others, a process or a clock, a quarter of its time.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TARGET ?= parsers
 NUMERICS := $(addprefix tests/,answers evaluation features network reward)
 LOWEST := build/lowest
