@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from serving import group, made_store
 
@@ -16,7 +19,7 @@ from memreward.service.apart import StoreApart
 from memreward.service.asked import AskedGroup, ConflictError
 from memreward.service.config import ServiceConfig
 from memreward.service.messages import GroupMessage
-from memreward.types import DOMAINS
+from memreward.types import DOMAINS, StoreError
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +96,7 @@ def test_what_hangs_or_dies_costs_its_own_group_alone(apart_store: StoreApart, m
     assert [(reward, failed) for reward, failed, _ in dead] == [(0.0, True)] * 2
     assert "died" in dead[0][2]
     # What was answered is answered so again, and nothing hangs anew.
-    monkeypatch.setattr(apart_store, "_kill", lambda: pytest.fail("its process is killed again"))
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("its process is killed again"))
     assert apart_store.score(groups) == found
 
 
@@ -103,3 +106,23 @@ def test_a_process_that_somebody_killed_is_replaced_and_nobody_notices(apart_sto
     assert apart_store.score([asked(5)]) == first
     (again,) = apart_store.score([asked(6)])
     assert not any(one.failed for one in again)  # type: ignore[union-attr]
+
+
+def test_it_closes_though_what_it_does_hangs(apart_store: StoreApart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "GRACE_SECONDS", 0.5)
+    failures: list[StoreError] = []
+
+    def hang() -> None:
+        try:
+            apart_store.score([asked(7, texts=["hang"], domain="fragile")])
+        except StoreError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    while not apart_store._turn.locked():
+        time.sleep(0.01)
+    apart_store.close()
+    thread.join()
+    assert not psutil.pid_exists(apart_store._pid)
+    assert ["stops" in str(error) for error in failures] == [True], "no process was begun for it again"

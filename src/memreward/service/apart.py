@@ -45,7 +45,7 @@ class StoreApart:
         self._opening = str(memory), config
         self._turn = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
-        self._pid = 0
+        self._pid, self._closed = 0, False
         self._figures: dict[str, float] = {}
         with self._turn:
             self._begin()
@@ -71,6 +71,8 @@ class StoreApart:
         try:
             return self._scored([group])[0]
         except _LostError as error:
+            if self._closed:  # it was killed for that
+                raise
             _LOGGER.warning("query %r gets no reward: %s", group.query.id, error)
             answer = failed(str(error), group.partial)
             texts = [rollout.text for rollout in group.rollouts]
@@ -93,17 +95,22 @@ class StoreApart:
         return self._figures
 
     def close(self) -> None:
-        with self._turn:
-            if self._executor is not None:
-                try:
-                    self._executor.submit(_close).result(GRACE_SECONDS)
-                except (TimeoutError, BrokenProcessPool):
-                    self._kill()
-                else:
-                    self._executor.shutdown()
+        """Save what there is, and end the process; where it does not come to that in time, it is killed."""
+        self._closed = True
+        idle = self._turn.acquire(timeout=GRACE_SECONDS)
+        try:
+            if idle and self._executor is not None:
+                self._executor.submit(_close).result(GRACE_SECONDS)
+                self._executor.shutdown()
                 self._executor = None
+        except (TimeoutError, BrokenProcessPool) as error:
+            _LOGGER.warning("what was scored since the last save is done again at the next start: %r", error)
+        finally:
+            self._kill()
+            if idle:
+                self._turn.release()
 
-    def _asked(self, call: Callable[..., Any], *given: Any, limit: float | None = None) -> Any:
+    def _asked(self, call: Callable[..., Any], *given: Any, limit: float = store.BATCH_SECONDS) -> Any:
         """Make a call in the other process; `_LostError` where it dies or takes more than so many seconds."""
         with self._turn:
             asking = self._submitted(_call, call, *given)
@@ -128,6 +135,8 @@ class StoreApart:
         return self._begin().submit(*work)
 
     def _begin(self) -> ProcessPoolExecutor:
+        if self._closed:
+            raise StoreError("the service stops: send the request again later")
         with interrupts_held():
             executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=start_worker)
             opening = executor.submit(_open, *self._opening)
