@@ -136,7 +136,8 @@ def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, one rollout a request, groups of {SIZE}, "
         f"{length:.0f} characters a rollout in the mean. Service and clients share the cores; CPU and\n"
-        "MiB are those of all the service's processes, load is the machine's load average: above its cores, others were running.\n"
+        "MiB are those of all the service's processes, load is the machine's load average: above its cores, "
+        "others were running.\n"
     )
     print("| rollouts under way | requests | rollouts a second | p50, s | p99, s | CPU, ms a rollout | MiB | load |")
     print("|---|---|---|---|---|---|---|---|")
