@@ -54,7 +54,7 @@ def load(path: Path, kind: str, version: int, of: type[T], remedy: str) -> T:
             better = "update memreward" if written > version else remedy
             raise SchemaVersionError(f"{path} is a {kind} of version {written}, this release reads {version}: {better}")
         made: T = _together(of, header["value"], "", arrays)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{path} is not a {kind} that can be read ({type(error).__name__}: {error}): {remedy}"
         ) from error

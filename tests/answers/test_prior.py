@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from answer_toys import COLUMNS, features_of, known_weights, sampled_answers, source_of
@@ -98,3 +101,17 @@ def test_a_file_of_another_release_is_refused(
         fitted.save(tmp_path / "p.safetensors")
     with pytest.raises(SchemaVersionError, match=f"version {version}.*{remedy}"):
         RewardPrior.load(tmp_path / "p.safetensors")
+
+
+def test_parts_that_do_not_fit_and_headers_without_an_end_are_damage(tmp_path: Path) -> None:
+    from safetensors.numpy import save
+
+    factor = RewardPrior.load("default").factors[0]
+    with pytest.raises(ValueError, match="do not fit"):
+        replace(factor, pull=factor.pull[:-1])
+    with pytest.raises(ValueError, match="do not fit"):
+        replace(factor, domain="alchemy")
+    path = tmp_path / "deep"
+    path.write_bytes(save({"a": np.zeros(1)}, {"memreward": "[" * 100_000}))
+    with pytest.raises(StoreError, match="deep is not a prior"):
+        RewardPrior.load(path)

@@ -80,6 +80,12 @@ class SourceFactor:
     precision: FloatArray
     pull: FloatArray
 
+    def __post_init__(self) -> None:
+        size, names = len(columns_of(self.signals)), len(self.scaling.names)
+        sizes = (self.pull.shape, self.precision.shape, self.scaling.mean.shape, self.scaling.deviation.shape)
+        if sizes != ((size,), (size, size), (names,), (names,)) or self.domain not in DOMAINS:
+            raise ValueError(f"the parts of source {self.card.name!r} do not fit each other")
+
     @classmethod
     def of(cls, card: SourceCard, features: Features, labels: NDArray[np.int8], queries: Iterable[Query]) -> Self:
         """Summarise rollouts of one domain, without any other source; (n,) labels are 1 right, 0 wrong, -1 unknown.
