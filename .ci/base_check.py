@@ -81,6 +81,8 @@ def commands(folder: Path) -> list[tuple[str, str]]:
             f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}",
         ),
         ("serve", f"serve {memory}"),
+        ("ray", f"serve {memory} --engine ray --port 8123"),
+        ("ray", f"score {file} {memory} --engine ray --out {folder / 'shards'}"),
         ("train", f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
     ]
 

@@ -64,7 +64,8 @@ def serve(
                 signal.pause()
     from memreward.service.apart import StoreApart
     from memreward.service.app import create_app
-    from memreward.service.run import log_to_stderr, server_of
+    from memreward.service.log import log_to_stderr
+    from memreward.service.run import server_of
 
     if not predictor_folder(memory).exists():
         output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")

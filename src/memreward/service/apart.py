@@ -25,7 +25,7 @@ from memreward.memory import AddReport, ExperienceMemory
 from memreward.service import store
 from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
-from memreward.service.run import log_to_stderr
+from memreward.service.log import log_to_stderr
 from memreward.service.store import Answered, GroupStore, failed, kept_answer, reward_of
 from memreward.types import Group, StoreError
 

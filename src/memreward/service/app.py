@@ -38,7 +38,8 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
-    from memreward.service.gate import OPEN, Admitted, Limited, Traced, request_id
+    from memreward.service.gate import OPEN, Admitted, Limited, Traced
+    from memreward.service.log import request_id
     from memreward.service.messages import (
         LabelsRequest,
         OpenRLHFRequest,

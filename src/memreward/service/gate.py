@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import json
 import logging
 import math
 import re
@@ -16,6 +14,7 @@ from collections.abc import Callable, Collection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from memreward.service.log import request_id
 from memreward.service.token import Application, Message, Receive, Send
 
 _LOGGER = logging.getLogger("memreward.service")
@@ -30,24 +29,8 @@ _ADDRESSES = 4_096
 _CROWDED_SECONDS = 5
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
-"""Of the request that is being answered."""
-
 Observer = Callable[[str, int, float], None]
 """Told of each request: path, status, seconds."""
-
-
-class LogFormat(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": record.created, "level": record.levelname, "message": record.getMessage()}
-        if identity := getattr(record, "request", request_id.get()):
-            line["request"] = identity
-        line.update(getattr(record, "fields", {}))
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=True)
 
 
 class Traced:

@@ -23,8 +23,6 @@ from memreward.features.subset import joined
 from memreward.integrations.ray import SCHEME, ask
 from memreward.sandbox.deadline import left
 from memreward.service.config import ServiceConfig
-from memreward.service.gate import OPEN, Admitted, Limited
-from memreward.service.ray_actor import CALLS, start
 from memreward.service.token import Application, RequireToken
 from memreward.types import EndpointError, Features, MissingExtraError, Rollout
 
@@ -33,6 +31,9 @@ try:
     from ray import serve
     from ray.exceptions import RayActorError
     from ray.serve.exceptions import RayServeException
+
+    from memreward.service.gate import OPEN, Admitted, Limited
+    from memreward.service.ray_actor import CALLS, start
 except ImportError as error:
     raise MissingExtraError(error.name or "ray", "ray", "the service on a Ray cluster") from error
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from memreward.service import gate
 from memreward.service.app import Service
 from memreward.service.desk import STOP_SECONDS
-from memreward.service.gate import LogFormat
 from memreward.types import MissingExtraError
 
 try:
@@ -61,16 +58,6 @@ def server_of(app: Service, host: str, port: int, started: Callable[[str], None]
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     return _Server(settings, app, started)
-
-
-def log_to_stderr() -> None:
-    """Write one JSON object a line for each request, and for whatever the library logs."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormat())
-    for name in ("memreward", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO if name == "memreward" else logging.WARNING)
 
 
 class _Server(uvicorn.Server):
