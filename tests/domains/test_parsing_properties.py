@@ -183,7 +183,7 @@ equations = st.tuples(
 
 @given(equations.map("".join) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_an_equation_read_by_its_pattern_is_read_as_by_tokens(passage: str) -> None:
-    by_tokens = arithmetic._Scanner().scan(passage)
+    by_tokens = arithmetic._scan(passage)
     assert arithmetic._statements(passage) == by_tokens
 
 

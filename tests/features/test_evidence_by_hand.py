@@ -110,9 +110,9 @@ def test_statements_are_those_of_a_scan_of_every_token() -> None:
         bare = arithmetic._BOLD.sub("", bare)
         every: dict[str, bool] = {}
         for inside in arithmetic._ANNOTATION.findall(text):
-            every |= arithmetic._Scanner().scan(inside)
+            every |= arithmetic._scan(inside)
         for line in bare.splitlines():
-            every |= arithmetic._Scanner().scan(line)
+            every |= arithmetic._scan(line)
         assert arithmetic.arithmetic_statements(text) == list(every.items()), text
         found += len(every)
     assert found > 500, "the texts hold statements to be found"

@@ -1,14 +1,11 @@
 """Numbers and arithmetic statements in running text, for evidence. Linear in the length of the text; no `eval`."""
 
-import ast
 import math
 import operator
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-
-from memreward.domains.code.parse import syntax_tree
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 # `_NUMBER` with a minus that no operand precedes, written so that a search stops at few characters.
@@ -17,26 +14,26 @@ _SIGNED_NUMBER = re.compile(
     r"|(?<=\d)(?:\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*(?:\.\d+)?)"
     r"|(?<=\.)\d+)"
 )
+_SKIP = r"(?:[ \t$,]|\\[ ,;!()$])*"
 _TOKEN = re.compile(
-    rf"(?P<number>{_NUMBER})"
+    rf"{_SKIP}+(?:(?P<number>{_NUMBER})"
     r"|(?P<operator>\*\*|\\times(?![a-zA-Z])|\\cdot(?![a-zA-Z])|\\div(?![a-zA-Z])|[-+*/^×·÷−])"
     r"|(?P<equals>\\approx(?![a-zA-Z])|==|[=≈])"
-    r"|(?P<open>[({])|(?P<close>[)}])|(?P<percent>\\?%)|(?P<word>\\?[^\W\d_]+)|(?P<skip>[ \t$,]|\\[ ,;!()$])"
-    r"|(?P<other>[\s\S])"
+    r"|(?P<open>[({])|(?P<close>[)}])|(?P<percent>\\?%)|(?P<word>\\?[^\W\d_]+)"
+    r"|(?P<other>[\s\S])|(?P<end>\Z))"
 )
 _ANNOTATION = re.compile(r"<<([^<>\n]{1,200})>>")
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
-_BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
+_BOLD = re.compile(r"\*\*(?:(?<![\d)]\*\*)|(?![\d(]))")
 _SPELLING = {"×": "*", "·": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/", "−": "-", "**": "^"}
 _SPELLING |= {"{": "(", "}": ")", "\\%": "%"}
-_BEFORE_OPERAND = frozenset("(+-*/^")
-_IN_PYTHON = {"^": "**", "%": "[0]"}  # a percent sign binds as tightly as an index does
 _NO_UNITS = frozenset({"and", "or", "mod", "times", "plus", "minus", "sin", "cos", "tan", "log", "sqrt", "frac"})
+_IN_SIDES = frozenset({"number", "operator", "open", "percent"})
+_OPERAND_BEGINS, _OPERAND_ENDS = frozenset({"number", "open"}), frozenset({"number", "close", "percent"})
 _CONTINUES_A_NAME = frozenset("_!|'[")
 _LONGEST_STATEMENT = 200
 _BREAK = re.compile(r"[\n\[\]:?\"'<>|&#@_`~]|(?<!\\)[;!]|\.(?!\d)|[^\W\d_][ \t$,]+[^\W\d_]+")
 _USUAL_SIDE = 50
-_SKIP = r"(?:[ \t$,]|\\[ ,;!()$])*"
 _COMPARED = re.compile(
     rf"[\d)}}%]{_SKIP}(?:[^\W\d_]{{3,}}{_SKIP})?(?:\\approx(?![a-zA-Z])|==?|≈){_SKIP}(?=[\d.({{−%-]|\\%)"
 )
@@ -76,7 +73,7 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
     for annotation in _ANNOTATION.finditer(text):
         found.update(_statements(annotation[1]))
     text = _FRACTION.sub(r"((\1)/(\2))", _ANNOTATION.sub("", text))
-    for passage in _passages(_BOLD.sub("", text) if "**" in text else text):
+    for passage in _passages(_BOLD.sub("", text)):
         found.update(_statements(passage))
     return list(found.items())
 
@@ -85,7 +82,7 @@ def arithmetic_statements(text: str) -> list[tuple[str, bool]]:
 def _statements(passage: str) -> dict[str, bool]:
     """Scan a passage: rollouts to one question have many in common. Not to be changed by the caller."""
     if (found := _EQUATION.fullmatch(passage)) is None:
-        return _Scanner().scan(passage)
+        return _scan(passage)
     left, sign, right, result = (part.replace(",", "") for part in found.groups())
     sign = _SPELLING.get(sign, sign)
     computed = _SIGNS[sign](float(left), float(right))
@@ -98,16 +95,18 @@ _END: _Token = ("end", "", False)
 
 
 def _tokens(text: str) -> list[_Token]:
-    """Tokens without blanks, and `_END`."""
-    found, glued = [], False
+    """Tokens without blanks, and one of kind "end"."""
+    found = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or ""
-        if kind != "skip":
-            value = match[0]
-            value = value.replace(",", "") if kind == "number" else _SPELLING.get(value, value)
-            found.append((kind, value, glued))
-        glued = kind != "skip"
-    return [*found, _END]
+        value = match[kind]
+        glued = match.end() - match.start() == len(value) and match.start() > 0
+        if kind == "number":
+            value = value.replace(",", "")
+        elif kind != "word":
+            value = _SPELLING.get(value, value)
+        found.append((kind, value, glued))
+    return found
 
 
 def _passages(text: str) -> Iterator[str]:
@@ -137,71 +136,69 @@ def _last_break(text: str, low: int, high: int) -> int:
     return low
 
 
-class _Scanner:
-    """Collects chains "side = side = ..." from tokens; words and other signs end a chain."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, bool] = {}
-        self._start()
-
-    def scan(self, text: str) -> dict[str, bool]:
-        """Read a passage and return its statements; none spans two lines."""
-        previous = _END
-        for token, following in pairwise(_tokens(text)):
-            previous = self._read(previous, token, following)
-        self._finish()
-        return self.found
-
-    def _start(self) -> None:
-        self._sides: list[list[str]] = [[]]
-        self._broken = [False]
-        self._depth = 0
-
-    def _finish(self) -> None:
-        if len(self._sides) > 1:
-            self.found.update(_check_chain(self._sides, self._broken))
-        self._start()
-
-    def _read(self, previous: _Token, token: _Token, following: _Token) -> _Token:
-        """Take one token; returns what the next one is to see as its predecessor."""
+def _scan(passage: str) -> dict[str, bool]:
+    """Collect the chains "side = side = ..." of a passage, which words and other signs end; return their statements."""
+    found: dict[str, bool] = {}
+    chain = _Chain()
+    previous = _END
+    for token, following in pairwise(_tokens(passage)):
         kind, value, glued = token
-        if kind in {"number", "operator", "percent"} or kind == "open" or (kind == "close" and self._depth):
-            self._depth += (kind == "open") - (kind == "close")
+        if kind in _IN_SIDES or (kind == "close" and chain.depth):
             if value == "-" and previous[0] == "word" and (glued or not following[2]):
-                self._broken[-1] = True
-            self._sides[-1].append(value)
-        elif kind == "word":
-            return self._read_word(previous, token, following)
+                chain.broken[-1] = True
+            chain.take(kind, value)
         elif kind == "equals":
-            self._sides.append([])
-            self._broken.append(False)
+            chain.sides.append([])
+            chain.broken.append(False)
+        elif kind != "word":
+            chain = chain.ended(found, broken=following[2] and value in _CONTINUES_A_NAME)
         else:
-            self._finish()
-            self._broken[-1] = following[2] and value in _CONTINUES_A_NAME
-        return token
+            after_operand = previous[0] in _OPERAND_ENDS
+            after = following[0]
+            long = len(value) > 2 and not value.startswith("\\")
+            if after_operand and value in {"x", "X"} and after in _OPERAND_BEGINS:
+                chain.take("operator", "*")
+                token = "operator", value, glued
+            elif after_operand and long and after in {"operator", "equals"} and value.lower() not in _NO_UNITS:
+                continue  # what follows the unit of a number sees the number
+            else:
+                if glued and (previous[0] == "operator" or (after_operand and not long)):
+                    chain.broken[-1] = True
+                chain = chain.ended(found, broken=following[2] and after in _OPERAND_BEGINS)
+        previous = token
+    chain.ended(found, broken=False)
+    return found
 
-    def _read_word(self, previous: _Token, word: _Token, following: _Token) -> _Token:
-        (before, _, _), (_, value, glued), (after, _, glues) = previous, word, following
-        after_operand = before in {"number", "close", "percent"}
-        if value in {"x", "X"} and after_operand and after in {"number", "open"}:
-            self._sides[-1].append("*")
-            return "operator", value, glued
-        long = len(value) > 2 and not value.startswith("\\")
-        if long and after_operand and value.lower() not in _NO_UNITS and after in {"operator", "equals"}:
-            return previous
-        if glued and (before == "operator" or (after_operand and not long)):
-            self._broken[-1] = True
-        self._finish()
-        self._broken[-1] = glues and after in {"number", "open"}
-        return word
+
+class _Chain:
+    """Sides so far, whether each is cut off from a name before or behind it, and how many brackets are open."""
+
+    __slots__ = ("broken", "depth", "sides")
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.sides: list[list[str]] = [[]]
+        self.broken = [broken]
+        self.depth = 0
+
+    def take(self, kind: str, value: str) -> None:
+        self.depth += (kind == "open") - (kind == "close")
+        self.sides[-1].append(value)
+
+    def ended(self, found: dict[str, bool], *, broken: bool) -> "_Chain":
+        """Add the chain's statements to those found; return the next chain."""
+        if len(self.sides) > 1:
+            found.update(_check_chain(self.sides, self.broken))
+        return _Chain(broken=broken)
 
 
 def _check_chain(sides: list[list[str]], broken: list[bool]) -> dict[str, bool]:
-    values = [None if bad else _value(side) for side, bad in zip(sides, broken, strict=True)]
+    computed = [not _SIGNS.keys().isdisjoint(side[1:]) for side in sides]
+    wanted = [not broken[place] and any(computed[max(place - 1, 0) : place + 2]) for place in range(len(sides))]
+    values = [_value(side) if looked else None for side, looked in zip(sides, wanted, strict=True)]
     found: dict[str, bool] = {}
-    for (left, left_values), (right, right_values) in pairwise(zip(sides, values, strict=True)):
-        computed = any(token in "+-*/^" for side in (left, right) for token in side[1:])
-        if left_values is None or right_values is None or not computed:
+    for place, (left, right) in enumerate(pairwise(sides)):
+        left_values, right_values = values[place], values[place + 1]
+        if left_values is None or right_values is None or not (computed[place] or computed[place + 1]):
             continue
         slack = max(_last_decimal(left), _last_decimal(right))
         found[f"{' '.join(left)} = {' '.join(right)}"] = any(
@@ -235,42 +232,45 @@ def _value(side: list[str]) -> tuple[float, ...] | None:
 
 def _evaluated(side: list[str]) -> float | None:
     """None for what is no expression, NaN or infinity where it is one without a value."""
-    match side:  # most sides need no parser
-        case [number] if _is_number(number):
-            return float(number)
-        case [left, sign, right] if sign in _SIGNS and _is_number(left) and _is_number(right):
-            return _SIGNS[sign](float(left), float(right))
-    parts: list[str] = []
-    for before, token in pairwise(["", *side]):
-        if token == "(" and before and before not in _BEFORE_OPERAND:
-            parts.append("*")
-        parts.append(_IN_PYTHON.get(token) or (token if token in _BEFORE_OPERAND or token == ")" else _literal(token)))
     try:
-        return _value_of(syntax_tree(" ".join(parts), "eval").body)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        value, end = _expression(side, 0, 1)
+    except (IndexError, ValueError, RecursionError):
         return None
+    return value if end == len(side) else None
 
 
-def _is_number(token: str) -> bool:
-    return token.isascii() and (token[0].isdigit() or token[0] == ".")  # Python knows no other digits in its literals
+def _expression(side: list[str], place: int, least: int) -> tuple[float, int]:
+    """Read an expression whose signs bind at least so tightly; returns its value and where it ends."""
+    token = side[place]
+    if token == "-":
+        value, place = _expression(side, place + 1, _BINDS["^"])
+        value = -value
+    elif token == "(":
+        value, place = _expression(side, place + 1, 1)
+        if side[place] != ")":
+            raise ValueError(side[place])
+        place += 1
+    else:
+        value, place = _number(token), place + 1
+    while place < len(side):
+        sign = side[place]
+        if sign == "%":  # binds most tightly, as an exponent's too: it always follows what was read last
+            value, place = value / 100, place + 1
+            continue
+        times = sign == "("  # two factors side by side
+        sign = "*" if times else sign
+        binds = _BINDS.get(sign, 0)
+        if binds < least:
+            break
+        right, place = _expression(side, place + (not times), binds + (sign != "^"))
+        value = _SIGNS[sign](value, right)
+    return value, place
 
 
-def _literal(number: str) -> str:
-    return number if "." in number else f"{number}."
-
-
-def _value_of(node: ast.expr) -> float:
-    """The value of a syntax tree; ValueError for what is no arithmetic."""
-    match node:
-        case ast.Constant(float() as value):
-            return value
-        case ast.BinOp(left, sign, right):
-            return _BINARY[type(sign)](_value_of(left), _value_of(right))
-        case ast.UnaryOp(ast.USub(), operand):
-            return -_value_of(operand)
-        case ast.Subscript(operand):
-            return _value_of(operand) / 100
-    raise ValueError(ast.dump(node))
+def _number(token: str) -> float:
+    if not token.isascii():  # float reads the digits of other scripts too
+        raise ValueError(token)
+    return float(token)
 
 
 def _power(base: float, exponent: float) -> float:
@@ -292,4 +292,4 @@ _SIGNS: dict[str, Callable[[float, float], float]] = {
     "/": _quotient,
     "^": _power,
 }
-_BINARY = dict(zip((ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow), _SIGNS.values(), strict=True))
+_BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}

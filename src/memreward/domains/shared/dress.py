@@ -3,7 +3,7 @@
 import json
 import re
 
-from memreward.domains.shared.markers import split_thinking
+from memreward.domains.shared.markers import last_match, split_thinking
 
 _THINKING = re.compile(r"<\|begin_of_thought\|>|◁think▷|\[THINK\]")
 _THOUGHT = re.compile(
@@ -45,6 +45,8 @@ _HEADING = re.compile(
     r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_ENDS_A_LINE = re.compile(r"answer[*_: \t]{0,6}\n")
+"""Of `_HEADING`, and met sooner."""
 _OTHER_LANGUAGES = re.compile(
     r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans)\b"
     r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:ist|est|es|è|é|to)\s(?:la\s|el\s|die\s)?)"
@@ -99,16 +101,17 @@ def plain_markup(text: str) -> str:
     text = text if text.isascii() else text.translate(_WIDE)
     if "</" in text or "~~" in text or "phantom" in text or "{comment}" in text:
         text = _STRUCK.sub(" ", text)
-    if "<" in text or "[" in text:
-        text = _without_formatting(_CHAT_TOKEN.sub("", text))
-        text = _BRACKET_TAG.sub(r"<answer>\1</answer>", _with_answer_tags(text))
-        doubled = list(_DOUBLE_BRACKETS.finditer(text))
-        if doubled and _SIMPLE.fullmatch(doubled[-1][1].strip()):
-            text = _replaced(text, doubled[-1].start(), doubled[-1].end(), doubled[-1][1])
+    if "<" in text or "INST]" in text:
+        text = _with_answer_tags(_without_formatting(_CHAT_TOKEN.sub("", text)))
+    if "[[" in text or "[/" in text:
+        text = _without_brackets(text)
     if "{" in text:
         text = _with_json_answer(text)
-    text = _HEADING.sub("Answer: ", text if text.isascii() else _DECORATED.sub("", text))
-    if not text.isascii() or _perhaps_foreign(text.lower()):
+    text = text if text.isascii() else _DECORATED.sub("", text)
+    lower = text.lower()
+    if _ENDS_A_LINE.search(lower):
+        text = _HEADING.sub("Answer: ", text)
+    if not text.isascii() or _perhaps_foreign(lower):
         text = _OTHER_LANGUAGES.sub(lambda found: f" Answer: {found[1] or ''} ", text)
     if "<" in text and "<answer>" not in text.lower():
         begin = max(0, len(text) - 2 * _NEAR)
@@ -116,6 +119,15 @@ def plain_markup(text: str) -> str:
         if last is not None:
             text = _replaced(text, last.start(), len(text), last[2])
     return text
+
+
+def _without_brackets(text: str) -> str:
+    """The text with `[answer]...[/answer]`, and the last `[[...]]`, as an `<answer>`."""
+    text = _BRACKET_TAG.sub(r"<answer>\1</answer>", text)
+    doubled = last_match(_DOUBLE_BRACKETS, text)
+    if doubled is None or not _SIMPLE.fullmatch(doubled[1].strip()):
+        return text
+    return _replaced(text, doubled.start(), doubled.end(), doubled[1])
 
 
 def _perhaps_foreign(lower: str) -> bool:

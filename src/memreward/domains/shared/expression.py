@@ -111,6 +111,7 @@ _DENIED_BEFORE = re.compile(
     rf"(?:[ \n]{{1,3}}{_FILLER}\b){{0,7}}[\s$*_\"'“(\\]{{0,6}}$",
     re.IGNORECASE,
 )
+_WORDS_BACKWARDS = re.compile(r"[\s$*_\"'“(\\]*(?:[^\W\d_]|['’\s])*")
 _DENIED_CONTENT = re.compile(
     r"(?:(?:definitely|certainly|clearly|probably|surely|obviously|actually)\s{1,3})?"
     r"(?:not|never|neither|nor|no longer|hardly|anything but|far from|n['’]t)\b",
@@ -176,7 +177,7 @@ def _last_words(text: str) -> tuple[str | None, str]:
 
 def _standing_box(text: str) -> tuple[Marked | None, str]:
     """The last box that is not taken back, and, where there is none, the text behind the last one."""
-    found = boxes(text)
+    found = [*boxes(text)]
     last = found[-1].end
     while found:
         mark = joined(text, found)
@@ -192,10 +193,16 @@ def _standing_box(text: str) -> tuple[Marked | None, str]:
 def _denied(text: str, start: int, end: int) -> bool:
     """Whether what stands from `start` to `end` is denied, said by others, or asked and then answered with no."""
     after, before = text[end : end + _NEAR], text[max(start - _NEAR, 0) : start]
-    if taken_back(text, end) or _DENIED_BEFORE.search(before) or said_by_others(_STOP.split(before)[-1]):
+    if taken_back(text, end) or _denied_before(before) or said_by_others(_STOP.split(before)[-1]):
         return True
     asked = _ASKED.match(after)
     return asked is not None and _REFUSED.match(after, asked.end()) is not None
+
+
+def _denied_before(text: str) -> bool:
+    """Whether a text ends in a denial, of which it is enough to look at the words that no other sign ends."""
+    words = _WORDS_BACKWARDS.match(text[::-1])
+    return words is not None and _DENIED_BEFORE.search(text, len(text) - words.end()) is not None
 
 
 def _corrected(after: str, *, denied: bool) -> str | None:
@@ -207,7 +214,7 @@ def _corrected(after: str, *, denied: bool) -> str | None:
     for claim in _CORRECTION.finditer(after, turn.start() if turn is not None else 0):
         before = after[max(claim.start() - _NEAR, 0) : claim.start()]
         content = _clause(after[claim.end() :].split("\n", 1)[0])
-        if content and not _DENIED_BEFORE.search(before) and not taken_back(after, claim.end() + len(content)):
+        if content and not _denied_before(before) and not taken_back(after, claim.end() + len(content)):
             answer = content
     return answer
 
@@ -333,7 +340,8 @@ def _unhedged(content: str) -> str:
 def _at_the_end(text: str) -> tuple[str | None, str]:
     """The formula that ends the text or holds its last number, else that number, unless it is denied."""
     text = SET_AGAINST.sub("", _ASIDE.sub("", without_calculator(text)))
-    number = last_match(_LAST_NUMBER, text) or in_words(text)
+    paragraph = max(text.rfind("\n\n"), 0)
+    number = last_match(_LAST_NUMBER, text, paragraph) or last_match(_LAST_NUMBER, text) or in_words(text)
     if number is None:
         return None, "none"
     formula = _formula_around(text, number)

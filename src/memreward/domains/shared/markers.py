@@ -2,13 +2,14 @@
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 _THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _BOX_TOKEN = re.compile(r"\\f?box(?:ed)?[ \t\n]{0,8}\{|\\[\s\S]|[{}]")
-_FIRST_BOX = re.compile(r"(?<!\\)\\++f?box")
 _BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
 _BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|/|and|or|\\text\{\s*(?:and|or)\s*\}|\\quad)[\s$]*(?:and|or)?[\s$]*")
 _LONGEST_GAP = 40
@@ -57,9 +58,9 @@ def split_thinking(text: str) -> Parts:
     return Parts(text[begin : last.start()].strip(), text[last.end() :], True)
 
 
-def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match, without keeping the others."""
-    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
+def last_match(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str] | None:
+    """The last match from `start` on, without keeping the others."""
+    return next(iter(deque(pattern.finditer(text, start), maxlen=1)), None)
 
 
 def without_calculator(text: str) -> str:
@@ -87,8 +88,11 @@ def answer_tag(text: str) -> Marked | None:
     return found
 
 
-def boxes(text: str) -> list[Marked]:
+@lru_cache(maxsize=8)
+def boxes(text: str) -> tuple[Marked, ...]:
     r"""Every complete `\boxed{...}` or `\fbox{...}` in order, braces nested to any depth; boxes inside are opened."""
+    if "box" not in text:
+        return ()
     found = [Marked(bare[1], bare.start(), "boxed", bare.end()) for bare in _BARE_BOX.finditer(text)]
     inside: list[tuple[int, int]] = []
     spans = sorted(_box_spans(text), reverse=True)
@@ -100,15 +104,16 @@ def boxes(text: str) -> list[Marked]:
         found.append(Marked(_without_spans(text, begin, end, inside).strip(), start, "boxed", end + 1))
         inside.clear()
     found.sort(key=lambda mark: mark.start)
-    return [mark for index, mark in enumerate(found) if not index or mark.start >= found[index - 1].end]
+    return tuple(mark for index, mark in enumerate(found) if not index or mark.start >= found[index - 1].end)
 
 
 def _box_spans(text: str) -> list[tuple[int, int, int]]:
     """Where boxes start, where their contents begin, and where those end."""
-    spans = []
+    spans: list[tuple[int, int, int]] = []
     stack: list[tuple[int, int] | None] = []
-    first = _FIRST_BOX.search(text)  # no brace before the first box opens or closes one
-    for token in _BOX_TOKEN.finditer(text, first.start()) if first is not None else ():
+    # No brace before the first box opens or closes one.
+    first = len(text[: text.find("box")].removesuffix("f").rstrip("\\"))
+    for token in _BOX_TOKEN.finditer(text, first):
         symbol = token[0]
         if symbol == "{":
             stack.append(None)
@@ -135,7 +140,7 @@ def boxed(text: str) -> Marked | None:
     return joined(text, found) if found else None
 
 
-def joined(text: str, found: list[Marked]) -> Marked:
+def joined(text: str, found: Sequence[Marked]) -> Marked:
     """The last of several boxes, with those that stand in a row before it."""
     first = len(found) - 1
     while first > 0:
@@ -147,8 +152,8 @@ def joined(text: str, found: list[Marked]) -> Marked:
     return Marked(", ".join(contents), found[first].start, "boxed", found[-1].end)
 
 
-def _last_line(pattern: re.Pattern[str], text: str, form: str) -> Marked | None:
-    last = last_match(pattern, text)
+def _last_line(pattern: re.Pattern[str], sign: str, text: str, form: str) -> Marked | None:
+    last = last_match(pattern, text) if sign in text else None
     return None if last is None else Marked(last[1].strip(), last.start(), form, last.end())
 
 
@@ -157,7 +162,7 @@ def explicit(text: str) -> Marked | None:
     tagged = answer_tag(text)
     if tagged is not None:
         return tagged
-    marks = [boxed(text), _last_line(_HASH_LINE, text, "hash"), _last_line(_A_LINE, text, "a_line")]
+    marks = [boxed(text), _last_line(_HASH_LINE, "####", text, "hash"), _last_line(_A_LINE, "A:", text, "a_line")]
     present = [mark for mark in marks if mark is not None]
     return max(present, key=lambda mark: mark.start) if present else None
 

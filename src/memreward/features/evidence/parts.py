@@ -20,13 +20,29 @@ ENDING = 40
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_HASHES_KEPT = 1 << 17
+_HASHES_KEPT = 1 << 16
+_LONG = 64
+"""Characters of a chunk that is not kept."""
 _NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 
 
 @lru_cache(maxsize=_HASHES_KEPT)
 def _hash(string: str) -> int:
     return zlib.crc32(string.encode("utf-8", "surrogatepass"))
+
+
+# Texts are taken apart between blanks, where no token and no number goes on: most pieces were met before.
+@lru_cache(maxsize=_HASHES_KEPT)
+def _pieces(chunk: str) -> tuple[bytes, bytes]:
+    """The hashes of a chunk's words and signs, and those of its numbers, packed."""
+    return hashed(_TOKEN.findall(chunk.lower())).tobytes(), hashed(numbers(chunk)).tobytes()
+
+
+def _unpacked(text: str) -> tuple[Parts, Parts]:
+    """The hashes of all words and signs of a text, and of all its numbers, in order."""
+    pieces = [_pieces(chunk) if len(chunk) < _LONG else _pieces.__wrapped__(chunk) for chunk in text.split()]
+    words, found = zip(*pieces, strict=True) if pieces else ((), ())
+    return np.frombuffer(b"".join(words), np.uint64), np.frombuffer(b"".join(found), np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,8 @@ class ThinkingParts:
 @lru_cache(maxsize=CACHED_TEXTS)
 def thinking_parts(text: str, *, numeric: bool) -> ThinkingParts:
     """Take a thinking apart; numbers and arithmetic are looked for only where it is `numeric`."""
-    pairs = runs(text, 2)
+    tokens, found = _unpacked(text)
+    pairs = _pairs(tokens)
     words, ending = distinct(pairs), distinct(pairs[-ENDING:])
     if not numeric:
         return ThinkingParts(words, ending, _NOTHING, (0, 0), 0, _NOTHING)
@@ -65,7 +82,7 @@ def thinking_parts(text: str, *, numeric: bool) -> ThinkingParts:
     return ThinkingParts(
         words,
         ending,
-        distinct(hashed(numbers(text))),
+        distinct(found),
         (true, len(statements) - true),
         len(results),
         distinct(hashed(shown)),
@@ -74,7 +91,7 @@ def thinking_parts(text: str, *, numeric: bool) -> ThinkingParts:
 
 def word_pairs(text: str) -> Parts:
     """Return the distinct pairs of neighbouring words or signs, letter case ignored."""
-    return distinct(runs(text, 2))
+    return distinct(_pairs(_unpacked(text)[0]))
 
 
 def distinct(hashes: Parts) -> Parts:
@@ -88,17 +105,10 @@ def hashed(strings: Iterable[str]) -> Parts:
     return np.fromiter(map(_hash, strings), dtype=np.uint64)
 
 
-def runs(text: str, length: int) -> Parts:
-    """Return all runs of `length` neighbouring words or signs in order; none where `text` is shorter."""
-    words = _words(text)
-    count = max(len(words) - length + 1, 0)
-    mixed = np.zeros(count, dtype=np.uint64)
-    for offset in range(length):
-        mixed = (mixed + words[offset : offset + count]) * _MULTIPLIER
-        mixed ^= mixed >> np.uint64(29)
+def _pairs(words: Parts) -> Parts:
+    """All pairs of neighbours in order; none where there is but one."""
+    mixed = words[:-1] * _MULTIPLIER
+    mixed ^= mixed >> np.uint64(29)
+    mixed = (mixed + words[1:]) * _MULTIPLIER
+    mixed ^= mixed >> np.uint64(29)
     return mixed
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _words(text: str) -> Parts:
-    return hashed(_TOKEN.findall(text.lower()))
