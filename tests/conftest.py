@@ -23,6 +23,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
+gc.disable()  # until all tests are collected: what is made until then stays
+
 # How long an example takes depends on what else the machine does: pytest's time-out bounds a whole test.
 settings.register_profile("whole", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=20)
@@ -87,6 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the garbage collector, which looks at everything again and again, pass over three thousand tests."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

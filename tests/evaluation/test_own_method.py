@@ -57,8 +57,11 @@ def mine(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_page_works_from_top_to_bottom(tmp_path: Path) -> None:
-    env = {**os.environ, "MEMREWARD_CACHE": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT / 'src'}:{tmp_path}"}
+def test_the_page_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in this process, and all evaluations but the first without worker processes."""
+    monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{tmp_path}")
+    monkeypatch.chdir(tmp_path)
     written: dict[str, str] = {}
     said: dict[str, str] = {}
     steps = re.findall(r"```python file=(\S+)\n(.*?)```|^    ((?:python|memreward) [^\n]+)$", PAGE, re.DOTALL | re.M)
@@ -71,10 +74,13 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path) -> None:
         words = line.split()
         if "FOLDER" in words:  # files of one's own, a hundred questions each: test_suite.py
             continue
-        command = [sys.executable, *(["-m", "memreward"] if words[0] == "memreward" else []), *words[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        said[line] = done.stdout
+        if words[0] == "python":
+            done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            said[line] = done.stdout
+        else:
+            in_one = ["--jobs", "1"] if words[1] == "evaluate" and len(said) > 1 else []
+            said[line] = run(*words[1:], *in_one).stdout
     first, second, third = (out for line, out in said.items() if line.startswith("memreward evaluate"))
     assert "LengthVote against majority" in first
     assert "Brevity" in second

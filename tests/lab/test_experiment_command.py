@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from lab.__main__ import app
+from lab.trainings import drawing, pictures
 from lab.trainings import experiment as training
 from lab.trainings.config import TESTBED, ExperimentConfig
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
@@ -74,7 +75,9 @@ def test_json_is_all_of_stdout_and_what_is_written(asked, tmp_path):
     assert ours["gap_closed"]["test"]["mean"]["value"] == 0.5
 
 
-def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path):
+def test_the_markdown_shows_pictures_that_are_there(asked, tmp_path, monkeypatch):
+    for module in (drawing, pictures):  # what is on them: test_trained_pictures.py
+        monkeypatch.setattr(module, "picture", lambda *_: b"PNG")
     page = tmp_path / "results" / "training.md"
     call(*SMALL, "--out", tmp_path / "run", "--labels", "0.2,0.7", "--page", "--markdown", page)
     text = page.read_text(encoding="utf-8")

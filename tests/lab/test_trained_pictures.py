@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lab.arms import ARMS
+from lab.trainings import drawing
 from lab.trainings.drawing import DARK
 from lab.trainings.measure import measure
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
@@ -43,9 +44,9 @@ def result():
     return experiment((0.2, 0.7), [*ARMS, START], lambda place: 0.7 - 0.02 * place)
 
 
-def draw(drawing, theme=DARK):
-    figure = Figure(figsize=drawing.size, layout="constrained")
-    drawing.draw(figure, theme)
+def draw(one, theme=DARK):
+    figure = Figure(figsize=one.size, layout="constrained")
+    one.draw(figure, theme)
     figure.draw_without_rendering()
     return figure
 
@@ -56,7 +57,7 @@ def test_pictures_and_links_to_them_agree(result, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
     linked = [Path(link) for text in picture_links(few, "pictures").values() for link in LINK.findall(text)]
     assert [tmp_path / link for link in linked] == written
-    kinds = {drawing.name for drawing in drawings(result)}
+    kinds = {one.name for one in drawings(result)}
     assert kinds == {
         *(f"{kind}_{share}" for kind in ("overview", "domains", "ablations", "reward") for share in (20, 70)),
         "labels",
@@ -65,18 +66,19 @@ def test_pictures_and_links_to_them_agree(result, tmp_path):
 
 def test_names_beside_lines_that_end_alike_do_not_overlap():
     alike = experiment((0.2,), list(ARMS))
-    for drawing in drawings(alike):
-        figure = draw(drawing)
+    for each in drawings(alike):
+        figure = draw(each)
         names = [text for axes in figure.axes for text in axes.texts if text.get_text() in ARMS]
         # An annotation's own extent has its line in it, too.
         boxes = [Text.get_window_extent(text) for text in names]
-        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), drawing.name
-        assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes), drawing.name
-        assert bool(names) == drawing.name.startswith(("overview", "ablations"))
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), each.name
+        assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes), each.name
+        assert bool(names) == each.name.startswith(("overview", "ablations"))
 
 
 def test_every_arm_is_named_where_it_is_drawn(result):
-    by_name = {drawing.name: draw(drawing) for drawing in drawings(result)}
+    looked_at = "overview_20", "domains_20", "labels"
+    by_name = {one.name: draw(one) for one in drawings(result) if one.name in looked_at}
     bars = by_name["overview_20"].axes[1]
     assert {label.get_text() for label in bars.get_yticklabels()} == set(ARMS)
     lines, shares = by_name["overview_20"].axes[0], by_name["labels"].axes[0]
@@ -89,16 +91,17 @@ def test_every_arm_is_named_where_it_is_drawn(result):
 
 
 def test_lines_begin_with_the_policy_before_training(result):
-    (drawing,) = (drawing for drawing in drawings(result) if drawing.name == "overview_20")
+    (overview,) = (one for one in drawings(result) if one.name == "overview_20")
     before = result.row(START, 0.2).accuracy[TEST]["mean"].value
-    lines = [line for line in draw(drawing).axes[0].get_lines() if line.get_label() in ARMS]
+    lines = [line for line in draw(overview).axes[0].get_lines() if line.get_label() in ARMS]
     assert {(line.get_xdata()[0], line.get_ydata()[0]) for line in lines} == {(0, before)}
 
 
-def test_without_the_ends_of_the_gap_there_are_pictures_all_the_same(tmp_path):
+def test_without_the_ends_of_the_gap_there_are_pictures_all_the_same(tmp_path, monkeypatch):
     few = experiment((0.2,), ["memreward", "majority"])
     (overview, *_) = drawings(few)
     assert "accuracy" in draw(overview).axes[1].get_xlabel()
+    monkeypatch.setattr(drawing, "picture", lambda *_: b"")
     write_page(few, tmp_path / "page.html")
     assert "No gap is measured" in (tmp_path / "page.html").read_text(encoding="utf-8")
 

@@ -6,8 +6,6 @@ import os
 import re
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import pytest
 from journalled import journalled
 from tiny_model import save_tiny_model, tiny_model, tiny_tokenizer
 
+from forked import Forked
 from memreward.data import read_groups
 from memreward.policy.collect import CollectConfig, collect, journal_of
 from memreward.policy.local import LocalSampler
@@ -250,12 +249,11 @@ def of_checkpoint(config: CollectConfig, checkpoint: Path) -> CollectConfig:
     return replace(config, sampling=replace(config.sampling, model=str(checkpoint), max_new_tokens=200))
 
 
-def start(config: CollectConfig, checkpoint: Path) -> subprocess.Popen[str]:
-    arguments = [config.output, str(checkpoint), config.questions[0]]
+def start(config: CollectConfig, checkpoint: Path, folder: Path) -> Forked:
+    script = folder / "collecting.py"
+    script.write_text(SCRIPT, encoding="utf-8")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *arguments], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    return Forked([str(script), config.output, str(checkpoint), config.questions[0]], environment)
 
 
 @contextmanager
@@ -271,8 +269,8 @@ def file_size_limit(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path) -> None:
-    process = start(config, checkpoint)
+def test_kill_9_repeats_and_loses_nothing(config: CollectConfig, checkpoint: Path, tmp_path: Path) -> None:
+    process = start(config, checkpoint, tmp_path)
     while len(journalled(config)) < 3 and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -327,9 +325,8 @@ def test_the_command_shows_no_bars_of_other_libraries(checkpoint: Path, tmp_path
     questions = tmp_path / "q.jsonl"
     questions.write_text('{"id": "a", "domain": "math", "query": "1+1", "reference": "2"}\n')
     given = f"--model {checkpoint} --questions {questions} --max-new-tokens 2 --out {tmp_path / 'out.jsonl'}"
-    done = subprocess.run(
-        [sys.executable, "-m", "memreward", "collect", *given.split()], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Loading" not in done.stderr
-    assert "it/s" not in done.stderr
+    command = Forked(["-m", "memreward", "collect", *given.split()])
+    _, errors = command.communicate(timeout=280)
+    assert command.returncode == 0, errors
+    assert "Loading" not in errors
+    assert "it/s" not in errors

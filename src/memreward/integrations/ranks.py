@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,8 @@ def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[lis
         RuntimeError: the processes have lost each other. Training cannot go on then.
         MemRewardError: `decide` raised in the first process, which raises that itself. None waits for it in vain.
     """
-    import torch.distributed as dist
-
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    dist = sys.modules.get("torch.distributed")  # who is one of several has loaded it
+    if dist is None or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return decide(list(rows))
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, list(rows))
