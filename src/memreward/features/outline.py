@@ -8,6 +8,7 @@ by their places.
 
 import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from zlib import crc32
@@ -42,7 +43,7 @@ _SAME_SIGN = {"×": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/",
 def outline_vectors(rollouts: Sequence[Rollout]) -> FloatArray:
     """Return (n, `DIMENSION`) float32 unit vectors, all zeros for a thinking without numbers or operators."""
     vectors = [_vector(r.query.text, r.thinking[-LONGEST:], r.answer or "") for r in rollouts]
-    return np.array(vectors, dtype=np.float32).reshape(len(rollouts), DIMENSION)
+    return _stacked(vectors, DIMENSION)
 
 
 def template_vectors(texts: Sequence[str]) -> FloatArray:
@@ -50,7 +51,7 @@ def template_vectors(texts: Sequence[str]) -> FloatArray:
 
     The function whose head a question holds, and its parameters, are alike too; a run counts once, case does not.
     """
-    return np.array([_template(text) for text in texts], dtype=np.float32).reshape(len(texts), TEMPLATE_DIMENSION)
+    return _stacked([_template(text) for text in texts], TEMPLATE_DIMENSION)
 
 
 def outline(query_text: str, thinking: str, answer: str = "") -> list[str]:
@@ -113,20 +114,24 @@ def _constant(number: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _vector(query_text: str, thinking: str, answer: str) -> tuple[float, ...]:
+def _vector(query_text: str, thinking: str, answer: str) -> bytes:
     return _hashed(outline(query_text, thinking, answer), DIMENSION)
 
 
 @lru_cache(maxsize=4_096)
-def _template(text: str) -> tuple[float, ...]:
+def _template(text: str) -> bytes:
     if names := _names(text):
         text = _NAME.sub(lambda found: names.get(found.group(), found.group()), text)
     words = ["0" if word[0].isdigit() else word for word in _WORD.findall(text.lower())]
     return _hashed(["^", *words, "$"] if words else [], TEMPLATE_DIMENSION)
 
 
-def _hashed(tokens: Sequence[str], dimension: int) -> tuple[float, ...]:
-    """Unit vector of the signed hashes of the runs of up to `ORDER` tokens, each counted once."""
+def _stacked(vectors: Sequence[bytes], dimension: int) -> FloatArray:
+    return np.frombuffer(bytearray().join(vectors), dtype=np.float32).reshape(len(vectors), dimension)
+
+
+def _hashed(tokens: Sequence[str], dimension: int) -> bytes:
+    """Unit vector (float32) of the signed hashes of the runs of up to `ORDER` tokens, each counted once."""
     digests: set[int] = set()
     parts = [token.encode("utf-8", "surrogatepass") for token in tokens]
     ended = [*map(crc32, parts)]
@@ -138,4 +143,4 @@ def _hashed(tokens: Sequence[str], dimension: int) -> tuple[float, ...]:
     for digest in digests:
         vector[digest % dimension] += 1.0 if digest & 0x8000_0000 else -1.0
     norm = math.sqrt(sum(value * value for value in vector)) or 1.0
-    return tuple(value / norm for value in vector)
+    return array("f", [value / norm for value in vector]).tobytes()

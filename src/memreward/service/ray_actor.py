@@ -16,8 +16,10 @@ from typing import Any
 
 from memreward.domains.registry import begin_all
 from memreward.integrations.ray import NAMESPACE
+from memreward.service.apart import StoreApart
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
+from memreward.service.desk import Store
 from memreward.service.store import GroupStore, reward_of
 from memreward.types import MissingExtraError, StoreError
 
@@ -94,19 +96,23 @@ def start(
     return options.remote(str(Path(memory).absolute()), config or ServiceConfig(), replicas)
 
 
-def _opened(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
+def _opened(memory: Path, config: ServiceConfig, replicas: int) -> Store:
     """Open the store, once the process that held it before, on a node that is dying, has let go of its folder."""
-    begin_all()
     ends = time.monotonic() + _LETTING_GO
     while True:
         try:
-            reward = reward_of(memory)
-            if replicas:
-                from memreward.service.ray_serve import spread_over
-
-                reward.featurizer = spread_over(reward.featurizer, replicas)
-            return GroupStore(reward, memory / "service", config)
+            return _spread(memory, config, replicas) if replicas else StoreApart(memory, config)
         except StoreError:
             if time.monotonic() > ends:
                 raise
             time.sleep(0.5)
+
+
+def _spread(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
+    """The store in this process, from which alone the replicas that make its evidence can be asked."""
+    from memreward.service.ray_serve import spread_over
+
+    begin_all()
+    reward = reward_of(memory)
+    reward.featurizer = spread_over(reward.featurizer, replicas)
+    return GroupStore(reward, memory / "service", config)

@@ -51,7 +51,7 @@ def numbers(text: str) -> list[str]:
     return [*map(normal_number, _SIGNED_NUMBER.findall(text))]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def normal_number(token: str) -> str:
     """Return a decimal number without separators and superfluous zeros: "1,000.50" is "1000.5", ".5" is "0.5"."""
     token = token.replace(",", "")

@@ -20,19 +20,19 @@ ENDING = 40
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_HASHES_KEPT = 1 << 16
+_PIECES_KEPT = 1 << 16
 _LONG = 64
 """Characters of a chunk that is not kept."""
 _NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 
 
-@lru_cache(maxsize=_HASHES_KEPT)
+@lru_cache(maxsize=CACHED_TEXTS)
 def _hash(string: str) -> int:
     return zlib.crc32(string.encode("utf-8", "surrogatepass"))
 
 
 # Texts are taken apart between blanks, where no token and no number goes on: most pieces were met before.
-@lru_cache(maxsize=_HASHES_KEPT)
+@lru_cache(maxsize=_PIECES_KEPT)
 def _pieces(chunk: str) -> tuple[bytes, bytes]:
     """The hashes of a chunk's words and signs, and those of its numbers, packed."""
     return hashed(_TOKEN.findall(chunk.lower())).tobytes(), hashed(numbers(chunk)).tobytes()
