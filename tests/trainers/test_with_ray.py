@@ -78,7 +78,7 @@ def started_on(node_id: str, *args: Any) -> None:
     ray.get(there.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote())
 
 
-@pytest.mark.parametrize("dies", ["process", "node"])
+@pytest.mark.parametrize("dies", ["store", "process", "node"])
 def test_an_actor_that_dies_in_the_middle_of_a_step_answers_as_one_process_does(
     dies: str, cluster: Any, tmp_path: Path
 ) -> None:
@@ -106,12 +106,16 @@ def test_an_actor_that_dies_in_the_middle_of_a_step_answers_as_one_process_does(
         pid = await actor.pid.remote()
         if dies == "node":
             await asyncio.to_thread(cluster.remove_node, home, allow_graceful=False)
-        # That ends Ray's own processes of the node: the actor's lives on for a second, in which it answers.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        if dies == "store":
+            (process,) = (one for one in psutil.Process(pid).children() if "spawn_main" in " ".join(one.cmdline()))
+            process.kill()
+        else:
+            # That ends Ray's own processes of the node: the actor's lives on for a second, in which it answers.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         sent |= {job[:2]: asyncio.ensure_future(client.score_one(**asked_of(*job))) for job in jobs if job not in first}
         found = dict(zip(sent, await asyncio.gather(*sent.values()), strict=True))
-        assert await actor.pid.remote() != pid
+        assert (await actor.pid.remote() == pid) == (dies == "store")
         again = await asyncio.gather(*(client.score_one(**asked_of(*job)) for job in jobs))
         assert [one.rollout for one in again] == [found[job[:2]].rollout for job in jobs]
         return found
