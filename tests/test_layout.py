@@ -24,6 +24,7 @@ LEVELS = {
     "temporary": 0,
     "unicode": 0,
     "threads": 0,
+    "processes": 0,
     "arrays": 1,
     "plugins": 1,
     "sqlite": 1,

@@ -10,16 +10,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing import active_children, current_process, get_context
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from memreward.processes import interrupts_held, start_worker
 from memreward.types import ConfigurationError, MemRewardError
 
 _NO_GUARD = (
     "worker processes run the script again from its top, and {script} does all its work there: put what it does under "
-    '`if __name__ == "__main__":`, or use one process (workers=1)'
+    '`if __name__ == "__main__":`, or use one process (processes=1)'
 )
 
 
@@ -105,7 +106,7 @@ def worker_processes(count: int) -> Iterator[Workers]:
                 raise ConfigurationError(_NO_GUARD.format(script=script)) from error
             raise MemRewardError(
                 "a worker process of the experiment died (out of memory, or killed); finished parts are kept in the "
-                "output folder: run the same command again, with fewer workers"
+                "output folder: run the same command again, on fewer cores (taskset)"
             ) from error
         except KeyboardInterrupt:
             # What a worker has not finished is lost anyway, and may take long.
@@ -140,39 +141,3 @@ def handling_interrupts(workers: Workers) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, which the terminal sends to all: this process alone acts on it.
-
-    A process inherits the blocked signal; here it is delivered at the end of the block.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent process, and keep to one core: the cells themselves run side by side.
-
-    A worker ends with its parent, also where that was killed: a run begun again must not meet the old one's workers.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    threadpool_limits(1)
-    # Libraries that are not loaded yet read this when they are.
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-
-
-def _end_with_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from memreward.domains.registry import begin_all
-from memreward.evaluation.workers import interrupts_held, start_worker
 from memreward.integrations.client import Scored
 from memreward.memory import AddReport, ExperienceMemory
+from memreward.processes import interrupts_held, start_worker
 from memreward.service import store
 from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
