@@ -150,7 +150,7 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	$(BIN)/python benchmarks/prediction.py runs/prediction/all/evaluation.json > $(PREDICTION)/summary.md
 	$(PYTHON) benchmarks/readme.py
 	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
-	  --predictors memreward,majority,logistic,mlp,neighbours,paper,no_propagation,no_network --encoder ngrams \
+	  --predictors memreward,majority,logistic,mlp,neighbours,paper,no_propagation,no_network \
 	  --out runs/prediction/paper
 	cp runs/prediction/paper/evaluation.md $(PREDICTION)/paper.md
 

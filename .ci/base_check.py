@@ -46,7 +46,7 @@ def rollouts(path: Path) -> Path:
 def commands(folder: Path) -> list[tuple[str, str]]:
     """Return the extra that each command needs, "" for none, and its line, in an order that gives each its files."""
     file, memory = rollouts(folder / "new.jsonl"), f"--memory {folder / 'memory'}"
-    evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --jobs 1 --out {folder / 'evaluation'}"
+    evaluate = f"evaluate {file} --labels 0,4 --seeds 1 --out {folder / 'evaluation'}"
     return [
         ("", "--help"),
         ("", f"demo --out {folder / 'demo'}"),
@@ -64,14 +64,14 @@ def commands(folder: Path) -> list[tuple[str, str]]:
         ("", f"label {memory} --batch 2 --out {folder / 'to_label.jsonl'}"),
         ("", f"label {memory} --import {folder / 'to_label.jsonl'}"),
         ("label", f"label {memory}"),
-        ("endpoint", f"label {memory} --judge http://127.0.0.1:9/v1 --judge-model tiny"),
+        ("endpoint", f"label {memory} --judge http://127.0.0.1:9/v1 --model tiny"),
         ("", f"verify {file} {memory} --out {folder / 'verified.jsonl'} --labels all"),
         ("", f"prior fit {file} --out {folder / 'prior.safetensors'}"),
         ("", f"prior show {folder / 'prior.safetensors'}"),
         ("", "prior show"),
         ("", evaluate),
         ("", f"{evaluate} --predictors memreward,majority,majority_hard"),
-        ("baselines", f"{evaluate} --predictors logistic_evidence,majority --jobs 2"),
+        ("baselines", f"{evaluate} --predictors logistic_evidence,majority"),
         ("paper", f"{evaluate} --predictors paper"),
         ("", f"{evaluate} --predictors majority --page"),
         ("hub", f"read hub:nobody/nothing/test --domain math --out {folder / 'hub.jsonl'}"),
@@ -81,7 +81,7 @@ def commands(folder: Path) -> list[tuple[str, str]]:
             f"collect --model m --url http://localhost:9/v1 --questions {file} --out {folder / 'sampled.jsonl'}",
         ),
         ("serve", f"serve {memory}"),
-        ("ray", f"serve {memory} --engine ray --port 8123"),
+        ("ray", f"serve {memory} --engine ray --host 127.0.0.1:8123"),
         ("ray", f"score {file} {memory} --engine ray --out {folder / 'shards'}"),
         ("train", f"train --model nobody/nothing --questions {file} --out {folder / 'policy'}"),
     ]

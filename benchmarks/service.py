@@ -87,7 +87,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def started(folder: str) -> Iterator[tuple[str, int]]:
-    command = [sys.executable, "-m", "memreward", "serve", "--memory", f"{folder}/memory", "--port", "0"]
+    command = [sys.executable, "-m", "memreward", "serve", "--memory", f"{folder}/memory", "--host", "127.0.0.1:0"]
     with Path(folder, "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None

@@ -3,7 +3,7 @@
     python -m lab.real_llm MODEL --out runs/real-llm --results benchmarks/results/real-llm
 
 GRPO with low-rank adapters on two-step word problems from reasoning-gym: 64 to train on, 48 held out, with other
-numbers; 4 groups of 8 rollouts a step; labels chosen by what they tell (`--choose advantage`). Hours on two cores.
+numbers; 4 groups of 8 rollouts a step; labels as `memreward propose` has them. Hours on two cores.
 Stop it at any time: the same command goes on from the newest checkpoint. In the end it samples answers to the held-out
 questions from the checkpoints. What an arm came to is one JSON file among the results, and an arm that has one is not
 trained again: delete the file for that. Table and picture are made of these files.
@@ -79,7 +79,7 @@ def main() -> None:
         begun = time.monotonic()
         lora = peft.LoraConfig(r=16, lora_alpha=32, target_modules=list(ADAPTED), task_type="CAUSAL_LM")
         trainer = group_trainer(prompt_sharing_trainer(), options.seed, peft_config=lora)
-        train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=trainer)
+        train(config, on_row=partial(show, steps=options.steps, begun=begun), trainer=trainer, choose="advantage")
         keep(results, arm, of, measure_all(Path(config.output), options.every, held_out), history(config.output))
     found = {
         arm: json.loads(path.read_text(encoding="utf-8"))
@@ -155,7 +155,6 @@ def settings(options: argparse.Namespace, arm: str) -> TrainConfig:
         questions=(str(asked),),
         templates=str(families.TEMPLATES),
         labels="20%",
-        choose="advantage",
         arm=arm,
         sampling=SamplingConfig(options.model, 8, TEMPERATURE, 1.0, LENGTH, options.seed),
         grpo=GrpoSettings(steps=options.steps, groups_per_step=4, lora_rank=16),

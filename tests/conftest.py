@@ -114,3 +114,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if LEFT_OUT:
         named = ", ".join(f"{file} ({count})" for file, count in sorted(LEFT_OUT.items()))
         terminalreporter.write_line(f"left out as slow, run by make test: {LEFT_OUT.total()} tests in {named}")
+
+
+@pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands take one process for each core that this one may use: here, none beside it."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)

@@ -123,14 +123,15 @@ def _trained(cell: Training, folder: Path) -> TrainingOutcome:
         output=str(folder),
         experience=(str(start.experience),),
         labels=str(cell.labels),
-        choose=cell.choose,
         prior=cell.prior,
         sampling=replace(cell.sampling, model=str(start.policy), seed=cell.seed),
         grpo=cell.grpo,
         trl=cell.trl,
     )
     order = _corrected_first(start) if arm.name == "care" else None
-    prepared = prepare(config, arm.encoder or cell.encoder, silent, arm=arm, others=valuers(cell.seed), order=order)
+    encoder = arm.encoder or cell.encoder
+    others = valuers(cell.seed)
+    prepared = prepare(config, encoder, silent, arm=arm, others=others, order=order, choose=cell.choose)
     rewarded = _Rewarded()
     prepared.reward.observer = rewarded.see
     model, tokenizer = load_policy(start.policy)

@@ -119,22 +119,11 @@ def test_warmup_labels_nothing_that_has_no_verdict(tmp_path: Path) -> None:
             del rollout["correct"]
     known = write(tmp_path / "known.jsonl", records)
     place = ("--memory", tmp_path / "memory")
-    for choose, count in (("random", 4), ("advantage", 8)):
-        report = json.loads(run("warmup", known, *place, "--labels", str(count), "--choose", choose, "--json").stdout)
+    for count in (4, 8):
+        report = json.loads(run("warmup", known, *place, "--labels", str(count), "--json").stdout)
         assert report["labelled_queries"] == count
     labelled = {label.query_id for label in ExperienceMemory.open(tmp_path / "memory").ledger.labels()}
     assert labelled.isdisjoint(record["id"] for record in records[::3])
-
-
-@pytest.mark.slow
-def test_drawn_queries_are_those_of_the_seed(tmp_path: Path) -> None:
-    known = write(tmp_path / "known.jsonl", sums(10, 34))
-    labelled = []
-    for seed in (1, 2, 1):
-        memory = tmp_path / f"memory-{len(labelled)}"
-        run("warmup", known, "--memory", memory, "--labels", "6", "--choose", "random", "--seed", str(seed))
-        labelled.append({label.query_id for label in ExperienceMemory.open(memory).ledger.labels()})
-    assert labelled[0] == labelled[2] != labelled[1]
 
 
 def test_the_labels_of_a_person_serve_warmup(tmp_path: Path) -> None:
@@ -235,7 +224,7 @@ def test_nothing_scored_is_an_exit_code_of_its_own(
 def test_inspect_agrees_with_score_and_explains(folder: Path, tmp_path: Path) -> None:
     run("score", folder / "new.jsonl", "--memory", folder / "memory", "--out", tmp_path / "s")
     scored = {line["rollout_id"]: line for line in map(json.loads, (tmp_path / "s").read_text().splitlines())}
-    arguments = ("inspect", "q50/1", "--memory", folder / "memory", "--file", folder / "new.jsonl")
+    arguments = ("inspect", "q50/1", "--memory", folder / "memory", folder / "new.jsonl")
     shown = json.loads(run(*arguments, "--json").stdout)
     assert shown["score"]["value"] == pytest.approx(scored["q50/1"]["value"], abs=1e-5)
     assert shown["score"]["advantage"] == pytest.approx(scored["q50/1"]["advantage"], abs=1e-5)
@@ -261,7 +250,7 @@ def test_inspect_finds_a_rollout_in_memory(folder: Path) -> None:
 
 def test_propose_names_open_questions_first_and_no_labelled_one(folder: Path) -> None:
     before = ledger_entries(folder)
-    result = run("propose", "--memory", folder / "memory", "--count", "20", "--json")
+    result = run("propose", "--memory", folder / "memory", "--labels", "20", "--json")
     found = json.loads(result.stdout)["proposals"]
     labelled = {entry["query_id"] for entry in ledger_entries(folder)}
     assert {each["query_id"] for each in found} == {f"q{n}" for n in range(10, 34)} - labelled
@@ -270,7 +259,7 @@ def test_propose_names_open_questions_first_and_no_labelled_one(folder: Path) ->
     assert variances[0] > 0
     assert all(each["answers"] > 1 for each in found if each["variance"] > 0.01)
     assert 0 < found[0]["samples"] < found[0]["variance"], "more votes tell less than a label"
-    text = run("propose", "--memory", folder / "memory", "-n", "1").stdout
+    text = run("propose", "--memory", folder / "memory", "--labels", "1").stdout
     assert found[0]["query_id"] in text
     assert f"What is {found[0]['query_id'][1:]} + 3?" in text
     assert ledger_entries(folder) == before, "asking costs nothing"
@@ -348,8 +337,9 @@ def test_ledger_lists_every_label(folder: Path) -> None:
     assert f" {distinct_answers(folder)} " in table
 
 
+@pytest.mark.usefixtures("one_core")
 def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
-    arguments = ("evaluate", folder / "known.jsonl", "--labels", "0,50%", "--seeds", "2", "--jobs", "1")
+    arguments = ("evaluate", folder / "known.jsonl", "--labels", "0,50%", "--seeds", "2")
     arguments += ("--predictors", "memreward,majority", "--out", tmp_path)
     result = run(*arguments, "--json")
     report = json.loads(result.stdout)
@@ -381,6 +371,7 @@ def test_evaluate_compares_predictors(folder: Path, tmp_path: Path) -> None:
     assert "group AUC" in text
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.slow
 def test_evaluate_compares_with_majority_vote_at_few_labels_unless_told_otherwise(folder: Path, tmp_path: Path) -> None:
     large = write(tmp_path / "large.jsonl", sums(0, 60))
@@ -388,8 +379,6 @@ def test_evaluate_compares_with_majority_vote_at_few_labels_unless_told_otherwis
         "evaluate",
         large,
         "--seeds",
-        "1",
-        "--jobs",
         "1",
         "--out",
         tmp_path / "o",

@@ -28,8 +28,8 @@ lora_rank = 4
 [trl]
 use_vllm = true
 
-[verify.math]
-time_limit_s = 2
+[verify]
+containment = "landlock"
 """
 
 
@@ -46,7 +46,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     assert config.sampling == replace(TrainConfig().sampling, model="m", temperature=2.0)
     assert (config.grpo.steps, config.grpo.groups_per_step) == (7, TrainConfig().grpo.groups_per_step)
     assert (config.grpo.lora_rank, config.trl) == (4, {"use_vllm": True})
-    assert config.verify.math.time_limit_s == 2.0
+    assert config.verify.containment == "landlock"
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     [
         ({"sampling": {"modle": "m"}}, r"train.toml: 'sampling.modle' is unknown; did you mean 'model'\?"),
         ({"grpo": {"step": 1}}, r"'grpo.step' is unknown; did you mean 'steps'\?"),
-        ({"verify": {"math": {"zzz": 1}}}, "'verify.math.zzz' is unknown; use one of "),
+        ({"verify": {"zzz": 1}}, "'verify.zzz' is unknown; use one of "),
         ({"grpo": 3}, r"grpo is 3; give a table \[grpo\]"),
         ({"grpo": {"steps": 2.5}}, "grpo.steps is 2.5; give a value of type int"),
         ({"grpo": {"steps": True}}, "grpo.steps is True; give a value of type int"),
-        ({"choose": "first"}, "choose is 'first'; use one of random, advantage"),
+        ({"execute": "never"}, "execute is 'never'; use one of "),
         ({"trl": 3}, "trl is 3; give a table"),
         ({"questions": "gsm8k"}, r"questions is 'gsm8k'; give a list, as \['gsm8k'\]"),
     ],

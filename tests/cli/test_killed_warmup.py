@@ -234,13 +234,15 @@ def test_killed_while_it_replaces_a_predictor_it_leaves_the_old_one_whole(
     assert runs(*warmup(rollouts, memory))[0] == 0
     before, score = predictor(memory / "predictor"), ("score", rollouts, "--memory", memory, "--out")
     assert runs(*score, tmp_path / "a")[0] == 0
-    assert runs(*warmup(rollouts, memory, "--seed", "5"), point="before predictor.safetensors")[0] == -signal.SIGKILL
+    assert (
+        runs(*warmup(rollouts, memory, "--prior", "none"), point="before predictor.safetensors")[0] == -signal.SIGKILL
+    )
     assert predictor(memory / "predictor") == before
     status, _, errors = runs(*score, tmp_path / "b")
     assert status == 0, errors
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
-    assert runs(*warmup(rollouts, memory, "--seed", "5"))[0] == 0
-    assert predictor(memory / "predictor")[0]["value"]["about"]["provenance"]["seed"] == 5
+    assert runs(*warmup(rollouts, memory, "--prior", "none"))[0] == 0
+    assert predictor(memory / "predictor")[0]["value"]["about"]["provenance"]["prior"] == "none"
     assert len(list((memory / "predictor").glob("*.safetensors"))) == 1
 
 

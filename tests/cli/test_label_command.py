@@ -63,8 +63,7 @@ def test_a_batch_by_files_spends_what_it_says(memory: Path, tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (("--batch", 3), "belong together"),
-        (("--judge", "http://127.0.0.1:9/v1"), "--judge-model"),
-        (("--twice", "3"), "share"),
+        (("--judge", "http://127.0.0.1:9/v1"), "--model"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_spent(

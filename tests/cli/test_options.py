@@ -71,9 +71,9 @@ def application(base: Outer | None = None, **arguments: Any) -> typer.Typer:
     app = typer.Typer()
 
     @app.command(cls=Command)
-    @options_from("settings", Outer, panel="Outer", **arguments)
+    @options_from("settings", Outer, panel="Outer", base=base, **arguments)
     def show(file: str = "none", *, settings: Changes[Outer]) -> None:
-        made = settings.made(base)
+        made = settings.made()
         typer.echo(
             json.dumps([file, made.name, made.inner.width, made.rate, made.on, made.limit, made.shares, made.kind])
         )

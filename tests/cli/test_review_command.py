@@ -108,7 +108,7 @@ def test_scores_of_the_command_can_be_reviewed_and_a_question_inspected(folder: 
     found = json.loads(run("review", tmp_path / "s.parquet", "--against", folder / "new.jsonl", "--json").stdout)
     assert (found["questions"], found["rollouts"], found["without_a_label"]) == (8, 32, 0)
     worst = found["worst"][0]
-    place = ("--memory", folder / "memory", "--file", folder / "new.jsonl")
+    place = ("--memory", folder / "memory", folder / "new.jsonl")
     shown = json.loads(run("inspect", worst["id"], *place, "--json").stdout)
     assert (shown["rollout_id"], shown["query_id"]) == (None, worst["id"])
     assert {a["text"] for a in shown["answers"]} == {a["text"] for a in worst["answers"]}

@@ -41,12 +41,13 @@ def write(path: Path, form: str, questions: int = 8) -> Path:
 STRANGE = "~%s~\x1b[31m so says the model, and it is done"
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("command", ["warmup", "verify", "evaluate"])
 def test_a_file_without_answers_is_named_with_examples(command: str, tmp_path: Path) -> None:
     file = write(tmp_path / "strange.jsonl", STRANGE)
     out = () if command == "warmup" else ("--out", tmp_path / ("o.jsonl" if command == "verify" else "evaluation"))
     memory = () if command == "evaluate" else ("--memory", tmp_path / "m")
-    extra = ("--predictors", "majority", "--labels", "2", "--jobs", "1") if command == "evaluate" else ()
+    extra = ("--predictors", "majority", "--labels", "2") if command == "evaluate" else ()
     result = CliRunner().invoke(app, [str(part) for part in (command, file, *memory, *out, *extra)])
     assert "no answer was found in 32 of 32 rollouts" in result.stderr
     assert "--answer-pattern" in result.stderr

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from memreward.cli import app
 from memreward.data import read_groups
 from memreward.domains import Verifiers
+from memreward.domains.code.verify import CodeVerifier
 from memreward.memory import LabelLedger
 from memreward.types import Claim, Verdict
 
@@ -128,10 +129,12 @@ def test_a_larger_budget_adds_to_a_smaller_one(file: Path, tmp_path: Path) -> No
 
 
 def test_a_budget_that_is_spent_is_refused(file: Path, tmp_path: Path) -> None:
-    run(file, "--memory", tmp_path / "m", "--out", tmp_path / "a.jsonl", "--labels", "4", "--seed", "1")
-    result = run(
-        file, "--memory", tmp_path / "m", "--out", tmp_path / "b.jsonl", "--labels", "4", "--seed", "2", code=1
-    )
+    lines = file.read_text().splitlines(keepends=True)
+    for name, part in (("first", lines[:5]), ("second", lines[5:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(part))
+    place = ("--memory", tmp_path / "m", "--labels", "4")
+    run(tmp_path / "first.jsonl", *place, "--out", tmp_path / "a.jsonl")
+    result = run(tmp_path / "second.jsonl", *place, "--out", tmp_path / "b.jsonl", code=1)
     assert "label budget" in result.stderr
     assert not (tmp_path / "b.jsonl").exists()
 
@@ -154,12 +157,16 @@ def test_free_text_is_right_or_not_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_settings_reach_the_verifier(tmp_path: Path) -> None:
-    line = records(1)[0]
-    line["rollouts"] = [{"text": HANG}]
+def test_settings_reach_the_verifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = records(1)[0] | {"domain": "code", "query": "def f():", "reference": '["assert f() == 1"]'}
+    line["rollouts"] = [{"text": "def f():\n    return 1"}]
+    seen = []
+    verifier = CodeVerifier.verify
+    monkeypatch.setattr(CodeVerifier, "verify", lambda self, claims: [seen.append(self), *verifier(self, claims)][1:])
     arguments = (write(tmp_path / "f.jsonl", [line]), "--memory", tmp_path / "m", "--out", tmp_path / "o.jsonl")
-    result = run(*arguments, "--labels", "1.0", "--math-time-limit-s", "0.5", "--json", code=3)
-    assert json.loads(result.stdout)["reasons"] == {"not decided within 0.5 s": 1}
+    report = json.loads(run(*arguments, "--containment", "none", "--json").stdout)
+    assert report["right"] == 1
+    assert [each.sandbox.containment for each in seen] == ["none"]
 
 
 def test_an_interrupted_run_keeps_what_it_found(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +205,9 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     file = write(tmp_path / "f.jsonl", lines)
     command = [sys.executable, "-m", "memreward", "verify", str(file), "--memory", str(tmp_path / "m")]
     command += ["--out", str(tmp_path / "out.jsonl"), "--labels", "1.0"]
-    command += ["--math-time-limit-s", "600"]
+    own = tmp_path / "patient.py"
+    own.write_text("from memreward.domains.math.verify import MathVerifier\n\npatient = MathVerifier(600)\n")
+    command += ["--verifier", f"math={own}:patient"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ}
     )

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from memreward.domains import Verifiers, VerifyConfig, parse_rollout
-from memreward.domains.config import MathConfig
+from memreward.domains import Verifiers, parse_rollout
+from memreward.domains.math.verify import MathVerifier
 from memreward.types import Claim, Domain, Query, Verdict
 
 PERCENTAGE = "What percentage of the balls is red?"
@@ -648,7 +648,7 @@ CHOICES: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool | No
 ]
 
 # A busy machine takes longer than five seconds for what is decided in some milliseconds.
-VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
+VERIFIERS = Verifiers(own={"math": MathVerifier(60)})
 
 
 def verdict(text: str, reference: str, domain: Domain, query: str = "") -> Verdict:
@@ -675,7 +675,7 @@ def test_mathematics() -> None:
 @pytest.mark.slow
 def test_a_tower_of_powers_cannot_be_told() -> None:
     rollout = parse_rollout(Query("q", "How much?", "math"), "\\boxed{9^{9^{9^{9}}}}", id="q/0")
-    (found,) = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=1))).verify([Claim(rollout, "1")])
+    (found,) = Verifiers(own={"math": MathVerifier(1)}).verify([Claim(rollout, "1")])
     assert found.correct is None
 
 

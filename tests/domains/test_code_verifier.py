@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeConfig, CodeVerifier, output_lines, read_reference
-from memreward.sandbox import Limits, Sandbox
+from memreward.domains.code.verify import OF_VERDICT, CodeVerifier, output_lines, read_reference
+from memreward.sandbox import Allowance, Sandbox
 from memreward.sandbox.deadline import within
 from memreward.types import Claim, Query, Verdict, Verifier
 
@@ -31,7 +31,7 @@ BODY = "    return [area(r) for r in rs]\n"
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
     made = CodeVerifier(
-        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=4, memory_mb=512, wall_seconds=600.0)),
+        limits=Allowance(call_seconds=1, cpu_seconds=4, memory_mb=512, wall_seconds=600.0),
         sandbox=Sandbox(places=2),
     )
     yield made
@@ -193,7 +193,7 @@ SLEEPER = "import time\ndef f(x): time.sleep(600)"
 
 
 def test_a_solution_that_sleeps_is_wrong(verifier: CodeVerifier) -> None:
-    brief = CodeVerifier(CodeConfig(limits=replace(CodeConfig().limits, wall_seconds=2.0)), sandbox=verifier.sandbox)
+    brief = CodeVerifier(limits=replace(OF_VERDICT, wall_seconds=2.0), sandbox=verifier.sandbox)
     assert overdue(verdict(brief, SLEEPER, "assert f(1) == 1"))
 
 
@@ -209,7 +209,7 @@ def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: Co
 def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
     verifier: CodeVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brief = CodeVerifier(CodeConfig(limits=replace(CodeConfig().limits, wall_seconds=1.0)), sandbox=verifier.sandbox)
+    brief = CodeVerifier(limits=replace(OF_VERDICT, wall_seconds=1.0), sandbox=verifier.sandbox)
     sleeps = claim("```python\nimport time\ntime.sleep(600)\n```", '[{"input": "", "output": ""}]', "Do nothing.")
     for slowdown, correct in ((1.0, False), (50.0, None)):
         monkeypatch.setattr(verifier.sandbox, "slowdown", lambda slowdown=slowdown: slowdown)

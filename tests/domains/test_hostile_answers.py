@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from memreward.domains import Verifiers, VerifyConfig, parse_rollout
-from memreward.domains.config import MathConfig
+from memreward.domains import Verifiers, parse_rollout
+from memreward.domains.math.verify import MathVerifier
 from memreward.types import Claim, Domain, Query
 
 NUMBERS = [
@@ -619,7 +619,7 @@ UNITS = {
 
 REPLIES = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
 BAKER = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
-VERIFIERS = Verifiers(VerifyConfig(math=MathConfig(time_limit_s=60)))
+VERIFIERS = Verifiers(own={"math": MathVerifier(60)})
 
 
 def verdict(text: str, reference: str, domain: Domain, question: str) -> bool | None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeConfig, CodeVerifier
+from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
-from memreward.sandbox import Limits, Sandbox
+from memreward.sandbox import Allowance, Sandbox
 from memreward.types import Claim, Query, Verdict
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
@@ -326,7 +326,7 @@ HOSTILE = {
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
     made = CodeVerifier(
-        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0)),
+        limits=Allowance(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0),
         sandbox=Sandbox(places=2),
     )
     yield made
@@ -449,7 +449,7 @@ def test_a_solution_may_work_in_place_where_the_tests_look_there(verifier: CodeV
 def test_a_solution_that_keeps_the_machine_busy_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slowness of the machine is measured when the solution is gone."""
     busy = CodeVerifier(
-        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=60, memory_mb=512, wall_seconds=8.0)),
+        limits=Allowance(call_seconds=1, cpu_seconds=60, memory_mb=512, wall_seconds=8.0),
         sandbox=Sandbox(places=1),
     )
     monkeypatch.setattr(busy.sandbox, "slowdown", lambda: 1.0)
@@ -545,7 +545,7 @@ EVASIONS = {
 @pytest.fixture(scope="module")
 def brief() -> Iterator[CodeVerifier]:
     made = CodeVerifier(
-        CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0)),
+        limits=Allowance(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0),
         sandbox=Sandbox(places=1),
     )
     yield made

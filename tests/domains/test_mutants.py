@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 
 from memreward.domains import parse_rollout
-from memreward.domains.code.verify import CodeConfig, CodeVerifier
-from memreward.sandbox import Limits
+from memreward.domains.code.verify import CodeVerifier
+from memreward.sandbox import Allowance
 from memreward.sandbox.inside.plain import encode
 from memreward.types import Claim, Query
 
 QUESTIONS = int(os.environ.get("MEMREWARD_MUTANTS", "6"))
 INPUTS, MOST_MUTANTS = 12, 12
-LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=60.0, memory_mb=512)
+LIMITS = Allowance(cpu_seconds=10, call_seconds=1, wall_seconds=60.0, memory_mb=512)
 
 EXCHANGED: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -137,7 +137,7 @@ def questions(shared_data: Path) -> list[tuple[str, str, str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def verifier() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(CodeConfig(limits=Limits(call_seconds=1, cpu_seconds=3, memory_mb=512, wall_seconds=20.0)))
+    made = CodeVerifier(limits=Allowance(call_seconds=1, cpu_seconds=3, memory_mb=512, wall_seconds=20.0))
     yield made
     made.close()
 

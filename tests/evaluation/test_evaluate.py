@@ -18,7 +18,7 @@ from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
 
-SMALL = EvaluationConfig(labels=("0.4",), seeds=2, workers=1)
+SMALL = EvaluationConfig(labels=("0.4",), seeds=2)
 MAJORITY = {"majority": BASELINES["majority"]}
 LEARNED = {**MAJORITY, "logistic_evidence": BASELINES["logistic_evidence"]}
 
@@ -198,7 +198,7 @@ def test_too_few_labels_are_an_outcome_and_any_other_error_is_raised(groups, fea
 def test_worker_processes_find_the_same(groups, featurizer):
     world = {"toy": groups()}
     alone = evaluate(world, LEARNED, featurizer, SMALL)
-    together = evaluate(world, LEARNED, featurizer, replace(SMALL, workers=2))
+    together = evaluate(world, LEARNED, featurizer, SMALL, processes=2)
     for one, other in zip(alone.rows, together.rows, strict=True):
         assert one.predictor == other.predictor
         assert one.figures["auc"].value == pytest.approx(other.figures["auc"].value, abs=1e-6)
@@ -292,7 +292,6 @@ def test_factories_are_described_by_their_settings():
         {"seeds": "9-5"},
         {"seeds": "1,x"},
         {"seeds": "-2"},
-        {"workers": -1},
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(bad):

@@ -15,7 +15,7 @@ NAMES = ("majority", "label_model", "random")
 @pytest.fixture(scope="module")
 def result(groups, new_featurizer):
     files = {"one <file>": groups(prefix="a"), "single": groups(prefix="b", sizes=(1,))}
-    settings = EvaluationConfig(labels=("0.3", "0.6"), seeds=1, workers=1)
+    settings = EvaluationConfig(labels=("0.3", "0.6"), seeds=1)
     return evaluate(files, {name: BASELINES[name] for name in NAMES}, new_featurizer(), settings)
 
 

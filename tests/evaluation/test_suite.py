@@ -34,7 +34,7 @@ def found(groups, new_featurizer):
     kept, left_out = suited(files)
     assert (list(kept), left_out) == (["a", "b"], ["small"])
     chosen = {"silent": Silent, "oracle": Oracle, "majority": BASELINES["majority"]}
-    config = replace(suite.CONFIG, seeds=2, workers=1)
+    config = replace(suite.CONFIG, seeds=2)
     result = evaluate(kept, chosen, new_featurizer(), config)
     return submitted(result, kept), kept
 
@@ -65,6 +65,7 @@ def test_too_few_questions_are_refused(groups) -> None:
         suited({"small": groups(20)})
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.slow
 def test_the_protocol_is_fixed_and_a_judge_is_a_column(tmp_path) -> None:
     from typer.testing import CliRunner
@@ -88,7 +89,7 @@ def test_the_protocol_is_fixed_and_a_judge_is_a_column(tmp_path) -> None:
     refused = run("--seeds", "9", "--labels", "3")
     assert refused.exit_code == 1
     assert "leave --labels, --seeds away" in refused.stderr
-    done = run("--jobs", "1", "--judge", "ok")
+    done = run("--judge", "ok")
     assert done.exit_code == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     first = next(line for line in done.stdout.splitlines() if line.strip().startswith("1 ")).split()

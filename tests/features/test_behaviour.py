@@ -25,7 +25,7 @@ from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import Example, code_inputs
 from memreward.features.evidence import Evidence, compute_evidence
 from memreward.features.featurizer import Featurizer
-from memreward.sandbox import Execution, Limits, Sandbox
+from memreward.sandbox import Allowance, Execution, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import FloatArray, Query, Rollout, SandboxError
 
@@ -189,7 +189,9 @@ class CountingSandbox(Sandbox):
 
     runs = 0
 
-    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None) -> Execution:
+    def call(
+        self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Allowance | None = None
+    ) -> Execution:
         self.runs += 1
         return super().call(source, name, inputs, limits)
 

@@ -9,8 +9,9 @@ from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
 from memreward.label.pool import Pool
+from memreward.label.queue import Ask
 from memreward.label.session import Labelling
-from memreward.label.task import LabelConfig
+from memreward.label.task import TWICE
 from memreward.memory import ExperienceMemory
 from memreward.memory.labelling import Journal
 from memreward.types import Group, Query, Truth
@@ -48,7 +49,8 @@ def labelling(
     questions: int | None = None,
     clock: Callable[[], float] | None = None,
     background: bool = False,
-    **settings: object,
+    twice: float = TWICE,
+    ask: Ask = "auto",
 ) -> Labelling:
     """A labelling of a memory that holds these groups."""
     store = ExperienceMemory.in_memory() if memory is None else memory
@@ -56,8 +58,9 @@ def labelling(
     kept = journal or (Journal(None, clock) if clock else Journal(None))
     pool = Pool.read(store, Featurizer(), store.query_ids())
     model = AnswerModel(RewardPrior.load("default"))
-    config = LabelConfig(**settings)  # type: ignore[arg-type]
-    return Labelling(pool, model, Door(store, questions), kept, config, background=background)
+    session = Labelling(pool, model, Door(store, questions), kept, ask=ask, background=background)
+    session.twice = twice
+    return session
 
 
 def answer_of(session: Labelling, query_id: str, text: str) -> int:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import memreward
-from memreward.sandbox import Limits, Sandbox, available_containment
+from memreward.sandbox import Allowance, Sandbox, available_containment
 from memreward.types import SandboxError
 
-SMALL = Limits(cpu_seconds=2, wall_seconds=10, memory_mb=256)
+SMALL = Allowance(cpu_seconds=2, wall_seconds=10, memory_mb=256)
 CALL = """
     import ctypes, os
     libc = ctypes.CDLL(None, use_errno=True)
@@ -226,7 +226,7 @@ def test_a_program_reads_its_input_and_reports_its_end(sandbox: Sandbox) -> None
 )
 def test_a_limit_ends_a_program_and_says_so(sandbox: Sandbox, program: str, ending: str) -> None:
     # On a busy machine a second of processor time takes long.
-    limits = Limits(cpu_seconds=1, wall_seconds=200)
+    limits = Allowance(cpu_seconds=1, wall_seconds=200)
     ran = sandbox.run(program, limits=limits)
     assert ran.ended_by == ending
     assert not ran.ok
@@ -234,7 +234,7 @@ def test_a_limit_ends_a_program_and_says_so(sandbox: Sandbox, program: str, endi
 
 
 def test_a_sleeper_is_ended_by_the_clock(sandbox: Sandbox) -> None:
-    ran = sandbox.run("print('begun', flush=True)\nimport time\ntime.sleep(60)", limits=Limits(wall_seconds=0.5))
+    ran = sandbox.run("print('begun', flush=True)\nimport time\ntime.sleep(60)", limits=Allowance(wall_seconds=0.5))
     assert (ran.ended_by, ran.stdout) == ("wall", "begun\n")
 
 

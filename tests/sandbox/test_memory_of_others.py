@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from memreward.sandbox import Limits, Sandbox, available_containment
+from memreward.sandbox import Allowance, Sandbox, available_containment
 from memreward.types import SandboxError
 
 SEARCH = r"""
@@ -60,7 +60,7 @@ def search():
     return sorted(found), read
 """
 PROGRAM = SEARCH + "\nprint(*search())\n"
-LIMITS = Limits(cpu_seconds=60, call_seconds=60, wall_seconds=120.0)
+LIMITS = Allowance(cpu_seconds=60, call_seconds=60, wall_seconds=120.0)
 
 
 def marker() -> str:

@@ -96,7 +96,7 @@ class Command:
 
     def __init__(self, memory: Path, log: Path, *options: str, port: int = 0, **environment: str) -> None:
         self.log = log
-        words = ["serve", "--memory", str(memory), "--port", str(port), *options]
+        words = ["serve", "--memory", str(memory), "--host", f"127.0.0.1:{port}", *options]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "memreward", *words],

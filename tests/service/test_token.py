@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from memreward.service.token import RequireToken, given_token, is_loopback, refuse_public, same_token, token_from
+from memreward.service.token import (
+    RequireToken,
+    given_token,
+    host_and_port,
+    is_loopback,
+    refuse_public,
+    same_token,
+    token_from,
+)
 from memreward.types import ConfigurationError
 
 TOKEN = "a-token-of-some-length"
@@ -29,6 +37,27 @@ def test_a_token_that_protects_nothing_is_refused(bad: str) -> None:
 def test_this_machine_alone_needs_no_token(host: str) -> None:
     assert is_loopback(host)
     refuse_public(host, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("0.0.0.0", ("0.0.0.0", 8765)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("localhost:0", ("localhost", 0)),
+        ("::1", ("::1", 8765)),
+        ("[::1]:80", ("::1", 80)),
+        ("[::1]", ("::1", 8765)),
+    ],
+)
+def test_an_address_may_name_a_port(text: str, read: tuple[str, int]) -> None:
+    assert host_and_port(text, 8765) == read
+
+
+@pytest.mark.parametrize("text", ["[::1", "localhost:http", "localhost:65536", "localhost:-1"])
+def test_what_is_no_address_is_said(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="no address"):
+        host_and_port(text, 8765)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", ""])

@@ -272,7 +272,7 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
     from memreward.service.messages import GroupMessage
 
     memory, log, token, port = tmp_path / "memory", tmp_path / "log", "token-of-the-test-alone", free_port()
-    words = ("--engine", "ray", "--replicas", "2", "--labels", str(GROUPS), "--group-deadline", "600")
+    words = ("--engine", "ray", "--labels", str(GROUPS), "--group-deadline", "600")
     around = {"RAY_ADDRESS": cluster.address, "MEMREWARD_TOKEN": token}
     os.environ["MEMREWARD_TOKEN"] = token
     known = [{"reference": str(number + 3)} if number % 2 else {} for number in range(GROUPS)]

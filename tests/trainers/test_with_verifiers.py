@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def model() -> Iterator[str]:
         server.shutdown()
 
 
-def episodes(model: str, url: str, **more: Any) -> list[Any]:
+def episodes(model: str) -> list[Any]:
+    """What the Env makes of the taskset, with the service that MEMREWARD_URL names."""
     import verifiers.v1 as vf
     from sums_taskset import AskOnceConfig
     from verifiers.v1.runtimes import SubprocessConfig
@@ -67,8 +69,6 @@ def episodes(model: str, url: str, **more: Any) -> list[Any]:
         taskset=vf.TasksetConfig(id="sums_taskset"),
         agent=vf.AgentConfig(harness=AskOnceConfig(id="sums_taskset"), runtime=SubprocessConfig()),
         n=SIZE,
-        url=url,
-        **{"deadline": 60.0, **more},
     )
     env = load_environment(config)
     context = vf.ModelContext(
@@ -82,8 +82,14 @@ def episodes(model: str, url: str, **more: Any) -> list[Any]:
     return asyncio.run(run())
 
 
-def test_attempts_of_a_task_are_rewarded_as_a_group(service: str, model: str) -> None:
-    found = episodes(model, service)
+def test_attempts_of_a_task_are_rewarded_as_a_group(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving import made_store, served
+
+    store = made_store()
+    with served(store) as url:
+        monkeypatch.setenv("MEMREWARD_URL", url)
+        found = episodes(model)
+    store.close()
     assert [len(episode.traces) for episode in found] == [SIZE] * 4
     for episode in found:
         assert episode.ok, episode.errors
@@ -97,16 +103,23 @@ def test_attempts_of_a_task_are_rewarded_as_a_group(service: str, model: str) ->
         assert min(right) == paid[-1]
 
 
-def test_references_of_a_taskset_are_used_as_far_as_labels_go(service: str, model: str) -> None:
-    found = episodes(model, service, reference="answer")
+def test_references_of_a_taskset_are_used_as_far_as_labels_go(
+    service: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMREWARD_URL", service)
+    found = episodes(model)
     for episode in found:
         for trace in episode.traces:
             assert trace.metrics["memreward/truth"] == 1.0
             assert (trace.reward > 0) == (trace.metrics["task/exact"] == 1)
 
 
-def test_no_episode_begins_without_a_service(model: str) -> None:
+def test_no_episode_begins_without_a_service(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from memreward.integrations import verifiers
     from memreward.types import EndpointError
 
+    monkeypatch.setenv("MEMREWARD_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(verifiers, "Client", partial(verifiers.Client, deadline=1.0))
+
     with pytest.raises(EndpointError, match="failed"):
-        episodes(model, "http://127.0.0.1:9", deadline=1.0)
+        episodes(model)

@@ -22,7 +22,7 @@ from memreward.policy.collect import CollectConfig
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.valuers import Answers, Graph
 from memreward.training.arms import ARMS
-from memreward.training.config import TrainConfig
+from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings
@@ -37,8 +37,8 @@ def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_CACHE", str(tmp_path / "cache"))
 
 
-def prepared(config: TrainConfig) -> Prepared:
-    return prepare(config, "ngrams", lambda *_: None)
+def prepared(config: TrainConfig, choose: ChoiceRule | None = None) -> Prepared:
+    return prepare(config, "ngrams", lambda *_: None, choose=choose)
 
 
 def by_doubt(groups: Sequence[Group], prior: str = "none") -> list[str]:
@@ -55,7 +55,7 @@ def test_labels_go_to_the_questions_whose_advantages_are_most_uncertain(
     arm: str, experience: Path, tmp_path: Path
 ) -> None:
     config = TrainConfig(str(tmp_path), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO)
-    made = prepare(replace(config, arm=arm, choose="advantage", prior="none"), "ngrams", lambda *_: None)
+    made = prepare(replace(config, arm=arm, prior="none"), "ngrams", lambda *_: None)
     assert made.labelled == set(by_doubt(sums())[:6])
     assert made.memory.ledger.totals()["queries"] <= 6
     if arm == "memreward":
@@ -116,11 +116,11 @@ def half_labelled(model: Path, templates: Path, folder: Path, **settings: Any) -
 @pytest.mark.parametrize("choose", ["random", "advantage"])
 @pytest.mark.slow
 def test_a_predictor_warms_up_on_rollouts_of_the_starting_policy(
-    choose: str, model: Path, templates: Path, tmp_path: Path
+    choose: ChoiceRule, model: Path, templates: Path, tmp_path: Path
 ) -> None:
     asked, more = questions_only(tmp_path), replace(SAMPLING, model=str(model), rollouts=32)
-    config = half_labelled(model, templates, tmp_path, questions=asked, choose=choose, sampling=more)
-    made = prepared(config)
+    config = half_labelled(model, templates, tmp_path, questions=asked, sampling=more)
+    made = prepared(config, choose)
     judged = {label.query_id for label in made.memory.ledger.labels("warmup")}
     assert judged == made.labelled
     assert len(judged) == 6
@@ -137,40 +137,40 @@ def file_without_verdicts(folder: Path, unjudged: str) -> str:
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])
 @pytest.mark.slow
-def test_warmup_labels_the_questions_that_training_may_judge(choose: str, experience: Path, tmp_path: Path) -> None:
+def test_warmup_labels_the_questions_that_training_may_judge(
+    choose: ChoiceRule, experience: Path, tmp_path: Path
+) -> None:
     whole = TrainConfig(
         str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO
     )
-    whole = replace(whole, choose=choose)  # type: ignore[arg-type]
-    drawn = prepared(whole).labelled
+    drawn = prepared(whole, choose).labelled
     other = file_without_verdicts(tmp_path, min({group.query.id for group in sums()} - drawn))
-    made = prepared(replace(whole, output=str(tmp_path / "run"), experience=(other,)))
+    made = prepared(replace(whole, output=str(tmp_path / "run"), experience=(other,)), choose)
     assert made.labelled == drawn
     assert {label.query_id for label in made.memory.ledger.labels("warmup")} == drawn
 
 
 @pytest.mark.parametrize("choose", [pytest.param("random", marks=pytest.mark.slow), "advantage"])
 def test_a_question_without_a_judged_rollout_is_refused_before_a_label_is_read(
-    choose: str, experience: Path, tmp_path: Path
+    choose: ChoiceRule, experience: Path, tmp_path: Path
 ) -> None:
     whole = TrainConfig(
         str(tmp_path / "whole"), experience=(str(experience),), labels="0.5", sampling=SAMPLING, grpo=GRPO
     )
-    whole = replace(whole, choose=choose)  # type: ignore[arg-type]
-    unjudged = min(prepared(whole).labelled)
+    unjudged = min(prepared(whole, choose).labelled)
     broken = replace(whole, output=str(tmp_path / "run"), experience=(file_without_verdicts(tmp_path, unjudged),))
     for _ in range(2):
         with pytest.raises(LabelError, match=f"1 of the 6 questions .*'{unjudged}'.*memreward verify"):
-            prepared(broken)
+            prepared(broken, choose)
     assert ExperienceMemory.open(tmp_path / "run" / "memory").ledger.spent() == (0, 0)
     assert not (tmp_path / "run" / "predictor").exists()
-    mended = prepared(replace(broken, experience=(str(experience),)))
+    mended = prepared(replace(broken, experience=(str(experience),)), choose)
     assert {label.query_id for label in mended.memory.ledger.labels("warmup")} == mended.labelled
 
 
 @pytest.mark.parametrize("choose", ["random", "advantage"])
 def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
-    choose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    choose: ChoiceRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model itself samples in tests/training/test_examples.py; here it answers at once."""
 
@@ -181,8 +181,8 @@ def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
 
     monkeypatch.setattr("memreward.training.prepare.collect", collected)
     asked = questions_only(tmp_path)
-    config = half_labelled(tmp_path, tmp_path, tmp_path, questions=asked, arm="majority+labels", choose=choose)
-    made = prepared(config)
+    config = half_labelled(tmp_path, tmp_path, tmp_path, questions=asked, arm="majority+labels")
+    made = prepared(config, choose)
     monkeypatch.delattr("memreward.training.prepare.collect")
     assert len(made.labelled) == 6
     sampled = tmp_path / "run" / "experience.jsonl.gz"
@@ -193,7 +193,7 @@ def test_without_experience_rollouts_are_sampled_and_only_labelled_ones_judged(
     assert len(groups) == 12
     assert all(group.truth.reference is None and set(group.truth.correct) <= {None} for group in groups)
     assert made.labelled == set(by_doubt(groups, config.prior)[:6])
-    assert prepared(config).labelled == made.labelled  # resumed, nothing is sampled or chosen anew
+    assert prepared(config, choose).labelled == made.labelled  # resumed, nothing is sampled or chosen anew
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from memreward.cli.common import AsJson, FileSettings, reads_files
+from memreward.cli.common import AsJson, Files, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes
 from memreward.cli.output import Output, ours
@@ -25,26 +25,28 @@ _REMEDY = re.compile(r"(--(?:question|completions|domain|requests)) ([\w./]+)")
 
 
 @ends_well("Nothing was changed: run the same command again.")
-@reads_files("skip_bad")
+@reads_files("skip_bad", base=FileSettings(skip_bad=True))
 def check(
-    file: Annotated[Path, typer.Argument(help="Any file that memreward read can read.", metavar="FILE")],
+    files: Files,
     *,
     as_json: AsJson = False,
     reading: Changes[FileSettings],
 ) -> None:
-    """Say what was understood of a file, what is doubtful, what breaks the schema, and the next command.
+    """Say what was understood of files, what is doubtful, what breaks the schema, and the next command.
 
-    No label is opened: they are counted. The exit code is 1 where a line breaks the schema.
+    Several files are read as one, as memreward read joins them. No label is opened: they are counted. The exit code is
+    1 where a line breaks the schema.
 
     Examples:
       memreward check rollouts.jsonl
       memreward check mine.csv --question problem --answer solution --domain math
+      memreward check items.csv batch_output.jsonl
     """
-    output, given = Output(as_json), reading.made(FileSettings(skip_bad=True))
+    output, given = Output(as_json), reading.made()
     bad: list[str] = []
-    understood = Understood(file, given.flags)
+    understood = Understood(files, given.flags)
     try:
-        for _ in understood.passing(given.groups(file, bad.append)):
+        for _ in understood.passing(given.groups(files, bad.append)):
             pass
     except DataError as error:
         if understood.sizes or not bad or not _LEFT_OUT.search(str(error)):
@@ -59,10 +61,10 @@ def check(
 
 
 class Understood:
-    """Counts over the groups of a file. Truths are counted, not opened."""
+    """Counts over the groups of files that are read as one. Truths are counted, not opened."""
 
-    def __init__(self, file: Path, flags: Sequence[str] = ()) -> None:
-        self.file, self.flags = file, flags
+    def __init__(self, files: Sequence[Path], flags: Sequence[str] = ()) -> None:
+        self.files, self.flags = files, flags
         self.domains: Counter[str] = Counter()
         self.sizes: list[int] = []
         self.distinct: list[int] = []
@@ -96,7 +98,7 @@ class Understood:
     def as_dict(self) -> dict[str, Any]:
         rollouts, several = sum(self.sizes), len(self.distinct)
         return {
-            "file": self.file,
+            "files": list(self.files),
             "questions": len(self.sizes),
             "domains": dict(self.domains),
             "rollouts": rollouts,
@@ -137,15 +139,16 @@ class Understood:
 
     def next(self, bad: Sequence[str] = ()) -> str:
         """Return the command that comes next; of a file that was refused, with what the reasons name, if they do."""
-        file = shlex.join([str(self.file), *self.flags])
+        files = shlex.join([*map(str, self.files), *self.flags])
         if not self.sizes:
-            return ours(f"check {file} {' '.join(found)}") if (found := _named_in(bad)) else ""
+            return ours(f"check {files} {' '.join(found)}") if (found := _named_in(bad)) else ""
         if not sum(self.sizes) and self.flags:
-            return ours(f"read {file} --out questions.jsonl")
+            return ours(f"read {files} --out questions.jsonl")
         if not sum(self.sizes):
-            return ours(f"collect --questions {shlex.quote(str(self.file))} --model NAME --out rollouts.jsonl")
+            asked = shlex.quote(",".join(map(str, self.files)))
+            return ours(f"collect --questions {asked} --model NAME --out rollouts.jsonl")
         labels = "" if self.counts["labelled"] else " --labels 0"
-        return ours(f"warmup {file} --memory runs/memory{labels}")
+        return ours(f"warmup {files} --memory runs/memory{labels}")
 
 
 def _named_in(messages: Sequence[str]) -> list[str]:
@@ -178,7 +181,7 @@ def _show_counts(output: Output, understood: Understood, found: dict[str, Any]) 
     by = f"{by_verdict} by verdicts, {found['labels_there'] - by_verdict} by references"
     labels = f"{found['labels_there']} questions: {by}"
     output.table(
-        f"{understood.file}",
+        ", ".join(map(str, understood.files)),
         ("", ""),
         [
             ("questions", f"{found['questions']} ({', '.join(f'{n} {d}' for d, n in found['domains'].items())})"),

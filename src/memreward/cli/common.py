@@ -14,25 +14,19 @@ import typer
 from memreward.cli.options import Command, options_from
 from memreward.cli.output import Output, Steps
 from memreward.data.formats import Reading
-from memreward.types import ConfigurationError, DataError, Execute, Group, MissingExtraError, Rollout
+from memreward.reward.settings import LearningConfig
+from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Rollout
 
 if TYPE_CHECKING:
     from memreward.reward.predictor import RewardPredictor
 
 Files = Annotated[list[Path], typer.Argument(help="Rollout files, or what memreward read can read.", metavar="FILES")]
 MemoryUri = Annotated[str, typer.Option("--memory", "-m", help="Folder of the experience memory.")]
-LabelBudget = Annotated[
+HostAndPort = Annotated[
     str,
-    typer.Option("--labels", help="Label budget in queries: a share (20%), a whole number (100), 0 for none, or all."),
-]
-PriorName = Annotated[
-    str,
-    typer.Option(help="What other sources taught: default, none (the vote alone), or a file of memreward prior fit."),
-]
-ExecuteCode = Annotated[
-    Execute,
     typer.Option(
-        help="Run code rollouts in a sandbox and use what they do as evidence; auto: where it can be contained."
+        metavar="HOST[:PORT]",
+        help="Where to listen; what others can reach needs a token. Port 0 is any that is free.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
@@ -84,8 +78,16 @@ class FileSettings:
         )
 
 
-def reads_files(*leave_out: str) -> Callable[[Command], Command]:
-    return options_from("reading", FileSettings, panel="Reading files", leave_out=leave_out, names={"layout": ""})
+def reads_files(*leave_out: str, base: FileSettings | None = None) -> Callable[[Command], Command]:
+    return options_from(
+        "reading", FileSettings, panel="Reading files", leave_out=leave_out, names={"layout": ""}, base=base
+    )
+
+
+def learns(*leave_out: str, labels: str = "all") -> Callable[[Command], Command]:
+    """Give a command the options of a `LearningConfig`, as `learning`, but those that are left out."""
+    base = LearningConfig(labels=labels)
+    return options_from("learning", LearningConfig, panel="Learning", leave_out=leave_out, base=base)
 
 
 _MUCH = 0.2

@@ -118,7 +118,7 @@ def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationRe
         "memreward": AnswerModels(RewardPrior.load(DEFAULT)),
         "majority": BASELINES["majority"],
     }
-    config = EvaluationConfig(labels=BUDGETS, seeds=_SEEDS, workers=1)
+    config = EvaluationConfig(labels=BUDGETS, seeds=_SEEDS)
     result = evaluate({"shipped rollouts": groups}, predictors, Featurizer(), config, out=out / "cells", progress=steps)
     result.save(out / "evaluation.json")
     write_page(result, out / "evaluation.html", title="memreward demo")

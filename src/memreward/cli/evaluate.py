@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AsJson,
-    ExecuteCode,
     Files,
     FileSettings,
-    PriorName,
     check_extra,
     check_file,
     check_folder,
+    learns,
     read_files,
     reads_files,
 )
@@ -32,6 +29,7 @@ from memreward.evaluation.protocol import REFERENCE, EvaluationConfig
 from memreward.evaluation.suite import CONFIG as PROTOCOL
 from memreward.evaluation.suite import ROWS as SUITE
 from memreward.plugins import absolute
+from memreward.reward.settings import LearningConfig
 from memreward.temporary import write_whole
 from memreward.types import ConfigurationError, Execute
 
@@ -44,12 +42,15 @@ if TYPE_CHECKING:
 OURS = "memreward"
 NETWORKS = ("paper", "no_propagation", "no_network")
 """The paper's network, and what is left of it without memory's messages, and without any."""
+ENCODER = "ngrams"
+"""Of predictors that read texts: as good as sentence vectors beside the evidence, which take 35 times as long."""
 DEFAULT = f"{OURS},majority,majority_hard"
 
 
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
 @reads_files()
-@options_from("settings", EvaluationConfig, panel="Evaluation", names={"workers": "jobs"})
+@learns("labels")
+@options_from("settings", EvaluationConfig, panel="Evaluation")
 def evaluate(
     files: Files,
     *,
@@ -70,11 +71,6 @@ def evaluate(
     signals: Annotated[
         str | None, typer.Option(help="Your own signals, FILE.py:NAME, with commas between.", metavar="NAMES")
     ] = None,
-    prior: PriorName = DEFAULT_PRIOR,
-    encoder: Annotated[
-        str, typer.Option(help="For the paper's network: a sentence-transformers model, or ngrams.")
-    ] = "all-MiniLM-L6-v2",
-    execute: ExecuteCode = "auto",
     engine: Annotated[
         Engine, typer.Option(help="'ray' evaluates each file on a Ray cluster, with the same result.")
     ] = "process",
@@ -93,6 +89,7 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
+    learning: Changes[LearningConfig],
     reading: Changes[FileSettings],
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
@@ -112,13 +109,13 @@ def evaluate(
     """
     from memreward.evaluation.suite import FEWEST, submitted, suited
 
-    output, given = Output(as_json), reading.made()
+    output, given, how = Output(as_json), reading.made(), learning.made()
     config = _protocol(settings) if suite else settings.made()
     check_folder(out)
     for file in (csv, latex):
         check_file(file)
     own = [absolute(name) for name in signals.split(",")] if signals else []
-    chosen = chosen_predictors(_names(predictors, suite=suite), prior)
+    chosen = chosen_predictors(_names(predictors, suite=suite), how.prior)
     if judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
 
@@ -128,15 +125,15 @@ def evaluate(
         named, left_out = suited(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
-    text = encoder if reads_text(chosen) else None
-    run = partial(_evaluated, chosen, own, text, execute, (out / "cells").absolute())
+    text = ENCODER if reads_text(chosen) else None
+    run = partial(_evaluated, chosen, own, text, how.execute, (out / "cells").absolute())
     if engine == "ray":
         places = {name: file.absolute() for name, file in file_names(files).items() if name in named}
 
         def finish(name: str) -> None:
             quiet = Output(True)
             groups = list(read_files([places[name]], quiet, given, drop_copies=True))
-            run(quiet, {name: groups}, replace(config, workers=1))
+            run(quiet, {name: groups}, config, 1)
 
         for _ in spread(list(places), finish):
             pass  # its parts are finished, and are taken over here
@@ -155,6 +152,7 @@ def _evaluated(
     output: Output,
     named: Mapping[str, Sequence[Group]],
     config: EvaluationConfig,
+    processes: int = 0,
 ) -> EvaluationResult:
     """Evaluate in this process and its workers; what is finished in `parts` is taken over."""
     from memreward.evaluation.protocol import evaluate as run_evaluation
@@ -164,7 +162,7 @@ def _evaluated(
         use_signals(signals)
     with output.progress() as steps:
         featurizer = _featurizer(encoder, execute, steps)
-        return run_evaluation(named, predictors, featurizer, config, out=parts, progress=steps)
+        return run_evaluation(named, predictors, featurizer, config, out=parts, processes=processes, progress=steps)
 
 
 def _read(files: Sequence[Path], output: Output, reading: FileSettings) -> dict[str, list[Group]]:
@@ -185,11 +183,11 @@ def _names(predictors: str | None, *, suite: bool) -> str:
 
 
 def _protocol(settings: Changes[EvaluationConfig]) -> EvaluationConfig:
-    """The suite's, which nothing but the number of processes may change."""
-    asked = sorted("-".join(path) for path in settings.values if path != ("workers",))
+    """The suite's, which nothing may change."""
+    asked = sorted("-".join(path) for path in settings.values)
     if asked:
         raise ConfigurationError(f"--suite is a fixed protocol: leave --{', --'.join(asked)} away")
-    return replace(PROTOCOL, workers=settings.made().workers)
+    return PROTOCOL
 
 
 def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, full: bool) -> None:

@@ -13,14 +13,14 @@ from typer.core import TyperCommand
 from memreward.cli.options import with_parameters
 
 USED = {
-    "warmup": "--memory --labels --choose --prior --execute --answer-pattern --skip-bad --json",
+    "warmup": "--memory --labels --prior --execute --answer-pattern --skip-bad --json",
     "score": "--memory --out --engine --keep --answer-pattern --skip-bad --json",
-    "inspect": "--memory --file --json",
+    "inspect": "--memory --json",
     "review": "--against --worst --page --json",
-    "label": "--memory --labels --annotator --batch --out --import --judge --judge-model",
+    "label": "--memory --labels --annotator --batch --out --import --judge --model",
     "evaluate": "--labels --seeds --predictors --execute --out --page --full --json",
     "collect": "--model --questions --out --rollouts --max-new-tokens --temperature --url --seed",
-    "verify": "--memory --out --labels --seed --answer-pattern --skip-bad --json",
+    "verify": "--memory --out --labels --answer-pattern --skip-bad --json",
     "train": "--config --model --questions --experience --out --labels --arm --steps",
 }
 """The options that `--help` shows of a command with many; a command that is not here shows all of its own."""

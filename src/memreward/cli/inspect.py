@@ -24,16 +24,17 @@ _ANSWERS, _EXPLAINED, _REASONS = 10, 3, 5
 
 
 @ends_well("Nothing was changed: run the same command again.")
-@reads_files("skip_bad")
+@reads_files("skip_bad", base=FileSettings(skip_bad=True))
 def inspect(
     name: Annotated[
         str, typer.Argument(help="Id of a rollout or of a question, as in the output of score.", metavar="ID")
     ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Rollout files that hold it; none looks in the memory itself.", show_default=False),
+    ] = None,
     *,
     memory: MemoryUri,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Rollout file that holds it.", show_default="the memory itself")
-    ] = None,
     as_json: AsJson = False,
     reading: Changes[FileSettings],
 ) -> None:
@@ -42,13 +43,13 @@ def inspect(
     Examples:
       memreward inspect q17 --memory runs/memory
       memreward inspect q17/3 --memory runs/memory
-      memreward inspect q17/3 --memory runs/memory --file new.jsonl --json
+      memreward inspect q17/3 new.jsonl --memory runs/memory --json
     """
-    output, given = Output(as_json), reading.made(FileSettings(skip_bad=True))
+    output, given = Output(as_json), reading.made()
     with output.progress() as steps:
         made = load_predictor(memory, steps)
-        groups = read_files([file], output, given) if file else made.memory.groups()
-        rollout, group = _found(name, groups, f"the file {file}" if file else f"the memory {memory}")
+        groups = read_files(files, output, given) if files else made.memory.groups()
+        rollout, group = _found(name, groups, ", ".join(map(str, files)) if files else f"the memory {memory}")
         explanation = made.explain(rollout, beside=group.rollouts)
     whole = name == rollout.query.id
     _print(output, rollout, explanation, whole=whole)
@@ -70,7 +71,7 @@ def _found(name: str, groups: Iterable[Group], where: str) -> tuple[Rollout, Gro
             if name in (rollout.id, group.query.id):
                 return rollout, group
     raise DataError(
-        f"rollout or question {name!r} is not in {where}; give an id as score writes it, or name its file by --file"
+        f"rollout or question {name!r} is not in {where}; give an id as score writes it, or name its file too"
     )
 
 

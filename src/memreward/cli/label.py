@@ -11,105 +11,112 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, check_extra, check_file, predictor_folder
+from memreward.cli.common import AsJson, HostAndPort, MemoryUri, check_extra, check_file, learns, predictor_folder
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
-from memreward.label.task import LabelConfig
+from memreward.label.queue import Ask
+from memreward.policy.settings import SamplingConfig
+from memreward.reward.settings import LearningConfig
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
     from memreward.label.session import Labelling
 
 _DAY = 86_400.0
+_UNUSED = ("rollouts", "temperature", "top_p", "max_new_tokens", "seed")
 _ASKED = 20
 """Questions that a judge is asked where --batch names no number."""
-Format = Literal["jsonl", "label-studio", "argilla"]
 
 
 @ends_well("What was decided is in the ledger: run the same command again to go on.")
-@options_from("settings", LabelConfig, panel="Asking")
+@learns("prior", "execute")
+@options_from("sampling", SamplingConfig, panel="The judge", leave_out=_UNUSED, base=SamplingConfig(""))
 def label(
     *,
     memory: MemoryUri,
-    labels: Annotated[
-        int | None, typer.Option("--labels", help="Stop once so many questions have a label, whoever gave it.", min=0)
-    ] = None,
     annotator: Annotated[
         str, typer.Option(help="Who labels; the ledger keeps the name.", show_default="the user's name")
     ] = "",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 0,
+    host: HostAndPort = "127.0.0.1:0",
     batch: Annotated[
         int | None, typer.Option(help="Questions to write to --out, or to ask --judge; no page.", min=1)
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File for --batch.", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for --batch: .jsonl, of Label Studio .json, of Argilla .argilla.jsonl.",
+            metavar="FILE",
+        ),
+    ] = None,
     import_: Annotated[
         Path | None, typer.Option("--import", help="Enter the labels that came back in this file.", metavar="FILE")
     ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="Of --out and --import: memreward's own, or another tool's tasks.")
-    ] = "jsonl",
     judge: Annotated[
         str | None, typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL")
     ] = None,
-    judge_model: Annotated[str, typer.Option(help="The judge's name at that address.")] = "",
+    ask: Annotated[
+        Ask,
+        typer.Option(help="One answer of a question, the whole question, or (auto) what tells more in a minute."),
+    ] = "auto",
     pairwise: Annotated[
         bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
     ] = False,
     as_json: AsJson = False,
-    settings: Changes[LabelConfig],
+    learning: Changes[LearningConfig],
+    sampling: Changes[SamplingConfig],
 ) -> None:
     """Ask people which answers are right, the most telling question first, on a page of this machine.
 
     The page's address holds a token; MEMREWARD_TOKEN sets one. Several people can label at once, each under a name
-    (?annotator=NAME in the address). With --batch and --import questions go out and come back in a file instead; with
-    --judge a language model answers: its verdicts stand in the ledger under its name, and people overrule them.
+    (?annotator=NAME in the address). It stops once --labels questions have one, whoever gave it. With --batch and
+    --import questions go out and come back in a file instead; with --judge a language model answers: its verdicts stand
+    in the ledger under its name, and people overrule them.
 
     Examples:
       memreward label --memory runs/memory --labels 20
       memreward label --memory runs/memory --batch 20 --out to_label.jsonl
       memreward label --memory runs/memory --import labelled.jsonl --annotator ann
-      memreward label --memory runs/memory --judge http://localhost:8000/v1 --judge-model NAME --batch 50 --pairwise
+      memreward label --memory runs/memory --judge http://localhost:8000/v1 --model NAME --batch 50 --pairwise
     """
-    output, who, config = Output(as_json), annotator or _user(), settings.made()
+    output, who = Output(as_json), annotator or _user()
     if (batch is None or judge is not None) != (out is None):
         raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
-    if judge and not judge_model:
-        raise ConfigurationError("--judge needs --judge-model: the model's name at that address")
+    model = sampling.made().model
+    if judge and not model:
+        raise ConfigurationError("--judge needs --model: the model's name at that address")
     check_file(out)
     page = batch is None and import_ is None and judge is None
     if page:
         check_page()
-    labelling = _opened(memory, config, labels, page=page)
+    labelling = _opened(memory, ask, learning.made().labels, page=page)
     report: dict[str, Any] = {}
     if batch is not None and out is not None:
         labelling.lease = _DAY
-        report = {"written": _write(labelling, batch, out, form, who), "file": out}
+        report = {"written": _write(labelling, batch, out, who), "file": out}
     elif import_ is not None:
         from memreward.label import exchange, files
 
-        report = {**files.take_in(labelling, exchange.FORMATS[form][1](files.read(import_)), who)}
+        report = {**files.take_in(labelling, exchange.came_back(files.read(import_)), who)}
     elif judge is not None:
-        report = _judge(labelling, judge, judge_model, batch or _ASKED, pairwise=pairwise)
+        report = _judge(labelling, judge, model, batch or _ASKED, pairwise=pairwise)
     else:
-        address, serve = serving(labelling, host, port, who, browser=True)
+        address, serve = serving(labelling, host, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
         serve()
     _report(output, labelling, report)
     labelling.close()
     if out is not None:
-        if form == "label-studio":
-            from memreward.label.exchange import LABEL_STUDIO_CONFIG
+        from memreward.label.exchange import LABEL_STUDIO_CONFIG, is_label_studio
 
+        if is_label_studio(out):
             output.note(f"The labelling interface of the project in Label Studio:\n{LABEL_STUDIO_CONFIG}")
-        written = "" if form == "jsonl" else f" --format {form}"
-        output.next(f"label --memory {shlex.quote(memory)} --import LABELLED{written}")
+        output.next(f"label --memory {shlex.quote(memory)} --import LABELLED")
     elif labelling.progress().questions:
         output.next(f"warmup --memory {shlex.quote(memory)}")
 
@@ -119,11 +126,11 @@ def check_page() -> None:
         check_extra(package, "label", "the page")
 
 
-def _opened(memory: str, config: LabelConfig, labels: int | None, *, page: bool) -> Labelling:
+def _opened(memory: str, ask: Ask, labels: str, *, page: bool) -> Labelling:
     """Open the labelling, with what a predictor of this memory reads where there is one."""
     from memreward.answers.prior import DEFAULT
     from memreward.label.start import AT_ONCE, begin
-    from memreward.memory import ExperienceMemory
+    from memreward.memory import Budget, ExperienceMemory
     from memreward.reward.predictor import FILE, RewardPredictor
 
     store = ExperienceMemory.open(memory, create=False)
@@ -133,15 +140,15 @@ def _opened(memory: str, config: LabelConfig, labels: int | None, *, page: bool)
         store,
         prior=DEFAULT if made is None else made.model.prior,
         featurizer=None if made is None else made.featurizer,
-        config=config,
-        questions=labels,
+        ask=ask,
+        questions=None if labels == "all" else Budget.of(labels).limits(store.counts()["queries"])[0],
         at_once=AT_ONCE if page else None,
         background=page,
     )
 
 
 def serving(
-    labelling: Labelling, host: str = "127.0.0.1", port: int = 0, annotator: str = "", *, browser: bool = False
+    labelling: Labelling, address: str = "127.0.0.1", annotator: str = "", *, browser: bool = False
 ) -> tuple[str, Callable[[], None]]:
     """Listen for whoever labels; returns the page's address, and what serves it until it is interrupted."""
     import socket
@@ -149,8 +156,9 @@ def serving(
     import uvicorn
 
     from memreward.label.page import create_page
-    from memreward.service.token import is_loopback, refuse_public, token_from
+    from memreward.service.token import host_and_port, is_loopback, refuse_public, token_from
 
+    host, port = host_and_port(address)
     token = token_from() or secrets.token_urlsafe(24)
     refuse_public(host, token)
     listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -169,11 +177,11 @@ def serving(
     return address, serve
 
 
-def _write(labelling: Labelling, count: int, out: Path, form: Format, who: str) -> int:
+def _write(labelling: Labelling, count: int, out: Path, who: str) -> int:
     from memreward.label import exchange, files
 
     records = files.batch(labelling, count, who)
-    files.write(out, exchange.FORMATS[form][0](records), listed=form == "label-studio")
+    files.write(out, exchange.as_named(out, records), listed=exchange.is_label_studio(out))
     return len(records)
 
 

@@ -22,10 +22,11 @@ class Changes(Generic[Config]):
 
     config: type[Config]
     values: Mapping[tuple[str, ...], Any]
+    base: Config | None = None
 
-    def made(self, base: Config | None = None) -> Config:
+    def made(self) -> Config:
         """Return `base` (the class's defaults, if None) with the given options changed."""
-        made: Config = _built(self.config, base, self.values)
+        made: Config = _built(self.config, self.base, self.values)
         return made
 
 
@@ -36,6 +37,7 @@ def options_from(
     panel: str,
     leave_out: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
+    base: Any = None,
 ) -> Callable[[Command], Command]:
     """Give a command one option for each field of a frozen dataclass; it receives them as `parameter`, a `Changes`.
 
@@ -46,15 +48,19 @@ def options_from(
     Args:
         leave_out: Fields without an option; one of a nested dataclass by its path, "sampling.seed".
         names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
+        base: What holds the command's defaults; None takes those of the class.
     """
-    settings = [s for s in _settings(config, names or {}) if not {s.path[0], ".".join(s.path)} & set(leave_out)]
+    made_of = MISSING if base is None else base
+    settings = [
+        s for s in _settings(config, names or {}, made=made_of) if not {s.path[0], ".".join(s.path)} & set(leave_out)
+    ]
 
     def wrap(command: Command) -> Command:
         @functools.wraps(command)
         def with_options(**given: Any) -> Any:
             values = {s.path: given.pop(s.parameter) for s in settings}
             values = {path: dict(value) if isinstance(value, list) else value for path, value in values.items()}
-            changes = Changes(config, {path: value for path, value in values.items() if value is not None})
+            changes = Changes(config, {path: value for path, value in values.items() if value is not None}, base)
             return command(**given, **{parameter: changes})
 
         made = [setting.as_parameter(panel) for setting in settings]
@@ -123,12 +129,14 @@ def _settings(
 
 
 def attribute_texts(config: type[Any]) -> dict[str, str]:
-    """Return the text of each field under "Attributes:" in a class's docstring."""
-    section = inspect.getdoc(config) or ""
-    section = section.partition("Attributes:\n")[2]
-    section = re.split(r"\n(?=\S)", section)[0]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
+    """Return the text of each field under "Attributes:" in a class's docstring, or in that of a class it is made of."""
+    found: dict[str, str] = {}
+    for each in reversed(config.__mro__[:-1]):
+        section = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")[2]
+        section = re.split(r"\n(?=\S)", section)[0]
+        entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+        found |= {name: " ".join(text.split()) for name, text in entries}
+    return found
 
 
 def _default(item: Field[Any]) -> Any:

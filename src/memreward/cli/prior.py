@@ -10,11 +10,13 @@ import numpy as np
 import typer
 
 from memreward.answers.table import columns_of
-from memreward.cli.common import AsJson, ExecuteCode, FileSettings, check_file, read_files
+from memreward.cli.common import AsJson, FileSettings, check_file, learns, read_files
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import ALL_IS_SHOWN, Command
+from memreward.cli.options import Changes
 from memreward.cli.output import Output
+from memreward.reward.settings import LearningConfig
 from memreward.types import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ app = typer.Typer(
 
 @app.command(cls=Command, context_settings=ALL_IS_SHOWN)
 @ends_well("No file was written: run the same command again.")
+@learns("labels", "prior")
 def fit(
     files: Annotated[
         list[str] | None,
@@ -41,8 +44,8 @@ def fit(
     memory: Annotated[
         list[str] | None, typer.Option("--memory", "-m", help="A memory whose labels are a source too; repeatable.")
     ] = None,
-    execute: ExecuteCode = "auto",
     as_json: AsJson = False,
+    learning: Changes[LearningConfig],
 ) -> None:
     """Learn from labelled sources what signals mean, for models that will have few labels.
 
@@ -64,7 +67,7 @@ def fit(
     priors = [name for name in files or [] if name == DEFAULT or name.endswith(".safetensors")]
     kept = [factor for name in priors for factor in RewardPrior.load(name).factors]
     with output.progress() as steps:
-        featurizer = Featurizer(runner=runner_for(execute, steps))
+        featurizer = Featurizer(runner=runner_for(learning.made().execute, steps))
         sources: list[SourceFactor] = []
         named = file_names([Path(file) for file in files or [] if file not in priors])
         for i, (short, file) in enumerate(named.items()):

@@ -1,23 +1,23 @@
 """`memreward propose`: which questions to label next, and what that is expected to change."""
 
 import shlex
-from typing import Annotated
 
-import typer
-
-from memreward.cli.common import AsJson, MemoryUri, load_predictor
+from memreward.cli.common import AsJson, MemoryUri, learns, load_predictor
 from memreward.cli.errors import ends_well
+from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
+from memreward.reward.settings import LearningConfig
 
 _TEXT_SHOWN = 70
 
 
 @ends_well("Nothing was changed: run the same command again.")
+@learns("prior", "execute", labels="10")
 def propose(
     *,
     memory: MemoryUri,
-    count: Annotated[int, typer.Option("--count", "-n", help="How many questions.", min=1)] = 10,
     as_json: AsJson = False,
+    learning: Changes[LearningConfig],
 ) -> None:
     """Print the questions of memory whose label is expected to change most, and ask for no label.
 
@@ -27,15 +27,17 @@ def propose(
 
     Examples:
       memreward propose --memory runs/memory
-      memreward propose --memory runs/memory --count 30 --json
+      memreward propose --memory runs/memory --labels 30 --json
     """
     from memreward.answers.choose import MORE, proposals, told_by_sampling
+    from memreward.memory import Budget
 
     output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
+        count = Budget.of(learning.made().labels).limits(len(groups))[0]
         features = made.featurizer.features([rollout for group in groups.values() for rollout in group.rollouts])
         found = proposals(made.model, features, count, labelled) if groups.keys() - labelled else []
         sampling = told_by_sampling(made.model, features, [p.query_id for p in found]).tolist()

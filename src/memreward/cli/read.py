@@ -42,7 +42,7 @@ def read(
     output = Output(as_json)
     check_file(out)
     format_of(out)
-    understood, skipped = Understood(out), list[str]()
+    understood, skipped = Understood([out]), list[str]()
     groups = reading.made().groups(files, skipped.append)
     write_groups(out, understood.passing(groups))
     for message in skipped:

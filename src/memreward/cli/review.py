@@ -1,6 +1,7 @@
 """`memreward review`: where scores were wrong, what was believed beside what is right."""
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ _ID, _ANSWER = 16, 15
 @ends_well("Nothing was changed: run the same command again.")
 @reads_files("skip_bad")
 def review(
-    scored: Annotated[Path, typer.Argument(help="What memreward score wrote.", metavar="SCORED")],
+    files: Annotated[list[Path], typer.Argument(help="What memreward score wrote.", metavar="FILES")],
     *,
     against: Annotated[
         Path, typer.Option(help="The truth: verdicts on the same rollouts, or references of the same questions.")
@@ -46,7 +47,7 @@ def review(
     output = Output(as_json)
     check_file(page)
     groups = list(read_files([against], output, reading.made()))
-    found = held_against(rows_of(scored), groups)
+    found = held_against(chain.from_iterable(map(rows_of, files)), groups)
     shown = found.questions[:worst]
 
     def named(answer: Answer | None, none: str) -> str:
@@ -70,7 +71,11 @@ def review(
     if found.unknown:
         output.note(f"{found.unknown} predicted rollouts have no label in {against}.")
     if page is not None:
-        facts = {"scores": scored, "labels": against, "predicted rollouts with a label": found.rollouts}
+        facts = {
+            "scores": ", ".join(map(str, files)),
+            "labels": against,
+            "predicted rollouts with a label": found.rollouts,
+        }
         write_whole(page, review_page(found, worst, facts))
         output.note(f"page: {page}")
     if shown:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from memreward.cli.common import AsJson, MemoryUri, predictor_folder
+from memreward.cli.common import AsJson, HostAndPort, MemoryUri, predictor_folder
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output
@@ -16,20 +16,18 @@ from memreward.cli.shards import Engine
 from memreward.service.config import ServiceConfig
 from memreward.types import ConfigurationError
 
+_PORT = 8765
+
 
 @ends_well("What was answered is kept: run the same command again to go on.")
 @options_from("settings", ServiceConfig, panel="Budget and deadlines")
 def serve(
     *,
     memory: MemoryUri,
-    host: Annotated[str, typer.Option(help="Address to listen on; one that others can reach needs a token.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.", min=0, max=65535)] = 8765,
+    host: HostAndPort = f"127.0.0.1:{_PORT}",
     engine: Annotated[
         Engine, typer.Option(help="'ray' serves by replicas of Ray Serve, with one actor that writes memory.")
     ] = "process",
-    replicas: Annotated[int, typer.Option(help="Of Ray Serve, each of which takes a core.", min=1)] = 2,
     settings: Changes[ServiceConfig],
     as_json: AsJson = False,
 ) -> None:
@@ -40,13 +38,14 @@ def serve(
 
     Examples:
       memreward serve --memory runs/memory
-      memreward serve --memory runs/memory --port 0 --labels 200 --group-deadline 600
-      memreward serve --memory /shared/memory --engine ray --replicas 8
+      memreward serve --memory runs/memory --host 127.0.0.1:0 --labels 200 --group-deadline 600
+      memreward serve --memory /shared/memory --engine ray
     """
-    from memreward.service.token import refuse_public, token_from
+    from memreward.service.token import host_and_port, refuse_public, token_from
 
     output, config, token = Output(as_json), settings.made(), token_from()
-    refuse_public(host, token)
+    name, port = host_and_port(host, _PORT)
+    refuse_public(name, token)
 
     def started(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if as_json else f"listening on {url}")
@@ -57,8 +56,8 @@ def serve(
         from memreward.service.ray_serve import serving
 
         if not port:
-            raise ConfigurationError("--engine ray needs a --port other than 0: its replicas share it")
-        with serving(memory, config, host=host, port=port, replicas=replicas, token=token) as url:
+            raise ConfigurationError("--engine ray needs a port other than 0 in --host: its replicas share it")
+        with serving(memory, config, host=name, port=port, token=token) as url:
             started(url)
             while True:
                 signal.pause()
@@ -72,6 +71,6 @@ def serve(
     log_to_stderr()
     store = StoreApart(Path(memory), config)
     try:
-        server_of(create_app(store, config, token=token), host, port, started).run()
+        server_of(create_app(store, config, token=token), name, port, started).run()
     finally:
         store.close()

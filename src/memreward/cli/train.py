@@ -47,7 +47,7 @@ def train(
     """Train a policy with GRPO on rewards for which only a share of the questions is labelled.
 
     Settings come from a TOML file, from options, or both: a nested setting stands in a table there (steps = 100 under
-    [grpo]) and has an option of its own here (--steps 100). The tables [verify.*] are of the file alone.
+    [grpo]) and has an option of its own here (--steps 100). The table [verify] is of the file alone.
     What TRL's GRPOConfig can do beside stands in the table [trl], or in --trl: bf16, use_vllm, report_to and others.
 
     With --ask, the questions whose labels would help most wait on a page while it trains; its address is printed.

@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.cli.common import AsJson, FileSettings, LabelBudget, MemoryUri, check_file, read_files, reads_files
+from memreward.cli.common import (
+    AsJson,
+    Files,
+    FileSettings,
+    MemoryUri,
+    check_file,
+    learns,
+    read_files,
+    reads_files,
+)
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import Changes, options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import counted
 from memreward.domains import Verifiers, VerifyConfig
+from memreward.reward.settings import LearningConfig
 from memreward.types import Group, Verdict
 
 if TYPE_CHECKING:
@@ -29,19 +39,19 @@ _KEY = "verdict"
 
 @ends_well("Verdicts so far are in the ledger and in the cache: run the same command again to go on.")
 @reads_files()
-@options_from("settings", VerifyConfig, panel="Verifiers", names={"code.limits": "code"})
+@learns("prior", "execute")
+@options_from("settings", VerifyConfig, panel="Verifiers")
 def verify(
-    file: Annotated[Path, typer.Argument(help="Rollout file: .jsonl, .jsonl.gz or .parquet.", metavar="FILE")],
+    files: Files,
     *,
     memory: MemoryUri,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the file with its verdicts goes, in any format.")],
-    labels: LabelBudget = "all",
     verifier: Annotated[
         list[str] | None, typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which queries are verified.")] = 0,
     as_json: AsJson = False,
     settings: Changes[VerifyConfig],
+    learning: Changes[LearningConfig],
     reading: Changes[FileSettings],
 ) -> None:
     """Judge rollouts by their references, within the label budget, and write them with what was found.
@@ -51,7 +61,7 @@ def verify(
 
     Examples:
       memreward verify rollouts.jsonl.gz --memory runs/memory --out verified.jsonl.gz
-      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20% --math-time-limit-s 2
+      memreward verify rollouts.jsonl --memory runs/memory --out verified.jsonl --labels 20%
     """
     from memreward.data import format_of, write_groups
     from memreward.domains import VerdictCache
@@ -60,18 +70,18 @@ def verify(
     from memreward.memory import Budget, ExperienceMemory
 
     output, given = Output(as_json), reading.made()
-    budget = Budget.of(labels)
+    budget = Budget.of(learning.made().labels)
     check_file(out)
     format_of(out)
     own = dict(map(load_verifier, verifier or []))
     verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()), own=own)
     started = time.monotonic()
     with output.progress() as steps:
-        groups = list(read_files([file], output, given))
+        groups = list(read_files(files, output, given))
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))
-        found = _verified(groups, store, verifiers, budget, seed, steps)
+        found = _verified(groups, store, verifiers, budget, steps)
         write_groups(out, (_with_verdicts(group, found.get(group.query.id)) for group in groups))
     verdicts = [verdict for of_query in found.values() for verdict in of_query.values()]
     counts: dict[str, Any] = {
@@ -94,12 +104,12 @@ def verify(
 
 
 def _verified(
-    groups: Sequence[Group], memory: ExperienceMemory, verifiers: Verifiers, budget: Budget, seed: int, steps: Steps
+    groups: Sequence[Group], memory: ExperienceMemory, verifiers: Verifiers, budget: Budget, steps: Steps
 ) -> dict[str, dict[str, Verdict]]:
     from memreward.memory import label
 
     by_id = {group.query.id: group for group in groups}
-    chosen = memory.ledger.choose(budget, seed, among=list(by_id), by="references")
+    chosen = memory.ledger.choose(budget, among=list(by_id), by="references")
     total = sum(len(by_id[query_id].rollouts) for query_id in chosen)
     found: dict[str, dict[str, Verdict]] = {}
     done = 0

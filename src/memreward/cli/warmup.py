@@ -7,19 +7,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memreward.answers.prior import DEFAULT as DEFAULT_PRIOR
 from memreward.cli.common import (
     AsJson,
-    ExecuteCode,
     FileSettings,
-    LabelBudget,
     MemoryUri,
-    PriorName,
     check_folder,
+    learns,
     predictor_folder,
     read_files,
     reads_files,
@@ -28,6 +25,7 @@ from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
+from memreward.reward.settings import LearningConfig
 from memreward.types import Group
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ _FEW = 50
 
 
 @ends_well("What was added to memory is kept: run the same command again to go on.")
+@learns()
 @reads_files()
 def warmup(
     files: Annotated[
@@ -46,26 +45,20 @@ def warmup(
     ] = None,
     *,
     memory: MemoryUri,
-    labels: LabelBudget = "all",
-    choose: Annotated[
-        Literal["advantage", "random"],
-        typer.Option(help="Which queries are labelled: those with the most uncertain advantages, or drawn ones."),
-    ] = "advantage",
-    seed: Annotated[int, typer.Option(help="Decides which queries are drawn.")] = 0,
-    prior: PriorName = DEFAULT_PRIOR,
-    execute: ExecuteCode = "auto",
     as_json: AsJson = False,
+    learning: Changes[LearningConfig],
     reading: Changes[FileSettings],
 ) -> None:
     """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
-    Every label that is there is used, unless --labels says less: verdicts, and references, by which rollouts are
-    verified (not of code: memreward verify). Each one that is used is entered in the ledger.
+    Every label that is there is used, unless --labels says less: then those of the questions whose expected advantages
+    are most uncertain. A label is a verdict, or a reference by which rollouts are verified (not of code: memreward
+    verify). Each one that is used is entered in the ledger.
 
     Examples:
       memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 20%
       memreward warmup rollouts.jsonl.gz --memory runs/memory --labels 0
-      memreward warmup --memory runs/memory --labels 200 --choose random --seed 1
+      memreward warmup --memory runs/memory --labels 200
       memreward warmup a.jsonl b.parquet --memory runs/memory --prior mine.safetensors
     """
     from memreward.answers.prior import RewardPrior
@@ -73,28 +66,25 @@ def warmup(
     from memreward.memory import Budget, ExperienceMemory
     from memreward.reward.predictor import RewardPredictor
 
-    output, given = Output(as_json), reading.made()
-    budget, known = Budget.of(labels), RewardPrior.load(prior)
+    output, given, how = Output(as_json), reading.made(), learning.made()
+    budget, known = Budget.of(how.labels), RewardPrior.load(how.prior)
     folder = predictor_folder(memory)
     check_folder(folder)
     started = time.monotonic()
     with output.progress() as steps:
-        runner = runner_for(execute, steps)
+        runner = runner_for(how.execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
         added = store.add(counted(read_files(files or [], output, given), steps, "adding queries"))
-        made = RewardPredictor.warmup(
-            store, budget=budget, seed=seed, prior=known, choose=choose, runner=runner, progress=steps
-        )
+        made = RewardPredictor.warmup(store, budget=budget, prior=known, runner=runner, progress=steps)
     made.save(folder)
     report = {
         "predictor": folder,
-        "queries_with_labels": len(store.ledger.choose(None, seed)),
-        "seed": seed,
+        "queries_with_labels": len(store.ledger.choose(None)),
         "seconds": round(time.monotonic() - started, 1),
         "added": asdict(added),
     }
     report |= _learned(made)
-    _print(output, report, made.held_out, chosen=choose == "advantage" and labels != "all")
+    _print(output, report, made.held_out, chosen=how.labels != "all")
     again = [*map(str, files or [Path("FILE")]), *given.flags]
     output.next(f"score {shlex.join(again)} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)

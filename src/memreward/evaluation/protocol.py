@@ -49,12 +49,10 @@ class EvaluationConfig:
         labels: How many queries are labelled: whole numbers, 0 among them, and shares (20% or 0.2).
         seeds: Splits for each number of labels, which also seed the predictors: 5 is 0 to 4, 5-9 and 1,4,7 are
             these.
-        workers: Processes; 0 takes one a core, 1 runs in this process.
     """
 
     labels: tuple[str, ...] = ("0", "5", "20", "50")
     seeds: int | str = 5
-    workers: int = 0
 
     def counts(self) -> tuple[Count, ...]:
         return tuple(count_from(each) for each in self.labels)
@@ -75,8 +73,8 @@ class EvaluationConfig:
             raise ConfigurationError(
                 f"labels={self.labels}: give numbers or shares of queries, e.g. 0,5,20%; all leaves none to predict"
             )
-        if not self.splits() or self.workers < 0:
-            raise ConfigurationError(f"seeds={self.seeds}: give one at least (5-9 counts up); workers are at least 0")
+        if not self.splits():
+            raise ConfigurationError(f"seeds={self.seeds}: give one at least (5-9 counts up)")
 
 
 def evaluate(
@@ -86,6 +84,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     *,
     out: str | Path | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Evaluate predictors on files; where majority vote is among them, the others are compared with it.
@@ -95,11 +94,12 @@ def evaluate(
     Args:
         files: Name -> groups. Rollout ids are unique in a file.
         predictors: Name -> factory from a seed, or a class or function of one's own (`memreward.evaluation.own`); with
-            several workers each must pickle. What has `blind_to(queries)` is replaced for each file by what that
+            several processes each must pickle. What has `blind_to(queries)` is replaced for each file by what that
             returns, a prior without the sources that share questions with it; likewise `reading(groups)`, of unlabelled
             groups.
         out: Folder of finished cells; a second run takes over those whose features, labels, predictor and code are the
             same.
+        processes: 1 is this one, 0 one a core.
 
     Raises ConfigurationError if there is no file or no predictor, DataError if a file has no rollouts or no verdicts,
     or rollout ids occur twice, MemRewardError if a worker process died.
@@ -108,7 +108,7 @@ def evaluate(
     if not files or not predictors:
         raise ConfigurationError(f"no {'predictor' if files else 'file'} is given: there is nothing to evaluate")
     told = progress or silent
-    with TemporaryFolder("evaluate-") as scratch, worker_processes(settings.workers) as workers:
+    with TemporaryFolder("evaluate-") as scratch, worker_processes(processes) as workers:
         kept = Path(out) if out is not None else scratch
         kept.mkdir(parents=True, exist_ok=True)
         pools: list[_Pool] = []
@@ -133,7 +133,7 @@ def evaluate(
 
 def _recorded(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> dict[str, Any]:
     """What decides the result; how many processes found it does not."""
-    given = {name: value for name, value in asdict(settings).items() if name != "workers"}
+    given = asdict(settings)
     found = {"labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
     return {**given, **found, "references": _references(predictors), "resamples": RESAMPLES}
 

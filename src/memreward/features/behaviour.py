@@ -20,7 +20,7 @@ from memreward.domains import rules_of
 from memreward.domains.code.parse import solution_source
 from memreward.features.cache import VectorStore
 from memreward.features.code_inputs import CodeInputs, code_inputs
-from memreward.sandbox import Execution, Limits, Sandbox
+from memreward.sandbox import Allowance, Execution, Sandbox
 from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.sandbox.inside.plain import encode
 from memreward.types import Execute, Progress, Rollout, SandboxError, content_hash, silent
@@ -32,7 +32,7 @@ NAMESPACE = f"behaviour-{RULES}"
 NOTHING, RAISED, RETURNED = 0, 1, 2
 """What came of a call: nothing (it never ended, or was never made), an exception, a value."""
 
-LIMITS = Limits(cpu_seconds=10, call_seconds=1, wall_seconds=40.0, memory_mb=512)
+LIMITS = Allowance(cpu_seconds=10, call_seconds=1, wall_seconds=40.0, memory_mb=512)
 _DIGITS = 9
 _RUN_TOGETHER = 64
 

@@ -1,19 +1,22 @@
 """verifiers: an Env that attempts a task n times in one episode and rewards the attempts as a group.
 
 An Env's id is a module without dots, so a file of one line names it: docs/integrations.md. Any taskset will do: a task
-that has a reference under `--env.reference` gives it to the service, which seals it; one without is rewarded by what
-the answer model holds of its attempts. Nothing of this module is imported by others here.
+whose data has a reference, under one of the usual names (`answer`, `ground_truth` and others), gives it to the service,
+which seals it; one without is rewarded by what the answer model holds of its attempts. MEMREWARD_URL names the service,
+MEMREWARD_DOMAIN the domain ("math"). Nothing of this module is imported by others here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+import os
+from typing import Any
 
 import verifiers.v1 as vf
 from pydantic import Field
 
 from memreward.data.chat import query_id_of, question_of
+from memreward.data.formats.found import USUAL
 from memreward.integrations.client import LOUD, Client, Scored
 from memreward.types import DataError
 
@@ -26,18 +29,10 @@ class GroupRewardConfig(vf.EnvConfig):  # type: ignore[misc]
     Attributes:
         agent: Who attempts the task.
         n: Attempts, which are one group.
-        domain: Of the taskset's questions.
-        reference: Field of a task's data that holds its reference; "" where none does.
-        url: Of the service; None takes MEMREWARD_URL, else this machine's default.
-        deadline: Seconds for a group's rewards, trying again included.
     """
 
     agent: vf.AgentConfig = vf.AgentConfig()
     n: int = Field(8, ge=2)
-    domain: Literal["math", "qa", "code", "other"] = "math"
-    reference: str = ""
-    url: str | None = None
-    deadline: float = 300.0
 
 
 class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
@@ -50,7 +45,7 @@ class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
 
     async def start(self) -> None:
         """Ask the service, before the first episode, whether it is ready."""
-        self._client = Client(self.config.url, deadline=self.config.deadline)
+        self._client = Client()
         await self._client.ready()
 
     async def stop(self) -> None:
@@ -92,10 +87,10 @@ class GroupRewardEnv(vf.Env[GroupRewardConfig]):  # type: ignore[misc]
         query = {
             "id": str(data.id or query_id_of(text)),
             "text": text,
-            "domain": self.config.domain,
+            "domain": os.environ.get("MEMREWARD_DOMAIN", "math"),
             "dataset": str(self.config.taskset.id),
         }
-        reference = getattr(data, self.config.reference, None) if self.config.reference else None
+        reference = next((found for name in USUAL["answer"] if (found := getattr(data, name, None)) is not None), None)
         if reference is not None:
             query["reference"] = str(reference)
         rollouts = [{"id": trace.id, "text": _reply(trace), "truncated": trace.is_truncated} for trace in traces]

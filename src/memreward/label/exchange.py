@@ -6,7 +6,8 @@ numbered choices, in the batch's order.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from memreward.types import DataError
@@ -102,9 +103,25 @@ def _answered(given: Record, chosen: Sequence[str]) -> Record:
     return {**given, "answers": answers}
 
 
-FORMATS: Mapping[str, tuple[Callable[..., list[Record]], Callable[..., list[Record]]]] = {
-    "jsonl": (list, list),
-    "label-studio": (to_label_studio, from_label_studio),
-    "argilla": (to_argilla, from_argilla),
-}
-"""How a batch becomes what each tool reads, and the reverse."""
+def is_label_studio(path: Path) -> bool:
+    return path.suffix == ".json"
+
+
+def as_named(path: Path, records: list[Record]) -> list[Record]:
+    """Return a batch as what a file's name asks for: tasks of Label Studio, records of Argilla, or the batch itself."""
+    if is_label_studio(path):
+        return to_label_studio(records)
+    return to_argilla(records) if path.name.endswith(".argilla.jsonl") else records
+
+
+def came_back(records: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """Return what came back as a batch, whichever of the tools it comes from."""
+    found: list[Record] = []
+    for each in records:
+        if "data" in each:
+            found += from_label_studio([each])
+        elif "metadata" in each:
+            found += from_argilla([each])
+        else:
+            found.append(dict(each))
+    return found

@@ -24,9 +24,9 @@ from memreward.label.figures import (
 )
 from memreward.label.outlook import Outlook
 from memreward.label.pool import Pool
-from memreward.label.queue import ROUND, Candidate, Kind, chosen, ranked
+from memreward.label.queue import ROUND, Ask, Candidate, Kind, chosen, ranked
 from memreward.label.standing import Standing
-from memreward.label.task import LEASE, AnswerSeen, LabelConfig, Task
+from memreward.label.task import LEASE, TWICE, AnswerSeen, Task
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
 from memreward.types import DataError, content_hash
 
@@ -44,13 +44,13 @@ class Labelling:
         model: AnswerModel,
         door: Door,
         journal: Journal,
-        config: LabelConfig | None = None,
         *,
+        ask: Ask = "auto",
         read: Callable[[Sequence[str]], Pool] | None = None,
         background: bool = False,
     ) -> None:
-        self.pool, self.door, self.journal, self.config = pool, door, journal, config or LabelConfig()
-        self.lease = LEASE
+        self.pool, self.door, self.journal, self.ask = pool, door, journal, ask
+        self.lease, self.twice = LEASE, TWICE
         self._model, self._lock = model, threading.RLock()
         self._more, self._growing = read, threading.Lock()
         self._worker = ThreadPoolExecutor(1, "labelling") if background else None
@@ -182,12 +182,6 @@ class Labelling:
             raise DataError(f"question {query_id!r} has no answer {key!r}; reload the page")
         return found[0]
 
-    def beliefs(self, query_id: str) -> dict[int, float]:
-        """Return how probable the model holds each of a question's answers; hidden from whoever judges blind."""
-        q = self._known(query_id)
-        rows = self._predicted(q, self._outlook.beliefs(np.array([q])))
-        return {a: row["model"] for a, row in zip(self._outlook.answers(q), rows, strict=True)}
-
     def undo(self, annotator: str) -> Event | None:
         """Take back the last thing that somebody did, in the ledger too, and ask it again; None if there is nothing."""
         with self._lock:
@@ -288,7 +282,7 @@ class Labelling:
             return None
         for query_id, events in self._stands.decisions.items():
             alone = len({event.annotator for event in events}) == 1 and self._stands.by_others(query_id, annotator)
-            drawn = int(content_hash(query_id)[:8], 16) % _SHARES < self.config.twice * _SHARES
+            drawn = int(content_hash(query_id)[:8], 16) % _SHARES < self.twice * _SHARES
             free = leases.get(query_id, annotator) == annotator and self._stands.may_ask(query_id, annotator)
             if alone and drawn and free and (task := self._again(query_id, events, annotator)) is not None:
                 return task
@@ -331,11 +325,8 @@ class Labelling:
     def _made(self, query_id: str, q: int, kind: Kind, asked: int, annotator: str) -> Task:
         outlook = self._outlook
         answers = [a for a in outlook.answers(q) if not outlook.mute[a]]
-        if self.config.blind:
-            # The same order for one person after a reload, another one for the next person.
-            random.Random(content_hash(f"{query_id}\n{annotator}")).shuffle(answers)
-        else:
-            answers.sort(key=lambda a: -outlook.votes[a])
+        # The same order for one person after a reload, another one for the next person.
+        random.Random(content_hash(f"{query_id}\n{annotator}")).shuffle(answers)
         several = bool(outlook.several[outlook.start[q]])
         second = self._stands.by_others(query_id, annotator)
         why = self._stands.proposed.get(query_id, "")
@@ -418,7 +409,7 @@ class Labelling:
             questions = np.array([c.question for c in self._ranking[:_SHORTLIST]], np.int64)
             rest = self._ranking[_SHORTLIST:]
         names = outlook.features.query_ids
-        first = [c for c in ranked(outlook, questions, self.config.ask) if names[c.question] not in self._stands.broken]
+        first = [c for c in ranked(outlook, questions, self.ask) if names[c.question] not in self._stands.broken]
         with self._lock:
             if start is self._start:  # else more questions have come meanwhile, and are being learned from
                 self._outlook, self._ranking, self._sure = outlook, [*first, *rest], sure

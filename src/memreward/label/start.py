@@ -9,8 +9,8 @@ from memreward.answers import AnswerModel, RewardPrior
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
 from memreward.label.pool import Pool, reading_order
+from memreward.label.queue import Ask
 from memreward.label.session import Labelling
-from memreward.label.task import LabelConfig
 from memreward.memory import ExperienceMemory
 from memreward.memory.labelling import FILE, Journal
 from memreward.types import LabelError
@@ -27,7 +27,7 @@ def begin(
     *,
     prior: RewardPrior | str | Path = "default",
     featurizer: Featurizer | None = None,
-    config: LabelConfig | None = None,
+    ask: Ask = "auto",
     questions: int | None = None,
     journal: Journal | None = None,
     at_once: int | None = None,
@@ -36,6 +36,8 @@ def begin(
     """Open a labelling of a memory, or take it up again; LabelError where memory holds no rollouts.
 
     Args:
+        ask: "one" asks whether one answer is right, "whole" shows all answers of a question, "auto" takes what is
+            expected to change more in a minute.
         prior: Where learning begins; sources that share a question with memory are left out.
         questions: Most questions that may have a label, whoever gave it; None does not limit.
         at_once: Questions to begin with; the others follow in a thread. None reads all of them first.
@@ -52,7 +54,7 @@ def begin(
     model = AnswerModel(loaded.without(group.query for group in memory.groups(order, recent=0)))
     door = Door(memory, questions)
     read = partial(Pool.read, memory, made)
-    labelling = Labelling(pool, model, door, kept, config, read=read, background=background)
+    labelling = Labelling(pool, model, door, kept, ask=ask, read=read, background=background)
     if len(order) > len(first):
         threading.Thread(target=_follow, args=(labelling, order[len(first) :]), daemon=True).start()
     return labelling

@@ -18,16 +18,12 @@ class AnswerShown:
         key: Names it for good: the id of its first rollout. Numbers are those of one session.
         text: As one of its rollouts wrote it; of an option, with what the option says.
         solution: The completion of median length among those that were not cut off.
-        others: How many other rollouts give it; None while that is hidden.
-        believed: Probability that it is right; None while that is hidden.
     """
 
     answer: int
     key: str
     text: str
     solution: str
-    others: int | None = None
-    believed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,18 +42,15 @@ class Shown:
 
 
 def shown(labelling: Labelling, task: Task) -> Shown:
-    """Return the texts of a task; how often an answer was given stays hidden where the labelling is blind."""
+    """Return the texts of a task; how often an answer was given, and what is believed of it, stays hidden."""
     query = labelling.pool.groups[task.query_id].query
     listed = options(query.text) if rules_of(query.domain).lettered else {}
-    believed = {} if labelling.config.blind else labelling.beliefs(task.query_id)
     answers = tuple(
         AnswerShown(
             answer,
             labelling.key(answer),
             answer_text(rollouts_of(labelling, answer)[0], listed),
             typical(rollouts_of(labelling, answer)).text,
-            int(labelling.outlook.votes[answer]) if believed else None,
-            believed.get(answer),
         )
         for answer in task.answers
     )

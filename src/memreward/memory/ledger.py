@@ -81,7 +81,7 @@ class LabelLedger:
     def choose(
         self,
         budget: Budget | None,
-        seed: int,
+        seed: int = 0,
         *,
         among: Sequence[str] | None = None,
         by: By = "verdicts",

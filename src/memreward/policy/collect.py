@@ -12,7 +12,7 @@ from memreward.domains import Verifiers, parse_rollout
 from memreward.memory import ExperienceMemory, sealed_verdicts
 from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat, Sample, Sampler
-from memreward.policy.settings import EndpointConfig, SamplingConfig
+from memreward.policy.settings import EndpointConfig, RunConfig, SamplingConfig
 from memreward.types import ConfigurationError, Group, Progress, Query, Rollout, silent
 
 _QUESTIONS_VERIFIED_TOGETHER = 32
@@ -22,23 +22,18 @@ LOGPROB_DECIMALS = 3
 
 
 @dataclass(frozen=True)
-class CollectConfig:
+class CollectConfig(RunConfig):
     """What to ask, whom, and where to write it.
 
     Attributes:
         output: The rollout file to make, ending on .jsonl.gz, .jsonl or .parquet; finished groups wait in a memory
             beside it.
         sampling: The model, and what is sampled.
-        questions: Files of what to ask, each with ":COUNT" for a sample of that size.
         endpoint: The model server to sample from instead.
-        templates: Folder with your own few-shot prompts, named after data set or domain; "" for the shipped ones.
     """
 
-    output: str
-    sampling: SamplingConfig
-    questions: tuple[str, ...] = ()
-    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
-    templates: str = ""
+    sampling: SamplingConfig = field(kw_only=True)
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):

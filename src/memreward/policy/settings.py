@@ -41,6 +41,21 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
+class RunConfig:
+    """What a model is asked, and where it goes; the same of a collection and of a training.
+
+    Attributes:
+        output: Where it goes.
+        questions: Files of what to ask, each with ":COUNT" for a sample of that size.
+        templates: Folder with your own few-shot prompts, named after data set or domain; "" for the shipped ones.
+    """
+
+    output: str = ""
+    questions: tuple[str, ...] = ()
+    templates: str = ""
+
+
+@dataclass(frozen=True)
 class EndpointConfig:
     """A model server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama and others.
 

@@ -17,7 +17,7 @@ none            limits only. Never chosen, only asked for by name.
 ==============  =======================================================================================================
 
 Where neither of the first two can be had, `SandboxError` is raised and nothing is run. Limits: processor and wall
-time, memory, scratch space, processes, threads, open files, output (`Limits`). A run that reaches its end or a limit
+time, memory, scratch space, processes, threads, open files, output (`Allowance`). A run that reaches its end or a limit
 is killed with all its children. The environment of a run holds nothing of ours.
 
 What this does **not** protect against:
@@ -35,7 +35,7 @@ What this does **not** protect against:
 """
 
 from memreward.sandbox.inside.plain import BUSY, PATIENCE
-from memreward.sandbox.limits import Containment, Execution, Limits
+from memreward.sandbox.limits import Allowance, Containment, Execution
 from memreward.sandbox.sandbox import Sandbox, Trial, available_containment
 
-__all__ = ["BUSY", "PATIENCE", "Containment", "Execution", "Limits", "Sandbox", "Trial", "available_containment"]
+__all__ = ["BUSY", "PATIENCE", "Allowance", "Containment", "Execution", "Sandbox", "Trial", "available_containment"]

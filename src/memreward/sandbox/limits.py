@@ -14,8 +14,8 @@ Ending = Literal["", "cpu", "wall", "output", "asked", "lost"]
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one run may use.
+class Allowance:
+    """What one run may use: an argument of the sandbox, no setting.
 
     Processor time is that of the run, and of the loading of a solution or one call of it; memory comes on top of what
     the interpreter has at its start. No run may start processes, each has some threads, and none fills an output or

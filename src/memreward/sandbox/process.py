@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.sandbox.inside import plain
-from memreward.sandbox.limits import Containment, Execution, Limits
+from memreward.sandbox.limits import Allowance, Containment, Execution
 from memreward.temporary import TemporaryFolder
 from memreward.types import SandboxError
 
@@ -105,7 +105,7 @@ class Keeper:
                 f"check that {sys.executable} runs on its own"
             )
 
-    def begin(self, job: Job, limits: Limits, channel: socket.socket | None = None) -> None:
+    def begin(self, job: Job, limits: Allowance, channel: socket.socket | None = None) -> None:
         """Begin a run, perhaps with a channel to another; `result` waits for what comes of it."""
         self.start()
         assert self._control is not None

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from memreward.sandbox.deadline import carried, check, left
-from memreward.sandbox.limits import Containment, Execution, Limits
+from memreward.sandbox.limits import Allowance, Containment, Execution
 from memreward.sandbox.process import GRACE_S, Job, Keeper, KeeperRefusedError
 from memreward.types import SandboxError
 
@@ -25,7 +25,7 @@ PACKAGES = ("numpy",)
 
 _TO_REPORT = 0.05
 """Share of its time that a trial keeps for the tests to say that the solution let it pass."""
-_USUAL = Limits()
+_USUAL = Allowance()
 _BUSY = "import time\nuntil = time.process_time() + 0.2\nwhile time.process_time() < until: pass"
 
 Item = TypeVar("Item")
@@ -85,11 +85,11 @@ class Sandbox:
                     self._free.put(pair)
             return self._containment
 
-    def run(self, source: str, stdin: str = "", limits: Limits = _USUAL) -> Execution:
+    def run(self, source: str, stdin: str = "", limits: Allowance = _USUAL) -> Execution:
         with self._place() as (keeper, _):
             return _run(keeper, _program(source, stdin), limits)
 
-    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Limits = _USUAL) -> Execution:
+    def call(self, source: str, name: str, inputs: Sequence[Sequence[Any]], limits: Allowance = _USUAL) -> Execution:
         """Load a solution and call its function `name` with each of `inputs`, in order, in one process.
 
         Inputs are arguments as `memreward.sandbox.inside.plain` encodes them. The report, all of which is what the
@@ -101,7 +101,7 @@ class Sandbox:
             return _run(keeper, job, limits)
 
     def trial(
-        self, solution: str, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
+        self, solution: str, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Allowance = _USUAL
     ) -> Trial:
         """Run tests in one contained process against a solution in another, each with these limits.
 
@@ -124,7 +124,7 @@ class Sandbox:
         return Trial(tested, served)
 
     def rehearse(
-        self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Limits = _USUAL
+        self, tests: Sequence[str], *, entry_point: str = "", given: str = "", limits: Allowance = _USUAL
     ) -> bool:
         """Return whether the tests end where the solution's functions return None, raising statements left aside."""
         asked = {"tests": list(tests), "given": given, "entry_point": entry_point}
@@ -198,13 +198,13 @@ def _program(source: str, stdin: str = "") -> Job:
     return Job("program", {"source": source}, stdin, ("stdout", "stderr"))
 
 
-def _allowed(limits: Limits) -> Limits:
+def _allowed(limits: Allowance) -> Allowance:
     """Cut the limits to the time that is left of all; OutOfTimeError where none is."""
     check()
     return replace(limits, wall_seconds=min(limits.wall_seconds, left()))
 
 
-def _run(keeper: Keeper, job: Job, limits: Limits) -> Execution:
+def _run(keeper: Keeper, job: Job, limits: Allowance) -> Execution:
     limits = _allowed(limits)
     keeper.begin(job, limits)
     return keeper.result(limits.wall_seconds + GRACE_S) or keeper.finish()

@@ -102,18 +102,18 @@ def pages(actor: str, token: str, rate: float) -> Application:
 
 
 @contextmanager
-def serving(
-    memory: str | Path, config: ServiceConfig, *, host: str, port: int, replicas: int, token: str
-) -> Iterator[str]:
+def serving(memory: str | Path, config: ServiceConfig, *, host: str, port: int, token: str) -> Iterator[str]:
     """Serve by the cluster that RAY_ADDRESS names, else by one of this machine; yields the address of its head.
+
+    Pages and evidence have as many replicas as the cluster has free cores at the start, less one for the actor.
 
     Args:
         memory: Its folder, on a disk that every node sees on which the actor may be started again.
-        replicas: Of the pages, and of the evidence, each of which takes a core.
         token: "" asks nobody.
     """
     if not ray.is_initialized():
         ray.init(log_to_driver=False, logging_level=logging.WARNING)
+    replicas = max(1, int(ray.available_resources().get("CPU", 0)) - 1)
     serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING"})
 
     def build() -> Application:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from memreward.types import ConfigurationError
 
@@ -32,6 +33,22 @@ def token_from(environment: Mapping[str, str] = os.environ, variable: str = VARI
             "by python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     return token
+
+
+def host_and_port(text: str, port: int = 0) -> tuple[str, int]:
+    """Read HOST or HOST:PORT, an IPv6 address in brackets where a port follows; `port` where none is named.
+
+    Raises ConfigurationError where it is no address, or its port no number from 0 to 65535.
+    """
+    bare = text.count(":") > 1 and not text.startswith("[")
+    try:
+        parts = urlsplit(f"//[{text}]" if bare else f"//{text}")
+        named = parts.port
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{text!r} is no address to listen on ({error}): give one as 127.0.0.1:8765"
+        ) from error
+    return parts.hostname or "", port if named is None else named
 
 
 def refuse_public(host: str, token: str) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from memreward.domains import VerifyConfig
-from memreward.memory import Budget
-from memreward.policy.settings import SamplingConfig
+from memreward.policy.settings import RunConfig, SamplingConfig
+from memreward.reward.settings import LearningConfig
 from memreward.training.arms import arm_named
 from memreward.training.settings import GrpoSettings
-from memreward.types import ConfigurationError, Execute
+from memreward.types import ConfigurationError
 
 ChoiceRule = Literal["random", "advantage"]
 """How questions are chosen for labels."""
@@ -19,7 +19,7 @@ _SAMPLING = SamplingConfig("", rollouts=8, temperature=1.0, top_p=1.0, max_new_t
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(LearningConfig, RunConfig):
     """Which policy is trained on which questions, and what it is rewarded by.
 
     Attributes:
@@ -30,15 +30,8 @@ class TrainConfig:
             questions first, and verifies them (of all questions, where labels are not drawn at random).
         labels: Label budget in queries: a share (20%), a whole number (200), 0 for none, or all. The arm "oracle"
             labels all, those that need no label none.
-        choose: How questions are chosen for labels: "random" draws them; "advantage" takes those whose advantages are
-            most uncertain given the starting policy's rollouts and the prior.
         arm: What rewards: "memreward", "no-prior", "paper", "oracle" (ground truth for all questions), "labelled"
             (ground truth on the labelled questions alone), "majority+labels", "majority".
-        prior: Where the answer model begins: "default" is the shipped prior, "none" majority vote, else a file of
-            `memreward prior fit`. Sources that share a question with those that are asked are left out.
-        execute: Run the solutions of code rollouts in a sandbox and use what they do as evidence: "auto" does so where
-            the system can contain them, "on" must, "off" runs none.
-        templates: Folder with your own prompt templates; "" for the shipped ones.
         ask: Serve the page of `memreward label` as soon as questions wait whose labels would help most; what people say
             there counts from the next step on, beside the budget.
         sampling: The model that is trained, and what is sampled from it; its seed also draws labels and orders the
@@ -48,15 +41,8 @@ class TrainConfig:
         verify: The verifiers.
     """
 
-    output: str = ""
-    questions: tuple[str, ...] = ()
     experience: tuple[str, ...] = ()
-    labels: str = "20%"
-    choose: ChoiceRule = "random"
     arm: str = "memreward"
-    prior: str = "default"
-    execute: Execute = "auto"
-    templates: str = ""
     ask: bool = False
     sampling: SamplingConfig = _SAMPLING
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
@@ -64,7 +50,7 @@ class TrainConfig:
     verify: VerifyConfig = field(default_factory=VerifyConfig)
 
     def __post_init__(self) -> None:
-        Budget.of(self.labels)
+        super().__post_init__()
         arm_named(self.arm)
         if self.sampling.rollouts < 2 or not self.sampling.temperature > 0:
             raise ConfigurationError(

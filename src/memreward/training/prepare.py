@@ -22,7 +22,7 @@ from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
 from memreward.temporary import write_whole
 from memreward.training.arms import ANSWERS, PAPER, Arm, arm_named
-from memreward.training.config import TrainConfig
+from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
 MEMORY = "memory"
@@ -52,11 +52,14 @@ def prepare(
     arm: Arm | None = None,
     others: Mapping[str, Callable[[], Valuer]] | None = None,
     order: Sequence[str] | None = None,
+    choose: ChoiceRule | None = None,
 ) -> Prepared:
     """Fill the memory, draw the labelled questions, warm up what the arm has to warm up, and make the reward.
 
     What an earlier call for the same output has done is not done again. `others` makes the valuers of arms that are
-    none of `memreward train`'s, by name; queries are labelled in `order`, where given, in place of `config.choose`.
+    none of `memreward train`'s, by name; queries are labelled in `order`, where given, else as `choose` says. None
+    takes those whose advantages are most uncertain where experience has rollouts of all, and draws where they would
+    have to be sampled first.
     """
     arm = arm or arm_named(config.arm)
     memory = ExperienceMemory.open(Path(config.output) / MEMORY)
@@ -68,7 +71,8 @@ def prepare(
     names = {group.query.id for group in asked}
     own = [group for group in given if group.query.id in names]
     budget = arm.budget(config.labels)
-    if order is None and config.choose != "random" and arm.labels == "share":
+    rule = choose or ("advantage" if names <= {group.query.id for group in own} else "random")
+    if order is None and rule == "advantage" and arm.labels == "share":
         own = own or _sampled(config, asked, progress)
         order = _most_uncertain_first(config, own)
     drawn = memory.ledger.choose(budget, config.sampling.seed, among=sorted(names), by="references", order=order)
@@ -138,7 +142,7 @@ def _sampled(config: TrainConfig, asked: Sequence[Group], progress: Progress) ->
 
 def _collecting(config: TrainConfig, folder: Path) -> CollectConfig:
     asked = (str(folder / _ASKED_FIRST),)
-    return CollectConfig(str(folder / _EXPERIENCE), config.sampling, asked, templates=config.templates)
+    return CollectConfig(str(folder / _EXPERIENCE), asked, config.templates, sampling=config.sampling)
 
 
 def _answers(

@@ -15,7 +15,7 @@ from memreward.memory import ExperienceMemory
 from memreward.temporary import write_whole
 from memreward.training.arms import SENTENCE_MODEL
 from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
-from memreward.training.config import TrainConfig
+from memreward.training.config import ChoiceRule, TrainConfig
 from memreward.training.history import LoggedStep, history, mean_reward
 from memreward.training.interrupt import Interruption
 from memreward.training.prepare import MEMORY, Prepared, prepare
@@ -39,6 +39,7 @@ def train(
     on_row: Callable[[LoggedStep], None] | None = None,
     on_wait: Callable[[ExperienceMemory], None] | None = None,
     trainer: Callable[..., Any] | None = None,
+    choose: ChoiceRule | None = None,
 ) -> dict[str, Any]:
     """Train, or go on training, as configured; returns figures of it as JSON values.
 
@@ -53,7 +54,7 @@ def train(
     with args.main_process_first(local=False):
         began = _record(folder, config, write=args.process_index == 0)
         try:
-            prepared = prepare(config, encoder, progress)
+            prepared = prepare(config, encoder, progress, choose=choose)
         except MemRewardError:
             if began and _nothing_done(folder):
                 (folder / _RECORD).unlink()  # other settings may be tried

@@ -32,4 +32,4 @@ class Code(DomainRules):
         return code_normal_form(answer, entry_point(prompt))
 
     def verifier(self, config: VerifyConfig) -> Verifier:
-        return CodeVerifier(config.code)
+        return CodeVerifier(config)

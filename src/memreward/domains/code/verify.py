@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 from memreward.domains.code.parse import entry_point, given_definitions, parses, solution_source, syntax_tree
-from memreward.domains.config import CodeConfig
+from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.cache import storable
-from memreward.sandbox import BUSY, PATIENCE, Execution, Sandbox, Trial
+from memreward.sandbox import BUSY, PATIENCE, Allowance, Execution, Sandbox, Trial
 from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.types import Claim, Verdict
 
@@ -36,14 +36,23 @@ class Reference:
     cases: tuple[tuple[str, str], ...] = ()
 
 
+OF_VERDICT = Allowance(cpu_seconds=150, call_seconds=10, wall_seconds=600.0, memory_mb=2048)
+"""What a solution and its tests may use, unless told."""
+
+
 class CodeVerifier(ClaimVerifier):
     """Decides whether a solution passes its tests, within its limits; see `docs/verifiers.md`."""
 
-    def __init__(self, config: CodeConfig | None = None, *, sandbox: Sandbox | None = None) -> None:
-        self.config = config or CodeConfig()
-        containment = None if self.config.containment == "auto" else self.config.containment
-        self.sandbox = sandbox or Sandbox(containment)
-        self.limits = limits = self.config.limits
+    def __init__(
+        self,
+        config: VerifyConfig | None = None,
+        *,
+        limits: Allowance = OF_VERDICT,
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        config = config or VerifyConfig()
+        self.sandbox = sandbox or Sandbox(None if config.containment == "auto" else config.containment)
+        self.limits = limits
         self.name = f"code-{RULES}-{limits.call_seconds}s-{limits.cpu_seconds}s-{limits.memory_mb}mb"
         self._rehearsed: dict[tuple[str, ...], bool] = {}
 
@@ -150,12 +159,6 @@ class CodeVerifier(ClaimVerifier):
         if ending():
             return "the time of all that is judged together is over"
         return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.config}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["config"])  # type: ignore[misc]
 
 
 def read_report(report: str, details: Mapping[str, Any]) -> Verdict:

@@ -40,10 +40,10 @@ class Math(DomainRules):
     def key(self, answer: str, prompt: str) -> str:
         return math_key(answer, prompt)
 
-    def verifier(self, config: VerifyConfig) -> Verifier:
+    def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         from memreward.domains.math.verify import MathVerifier  # which parses by these rules
 
-        return MathVerifier(config.math)
+        return MathVerifier()
 
 
 def _without_plain_unit(answer: str, prompt: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from memreward.domains.choice.parse import normal_text
 from memreward.domains.completion import parse_completion
-from memreward.domains.config import MathConfig
 from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
 from memreward.domains.registry import answer_key
@@ -50,10 +49,13 @@ class Submission:
 
 
 class MathVerifier:
-    """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`."""
+    """Decides whether the last answer that a rollout commits to is the reference; see `docs/verifiers.md`.
 
-    def __init__(self, config: MathConfig | None = None) -> None:
-        self.config = config or MathConfig()
+    One that takes longer than `seconds` to compare is undecided.
+    """
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.seconds = seconds
 
     @cached_property
     def name(self) -> str:
@@ -88,7 +90,7 @@ class MathVerifier:
         decided = _numerals(submitted, stated_reference(claim.reference))
         if decided is not None:
             return decided
-        limit, details = self.config.time_limit_s, {"answer": submitted.answer}
+        limit, details = self.seconds, {"answer": submitted.answer}
         asked = {**details, "reference": claim.reference, "query": claim.rollout.query.text, "limit": limit}
         try:
             reply = pool.ask(asked, limit)
