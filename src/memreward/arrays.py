@@ -6,6 +6,7 @@ Arrays are tensors named by the fields that lead to them, all else is JSON in th
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,8 @@ from memreward.temporary import replacing
 from memreward.types import SchemaVersionError, StoreError
 
 Arrays = dict[str, NDArray[Any]]
+_kinds = cache(get_type_hints)
+"""Of a dataclass's fields; found anew for each of a file's hundreds of parts they took most of its reading."""
 T = TypeVar("T")
 
 
@@ -83,7 +86,7 @@ def _together(kind: Any, value: Any, place: str, arrays: Arrays) -> Any:
     if any(get_origin(one) is np.ndarray for one in inner):  # or None
         return arrays.get(place)
     if isinstance(kind, type) and is_dataclass(kind):
-        kinds = get_type_hints(kind)
+        kinds = _kinds(kind)
         parts = {f.name: _together(kinds[f.name], value[f.name], f"{place}.{f.name}", arrays) for f in fields(kind)}
         return kind(**parts)
     if origin is dict:

@@ -133,7 +133,8 @@ def test_a_reference_that_is_none_is_not_wrong(verifier: CodeVerifier, reference
         ("def f(x): return x", "for v in (None, True, 1.5, -0.0, 10**400, 'é\\ud800', b'\\xff', (1,), {1, 2}, 1j, "
          "range(3), frozenset({1}), [[{'a': (1, [2])}]], float('inf'), bytearray(b'x')):\n    out = f(v)\n"
          "    assert out == v and type(out) is type(v)"),
-        ("def f(n): return list(range(n))", "assert f(2_000_000) == list(range(2_000_000))"),
+        pytest.param("def f(n): return list(range(n))", "assert f(2_000_000) == list(range(2_000_000))",
+                     marks=pytest.mark.slow),
         ("def f(x): return x", "def test_one():\n    assert f(1) == 1"),
         ("def f(x):\n    f.calls = getattr(f, 'calls', 0) + 1\n    return f.calls",
          "assert f(0) == 1\nassert f(0) == 2"),
@@ -146,6 +147,10 @@ def test_what_crosses_between_tests_and_solution(verifier: CodeVerifier, code: s
 
 def test_types_are_kept_apart_when_they_cross(verifier: CodeVerifier) -> None:
     assert verdict(verifier, "def f(x): return tuple(x)", "assert f([1]) == [1]").correct is False
+
+
+@pytest.mark.slow
+def test_items_of_a_list_of_millions_are_kept_apart_as_well(verifier: CodeVerifier) -> None:
     long = "assert f(1_100_000) == [0] * 1_100_000"
     other = verdict(verifier, "def f(n): return list(range(n))", long)
     same = verdict(verifier, "def f(n): return [False] * n", long)  # its text differs, its items do not

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import time
 from collections.abc import Iterator
@@ -333,6 +334,10 @@ def verifier() -> Iterator[CodeVerifier]:
     made.close()
 
 
+LONG = re.compile("loops|without end|in every file|a hundred million|bit by bit")
+"""Names of those that take a second or more until a limit ends them."""
+
+
 def verdict_on(verifier: CodeVerifier, code: str, prompt: str = PROMPT, tests: str = TESTS) -> Verdict:
     text = f"```python\n{textwrap.dedent(code)}\n```"
     rollout = parse_rollout(Query("q", prompt, "code"), text, id="r")
@@ -345,7 +350,10 @@ def test_the_suite_is_no_smaller_than_it_says() -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [pytest.param(code, id=name, marks=pytest.mark.slow if "loops" in name else ()) for name, code in HOSTILE.items()],
+    [
+        pytest.param(code, id=name, marks=pytest.mark.slow if LONG.search(name) else ())
+        for name, code in HOSTILE.items()
+    ],
 )
 def test_a_hostile_solution_does_not_pass(verifier: CodeVerifier, code: str) -> None:
     verdict = verdict_on(verifier, code)
@@ -708,12 +716,17 @@ def test_iterators_of_the_tests_may_end(verifier: CodeVerifier) -> None:
     "compare",
     [
         "np.allclose(half(x), x / 2)",
-        "np.isclose(half(x), x / 2).all()",
-        "np.array_equiv(half(x), x / 2)",
-        "np.testing.assert_almost_equal(half(x), x / 2) is None",
-        "np.testing.assert_array_almost_equal(half(x), x / 2) is None",
         "np.testing.assert_array_equal(half(x), x / 2) is None",
-        "np.testing.assert_array_less(half(x), x / 2 + 1) is None",
+        *(
+            pytest.param(other, marks=pytest.mark.slow)
+            for other in (
+                "np.isclose(half(x), x / 2).all()",
+                "np.array_equiv(half(x), x / 2)",
+                "np.testing.assert_almost_equal(half(x), x / 2) is None",
+                "np.testing.assert_array_almost_equal(half(x), x / 2) is None",
+                "np.testing.assert_array_less(half(x), x / 2 + 1) is None",
+            )
+        ),
     ],
 )
 def test_nothing_is_not_close_to_something(verifier: CodeVerifier, compare: str) -> None:

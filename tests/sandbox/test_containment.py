@@ -199,6 +199,7 @@ def test_the_temporary_folder_is_empty_writable_and_gone_afterwards(sandbox: San
         assert sandbox.run(program).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_folders_in_each_other_without_end_do_not_hold_up_the_next_run(sandbox: Sandbox) -> None:
     deep = "import os\nfor _ in range(1500):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\nprint('made')"
     for _ in range(2):

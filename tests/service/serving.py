@@ -120,8 +120,10 @@ class Command:
         return code
 
 
+PLAIN: dict[str, Any] = {"trust_env": False, "verify": False}
+"""Of a client on loopback: to load the certificates of the world takes longer than most tests."""
 HEADERS = {"content-type": "application/json"}
 
 
 def client(url: str, **more: Any) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=60, trust_env=False, headers=HEADERS, **more)
+    return httpx.Client(base_url=url, timeout=60, **PLAIN, headers=HEADERS, **more)

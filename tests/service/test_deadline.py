@@ -102,9 +102,9 @@ def test_programs_are_killed_and_what_they_would_have_done_is_not_remembered() -
 
 
 def test_a_solution_that_ran_out_of_the_others_time_is_undecided_and_judged_again() -> None:
-    claims = [Claim(parse_rollout(ADD, SLEEPS.format(seconds=3), id="r"), '["assert add(1, 2) == 3"]')]
+    claims = [Claim(parse_rollout(ADD, SLEEPS.format(seconds=1), id="r"), '["assert add(1, 2) == 3"]')]
     verifiers = Verifiers(own={"code": CodeVerifier()})
-    for seconds in (-1.0, 0.2, 1.0, 2.0):
+    for seconds in (-1.0, 0.2, 0.5):
         with within(seconds):
             assert verifiers.verify(claims)[0].correct is None
     assert verifiers.verify(claims)[0].correct is True

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import HEADERS, client, group, made_store, ones, query, served, texts_of
+from serving import HEADERS, PLAIN, client, group, made_store, ones, query, served, texts_of
 
 from memreward.data import group_from_record
 from memreward.integrations.client import Scored
@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
 
 
 async def post_all(url: str, bodies: Sequence[dict[str, Any]], path: str = "/score_one") -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, headers=HEADERS) as asking:
+    async with httpx.AsyncClient(base_url=url, timeout=60, **PLAIN, headers=HEADERS) as asking:
         return await asyncio.gather(*(asking.post(path, content=json.dumps(body)) for body in bodies))
 
 
@@ -110,7 +110,7 @@ def test_contradictions_are_conflicts_and_leave_the_group_as_it_was(url: str) ->
 
     async def ask() -> list[list[httpx.Response]]:
         first = asyncio.create_task(post_all(url, bodies[:1]))
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as looking:
+        async with httpx.AsyncClient(base_url=url, timeout=60, **PLAIN) as looking:
             while "memreward_collecting 1.0" not in (await looking.get("/metrics")).text:
                 await asyncio.sleep(0.05)
         refused = await post_all(url, wrong)
@@ -383,7 +383,7 @@ def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: py
             first = asyncio.create_task(post_all(address, [{"groups": [group(1)]}], "/score"))
             await asyncio.to_thread(slow.begun.wait, 30)
             waiting = asyncio.create_task(post_all(address, [{"groups": [group(n)]} for n in (2, 3)], "/score"))
-            async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as looking:
+            async with httpx.AsyncClient(base_url=address, timeout=60, **PLAIN) as looking:
                 while "memreward_waiting 8.0" not in (await looking.get("/metrics")).text:
                     await asyncio.sleep(0.05)
             refused = await post_all(address, [{"groups": [group(4)]}], "/score")

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from serving import HEADERS, Command, client, group, query, texts_of
+from serving import HEADERS, PLAIN, Command, client, group, query, texts_of
 
 from memreward.answers.model import AnswerModel
 from memreward.integrations.client import Client, Scored
@@ -91,7 +91,7 @@ class Senders:
 async def labelled(url: str, query_id: str, rollout: str) -> None:
     """Say that a rollout is right, until the service has heard it."""
     body = {"source": "Ada", "labels": [{"query": query_id, "rollout": rollout, "correct": True}]}
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, headers=HEADERS) as asking:
+    async with httpx.AsyncClient(base_url=url, timeout=60, **PLAIN, headers=HEADERS) as asking:
         while True:
             with contextlib.suppress(httpx.TransportError):
                 reply = await asking.post("/labels", json=body)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 from memreward.data.chat import read_choice
@@ -44,6 +45,9 @@ _UNKNOWN_MODEL = re.compile(
 )
 
 _UNSUPPORTED = re.compile(r"not supported|unsupported|not implemented", re.IGNORECASE)
+
+_certificates = cache(httpx.create_ssl_context)
+"""Of whom servers are trusted; read once in a process, which takes longer than many an answer."""
 
 _log = logging.getLogger(__name__)
 # Jitter decides nothing that is sampled, and must differ between processes that were started alike.
@@ -76,6 +80,7 @@ class Connection(AbstractAsyncContextManager["Connection"]):
         self._url = config.url.rstrip("/")
         self._free_at = 0.0
         self._client = httpx.AsyncClient(
+            verify=_certificates(),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=config.parallel + 1),
