@@ -319,6 +319,8 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_journal(
 def test_the_output_is_checked_before_anything_is_loaded(config: CollectConfig) -> None:
     with pytest.raises(ConfigurationError, match=r"must end on \.jsonl"):
         replace(config, output="rollouts.txt")
+    with pytest.raises(ConfigurationError, match="by --out"):
+        replace(config, output="")
 
 
 def test_the_command_shows_no_bars_of_other_libraries(checkpoint: Path, tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class CollectConfig(RunConfig):
     endpoint: EndpointConfig = field(default_factory=EndpointConfig, kw_only=True)
 
     def __post_init__(self) -> None:
+        if not self.output:
+            raise ConfigurationError("output is missing: name the rollout file to make by --out")
         if not self.output.endswith((".jsonl", ".jsonl.gz", ".parquet")):
             raise ConfigurationError(f"output {self.output!r}: the name must end on .jsonl.gz, .jsonl or .parquet")
         format_of(Path(self.output))
