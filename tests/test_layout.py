@@ -25,6 +25,7 @@ LEVELS = {
     "unicode": 0,
     "threads": 0,
     "processes": 0,
+    "lazy": 0,
     "arrays": 1,
     "plugins": 1,
     "sqlite": 1,

@@ -25,8 +25,9 @@ Names are loaded at first use, so that `import memreward` costs nothing and need
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memreward.lazy import lazily
 
 if TYPE_CHECKING:
     from memreward.data import read_groups, write_groups
@@ -60,30 +61,24 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES = {
-    "Budget": "memreward.memory",
-    "ExperienceMemory": "memreward.memory",
-    "Group": "memreward.types",
-    "HybridReward": "memreward.reward",
-    "MemRewardError": "memreward.types",
-    "Query": "memreward.types",
-    "RewardPredictor": "memreward.reward.predictor",
-    "Rollout": "memreward.types",
-    "Score": "memreward.types",
-    "Scores": "memreward.reward.scores",
-    "evaluate": "memreward.evaluation.protocol",
-    "parse_rollout": "memreward.domains",
-    "read_groups": "memreward.data",
-    "score": "memreward.reward.front",
-    "write_groups": "memreward.data",
+    "Budget": "memory",
+    "ExperienceMemory": "memory",
+    "Group": "types",
+    "HybridReward": "reward",
+    "MemRewardError": "types",
+    "Query": "types",
+    "RewardPredictor": "reward.predictor",
+    "Rollout": "types",
+    "Score": "types",
+    "Scores": "reward.scores",
+    "evaluate": "evaluation.protocol",
+    "parse_rollout": "domains",
+    "read_groups": "data",
+    "score": "reward.front",
+    "write_groups": "data",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'memreward' has no attribute {name!r}; it offers {', '.join(__all__)}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

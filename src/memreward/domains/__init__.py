@@ -3,8 +3,9 @@
 Names are loaded at first use: the processes that judge need little of this, and start in a fraction of the time.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memreward.lazy import lazily
 
 if TYPE_CHECKING:
     from memreward.domains.completion import parse_completion, parse_rollout
@@ -29,23 +30,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DomainRules": "rules",
-    "JudgeVerifier": "verifiers",
-    "VerdictCache": "shared.cache",
-    "Verifiers": "verifiers",
-    "VerifyConfig": "config",
-    "cluster_answers": "registry",
-    "equivalent": "registry",
-    "parse_completion": "completion",
-    "parse_rollout": "completion",
-    "register": "registry",
-    "rules_of": "registry",
+    "DomainRules": "domains.rules",
+    "JudgeVerifier": "domains.verifiers",
+    "VerdictCache": "domains.shared.cache",
+    "Verifiers": "domains.verifiers",
+    "VerifyConfig": "domains.config",
+    "cluster_answers": "domains.registry",
+    "equivalent": "domains.registry",
+    "parse_completion": "domains.completion",
+    "parse_rollout": "domains.completion",
+    "register": "domains.registry",
+    "rules_of": "domains.registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)
