@@ -79,6 +79,20 @@ def test_every_command_reads_what_read_reads(tmp_path: Path, questions: Path) ->
     assert "--question COLUMN --domain math" in again.stderr
 
 
+def test_check_joins_files_as_read_does(
+    questions: Path, batch: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, outputs = batch
+    result = run("check", questions, outputs, "--requests", requests, "--domain", "math", "--json")
+    report = json.loads(result.stdout)
+    assert report["files"] == [str(questions), str(outputs)]
+    assert (report["questions"], report["rollouts"], report["references"], report["broken"]) == (12, 24, 3, [])
+    assert report["next"].startswith(f"memreward read {questions} {outputs} --"), "warmup reads each file by itself"
+    monkeypatch.chdir(tmp_path)
+    run(*shlex.split(report["next"])[1:])
+    assert len(list(read_groups("rollouts.jsonl"))) == 12
+
+
 def test_check_fits_80_columns_and_says_what_is_doubtful(tmp_path: Path, questions: Path) -> None:
     result = run("check", questions, "--question", "problem", "--domain", "math")
     assert max(map(len, result.stdout.splitlines())) <= 80

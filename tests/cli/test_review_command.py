@@ -58,6 +58,14 @@ def test_the_worst_question_comes_first_with_both_answers(tmp_path: Path, name: 
     )
 
 
+def test_scores_in_several_files_are_one(tmp_path: Path) -> None:
+    for name, part in (("a.csv", ROWS[:2]), ("b.csv", ROWS[2:]), ("all.csv", ROWS)):
+        write_table(tmp_path / name, part, COLUMNS)
+    truth = labelled(tmp_path / "t.jsonl")
+    apart = run("review", tmp_path / "a.csv", tmp_path / "b.csv", "--against", truth, "--json").stdout
+    assert json.loads(apart) == json.loads(run("review", tmp_path / "all.csv", "--against", truth, "--json").stdout)
+
+
 def test_what_was_believed_and_is_right_comes_after_all_that_is_wrong(tmp_path: Path) -> None:
     rows = [row("good/0", 0.25, "5"), row("good/1", 0.2, "6"), row("bad/0", 0.45, "5"), row("bad/1", 0.5, "6")]
     write_table(tmp_path / "s.csv", rows, COLUMNS)

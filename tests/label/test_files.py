@@ -129,6 +129,18 @@ def test_argilla_and_back() -> None:
     assert session.door.labels()[f"{first['id']}/0"] is True
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "tasks.json", "records.argilla.jsonl"])
+def test_a_files_name_says_whose_it_is_and_what_comes_back_is_looked_at(name: str, tmp_path: Path) -> None:
+    batch, path = files.batch(labelling(groups(), ask="whole"), 2, "ann"), tmp_path / name
+    files.write(path, exchange.as_named(path, batch), listed=exchange.is_label_studio(path))
+    assert path.read_text().startswith("[") == (name == "tasks.json")
+    written = files.read(path)
+    assert [each.keys() & {"data", "metadata", "answers"} for each in written] == 2 * [
+        {"out.jsonl": {"answers"}, "tasks.json": {"data"}}.get(name, {"metadata"})
+    ]
+    assert exchange.came_back(written) == batch
+
+
 @pytest.mark.parametrize("back", [exchange.from_label_studio, exchange.from_argilla])
 def test_foreign_tasks_are_named(back: object) -> None:
     with pytest.raises(DataError, match="lacks what was put into it"):

@@ -147,6 +147,8 @@ class Understood:
         if not sum(self.sizes):
             asked = shlex.quote(",".join(map(str, self.files)))
             return ours(f"collect --questions {asked} --model NAME --out rollouts.jsonl")
+        if len(self.files) > 1:  # other commands read each file by itself
+            return ours(f"read {files} --out rollouts.jsonl")
         labels = "" if self.counts["labelled"] else " --labels 0"
         return ours(f"warmup {files} --memory runs/memory{labels}")
 
