@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has loaded torch, transformers and TRL: each is spared ten seconds of that.
+"""Processes that are forked from one that has loaded torch, TRL and the package: each is spared ten seconds of that.
 
     python tests/forked.py DESCRIPTOR SOCKET OWNER
 
@@ -29,7 +29,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-LOADED = "datasets", "peft", "torch.distributed", "transformers.models.qwen2.modeling_qwen2", "trl.trainer.grpo_trainer"
+LOADED = (
+    *("datasets", "peft", "torch.distributed", "transformers.models.qwen2.modeling_qwen2", "trl.trainer.grpo_trainer"),
+    *("memreward.cli.train", "memreward.training.run", "memreward.training.session"),
+)
 PLACE = "MEMREWARD_FORKED"
 """Variable that names the server's socket."""
 FOR_LOADING = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from memreward.cli import demo
 from memreward.types import MissingExtraError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +37,20 @@ sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 """
 
 
+CHECK = """
+import runpy
+import sys
+from pathlib import Path
+
+from memreward.cli import demo
+
+check, rollouts = sys.argv[1:]
+demo.ROLLOUTS, demo._SEEDS = Path(rollouts), 1
+runpy.run_path(check, run_name="__main__")
+"""
+"""With a demo of few rollouts: `make wheel-check` runs all of it."""
+
+
 def beyond_the_base() -> set[str]:
     """Return what can be imported here and comes with no distribution that a base install has."""
     base, waiting = {"memreward"}, ["memreward"]
@@ -54,9 +70,12 @@ def test_every_command_works_without_extras_or_names_the_one_it_needs(tmp_path: 
     hidden = beyond_the_base()
     assert {"torch", "starlette", "uvicorn"} <= hidden
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(names=sorted(hidden)))
+    few = tmp_path / "few.jsonl.gz"
+    with gzip.open(demo.ROLLOUTS, "rt", encoding="utf-8") as whole, gzip.open(few, "wt", encoding="utf-8") as file:
+        file.writelines(line for number, line in enumerate(whole) if number % 6 == 0)
     paths = [str(tmp_path), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, str(ROOT / ".ci" / "base_check.py")],
+        [sys.executable, "-c", CHECK, str(ROOT / ".ci" / "base_check.py"), str(few)],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
