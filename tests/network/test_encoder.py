@@ -191,9 +191,7 @@ def test_ngrams_tell_templates_apart_and_not_their_numbers() -> None:
     assert less @ again == pytest.approx(1)
     assert less @ more < 0.75
     assert not empty.any()
-    code = (
-        "from memreward.network.encoder import *; print(load_encoder('ngrams-4').encode(['a b', '\\ud800']).tolist())"
-    )
+    code = "from memreward.network.encoder import *; print(NgramEncoder(4).encode(['a b', '\\ud800']).tolist())"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     np.testing.assert_array_equal(np.float32(json.loads(printed)), NgramEncoder(4).encode(["a b", "\ud800"]))
 
@@ -206,4 +204,4 @@ def test_hashed_vectors_are_unit_or_zero(texts: list[str]) -> None:
 
 def test_load_encoder() -> None:
     assert load_encoder("ngrams").dimension == 512
-    assert load_encoder("ngrams-128").name == "ngrams-128"
+    assert load_encoder("ngrams").name == "ngrams-512"

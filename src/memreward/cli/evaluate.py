@@ -23,7 +23,7 @@ from memreward.cli.common import (
 )
 from memreward.cli.errors import ends_well
 from memreward.cli.options import Changes, options_from
-from memreward.cli.output import Output, Steps, markdown_report
+from memreward.cli.output import Output, markdown_report
 from memreward.cli.shards import Engine, spread
 from memreward.evaluation.protocol import REFERENCE, EvaluationConfig
 from memreward.evaluation.suite import CONFIG as PROTOCOL
@@ -36,14 +36,11 @@ from memreward.types import ConfigurationError, Execute
 if TYPE_CHECKING:
     from memreward.evaluation.cells import PredictorFactory
     from memreward.evaluation.results import EvaluationResult
-    from memreward.features.featurizer import Featurizer
     from memreward.types import Group, Predictor
 
 OURS = "memreward"
 NETWORKS = ("paper", "no_propagation", "no_network")
 """The paper's network, and what is left of it without memory's messages, and without any."""
-ENCODER = "ngrams"
-"""Of predictors that read texts: as good as sentence vectors beside the evidence, which take 35 times as long."""
 DEFAULT = f"{OURS},majority,majority_hard"
 
 
@@ -125,8 +122,7 @@ def evaluate(
         named, left_out = suited(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
-    text = ENCODER if reads_text(chosen) else None
-    run = partial(_evaluated, chosen, own, text, how.execute, (out / "cells").absolute())
+    run = partial(_evaluated, chosen, own, how.execute, (out / "cells").absolute())
     if engine == "ray":
         places = {name: file.absolute() for name, file in file_names(files).items() if name in named}
 
@@ -146,7 +142,6 @@ def evaluate(
 def _evaluated(
     predictors: Mapping[str, PredictorFactory],
     signals: Sequence[str],
-    encoder: str | None,
     execute: Execute,
     parts: Path,
     output: Output,
@@ -156,12 +151,16 @@ def _evaluated(
 ) -> EvaluationResult:
     """Evaluate in this process and its workers; what is finished in `parts` is taken over."""
     from memreward.evaluation.protocol import evaluate as run_evaluation
+    from memreward.features.behaviour import runner_for
+    from memreward.features.featurizer import Featurizer
     from memreward.features.own import use_signals
+    from memreward.network.encoder import NgramEncoder
 
     if signals:
         use_signals(signals)
     with output.progress() as steps:
-        featurizer = _featurizer(encoder, execute, steps)
+        # Beside the evidence n-grams are as good as sentence vectors, which take 35 times as long.
+        featurizer = Featurizer(NgramEncoder() if reads_text(predictors) else None, runner_for(execute, steps))
         return run_evaluation(named, predictors, featurizer, config, out=parts, processes=processes, progress=steps)
 
 
@@ -287,19 +286,6 @@ def _network(seed: int, name: str) -> Predictor:
     from memreward.network.scorer import paper
 
     return paper(seed, name)
-
-
-def _featurizer(encoder: str | None, execute: Execute, steps: Steps) -> Featurizer:
-    from memreward.features.behaviour import runner_for
-    from memreward.features.featurizer import Featurizer
-    from memreward.network.encoder import load_encoder
-    from memreward.training.quiet import quiet_libraries
-
-    vectors = None
-    if encoder is not None:
-        quiet_libraries()
-        vectors = load_encoder(encoder)
-    return Featurizer(vectors, runner_for(execute, steps))
 
 
 def file_names(files: Sequence[Path]) -> Mapping[str, Path]:

@@ -66,10 +66,8 @@ class NgramEncoder:
 
 
 def load_encoder(name: str) -> Encoder:
-    """Return the encoder of a name: "ngrams", perhaps with "-D", else a `SentenceEncoder`'s."""
-    if match := re.fullmatch(r"ngrams(?:-(\d+))?", name):
-        return NgramEncoder(int(match[1])) if match[1] else NgramEncoder()
-    return SentenceEncoder(name)
+    """Return the encoder of a name: "ngrams", or a `SentenceEncoder`'s."""
+    return NgramEncoder() if name == "ngrams" else SentenceEncoder(name)
 
 
 def unit_rows(vectors: FloatArray) -> FloatArray:
