@@ -104,6 +104,13 @@ def test_only_given_options_change_a_preset() -> None:
     assert values("--on", "--inner-width", "1", app=app) == ["none", "preset", 1, 0.9, True, None, [0.7], "a"]
 
 
+def test_a_command_may_take_some_fields_and_have_defaults_of_its_own() -> None:
+    app = application(Outer("base", rate=0.9), only=("rate", "on"))
+    assert values("--no-on", app=app)[1:5] == ["base", Inner().width, 0.9, False]
+    assert "[default: 0.9]" in CliRunner().invoke(app, ["--help"]).output
+    assert CliRunner().invoke(app, ["--name", "n"]).exit_code == 2
+
+
 def test_a_field_can_have_another_option() -> None:
     app = application(names={"rate": "speed", "inner.width": "w"})
     assert values("--name", "n", "--speed", "0.1", "--w", "2", app=app)[2:4] == [2, 0.1]

@@ -84,10 +84,10 @@ def reads_files(*leave_out: str, base: FileSettings | None = None) -> Callable[[
     )
 
 
-def learns(*leave_out: str, labels: str = "all") -> Callable[[Command], Command]:
-    """Give a command the options of a `LearningConfig`, as `learning`, but those that are left out."""
+def learns(*only: str, labels: str = "all") -> Callable[[Command], Command]:
+    """Give a command the options of a `LearningConfig`, or only some, as `learning`."""
     base = LearningConfig(labels=labels)
-    return options_from("learning", LearningConfig, panel="Learning", leave_out=leave_out, base=base)
+    return options_from("learning", LearningConfig, panel="Learning", only=only, base=base)
 
 
 _MUCH = 0.2

@@ -46,7 +46,7 @@ DEFAULT = f"{OURS},majority,majority_hard"
 
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
 @reads_files()
-@learns("labels")
+@learns("prior", "execute")
 @options_from("settings", EvaluationConfig, panel="Evaluation")
 def evaluate(
     files: Files,

@@ -29,14 +29,13 @@ if TYPE_CHECKING:
     from memreward.label.session import Labelling
 
 _DAY = 86_400.0
-_UNUSED = ("rollouts", "temperature", "top_p", "max_new_tokens", "seed")
 _ASKED = 20
 """Questions that a judge is asked where --batch names no number."""
 
 
 @ends_well("What was decided is in the ledger: run the same command again to go on.")
-@learns("prior", "execute")
-@options_from("sampling", SamplingConfig, panel="The judge", leave_out=_UNUSED, base=SamplingConfig(""))
+@learns("labels")
+@options_from("sampling", SamplingConfig, panel="The judge", only=("model",), base=SamplingConfig(""))
 def label(
     *,
     memory: MemoryUri,

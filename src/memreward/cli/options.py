@@ -35,6 +35,7 @@ def options_from(
     config: type[Any],
     *,
     panel: str,
+    only: tuple[str, ...] = (),
     leave_out: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
     base: Any = None,
@@ -46,14 +47,14 @@ def options_from(
     "Attributes:". A field whose type no option can hold is a TypeError when the command is made.
 
     Args:
+        only: Fields that get an option; () is all.
         leave_out: Fields without an option; one of a nested dataclass by its path, "sampling.seed".
         names: Option by field; for a nested dataclass, what stands in front of its options; "" for nothing.
         base: What holds the command's defaults; None takes those of the class.
     """
-    made_of = MISSING if base is None else base
-    settings = [
-        s for s in _settings(config, names or {}, made=made_of) if not {s.path[0], ".".join(s.path)} & set(leave_out)
-    ]
+    made = _settings(config, names or {}, made=MISSING if base is None else base)
+    wanted = [s for s in made if not only or s.path[0] in only]
+    settings = [s for s in wanted if not {s.path[0], ".".join(s.path)} & set(leave_out)]
 
     def wrap(command: Command) -> Command:
         @functools.wraps(command)

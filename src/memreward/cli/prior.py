@@ -33,7 +33,7 @@ app = typer.Typer(
 
 @app.command(cls=Command, context_settings=ALL_IS_SHOWN)
 @ends_well("No file was written: run the same command again.")
-@learns("labels", "prior")
+@learns("execute")
 def fit(
     files: Annotated[
         list[str] | None,

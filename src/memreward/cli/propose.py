@@ -12,7 +12,7 @@ _TEXT_SHOWN = 70
 
 
 @ends_well("Nothing was changed: run the same command again.")
-@learns("prior", "execute", labels="10")
+@learns("labels", labels="10")
 def propose(
     *,
     memory: MemoryUri,

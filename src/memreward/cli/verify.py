@@ -39,7 +39,7 @@ _KEY = "verdict"
 
 @ends_well("Verdicts so far are in the ledger and in the cache: run the same command again to go on.")
 @reads_files()
-@learns("prior", "execute")
+@learns("labels")
 @options_from("settings", VerifyConfig, panel="Verifiers")
 def verify(
     files: Files,
