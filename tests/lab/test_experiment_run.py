@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lab.trainings.cell import Training, cell_key
 from lab.trainings.config import SAMPLING, TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
+from memreward.evaluation import workers
 from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
@@ -118,8 +120,12 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
 
 @pytest.mark.timeout(280)
 def test_processes_side_by_side_come_to_the_same(
-    first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path
+    first: tuple[Path, list[TrainingOutcome]], start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both are forked from one that has loaded what they need."""
+    forking = get_context("forkserver")
+    forking.set_forkserver_preload(["lab.trainings.cell", "trl.trainer.grpo_trainer"])
+    monkeypatch.setattr(workers, "get_context", lambda _: forking)
     arms = ("labelled", "majority")
     beside = run(replace(CONFIG, arms=arms, workers=2), tmp_path, silent, start=start.folder)
     alone = {outcome.arm: outcome for outcome in first[1]}
