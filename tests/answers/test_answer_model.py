@@ -236,7 +236,7 @@ def test_proposals_go_on_to_other_templates_once_one_is_told_of(prior: RewardPri
     assert [each.query_id for each in proposals(model, kin, 3)] == [each.query_id for each in found[:3]]
 
 
-@pytest.mark.parametrize("domain", ["math", "code", "qa"])
+@pytest.mark.parametrize("domain", ["qa", *(pytest.param(name, marks=pytest.mark.slow) for name in ("math", "code"))])
 def test_what_more_samples_are_expected_to_change_is_what_they_do_change(prior: RewardPrior, domain: str) -> None:
     """Eight more rollouts of each question are drawn as the first eight are distributed. qa has no prior here."""
     rng = np.random.default_rng(8)

@@ -128,6 +128,7 @@ def test_in_an_event_loop_that_goes_on_meanwhile() -> None:
     assert ticks > 10
 
 
+@pytest.mark.slow
 def test_in_many_threads_at_once() -> None:
     found: list[list[bool | None]] = []
     threads = [threading.Thread(target=lambda: found.append(verdicts_of(MIXED))) for _ in range(8)]

@@ -318,6 +318,7 @@ def test_a_seed_finds_the_same_whichever_others_are_asked_for(groups, featurizer
     assert one.config["seeds"] == [1]
 
 
+@pytest.mark.slow
 def test_equal_runs_write_equal_files_whatever_the_file_is_called_and_however_many_work(groups, featurizer, tmp_path):
     first = evaluate({"toy": groups()}, LEARNED, featurizer, SMALL)
     second = evaluate({"toy": groups()}, LEARNED, featurizer, SMALL)

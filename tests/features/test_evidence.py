@@ -294,7 +294,9 @@ def test_long_and_broken_texts() -> None:
     ("file", "questions", "least"),
     [
         ("gsm8k_gpt3", 60, {"agreement_share": 0.7, "number_recall_cluster": 0.65, "arithmetic_votes": 0.75}),
-        ("humaneval_codegen-16b", 15, {"code_tree_recall": 0.65, "code_token_recall": 0.6}),
+        pytest.param(
+            *("humaneval_codegen-16b", 15, {"code_tree_recall": 0.65, "code_token_recall": 0.6}), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_signals_know_right_from_wrong(shared_data: Path, file: str, questions: int, least: dict[str, float]) -> None:

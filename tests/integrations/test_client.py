@@ -121,6 +121,7 @@ def test_it_pickles_and_is_used_from_threads_without_a_loop(server: Service) -> 
         one.now(one.close())
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_with_connections_open_says_nothing_of_them(server: Service) -> None:
     asking = (
         "import sys; from memreward.integrations.client import Client; one = Client(sys.argv[1]); one.now(one.ready())"
