@@ -28,7 +28,7 @@ from memreward.reward.valuers import MODEL
 
 pytestmark = pytest.mark.slow
 
-_KILLS = int(os.environ.get("KILLS", "3"))
+_KILLS = int(os.environ.get("KILLS", "2"))
 _GROUPS = 8 * _KILLS
 """Eight begin between two kills. Half have a reference that may be read; of the others a person labels some."""
 _APART = 7
