@@ -21,6 +21,8 @@ from memreward.types import FaultError, Group, MemRewardError, StoreError
 _LOGGER = logging.getLogger(__name__)
 BATCH = 256
 """Rollouts, at most, that are scored at once; fewer where fewer wait."""
+_LEAST = 64
+"""Rollouts below which a batch costs more a rollout."""
 _BATCH_SECONDS = 20.0
 """That a batch is meant to take, by the speed of late."""
 WAITING = 16_384
@@ -255,9 +257,12 @@ class Desk:
                 return
 
     def _take(self) -> list[_Job]:
-        """Whatever has come while the last batch was scored, up to the limit: nobody waits for others to come."""
+        """Half of what has come while the last batch was scored, up to the limit: nobody waits for others to come.
+
+        The other half is scored while the first is answered, and its clients send what comes next.
+        """
         taken: list[_Job] = []
-        rollouts, most = 0, min(BATCH, self._speed * _BATCH_SECONDS)
+        rollouts, most = 0, min(max(self._queued // 2, _LEAST), BATCH, self._speed * _BATCH_SECONDS)
         while self._jobs and (not taken or rollouts + len(self._jobs[0].group.rollouts) <= most):
             job = self._jobs.popleft()
             rollouts += len(job.group.rollouts)
