@@ -49,8 +49,8 @@ label-demo: build/label/installed ## open the labelling page on the shipped roll
 	build/label/bin/memreward warmup $(EXAMPLE) --memory runs/label/memory --labels 0
 	build/label/bin/memreward label --memory runs/label/memory --labels 20
 
-test: $(STAMP) layout ## run the tests (pytest, one worker a core, in random order), layout first
-	$(BIN)/pytest -n $(WORKERS) --ignore=tests/test_layout.py
+test: $(STAMP) ## run the tests (pytest, one worker more than cores, in random order)
+	$(BIN)/pytest -n $(WORKERS)
 
 test-fast: $(STAMP) ## run the tests that are not marked slow, with fewer examples, and name the files of those that are
 	$(BIN)/pytest -n $(WORKERS) -m 'not slow' --ignore=tests/test_layout.py
