@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from loopback import Loopback, Reply, Request
 
+from memreward.integrations import client as asking
 from memreward.integrations.client import Client, Scored, ready_client
 from memreward.types import ConfigurationError, EndpointError, FaultError
 
@@ -49,18 +50,19 @@ def server() -> Iterator[Service]:
 
 
 def ask(client: Client, text: str = "5", *, forgiving: bool = False) -> Scored:
-    async def asking() -> Scored:
+    async def answer() -> Scored:
         try:
             asked = client.reward if forgiving else client.score_one
             return await asked(group="g", size=4, query=QUERY, text=text)
         finally:
             await client.close()
 
-    return asyncio.run(asking())
+    return asyncio.run(answer())
 
 
 def test_what_passes_is_sent_again_under_the_same_id(server: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMREWARD_TOKEN", "a-token-of-some-length")
+    monkeypatch.setattr(asking, "_FIRST_PAUSE", 0.02)
     server.replies, server.faults = [503, 429, 502], ["drop"]
     found = ask(Client(server.url), "\ud800 odd")
     assert (found.reward, found.source, found.figures) == (0.5, "predicted", {"live_tpr": 0.9})

@@ -73,6 +73,12 @@ def sample(server: Loopback, chats: list[Chat] = CHATS, **endpoint: Any) -> dict
     return groups
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses that no server asked for are short."""
+    monkeypatch.setattr("memreward.policy.connection._FIRST_PAUSE", 0.05)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> CollectConfig:
     with (tmp_path / "questions.jsonl").open("w", encoding="utf-8") as file:
