@@ -198,7 +198,7 @@ SLEEPER = "import time\ndef f(x): time.sleep(600)"
 
 
 def test_a_solution_that_sleeps_is_wrong(verifier: CodeVerifier) -> None:
-    brief = CodeVerifier(limits=replace(OF_VERDICT, wall_seconds=2.0), sandbox=verifier.sandbox)
+    brief = CodeVerifier(limits=replace(OF_VERDICT, wall_seconds=1.0), sandbox=verifier.sandbox)
     assert overdue(verdict(brief, SLEEPER, "assert f(1) == 1"))
 
 

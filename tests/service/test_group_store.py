@@ -272,7 +272,8 @@ def test_rollouts_that_are_given_are_in_memory(tmp_path: Path) -> None:
     assert ExperienceMemory.open(tmp_path).rollouts_of(["q"]) == [rollout]
 
 
-def test_a_folder_has_one_store(tmp_path: Path) -> None:
+def test_a_folder_has_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memreward.service.store._LETTING_GO", 0.1)  # else it waits for one that is dying
     made_store(tmp_path)
     with pytest.raises(StoreError, match="a service that runs"):
         made_store(tmp_path)

@@ -293,7 +293,7 @@ def test_the_token_guards_all_but_health_and_other_applications_too() -> None:
 
 def test_what_is_too_large_or_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memreward.service.gate.BODY", 5_000)
-    monkeypatch.setattr("memreward.service.gate.BODY_SECONDS", 1.0)
+    monkeypatch.setattr("memreward.service.gate.BODY_SECONDS", 0.3)
     with served(made_store()) as address, client(address) as asking:
         assert asking.post("/score", content=b" " * 5_001).status_code == 413
 
