@@ -93,12 +93,12 @@ def _smoothed_targets(right: NDArray[np.bool_], queries: int) -> Floats:
     return np.asarray(np.where(right, (positives + 1) / (positives + 2), 1 / (negatives + 2)), np.float64)
 
 
-def _fit_sigmoid(scores: Floats, targets: Floats, iterations: int = 100) -> tuple[float, float]:
+def _fit_sigmoid(scores: Floats, targets: Floats) -> tuple[float, float]:
     """Damped Newton on the cross-entropy; a slope that would turn the order round is held at the least one."""
     design = np.stack([scores, np.ones_like(scores)], axis=1)
     weights = np.array([0.0, float(logit(targets.mean()))])
     loss = _cross_entropy(design @ weights, targets)
-    for _ in range(iterations):
+    for _ in range(100):
         probabilities = sigmoid(design @ weights)
         gradient = design.T @ (probabilities - targets)
         curvature = design.T @ (design * (probabilities * (1 - probabilities))[:, None]) + 1e-9 * np.eye(2)

@@ -61,9 +61,7 @@ METRICS: tuple[str, ...] = tuple(field.name for field in fields(Metrics))
 
 def roc_auc(values: ArrayLike, correct: ArrayLike) -> float:
     """Probability that a right rollout scores above a wrong one, ties counted half."""
-    rows = _Rows.of(values, correct, None)
-    wins, pairs = _wins_by_query(rows.values, rows.positive, rows.group, 1)
-    return float(_ratio(wins, pairs)[0])
+    return _table(values, correct, np.zeros(np.shape(values), np.int64)).metrics().auc
 
 
 def group_auc(values: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
@@ -310,13 +308,12 @@ class _Rows:
 def _table(
     values: ArrayLike,
     correct: ArrayLike,
-    group: ArrayLike | None,
+    group: ArrayLike,
     *,
     threshold: float = 0.5,
     expected: ArrayLike | None = None,
 ) -> QueryTable:
-    labels = np.asarray(group if group is not None else np.zeros(np.shape(values), np.int64))
-    names, query = np.unique(labels, return_inverse=True)
+    names, query = np.unique(np.asarray(group), return_inverse=True)
     return QueryTable.of(values, correct, query, threshold, queries=len(names), expected=expected)
 
 

@@ -12,6 +12,7 @@ A package adds one by an entry point of the group "memreward.predictors".
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -60,7 +61,7 @@ def adapted(made: Any, seed: int, source: str = "") -> Predictor:
     """
     source = source or f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
     if inspect.isfunction(made) and "features" in inspect.signature(made).parameters:
-        return _Own(_Function(made), source)
+        return _Own(SimpleNamespace(name=made.__name__, predict=made), source)
 
     def make() -> Any:
         takes_seed = not isinstance(made, type) or "seed" in inspect.signature(made).parameters
@@ -72,7 +73,7 @@ def adapted(made: Any, seed: int, source: str = "") -> Predictor:
     if callable(getattr(one, "predict", None)):
         return _Own(one, source)
     if callable(getattr(one, "scores", None)):
-        return CrossFitted(_name(one), lambda: _Scorer(make(), source), seed=seed)
+        return CrossFitted(_name(one), lambda: _Own(make(), source), seed=seed)
     raise ConfigurationError(
         f"predictor {source} neither predicts nor scores: give it predict(features), which returns a probability a "
         "rollout, or scores(features), which returns a number a rollout"
@@ -83,16 +84,11 @@ def _name(one: Any) -> str:
     return str(getattr(one, "name", None) or type(one).__name__)
 
 
-class _Function:
-    def __init__(self, function: Any) -> None:
-        self.name, self.predict = function.__name__, function
-
-
 class _Own:
-    """A `Predictor` of an object that returns plain arrays, and may have no `fit`."""
+    """What somebody wrote as a `Predictor`, or as a `RolloutScorer`: it returns plain arrays, and may have no `fit`."""
 
     def __init__(self, one: Any, source: str) -> None:
-        self.name, self._one, self._source = _name(one), one, source
+        self.name, self._one, self._source = _name(one), one, f"predictor {source}"
 
     @property
     def threshold(self) -> float:
@@ -100,36 +96,25 @@ class _Own:
 
     def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:
         if callable(fit := getattr(self._one, "fit", None)):
-            called(fit, features, labels, name=f"predictor {self._source}", doing="in fit")
+            called(fit, features, labels, name=self._source, doing="in fit")
         return self
 
     def predict(self, features: Features) -> Prediction:
-        given = called(self._one.predict, features, name=f"predictor {self._source}", doing="in predict")
+        given = called(self._one.predict, features, name=self._source, doing="in predict")
         if isinstance(given, Prediction):
             return given
-        values = numbers(given, len(features), name=f"predictor {self._source}")
+        values = numbers(given, len(features), name=self._source)
         outside = values[(values < 0) | (values > 1)]
         if len(outside):
             raise DataError(
-                f"predictor {self._source} predicted {outside[0]:g}, not a probability: return numbers in [0, 1] "
+                f"{self._source} predicted {outside[0]:g}, not a probability: return numbers in [0, 1] "
                 "(NaN abstains), or name the method scores, whose numbers are calibrated on the labels"
             )
         return as_prediction(values, "it abstained")
 
-
-class _Scorer:
-    """A `RolloutScorer` of an object that returns plain arrays, and may have no `fit`."""
-
-    def __init__(self, one: Any, source: str) -> None:
-        self._one, self._source = one, source
-
-    def fit(self, features: Features, labels: NDArray[np.int8]) -> None:
-        if callable(fit := getattr(self._one, "fit", None)):
-            called(fit, features, labels, name=f"predictor {self._source}", doing="in fit")
-
     def scores(self, features: Features) -> NDArray[np.float64]:
-        given = called(self._one.scores, features, name=f"predictor {self._source}", doing="in scores")
-        return numbers(given, len(features), name=f"predictor {self._source}")
+        given = called(self._one.scores, features, name=self._source, doing="in scores")
+        return numbers(given, len(features), name=self._source)
 
 
 def _short(named: str) -> str:

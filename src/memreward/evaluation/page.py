@@ -26,9 +26,9 @@ def html_table(table: Table) -> Markup:
     return html_part("table", table)
 
 
-def html_folded(summary: str, content: str, *, unfolded: bool = False) -> Markup:
+def html_folded(summary: str, content: str) -> Markup:
     """Return HTML that is shown when its summary is clicked."""
-    return html_part("folded", summary, Markup(content), unfolded)
+    return html_part("folded", summary, Markup(content))
 
 
 def html_page(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from memreward.evaluation.page import html_part
@@ -12,11 +11,13 @@ from memreward.evaluation.tables import signed, with_interval
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 350, 26, 214
 Plot = dict[str, Any]
+Curves = dict[int, list[tuple[float, float, str]]]
+"""Colour -> points: across, up, and what is told of one."""
 
 
 def answer(result: EvaluationResult) -> str:
     """Return what was found in one sentence: the first predictor that is not a reference, against the reference."""
-    lead, reference = _lead(result), result.reference
+    lead, reference = result.lead, result.reference
     if lead is None or reference is None:
         return "There is nothing to compare: one predictor, or no reference."
     rows = [row for row in result.rows if row.predictor == lead and row.file in result.files]
@@ -34,7 +35,7 @@ def answer(result: EvaluationResult) -> str:
 
 def forest(result: EvaluationResult) -> str:
     """Return the forest plot: the lead's difference from the reference with its interval, by file and budget."""
-    lead, reference = _lead(result), result.reference
+    lead, reference = result.lead, result.reference
     if lead is None or reference is None:
         return ""
     rows = [row for row in result.rows if row.predictor == lead]
@@ -71,75 +72,53 @@ def panels(result: EvaluationResult, file: str, shown: Sequence[str]) -> str:
     return html_part("panels", shown, parts)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    colour: int
-    points: Sequence[tuple[float, float, str]]
-
-
 def _by_budget(rows: Sequence[Row], budgets: Sequence[float], shown: Sequence[str], metric: str, file: str) -> Plot:
-    curves = [
-        _Curve(
-            place,
-            [
-                (
-                    float(budgets.index(row.labels)),
-                    row.figures[metric].value,
-                    f"{name}, {short_budget(row.labels)}: {with_interval(row.figures[metric])}",
-                )
-                for row in rows
-                if row.predictor == name and row.figures["coverage"].value and not math.isnan(row.figures[metric].value)
-            ],
-        )
-        for place, name in enumerate(shown)
-    ]
+    curves: Curves = {place: [] for place in range(len(shown))}
+    for row in rows:
+        if row.figures["coverage"].value and not math.isnan(row.figures[metric].value):
+            told = f"{row.predictor}, {short_budget(row.labels)}: {with_interval(row.figures[metric])}"
+            point = (float(budgets.index(row.labels)), row.figures[metric].value, told)
+            curves[shown.index(row.predictor)].append(point)
+    values = [y for points in curves.values() for _, y, _ in points] or [0.0, 1.0]
     ticks = [(float(place), short_budget(labels)) for place, labels in enumerate(budgets)]
-    return _plot(HEADINGS[metric], "labelled questions", curves, ticks, (-0.2, len(budgets) - 0.8), None, file)
+    across, up = (-0.2, len(budgets) - 0.8), (min(values) - 0.02, max(values) + 0.02)
+    return _plot(HEADINGS[metric], "labelled questions", file, curves, ticks, across, up)
 
 
 def _calibration(rows: Sequence[Row], shown: Sequence[str], file: str) -> Plot:
-    curves = []
+    curves: Curves = {}
     for row in rows:
-        bins = (
-            [row.reliability[name] for name in ("predicted", "observed", "count")] if row.reliability else [(), (), ()]
-        )
+        bins = [row.reliability[name] for name in ("predicted", "observed", "count")]
         # A bin with a hundredth of the rollouts or less says nothing and only makes the curve jump.
-        kept = [
+        curves[shown.index(row.predictor)] = [
             (p, o, f"{row.predictor}: {p:.2f} predicted, {o:.2f} right")
             for p, o, n in zip(*bins, strict=True)
             if n > 0.01 * sum(bins[2])
         ]
-        curves.append(_Curve(shown.index(row.predictor), kept))
-    labels = f", {short_budget(rows[0].labels)} labelled" if rows else ""
-    ticks = [(0.0, "0"), (0.5, "0.5"), (1.0, "1")]
-    return _plot(f"share right{labels}", "predicted probability", curves, ticks, (0.0, 1.0), (0.0, 1.0), file) | {
-        "diagonal": True
-    }
+    title, ticks = f"share right, {short_budget(rows[0].labels)} labelled", [(0.0, "0"), (0.5, "0.5"), (1.0, "1")]
+    return _plot(title, "predicted probability", file, curves, ticks, (0.0, 1.0), (0.0, 1.0)) | {"diagonal": True}
 
 
 def _plot(
     title: str,
     across: str,
-    curves: Sequence[_Curve],
+    file: str,
+    curves: Curves,
     ticks: Sequence[tuple[float, str]],
     x_range: tuple[float, float],
-    y_range: tuple[float, float] | None,
-    file: str,
+    y_range: tuple[float, float],
 ) -> Plot:
-    values = [y for curve in curves for _, y, _ in curve.points] or [0.0, 1.0]
-    low, high = y_range or (min(values) - 0.02, max(values) + 0.02)
-
     def x_of(x: float) -> float:
-        return _LEFT + (x - x_range[0]) / (x_range[1] - x_range[0] or 1) * (_RIGHT - _LEFT)
+        return _LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) * (_RIGHT - _LEFT)
 
     def y_of(y: float) -> float:
-        return _BOTTOM - (y - low) / (high - low or 1) * (_BOTTOM - _TOP)
+        return _BOTTOM - (y - y_range[0]) / (y_range[1] - y_range[0]) * (_BOTTOM - _TOP)
 
     return {
         **{"title": title, "across": across, "file": file, "diagonal": False},
-        "heights": [(f"{y:g}", y_of(y)) for y in nice_ticks(low, high, 5)],
+        "heights": [(f"{y:g}", y_of(y)) for y in nice_ticks(*y_range, 5)],
         "ticks": [(text, x_of(x)) for x, text in ticks],
-        "curves": [(curve.colour, [(x_of(x), y_of(y), told) for x, y, told in curve.points]) for curve in curves],
+        "curves": [(colour, [(x_of(x), y_of(y), told) for x, y, told in points]) for colour, points in curves.items()],
     }
 
 
@@ -151,7 +130,3 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
         if last - first < most:
             break
     return [round(place * step, 10) for place in range(first, last + 1)]
-
-
-def _lead(result: EvaluationResult) -> str | None:
-    return next((name for name in result.predictors if name != result.reference), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -115,27 +115,32 @@ def evaluate(
         for name, groups in files.items():
             pools.append(_Pool.of(name, groups, featurizer, scratch))
             told("computing signals", len(pools), len(files))
-        draws = list(product(settings.counts(), settings.splits()))
-        splits = [_Split.draw(pool, share, seed) for pool in pools for share, seed in draws]
+        draws = list(product(pools, settings.counts(), settings.splits()))
+        splits = [_Split.draw(pool, share, seed) for pool, share, seed in draws]
         outcomes = _run(splits, predictors, kept, workers, told)
-    parts = _measure(pools, splits, outcomes, tuple(predictors), settings, told)
-    rows = [row for part in parts for row in part.rows(settings.splits())]
+    parts: list[_Part] = []
+    for pool in pools:
+        # The same resamples for every predictor: differences are paired.
+        weights = resample_named(pool.features.query_ids, RESAMPLES)
+        for share in settings.counts():
+            own = [split for split in splits if split.pool is pool and split.share == float(share)]
+            parts.append(_measured(own, {name: [outcomes[each, name] for each in own] for name in predictors}, weights))
+            told("measuring", len(parts), len(pools) * len(settings.labels))
     for name, members in _means(files).items():
-        rows += _mean_rows(name, [part for part in parts if part.file in members])
+        parts += _mean_parts(name, [part for part in parts if part.file in members])
     return EvaluationResult(
         config=_recorded(settings, predictors),
         versions=installed_versions(PACKAGES),
         files={pool.file: pool.facts() for pool in pools},
-        ledger=tuple(split.ledger_entry() for split in splits),
-        rows=tuple(rows),
+        ledger=tuple(split.spent for split in splits),
+        rows=tuple(row for part in parts for row in part.rows()),
     )
 
 
 def _recorded(settings: EvaluationConfig, predictors: Mapping[str, PredictorFactory]) -> dict[str, Any]:
     """What decides the result; how many processes found it does not."""
-    given = asdict(settings)
-    found = {"labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
-    return {**given, **found, "references": _references(predictors), "resamples": RESAMPLES}
+    given = {"labels": list(settings.labels), "seeds": list(settings.splits()), "predictors": list(predictors)}
+    return {**given, "references": _references(predictors), "resamples": RESAMPLES}
 
 
 def _references(predictors: Iterable[str]) -> list[str]:
@@ -180,7 +185,7 @@ class _Pool:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Split:
     pool: _Pool
     share: float
@@ -188,8 +193,7 @@ class _Split:
     labelled: frozenset[str]
     labels: NDArray[np.int8]
     measured_by: NDArray[np.int8]
-    warmup: Mapping[str, int]
-    evaluation: Mapping[str, int]
+    spent: Mapping[str, Any]
 
     @classmethod
     def draw(cls, pool: _Pool, share: Count, seed: int) -> _Split:
@@ -216,70 +220,52 @@ class _Split:
         labels = np.full(len(row), -1, np.int8)
         for one in released:
             labels[row[one.rollout_id]] = one.correct
-        evaluation = {"queries": len(np.unique(pool.features.group[judged])), "judgements": int(judged.sum())}
-        return cls(pool, float(share), seed, labelled, labels, measured_by, _spent(ledger), evaluation)
+        totals = ledger.totals()
+        spent = {
+            **{"file": pool.file, "labels": float(share), "seed": seed},
+            "warmup": {unit: totals[unit] for unit in ("queries", "judgements")},
+            "evaluation": {
+                "queries": len(np.unique(pool.features.group[judged])),
+                "judgements": int(judged.sum()),
+            },
+        }
+        return cls(pool, float(share), seed, labelled, labels, measured_by, spent)
 
     def cell(self, predictor: PredictorFactory) -> Cell:
         key = cell_key(self.pool.hash, self.labels, predictor, self.seed)
         return Cell(self.pool.stored, self.labels, self.labelled, predictor, self.seed, key)
 
-    def ledger_entry(self) -> dict[str, Any]:
-        return {
-            "file": self.pool.file,
-            "labels": self.share,
-            "seed": self.seed,
-            "warmup": dict(self.warmup),
-            "evaluation": dict(self.evaluation),
-        }
+
+Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """All predictors on one file and share, with the bootstrap figures that differences and means need."""
+    """All predictors on one file, or in the mean of several, at one share: each metric, and under each resample.
+
+    `told` is what else a row says of a predictor; nothing in a mean.
+    """
 
     file: str
     share: float
-    tables: Mapping[str, Sequence[QueryTable]]
+    points: Mapping[str, Figures]
     resampled: Mapping[str, Mapping[str, Floats]]
-    outcomes: Mapping[str, Sequence[Outcome]]
-    curves: Mapping[str, Mapping[str, Any]]
+    told: Mapping[str, Mapping[str, Any]]
 
-    def points(self, predictor: str) -> dict[str, float]:
-        seeds = [table.metrics().to_dict() for table in self.tables[predictor]]
-        return {name: float(nanmean(np.array([seed[name] for seed in seeds]))) for name in METRICS}
+    def rows(self) -> Iterator[Row]:
+        for name in self.points:
+            differences = {reference: self._figures(name, reference) for reference in _references(self.points)}
+            yield Row(self.file, self.share, name, self._figures(name), differences, **self.told.get(name, {}))
 
-    def rows(self, seeds: Sequence[int]) -> Iterator[Row]:
-        points = {name: self.points(name) for name in self.tables}
-        for name in self.tables:
-            yield replace(
-                _row(self.file, self.share, name, points, self.resampled),
-                seeds=tuple(table.metrics().to_dict() for table in self.tables[name]),
-                seconds=tuple(round(outcome.seconds, 3) for outcome in self.outcomes[name]),
-                failures={
-                    str(seed): out.failure for seed, out in zip(seeds, self.outcomes[name], strict=True) if out.failure
-                },
-                **self.curves[name],
-            )
-
-
-def _row(
-    file: str,
-    share: float,
-    predictor: str,
-    points: Mapping[str, Mapping[str, float]],
-    resampled: Mapping[str, Mapping[str, Floats]],
-) -> Row:
-    def figures(reference: str | None) -> dict[str, Figure]:
+    def _figures(self, predictor: str, reference: str | None = None) -> dict[str, Figure]:
+        """Figures of a predictor, or of its paired differences from another."""
         found = {}
         for metric in METRICS:
-            value, spread = points[predictor][metric], resampled[predictor][metric]
+            value, spread = self.points[predictor][metric], self.resampled[predictor][metric]
             if reference is not None:
-                value, spread = value - points[reference][metric], spread - resampled[reference][metric]
+                value, spread = value - self.points[reference][metric], spread - self.resampled[reference][metric]
             found[metric] = _figure(value, spread, least=-math.inf if reference else 0.0)
         return found
-
-    differences = {reference: figures(reference) for reference in _references(points)}
-    return Row(file, share, predictor, figures(None), differences)
 
 
 def _figure(value: float, spread: Floats, least: float) -> Figure:
@@ -289,100 +275,75 @@ def _figure(value: float, spread: Floats, least: float) -> Figure:
     return Figure(value, max(min(ends.low, value), least), max(ends.high, value))
 
 
-def _mean_rows(name: str, parts: Sequence[_Part]) -> Iterator[Row]:
+def _mean(each: Sequence[Figures]) -> dict[str, float]:
+    return {metric: float(nanmean(np.array([one[metric] for one in each]))) for metric in METRICS}
+
+
+def _mean_parts(name: str, parts: Sequence[_Part]) -> Iterator[_Part]:
     for share in dict.fromkeys(part.share for part in parts):
         members = [part for part in parts if part.share == share]
-        predictors = tuple(members[0].tables)
-        by_file = {predictor: [part.points(predictor) for part in members] for predictor in predictors}
-        points = {
-            predictor: {metric: float(nanmean(np.array([one[metric] for one in found]))) for metric in METRICS}
-            for predictor, found in by_file.items()
-        }
+        predictors = tuple(members[0].points)
         resampled = {
             predictor: {
                 metric: nanmean(np.stack([p.resampled[predictor][metric] for p in members])) for metric in METRICS
             }
             for predictor in predictors
         }
-        for predictor in predictors:
-            yield _row(name, share, predictor, points, resampled)
+        points = {predictor: _mean([part.points[predictor] for part in members]) for predictor in predictors}
+        yield _Part(name, share, points, resampled, {})
 
 
 def _run(
     splits: Sequence[_Split], predictors: Mapping[str, PredictorFactory], kept: Path, workers: Workers, told: Progress
-) -> dict[tuple[int, str], Outcome]:
-    outcomes: dict[tuple[int, str], Outcome] = {}
-    of_file: dict[tuple[str, str], PredictorFactory] = {}
-    running: dict[Future[Outcome], tuple[int, str, Path]] = {}
+) -> dict[tuple[_Split, str], Outcome]:
+    outcomes: dict[tuple[_Split, str], Outcome] = {}
+    pools = {split.pool.file: split.pool.groups for split in splits}
+    blind = {(file, name): _of_file(predictors[name], pools[file]) for file, name in product(pools, predictors)}
+    running: dict[Future[Outcome], tuple[_Split, str, Path]] = {}
     total = len(splits) * len(predictors)
-
-    for index, split in enumerate(splits):
-        for name, factory in predictors.items():
-            own = (split.pool.file, name)
-            if own not in of_file:
-                of_file[own] = _of_file(factory, split.pool.groups)
-            cell = split.cell(of_file[own])
-            path = kept / f"{cell.key}.json"
-            if path.exists():
-                outcomes[index, name] = Outcome.load(path)
-                told("predicting", len(outcomes), total)
-                continue
-            running[workers.submit(run_cell, cell)] = (index, name, path)
+    for split, name in product(splits, predictors):
+        cell = split.cell(blind[split.pool.file, name])
+        path = kept / f"{cell.key}.json"
+        if path.exists():
+            outcomes[split, name] = Outcome.load(path)
+            told("predicting", len(outcomes), total)
+        else:
+            running[workers.submit(run_cell, cell)] = (split, name, path)
     for future in workers.completed():
-        index, name, path = running[future]
-        outcomes[index, name] = future.result()
-        outcomes[index, name].save(path)
+        split, name, path = running[future]
+        outcomes[split, name] = future.result()
+        outcomes[split, name].save(path)
         told("predicting", len(outcomes), total)
     return outcomes
 
 
-def _measure(
-    pools: Sequence[_Pool],
-    splits: Sequence[_Split],
-    outcomes: Mapping[tuple[int, str], Outcome],
-    predictors: Sequence[str],
-    settings: EvaluationConfig,
-    told: Progress,
-) -> list[_Part]:
-    parts = []
-    for pool in pools:
-        # The same resamples for every predictor: differences are paired.
-        weights = resample_named(pool.features.query_ids, RESAMPLES)
-        for share in settings.counts():
-            chosen = [i for i, split in enumerate(splits) if split.pool is pool and split.share == float(share)]
-            of = {name: [outcomes[i, name] for i in chosen] for name in predictors}
-            own = [splits[i] for i in chosen]
-            tables = {name: _tables(own, of[name]) for name in predictors}
-            resampled = {name: bootstrap(tables[name], weights) for name in predictors}
-            curves = {name: _curves(own, of[name]) for name in predictors}
-            parts.append(_Part(pool.file, float(share), tables, resampled, of, curves))
-            told("measuring", len(parts), len(pools) * len(settings.labels))
-    return parts
+def _measured(splits: Sequence[_Split], outcomes: Mapping[str, Sequence[Outcome]], weights: Floats) -> _Part:
+    """What predictors are worth on one file at one share; an outcome for each split, which is of one seed."""
+    first, points, resampled, told = splits[0], {}, {}, {}
+    for name, found in outcomes.items():
+        tables = [_table(split, outcome) for split, outcome in zip(splits, found, strict=True)]
+        seeds = tuple(table.metrics().to_dict() for table in tables)
+        points[name], resampled[name] = _mean(seeds), bootstrap(tables, weights)
+        values, truth = (np.concatenate(each) for each in ([o.values for o in found], [s.measured_by for s in splits]))
+        told[name] = {
+            "seeds": seeds,
+            "seconds": tuple(round(outcome.seconds, 3) for outcome in found),
+            "failures": {str(split.seed): o.failure for split, o in zip(splits, found, strict=True) if o.failure},
+            "reliability": {each: tuple(bins.tolist()) for each, bins in vars(reliability(values, truth)).items()},
+        }
+    return _Part(first.pool.file, first.share, points, resampled, told)
 
 
-def _tables(splits: Sequence[_Split], outcomes: Sequence[Outcome]) -> list[QueryTable]:
-    return [
-        QueryTable.of(
-            outcome.values,
-            split.measured_by,
-            split.pool.features.group,
-            outcome.threshold,
-            queries=len(split.pool.features.query_ids),
-            expected=advantages_of_values(split.pool.features, outcome.values, split.measured_by >= 0),
-        )
-        for split, outcome in zip(splits, outcomes, strict=True)
-    ]
-
-
-def _curves(splits: Sequence[_Split], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    values = np.concatenate([outcome.values for outcome in outcomes])
-    curve = reliability(values, np.concatenate([split.measured_by for split in splits]))
-    return {"reliability": {name: tuple(bins.tolist()) for name, bins in vars(curve).items()}}
-
-
-def _spent(ledger: LabelLedger) -> dict[str, int]:
-    totals = ledger.totals()
-    return {unit: int(totals[unit]) for unit in ("queries", "judgements")}
+def _table(split: _Split, outcome: Outcome) -> QueryTable:
+    features = split.pool.features
+    return QueryTable.of(
+        outcome.values,
+        split.measured_by,
+        features.group,
+        outcome.threshold,
+        queries=len(features.query_ids),
+        expected=advantages_of_values(features, outcome.values, split.measured_by >= 0),
+    )
 
 
 def _of_file(predictor: PredictorFactory, groups: Sequence[Group]) -> PredictorFactory:

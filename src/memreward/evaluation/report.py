@@ -1,8 +1,6 @@
 """An evaluation as one HTML page that needs nothing else."""
 
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +14,15 @@ MOST_DRAWN = 7
 
 def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
     """Write one HTML page with every table and picture in it, light or dark as the reader's system is."""
-    shown = drawn_predictors(result)
+    shown, failures = drawn_predictors(result), result.failures()
+    versions = {f"version of {name}": version for name, version in result.versions.items()}
     drawn = {name: panels(result, name, shown) for name in result.files}
     page = html_page(
         title,
         answer(result),
         {"The answer": forest(result)}
         | {name: html_part("file", result, name, result.files.get(name), drawn.get(name)) for name in result.parts()},
-        _facts(result),
+        {**result.config, **versions, **({"failed": "; ".join(failures)} if failures else {})},
         contents="Files",
         details=html_folded("Label ledger", html_table(result.ledger_table())),
     )
@@ -31,18 +30,11 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
 
 
 def drawn_predictors(result: EvaluationResult) -> list[str]:
-    """Choose what the curves show, in the result's order: the references, and the best, seven at most."""
-    best: dict[str, list[float]] = {}
-    for row in result.rows:
-        value = row.figures["group_auc"].value
-        best.setdefault(row.predictor, []).append(-1.0 if math.isnan(value) else value)
-    references = [name for name in best if any(name in row.differences for row in result.rows)]
-    ranked = sorted(best, key=lambda name: -float(np.mean(best[name])))
-    chosen = [*references, *(name for name in ranked if name not in references)][:MOST_DRAWN]
-    return [name for name in best if name in chosen]
+    """Choose what the curves show, in the result's order: the reference, and the best, seven at most."""
 
+    def rank(name: str) -> tuple[bool, float]:
+        values = [row.figures["group_auc"].value for row in result.rows if row.predictor == name]
+        return name != result.reference, -float(np.mean(np.nan_to_num(values, nan=-1.0)))
 
-def _facts(result: EvaluationResult) -> dict[str, Any]:
-    versions = {f"version of {name}": version for name, version in result.versions.items()}
-    failures = result.failures()
-    return {**result.config, **versions, **({"failed": "; ".join(failures)} if failures else {})}
+    chosen = sorted(result.predictors, key=rank)[:MOST_DRAWN]
+    return [name for name in result.predictors if name in chosen]

@@ -1,14 +1,13 @@
 """What an evaluation found, as plain data, as JSON, and as tables."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from memreward.evaluation.metrics import METRICS
-from memreward.evaluation.tables import ABSENT, Figure, Table, number, plain, share_text, signed, with_interval
+from memreward.evaluation.tables import Figure, Table, fixed, number, plain, share_text, signed, with_interval
 from memreward.types import DataError
 
 HEADINGS: Mapping[str, str] = {
@@ -146,6 +145,11 @@ class EvaluationResult:
         return next(iter(self.config["references"]), None)
 
     @property
+    def lead(self) -> str | None:
+        """The first predictor that is compared with the reference; None where there is none, or no reference."""
+        return next((name for name in self.predictors if name != self.reference), None) if self.reference else None
+
+    @property
     def budgets(self) -> list[float]:
         return list(dict.fromkeys(row.labels for row in self.rows))
 
@@ -196,7 +200,8 @@ class EvaluationResult:
 
 def _table(file: str, labels: float, rows: Sequence[Row]) -> Table:
     """One line a predictor; a figure that is the same for all of them has no column and stands in the title."""
-    cells = {name: [_cell(name, row.figures[name]) for row in rows] for name in METRICS}
+    cells = {name: [fixed(row.figures[name].value) for row in rows] for name in METRICS}
+    cells["group_auc"] = [with_interval(row.figures["group_auc"]) for row in rows]
     constant = {name for name, shown in cells.items() if len(rows) > 1 and len(set(shown)) == 1}
     columns = [name for name in METRICS if name not in constant]
     same = ", ".join(f"{HEADINGS[name]} {cells[name][0]}" for name in METRICS if name in constant)
@@ -209,12 +214,6 @@ def _table(file: str, labels: float, rows: Sequence[Row]) -> Table:
     )
     title = _title(file, labels) + (f"; the same for all: {same}" if same else "")
     return Table(title, ("predictor", *(HEADINGS[name] for name in columns)), lines, bold)
-
-
-def _cell(metric: str, figure: Figure) -> str:
-    if math.isnan(figure.value):
-        return ABSENT
-    return with_interval(figure) if metric == "group_auc" else f"{figure.value:.3f}"
 
 
 def _title(file: str, labels: float) -> str:

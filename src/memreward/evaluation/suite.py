@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from memreward.evaluation.protocol import EvaluationConfig
-from memreward.evaluation.results import EvaluationResult, Row
+from memreward.evaluation.results import HEADINGS, EvaluationResult, Row
 from memreward.evaluation.summary import short_budget
 from memreward.evaluation.tables import ABSENT, Table
 from memreward.memory import measured
@@ -21,7 +21,7 @@ FEWEST = 100
 """Judged questions that a source needs: fifty may be labelled, and as many must be left to measure."""
 ROWS = ("memreward", "majority", "majority_hard", "label_model", "confidence", "entropy")
 """Who always takes part; the paper's network and learned baselines do where they are named."""
-METRICS = {"advantage_cosine": "advantage cosine", "group_auc": "group AUC"}
+METRICS = ("advantage_cosine", "group_auc")
 """What the leaderboard shows; the first one ranks, in the mean of budgets and files."""
 _SIGNS = {1: "+", 0: "", -1: "-"}
 
@@ -62,20 +62,19 @@ def leaderboard(result: EvaluationResult) -> tuple[list[str], list[Table]]:
 def _board(result: EvaluationResult, mean: str) -> Table:
     rows = {(row.predictor, row.labels): row for row in result.rows if row.file == mean}
     ranked = sorted(result.predictors, key=lambda name: -_rank(rows, name, result.budgets))
-    columns = [
-        f"{name.split()[-1][:3]} {short_budget(labels)}" for name in METRICS.values() for labels in result.budgets
-    ]
+    headings = [HEADINGS[metric] for metric in METRICS]
+    columns = [f"{name.split()[-1][:3]} {short_budget(labels)}" for name in headings for labels in result.budgets]
     lines = [
         (str(place), name, *(_cell(rows[name, labels], metric) for metric in METRICS for labels in result.budgets))
         for place, name in enumerate(ranked, start=1)
     ]
-    title = f"{mean}: {' and '.join(METRICS.values())}, by labelled questions"
+    title = f"{mean}: {' and '.join(headings)}, by labelled questions"
     return Table(title, ("", "predictor", *columns), tuple(lines), texts=frozenset({1}))
 
 
 def _rank(rows: Mapping[tuple[str, float], Row], name: str, budgets: Sequence[float]) -> float:
     """Mean over the budgets; a predictor that could not be fitted at one counts as knowing nothing there."""
-    values = [rows[name, labels].figures[next(iter(METRICS))].value for labels in budgets]
+    values = [rows[name, labels].figures[METRICS[0]].value for labels in budgets]
     return sum(0.0 if math.isnan(value) else value for value in values) / len(values)
 
 

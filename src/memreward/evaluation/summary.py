@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from memreward.evaluation.results import HEADINGS, NO_CONTEST, EvaluationResult, Row
-from memreward.evaluation.tables import ABSENT, Table, share_text, signed
+from memreward.evaluation.tables import ABSENT, Table, fixed, share_text, signed
 
 SHOWN = "group_auc"
 """The figure that the summary is of: the order inside a question is what GRPO uses."""
@@ -15,14 +15,12 @@ _LOSSES = 6
 
 def summary(result: EvaluationResult) -> tuple[list[Table], list[str]]:
     """Return tables with a line a file and budget, and then what stands out, in sentences."""
-    others = [name for name in result.predictors if name != result.reference]
-    if result.reference is None or not others:
+    lead, reference = result.lead, result.reference
+    if lead is None or reference is None:
         return [_values(result)], []
-    lead, reference = others[0], result.reference
-    tables = [_against(result, lead, reference)]
-    if len(others) > 1:
-        tables.append(_all(result, others, reference))
-    return tables, list(_counted(result, lead, reference))
+    others = [name for name in result.predictors if name != reference]
+    tables = [_against(result, lead, reference), _all(result, others, reference)]
+    return tables[: len(others)], list(_counted(result, lead, reference))
 
 
 def short_budget(labels: float) -> str:
@@ -45,7 +43,7 @@ def _against(result: EvaluationResult, lead: str, reference: str) -> Table:
 
 
 def _line(row: Row, vote: Row, reference: str) -> tuple[str, ...]:
-    values = (_plain(each.figures[SHOWN].value) for each in (vote, row))
+    values = (fixed(each.figures[SHOWN].value) for each in (vote, row))
     mark = MARKS[row.stands(SHOWN, reference)]
     return (short_budget(row.labels), *values, signed(row.differences[reference][SHOWN]), mark)
 
@@ -91,10 +89,6 @@ def _counted(result: EvaluationResult, lead: str, reference: str) -> Iterator[st
 def _values(result: EvaluationResult) -> Table:
     rows: list[tuple[str, ...]] = []
     for file, part in result.parts().items():
-        cells = [(short_budget(row.labels), row.predictor, _plain(row.figures[SHOWN].value)) for row in part]
+        cells = [(short_budget(row.labels), row.predictor, fixed(row.figures[SHOWN].value)) for row in part]
         rows += _named_once(file, cells)
     return Table(HEADINGS[SHOWN], ("file", "labels", "predictor", HEADINGS[SHOWN]), tuple(rows))
-
-
-def _plain(value: float) -> str:
-    return ABSENT if math.isnan(value) else f"{value:.3f}"

@@ -51,6 +51,11 @@ def escaped(text: str) -> str:
     return re.sub(r"\]\(|[|`*\\]", lambda match: "".join(f"\\{sign}" for sign in match[0]), text)
 
 
+def fixed(value: float) -> str:
+    """Return a figure with three digits: "0.812"."""
+    return ABSENT if math.isnan(value) else f"{value:.3f}"
+
+
 def with_interval(figure: Figure, digits: int = 3) -> str:
     """Return a figure with its interval, "0.812 [0.790, 0.833]"; without one if it has none."""
     if math.isnan(figure.value):

@@ -30,7 +30,7 @@ from memreward.evaluation.baselines.crossfit import CrossFitted, RolloutScorer, 
 from memreward.evaluation.baselines.entropy import EntropyVote
 from memreward.evaluation.baselines.judge import JudgeColumn
 from memreward.evaluation.baselines.label_model import LabelModel
-from memreward.evaluation.baselines.learned import EstimatorScorer, NeighbourScorer, PerceptronScorer, logistic
+from memreward.evaluation.baselines.learned import LogisticScorer, NeighbourScorer, PerceptronScorer
 from memreward.evaluation.baselines.majority import MajorityVote, VoteScorer
 from memreward.types import Predictor
 
@@ -59,8 +59,6 @@ def _drawn(name: str, scorer: Callable[[int], RolloutScorer], seed: int) -> Pred
     return CrossFitted(name, partial(scorer, seed), seed=seed)
 
 
-_REGRESSION = partial(EstimatorScorer, partial(logistic, 0.1), evidence=True)
-
 FITTED = frozenset({"logistic_evidence", "logistic", "mlp"})
 """Baselines that scikit-learn fits."""
 
@@ -75,8 +73,8 @@ BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
         "confidence": partial(_unsupervised, ConfidenceVote),
         "entropy": partial(_unsupervised, EntropyVote),
         "majority_calibrated": partial(_learned, "majority_calibrated", VoteScorer),
-        "logistic_evidence": partial(_learned, "logistic_evidence", partial(_REGRESSION, text=False)),
-        "logistic": partial(_learned, "logistic", partial(_REGRESSION, text=True)),
+        "logistic_evidence": partial(_learned, "logistic_evidence", partial(LogisticScorer, text=False)),
+        "logistic": partial(_learned, "logistic", partial(LogisticScorer, text=True)),
         "mlp": partial(_drawn, "mlp", PerceptronScorer),
         "neighbours": partial(_learned, "neighbours", NeighbourScorer),
         "random": partial(_drawn, "random", RandomScorer),

@@ -21,7 +21,7 @@ FOLDS = 5
 class RolloutScorer(Protocol):
     """Orders rollouts; `CrossFitted` turns the order into probabilities."""
 
-    def fit(self, features: Features, labels: Labels) -> None:
+    def fit(self, features: Features, labels: Labels) -> object:
         """Learn from `labels` (n,): 1 right, 0 wrong, -1 unknown; both classes occur."""
         ...
 

@@ -1,6 +1,6 @@
 """Learned baselines on evidence and text vectors: logistic regression, one hidden layer, nearest neighbours."""
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
@@ -20,30 +20,26 @@ _NEIGHBOURS, _CHUNK = 30, 2048
 
 
 class Design:
-    """The columns that the learned baselines see: text vectors, evidence, or both, filled in and scaled.
+    """The columns that the learned baselines see: evidence, and text vectors beside it, filled in and scaled.
 
     Missing evidence is the median, beside a column that says so. A block of text vectors is centred and has one scale.
     """
 
-    def __init__(self, *, text: bool, evidence: bool) -> None:
-        self._text, self._evidence = text, evidence
-        self._scaler: Any = None
-        self._centres: list[tuple[NDArray[np.float32], float]] = []
+    def __init__(self, *, text: bool) -> None:
+        self._text = text
 
     def fit(self, features: Features) -> Self:
-        if self._evidence:
-            self._scaler = _evidence_scaler().fit(features.evidence)
-        self._centres = []
+        self._scaler = _evidence_scaler().fit(features.evidence)
+        self._centres: list[tuple[NDArray[np.float32], float]] = []
         for block in text_blocks(features) if self._text else ():
             spread = float(block.std(axis=0).mean())
             self._centres.append((block.mean(axis=0), EMBEDDING_WEIGHT / spread if spread > 0 else 0.0))
         return self
 
     def apply(self, features: Features) -> NDArray[np.float32]:
-        columns = [] if self._scaler is None else [self._scaler.transform(features.evidence)]
         blocks = text_blocks(features) if self._text else ()
-        columns += [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]
-        return np.concatenate(columns, axis=1)
+        text = [(block - mean) * scale for block, (mean, scale) in zip(blocks, self._centres, strict=True)]
+        return np.concatenate([self._scaler.transform(features.evidence), *text], axis=1)
 
 
 def _evidence_scaler() -> Any:
@@ -59,20 +55,19 @@ def text_blocks(features: Features) -> tuple[NDArray[np.float32], ...]:
     return features.query_vectors[features.group], features.thinking_vectors, features.answer_vectors
 
 
-class EstimatorScorer:
-    """A scikit-learn classifier on a `Design`; its score is the decision function or the log-odds."""
+class LogisticScorer:
+    """Logistic regression on a `Design`; its score is the log-odds."""
 
-    def __init__(self, estimator: Callable[[], Any], *, text: bool, evidence: bool) -> None:
-        self._estimator, self._design = estimator(), Design(text=text, evidence=evidence)
+    def __init__(self, *, text: bool) -> None:
+        self._model = require_sklearn("linear_model").LogisticRegression(C=0.1, max_iter=1000)
+        self._design = Design(text=text)
 
     def fit(self, features: Features, labels: Labels) -> None:
         rows = labels >= 0
-        columns = self._design.fit(features).apply(features)
-        self._estimator.fit(columns[rows], labels[rows])
+        self._model.fit(self._design.fit(features).apply(features)[rows], labels[rows])
 
     def scores(self, features: Features) -> Floats:
-        columns = self._design.apply(features)
-        return np.asarray(self._estimator.decision_function(columns), np.float64)
+        return np.asarray(self._model.decision_function(self._design.apply(features)), np.float64)
 
 
 class PerceptronScorer:
@@ -81,7 +76,7 @@ class PerceptronScorer:
     def __init__(self, seed: int) -> None:
         from_neural = require_sklearn("neural_network")
         self._network = from_neural.MLPClassifier((_HIDDEN,), alpha=1.0, learning_rate_init=2e-3, random_state=seed)
-        self._design = Design(text=True, evidence=True)
+        self._design = Design(text=True)
 
     def fit(self, features: Features, labels: Labels) -> None:
         rows = labels >= 0
@@ -116,10 +111,8 @@ class NeighbourScorer:
 
 
 def require_sklearn(module: str) -> Any:
-    import importlib
-
     try:
-        return importlib.import_module(f"sklearn.{module}")
+        return import_module(f"sklearn.{module}")
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "baselines", "this baseline") from error
 
@@ -128,7 +121,3 @@ def _joint_vectors(features: Features) -> NDArray[np.float32]:
     vectors = np.concatenate(text_blocks(features), axis=1)
     length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.asarray(vectors / length, np.float32)
-
-
-def logistic(strength: float) -> Any:
-    return require_sklearn("linear_model").LogisticRegression(C=strength, max_iter=1000)
