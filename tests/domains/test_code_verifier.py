@@ -6,6 +6,7 @@ import gzip
 import json
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,6 @@ def decided(verdicts: list[Verdict]) -> list[Verdict]:
 def test_a_right_solution_passes_in_every_form(verifier: CodeVerifier, text: str) -> None:
     found = verifier.verify([claim(text)])[0]
     assert found.correct is True, found
-    assert found.seconds > 0
     assert found.details["calls"] == 2
 
 
@@ -204,10 +204,11 @@ def test_a_solution_that_sleeps_is_wrong(verifier: CodeVerifier) -> None:
 
 @pytest.mark.slow
 def test_a_call_that_waits_for_nothing_ends_before_the_verdict_must(verifier: CodeVerifier) -> None:
+    start = time.monotonic()
     found = verdict(verifier, SLEEPER, "assert f(1) == 1")
     assert overdue(found)
     assert "no answer within 12 s" in found.reason
-    assert found.seconds < 40
+    assert time.monotonic() - start < 40
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ class Counting:
     def __init__(self, name: str = "counting-1") -> None:
         self.name = name
         self.asked: list[Claim] = []
-        self.found = Verdict(True, "so it is", 1.5, {"why": ["because"]})
+        self.found = Verdict(True, "so it is", {"why": ["because"]})
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         self.asked += claims
@@ -160,7 +160,6 @@ def test_a_hang_is_undecided_within_its_limit_and_holds_up_nothing_else() -> Non
     assert time.monotonic() - start < IN_TIME_S
     assert hang.correct is None
     assert "1 s" in hang.reason
-    assert 0.8 < hang.seconds < 5, "the limit, or the time that the worker allows itself before"
     assert after.correct is True
 
 
@@ -212,10 +211,8 @@ def test_a_claim_is_judged_once() -> None:
     first = verifiers.verify([claim("5", "5"), claim("6", "5"), claim("5", "5")])
     again = verifiers.verify([claim("6", "5"), claim("7", "5")])
     assert [one.rollout.text for one in counting.asked] == ["5", "6", "7"]
-    assert [verdict.seconds for verdict in first] == [1.5, 1.5, 0.0]
-    assert [verdict.seconds for verdict in again] == [0.0, 1.5]
-    assert again[0] == replace(counting.found, seconds=0.0, source=again[0].source)
-    assert again[0].source == counting.name
+    assert len(first) == 3
+    assert again[0] == replace(counting.found, source=counting.name)
 
 
 def test_answer_reference_query_and_version_each_make_another_claim() -> None:

@@ -1,8 +1,6 @@
 """What a domain is: how a completion is read, when two answers are equivalent, and who verifies them."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from memreward.domains.config import VerifyConfig
 from memreward.domains.shared.dress import answer_region
@@ -86,7 +84,7 @@ class DomainRules:
 
 
 class ClaimVerifier:
-    """A verifier by its `judge` of one claim, which says how long each took."""
+    """A verifier by its `judge` of one claim."""
 
     name: str
 
@@ -98,13 +96,7 @@ class ClaimVerifier:
         return everything(claim)
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
-        return [self.timed(claim) for claim in claims]
-
-    def timed(self, claim: Claim) -> Verdict:
-        """Decide on one claim, with the seconds that it took."""
-        start = time.perf_counter()
-        verdict = self.judge(claim)
-        return replace(verdict, seconds=time.perf_counter() - start)
+        return [self.judge(claim) for claim in claims]
 
 
 class RulesVerifier(ClaimVerifier):

@@ -112,12 +112,8 @@ class Verifiers:
         judged = dict(zip(new, _judged(verifier, list(new.values())), strict=True))
         # What could not be told since the time was over may be told the next time.
         self.cache.put({key: one for key, one in judged.items() if one.correct is not None or left() > 0})
-        verdicts = []
-        for key in keys:
-            verdicts.append(judged[key] if key in judged else known[key])
-            if key in judged:
-                known[key] = replace(judged.pop(key), seconds=0.0)
-        return [replace(verdict, source=verifier.name) for verdict in verdicts]
+        known |= judged
+        return [replace(known[key], source=verifier.name) for key in keys]
 
 
 def _judged(verifier: Verifier, claims: list[Claim]) -> list[Verdict]:

@@ -60,16 +60,10 @@ class CodeVerifier(ClaimVerifier):
         """Return one verdict a claim, in order, several at once; SandboxError where the code cannot be contained."""
         if claims:
             _ = self.sandbox.containment
-        return self.sandbox.map(self.timed, claims)
+        return self.sandbox.map(self.judge, claims)
 
     def close(self) -> None:
         self.sandbox.close()
-
-    def timed(self, claim: Claim) -> Verdict:
-        try:
-            return super().timed(claim)
-        except OutOfTimeError as error:
-            return Verdict(None, str(error))
 
     def judge(self, claim: Claim) -> Verdict:
         reference = read_reference(claim.reference)
@@ -80,9 +74,12 @@ class CodeVerifier(ClaimVerifier):
         source = solution_source(claim.rollout)
         if source is None:
             return Verdict(False, "no code in the completion")
-        if reference.cases:
-            return self._by_cases(source, reference.cases)
-        return self._by_tests(source, reference.tests, claim.rollout.query.text)
+        try:
+            if reference.cases:
+                return self._by_cases(source, reference.cases)
+            return self._by_tests(source, reference.tests, claim.rollout.query.text)
+        except OutOfTimeError as error:
+            return Verdict(None, str(error))
 
     def _by_tests(self, source: str, tests: Sequence[str], prompt: str) -> Verdict:
         until = time.monotonic() + self.limits.wall_seconds

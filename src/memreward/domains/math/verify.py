@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,13 +94,13 @@ class MathVerifier:
         try:
             reply = pool.ask(asked, limit)
         except MemRewardError as error:
-            return Verdict(None, str(error), details=details)
+            return Verdict(None, str(error), details)
         if reply.outcome == "late":
-            return Verdict(None, f"not decided within {limit:g} s", limit, details)
+            return Verdict(None, f"not decided within {limit:g} s", details)
         if reply.outcome == "died":
-            return Verdict(None, "the process that compared the answers died", details=details)
+            return Verdict(None, "the process that compared the answers died", details)
         found = reply.value
-        return _settled(submitted, found["correct"], found["reason"], found["seconds"])
+        return _settled(submitted, found["correct"], found["reason"])
 
 
 def submission(claim: Claim) -> Submission:
@@ -131,18 +130,17 @@ def _in_its_words(claim: Claim) -> bool | None:
 
 def _numerals(submitted: Submission, reference: str) -> Verdict | None:
     """Two plain numerals are compared at once, which no process need be asked for."""
-    start = time.perf_counter()
     if not (submitted.answer and _NUMERAL.fullmatch(submitted.answer) and _NUMERAL.fullmatch(reference)):
         return None
     equal = answer_key(submitted.answer, "math") == answer_key(reference, "math")
     reason = "equal in value or form" if equal else "another value"
-    return _settled(submitted, equal, reason, time.perf_counter() - start)
+    return _settled(submitted, equal, reason)
 
 
-def _settled(submitted: Submission, correct: bool | None, reason: str, seconds: float) -> Verdict:
+def _settled(submitted: Submission, correct: bool | None, reason: str) -> Verdict:
     if correct and submitted.doubt:
         correct, reason = None, submitted.doubt
-    return Verdict(correct, reason, seconds, {"answer": submitted.answer})
+    return Verdict(correct, reason, {"answer": submitted.answer})
 
 
 def _concludes(text: str, number: str) -> bool:

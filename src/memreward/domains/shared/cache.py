@@ -56,7 +56,7 @@ class VerdictCache:
         return type(self), (self.path and self.path.parent,)
 
     def get(self, keys: Sequence[str]) -> dict[str, Verdict]:
-        """Return the known verdicts among `keys`, each with `seconds` 0."""
+        """Return the known verdicts among `keys`."""
         with self._lock:
             found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in dict.fromkeys(keys) if key not in found]
@@ -69,7 +69,7 @@ class VerdictCache:
     def put(self, verdicts: Mapping[str, Verdict]) -> None:
         """Keep verdicts by key; a key that is known keeps its first decision."""
         at_rest = {
-            key: Verdict(verdict.correct, storable(verdict.reason), 0.0, _storable_values(dict(verdict.details)))
+            key: Verdict(verdict.correct, storable(verdict.reason), _storable_values(dict(verdict.details)))
             for key, verdict in verdicts.items()
         }
         self._remember(at_rest)
@@ -93,6 +93,6 @@ def _stored(file: SqliteFile, keys: Sequence[str]) -> dict[str, Verdict]:
     sql = "SELECT key, correct, reason, details FROM verdicts WHERE {}"
     with file.reading() as connection:
         return {
-            key.hex(): Verdict(bool(correct), reason, 0.0, json.loads(details))
+            key.hex(): Verdict(bool(correct), reason, json.loads(details))
             for key, correct, reason, details in select(connection, sql, "key", map(bytes.fromhex, keys))
         }
