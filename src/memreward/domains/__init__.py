@@ -30,17 +30,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DomainRules": "domains.rules",
-    "JudgeVerifier": "domains.verifiers",
-    "VerdictCache": "domains.shared.cache",
-    "Verifiers": "domains.verifiers",
-    "VerifyConfig": "domains.config",
-    "cluster_answers": "domains.registry",
-    "equivalent": "domains.registry",
-    "parse_completion": "domains.completion",
-    "parse_rollout": "domains.completion",
-    "register": "domains.registry",
-    "rules_of": "domains.registry",
+    "config": "VerifyConfig",
+    "completion": "parse_completion parse_rollout",
+    "registry": "cluster_answers equivalent register rules_of",
+    "rules": "DomainRules",
+    "shared.cache": "VerdictCache",
+    "verifiers": "JudgeVerifier Verifiers",
 }
 
-__getattr__ = lazily(__name__, _HOMES)
+__getattr__ = lazily(__name__, {name: f"domains.{home}" for home, names in _HOMES.items() for name in names.split()})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memreward.domains.registry import rules_of
-from memreward.domains.shared.answer_pattern import answer_pattern_of
+from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.shared.markers import split_thinking
 from memreward.types import Domain, Query, Rollout
 
@@ -80,7 +80,7 @@ def parse_rollout(
 
 def _by_pattern(text: str, domain: Domain, prompt: str, pattern: str) -> Completion:
     parts = split_thinking(text)
-    found = answer_pattern_of(pattern).find(parts.rest)
+    found = AnswerPattern(pattern).find(parts.rest)
     if found is not None:
         found = rules_of(domain).named(found, prompt)
     return Completion(parts.thinking or text, found, "none" if found is None else "pattern")

@@ -5,7 +5,6 @@ Run as a script, it searches in a process that the one who asks kills in time.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from memreward.domains.shared.markers import last_match
@@ -44,26 +43,15 @@ class AnswerPattern:
 
     def find(self, text: str) -> str | None:
         """Return the answer of the last match, stripped, or None; ConfigurationError after `TIME_LIMIT_S` seconds."""
-        return _found(self.pattern, text)
-
-
-@lru_cache(maxsize=64)
-def answer_pattern_of(pattern: str) -> AnswerPattern:
-    """Return `AnswerPattern(pattern)`, checked once."""
-    return AnswerPattern(pattern)
-
-
-@lru_cache(maxsize=64)
-def _found(pattern: str, text: str) -> str | None:
-    # An expression such as (a+)+$ may run for ages, and nothing in this process could stop it.
-    reply = _worker.ask([pattern, text], TIME_LIMIT_S)
-    if reply.outcome != "answered":
-        raise ConfigurationError(
-            f"answer pattern {pattern!r} took more than {TIME_LIMIT_S:g} s on a text of {len(text)} characters; "
-            "leave out repetitions inside of repetitions, such as (a+)+"
-        )
-    found: str | None = reply.value
-    return found
+        # An expression such as (a+)+$ may run for ages, and nothing in this process could stop it.
+        reply = _worker.ask([self.pattern, text], TIME_LIMIT_S)
+        if reply.outcome != "answered":
+            raise ConfigurationError(
+                f"answer pattern {self.pattern!r} took more than {TIME_LIMIT_S:g} s on a text of {len(text)} "
+                "characters; leave out repetitions inside of repetitions, such as (a+)+"
+            )
+        found: str | None = reply.value
+        return found
 
 
 def last_answer(question: list[str]) -> str | None:
