@@ -11,7 +11,7 @@ import typer
 from lab.trainings.config import ExperimentConfig
 from memreward.cli.common import AsJson
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import options_from
 from memreward.cli.output import Output, markdown_report
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def experiment(
         ),
     ] = None,
     as_json: AsJson = False,
-    settings: Changes[ExperimentConfig],
+    settings: ExperimentConfig,
 ) -> None:
     """Train a small policy with every kind of reward, and tell how far each closes the gap to full ground truth.
 
@@ -72,10 +72,9 @@ def experiment(
     from memreward.evaluation.parts import installed_versions
 
     output = Output(as_json)
-    config = settings.made()
     with output.progress() as steps:
-        outcomes = run(config, out, steps, start=start)
-    result = measure(outcomes, config=asdict(config), versions=installed_versions(PACKAGES))
+        outcomes = run(settings, out, steps, start=start)
+    result = measure(outcomes, config=asdict(settings), versions=installed_versions(PACKAGES))
     for labels in result.shares:
         for table in result.tables(labels):
             output.table(table.title, table.columns, table.rows)

@@ -1,6 +1,6 @@
 """Puts the commands together; the module of each is loaded when it is asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -69,8 +69,8 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _added_by(module: str, function: str) -> Callable[[list[str] | None], list[str] | None]:
-    """A callback that hands what an option names to a function of a module that is loaded only then."""
+def _adds(flag: str, module: str, function: str, metavar: str, text: str) -> Any:
+    """An option that hands what it names to a function of a module that is loaded only then."""
 
     @ends_well("Nothing was changed: run the same command again.")
     def add(named: list[str] | None) -> list[str] | None:
@@ -78,7 +78,7 @@ def _added_by(module: str, function: str) -> Callable[[list[str] | None], list[s
             getattr(import_module(module), function)(named)
         return named
 
-    return add
+    return typer.Option(flag, callback=add, is_eager=True, metavar=metavar, help=text)
 
 
 @app.callback(
@@ -91,22 +91,16 @@ def memreward(
     ] = False,
     domain: Annotated[
         list[str] | None,
-        typer.Option(
-            "--domain",
-            callback=_added_by("memreward.domains.registry", "use_domains"),
-            is_eager=True,
-            metavar="FILE.py:CLASS",
-            help="Add a domain of your own, from a file or an installed module; repeatable (docs/own_domain.md).",
+        _adds(
+            *("--domain", "memreward.domains.registry", "use_domains", "FILE.py:CLASS"),
+            "Add a domain of your own, from a file or an installed module; repeatable (docs/own_domain.md).",
         ),
     ] = None,
     signals: Annotated[
         list[str] | None,
-        typer.Option(
-            "--signals",
-            callback=_added_by("memreward.features.own", "use_signals"),
-            is_eager=True,
-            metavar="FILE.py:NAME",
-            help="Add a signal of your own, from a file or an installed module; repeatable (docs/own_method.md).",
+        _adds(
+            *("--signals", "memreward.features.own", "use_signals", "FILE.py:NAME"),
+            "Add a signal of your own, from a file or an installed module; repeatable (docs/own_method.md).",
         ),
     ] = None,
 ) -> None:

@@ -11,7 +11,6 @@ import typer
 
 from memreward.cli.common import AsJson, Files, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output, ours
 from memreward.domains import cluster_answers, rules_of
 from memreward.domains.choice.parse import has_plain_options
@@ -30,7 +29,7 @@ def check(
     files: Files,
     *,
     as_json: AsJson = False,
-    reading: Changes[FileSettings],
+    reading: FileSettings,
 ) -> None:
     """Say what was understood of files, what is doubtful, what breaks the schema, and the next command.
 
@@ -42,11 +41,11 @@ def check(
       memreward check mine.csv --question problem --answer solution --domain math
       memreward check items.csv batch_output.jsonl
     """
-    output, given = Output(as_json), reading.made()
+    output = Output(as_json)
     bad: list[str] = []
-    understood = Understood(files, given.flags)
+    understood = Understood(files, reading.flags)
     try:
-        for _ in understood.passing(given.groups(files, bad.append)):
+        for _ in understood.passing(reading.groups(files, bad.append)):
             pass
     except DataError as error:
         if understood.sizes or not bad or not _LEFT_OUT.search(str(error)):

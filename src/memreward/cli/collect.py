@@ -4,7 +4,7 @@ from pathlib import Path
 
 from memreward.cli.common import AsJson, check_file
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import options_from
 from memreward.cli.output import Output
 from memreward.policy.collect import CollectConfig
 from memreward.types import Group
@@ -12,7 +12,7 @@ from memreward.types import Group
 
 @ends_well("Finished groups are kept in the journal: run the same command again to go on from there.")
 @options_from("settings", CollectConfig, panel="Collecting", names={"output": "out", "sampling": "", "endpoint": ""})
-def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> None:
+def collect(*, as_json: AsJson = False, settings: CollectConfig) -> None:
     """Sample groups of rollouts from a language model into a rollout file.
 
     The model runs in this process, or on a server that speaks OpenAI's protocol (--url): vLLM, SGLang, llama.cpp,
@@ -31,12 +31,11 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
     from memreward.training.quiet import quiet_libraries
 
     output = Output(as_json)
-    config = settings.made()
-    check_file(Path(config.output))
-    if not config.endpoint.url:
+    check_file(Path(settings.output))
+    if not settings.endpoint.url:
         quiet_libraries()
     with output.progress() as steps:
-        path = sample_rollouts(config, progress=steps)
+        path = sample_rollouts(settings, progress=steps)
     groups = list(read_groups(path))
     verdicts = list(measured(groups).values())
     rollouts = sum(len(group.rollouts) for group in groups)
@@ -47,7 +46,7 @@ def collect(*, as_json: AsJson = False, settings: Changes[CollectConfig]) -> Non
         "pass_rate": sum(verdicts) / len(verdicts) if verdicts else None,
         "distinct": sum(_texts(group) for group in groups) / max(rollouts, 1),
     }
-    if config.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
+    if settings.sampling.temperature > 0 and rollouts > len(groups) == sum(_texts(group) for group in groups):
         output.note(
             "Every rollout of a question has the same text. The server may ignore the temperature (transformers "
             "serve does only where the model's generation_config.json says do_sample); such groups teach nothing."

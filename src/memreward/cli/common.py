@@ -112,50 +112,33 @@ def read_files(
 
     homes: dict[str, Path] = {}
     for file in files:
-        unread = _Unread()
+        rollouts, unread, examples = 0, 0, list[Rollout]()
         for group in reading.groups(file, report, drop_copies=drop_copies):
-            _refuse_shared_ids(group, file, homes)
-            unread.add(group)
+            for rollout in group.rollouts:
+                if (home := homes.setdefault(rollout.id, file)) != file:
+                    raise DataError(
+                        f"{file}: rollout id {rollout.id!r} stands also in {home}; give each rollout its own 'id', or "
+                        "give the files to separate commands"
+                    )
+                if rollout.answer is None:
+                    unread, examples = unread + 1, [*examples, rollout][:_EXAMPLES]
+            rollouts += len(group.rollouts)
             yield group
-        unread.report(file, output)
+        if unread > _MUCH * rollouts:
+            _say_unread(file, unread, rollouts, examples, output)
     if skipped:
         output.note(f"{skipped} entries were skipped")
 
 
-class _Unread:
-    """Counts the rollouts in which no answer was found."""
-
-    def __init__(self) -> None:
-        self.rollouts = self.without = 0
-        self.examples: list[Rollout] = []
-
-    def add(self, group: Group) -> None:
-        without = [rollout for rollout in group.rollouts if rollout.answer is None]
-        self.rollouts += len(group.rollouts)
-        self.without += len(without)
-        self.examples += without[: _EXAMPLES - len(self.examples)]
-
-    def report(self, file: Path, output: Output) -> None:
-        if self.without <= _MUCH * self.rollouts:
-            return
-        output.note(
-            f"{file}: no answer was found in {self.without} of {self.rollouts} rollouts. If they have one, say by "
-            "--answer-pattern where it stands. Some of them, by their ends:"
-        )
-        for rollout in self.examples:
-            cut = "..." if len(rollout.text) > _SHOWN else ""
-            # As a literal: what a model wrote must not reach the terminal as it is.
-            output.note(f"  {rollout.id!r}: {cut}{rollout.text[-_SHOWN:]!r}")
-
-
-def _refuse_shared_ids(group: Group, file: Path, homes: dict[str, Path]) -> None:
-    for rollout in group.rollouts:
-        home = homes.setdefault(rollout.id, file)
-        if home != file:
-            raise DataError(
-                f"{file}: rollout id {rollout.id!r} stands also in {home}; give each rollout its own 'id', or give the "
-                "files to separate commands"
-            )
+def _say_unread(file: Path, unread: int, rollouts: int, examples: Sequence[Rollout], output: Output) -> None:
+    output.note(
+        f"{file}: no answer was found in {unread} of {rollouts} rollouts. If they have one, say by --answer-pattern "
+        "where it stands. Some of them, by their ends:"
+    )
+    for rollout in examples:
+        cut = "..." if len(rollout.text) > _SHOWN else ""
+        # As a literal: what a model wrote must not reach the terminal as it is.
+        output.note(f"  {rollout.id!r}: {cut}{rollout.text[-_SHOWN:]!r}")
 
 
 def check_file(path: Path | None) -> None:

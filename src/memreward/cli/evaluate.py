@@ -86,8 +86,8 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
     settings: Changes[EvaluationConfig],
-    learning: Changes[LearningConfig],
-    reading: Changes[FileSettings],
+    learning: LearningConfig,
+    reading: FileSettings,
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
@@ -106,29 +106,29 @@ def evaluate(
     """
     from memreward.evaluation.suite import FEWEST, submitted, suited
 
-    output, given, how = Output(as_json), reading.made(), learning.made()
+    output = Output(as_json)
     config = _protocol(settings) if suite else settings.made()
     check_folder(out)
     for file in (csv, latex):
         check_file(file)
     own = [absolute(name) for name in signals.split(",")] if signals else []
-    chosen = chosen_predictors(_names(predictors, suite=suite), how.prior)
+    chosen = chosen_predictors(_names(predictors, suite=suite), learning.prior)
     if judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
 
         chosen["judge"] = JudgeColumn(judge)
-    named: Mapping[str, Sequence[Group]] = _read(files, output, given)
+    named: Mapping[str, Sequence[Group]] = _read(files, output, reading)
     if suite:
         named, left_out = suited(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
-    run = partial(_evaluated, chosen, own, how.execute, (out / "cells").absolute())
+    run = partial(_evaluated, chosen, own, learning.execute, (out / "cells").absolute())
     if engine == "ray":
         places = {name: file.absolute() for name, file in file_names(files).items() if name in named}
 
         def finish(name: str) -> None:
             quiet = Output(True)
-            groups = list(read_files([places[name]], quiet, given, drop_copies=True))
+            groups = list(read_files([places[name]], quiet, reading, drop_copies=True))
             run(quiet, {name: groups}, config, 1)
 
         for _ in spread(list(places), finish):
@@ -154,13 +154,16 @@ def _evaluated(
     from memreward.features.behaviour import runner_for
     from memreward.features.featurizer import Featurizer
     from memreward.features.own import use_signals
-    from memreward.network.encoder import NgramEncoder
 
+    encoder = None
     if signals:
         use_signals(signals)
+    if reads_text(predictors):
+        from memreward.network.encoder import NgramEncoder
+
+        encoder = NgramEncoder()  # beside the evidence as good as sentence vectors, which take 35 times as long
     with output.progress() as steps:
-        # Beside the evidence n-grams are as good as sentence vectors, which take 35 times as long.
-        featurizer = Featurizer(NgramEncoder() if reads_text(predictors) else None, runner_for(execute, steps))
+        featurizer = Featurizer(encoder, runner_for(execute, steps))
         return run_evaluation(named, predictors, featurizer, config, out=parts, processes=processes, progress=steps)
 
 
@@ -258,17 +261,17 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     many = {"baselines": BASELINES, "all": known}
     chosen: dict[str, PredictorFactory] = {}
     for name in text.split(","):
-        if ":" in name:
-            own = own_predictor(name)
-            if own.name in {*known, *chosen}:
-                raise ConfigurationError(f"predictor {name!r} is called {own.name!r}, as another is: give it a `name`")
+        if name in known:
+            chosen[name] = known[name]
+        elif name in many:
+            chosen |= many[name]
+        elif ":" not in name:
+            said = f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
+            raise ConfigurationError(said)
+        elif (own := own_predictor(name)).name in {*known, *chosen}:
+            raise ConfigurationError(f"predictor {name!r} is called {own.name!r}, as another is: give it a `name`")
+        else:
             chosen[own.name] = own
-            continue
-        if name not in many and name not in known:
-            raise ConfigurationError(
-                f"predictor {name!r} is unknown; use some of {', '.join([*many, *known])}, or FILE.py:NAME"
-            )
-        chosen |= many[name] if name in many else {name: known[name]}
     if found := [name for name in chosen if name in FITTED]:
         check_extra("sklearn", "baselines", f"the baseline {found[0]}")
     if chosen.keys() & NETWORKS:

@@ -11,9 +11,7 @@ import typer
 
 from memreward.cli.common import AsJson, FileSettings, MemoryUri, load_predictor, read_files, reads_files
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
-from memreward.evaluation.tables import plain
 from memreward.types import DataError, Group, Rollout
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def inspect(
     *,
     memory: MemoryUri,
     as_json: AsJson = False,
-    reading: Changes[FileSettings],
+    reading: FileSettings,
 ) -> None:
     """Show a rollout's score, or a question's answers: how probable each is, and what speaks for it.
 
@@ -45,10 +43,10 @@ def inspect(
       memreward inspect q17/3 --memory runs/memory
       memreward inspect q17/3 new.jsonl --memory runs/memory --json
     """
-    output, given = Output(as_json), reading.made()
+    output = Output(as_json)
     with output.progress() as steps:
         made = load_predictor(memory, steps)
-        groups = read_files(files, output, given) if files else made.memory.groups()
+        groups = read_files(files, output, reading) if files else made.memory.groups()
         rollout, group = _found(name, groups, ", ".join(map(str, files)) if files else f"the memory {memory}")
         explanation = made.explain(rollout, beside=group.rollouts)
     whole = name == rollout.query.id
@@ -59,7 +57,7 @@ def inspect(
             "query_id": rollout.query.id,
             "query": rollout.query.text,
             "answer": None if whole else rollout.answer,
-            **plain(asdict(explanation)),
+            **asdict(explanation),
         }
     )
 

@@ -18,7 +18,7 @@ import typer
 
 from memreward.cli.common import AsJson, HostAndPort, MemoryUri, check_extra, check_file, learns, predictor_folder
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import options_from
 from memreward.cli.output import Output
 from memreward.label.queue import Ask
 from memreward.policy.settings import SamplingConfig
@@ -67,8 +67,8 @@ def label(
         bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
     ] = False,
     as_json: AsJson = False,
-    learning: Changes[LearningConfig],
-    sampling: Changes[SamplingConfig],
+    learning: LearningConfig,
+    sampling: SamplingConfig,
 ) -> None:
     """Ask people which answers are right, the most telling question first, on a page of this machine.
 
@@ -86,14 +86,14 @@ def label(
     output, who = Output(as_json), annotator or _user()
     if (batch is None or judge is not None) != (out is None):
         raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
-    model = sampling.made().model
+    model = sampling.model
     if judge and not model:
         raise ConfigurationError("--judge needs --model: the model's name at that address")
     check_file(out)
     page = batch is None and import_ is None and judge is None
     if page:
         check_page()
-    labelling = _opened(memory, ask, learning.made().labels, page=page)
+    labelling = _opened(memory, ask, learning.labels, page=page)
     report: dict[str, Any] = {}
     if batch is not None and out is not None:
         labelling.lease = _DAY

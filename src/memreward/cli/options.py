@@ -40,8 +40,9 @@ def options_from(
     names: Mapping[str, str] | None = None,
     base: Any = None,
 ) -> Callable[[Command], Command]:
-    """Give a command one option for each field of a frozen dataclass; it receives them as `parameter`, a `Changes`.
+    """Give a command one option for each field of a frozen dataclass, which it receives as `parameter`.
 
+    A command that declares the parameter as `Changes` receives what was given, and makes the dataclass itself.
     A nested dataclass becomes options with the field's name in front (`graph.near` is `--graph-near`), a tuple a
     comma-separated list, a mapping NAME=VALUE, once for each, a bool `--x / --no-x`. Help is the field's line under
     "Attributes:". A field whose type no option can hold is a TypeError when the command is made.
@@ -57,12 +58,14 @@ def options_from(
     settings = [s for s in wanted if not {s.path[0], ".".join(s.path)} & set(leave_out)]
 
     def wrap(command: Command) -> Command:
+        as_changes = get_origin(get_type_hints(command).get(parameter)) is Changes
+
         @functools.wraps(command)
         def with_options(**given: Any) -> Any:
             values = {s.path: given.pop(s.parameter) for s in settings}
             values = {path: dict(value) if isinstance(value, list) else value for path, value in values.items()}
             changes = Changes(config, {path: value for path, value in values.items() if value is not None}, base)
-            return command(**given, **{parameter: changes})
+            return command(**given, **{parameter: changes if as_changes else changes.made()})
 
         made = [setting.as_parameter(panel) for setting in settings]
         return with_parameters(with_options, command, made, leave_out=parameter)

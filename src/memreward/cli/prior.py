@@ -14,7 +14,6 @@ from memreward.cli.common import AsJson, FileSettings, check_file, learns, read_
 from memreward.cli.errors import ends_well
 from memreward.cli.evaluate import file_names
 from memreward.cli.help import ALL_IS_SHOWN, Command
-from memreward.cli.options import Changes
 from memreward.cli.output import Output
 from memreward.reward.settings import LearningConfig
 from memreward.types import ConfigurationError
@@ -45,7 +44,7 @@ def fit(
         list[str] | None, typer.Option("--memory", "-m", help="A memory whose labels are a source too; repeatable.")
     ] = None,
     as_json: AsJson = False,
-    learning: Changes[LearningConfig],
+    learning: LearningConfig,
 ) -> None:
     """Learn from labelled sources what signals mean, for models that will have few labels.
 
@@ -67,7 +66,7 @@ def fit(
     priors = [name for name in files or [] if name == DEFAULT or name.endswith(".safetensors")]
     kept = [factor for name in priors for factor in RewardPrior.load(name).factors]
     with output.progress() as steps:
-        featurizer = Featurizer(runner=runner_for(learning.made().execute, steps))
+        featurizer = Featurizer(runner=runner_for(learning.execute, steps))
         sources: list[SourceFactor] = []
         named = file_names([Path(file) for file in files or [] if file not in priors])
         for i, (short, file) in enumerate(named.items()):

@@ -4,7 +4,6 @@ import shlex
 
 from memreward.cli.common import AsJson, MemoryUri, learns, load_predictor
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
 from memreward.reward.settings import LearningConfig
 
@@ -17,7 +16,7 @@ def propose(
     *,
     memory: MemoryUri,
     as_json: AsJson = False,
-    learning: Changes[LearningConfig],
+    learning: LearningConfig,
 ) -> None:
     """Print the questions of memory whose label is expected to change most, and ask for no label.
 
@@ -37,7 +36,7 @@ def propose(
         made = load_predictor(memory, steps)
         groups = {group.query.id: group for group in made.memory.groups() if group.rollouts}
         labelled = set(made.memory.ledger.labelled())
-        count = Budget.of(learning.made().labels).limits(len(groups))[0]
+        count = Budget.of(learning.labels).limits(len(groups))[0]
         features = made.featurizer.features([rollout for group in groups.values() for rollout in group.rollouts])
         found = proposals(made.model, features, count, labelled) if groups.keys() - labelled else []
         sampling = told_by_sampling(made.model, features, [p.query_id for p in found]).tolist()

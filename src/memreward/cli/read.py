@@ -8,7 +8,6 @@ import typer
 from memreward.cli.check import Understood, show
 from memreward.cli.common import AsJson, FileSettings, check_file, reads_files
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output
 
 
@@ -25,7 +24,7 @@ def read(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the rollouts go: .jsonl, .jsonl.gz or .parquet.")],
     as_json: AsJson = False,
-    reading: Changes[FileSettings],
+    reading: FileSettings,
 ) -> None:
     """Turn what you have into rollouts: tables, batch outputs, dumps of trainers, logs of evaluations.
 
@@ -43,7 +42,7 @@ def read(
     check_file(out)
     format_of(out)
     understood, skipped = Understood([out]), list[str]()
-    groups = reading.made().groups(files, skipped.append)
+    groups = reading.groups(files, skipped.append)
     write_groups(out, understood.passing(groups))
     for message in skipped:
         output.note(f"skipped: {message}")

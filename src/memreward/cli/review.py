@@ -1,6 +1,5 @@
 """`memreward review`: where scores were wrong, what was believed beside what is right."""
 
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,7 @@ import typer
 
 from memreward.cli.common import AsJson, FileSettings, check_file, read_files, reads_files
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output, short
-from memreward.evaluation.tables import plain
 from memreward.temporary import write_whole
 
 _ID, _ANSWER = 16, 15
@@ -30,7 +27,7 @@ def review(
         Path | None, typer.Option(help="Where a page goes that shows the texts side by side: .html.", metavar="FILE")
     ] = None,
     as_json: AsJson = False,
-    reading: Changes[FileSettings],
+    reading: FileSettings,
 ) -> None:
     """Show where predictions were wrong: the most believed answer beside the right one, the worst question first.
 
@@ -41,27 +38,21 @@ def review(
       memreward review scored.csv --against labelled.jsonl --page review.html
     """
     from memreward.data.containers import rows_of
-    from memreward.evaluation.review import Answer, review_page
     from memreward.evaluation.review import review as held_against
+    from memreward.evaluation.review import review_page
 
     output = Output(as_json)
     check_file(page)
-    groups = list(read_files([against], output, reading.made()))
+    groups = list(read_files([against], output, reading))
     found = held_against(chain.from_iterable(map(rows_of, files)), groups)
     shown = found.questions[:worst]
-
-    def named(answer: Answer | None, none: str) -> str:
-        return short(answer.name if answer else none, _ANSWER)
-
     output.table(
         f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions; the worst",
         ("question", "believed", "value", "right answer", "its value"),
         [
             (
-                short(each.id, _ID),
-                named(each.believed, ""),
-                each.believed.value,
-                named(each.right, "(no rollout)"),
+                *(short(each.id, _ID), short(each.believed.name, _ANSWER), each.believed.value),
+                short(each.right.name if each.right else "(no rollout)", _ANSWER),
                 each.right.value if each.right else None,
             )
             for each in shown
@@ -71,11 +62,7 @@ def review(
     if found.unknown:
         output.note(f"{found.unknown} predicted rollouts have no label in {against}.")
     if page is not None:
-        facts = {
-            "scores": ", ".join(map(str, files)),
-            "labels": against,
-            "predicted rollouts with a label": found.rollouts,
-        }
+        facts = {"scores": files, "labels": against, "predicted rollouts with a label": found.rollouts}
         write_whole(page, review_page(found, worst, facts))
         output.note(f"page: {page}")
     if shown:
@@ -89,6 +76,6 @@ def review(
             "rollouts": found.rollouts,
             "without_a_label": found.unknown,
             "confidence": {word: {"rollouts": n, "right": right} for word, (n, right) in found.words.items()},
-            "worst": [plain(asdict(each)) for each in shown],
+            "worst": shown,
         }
     )

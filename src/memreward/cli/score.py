@@ -24,7 +24,7 @@ from memreward.cli.common import (
     reads_files,
 )
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.options import Changes, comma_separated
+from memreward.cli.options import comma_separated
 from memreward.cli.output import Output, Steps
 from memreward.cli.shards import Engine, score_shards
 from memreward.data.tables import check_table, write_table
@@ -53,7 +53,7 @@ def score(
     ] = "process",
     keep: Annotated[str, typer.Option(help="More columns, with commas between: question, text.", metavar="NAMES")] = "",
     as_json: AsJson = False,
-    reading: Changes[FileSettings],
+    reading: FileSettings,
 ) -> None:
     """Give every rollout a predicted reward in [0, 1] and an expected advantage, or abstain and say why.
 
@@ -68,7 +68,7 @@ def score(
       memreward score parts/*.jsonl.gz --memory /shared/memory --out /shared/scores --engine ray
     """
     output = Output(as_json)
-    scorer = partial(_scored, memory, comma_separated(_keepable, keep), reading.made())
+    scorer = partial(_scored, memory, comma_separated(_keepable, keep), reading)
     if engine == "ray":
         tally = sum(score_shards(files, out, scorer), _Tally())
         if not tally.queries:

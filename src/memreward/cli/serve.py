@@ -10,7 +10,7 @@ import typer
 
 from memreward.cli.common import AsJson, HostAndPort, MemoryUri, predictor_folder
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import options_from
 from memreward.cli.output import Output
 from memreward.cli.shards import Engine
 from memreward.service.config import ServiceConfig
@@ -28,7 +28,7 @@ def serve(
     engine: Annotated[
         Engine, typer.Option(help="'ray' serves by replicas of Ray Serve, with one actor that writes memory.")
     ] = "process",
-    settings: Changes[ServiceConfig],
+    settings: ServiceConfig,
     as_json: AsJson = False,
 ) -> None:
     """Serve rewards over HTTP until it is stopped; goes on where it was, also after a kill.
@@ -43,7 +43,7 @@ def serve(
     """
     from memreward.service.token import host_and_port, refuse_public, token_from
 
-    output, config, token = Output(as_json), settings.made(), token_from()
+    output, token = Output(as_json), token_from()
     name, port = host_and_port(host, _PORT)
     refuse_public(name, token)
 
@@ -57,7 +57,7 @@ def serve(
 
         if not port:
             raise ConfigurationError("--engine ray needs a port other than 0 in --host: its replicas share it")
-        with serving(memory, config, host=name, port=port, token=token) as url:
+        with serving(memory, settings, host=name, port=port, token=token) as url:
             started(url)
             while True:
                 signal.pause()
@@ -69,8 +69,8 @@ def serve(
     if not predictor_folder(memory).exists():
         output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
     log_to_stderr()
-    store = StoreApart(Path(memory), config)
+    store = StoreApart(Path(memory), settings)
     try:
-        server_of(create_app(store, config, token=token), name, port, started).run()
+        server_of(create_app(store, settings, token=token), name, port, started).run()
     finally:
         store.close()

@@ -22,7 +22,7 @@ from memreward.cli.common import (
     reads_files,
 )
 from memreward.cli.errors import Exit, ends_well
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import options_from
 from memreward.cli.output import Output, Steps
 from memreward.cli.warmup import counted
 from memreward.domains import Verifiers, VerifyConfig
@@ -50,9 +50,9 @@ def verify(
         list[str] | None, typer.Option(help="Your own verifier of a domain; repeatable.", metavar="DOMAIN=FILE.py:NAME")
     ] = None,
     as_json: AsJson = False,
-    settings: Changes[VerifyConfig],
-    learning: Changes[LearningConfig],
-    reading: Changes[FileSettings],
+    settings: VerifyConfig,
+    learning: LearningConfig,
+    reading: FileSettings,
 ) -> None:
     """Judge rollouts by their references, within the label budget, and write them with what was found.
 
@@ -69,15 +69,14 @@ def verify(
     from memreward.features.cache import default_cache_folder
     from memreward.memory import Budget, ExperienceMemory
 
-    output, given = Output(as_json), reading.made()
-    budget = Budget.of(learning.made().labels)
+    output, budget = Output(as_json), Budget.of(learning.labels)
     check_file(out)
     format_of(out)
     own = dict(map(load_verifier, verifier or []))
-    verifiers = Verifiers(settings.made(), cache=VerdictCache(default_cache_folder()), own=own)
+    verifiers = Verifiers(settings, cache=VerdictCache(default_cache_folder()), own=own)
     started = time.monotonic()
     with output.progress() as steps:
-        groups = list(read_files(files, output, given))
+        groups = list(read_files(files, output, reading))
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
         store.add(counted(groups, steps, "adding queries"))

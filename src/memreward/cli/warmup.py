@@ -22,7 +22,6 @@ from memreward.cli.common import (
     reads_files,
 )
 from memreward.cli.errors import ends_well
-from memreward.cli.options import Changes
 from memreward.cli.output import Output, Steps
 from memreward.evaluation.results import HEADINGS
 from memreward.reward.settings import LearningConfig
@@ -46,8 +45,8 @@ def warmup(
     *,
     memory: MemoryUri,
     as_json: AsJson = False,
-    learning: Changes[LearningConfig],
-    reading: Changes[FileSettings],
+    learning: LearningConfig,
+    reading: FileSettings,
 ) -> None:
     """Add rollouts to memory, spend the label budget, and let the predictor learn from what it buys.
 
@@ -66,15 +65,14 @@ def warmup(
     from memreward.memory import Budget, ExperienceMemory
     from memreward.reward.predictor import RewardPredictor
 
-    output, given, how = Output(as_json), reading.made(), learning.made()
-    budget, known = Budget.of(how.labels), RewardPrior.load(how.prior)
+    output, budget, known = Output(as_json), Budget.of(learning.labels), RewardPrior.load(learning.prior)
     folder = predictor_folder(memory)
     check_folder(folder)
     started = time.monotonic()
     with output.progress() as steps:
-        runner = runner_for(how.execute, steps)
+        runner = runner_for(learning.execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        added = store.add(counted(read_files(files or [], output, given), steps, "adding queries"))
+        added = store.add(counted(read_files(files or [], output, reading), steps, "adding queries"))
         made = RewardPredictor.warmup(store, budget=budget, prior=known, runner=runner, progress=steps)
     made.save(folder)
     report = {
@@ -84,8 +82,8 @@ def warmup(
         "added": asdict(added),
     }
     report |= _learned(made)
-    _print(output, report, made.held_out, chosen=how.labels != "all")
-    again = [*map(str, files or [Path("FILE")]), *given.flags]
+    _print(output, report, made.held_out, chosen=learning.labels != "all")
+    again = [*map(str, files or [Path("FILE")]), *reading.flags]
     output.next(f"score {shlex.join(again)} --memory {shlex.quote(memory)} --out scored.csv")
     output.result(report)
 
