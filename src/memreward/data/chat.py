@@ -67,17 +67,14 @@ def said_by(message: Any, truncated: bool | None) -> str:
     """Return a server's whole completion, with a thinking that it cut out; ValueError where it is no object."""
     if not isinstance(message, dict):
         raise ValueError(f"a message that is not an object: {str(message)[:200]}")
-    content = message.get("content") or ""
+    content, thinking = message.get("content") or "", message.get("reasoning_content") or message.get("reasoning")
     if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    thinking = message.get("reasoning_content") or message.get("reasoning")
-    return with_thinking(thinking if isinstance(thinking, str) else "", str(content), truncated)
-
-
-def with_thinking(thinking: str, content: str, truncated: bool | None) -> str:
-    """Return thinking and reply as one completion; the mark of its end is left out where it was cut off."""
-    if not thinking:
-        return content
+        parts = [part for part in content if isinstance(part, dict)]
+        thinking = thinking or "".join(str(part.get("reasoning") or "") for part in parts)
+        content = "".join(str(part.get("text") or "") for part in parts)
+    if not thinking or not isinstance(thinking, str):
+        return str(content)
+    # The mark of its end is left out where it was cut off.
     return f"<think>\n{thinking}" if truncated and not content else f"<think>\n{thinking}\n</think>\n\n{content}"
 
 

@@ -1,9 +1,9 @@
 """Random draws that depend on a seed and on names alone: stratified orders, shares, and splits by id."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Literal
 
 from memreward.types import ConfigurationError, content_hash
 
@@ -14,9 +14,29 @@ _FORMS = 'a share such as 20% or 0.2, a whole number such as 200, 0 for none, or
 
 
 def count_from(labels: Count | str) -> Count:
-    """Read a count: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" all, or raise."""
-    if not isinstance(labels, str):
-        return checked_count(labels, "labels")
+    """Return a count, of text read: "20%" and "0.2" are shares, "200" and "1" numbers, "all" and "100%" all.
+
+    Raises ConfigurationError for what is none.
+    """
+    if isinstance(labels, str):
+        return _read(labels)
+    if isinstance(labels, bool) or not isinstance(labels, Real):
+        raise ConfigurationError(f"labels={labels!r} is not a number: give {_FORMS}")
+    if labels < 0:
+        raise ConfigurationError(f"labels={labels!r} is below 0: give {_FORMS}")
+    if isinstance(labels, Integral):
+        return int(labels)
+    number = float(labels)
+    if number == 1:
+        raise ConfigurationError('labels=1.0 reads as one and as all of them: write 1 for one, or "all"')
+    if 0 < number < 1:
+        return number
+    if number.is_integer():
+        return int(number)
+    raise ConfigurationError(f"labels={labels!r} is neither a share between 0 and 1 nor a whole number: give {_FORMS}")
+
+
+def _read(labels: str) -> Count:
     given = labels.strip().lower()
     if re.fullmatch(r"[0-9]{1,18}", given):
         return int(given)
@@ -30,52 +50,27 @@ def count_from(labels: Count | str) -> Count:
     raise ConfigurationError(f"{labels!r} is not a count: write {_FORMS}")
 
 
-def checked_count(value: Any, name: str) -> Count:
-    """Return `value` if it is a count, else raise ConfigurationError of what has that `name`."""
-    if value == "all" and isinstance(value, str):
-        return "all"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"{name}={value!r} is not a number: give {_FORMS}")
-    if isinstance(value, Integral):
-        if value < 0:
-            raise ConfigurationError(f"{name}={value!r} is below 0: give {_FORMS}")
-        return int(value)
-    number = float(value)
-    if number == 1:
-        raise ConfigurationError(f'{name}=1.0 reads as one and as all of them: write 1 for one, or "all"')
-    if 0 < number < 1:
-        return number
-    if number >= 0 and number.is_integer():
-        return int(number)
-    raise ConfigurationError(f"{name}={value!r} is neither a share between 0 and 1 nor a whole number: give {_FORMS}")
-
-
 def uniform(seed: int, *names: str) -> float:
     """Return a number in [0, 1) that seed and names decide, whatever else is drawn."""
     return int(content_hash("\0".join((str(seed), *names)))[:13], 16) / 16**13
 
 
-def stratified_order(strata: Mapping[str, Sequence[str]], seed: int, *, purpose: str = "") -> list[str]:
-    """Return all ids, given by stratum, in random order such that every prefix holds each stratum in proportion.
+def stratified_order(stratum_of: Mapping[str, str], seed: int, *, purpose: str = "") -> list[str]:
+    """Return all ids, given with the stratum of each, in random order; every prefix holds each stratum in proportion.
 
     The order depends on seed, purpose, strata and ids alone, so a larger draw begins with a smaller one. Under one seed
     each purpose has a draw of its own; "" is that of labelled queries.
     """
-    mark = (purpose,) if purpose else ()
-    places = {
-        identity: place
-        for stratum, members in strata.items()
-        for identity, place in _places(stratum, members, seed, mark).items()
-    }
-    return sorted(places, key=lambda identity: (places[identity], identity))
-
-
-def by_stratum(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return ids by stratum, of pairs of id and stratum."""
+    mark, places = (purpose,) if purpose else (), dict[str, float]()
     strata: dict[str, list[str]] = {}
-    for identity, stratum in pairs:
+    for identity, stratum in stratum_of.items():
         strata.setdefault(stratum, []).append(identity)
-    return strata
+    for stratum, members in strata.items():
+        # Shuffled, a stratum's members are spread evenly over (0, 1), by a random offset.
+        offset = uniform(seed, *mark, "stratum", stratum)
+        shuffled = sorted(members, key=lambda identity: (uniform(seed, *mark, "query", identity), identity))
+        places |= {identity: (rank + offset) / len(members) for rank, identity in enumerate(shuffled)}
+    return sorted(places, key=lambda identity: (places[identity], identity))
 
 
 def count_of(limit: Count, total: int) -> int:
@@ -86,10 +81,3 @@ def count_of(limit: Count, total: int) -> int:
         return int(limit)
     # The small term keeps 0.29 * 100 = 28.999999999999996 from losing a query.
     return max(1, int(float(limit) * total + 1e-9))
-
-
-def _places(stratum: str, members: Sequence[str], seed: int, mark: tuple[str, ...]) -> dict[str, float]:
-    """Spread a stratum's members, shuffled, evenly over (0, 1), by a random offset: every prefix is stratified."""
-    offset = uniform(seed, *mark, "stratum", stratum)
-    shuffled = sorted(members, key=lambda identity: (uniform(seed, *mark, "query", identity), identity))
-    return {identity: (rank + offset) / len(members) for rank, identity in enumerate(shuffled)}

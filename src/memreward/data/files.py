@@ -73,10 +73,14 @@ def write_groups(path: str | Path, groups: Iterable[Group]) -> int:
     together, or the disk refuses.
     """
     path = Path(path)
-    write = parquet().write if format_of(path) == ".parquet" else _write_json
+    write, records = parquet().write if format_of(path) == ".parquet" else _write_json, map(group_to_record, groups)
     try:
         with replacing(path) as unfinished, unfinished.open("xb") as file:
-            count: int = write(file, map(group_to_record, groups), path)
+            if path.suffix != ".gz":
+                count: int = write(file, records)
+            else:  # without name and time, equal groups give equal files
+                with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
+                    count = write(compressed, records)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder, nothing was "
@@ -205,15 +209,7 @@ def _reported(path: Path, entries: Iterator[Entry]) -> Iterator[Entry]:
         raise DataError(f"{path}: cannot be read: {reason}; check the path and its permissions") from error
 
 
-def _write_json(file: Any, records: Iterable[dict[str, Any]], path: Path) -> int:
-    if path.suffix != ".gz":
-        return _write_lines(file, records)
-    # Without name and time, equal groups give equal files.
-    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
-        return _write_lines(compressed, records)
-
-
-def _write_lines(file: Any, records: Iterable[dict[str, Any]]) -> int:
+def _write_json(file: Any, records: Iterable[dict[str, Any]]) -> int:
     return sum(1 for record in records if file.write(_json_line(record)))
 
 

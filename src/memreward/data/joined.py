@@ -1,6 +1,7 @@
 """From what rows hold to one record a question: rollouts put together, references found, ids given."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,18 +155,12 @@ class _Shelf:
 
 def _files_whose_ids_name_rows(rows: Sequence[Found]) -> set[str]:
     """Files in which a column that is usually a question's id differs between rows of one question."""
-    texts: dict[tuple[str, str], str | None] = {}
-    ids: dict[tuple[str, str | None], str] = {}
-    found = set()
-    for row in rows:
-        if row.sure or row.id is None:
-            continue
-        file = _file(row)
-        if texts.setdefault((file, row.id), row.question) != row.question:
-            found.add(file)
-        if ids.setdefault((file, row.question), row.id) != row.id:
-            found.add(file)
-    return found
+    pairs = {(_file(row), row.id, row.question) for row in rows if not row.sure and row.id is not None}
+    of_ids, of_texts = (
+        Counter((file, name) for file, name, _ in pairs),
+        Counter((file, text) for file, _, text in pairs),
+    )
+    return {file for file, name, text in pairs if of_ids[file, name] > 1 or of_texts[file, text] > 1}
 
 
 def _file(row: Found) -> str:

@@ -124,7 +124,7 @@ def _present(entry: Any) -> Any:
     return {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
 
 
-def write(file: Any, records: Iterable[dict[str, Any]], _path: Path) -> int:
+def write(file: Any, records: Iterable[dict[str, Any]]) -> int:
     """Write the records of a rollout file, and return how many they are."""
     return _write_batches(file, map(_row, records), _PARQUET_SCHEMA)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from memreward.data.draw import by_stratum, stratified_order
+from memreward.data.draw import stratified_order
 from memreward.data.files import read_groups
 from memreward.types import ConfigurationError, Group
 
@@ -43,6 +43,6 @@ def sample_questions(groups: Sequence[Group], n: int, seed: int) -> list[Group]:
     drawn: list[Group] = []
     for members in datasets.values():
         by_id = {group.query.id: group for group in members}
-        strata = by_stratum((key, str(group.provenance.get("subject", ""))) for key, group in by_id.items())
+        strata = {key: str(group.provenance.get("subject", "")) for key, group in by_id.items()}
         drawn += [by_id[key] for key in stratified_order(strata, seed, purpose="sample")[:n]]
     return drawn

@@ -44,15 +44,10 @@ class _Fields:
             raise self.error(key, "is empty", remedy)
         return value
 
-    def optional_text(self, key: str, remedy: str) -> str | None:
-        return self._optional(key, str, "neither a string nor null", remedy)
-
-    def optional_truth(self, key: str, remedy: str) -> bool | None:
-        return self._optional(key, bool, "none of true, false and null", remedy)
-
-    def _optional(self, key: str, kind: type[Value], expected: str, remedy: str) -> Value | None:
+    def optional(self, key: str, kind: type[Value], remedy: str) -> Value | None:
         value = self.record.get(key)
         if value is not None and not isinstance(value, kind):
+            expected = "neither a string nor null" if kind is str else "none of true, false and null"
             raise self.error(key, f"is {_shown(value)}, {expected}", remedy)
         return value
 
@@ -93,10 +88,10 @@ def group_from_record(record: Mapping[str, Any], *, where: str = "", answer_patt
             raise own.error("id", f"{rollout.id!r} stands twice in this question", "give each rollout its own id")
         seen.add(rollout.id)
         rollouts.append(rollout)
-        correct.append(own.optional_truth("correct", "write true, false, or null where no trustworthy label exists"))
+        correct.append(own.optional("correct", bool, "write true, false, or null where no trustworthy label exists"))
         provenance.append(own.others(ROLLOUT_KEYS))
-    reference = fields.optional_text(
-        "reference", "write the answer as a string, tests as a string that holds a JSON list, or null"
+    reference = fields.optional(
+        "reference", str, "write the answer as a string, tests as a string that holds a JSON list, or null"
     )
     if reference is not None and rules_of(query.domain).lettered:
         _refuse_foreign_reference(fields, reference, query.text)
@@ -145,7 +140,7 @@ def _query(fields: _Fields) -> Query:
         remedy = f"write one of {', '.join(DOMAINS)} (other: free text), or add memreward --domain FILE.py:CLASS"
         raise fields.error("domain", f"{domain!r} is unknown", remedy, UnknownDomainError)
     text = fields.text("query", "write the full question text, multiple choice with its options", empty=False)
-    dataset = fields.optional_text("dataset", "name where the question is from, or leave the key out")
+    dataset = fields.optional("dataset", str, "name where the question is from, or leave the key out")
     return Query(identity, text, domain, dataset or "")
 
 
@@ -158,9 +153,9 @@ def _rollout(fields: _Fields, query: Query, index: int, answer_pattern: str | No
         query,
         text,
         id=identity,
-        policy_version=fields.optional_text("policy_version", "write the step or name as a string") or "",
+        policy_version=fields.optional("policy_version", str, "write the step or name as a string") or "",
         token_logprobs=fields.logprobs("token_logprobs"),
-        truncated=fields.optional_truth("truncated", "write true, false, or null where it is unknown"),
+        truncated=fields.optional("truncated", bool, "write true, false, or null where it is unknown"),
         answer_pattern=answer_pattern,
     )
 

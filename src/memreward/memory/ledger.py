@@ -105,11 +105,7 @@ class LabelLedger:
         eligible = self._eligible(by) | labelled
         held = [query_id for query_id in candidates if query_id in labelled and query_id in datasets]
         if order is None:
-            strata: dict[str, list[str]] = {}
-            for query_id in candidates:
-                if query_id in eligible and query_id in datasets:
-                    strata.setdefault(datasets[query_id], []).append(query_id)
-            drawn = stratified_order(strata, seed)
+            drawn = stratified_order({q: datasets[q] for q in candidates if q in eligible and q in datasets}, seed)
         else:
             known = [query_id for query_id in dict.fromkeys(order) if query_id in candidates and query_id in eligible]
             drawn = list(dict.fromkeys([*known, *held]))

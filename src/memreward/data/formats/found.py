@@ -200,10 +200,8 @@ def verdict_of(value: Any, where: str, column: str) -> bool | None:
     """Return true or false from how people and packages write it; nothing is None, and DataError what is between."""
     if isinstance(value, Mapping) and "value" in value:
         value = value["value"]
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    said = str(value).strip().lower()
-    if said in ("", "null", "none", "n/a", "nan"):
+    said = "" if value is None else str(value).strip().lower()
+    if said in map(str.lower, MISSING):
         return None
     if said in _RIGHT or said in _WRONG:
         return said in _RIGHT
@@ -273,7 +271,7 @@ def as_laid_out(where: str, row: Any, read: Callable[[str, Any], Any]) -> Any:
     """Return `read(where, row)`, or what is wrong where the row is not laid out as `read` expects it."""
     try:
         return read(where, row)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return DataError(
             f"{where}: not laid out as its format is ({error}); write it again, or leave it out: --skip-bad"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from memreward.data.chat import question_of, was_truncated, with_thinking
+from memreward.data.chat import question_of, said_by, was_truncated
 from memreward.data.containers import LONGEST_LINE, Entry, parquet
 from memreward.data.formats.found import as_laid_out
 from memreward.data.options import with_choices
@@ -66,24 +66,13 @@ def _sample(where: str, sample: Any) -> dict[str, Any] | DataError:
     except DataError as error:
         return DataError(f"{where}: field 'input': {error}")
     question, target = with_choices(asked, sample.get("choices"), sample.get("target"))
-    scores = sample.get("scores")
+    truncated, scores = was_truncated(choices[0].get("stop_reason")), sample.get("scores")
     return {
         "question": question,
-        "completion": _said(choices[0]),
+        "completion": said_by(choices[0].get("message", {}), truncated),
         "target": target,
-        "truncated": was_truncated(choices[0].get("stop_reason")),
+        "truncated": truncated,
         "sample": sample.get("id"),
         "epoch": sample.get("epoch"),
         **(scores if isinstance(scores, Mapping) else {}),
     }
-
-
-def _said(choice: Mapping[str, Any]) -> str:
-    """The completion of a choice, its reasoning in front as the parser expects it."""
-    content = choice.get("message", {}).get("content") or ""
-    if isinstance(content, str):
-        return content
-    parts = [part for part in content if isinstance(part, Mapping)]
-    thinking = "".join(str(part.get("reasoning") or "") for part in parts)
-    text = "".join(str(part.get("text") or "") for part in parts)
-    return with_thinking(thinking, text, was_truncated(choice.get("stop_reason")))
