@@ -248,7 +248,7 @@ def test_a_question_asked_answer_by_answer_is_foretold_once_and_before_any_of_it
 
 def test_answers_are_shuffled_for_each_person_and_the_same_after_a_reload() -> None:
     session = labelling(groups())
-    orders = {tuple(session._made("q0", 0, "whole", -1, f"person {i}").answers) for i in range(20)}
+    orders = {tuple(session._made("q0", f"person {i}").answers) for i in range(20)}
     assert len(orders) > 3
     assert session._made("q0", 0, "whole", -1, "ann") == session._made("q0", 0, "whole", -1, "ann")
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from memreward.evaluation.results import HEADINGS, NO_CONTEST, EvaluationResult, Row
 from memreward.evaluation.tables import ABSENT, Table, fixed, share_text, signed
@@ -11,6 +11,7 @@ SHOWN = "group_auc"
 """The figure that the summary is of: the order inside a question is what GRPO uses."""
 MARKS = {1: "ahead", 0: "", -1: "BEHIND"}
 _LOSSES = 6
+Line = tuple[str, ...]
 
 
 def summary(result: EvaluationResult) -> tuple[list[Table], list[str]]:
@@ -28,41 +29,41 @@ def short_budget(labels: float) -> str:
     return f"{labels:.0%}" if 0 < labels < 1 else f"{labels:.0f}"
 
 
-def _named_once(file: str, rows: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    for place, row in enumerate(rows):
-        yield ("" if place else file, *row)
+def _by_file(result: EvaluationResult, lines: Callable[[list[Row]], Iterable[Line]]) -> Iterator[Line]:
+    """The lines of every file, and of the means; a file is named once."""
+    for file, part in result.parts().items():
+        yield from (("" if place else file, *line) for place, line in enumerate(lines(part)))
 
 
 def _against(result: EvaluationResult, lead: str, reference: str) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for file, part in result.parts().items():
+    def lines(part: list[Row]) -> Iterator[Line]:
         own, other = ([row for row in part if row.predictor == name] for name in (lead, reference))
-        rows += _named_once(file, [_line(row, vote, reference) for row, vote in zip(own, other, strict=True)])
+        for row, vote in zip(own, other, strict=True):
+            values = (fixed(each.figures[SHOWN].value) for each in (vote, row))
+            mark = MARKS[row.stands(SHOWN, reference)]
+            yield short_budget(row.labels), *values, signed(row.differences[reference][SHOWN]), mark
+
     title = f"{HEADINGS[SHOWN]}, {lead} against {reference} (95 % interval of the paired difference over questions)"
-    return Table(title, ("file", "labels", reference, lead, "difference", ""), tuple(rows))
-
-
-def _line(row: Row, vote: Row, reference: str) -> tuple[str, ...]:
-    values = (fixed(each.figures[SHOWN].value) for each in (vote, row))
-    mark = MARKS[row.stands(SHOWN, reference)]
-    return (short_budget(row.labels), *values, signed(row.differences[reference][SHOWN]), mark)
+    columns = ("file", "labels", reference, lead, "difference", "")
+    return Table(title, columns, tuple(_by_file(result, lines)))
 
 
 def _all(result: EvaluationResult, others: Sequence[str], reference: str) -> Table:
     """Every predictor in the means, or in the one file, over the budgets."""
-    rows: list[tuple[str, ...]] = []
-    for file, part in result.parts().items():
-        if (file in result.means) == bool(result.means):
-            rows += _named_once(file, [(name, *_starred(part, name, result.budgets, reference)) for name in others])
+
+    def lines(part: list[Row]) -> Iterator[Line]:
+        if (part[0].file in result.means) == bool(result.means):
+            for name in others:
+                yield name, *(_starred(row, reference) for row in part if row.predictor == name)
+
     title = f"All predictors, difference from {reference} (* its interval leaves out 0)"
-    return Table(title, ("", "labels", *map(short_budget, result.budgets)), tuple(rows))
+    columns = ("", "labels", *map(short_budget, result.budgets))
+    return Table(title, columns, tuple(_by_file(result, lines)))
 
 
-def _starred(part: Sequence[Row], name: str, budgets: Sequence[float], reference: str) -> Iterator[str]:
-    for budget in budgets:
-        row = next(row for row in part if (row.predictor, row.labels) == (name, budget))
-        found = row.differences[reference][SHOWN].value
-        yield ABSENT if math.isnan(found) else f"{found:+.3f}{'*' if row.stands(SHOWN, reference) else ''}"
+def _starred(row: Row, reference: str) -> str:
+    found = row.differences[reference][SHOWN].value
+    return ABSENT if math.isnan(found) else f"{found:+.3f}{'*' if row.stands(SHOWN, reference) else ''}"
 
 
 def _counted(result: EvaluationResult, lead: str, reference: str) -> Iterator[str]:
@@ -87,8 +88,8 @@ def _counted(result: EvaluationResult, lead: str, reference: str) -> Iterator[st
 
 
 def _values(result: EvaluationResult) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for file, part in result.parts().items():
-        cells = [(short_budget(row.labels), row.predictor, fixed(row.figures[SHOWN].value)) for row in part]
-        rows += _named_once(file, cells)
-    return Table(HEADINGS[SHOWN], ("file", "labels", "predictor", HEADINGS[SHOWN]), tuple(rows))
+    def lines(part: list[Row]) -> Iterator[Line]:
+        return ((short_budget(row.labels), row.predictor, fixed(row.figures[SHOWN].value)) for row in part)
+
+    columns = ("file", "labels", "predictor", HEADINGS[SHOWN])
+    return Table(HEADINGS[SHOWN], columns, tuple(_by_file(result, lines)))

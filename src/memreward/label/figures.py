@@ -1,7 +1,7 @@
 """What labelling bought so far, and whether to go on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class LabelProgress:
     twice: int
     kappa: float
     disputed: tuple[str, ...] = ()
-    people_and_judges: tuple[int, int] = field(default=(0, 0))
+    people_and_judges: tuple[int, int] = (0, 0)
 
     @property
     def per_minute(self) -> float:

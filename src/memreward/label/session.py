@@ -118,11 +118,10 @@ class Labelling:
         """Return one question and keep it from others; None where it is unknown, or another has it open."""
         with self._lock:
             self._catch_up()
-            q = self._outlook.place(query_id)
-            if q is None or not self._leased(query_id, annotator):
+            if self._outlook.place(query_id) is None or not self._leased(query_id, annotator):
                 return None
             self._returned[annotator] = query_id
-            return self._made(query_id, q, "whole", -1, annotator)
+            return self._made(query_id, annotator)
 
     def decide(
         self, annotator: str, query_id: str, right: Sequence[int], *, asked: int = -1, seconds: float = 0.0
@@ -253,8 +252,7 @@ class Labelling:
         """What somebody has open, what they came back to first."""
         mine = [q for q, who in leases.items() if who == annotator and self._stands.may_ask(q, annotator)]
         mine.sort(key=lambda query_id: query_id != self._returned.get(annotator))
-        tasks = (self._task(query_id, annotator) for query_id in mine)
-        return [task for task in tasks if task is not None]
+        return [task for query_id in mine if (task := self._task(query_id, annotator))]
 
     def _leased(self, query_id: str, annotator: str) -> bool:
         return self.journal.lease(query_id, annotator, self.lease)
@@ -273,7 +271,7 @@ class Labelling:
         recent = [self._text(query_id) for query_id in asked[len(asked) // ROUND * ROUND :]]
         ranking = sorted(self._ranking, key=lambda candidate: names[candidate.question] not in self._stands.proposed)
         found = chosen(filter(free, ranking), recent, lambda q: self._text(names[q]))
-        return None if found is None else self._of(found, annotator)
+        return None if found is None else self._made(names[found.question], annotator, found.kind, found.asked)
 
     def _second(self, annotator: str, leases: Mapping[str, str]) -> Task | None:
         """A question that another person judged, where this one is to be judged twice; never two of them in a row."""
@@ -292,16 +290,12 @@ class Labelling:
         q = self._outlook.place(query_id)
         if q is None:
             return None
-        ids = self._outlook.features.rollout_ids
-        place = {ids[self._outlook.representative(a)]: a for a in self._outlook.answers(q)}
-        shown = [place[key] for key in events[0].data["verdicts"] if key in place]
-        if events[0].data["kind"] == "one" and shown:
-            # A "yes" settled all answers: the one that was asked about is the right one.
-            asked = next(
-                (place[k] for k, right in events[0].data["verdicts"].items() if right and k in place), shown[0]
-            )
-            return self._made(query_id, q, "one", asked, annotator)
-        return self._made(query_id, q, "whole", -1, annotator)
+        place = {self.key(answer): answer for answer in self._outlook.answers(q)}
+        verdicts = {place[key]: right for key, right in events[0].data["verdicts"].items() if key in place}
+        if events[0].data["kind"] == "whole" or not verdicts:
+            return self._made(query_id, annotator)
+        # A "yes" settled all answers: the one that was asked about is the right one.
+        return self._made(query_id, annotator, "one", max(verdicts, key=lambda answer: verdicts[answer]))
 
     def _task(self, query_id: str, annotator: str) -> Task | None:
         """The task that a question is now, e.g. after the page was loaded anew."""
@@ -310,20 +304,15 @@ class Labelling:
             return None
         events = self._stands.decisions.get(query_id, [])
         if query_id in self._stands.disputed or (events and self._returned.get(annotator) == query_id):
-            return self._made(query_id, q, "whole", -1, annotator)
+            return self._made(query_id, annotator)
         if self._stands.by_others(query_id, annotator):
             return self._again(query_id, events, annotator)
-        found = [c for c in self._ranking if c.question == q]
-        if found:
-            return self._of(found[0], annotator)
-        return self._made(query_id, q, "whole", -1, annotator) if q not in self._labelled else None
+        if found := next((c for c in self._ranking if c.question == q), None):
+            return self._made(query_id, annotator, found.kind, found.asked)
+        return self._made(query_id, annotator) if q not in self._labelled else None
 
-    def _of(self, candidate: Candidate, annotator: str) -> Task:
-        query_id = self._outlook.features.query_ids[candidate.question]
-        return self._made(query_id, candidate.question, candidate.kind, candidate.asked, annotator)
-
-    def _made(self, query_id: str, q: int, kind: Kind, asked: int, annotator: str) -> Task:
-        outlook = self._outlook
+    def _made(self, query_id: str, annotator: str, kind: Kind = "whole", asked: int = -1) -> Task:
+        outlook, q = self._outlook, self._known(query_id)
         answers = [a for a in outlook.answers(q) if not outlook.mute[a]]
         # The same order for one person after a reload, another one for the next person.
         random.Random(content_hash(f"{query_id}\n{annotator}")).shuffle(answers)
