@@ -250,7 +250,7 @@ def test_answers_are_shuffled_for_each_person_and_the_same_after_a_reload() -> N
     session = labelling(groups())
     orders = {tuple(session._made("q0", f"person {i}").answers) for i in range(20)}
     assert len(orders) > 3
-    assert session._made("q0", 0, "whole", -1, "ann") == session._made("q0", 0, "whole", -1, "ann")
+    assert session._made("q0", "ann") == session._made("q0", "ann")
 
 
 def test_a_session_is_taken_up_where_it_stopped(tmp_path: Path) -> None:

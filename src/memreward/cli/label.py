@@ -155,11 +155,10 @@ def serving(
     import uvicorn
 
     from memreward.label.page import create_page
-    from memreward.service.token import host_and_port, is_loopback, refuse_public, token_from
+    from memreward.service.token import host_and_port, is_loopback, token_from
 
     host, port = host_and_port(address)
     token = token_from() or secrets.token_urlsafe(24)
-    refuse_public(host, token)
     listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     shown = f"[{host}]" if ":" in host else host
     query = urlencode({"token": token, "annotator": annotator or _user()})

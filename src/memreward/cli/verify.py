@@ -79,7 +79,7 @@ def verify(
         groups = list(read_files(files, output, reading))
         verifiers.refuse_uncontained(groups)
         store = ExperienceMemory.open(memory)
-        store.add(counted(groups, steps, "adding queries"))
+        store.add(counted(groups, steps))
         found = _verified(groups, store, verifiers, budget, steps)
         write_groups(out, (_with_verdicts(group, found.get(group.query.id)) for group in groups))
     verdicts = [verdict for of_query in found.values() for verdict in of_query.values()]

@@ -72,7 +72,7 @@ def warmup(
     with output.progress() as steps:
         runner = runner_for(learning.execute, steps)
         store = ExperienceMemory.open(memory, create=bool(files))
-        added = store.add(counted(read_files(files or [], output, reading), steps, "adding queries"))
+        added = store.add(counted(read_files(files or [], output, reading), steps))
         made = RewardPredictor.warmup(store, budget=budget, prior=known, runner=runner, progress=steps)
     made.save(folder)
     report = {
@@ -153,7 +153,7 @@ def _print(output: Output, report: Mapping[str, Any], held_out: Sequence[HeldOut
         output.note(f"{held_out[0].queries} questions are few: differences below about .1 say nothing yet.")
 
 
-def counted(groups: Iterable[Group], steps: Steps, stage: str) -> Iterator[Group]:
+def counted(groups: Iterable[Group], steps: Steps) -> Iterator[Group]:
     for number, group in enumerate(groups, start=1):
-        steps(stage, number)
+        steps("adding queries", number)
         yield group

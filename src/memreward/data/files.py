@@ -60,10 +60,10 @@ def read_groups(
     return map(_without_copies, groups) if drop_copies else groups
 
 
-def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading, name: str = "the data set") -> list[Group]:
-    """Return the groups of a table at hand, e.g. a `datasets.Dataset`; DataError says its `name`, row and column."""
-    entries = ((f"{name}, row {number}", dict(row)) for number, row in enumerate(rows))
-    return list(_checked(Path(name), joined(found_in(entries, "table", reading)), None, None))
+def groups_from_rows(rows: Iterable[Mapping[str, Any]], reading: Reading) -> list[Group]:
+    """Return the groups of a table at hand, e.g. a `datasets.Dataset`; DataError says row and column."""
+    entries = ((f"the data set, row {number}", dict(row)) for number, row in enumerate(rows))
+    return list(_checked(Path("the data set"), joined(found_in(entries, "table", reading)), None, None))
 
 
 def write_groups(path: str | Path, groups: Iterable[Group]) -> int:

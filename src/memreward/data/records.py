@@ -51,7 +51,8 @@ class _Fields:
             raise self.error(key, f"is {_shown(value)}, {expected}", remedy)
         return value
 
-    def logprobs(self, key: str) -> tuple[float, ...] | None:
+    def logprobs(self) -> tuple[float, ...] | None:
+        key = "token_logprobs"
         value = self.record.get(key)
         if value is None:
             return None
@@ -154,7 +155,7 @@ def _rollout(fields: _Fields, query: Query, index: int, answer_pattern: str | No
         text,
         id=identity,
         policy_version=fields.optional("policy_version", str, "write the step or name as a string") or "",
-        token_logprobs=fields.logprobs("token_logprobs"),
+        token_logprobs=fields.logprobs(),
         truncated=fields.optional("truncated", bool, "write true, false, or null where it is unknown"),
         answer_pattern=answer_pattern,
     )

@@ -127,7 +127,8 @@ class Reliability:
 
 def reliability(values: ArrayLike, correct: ArrayLike) -> Reliability:
     """Mean probability against share right, in equal-width bins on [0, 1]."""
-    rows = _Rows.of(values, correct, None)
+    rows = _Rows.of(values, correct, np.zeros(np.shape(correct)))
+    rows = rows.only(~np.isnan(rows.values))
     index = _bin(rows.values)
     count = np.bincount(index, minlength=BINS)
     return Reliability(
@@ -162,7 +163,7 @@ class QueryTable:
         expected: ArrayLike | None = None,
     ) -> Self:
         """Sum up; `group` indexes 0 .. `queries` - 1, other arguments as in `evaluate_predictions`."""
-        rows = _Rows.of(values, correct, group, keep_abstained=True, expected=expected)
+        rows = _Rows.of(values, correct, group, expected)
         covered = rows.only(~np.isnan(rows.values))
         sums = {
             **_classification_sums(covered, threshold, queries),
@@ -280,25 +281,17 @@ class _Rows:
     expected: Floats | None = None
 
     @classmethod
-    def of(
-        cls,
-        values: ArrayLike,
-        correct: ArrayLike,
-        group: ArrayLike | None,
-        *,
-        keep_abstained: bool = False,
-        expected: ArrayLike | None = None,
-    ) -> _Rows:
+    def of(cls, values: ArrayLike, correct: ArrayLike, group: ArrayLike, expected: ArrayLike | None = None) -> _Rows:
+        """Check and take the rollouts with a label, abstentions among them."""
         scores, labels = np.asarray(values, np.float64), np.asarray(correct, np.int64)
-        query = np.zeros(len(labels), np.int64) if group is None else np.asarray(group, np.int64)
+        query = np.asarray(group, np.int64)
         claimed = None if expected is None else np.asarray(expected, np.float64)
         lengths = {len(scores), len(labels), len(query), *(() if claimed is None else (len(claimed),))}
         if len(lengths) > 1:
             raise DataError(f"values, correct, group and expected have lengths {sorted(lengths)}: give one a rollout")
         if not np.isin(labels, (-1, 0, 1)).all():
             raise DataError(f"labels are 1 right, 0 wrong and -1 unknown, not {sorted(set(labels.tolist()))}")
-        kept = (labels >= 0) & (keep_abstained | ~np.isnan(scores))
-        return cls(scores, labels == 1, query, claimed).only(kept)
+        return cls(scores, labels == 1, query, claimed).only(labels >= 0)
 
     def only(self, rows: Bools) -> _Rows:
         claimed = None if self.expected is None else self.expected[rows]

@@ -1,5 +1,6 @@
 """Where scores were wrong: what was believed beside what is right, question by question, the worst first."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -93,21 +94,19 @@ def review(rows: Iterable[tuple[str, Any]], groups: Sequence[Group]) -> Review:
         if not any(rollout.id in truth for rollout in part) and by_id[name].sealed_counts[0]
     ]
     truth |= measured(open_, Verifiers())
-    if not (found := sum(row["rollout_id"] in truth for row in scored)):
+    known = [row for row in scored if row["rollout_id"] in truth]
+    if not known:
         raise DataError(
             f"none of {len(scored)} predicted rollouts has a label there: give --against a file with the same question "
             "ids, and with verdicts on the same rollouts or references"
         )
     values = {row["rollout_id"]: float(row["value"]) for row in scored}
     questions = [_question(by_id[name].query, part, values, truth) for name, part in rollouts.items()]
-    words: dict[str, tuple[int, int]] = {}
-    for row in scored:
-        if row["rollout_id"] in truth:
-            count, right = words.get(row.get("confidence", ""), (0, 0))
-            words[row.get("confidence", "")] = count + 1, right + truth[row["rollout_id"]]
-    words = dict(sorted(words.items(), key=lambda item: -item[1][1] / item[1][0]))
+    counts = Counter(row.get("confidence", "") for row in known)
+    right = Counter(row.get("confidence", "") for row in known if truth[row["rollout_id"]])
+    words = {word: (counts[word], right[word]) for word in sorted(counts, key=lambda word: -right[word] / counts[word])}
     worst = sorted(filter(None, questions), key=lambda each: (each.believed.right, -each.error, each.id))
-    return Review(tuple(worst), found, len(scored) - found, words)
+    return Review(tuple(worst), len(known), len(scored) - len(known), words)
 
 
 def _checked(where: str, row: Any) -> Mapping[str, Any]:
