@@ -10,10 +10,11 @@ from fractions import Fraction
 
 from memreward.domains.choice.parse import options
 from memreward.domains.math.form import ABOUT, math_key, measure, normal_form, value_key
-from memreward.domains.math.forms import Comparison, Library, same_form
+from memreward.domains.math.forms import same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.shared.markers import boxed, without_calculator
+from memreward.types import Verdict
 
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
 _LETTER_KEY = re.compile(r"text ([A-J])")
@@ -26,29 +27,29 @@ _NUMERAL = re.compile(r"-?\d{1,30}(?:,\d{3}){0,9}(?:\.(\d{1,30}))?")
 _HUNDREDTH = Fraction(1, 100)
 
 
-def compare(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
+def compare(answer: str, reference: str, query_text: str) -> Verdict:
     """Decide whether `answer`, as a rollout wrote it, is `reference`: an answer, or a solution that ends in one."""
     wanted = stated_reference(reference)
     if not wanted:
-        return Comparison(None, "the reference is empty")
-    if len(answer) <= _LONGEST and (found := _of_two_forms(answer, reference, query_text, library)):
+        return Verdict(None, "the reference is empty")
+    if len(answer) <= _LONGEST and (found := _of_two_forms(answer, reference, query_text)):
         return found
     key = math_key(answer, query_text)
     if key.startswith("literal ") and key == math_key(wanted, query_text):
-        return Comparison(True, "equal in value or form")
+        return Verdict(True, "equal in value or form")
     given, right = _lettered(" ".join(answer.split())), _lettered(wanted)
     if given[0] is None and right[0] is None:
-        return _same(answer, wanted, query_text, library)
-    return _same_option(given, right, query_text, library)
+        return _same(answer, wanted, query_text)
+    return _same_option(given, right, query_text)
 
 
-def _of_two_forms(answer: str, reference: str, query_text: str, library: Library) -> Comparison | None:
+def _of_two_forms(answer: str, reference: str, query_text: str) -> Verdict | None:
     r"""Of "3/8 or 37.5%" both are to be right, of "2\sqrt{3} \approx 3.46", which agree, one."""
     for pattern, enough in ((_EQUATED, all), (_ROUNDED, any)):
         parts = [part.strip(" $") for part in pattern.split(answer)]
         alike = len(parts) == _TWO and (enough is all or _round_alike(parts))
-        if alike and enough(compare(part, reference, query_text, library).correct for part in parts):
-            return Comparison(True, "the reference in two forms")
+        if alike and enough(compare(part, reference, query_text).correct for part in parts):
+            return Verdict(True, "the reference in two forms")
     return None
 
 
@@ -86,38 +87,36 @@ def _lettered(text: str) -> tuple[str | None, str]:
     return both[1] or both[2], both[3].removeprefix("(").removesuffix("\\)").strip(" $")
 
 
-def _same_option(
-    given: tuple[str | None, str], wanted: tuple[str | None, str], query_text: str, library: Library
-) -> Comparison:
+def _same_option(given: tuple[str | None, str], wanted: tuple[str | None, str], query_text: str) -> Verdict:
     """Where a side names a letter: letters are compared, and values where one side has none."""
     choices: Mapping[str, str] = options(query_text)
     (letter, written), (right, stated) = given, wanted
     value = written or choices.get(letter or "", "")
     right_value = stated or choices.get(right or "", "")
     if letter is not None and right is not None:
-        named = _same(written, right_value, query_text, library) if written and right_value else None
+        named = _same(written, right_value, query_text) if written and right_value else None
         if named is not None and named.correct is not (letter == right):
-            return Comparison(None, f"option {letter} and the value beside it contradict each other")
-        return Comparison(letter == right, "option letter")
+            return Verdict(None, f"option {letter} and the value beside it contradict each other")
+        return Verdict(letter == right, "option letter")
     if value and right_value:
-        return _same(value, right_value, query_text, library)
+        return _same(value, right_value, query_text)
     if right is None:
-        return _same(letter or "", right_value, query_text, library)
-    return Comparison(None, "the reference is an option letter, and the question's options are not known")
+        return _same(letter or "", right_value, query_text)
+    return Verdict(None, "the reference is an option letter, and the question's options are not known")
 
 
-def _same(answer: str, reference: str, query_text: str, library: Library) -> Comparison:
+def _same(answer: str, reference: str, query_text: str) -> Verdict:
     asked = wanted(query_text)
     given, right = measure(answer, asked), quantity(reference)
     if "percent" in (given.dimension, right.dimension) and {given.dimension, right.dimension} <= {"", "percent"}:
-        return _same_percentage(given, right, asked, library)
+        return _same_percentage(given, right, asked)
     if bool(given.dimension) != bool(right.dimension):
-        return _same_half_named(given, right, asked, library)
+        return _same_half_named(given, right, asked)
     if given.dimension != right.dimension:
-        return Comparison(False, f"{given.dimension} is not {right.dimension}")
+        return Verdict(False, f"{given.dimension} is not {right.dimension}")
     if given.factor != right.factor:
-        return same_form(_times(given.body, given.factor), _times(right.body, right.factor), asked, library)
-    return same_form(given.body, right.body, asked, library)
+        return same_form(_times(given.body, given.factor), _times(right.body, right.factor), asked)
+    return same_form(given.body, right.body, asked)
 
 
 def _times(body: str, factor: Fraction) -> str:
@@ -125,30 +124,30 @@ def _times(body: str, factor: Fraction) -> str:
     return f"({normal_form(body)})*\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
 
 
-def _same_percentage(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
+def _same_percentage(given: Quantity, right: Quantity, asked: Wanted) -> Verdict:
     r"""10\% is 10 where a percentage is asked for or stated, and 0.1 where none is asked for."""
-    as_numbers = same_form(given.body, right.body, asked, library)
+    as_numbers = same_form(given.body, right.body, asked)
     if given.dimension == right.dimension or asked.percentage or (as_numbers.correct and right.dimension):
         return as_numbers
     bodies = [_times(side.body, _HUNDREDTH) if side.dimension == "percent" else side.body for side in (given, right)]
-    return same_form(bodies[0], bodies[1], asked, library)
+    return same_form(bodies[0], bodies[1], asked)
 
 
-def _same_half_named(given: Quantity, right: Quantity, asked: Wanted, library: Library) -> Comparison:
+def _same_half_named(given: Quantity, right: Quantity, asked: Wanted) -> Verdict:
     """One side has a known unit, the other none: equal numbers are right, unless the question asks for another unit."""
     unit = asked.other_unit(given) if given.dimension else None
     if unit is not None:
         if not unit:
-            return Comparison(False, f"{given.dimension} are not what is asked for")
-        return same_form(_times(given.body, given.factor / unit), right.body, asked, library)
-    bare = same_form(given.body, right.body, asked, library)
+            return Verdict(False, f"{given.dimension} are not what is asked for")
+        return same_form(_times(given.body, given.factor / unit), right.body, asked)
+    bare = same_form(given.body, right.body, asked)
     if bare.correct is not False:
         return bare
     if "angle" in (given.dimension, right.dimension):
         degrees, other = (given, right) if given.dimension else (right, given)
         if re.search(r"\\pi(?![a-zA-Z])|π", other.body):
-            return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, asked, library)
+            return same_form(f"({degrees.body})*\\frac{{\\pi}}{{180}}", other.body, asked)
     in_other_units = [_times(given.body, given.factor / factor) for factor in factors(given.dimension)]
     if given.dimension and value_key(right.body, asked) in (value_key(body, asked) for body in in_other_units):
-        return Comparison(None, "the answer has a unit and the reference none: in another unit they are equal")
+        return Verdict(None, "the answer has a unit and the reference none: in another unit they are equal")
     return bare

@@ -9,11 +9,10 @@ neither threads nor long C computations; the parent kills the process, and a CPU
 import logging
 import signal
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 from memreward.domains.math.algebra import DIGITS, POINTS, sample_point
-from memreward.domains.math.form import normal_form
+from memreward.domains.math.library import by_library, parsed
 from memreward.domains.math.process import evaluate_here
 from memreward.domains.math.rules import compare
 from memreward.domains.shared.worker import serve
@@ -45,15 +44,6 @@ def arm(seconds: float) -> None:
     """Let `TooLong` be raised after so many seconds of CPU time; 0 disarms."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-@lru_cache(maxsize=4096)
-def parsed(form: str) -> tuple[Any, ...]:
-    """Return what math-verify reads in LaTeX."""
-    from math_verify import LatexExtractionConfig, parse
-
-    extraction = [LatexExtractionConfig()]
-    return tuple(parse(f"${form}$", extraction_config=extraction, fallback_mode="no_fallback", parsing_timeout=None))
 
 
 def evaluate(expression: str) -> dict[str, Any] | None:
@@ -94,25 +84,14 @@ def value(expression: str) -> dict[str, Any] | None:
         return None
 
 
-def by_library(reference: str, answer: str) -> tuple[bool, bool, bool]:
-    """Let math-verify compare; returns whether it can read reference and answer, and whether they are equal."""
-    from math_verify import verify
-
-    wanted, given = parsed(normal_form(reference)), parsed(normal_form(answer))
-    if not wanted or not given:
-        return bool(wanted), bool(given), False
-    equal = verify(list(wanted), list(given), allow_set_relation_comp=True, timeout_seconds=None)
-    return True, True, bool(equal)
-
-
 def judge(question: dict[str, Any]) -> dict[str, Any]:
     """Compare under a limit on CPU time; a failure of any kind is undecided, with its name as the reason."""
     correct: bool | None = None
     try:
         # A little less than the wall clock's limit: what ends by itself need not be started anew.
         arm(_SHARE_OF_LIMIT * question["limit"])
-        found = compare(question["answer"], question["reference"], question["query"], by_library)
-        correct, reason = found.correct, found.rule
+        found = compare(question["answer"], question["reference"], question["query"])
+        correct, reason = found.correct, found.reason
     except TooLong:
         reason = f"not decided within {question['limit']:g} s"
     except Exception as error:  # the rules must not turn any failure of theirs into a verdict
