@@ -79,8 +79,8 @@ def parse_rollout(
 
 
 def _by_pattern(text: str, domain: Domain, prompt: str, pattern: str) -> Completion:
-    parts = split_thinking(text)
-    found = AnswerPattern(pattern).find(parts.rest)
+    thinking, rest, _ = split_thinking(text)
+    found = AnswerPattern(pattern).find(rest)
     if found is not None:
         found = rules_of(domain).named(found, prompt)
-    return Completion(parts.thinking or text, found, "none" if found is None else "pattern")
+    return Completion(thinking or text, found, "none" if found is None else "pattern")

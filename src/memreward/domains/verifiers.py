@@ -54,6 +54,9 @@ def verifier_for(domain: Domain, config: VerifyConfig | None = None) -> Verifier
 class Verifiers:
     """A verifier of mixed batches; `own` ones, by domain, stand in place of those of `verifier_for`."""
 
+    name = "by domain"
+    """Each verdict's source is that of the verifier that decided."""
+
     def __init__(
         self,
         config: VerifyConfig | None = None,
@@ -70,10 +73,6 @@ class Verifiers:
         self.cache = cache if cache is not None else VerdictCache()
         added = (load_verifier(f"{domain}={place}") for domain, place in installed(GROUP).items())
         self._verifiers: dict[Domain, Verifier] = {**dict(added), **(own or {})}
-
-    @property
-    def name(self) -> str:
-        return "+".join(sorted({verifier.name for verifier in self._verifiers.values()})) or "none"
 
     def of(self, domain: Domain) -> Verifier:
         if domain not in self._verifiers:

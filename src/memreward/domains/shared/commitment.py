@@ -9,7 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from memreward.domains.shared.markers import explicit, last_match, phrases
+from memreward.domains.shared.markers import Marked, explicit, last_match, phrases
 
 Force = Literal["said", "perhaps", "denied"]
 
@@ -182,17 +182,13 @@ _NEAR = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
+class Commitment(Marked):
     """A place where a text names what it may take for the answer: a letter, or text up to the end of its line.
 
     Its form is "boxed", "hash", "a_line", "phrase" or "letter"; its force is "perhaps" under a condition, as a
     question, or in passing.
     """
 
-    content: str
-    start: int
-    end: int
-    form: str
     force: Force = "said"
 
 
@@ -233,12 +229,12 @@ def _places(text: str) -> list[Commitment]:
     for said in [*marks, *phrases(text)[-_FROM_EACH:]]:
         at = max(text.find(said.content, said.start), said.start)
         length = len(SENTENCE_END.split(said.content, maxsplit=1)[0] if said.form == "phrase" else said.content)
-        places.append(Commitment(said.content, said.start, at + length, said.form))
+        places.append(Commitment(said.content, said.start, said.form, at + length))
     for match in list(_DESCRIBED.finditer(text))[-_FROM_EACH:]:
         line = text[match.end() : match.end() + _NEAR].split("\n", 1)[0]
-        places.append(Commitment(line, match.start(), match.end() + len(line), "letter", "perhaps"))
+        places.append(Commitment(line, match.start(), "letter", match.end() + len(line), "perhaps"))
     if (declined := last_match(_DECLINED, text)) is not None:
-        places.append(Commitment(declined[0], declined.start(), declined.end(), "letter", "perhaps"))
+        places.append(Commitment(declined[0], declined.start(), "letter", declined.end(), "perhaps"))
     spans = [(said.start, said.end) for said in places]
     for pattern in (*_CERTAIN, _IDENTITY, _CLAIM, _GUESS):
         found = [_letter_place(text, pattern, match) for match in list(pattern.finditer(text))[-_FROM_EACH:]]
@@ -256,7 +252,7 @@ def _letter_place(text: str, pattern: re.Pattern[str], match: re.Match[str]) -> 
     turned = pattern is _IDENTITY and (match[1] or _TURNED_TO.search(text[max(0, start - _NEAR) : start]))
     also = _ALSO.match(text, match.end()) if pattern is not _CLAIM else None
     content = letter.upper() + (also[0] if also is not None else "")
-    return Commitment(content, start, match.end(), "letter", "said" if turned or pattern in _CERTAIN else "perhaps")
+    return Commitment(content, start, "letter", match.end(), "said" if turned or pattern in _CERTAIN else "perhaps")
 
 
 def _weighed(text: str, ends: list[int], place: Commitment) -> Commitment | None:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 _THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -38,24 +37,19 @@ class Marked:
     end: int
 
 
-class Parts(NamedTuple):
-    """A completion cut at its think tags: thinking (None without tags), the rest, whether it was closed."""
+def split_thinking(text: str) -> tuple[str | None, str, bool]:
+    """Return the thinking (None without think tags), what follows its last closing tag, and whether it was closed.
 
-    thinking: str | None
-    rest: str
-    closed: bool
-
-
-def split_thinking(text: str) -> Parts:
-    """Cut `text` after its last closing think tag; an opening tag is optional, as in DeepSeek's templates."""
+    An opening tag is optional, as in DeepSeek's templates.
+    """
     tags = list(_THINK_TAG.finditer(text))
     if not tags:
-        return Parts(None, text, True)
+        return None, text, True
     first, last = tags[0], tags[-1]
     begin = 0 if first[1] else first.end()
     if not last[1]:
-        return Parts(text[begin:].strip(), "", False)
-    return Parts(text[begin : last.start()].strip(), text[last.end() :], True)
+        return text[begin:].strip(), "", False
+    return text[begin : last.start()].strip(), text[last.end() :], True
 
 
 def last_match(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str] | None:

@@ -233,8 +233,8 @@ def send(channel: socket.socket, message: bytes) -> None:
     channel.sendall(struct.pack(">I", len(message)) + message)
 
 
-def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE, until: float | None = None) -> bytes | None:
-    """Return one message, or None where the partner is gone; `Malformed` where it says it is longer than `longest`.
+def receive(channel: socket.socket, until: float | None = None) -> bytes | None:
+    """Return one message, or None where the partner is gone; `Malformed` where it is said to be too long.
 
     TimeoutError if it is not here as a whole by `until` of the monotonic clock; None waits as the channel does.
     """
@@ -242,7 +242,7 @@ def receive(channel: socket.socket, longest: int = LONGEST_MESSAGE, until: float
     if head is None:
         return None
     (length,) = struct.unpack(">I", head)
-    if length > longest:
+    if length > LONGEST_MESSAGE:
         raise Malformed(f"a message of {length} bytes")
     return exactly(channel, length, until)
 
