@@ -291,13 +291,11 @@ class Verdict:
         correct: True or False where the verifier can tell, else None: a crash, a time-out that the rollout did not
             cause and a reference that cannot be read are never "wrong".
         reason: Why it cannot tell, or what decided; never "" where `correct` is None.
-        details: Anything a reader may want to look at, as plain JSON values.
         source: The verifier that decided, for the ledger; "" is the one that was asked.
     """
 
     correct: bool | None
     reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
 

@@ -70,7 +70,6 @@ def decided(verdicts: list[Verdict]) -> list[Verdict]:
 def test_a_right_solution_passes_in_every_form(verifier: CodeVerifier, text: str) -> None:
     found = verifier.verify([claim(text)])[0]
     assert found.correct is True, found
-    assert found.details["calls"] == 2
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_programs_read_and_print(verifier: CodeVerifier) -> None:
     exits = "```python\nprint(7 if int(input()) == 2 else 5)\nraise SystemExit(1)\n```"
     verdicts = decided(verifier.verify([claim(text, cases, prompt) for text in (good, wrong, exits, loops)]))
     assert [found.correct for found in verdicts] == [True, False, False, False]
-    assert verdicts[1].details["case"] == 1
+    assert "in case 1" in verdicts[1].reason
     assert "processor time" in verdicts[3].reason
 
 

@@ -68,7 +68,7 @@ class Counting:
     def __init__(self, name: str = "counting-1") -> None:
         self.name = name
         self.asked: list[Claim] = []
-        self.found = Verdict(True, "so it is", {"why": ["because"]})
+        self.found = Verdict(True, "so it is")
 
     def verify(self, claims: Sequence[Claim]) -> list[Verdict]:
         self.asked += claims
@@ -242,7 +242,7 @@ def test_a_folder_remembers_decisions_but_no_doubts(tmp_path: Path) -> None:
     assert len(counting.asked) == 2
     later = Verifiers(own={"math": counting}, cache=VerdictCache(tmp_path))
     (known,) = later.verify([claim("5", "5")])
-    assert (known.correct, known.reason, known.details) == (True, "so it is", {"why": ["because"]})
+    assert (known.correct, known.reason) == (True, "so it is")
     later.verify([claim("6", "5")])
     assert [one.rollout.text for one in counting.asked] == ["5", "6", "6"]
 

@@ -111,7 +111,7 @@ class RulesVerifier(ClaimVerifier):
             return Verdict(None, "no answer can be read")
         correct = self.rules.verify(answer, claim.reference, prompt)
         reason = {True: "equal to the reference", False: "differs from the reference", None: "cannot be told"}[correct]
-        return Verdict(correct, reason, details={"answer": answer})
+        return Verdict(correct, reason)
 
 
 def everything(claim: Claim) -> tuple[str | None, ...]:

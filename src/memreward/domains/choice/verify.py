@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from memreward.domains.choice.doubt import choice_doubt
 from memreward.domains.choice.parse import (
@@ -41,17 +40,16 @@ class ChoiceVerifier(ClaimVerifier):
             return _without_options(claim)
         text = answer_region(claim.rollout.text)[1]
         read = read_choice(text, choices)
-        details = {"answer": answer if letter is None else letter}
         if letter is None:
-            return replace(_uncommitted(read, right, choices), details=details)
+            return _uncommitted(read, right, choices)
         if read.letters == (letter,) and (other := _beside(text, read, choices)):
-            return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}", details=details)
+            return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}")
         if letter != right and letter in choices and choices[letter].split() == choices[right].split():
-            return Verdict(None, f"options {letter} and {right} have the same text", details=details)
+            return Verdict(None, f"options {letter} and {right} have the same text")
         why = choice_doubt(text, letter, choices, claim.rollout.query.text) if letter == right else ""
         if why:
-            return Verdict(None, f"it is option {letter}, but {why}", details=details)
-        return Verdict(letter == right, f"option {letter}", details=details)
+            return Verdict(None, f"it is option {letter}, but {why}")
+        return Verdict(letter == right, f"option {letter}")
 
 
 def _without_options(claim: Claim) -> Verdict:
@@ -62,9 +60,9 @@ def _without_options(claim: Claim) -> Verdict:
         return Verdict(False, "no answer was committed") if silent else TextVerifier().judge(claim)
     said = yes_or_no(answer)
     if wanted is not None and said is not None:
-        return Verdict(said == wanted, f"it says {said}", details={"answer": answer})
+        return Verdict(said == wanted, f"it says {said}")
     if differs_in_value(answer, claim.reference):
-        return Verdict(False, "another value", details={"answer": answer})
+        return Verdict(False, "another value")
     return TextVerifier().judge(claim)
 
 

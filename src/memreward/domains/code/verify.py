@@ -8,7 +8,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ from memreward.types import Claim, Verdict
 
 RULES = 5
 _LONGEST_REASON = 300
-_OUTCOMES = {"passed": True, "failed": False, "unknown": None}
+_OUTCOMES = {"passed": True, "failed": False, "unknown": None, "strained": None, "overdue": None}
 _FOR_TRIAL = 0.9
 """Share of a verdict's time for the trial itself; the rest is for telling who is to blame where it has no end."""
 
@@ -86,25 +86,24 @@ class CodeVerifier(ClaimVerifier):
         limits = replace(self.limits, wall_seconds=_FOR_TRIAL * self.limits.wall_seconds)
         entry_point, given = tested_function(prompt, tests), given_definitions(prompt)
         trial = self.sandbox.trial(source, tests, entry_point=entry_point, given=given, limits=limits)
-        verdict = self._judged(trial)
-        if trial.tests.ended_by not in ("", "lost") or trial.tests.returncode or verdict.details.get("strained"):
+        outcome, reason = read_report(trial.tests.report)
+        verdict = self._judged(trial, outcome, reason)
+        if trial.tests.ended_by not in ("", "lost") or trial.tests.returncode or outcome == "strained":
             return self._blamed(verdict, trial, tests, entry_point, given, until)
         return verdict
 
-    def _judged(self, trial: Trial) -> Verdict:
+    def _judged(self, trial: Trial, outcome: str, reason: str) -> Verdict:
         solution, tests = trial.solution, trial.tests
-        details: dict[str, Any] = {"solution": _ending(solution), "tests": _ending(tests)}
         if solution.ended_by == "cpu":
-            return Verdict(False, "it used up its processor time", details=details)
+            return Verdict(False, "it used up its processor time")
         if tests.ended_by or tests.returncode:
-            return Verdict(None, f"the tests did not come to an end: {_ending(tests)}", details=details)
-        verdict = read_report(tests.report, details)
-        if verdict.details.get("overdue"):
-            return self._slow(verdict.reason, verdict.details)
+            return Verdict(None, f"the tests did not come to an end: {_ending(tests)}")
+        if outcome == "overdue":
+            return self._slow(reason)
         cut_short = solution.ended_by in ("wall", "asked") and ending()
-        if verdict.correct is False and (cut_short or solution.ended_by == "lost"):
-            return replace(verdict, correct=None, reason=f"the solution did not come to an end: {_ending(solution)}")
-        return verdict
+        if outcome == "failed" and (cut_short or solution.ended_by == "lost"):
+            return Verdict(None, f"the solution did not come to an end: {_ending(solution)}")
+        return Verdict(_OUTCOMES.get(outcome), reason)
 
     def _blamed(
         self, verdict: Verdict, trial: Trial, tests: Sequence[str], entry_point: str, given: str, until: float
@@ -122,34 +121,32 @@ class CodeVerifier(ClaimVerifier):
             self._rehearsed[key] = self.sandbox.rehearse(tests, entry_point=entry_point, given=given, limits=limits)
         if not self._rehearsed[key]:
             return verdict
-        said = f"{verdict.reason}, and without what the solution returned they do"
-        return Verdict(False, said, details=verdict.details)
+        return Verdict(False, f"{verdict.reason}, and without what the solution returned they do")
 
     def _by_cases(self, source: str, cases: Sequence[tuple[str, str]]) -> Verdict:
         until = time.monotonic() + self.limits.wall_seconds
         for number, (given, expected) in enumerate(cases):
             left = min(until - time.monotonic(), PATIENCE * self.limits.call_seconds)
             if left <= 0:
-                return self._slow(f"{self.limits.wall_seconds:g} s were over after {number} of {len(cases)} cases", {})
+                return self._slow(f"{self.limits.wall_seconds:g} s were over after {number} of {len(cases)} cases")
             limits = replace(self.limits, wall_seconds=left, cpu_seconds=self.limits.call_seconds)
             ran = self.sandbox.run(source, given, limits)
-            details = {"case": number, "solution": _ending(ran), "stderr": storable(ran.stderr[-_LONGEST_REASON:])}
             if ran.ended_by == "cpu":
-                return Verdict(False, "it used up its processor time", details=details)
+                return Verdict(False, "it used up its processor time")
             if ran.ended_by == "wall":
-                return self._slow(f"the program did not come to an end within {left:.3g} s", details)
+                return self._slow(f"the program did not come to an end within {left:.3g} s")
             if ran.ended_by in ("asked", "lost"):
-                return Verdict(None, f"the program did not come to an end: {_ending(ran)}", details=details)
+                return Verdict(None, f"the program did not come to an end: {_ending(ran)}")
             if not ran.ok:
-                return Verdict(False, f"the program ended badly: {_ending(ran)}", details=details)
+                return Verdict(False, f"the program ended badly: {_ending(ran)}")
             if output_lines(ran.stdout) != output_lines(expected):
-                return Verdict(False, f"other output than expected in case {number}", details=details)
+                return Verdict(False, f"other output than expected in case {number}")
         return Verdict(True, f"the expected output in {len(cases)} cases")
 
-    def _slow(self, reason: str, details: Mapping[str, Any]) -> Verdict:
+    def _slow(self, reason: str) -> Verdict:
         if excuse := self._excuse():
-            return Verdict(None, f"{reason}; {excuse}", details=details)
-        return Verdict(False, f"{reason}, though the machine was not busy", details=details)
+            return Verdict(None, f"{reason}; {excuse}")
+        return Verdict(False, f"{reason}, though the machine was not busy")
 
     def _excuse(self) -> str:
         """Why a solution may be right that did not come to an end by the clock; "" where nothing excuses it."""
@@ -158,17 +155,15 @@ class CodeVerifier(ClaimVerifier):
         return "the machine was busy" if self.sandbox.slowdown() >= BUSY else ""
 
 
-def read_report(report: str, details: Mapping[str, Any]) -> Verdict:
+def read_report(report: str) -> tuple[str, str]:
+    """Return the outcome that the tests' process wrote, "" where none can be read, and its reason."""
     try:
         read = json.loads(report)
-        outcome, reason = read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON])
-        kept = ("tests_run", "calls", "strained", "overdue")
-        details = {**details, **{name: read[name] for name in kept if name in read}}
+        if read["outcome"] in _OUTCOMES:
+            return read["outcome"], storable(str(read["reason"])[:_LONGEST_REASON]) or "all tests passed"
     except (ValueError, KeyError, TypeError):
-        outcome, reason = "", ""
-    if outcome not in _OUTCOMES:
-        return Verdict(None, "the tests reported nothing that can be read", details=details)
-    return Verdict(_OUTCOMES[outcome], reason or "all tests passed", details=details)
+        pass
+    return "", "the tests reported nothing that can be read"
 
 
 @lru_cache(maxsize=1024)

@@ -89,16 +89,16 @@ class MathVerifier:
         decided = _numerals(submitted, stated_reference(claim.reference))
         if decided is not None:
             return decided
-        limit, details = self.seconds, {"answer": submitted.answer}
-        asked = {**details, "reference": claim.reference, "query": claim.rollout.query.text, "limit": limit}
+        limit, query = self.seconds, claim.rollout.query.text
+        asked = {"answer": submitted.answer, "reference": claim.reference, "query": query, "limit": limit}
         try:
             reply = pool.ask(asked, limit)
         except MemRewardError as error:
-            return Verdict(None, str(error), details)
+            return Verdict(None, str(error))
         if reply.outcome == "late":
-            return Verdict(None, f"not decided within {limit:g} s", details)
+            return Verdict(None, f"not decided within {limit:g} s")
         if reply.outcome == "died":
-            return Verdict(None, "the process that compared the answers died", details)
+            return Verdict(None, "the process that compared the answers died")
         found = reply.value
         return _settled(submitted, found["correct"], found["reason"])
 
@@ -140,7 +140,7 @@ def _numerals(submitted: Submission, reference: str) -> Verdict | None:
 def _settled(submitted: Submission, correct: bool | None, reason: str) -> Verdict:
     if correct and submitted.doubt:
         correct, reason = None, submitted.doubt
-    return Verdict(correct, reason, {"answer": submitted.answer})
+    return Verdict(correct, reason)
 
 
 def _concludes(text: str, number: str) -> bool:

@@ -7,17 +7,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from memreward.sqlite import SqliteFile, select
 from memreward.types import Verdict, content_hash
 
 _SCHEMA_VERSION = 1
 _IN_MEMORY = 100_000
-_TABLES = (
-    "CREATE TABLE verdicts "
-    "(key BLOB PRIMARY KEY, correct INTEGER NOT NULL, reason TEXT NOT NULL, details TEXT NOT NULL)",
-)
+_TABLES = ("CREATE TABLE verdicts (key BLOB PRIMARY KEY, correct INTEGER NOT NULL, reason TEXT NOT NULL)",)
 _REMEDY = "free some space, delete the file (it only saves time), or name another local folder"
 
 
@@ -29,14 +25,6 @@ def verdict_key(*parts: str | None) -> str:
 def storable(text: str) -> str:
     """Return a text that every store and stream takes: lone surrogates, which no encoding has, are written out."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _storable_values(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, Mapping):
-        return {storable(str(key)): _storable_values(held) for key, held in value.items()}
-    return [_storable_values(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 class VerdictCache:
@@ -68,19 +56,16 @@ class VerdictCache:
 
     def put(self, verdicts: Mapping[str, Verdict]) -> None:
         """Keep verdicts by key; a key that is known keeps its first decision."""
-        at_rest = {
-            key: Verdict(verdict.correct, storable(verdict.reason), _storable_values(dict(verdict.details)))
-            for key, verdict in verdicts.items()
-        }
+        at_rest = {key: Verdict(verdict.correct, storable(verdict.reason)) for key, verdict in verdicts.items()}
         self._remember(at_rest)
         rows = [
-            (bytes.fromhex(key), int(verdict.correct), verdict.reason, json.dumps(dict(verdict.details)))
+            (bytes.fromhex(key), int(verdict.correct), verdict.reason)
             for key, verdict in at_rest.items()
             if verdict.correct is not None
         ]
         if rows and self._file:
             with self._file.writing() as connection:
-                connection.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR IGNORE INTO verdicts (key, correct, reason) VALUES (?, ?, ?)", rows)
 
     def _remember(self, verdicts: Mapping[str, Verdict]) -> None:
         with self._lock:
@@ -90,9 +75,9 @@ class VerdictCache:
 
 
 def _stored(file: SqliteFile, keys: Sequence[str]) -> dict[str, Verdict]:
-    sql = "SELECT key, correct, reason, details FROM verdicts WHERE {}"
+    sql = "SELECT key, correct, reason FROM verdicts WHERE {}"
     with file.reading() as connection:
         return {
-            key.hex(): Verdict(bool(correct), reason, json.loads(details))
-            for key, correct, reason, details in select(connection, sql, "key", map(bytes.fromhex, keys))
+            key.hex(): Verdict(bool(correct), reason)
+            for key, correct, reason in select(connection, sql, "key", map(bytes.fromhex, keys))
         }

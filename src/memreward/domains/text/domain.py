@@ -35,5 +35,5 @@ class TextVerifier(ClaimVerifier):
         if answer is None:
             return Verdict(None, "no answer is marked in the text")
         if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
-            return Verdict(True, "the same text", details={"answer": answer})
-        return Verdict(None, "texts differ, and other words may say the same", details={"answer": answer})
+            return Verdict(True, "the same text")
+        return Verdict(None, "texts differ, and other words may say the same")

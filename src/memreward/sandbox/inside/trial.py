@@ -177,9 +177,9 @@ class Partner:
         elif self._waited > (now - self._begun) / 2:
             said = "the solution took most of the time that there is for a verdict"
         else:
-            self.end(_unknown("the tests did not come to an end in time") | {"strained": True})
+            self.end(_unknown("the tests did not come to an end in time", "strained"))
         # Whether the machine was busy is measured by the owner, when the solution is gone and cannot keep it so.
-        self.end(_unknown(said) | {"overdue": True})
+        self.end(_unknown(said, "overdue"))
 
 
 def _told(what: str, kind: type[Any]) -> Callable[[Any], Any]:
@@ -276,20 +276,15 @@ def decide(
     `given` are definitions that stand beside the tests, `seconds` how long the solution may be waited for in all, and
     `channel` and `report` descriptors.
     """
-    calls = number = 0
     try:
         partner = Partner(channel, PATIENCE * call_seconds, time.monotonic() + seconds)
-        bench, verdict = _prepared(partner, tests, given, entry_point), _PASSED
-        while number < len(tests) and verdict is _PASSED:
-            verdict = bench.outcome(tests[number])
-            number += 1
-        calls = partner.calls
-        if verdict is _PASSED and not calls:
+        outcomes = map(_prepared(partner, tests, given, entry_point).outcome, tests)
+        verdict = next((outcome for outcome in outcomes if outcome is not _PASSED), _PASSED)
+        if verdict is _PASSED and not partner.calls:
             verdict = _unknown("the tests never call the solution")
     except _Ended as ended:
         verdict = ended.verdict
-    line = json.dumps({**verdict, "tests_run": number, "calls": calls})
-    os.write(report, line.encode("ascii"))
+    os.write(report, json.dumps(verdict).encode("ascii"))
     os._exit(0)
 
 
@@ -402,7 +397,7 @@ class Bench:
         if self._partner.calls == before or isinstance(error, ImportError | SystemExit):
             return _unknown(f"the tests themselves raised {said}")
         if isinstance(error, MemoryError | RecursionError):
-            return _unknown(f"the tests themselves raised {said}") | {"strained": True}
+            return _unknown(f"the tests themselves raised {said}", "strained")
         return _failed(said)
 
     def _with_kept_arguments(self, test: str, code: str | ast.Module) -> dict[str, Any]:
@@ -636,5 +631,6 @@ def _failed(reason: str) -> dict[str, Any]:
     return {"outcome": "failed", "reason": reason[:_LONGEST_REASON]}
 
 
-def _unknown(reason: str) -> dict[str, Any]:
-    return {"outcome": "unknown", "reason": reason[:_LONGEST_REASON]}
+def _unknown(reason: str, outcome: str = "unknown") -> dict[str, Any]:
+    """That cannot be told; "strained" and "overdue" are why it cannot."""
+    return {"outcome": outcome, "reason": reason[:_LONGEST_REASON]}
