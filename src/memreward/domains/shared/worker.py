@@ -224,8 +224,7 @@ _workers: weakref.WeakSet[Worker | WorkerPool] = weakref.WeakSet()
 
 def _close_all() -> None:
     for worker in list(_workers):
-        if isinstance(worker, Worker):
-            worker.close()
+        worker.close()
 
 
 def _forget_all() -> None:

@@ -18,12 +18,11 @@ from memreward.domains.code.parse import (
     statements,
 )
 from memreward.features.evidence.overlap import Overlap
-from memreward.features.evidence.parts import CACHED_TEXTS, Parts, hashed, word_pairs
+from memreward.features.evidence.parts import CACHED_TEXTS, NOTHING, Parts, hashed, word_pairs
 from memreward.features.evidence.pools import Column, Pools
 from memreward.types import Rollout
 
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
-_NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 _LEVELS = 3
 _parses = lru_cache(maxsize=CACHED_TEXTS)(parses)
 
@@ -46,13 +45,16 @@ class CodeFacts:
     token_pairs: Parts
 
 
-_NO_CODE = CodeFacts(np.nan, np.nan, np.nan, _NOTHING, _NOTHING)
+_NO_CODE = CodeFacts(np.nan, np.nan, np.nan, NOTHING, NOTHING)
 
 
 def code_signals(pools: Pools) -> dict[str, Column]:
     """Signals of domain code; NaN for rollouts of other domains."""
     is_code = np.array([rules_of(r.query.domain).program for r in pools.rollouts], dtype=bool)
-    facts = [_facts_of(r) if code else _NO_CODE for r, code in zip(pools.rollouts, is_code, strict=True)]
+    facts = [
+        code_facts(r.answer or "", entry_point(r.query.text)) if code else _NO_CODE
+        for r, code in zip(pools.rollouts, is_code, strict=True)
+    ]
     whole = [_whole_text_parses(r) if code else np.nan for r, code in zip(pools.rollouts, is_code, strict=True)]
     trees = Overlap(pools, [f.subtrees for f in facts])
     tokens = Overlap(pools, [f.token_pairs for f in facts])
@@ -74,9 +76,9 @@ def code_facts(code: str, name: str | None) -> CodeFacts:
     tree = parse_tree(code)
     function = next(reversed(functions_of(tree, name)), None)
     body = [] if function is None else statements(function)
-    tokens = word_pairs(code_normal_form(code, name)) if code.strip() else _NOTHING
+    tokens = word_pairs(code_normal_form(code, name)) if code.strip() else NOTHING
     if tree is None or function is None:
-        return CodeFacts(float(tree is not None and bool(code.strip())), 0.0, np.nan, _NOTHING, tokens)
+        return CodeFacts(float(tree is not None and bool(code.strip())), 0.0, np.nan, NOTHING, tokens)
     return CodeFacts(
         parses=1.0,
         defines=float(bool(body)),
@@ -86,10 +88,6 @@ def code_facts(code: str, name: str | None) -> CodeFacts:
         subtrees=_subtrees(body, _parameters(function)),
         token_pairs=tokens,
     )
-
-
-def _facts_of(rollout: Rollout) -> CodeFacts:
-    return code_facts(rollout.answer or "", entry_point(rollout.query.text))
 
 
 def _whole_text_parses(rollout: Rollout) -> float:

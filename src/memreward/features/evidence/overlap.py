@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from memreward.features.evidence.parts import Parts
+from memreward.features.evidence.parts import NOTHING, Parts
 from memreward.features.evidence.pools import Column, Pools, bin_totals, ratio
 from memreward.types import IntArray
 
@@ -70,7 +70,7 @@ def _entries(pools: Pools, parts: Sequence[Parts]) -> tuple[IntArray, IntArray, 
     """
     rows = np.argsort(pools.cluster, kind="stable")
     owner = np.repeat(rows, [len(parts[row]) for row in rows])
-    key = _in_pool(pools.group[owner], _flat([parts[row] for row in rows]))
+    key = _in_pool(pools.group[owner], np.concatenate([*(parts[row] for row in rows), NOTHING]))
     order = np.argsort(key, kind="stable")
     owner, key = owner[order], key[order]
     new_part = key[1:] != key[:-1]
@@ -83,7 +83,3 @@ def _in_pool(group: IntArray, part: Parts) -> Parts:
     """One hash per pair of pool and part."""
     mixed = (part + group.astype(np.uint64) * _POOL) * _MULTIPLIER
     return np.asarray(mixed ^ (mixed >> np.uint64(32)), dtype=np.uint64)
-
-
-def _flat(parts: Sequence[Parts]) -> Parts:
-    return np.concatenate([*parts, np.zeros(0, dtype=np.uint64)])

@@ -23,7 +23,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _PIECES_KEPT = 1 << 16
 _LONG = 64
 """Characters of a chunk that is not kept."""
-_NOTHING: Parts = np.zeros(0, dtype=np.uint64)
+NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
@@ -73,7 +73,7 @@ def thinking_parts(text: str, *, numeric: bool) -> ThinkingParts:
     pairs = _pairs(tokens)
     words, ending = distinct(pairs), distinct(pairs[-ENDING:])
     if not numeric:
-        return ThinkingParts(words, ending, _NOTHING, (0, 0), 0, _NOTHING)
+        return ThinkingParts(words, ending, NOTHING, (0, 0), 0, NOTHING)
     statements = arithmetic_statements(text)
     true = sum(verdict for _, verdict in statements)
     sides = [(numbers(statement.partition(" = ")[2]), verdict) for statement, verdict in statements]

@@ -43,7 +43,6 @@ class Walls:
     folder: str
     readable: tuple[str, ...]
     listed: tuple[str, ...]
-    user: int | None = None
     base_bytes: int = 0
     filter: bytes = b""
 
@@ -74,10 +73,10 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
     containment = settings["containment"]
     shown = settings["read_only"], settings["hidden"], settings["packages"]
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    user, calls = None, b""
+    calls = b""
     if containment == "namespaces":
         calls = seccomp.compiled(own_namespaces=True)
-        user = namespaces.enter()
+        namespaces.enter()
         namespaces.build_root(settings["folder"], *shown)
     elif containment == "landlock":
         if not landlock.version():
@@ -88,7 +87,7 @@ def _walled_in(settings: dict[str, Any]) -> Walls:
     gc.collect()
     gc.freeze()
     readable = *settings["read_only"], *settings["packages"], *namespaces.DEVICES
-    return Walls(containment, settings["folder"], readable, tuple(settings["listed"]), user, base_bytes, calls)
+    return Walls(containment, settings["folder"], readable, tuple(settings["listed"]), base_bytes, calls)
 
 
 def _request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -206,9 +205,9 @@ def _become(request: dict[str, Any], passed: dict[str, int], walls: Walls) -> No
     os.chdir(walls.scratch)
     os.environ.update(HOME=walls.scratch, TMPDIR=walls.scratch)
     _limit(limits, walls)
-    if walls.user is not None:
+    if walls.containment == "namespaces":
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        _change_user(walls.user)
+        _become_nobody()
     if walls.containment != "none":
         kernel.drop_capabilities()
         if walls.containment == "landlock":
@@ -253,8 +252,9 @@ def _limit(limits: dict[str, Any], walls: Walls) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
 
 
-def _change_user(user: int) -> None:
+def _become_nobody() -> None:
     if os.geteuid() == 0:
+        user = namespaces.NOBODY
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)

@@ -13,8 +13,8 @@ SCRATCH = "/scratch"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
-def enter() -> int:
-    """Move into new namespaces as process 1, while the caller's waits; return the user that foreign code runs as."""
+def enter() -> None:
+    """Move into new namespaces as process 1, while the caller's waits; foreign code is to run as `NOBODY`."""
     owner, group = os.geteuid(), os.getegid()
     told, tell = os.pipe()
     mapper = os.fork() if owner == 0 else 0
@@ -34,7 +34,6 @@ def enter() -> int:
     if child:
         _wait_and_leave(child)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
-    return NOBODY
 
 
 def build_root(folder: str, read_only: Sequence[str], hidden: Sequence[str], packages: Sequence[str]) -> None:

@@ -51,6 +51,10 @@ _DIGESTED_AT_ONCE = 1000
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
+LONGEST_REASON = 300
+"""Characters of what an exception says, and of why a verdict is as it is."""
+
+
 class Malformed(ValueError):
     """A message that no honest partner sends."""
 
@@ -262,3 +266,11 @@ def exactly(channel: socket.socket, length: int, until: float | None = None) -> 
         pieces.append(piece)
         length -= len(piece)
     return b"".join(pieces)
+
+
+def said_by(error: BaseException) -> str:
+    """Return what an exception says, "" where foreign code keeps it from saying it."""
+    try:
+        return str(error)[:LONGEST_REASON]
+    except BaseException:
+        return ""

@@ -12,9 +12,8 @@ from itertools import islice
 from typing import Any
 
 from .foreign import module_named, run_in
-from .plain import LONGEST_MESSAGE, Handles, Malformed, decode, encode, receive, send
+from .plain import LONGEST_MESSAGE, Handles, Malformed, decode, encode, receive, said_by, send
 
-_LONGEST_REASON = 300
 _ENCODING_SECONDS = 60
 _MUTABLE = frozenset({"d", "s", "q", "B"})
 
@@ -100,12 +99,7 @@ def _allow_processor_time(seconds: int) -> None:
 
 def raised(error: BaseException) -> dict[str, Any]:
     """Return the names of an exception's classes, and what it says."""
-    try:
-        message = str(error)[:_LONGEST_REASON]
-    except BaseException:
-        message = ""
-    names = [kind.__name__ for kind in type(error).__mro__]
-    return {"raised": names, "message": message}
+    return {"raised": [kind.__name__ for kind in type(error).__mro__], "message": said_by(error)}
 
 
 def serve(source: str, call_seconds: int, descriptor: int) -> None:

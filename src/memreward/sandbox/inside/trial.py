@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from .foreign import module_named, run_in
-from .plain import PATIENCE, Malformed, Opaque, decode, digest, encode, receive, send
+from .plain import LONGEST_REASON, PATIENCE, Malformed, Opaque, decode, digest, encode, receive, said_by, send
 
-_LONGEST_REASON = 300
 _USUAL_NAMES = {"np": "numpy", "numpy": "numpy", "pytest": "pytest", "pd": "pandas", "pandas": "pandas"}
 _CHUNK = 10_000
 _DEEPER = 4000
@@ -318,12 +317,12 @@ def _prepared(partner: Partner | _Nobody, tests: list[str], given: str, entry_po
     try:
         trees = [ast.parse(test) for test in tests]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _Ended(_unknown(f"the reference is no Python: {type(error).__name__}: {_text(error)}")) from None
+        raise _Ended(_unknown(f"the reference is no Python: {type(error).__name__}: {said_by(error)}")) from None
     base = module_named("tests").__dict__
     try:
         run_in(base, given, "given.py")
     except Exception as error:
-        said = f"what the question defines raised {type(error).__name__}: {_text(error)}"
+        said = f"what the question defines raised {type(error).__name__}: {said_by(error)}"
         raise _Ended(_unknown(said)) from None
     if partner.load_failure is not None:
         raise _Ended(_load_failure(partner.load_failure))
@@ -349,7 +348,7 @@ def _modules(names: set[str]) -> dict[str, Any]:
     try:
         return {name: importlib.import_module(module) for name, module in meant.items()}
     except ImportError as error:
-        raise _Ended(_unknown(f"the tests need a module that is not there: {_text(error)}")) from None
+        raise _Ended(_unknown(f"the tests need a module that is not there: {said_by(error)}")) from None
 
 
 def _free_names(tree: ast.Module) -> set[str]:
@@ -391,7 +390,7 @@ class Bench:
             if unseen:
                 return _failed("the solution raised an exception, and no test looks for one")
             return self._with_kept_arguments(test, code) if self._partner.changed else _PASSED
-        said = f"{type(error).__name__}: {_text(error)}"
+        said = f"{type(error).__name__}: {said_by(error)}"
         if isinstance(error, AssertionError) or hasattr(error, "of_solution"):
             return _failed(said)
         if self._partner.calls == before or isinstance(error, ImportError | SystemExit):
@@ -581,7 +580,7 @@ def _passed_over(statement: ast.stmt) -> ast.stmt:
 
 
 def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
-    names, message = failure.get("raised"), str(failure.get("message"))[:_LONGEST_REASON]
+    names, message = failure.get("raised"), str(failure.get("message"))[:LONGEST_REASON]
     kind = str(names[0]) if isinstance(names, list) and names else "error"
     return _failed(f"loading the solution raised {kind}: {message}")
 
@@ -589,7 +588,7 @@ def _load_failure(failure: dict[str, Any]) -> dict[str, Any]:
 def _exception(reply: dict[str, Any]) -> Exception:
     """The nearest of Python's own to what the solution raised; none that ends an iteration (PEP 479)."""
     names = reply["raised"] if isinstance(reply["raised"], list) else []
-    message = str(reply.get("message"))[:_LONGEST_REASON]
+    message = str(reply.get("message"))[:LONGEST_REASON]
     kinds = [vars(builtins).get(name) for name in names if isinstance(name, str)]
     kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), _SolutionError)
     if issubclass(kind, StopIteration | StopAsyncIteration):
@@ -617,20 +616,13 @@ def _update(args: tuple[Any, ...], after: list[Any]) -> None:
             mine.extend(new)
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:_LONGEST_REASON]
-    except BaseException:
-        return ""
-
-
 _PASSED: dict[str, Any] = {"outcome": "passed", "reason": ""}
 
 
 def _failed(reason: str) -> dict[str, Any]:
-    return {"outcome": "failed", "reason": reason[:_LONGEST_REASON]}
+    return {"outcome": "failed", "reason": reason[:LONGEST_REASON]}
 
 
 def _unknown(reason: str, outcome: str = "unknown") -> dict[str, Any]:
     """That cannot be told; "strained" and "overdue" are why it cannot."""
-    return {"outcome": outcome, "reason": reason[:_LONGEST_REASON]}
+    return {"outcome": outcome, "reason": reason[:LONGEST_REASON]}
