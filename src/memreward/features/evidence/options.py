@@ -119,9 +119,8 @@ def options_of(question: str) -> Options | None:
 
 def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column) -> dict[str, Column]:
     """Columns of the m rollouts of one question."""
-    verdict = np.stack([_verdicts(rollout.text, rollout.query.text) for rollout in rollouts])
+    verdict, words = map(np.stack, zip(*(_said(each.text, each.query.text) for each in rollouts), strict=True))
     own = np.arange(len(known.index))[None, :] == chosen[:, None]
-    words = np.stack([_recall(rollout.text, rollout.query.text) for rollout in rollouts])
     of_words = words.mean(axis=0)
     rival = (chosen[:, None] != chosen[None, :]).astype(np.float64)
     return {
@@ -143,15 +142,24 @@ def _mean(values: Column, weight: Column) -> Column:
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
-def _verdicts(text: str, question: str) -> Column:
-    """(k,) words for an option less words against it, mean over its mentions; NaN where it is not named."""
+def _said(text: str, question: str) -> tuple[Column, Column]:
+    """What a text says of each of the k options of its question, and how much of each it has.
+
+    (k,) words for it less words against it, mean over its mentions, NaN where it is not named; (k,) weighted share of
+    its words that the text has, 0 for one without words.
+    """
     known = options_of(question)
     assert known is not None
     told: list[list[int]] = [[] for _ in known.index]
     for column, passage in _mentions(text, known):
         told[column].append(len(_FOR.findall(passage)) - len(_AGAINST.findall(passage)))
     verdict = np.array([np.mean(each) if each else np.nan for each in told], dtype=np.float64)
-    return np.clip(verdict, -_STRONGEST, _STRONGEST)
+    held = frozenset(_words(text))
+    shares = []
+    for words in known.words:
+        total = sum(words.values())
+        shares.append(sum(weight for word, weight in words.items() if word in held) / total if total > 0 else 0.0)
+    return np.clip(verdict, -_STRONGEST, _STRONGEST), np.array(shares)
 
 
 def _mentions(text: str, known: Options) -> list[tuple[int, str]]:
@@ -163,19 +171,6 @@ def _mentions(text: str, known: Options) -> list[tuple[int, str]]:
         for (name, start), end in zip(found, ends, strict=False)
         if name in known.named
     ]
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _recall(text: str, question: str) -> Column:
-    """(k,) weighted share of each option's words that the text has; 0 for an option without words."""
-    known = options_of(question)
-    assert known is not None
-    held = frozenset(_words(text))
-    shares = []
-    for words in known.words:
-        total = sum(words.values())
-        shares.append(sum(weight for word, weight in words.items() if word in held) / total if total > 0 else 0.0)
-    return np.array(shares)
 
 
 def _mention(given: Mapping[str, str]) -> re.Pattern[str]:
