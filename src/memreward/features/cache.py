@@ -22,21 +22,19 @@ _TABLES = (
 class VectorStore:
     """Vectors by content hash in one SQLite file, which may be pickled, forked and shared; namespaces never meet."""
 
-    def __init__(self, namespace: str, folder: str | Path | None = None) -> None:
-        remedy = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"
-        path = Path(folder if folder is not None else default_cache_folder()) / "vectors.sqlite"
-        self._keep(namespace, path, f"free some space, delete the file (it only saves time), or {remedy}")
+    def __init__(self, namespace: str, folder: str | Path | None = None, *, in_process: bool = False) -> None:
+        elsewhere = "set MEMREWARD_CACHE to another local folder" if folder is None else "name another local folder"
+        remedy = f"free some space, delete the file (it only saves time), or {elsewhere}"
+        self.namespace = namespace
+        self.path = (
+            None if in_process else Path(default_cache_folder() if folder is None else folder) / "vectors.sqlite"
+        )
+        self._file = SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
 
     @classmethod
     def in_memory(cls) -> VectorStore:
         """Return a store of this process, gone with it."""
-        store = cls.__new__(cls)
-        store._keep("", None, "free some memory")
-        return store
-
-    def _keep(self, namespace: str, path: Path | None, remedy: str) -> None:
-        self.namespace, self.path = namespace, path
-        self._file = SqliteFile(path, _TABLES, _SCHEMA_VERSION, noun="vector cache", remedy=remedy)
+        return cls("", in_process=True)
 
     def get(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         """Return the known ones among `hashes`, each a (d,) float32 vector."""

@@ -1,5 +1,7 @@
 """Runs foreign Python behind walls, in parallel."""
 
+from __future__ import annotations
+
 import math
 import os
 import queue
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from memreward.sandbox.deadline import carried, check, left
@@ -68,11 +70,8 @@ class Sandbox:
             keeper.forget()
         self._start_afresh()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"containment": self._asked, "places": self.places}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["containment"], places=state["places"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Callable[..., Sandbox], tuple[Containment | None]]:
+        return partial(type(self), places=self.places), (self._asked,)
 
     @property
     def containment(self) -> Containment:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 
 CLONE_NAMESPACES = 0x7E020000
 """Flags of all kinds of namespaces: mounts, cgroup, UTS, IPC, user, processes and network."""
@@ -13,12 +14,6 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class MountAttributes(ctypes.Structure):
-    """`struct mount_attr` of mount_setattr(2)."""
-
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
 
 
 def checked(result: int, what: str) -> int:
@@ -51,9 +46,9 @@ def unmount(target: str) -> None:
 def make_read_only(target: str) -> None:
     """Make a mount and all below it read-only, without set-user-id."""
     read_only, no_setuid = 1, 2
-    asked = MountAttributes(set=read_only | no_setuid)
+    attributes = struct.pack("=4Q", read_only | no_setuid, 0, 0, 0)  # to set, to clear, propagation, users
     place = _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE
-    syscall(442, *place, ctypes.byref(asked), ctypes.sizeof(asked), what=f"mount_setattr of {target}")
+    syscall(442, *place, attributes, len(attributes), what=f"mount_setattr of {target}")
 
 
 def pivot_root(number: int) -> None:

@@ -1,7 +1,7 @@
 """Landlock: file access by path, which a process takes from itself; the wall where there are no namespaces."""
 
-import ctypes
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +11,6 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same on every machine
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1, 4, 8
 _WRITE_FILE, _TRUNCATE, _CONTROL_DEVICE = 2, 1 << 14, 1 << 15
 _KNOWN_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-
-
-class _Ruleset(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64),)
-
-
-class _Rule(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
 def version() -> int:
@@ -37,8 +28,8 @@ def _handled() -> int:
 def restrict(readable: Sequence[str], listed: Sequence[str], writable: Sequence[str]) -> None:
     """Let this process read below `readable`, list below `listed`, do anything below `writable`, and no more."""
     everything = _handled()
-    asked = _Ruleset(everything)
-    rules = syscall(_CREATE, ctypes.byref(asked), ctypes.sizeof(asked), 0, what="landlock_create_ruleset")
+    asked = struct.pack("=Q", everything)
+    rules = syscall(_CREATE, asked, len(asked), 0, what="landlock_create_ruleset")
     for path in readable:
         _allow(rules, path, _READ_FILE | _READ_FOLDER | _EXECUTE)
     for path in listed:
@@ -54,6 +45,6 @@ def _allow(rules: int, path: str, rights: int) -> None:
     opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
     if not Path(path).is_dir():
         rights &= _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _CONTROL_DEVICE
-    rule = _Rule(rights & _handled(), opened)
-    syscall(_ADD, rules, 1, ctypes.byref(rule), 0, what=f"landlock_add_rule for {path}")
+    rule = struct.pack("=Qi", rights & _handled(), opened)
+    syscall(_ADD, rules, 1, rule, 0, what=f"landlock_add_rule for {path}")
     os.close(opened)
