@@ -84,12 +84,9 @@ def _uncommitted(read: Choice, right: str, choices: Mapping[str, str]) -> Verdic
 def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
     """Another option whose text stands beside the letter of the one that was committed to, or ""."""
     (letter,) = read.letters
-    beside = {normal_text(read.named_text), normal_text(_own_list(text).get(letter, ""))} - {""}
+    # The options as the rollout itself lists them, a line each; it may have put them in another order.
+    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
+    own = listed.get(letter, "") if len(listed) > 1 else ""
+    beside = {normal_text(read.named_text), normal_text(own)} - {""}
     others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)
     return "" if normal_text(choices.get(letter, "")) in beside else next(others, "")
-
-
-def _own_list(text: str) -> Mapping[str, str]:
-    """The options as the rollout itself lists them, a line each; it may have put them in another order."""
-    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
-    return listed if len(listed) > 1 else {}

@@ -21,7 +21,8 @@ def number_of_asked(text: str, question: str) -> str | None:
     money: list[str] = _MONEY.findall(re.split(r"\n|\. ", text.rstrip()[-_NEAR:])[-1])
     if len(money) == 1 and "how much" in asked[-1].lower():
         return money[0].strip(",")
-    said = [(set(_subjects(clause)), numbers[-1]) for clause in _clauses(text) if (numbers := _NUMBER.findall(clause))]
+    clauses = CLAUSE.split(text.rstrip()[-_NEAR:].rsplit("\n\n", 1)[-1])
+    said = [(_subjects(clause), numbers[-1]) for clause in clauses if clause and (numbers := _NUMBER.findall(clause))]
     words = set(re.findall(r"\w+", asked[-1].lower()))
     fits = {number for subjects, number in said if subjects & words}
     if len(fits) != 1 or not said[-1][0] or said[-1][0] & words:
@@ -30,9 +31,5 @@ def number_of_asked(text: str, question: str) -> str | None:
     return found.strip("$,")
 
 
-def _clauses(text: str) -> list[str]:
-    return [clause for clause in CLAUSE.split(text.rstrip()[-_NEAR:].rsplit("\n\n", 1)[-1]) if clause]
-
-
-def _subjects(clause: str) -> list[str]:
-    return [(match[1] or match[2]).lower() for match in _NAME.finditer(clause)]
+def _subjects(clause: str) -> set[str]:
+    return {(match[1] or match[2]).lower() for match in _NAME.finditer(clause)}

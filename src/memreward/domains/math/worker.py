@@ -8,7 +8,6 @@ neither threads nor long C computations; the parent kills the process, and a CPU
 
 import logging
 import signal
-from fractions import Fraction
 from typing import Any
 
 from memreward.domains.math.algebra import DIGITS, POINTS, sample_point
@@ -60,18 +59,16 @@ def evaluate(expression: str) -> dict[str, Any] | None:
     values = []
     for point in range(POINTS if symbols else 1):
         # Floats: sympy looks for roots of a fraction that is raised to a fraction, and does not come back far out.
-        substitution = {symbol: _float(sample_point(str(symbol), point)) for symbol in symbols}
+        chosen = {symbol: sample_point(str(symbol), point) for symbol in symbols}
+        substitution = {
+            symbol: sympy.Float(value.numerator, 2 * DIGITS) / sympy.Float(value.denominator, 2 * DIGITS)
+            for symbol, value in chosen.items()
+        }
         parts = [part.evalf(DIGITS) for part in formula.subs(substitution).evalf(DIGITS).as_real_imag()]
         if not all(part.is_Number and part.is_finite for part in parts):
             return None
         values.append([str(part) for part in parts])
     return {"symbols": [str(symbol) for symbol in symbols], "values": values}
-
-
-def _float(value: Fraction) -> Any:
-    import sympy
-
-    return sympy.Float(value.numerator, 2 * DIGITS) / sympy.Float(value.denominator, 2 * DIGITS)
 
 
 def value(expression: str) -> dict[str, Any] | None:

@@ -49,7 +49,10 @@ class VerdictCache:
             found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in dict.fromkeys(keys) if key not in found]
         if missing and self._file:
-            stored = _stored(self._file, missing)
+            sql = "SELECT key, correct, reason FROM verdicts WHERE {}"
+            with self._file.reading() as connection:
+                rows = select(connection, sql, "key", map(bytes.fromhex, missing))
+                stored = {key.hex(): Verdict(bool(correct), reason) for key, correct, reason in rows}
             self._remember(stored)
             found |= stored
         return found
@@ -72,12 +75,3 @@ class VerdictCache:
             self._recent.update(verdicts)
             while len(self._recent) > _IN_MEMORY:
                 self._recent.popitem(last=False)
-
-
-def _stored(file: SqliteFile, keys: Sequence[str]) -> dict[str, Verdict]:
-    sql = "SELECT key, correct, reason FROM verdicts WHERE {}"
-    with file.reading() as connection:
-        return {
-            key.hex(): Verdict(bool(correct), reason)
-            for key, correct, reason in select(connection, sql, "key", map(bytes.fromhex, keys))
-        }

@@ -19,24 +19,15 @@ _WRITTEN_DATES = (
     (re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s{{1,3}}(?:of\s{{1,3}})?{_MONTH},?\s{{1,3}}(\d{{4}})\b"), (2, 1, 3)),
 )
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
-_UNITS = {
-    name: names.split()[0]
-    for names in (
-        *("kilometers km kilometer kilometre kilometres kms", "meters m meter metre metres", "miles mi mile"),
-        *("centimeters cm centimeter centimetre centimetres", "millimeters mm millimeter millimetre millimetres"),
-        *("feet ft foot", "inches inch", "kilograms kg kilogram kgs", "grams g gram", "pounds lb lbs pound"),
-        *(
-            "seconds s sec second secs",
-            "minutes min minute mins",
-            "hours h hr hour hrs",
-            "days day",
-            "years yr year yrs",
-        ),
-        *("liters l liter litre litres", "milliliters ml milliliter millilitre", "percent % pct", "degrees ° degree"),
-        *("dollars $ dollar usd", "euros € euro eur", "cents cent", "weeks week", "months month"),
-    )
-    for name in names.split()
-}
+_UNIT_NAMES = (
+    "kilometers km kilometer kilometre kilometres kms, meters m meter metre metres, miles mi mile, "
+    "centimeters cm centimeter centimetre centimetres, millimeters mm millimeter millimetre millimetres, "
+    "feet ft foot, inches inch, kilograms kg kilogram kgs, grams g gram, pounds lb lbs pound, "
+    "seconds s sec second secs, minutes min minute mins, hours h hr hour hrs, days day, years yr year yrs, "
+    "liters l liter litre litres, milliliters ml milliliter millilitre, percent % pct, degrees ° degree, "
+    "dollars $ dollar usd, euros € euro eur, cents cent, weeks week, months month"
+)
+_UNITS = {name: names.split()[0] for names in _UNIT_NAMES.split(", ") for name in names.split()}
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _MONEY = re.compile(r"([$€])\s{0,2}(\d[\d,]*(?:\.\d+)?)")
 _TOKEN = re.compile(
