@@ -87,12 +87,8 @@ class Scaling:
         return cls(tuple(names), mean, np.where(flat, 0.0, deviation), float(len(given)))
 
     def blended(self, other: Scaling, weight: float) -> Scaling:
-        """Mix with the scaling of other sources, which counts as `weight` rollouts; signals must be the same."""
-        if self.names != other.names:
-            raise ConfigurationError(f"scalings of other signals: {sorted(set(self.names) ^ set(other.names))}")
+        """Mix with the scaling of other sources, which counts as `weight` rollouts; signals are the same."""
         own, total = self.count, self.count + weight
-        if not total:
-            return other
         mean = (own * self.mean + weight * other.mean) / total
         square = own * (self.deviation**2 + (self.mean - mean) ** 2)
         square += weight * (other.deviation**2 + (other.mean - mean) ** 2)

@@ -51,8 +51,6 @@ class NgramEncoder:
     """
 
     def __init__(self, dimension: int = 512) -> None:
-        if dimension < 1:
-            raise ConfigurationError(f"dimension is {dimension}; it must be at least 1")
         self.name, self.dimension = f"ngrams-{dimension}", dimension
 
     def encode(self, texts: Sequence[str]) -> FloatArray:

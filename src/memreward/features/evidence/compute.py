@@ -14,7 +14,7 @@ from memreward.features.evidence.pools import Pools
 from memreward.features.evidence.reasoning import number_signals, parts_of, word_signals
 from memreward.features.evidence.texts import logprob_signals, text_signals
 from memreward.sandbox.deadline import carried, check
-from memreward.types import ConfigurationError, FloatArray, IntArray, Rollout
+from memreward.types import FloatArray, IntArray, Rollout
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,6 @@ def compute_evidence(rollouts: Sequence[Rollout], behaviours: Behaviours | None 
     queries. With behaviours (None for what was not run), code that behaves alike is equivalent, and signals of running
     are added.
     """
-    if behaviours is not None and len(behaviours) != len(rollouts):
-        raise ConfigurationError(f"{len(behaviours)} behaviours for {len(rollouts)} rollouts; pass one per rollout")
     compared = None if behaviours is None else ComparedRuns.of(rollouts, behaviours)
     # A worker that compares algebra may have to start: meanwhile the texts are read.
     with ThreadPoolExecutor(1) as beside:
