@@ -148,6 +148,12 @@ def test_types_are_kept_apart_when_they_cross(verifier: CodeVerifier) -> None:
     assert verdict(verifier, "def f(x): return tuple(x)", "assert f([1]) == [1]").correct is False
 
 
+def test_a_value_longer_than_is_read_of_a_solution_is_wrong(verifier: CodeVerifier) -> None:
+    found = verdict(verifier, "def f(n): return 'a' * n", "assert f(32_000_000) == 'a' * 32_000_000")
+    assert found.correct is False
+    assert "more than is read of a solution" in found.reason
+
+
 @pytest.mark.slow
 def test_items_of_a_list_of_millions_are_kept_apart_as_well(verifier: CodeVerifier) -> None:
     long = "assert f(1_100_000) == [0] * 1_100_000"

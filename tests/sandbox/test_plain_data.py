@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memreward.sandbox.inside.plain import Handles, Malformed, decode, encode
+from memreward.sandbox.inside.plain import LONGEST_MESSAGE, Handles, Malformed, decode, encode, receive
 
 TAGS = [*"itsfqdbBcrDFna", "h", "type", "unknown"]
 TEXTS = ["", "a", "1/0", "0x10", "NaN", "sNaN", "1e999999999", "\ud800", "٣", "1/2/3", "0x" + "f" * 50]
@@ -59,3 +61,12 @@ def test_numbers_and_bytes_are_exact() -> None:
         back = decode(encode(value, Handles().keep), pytest.fail)
         assert back == value
         assert type(back) is type(value)
+
+
+def test_a_message_that_says_it_is_too_long_is_refused_unread() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(struct.pack(">I", LONGEST_MESSAGE + 1))
+        theirs.close()
+        with pytest.raises(Malformed, match=f"{LONGEST_MESSAGE + 1} bytes"):
+            receive(ours)
