@@ -82,8 +82,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Where slow tests are left out, the others of these files take longer than most, too.
     """
-    slow = {item.location[0] for item in items if item.get_closest_marker("slow")} | LEFT_OUT.keys()
-    items.sort(key=lambda item: item.location[0] not in slow)
+    slow = {file_of(item) for item in items if item.get_closest_marker("slow")} | LEFT_OUT.keys()
+    items.sort(key=lambda item: file_of(item) not in slow)
+
+
+def file_of(item: pytest.Item) -> str:
+    """The first of `item.location`, whose line takes long to find."""
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_collection_finish() -> None:
@@ -93,7 +98,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    LEFT_OUT.update(item.location[0] for item in items if item.get_closest_marker("slow"))
+    LEFT_OUT.update(file_of(item) for item in items if item.get_closest_marker("slow"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
