@@ -83,11 +83,12 @@ def label(
       memreward label --memory runs/memory --import labelled.jsonl --annotator ann
       memreward label --memory runs/memory --judge http://localhost:8000/v1 --model NAME --batch 50 --pairwise
     """
+    from memreward.label import exchange, files
+
     output, who = Output(as_json), annotator or _user()
     if (batch is None or judge is not None) != (out is None):
         raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
-    model = sampling.model
-    if judge and not model:
+    if judge and not sampling.model:
         raise ConfigurationError("--judge needs --model: the model's name at that address")
     check_file(out)
     page = batch is None and import_ is None and judge is None
@@ -97,13 +98,17 @@ def label(
     report: dict[str, Any] = {}
     if batch is not None and out is not None:
         labelling.lease = _DAY
-        report = {"written": _write(labelling, batch, out, who), "file": out}
+        records = files.batch(labelling, batch, who)
+        files.write(out, exchange.as_named(out, records), listed=exchange.is_label_studio(out))
+        report = {"written": len(records), "file": out}
     elif import_ is not None:
-        from memreward.label import exchange, files
-
         report = {**files.take_in(labelling, exchange.came_back(files.read(import_)), who)}
     elif judge is not None:
-        report = _judge(labelling, judge, model, batch or _ASKED, pairwise=pairwise)
+        from memreward.label.judge import judge as judged_by
+        from memreward.policy.settings import EndpointConfig
+
+        server = EndpointConfig(url=judge)
+        report = asdict(judged_by(labelling, sampling.model, server, batch or _ASKED, pairwise=pairwise))
     else:
         address, serve = serving(labelling, host, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")
@@ -111,10 +116,8 @@ def label(
     _report(output, labelling, report)
     labelling.close()
     if out is not None:
-        from memreward.label.exchange import LABEL_STUDIO_CONFIG, is_label_studio
-
-        if is_label_studio(out):
-            output.note(f"The labelling interface of the project in Label Studio:\n{LABEL_STUDIO_CONFIG}")
+        if exchange.is_label_studio(out):
+            output.note(f"The labelling interface of the project in Label Studio:\n{exchange.LABEL_STUDIO_CONFIG}")
         output.next(f"label --memory {shlex.quote(memory)} --import LABELLED")
     elif labelling.progress().questions:
         output.next(f"warmup --memory {shlex.quote(memory)}")
@@ -173,21 +176,6 @@ def serving(
             server.run(sockets=[listening])
 
     return address, serve
-
-
-def _write(labelling: Labelling, count: int, out: Path, who: str) -> int:
-    from memreward.label import exchange, files
-
-    records = files.batch(labelling, count, who)
-    files.write(out, exchange.as_named(out, records), listed=exchange.is_label_studio(out))
-    return len(records)
-
-
-def _judge(labelling: Labelling, url: str, model: str, count: int, *, pairwise: bool) -> dict[str, Any]:
-    from memreward.label.judge import judge
-    from memreward.policy.settings import EndpointConfig
-
-    return asdict(judge(labelling, model, EndpointConfig(url=url), count, pairwise=pairwise))
 
 
 def _report(output: Output, labelling: Labelling, report: dict[str, Any]) -> None:

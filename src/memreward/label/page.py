@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from memreward.label import render
 from memreward.label.session import Labelling
-from memreward.label.task import REASONS, Task
+from memreward.label.task import REASONS, AnswerSeen, Task
 from memreward.label.view import answer_text, outcome, rollouts_of, shown
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED
 from memreward.service.token import given_token, same_token
@@ -115,50 +115,48 @@ class _Page:
         return HTMLResponse(self._templates.get_template("solutions.html").render(texts=texts))
 
     def act(self, request: Request, action: str, form: Form) -> Response:
-        name = self.name(request)
-        query_id = _read(_one(form, "query_id"))
-        if action == "decide":
-            self._decide(name, query_id, form)
-        elif action == "skip":
-            self.labelling.skip(name, query_id, _one(form, "reason") or REASONS[0])
-            self._last[name] = {"said": "Skipped. It will not be put to you again."}
-        elif action == "flag":
-            self.labelling.flag(name, query_id)
-            self._last[name] = {"said": "Flagged as broken. Nobody is asked it, and nothing is learned from it."}
-        elif action == "undo":
-            undone = self.labelling.undo(name)
-            what = "There is nothing of yours to take back." if undone is None else f"{_UNDONE[undone.kind]} is undone."
-            self._last[name] = {"said": what}
-        elif action == "reference":
-            reference = self.labelling.reference(query_id)
-            self._last[name] = {"said": "This question has no reference."}
-            if reference is not None:
-                said = "The reference was opened, and the ledger says so:"
-                self._last[name] = {"said": said, "reference": reference}
-        elif action == "open":
-            if self.labelling.open(name, query_id) is None:
-                self._last[name] = {"said": "Somebody else has that question open now."}
-        else:
-            return PlainTextResponse("no such action", 404)
+        name, query_id = self.name(request), _read(_one(form, "query_id"))
+        last: dict[str, Any] = {}
+        match action:
+            case "decide":
+                last = {"said": "Kept.", "outcome": self._decided(name, query_id, form)}
+            case "skip":
+                self.labelling.skip(name, query_id, _one(form, "reason") or REASONS[0])
+                last["said"] = "Skipped. It will not be put to you again."
+            case "flag":
+                self.labelling.flag(name, query_id)
+                last["said"] = "Flagged as broken. Nobody is asked it, and nothing is learned from it."
+            case "undo":
+                undone = self.labelling.undo(name)
+                last["said"] = (
+                    f"{_UNDONE[undone.kind]} is undone." if undone else "There is nothing of yours to take back."
+                )
+            case "reference":
+                last["reference"] = reference = self.labelling.reference(query_id)
+                opened = "The reference was opened, and the ledger says so:"
+                last["said"] = "This question has no reference." if reference is None else opened
+            case "open":
+                if self.labelling.open(name, query_id) is None:
+                    last["said"] = "Somebody else has that question open now."
+            case _:
+                return PlainTextResponse("no such action", 404)
+        self._last[name] = last
         if request.headers.get("x-fragment"):
             return HTMLResponse(self._render("task.html", name, request))
         return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
 
-    def _decide(self, name: str, query_id: str, form: Form) -> None:
+    def _decided(self, name: str, query_id: str, form: Form) -> list[tuple[str, AnswerSeen]]:
         right = [self.labelling.answer(query_id, _read(key)) for key in form.get("right", ()) if key]
         asked = self.labelling.answer(query_id, _read(key)) if (key := _one(form, "asked")) else -1
         if asked < 0 and not right and "none" not in form:
             raise DataError("nothing was marked: mark an answer, or say that none is right")
         seconds = time.monotonic() - self._since.pop((name, query_id), time.monotonic())
         seen = self.labelling.decide(name, query_id, right, asked=asked, seconds=seconds)
-        self._last[name] = {"said": "Kept.", "outcome": outcome(self.labelling, query_id, seen)}
+        return outcome(self.labelling, query_id, seen)
 
     def _render(self, template: str, name: str, request: Request, **more: Any) -> str:
         task = self.labelling.next(name)
-        last = self._last.pop(name, {}) if request.method == "GET" else self._last.get(name, {})
-        if request.method != "GET":
-            self._last.pop(name, None)
-        wanted = request.query_params
+        last, wanted = self._last.pop(name, {}), request.query_params
         if task is not None:
             self._since.setdefault((name, task.query_id), time.monotonic())
             if "whole" in wanted:

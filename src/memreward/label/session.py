@@ -69,10 +69,6 @@ class Labelling:
         if self._worker is not None:
             self._worker.shutdown()
 
-    @property
-    def outlook(self) -> Outlook:
-        return self._outlook
-
     def extend(self, query_ids: Sequence[str]) -> None:
         """Take in more questions; those that memory does not hold, or without rollouts, are left out."""
         with self._growing:
@@ -118,7 +114,7 @@ class Labelling:
         """Return one question and keep it from others; None where it is unknown, or another has it open."""
         with self._lock:
             self._catch_up()
-            if self._outlook.place(query_id) is None or not self._leased(query_id, annotator):
+            if self.outlook.place(query_id) is None or not self._leased(query_id, annotator):
                 return None
             self._returned[annotator] = query_id
             return self._made(query_id, annotator)
@@ -134,7 +130,7 @@ class Labelling:
         """
         with self._lock:
             self._catch_up()
-            outlook = self._outlook
+            outlook = self.outlook
             q = self._known(query_id)
             answers = outlook.answers(q)
             self._check(query_id, right, asked)
@@ -169,11 +165,11 @@ class Labelling:
             ]
 
     def answers(self, query_id: str) -> range:
-        return self._outlook.answers(self._known(query_id))
+        return self.outlook.answers(self._known(query_id))
 
     def key(self, answer: int) -> str:
         """Return what names an answer for good, also where its number changes: the id of its first rollout."""
-        return self._outlook.features.rollout_ids[self._outlook.representative(answer)]
+        return self.outlook.features.rollout_ids[self.outlook.representative(answer)]
 
     def answer(self, query_id: str, key: str) -> int:
         found = [answer for answer in self.answers(query_id) if self.key(answer) == key]
@@ -222,7 +218,7 @@ class Labelling:
         with self._lock:
             decided = [e for e in self._stands.events if e.kind == DECIDED]
             first, second, twice, disputed = twice_judged(self._stands.decisions)
-            outlook, labelled = self._outlook, self._labelled
+            outlook, labelled = self.outlook, self._labelled
             open_ = np.array([q for q in range(len(outlook)) if q not in labelled], np.int64)
             return LabelProgress(
                 questions=len(self._stands.labelled),
@@ -244,7 +240,7 @@ class Labelling:
     def _enter(self, query_id: str, given: Mapping[int, bool], annotator: str, *, whole: bool) -> list[str]:
         said = []
         for answer, correct in given.items():
-            rollouts = [self.pool.rollout(int(row)) for row in self._outlook.rows(answer)]
+            rollouts = [self.pool.rollout(int(row)) for row in self.outlook.rows(answer)]
             said.append(Said(rollouts[0].answer, tuple(rollout.id for rollout in rollouts), correct))
         return self.door.enter(self.pool.groups[query_id].query, said, annotator, whole=whole)
 
@@ -259,7 +255,7 @@ class Labelling:
 
     def _first(self, annotator: str, leases: Mapping[str, str]) -> Task | None:
         """A question that is to be judged for the first time, or again after "this answer is wrong"."""
-        names = self._outlook.features.query_ids
+        names = self.outlook.features.query_ids
         full = self.door.questions is not None and len(self._stands.labelled) >= self.door.questions
 
         def free(candidate: Candidate) -> bool:
@@ -287,10 +283,10 @@ class Labelling:
         return None
 
     def _again(self, query_id: str, events: Sequence[Event], annotator: str) -> Task | None:
-        q = self._outlook.place(query_id)
+        q = self.outlook.place(query_id)
         if q is None:
             return None
-        place = {self.key(answer): answer for answer in self._outlook.answers(q)}
+        place = {self.key(answer): answer for answer in self.outlook.answers(q)}
         verdicts = {place[key]: right for key, right in events[0].data["verdicts"].items() if key in place}
         if events[0].data["kind"] == "whole" or not verdicts:
             return self._made(query_id, annotator)
@@ -299,7 +295,7 @@ class Labelling:
 
     def _task(self, query_id: str, annotator: str) -> Task | None:
         """The task that a question is now, e.g. after the page was loaded anew."""
-        q = self._outlook.place(query_id)
+        q = self.outlook.place(query_id)
         if q is None:
             return None
         events = self._stands.decisions.get(query_id, [])
@@ -312,7 +308,7 @@ class Labelling:
         return self._made(query_id, annotator) if q not in self._labelled else None
 
     def _made(self, query_id: str, annotator: str, kind: Kind = "whole", asked: int = -1) -> Task:
-        outlook, q = self._outlook, self._known(query_id)
+        outlook, q = self.outlook, self._known(query_id)
         answers = [a for a in outlook.answers(q) if not outlook.mute[a]]
         # The same order for one person after a reload, another one for the next person.
         random.Random(content_hash(f"{query_id}\n{annotator}")).shuffle(answers)
@@ -322,7 +318,7 @@ class Labelling:
         return Task(query_id, kind, tuple(answers), asked, several, second, query_id in self._stands.disputed, why)
 
     def _predicted(self, question: int, before: AnswerBeliefs) -> list[dict[str, Any]]:
-        outlook, ids = self._outlook, self._outlook.features.rollout_ids
+        outlook, ids = self.outlook, self.outlook.features.rollout_ids
         rows = outlook.rows_of(np.array([question]))
         at = {int(a): i for i, a in enumerate(outlook.answer[rows])}
         return [
@@ -336,13 +332,13 @@ class Labelling:
         ]
 
     def _known(self, query_id: str) -> int:
-        if (q := self._outlook.place(query_id)) is None:
+        if (q := self.outlook.place(query_id)) is None:
             raise DataError(f"question {query_id!r} is not among those of this labelling; reload the page")
         return q
 
     def _check(self, query_id: str, right: Sequence[int], asked: int) -> None:
-        answers = self._outlook.answers(self._known(query_id))
-        wrong = [a for a in (*right, *([asked] if asked >= 0 else [])) if a not in answers or self._outlook.mute[a]]
+        answers = self.outlook.answers(self._known(query_id))
+        wrong = [a for a in (*right, *([asked] if asked >= 0 else [])) if a not in answers or self.outlook.mute[a]]
         if wrong:
             raise DataError(f"question {query_id!r} has no answer {wrong[0]}; reload the page")
 
@@ -369,7 +365,7 @@ class Labelling:
             self.extend(new)
 
     def _catch_up(self) -> None:
-        if self._stands.is_old():
+        if self.journal.last() != self._stands.last:
             self._read()
             self._learn()
 
@@ -401,5 +397,5 @@ class Labelling:
         first = [c for c in ranked(outlook, questions, self.ask) if names[c.question] not in self._stands.broken]
         with self._lock:
             if start is self._start:  # else more questions have come meanwhile, and are being learned from
-                self._outlook, self._ranking, self._sure = outlook, [*first, *rest], sure
+                self.outlook, self._ranking, self._sure = outlook, [*first, *rest], sure
                 self._learned += 1

@@ -41,9 +41,6 @@ class Standing:
                 self.decisions.setdefault(event.query_id, []).append(event)
         self.disputed = twice_judged(self.decisions)[3]
 
-    def is_old(self) -> bool:
-        return self._journal.last() != self.last
-
     def by_others(self, query_id: str, annotator: str) -> bool:
         events = self.decisions.get(query_id, ())
         return bool(events) and all(event.annotator != annotator for event in events)
