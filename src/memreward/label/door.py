@@ -66,11 +66,9 @@ class Door:
         judged_before = any(entry.correct is not None for entry in self._memory.ledger.entries([query.id]))
         named = [Judgement(query.id, True, answers=(text,)) for text in right]
         # A right answer makes all others wrong, unless somebody called one of them right before.
-        return (
-            [Judgement(query.id, False, answers=tuple(wrong)), *named]
-            if wrong and (judged_before or not right)
-            else named
-        )
+        if wrong and (judged_before or not right):
+            named.insert(0, Judgement(query.id, False, answers=tuple(wrong)))
+        return named
 
     def _budget(self) -> Budget | None:
         return None if self.questions is None else Budget(queries=self.questions)

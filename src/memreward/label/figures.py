@@ -151,22 +151,17 @@ def twice_judged(decisions: Mapping[str, Sequence[Event]]) -> tuple[list[bool], 
     first, second, twice, disputed = [], [], set(), set()
     for query_id, events in decisions.items():
         by: dict[str, dict[str, bool]] = {}
-        settled = False
         for event in events:
-            settled = settled or bool(event.data.get("settles"))
             if not event.data.get("settles") and not is_judge(event.annotator):
                 by.setdefault(event.annotator, {}).update(event.data["verdicts"])
-        if len(by) < 2:
-            continue
-        one, two = list(by.values())[:2]
-        both = one.keys() & two.keys()
-        if not both:
-            continue
-        twice.add(query_id)
-        first += [one[key] for key in sorted(both)]
-        second += [two[key] for key in sorted(both)]
-        if not settled and any(one[key] != two[key] for key in both):
-            disputed.add(query_id)
+        one, two = list(by.values())[:2] if len(by) > 1 else ({}, {})
+        if both := sorted(one.keys() & two.keys()):
+            twice.add(query_id)
+            first += [one[key] for key in both]
+            second += [two[key] for key in both]
+            settled = any(event.data.get("settles") for event in events)
+            if not settled and any(one[key] != two[key] for key in both):
+                disputed.add(query_id)
     return first, second, twice, disputed
 
 

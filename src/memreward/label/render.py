@@ -67,11 +67,8 @@ def _mathematics(text: str) -> Iterator[Markup]:
     for match in _TEX.finditer(text):
         yield escape(text[at : match.start()])
         whole = match[0]
-        inside = whole
-        for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
-            if whole.startswith(opening):
-                inside = whole[len(opening) : -len(closing)]
-                break
+        delimiter = next((each for each in ("$$", "\\[", "\\(", "$") if whole.startswith(each)), "")
+        inside = whole[len(delimiter) : len(whole) - len(delimiter)]
         yield _tex(inside, display=match["display"] is not None) if len(inside) < _LONGEST_TEX else escape(whole)
         at = match.end()
     yield escape(text[at:])
