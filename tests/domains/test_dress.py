@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memreward.domains import equivalent, parse_completion
+from memreward.domains.choice.parse import options
 from memreward.domains.shared.dress import answer_region, peeled, plain_markup
 from memreward.types import Domain
 
@@ -159,6 +160,138 @@ def test_thinking_of_other_families_is_cut_off() -> None:
     assert answer_region("b<reasoning>a</reasoning>")[0] is None, "an explanation after the answer is no thinking"
 
 
+# What a model goes on with that was not stopped: other questions, in the form of its prompt.
+NEXT = [
+    "\n\nQ: Which animal barks?\nA: The answer is {other}.",
+    "\n\nQuestion: Which animal barks?\nAnswer: {other}",
+    "\n\nQuestion 2: Which animal barks?\nLet's think. It has four legs.\nThe answer is {other}.",
+    "\n\n**Problem:** Which animal barks?\n**Solution:** \\boxed{{{other}}}",
+    "\n\nHuman: And which animal barks?\n\nAssistant: \\boxed{{{other}}}",
+    "\n\n### Instruction:\nName it.\n\n### Response:\nThe answer is {other}.",
+    "\n\n问题：哪个？\n答案是 {other}",
+    "<|im_end|>\n<|im_start|>user\nWhich barks?<|im_end|>\n<|im_start|>assistant\n\\boxed{{{other}}}<|im_end|>",
+    "<|endoftext|>Human: Which barks? The answer is {other}.",
+    "</s><s>[INST] Which barks? [/INST] <answer>{other}</answer>",
+    "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhich?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{other}",
+    "<end_of_turn>\n<start_of_turn>user\nWhich?<end_of_turn>\n<start_of_turn>model\nAnswer: {other}",
+]
+COMMITTED = ["The answer is {own}.", "\\boxed{{{own}}}", "So.\n#### {own}", "<answer>{own}</answer>", "{own}"]
+
+
+@pytest.mark.parametrize("following", NEXT)
+@pytest.mark.parametrize(
+    ("domain", "query", "own", "other"),
+    [
+        ("math", "How many?", "18", "3"),
+        ("qa", CHOICES, "A", "B"),
+        ("qa", "Is it?", "yes", "no"),
+        ("other", "Who?", "Ada", "Bob"),
+    ],
+)
+def test_the_answer_is_not_that_of_a_question_made_up_after_it(
+    domain: Domain, query: str, own: str, other: str, following: str
+) -> None:
+    for committed in COMMITTED:
+        text = committed.format(own=own) + following.format(other=other)
+        found = parse_completion(text, domain, query).answer
+        assert found is not None, text
+        assert equivalent(found, own, domain, query_text=query), text
+
+
+def test_another_question_in_the_same_line() -> None:
+    assert parse_completion("The answer is 18. Q: And then? A: 3", "math", "How much?").answer == "18"
+
+
+def test_questions_that_lead_to_the_answer_are_part_of_the_reply() -> None:
+    for text in (
+        "Q1: How many eggs are left?\nA1: 9\n\nQ2: What do they cost?\nA2: 9 * 2 = 18.\nThe answer is 18.",
+        "Let us see what is asked.\nQuestion: How much are 9 eggs at $2?\nThe answer is 18.",
+        "Question: How much?\nAnswer: 18",
+        "<answer>17</answer>\nHuman: Are you sure?\nAssistant: No, <answer>18</answer>",
+    ):
+        assert parse_completion(text, "math", "How much?").answer == "18", text
+
+
+def test_a_prompt_that_is_repeated_before_the_reply_is_none_of_it() -> None:
+    for text in (
+        "<|im_start|>user\nIs the answer B?<|im_end|>\n<|im_start|>assistant\nA<|im_end|>",
+        "<s>[INST] Which? The answer is B? [/INST] A</s>",
+        "<start_of_turn>user\nIs the answer B?<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>",
+    ):
+        assert parse_completion(text, "qa", CHOICES).answer == "A", text
+
+
+def test_what_is_struck_ends_no_turn() -> None:
+    assert parse_completion("It is <s>river bank</s> a bakery. The answer is A.", "qa", CHOICES).answer == "A"
+
+
+def test_how_sure_a_model_is_belongs_to_no_answer() -> None:
+    for line in ("Confidence: 95%", "**Confidence:** 0.9", "Probability: 0.9", "Confidence (0-100): 90"):
+        assert parse_completion(f"So she has 18 of them.\n\n{line}", "math", "How much?").answer == "18"
+        assert parse_completion(f"Guess: A\n{line}", "qa", CHOICES).answer == "A"
+
+
+def test_other_ways_to_hand_in_an_answer() -> None:
+    for text in (
+        "Thought 2: bread.\nAction 2: Finish[A]",
+        "Finish[bakery]",
+        '{"predicted_answer": "A"}',
+        '{"selected_option": "A. bakery"}',
+        "FINAL_ANSWER: A",
+        "The answer (A, B, C, D or E) is A.",
+    ):
+        assert parse_completion(text, "qa", CHOICES).answer == "A", text
+
+
+def test_options_are_those_of_the_last_of_several_questions() -> None:
+    shown = "Q: Which barks?\nOptions:\n(A) cat\n(B) dog\n(C) cow\nA: So the answer is (B).\n\n"
+    asked = shown + "Q: Which flies?\nOptions:\n(A) bird\n(B) bear\nA: Let's think."
+    assert options(asked) == {"A": "bird", "B": "bear"}
+    assert parse_completion("Not a cow. The answer is (C).", "qa", asked).answer is None
+
+
+def test_options_with_their_letter_twice() -> None:
+    twice = "Where?\nOptions: (A) A): cut grass (B) B): paper cups"
+    assert parse_completion("The answer is paper cups.", "qa", twice).answer == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It is big.\nTherefore, the answer (Yes or No) is No.", "no"),
+        ("Therefore, the answer (Yes or No) is:\n\nYes, it fits well.", "yes"),
+        ("A whale is long. In conclusion, no, it does not fit.", "no"),
+        ("Whales are small enough. I would say yes.", "yes"),
+        ("It has been measured. Conclusion: Yes", "yes"),
+    ],
+)
+def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
+    assert parse_completion(text, "qa", "Does a whale fit in?").answer == said
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("So.\n**最终答案**：安娜每天赚 **18 美元**。", "18"),
+        ("**最终答案**：540 米", "540"),
+        ("所以，答案是 18 美元。", "18"),
+        ("Итого.\nОтвет: **18 долларов**.", "18"),
+        ("Therefore, the answer (arabic numerals) is 18.", "18"),
+        ("We round.\n\nFINAL_ANSWER: 18.0", "18"),
+        ("#### The answer is 18", "18"),
+        ("A: Let's think step by step.\nThere are 9 of 2 each.\nThe answer is 18.", "18"),
+        ("A: There are 9 of 2 each. The answer is 18.", "18"),
+        ("0.\\overline{7}-0.\\overline{2} = \\frac{7-2}{9} = \\frac{5}{9}", "\\frac{5}{9}"),
+        ("答案是 3 万。", None),
+        ("Ответ: 5 тысяч", None),
+    ],
+)
+def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> None:
+    found = parse_completion(text, "math", "How much?").answer
+    assert found is not None
+    assert equivalent(found, number, "math") if number else not equivalent(found, found.split()[0], "math")
+
+
 def test_a_word_that_is_no_option_names_none() -> None:
     for text in ("The answer is plausible.", "<ans>plausible</ans>", "plausible", "**Plausible**"):
         assert parse_completion(text, "qa", CHOICES).answer is None
@@ -181,6 +314,12 @@ def test_a_word_that_is_no_option_names_none() -> None:
         "<b>",
         "</b><b>",
         "[ANSWER]",
+        "Q: a\n",
+        "x. Q: ",
+        "<|im_end|>",
+        "a</s>",
+        "\nConfidence: 9",
+        "finish[",
     ],
 )
 def test_time_is_linear_in_the_length(pattern: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,14 @@ def test_entry_point() -> None:
         (BODY + "\nassert total([1]) == 1\n", "body"),
         (BODY + "\nprint(total([1, 2]))\n\ndef other(y):\n    return", "body"),
         (BODY + "\nfrom .models import (", "body"),
+        (BODY + "```\nThis loops over the list.", "body"),
+        (WHOLE + "```", "code"),
+        (BODY + "<|endoftext|>import os", "body"),
+        (f"```python\n{WHOLE}```<|im_end|>\n<|im_start|>user\nNow this:\n```python\ndef total(xs): ...\n```", "fence"),
+        (BODY.lstrip(), "body"),
+        (" " + WHOLE, "code"),
+        ("It is this:\n\n" + textwrap.indent(WHOLE, "    ") + "\nThat is all.", "code"),
+        (WHOLE.replace("\n", "\r\n"), "code"),
     ],
 )
 def test_every_form_gives_the_same_solution(text: str, form: str) -> None:
@@ -57,6 +66,14 @@ def test_every_form_gives_the_same_solution(text: str, form: str) -> None:
     assert completion.answer is not None
     assert defines(completion.answer, "total")
     assert equivalent(completion.answer, PROMPT + BODY, "code", query_text=PROMPT)
+
+
+@pytest.mark.parametrize("around", ["Complete this function.\n\n%s", "Read this:\n```python\n%s```\nAnswer in code."])
+@pytest.mark.parametrize("text", [BODY, f"```python\n{BODY}```", WHOLE])
+def test_a_prompt_may_say_in_words_what_to_do_with_its_code(text: str, around: str) -> None:
+    answer = parse_completion(text, "code", around % PROMPT).answer
+    assert answer is not None
+    assert equivalent(answer, PROMPT + BODY, "code", query_text=PROMPT)
 
 
 def test_bare_body_carries_the_prompt_and_leaves_out_what_follows() -> None:

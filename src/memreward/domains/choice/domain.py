@@ -1,10 +1,12 @@
 """Multiple choice as a domain."""
 
-from memreward.domains.choice.parse import find_choice, letter_of, options, yes_or_no
+from memreward.domains.choice.parse import concluded_yes_or_no, find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules
+from memreward.domains.shared.commitment import taken_back
 from memreward.domains.shared.expression import find_expression
+from memreward.domains.shared.markers import phrases
 from memreward.domains.text.key import free_text_key
 from memreward.types import Verifier
 
@@ -37,7 +39,10 @@ class Choice(DomainRules):
 def _find_open(text: str) -> tuple[str | None, str]:
     """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
     answer, form = find_expression(text, guess=False)
-    if form not in {"none", "text"} or yes_or_no(text) is None:
-        word = None if answer is None else yes_or_no(answer)
-        return (answer if word is None else word), form
-    return yes_or_no(text), "text"
+    if form in {"none", "text"} and (said := yes_or_no(text) or concluded_yes_or_no(text)) is not None:
+        return said, "text"
+    word = None if answer is None else yes_or_no(answer)
+    if form == "phrase" and word is None and (marks := phrases(text)):
+        content = marks[-1].content  # "The answer is yes, it fits"
+        word = None if taken_back(content, len(content.split()[0].rstrip(",;:."))) else yes_or_no(content)
+    return (answer if word is None else word), form

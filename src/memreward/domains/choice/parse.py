@@ -8,6 +8,7 @@ from functools import lru_cache
 from memreward.domains.shared.commitment import SENTENCE_END, TURNED_AT_END, commitments, spoken_for_others, taken_back
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
+from memreward.domains.shared.turns import last_question
 
 _BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
 _LINE_OPTION = re.compile(
@@ -94,6 +95,12 @@ _YES_OR_NO_AT_END = re.compile(
     r"[\s,;.…](yes|yeah|yep|true|no|nope|false)(?:\s(?:if|when|at|otherwise|for)\b[^.\n]{0,60})?[.!]{0,3}\s{0,9}\Z",
     re.IGNORECASE,
 )
+_CONCLUSION = re.compile(
+    r"\A\W{0,3}(?:(?:so|thus|hence|therefore|then|overall|finally|ultimately|(?:in )?conclusion|in summary|"
+    r"(?:I|we) (?:would|will|can) say|I['’]d say|I think)[,:]?\s){1,3}",
+    re.IGNORECASE,
+)
+_LAST_SENTENCE = 400
 _YES = frozenset({"yes", "yeah", "yep", "true"})
 _NO = frozenset({"no", "nope", "false"})
 _UNKNOWN_LETTERS = frozenset("ABCDEFGHIJ")
@@ -151,8 +158,11 @@ def options(query_text: str) -> Mapping[str, str]:
     """Return the options of a question by letter; empty if it has none.
 
     They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
-    "Options:" gives each text by itself.
+    "Options:" gives each text by itself. Of several questions, "Q: ...", the others are examples before the last.
     """
+    asked = last_question(query_text)
+    if asked > 0 and len(own := options(query_text[asked:])) > 1:
+        return own
     for pattern in (_BRACKETED_OPTION, _LINE_OPTION, _INLINE_OPTION):
         found = _lettered(pattern, query_text)
         if len(found) > 1 and "A" in found:
@@ -175,7 +185,8 @@ def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
         last = chr(ord(last) + 1)
     last = max(last, "J")
     pattern = re.compile(pattern.pattern.replace("A-Z", f"A-{last}").replace("a-z", f"a-{last.lower()}"), pattern.flags)
-    found = {match[1]: match[2].strip() for match in pattern.finditer(text)}
+    # "(A) A): bakery" has the letter twice.
+    found = {m[1]: re.sub(rf"^\(?{m[1]}[).:]{{1,2}}\s", "", m[2].strip()) for m in pattern.finditer(text)}
     upper = {letter: option for letter, option in found.items() if letter.isupper()}
     lower = {letter.upper(): option for letter, option in found.items() if letter.islower()}
     return lower if lower and len(upper) < 2 else upper
@@ -291,6 +302,12 @@ def yes_or_no(content: str) -> str | None:
     word = None if match is None else "yes" if match[1].lower() in _YES else "no"
     last = _YES_OR_NO_AT_END.search(content, max(0, len(content) - 2 * _LONG_TEXT))
     return word if last is None or (last[1].lower() in _YES) == (word == "yes") else None
+
+
+def concluded_yes_or_no(text: str) -> str | None:
+    """Return "yes" or "no" where the last sentence of a text is that: "In conclusion, no."; None where it begins so."""
+    last = SENTENCE_END.split(text.strip()[-_LAST_SENTENCE:])[-1]
+    return None if _YES_OR_NO.match(text.strip()) else yes_or_no(_CONCLUSION.sub("", last))
 
 
 def _named(content: str, choices: Mapping[str, str]) -> Choice:

@@ -5,6 +5,7 @@ from memreward.domains.code.verify import CodeVerifier
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules, Found
 from memreward.domains.shared.markers import answer_tag, split_thinking
+from memreward.domains.shared.turns import own_turn
 from memreward.types import Verifier
 
 
@@ -17,7 +18,7 @@ class Code(DomainRules):
     program = True
 
     def region(self, text: str) -> tuple[str | None, str, bool]:
-        return split_thinking(text)
+        return split_thinking(own_turn(text))
 
     def find(self, text: str, prompt: str) -> Found:
         tagged = answer_tag(text)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 import threading
 import warnings
 from functools import lru_cache
@@ -14,6 +15,8 @@ _FENCE = re.compile(r"^[ \t]{0,8}```[ \t]*([\w+#-]*)[^\n]*$", re.MULTILINE)
 _TOP_LEVEL_CODE = re.compile(
     r"^(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)", re.MULTILINE
 )
+_INDENTED_CODE = re.compile(r"^[ \t]+(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|@\w)", re.MULTILINE)
+_RETURNS = re.compile(r"^[ \t]*(?:return|yield)\b", re.MULTILINE)
 _TOP_LEVEL_LINE = re.compile(r"^\S", re.MULTILINE)
 _ASSERTED_CALL = re.compile(
     r"^[ \t]*assert[ \t]+(?:\(|not[ \t]+|set\(|abs\(|sorted\(|list\(|tuple\(|math\.isclose\(){0,3}[ \t]*(\w+)[ \t]*\(",
@@ -88,11 +91,19 @@ def entry_point(query_text: str) -> str | None:
 def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
     """Return (solution, form, text around it); forms are "fence", "code" (definitions), "body" (continues), "none"."""
     name = entry_point(prompt)
+    fences = list(_FENCE.finditer(text))
+    if len(fences) % 2 and not fences[0][1]:  # the prompt has opened the block that the first fence closes
+        code, form, around = find_code(text[: fences[0].start()], prompt)
+        if code is not None and (name is None or defines_body(code, name)):
+            return code, form, f"{around}\n{text[fences[0].end() :]}".strip()
     fenced = _fenced(text, name)
     if fenced is not None:
         code, around = fenced
         return _completed(code, name, prompt), "fence", around
     if "```" not in text:
+        indented = _indented(text, name)
+        if indented is not None:
+            return indented, "code", ""
         body = _body(text, name, prompt)
         if body is not None:
             return body, "body", ""
@@ -107,7 +118,21 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
 
 def prompt_tree(prompt: str) -> ast.Module | None:
     """Return the syntax tree of a code prompt, which may end with the head of a function; None where it is no code."""
-    return parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n")
+    code = prompt_code(prompt)
+    return parse_tree(code) or parse_tree(code.rstrip() + "\n    pass\n")
+
+
+@lru_cache(maxsize=1024)
+def prompt_code(prompt: str) -> str:
+    """Return the code of a prompt that says in words what to do with it, or all of it."""
+    if parse_tree(prompt) or parse_tree(prompt.rstrip() + "\n    pass\n"):
+        return prompt
+    start = _TOP_LEVEL_CODE.search(prompt)
+    if start is None:
+        return prompt
+    fence = _FENCE.search(prompt, start.start())
+    code = _cut_trailing(prompt[start.start() : len(prompt) if fence is None else fence.start()])
+    return code if parses(code) else prompt
 
 
 def functions_of(tree: ast.Module | None, name: str | None = None) -> list[Function]:
@@ -157,7 +182,7 @@ def given_definitions(prompt: str) -> str:
 
 def _with_given(code: str, prompt: str) -> str:
     given = given_definitions(prompt)
-    if not given or code.startswith(prompt.rstrip()) or "from __future__" in code or not parses(code):
+    if not given or code.startswith(prompt_code(prompt).rstrip()) or "from __future__" in code or not parses(code):
         return code
     return f"{given}\n\n{code}"
 
@@ -198,6 +223,19 @@ def _completed(code: str, name: str | None, prompt: str) -> str:
     return _body(code, name, prompt) or code
 
 
+def _indented(text: str, name: str | None) -> str | None:
+    """The solution in a text whose definitions stand indented, all of them or just the first line; None without one."""
+    start = None if name is None else _INDENTED_CODE.search(text)
+    if start is None or name is None or _TOP_LEVEL_CODE.search(text):
+        return None
+    code = text[start.start() :]
+    for plain in (textwrap.dedent(code), code.lstrip(" \t")):
+        cut = _cut_trailing(plain)
+        if defines_body(cut, name):
+            return cut.strip("\n")
+    return None
+
+
 def _body(text: str, name: str | None, prompt: str) -> str | None:
     """`prompt` + `text` up to where the function ends, if together they define the function; else None."""
     if name is None or not prompt.strip() or not text.strip():
@@ -205,9 +243,11 @@ def _body(text: str, name: str | None, prompt: str) -> str | None:
     first = text.strip("\n")
     if not first.startswith((" ", "\t")) and _TOP_LEVEL_CODE.match(first):
         return None
+    prompt = prompt_code(prompt)
     joint = prompt if prompt.endswith("\n") or text.startswith("\n") else prompt + "\n"
-    code = _function_end(joint, text)
-    return code if code is not None and defines_body(code, name) else None
+    tried = [text, f"    {text.lstrip()}"] if _RETURNS.search(text) else [text]  # the first line may have been stripped
+    found = (_function_end(joint, body) for body in tried)
+    return next((code for code in found if code is not None and defines_body(code, name)), None)
 
 
 def _function_end(prompt: str, text: str) -> str | None:

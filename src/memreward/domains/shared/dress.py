@@ -3,11 +3,12 @@
 import json
 import re
 
-from memreward.domains.shared.markers import last_match, split_thinking
+from memreward.domains.shared.markers import explicit, last_match, phrases, split_thinking
+from memreward.domains.shared.turns import next_question, own_turn
 
-_THINKING = re.compile(r"<\|begin_of_thought\|>|◁think▷|\[THINK\]")
+_THINKING = re.compile(r"<\|begin_of_thought\|>|<\|im_start\|>think\b|◁think▷|\[THINK\]")
 _THOUGHT = re.compile(
-    r"<\|end_of_thought\|>|◁/think▷|\[/THINK\]|<\|channel\|>final(?:<\|constrain\|>\w{1,20})?<\|message\|>"
+    r"<\|end_of_thought\|>|<\|im_start\|>answer\b|◁/think▷|\[/THINK\]|<\|channel\|>final(?:<\|constrain\|>\w{1,20})?<\|message\|>"
 )
 _OPENING = re.compile(r"\A\s{0,20}<(thoughts?|reasoning|scratchpad|reflection|analysis)>", re.IGNORECASE)
 _CHAT_TOKEN = re.compile(
@@ -27,10 +28,12 @@ _SURE = r"ans|answers?|final|(?:final|correct|my)[-_ ]?(?:answer|choice|option)|
 _LIKELY = r"result|solution|output|response|choice|option|letter|prediction|conclusion|label|value|verdict|submit"
 _ANSWER_TAG = re.compile(rf"<(/?)(?:({_SURE})|({_LIKELY})){_ATTRIBUTES}>", re.IGNORECASE)
 _BRACKET_TAG = re.compile(rf"\[(?:{_SURE})\]([^\[\]\n]{{1,200}})\[/(?:{_SURE})\]", re.IGNORECASE)
+_FINISH = re.compile(r"\bfinish\[([^\[\]\n]{1,200})\]", re.IGNORECASE)
 _LAST_ELEMENT = re.compile(rf"<([A-Za-z][\w-]{{0,30}}){_ATTRIBUTES}>\s{{0,9}}([^<>\n]{{1,200}})</\1>[\s.]{{0,9}}\Z")
 _DOUBLE_BRACKETS = re.compile(r"\[\[\s{0,4}([^\[\]\n,]{1,60})\]\]")
 _JSON_ANSWER = re.compile(
-    r"""["'](?:final|correct|my)?[_ -]?(?:answer|ans|choice|option|result|letter|solution|label|prediction|output"""
+    r"""["'](?:final|correct|my|predicted|selected|chosen|best)?[_ -]?"""
+    r"""(?:answer|ans|choice|option|result|letter|solution|label|prediction|output"""
     r"""|final)"""
     r"""(?:[_ -]?(?:letter|choice|option|key))?["']\s{0,9}:\s{0,9}"""
     r"""(\[?|\{\s{0,9}["'](?:value|text|final|choice|letter|number)["']\s{0,9}:)\s{0,9}"""
@@ -67,6 +70,8 @@ _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}
 _WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F170) for place in range(26)}
 _NEAR = 200
+_CONFIDENCE = re.compile(r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)\b[^\n]{0,80}\s*\Z", re.IGNORECASE)
+"""How sure a model says that it is, below its answer."""
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
@@ -88,12 +93,28 @@ _SIMPLE = re.compile(
     r"|[^\W\d_][^\W_'’]*(?:['’-][^\W_]+)*(?: [^\W_]+(?:['’-][^\W_]+)*){0,5}"
 )
 _LAYERS = 12
+_BEGINS_WITH_ANSWER = re.compile(
+    r"\W{0,3}(?:(?:yes|no|true|false)\b|[A-Ja-j][).:]|\d[\d,.]*(?=[^\d).:]|$))", re.IGNORECASE
+)
+_WORDS_OF_ANSWER = 3
 
 
 def answer_region(text: str) -> tuple[str | None, str, bool]:
     """Return the thinking (None without one), what follows it with its markup made plain, and whether it was closed."""
-    thinking, rest, closed = split_thinking(_with_think_tags(text))
-    return None if thinking is None else plain_markup(thinking), plain_markup(rest), closed
+    thinking, rest, closed = split_thinking(_with_think_tags(own_turn(text)))
+    return None if thinking is None else plain_markup(thinking), _answered(rest), closed
+
+
+def _answered(text: str) -> str:
+    """The text with its markup made plain, up to where it asks another question after it has answered."""
+    asked = next_question(text)
+    if asked is not None:
+        reply = plain_markup(text[:asked])
+        plain = reply.strip()
+        answers = _BEGINS_WITH_ANSWER.match(plain) or len(plain.split()) <= _WORDS_OF_ANSWER
+        if answers or explicit(reply) is not None or phrases(reply):
+            return reply
+    return plain_markup(text)
 
 
 def plain_markup(text: str) -> str:
@@ -103,12 +124,14 @@ def plain_markup(text: str) -> str:
         text = _STRUCK.sub(" ", text)
     if "<" in text or "INST]" in text:
         text = _with_answer_tags(_without_formatting(_CHAT_TOKEN.sub("", text)))
-    if "[[" in text or "[/" in text:
+    if "[[" in text or "[/" in text or "inish[" in text:
         text = _without_brackets(text)
     if "{" in text:
         text = _with_json_answer(text)
     text = text if text.isascii() else _DECORATED.sub("", text)
     lower = text.lower()
+    if any(word in lower[-_NEAR:] for word in ("confiden", "probabil", "certain")):
+        text = _CONFIDENCE.sub("", text, count=1)
     if _ENDS_A_LINE.search(lower):
         text = _HEADING.sub("Answer: ", text)
     if not text.isascii() or _perhaps_foreign(lower):
@@ -122,8 +145,9 @@ def plain_markup(text: str) -> str:
 
 
 def _without_brackets(text: str) -> str:
-    """The text with `[answer]...[/answer]`, and the last `[[...]]`, as an `<answer>`."""
+    """The text with `[answer]...[/answer]`, `Finish[...]`, and the last `[[...]]`, as an `<answer>`."""
     text = _BRACKET_TAG.sub(r"<answer>\1</answer>", text)
+    text = _FINISH.sub(r"<answer>\1</answer>", text)
     doubled = last_match(_DOUBLE_BRACKETS, text)
     if doubled is None or not _SIMPLE.fullmatch(doubled[1].strip()):
         return text

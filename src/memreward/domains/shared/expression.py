@@ -64,8 +64,25 @@ _WEAKENED = re.compile(
 )
 _LAST_NUMBER = re.compile(rf"(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})|(?<!\w){_TUPLE}")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
+_BOLD = re.compile(r"(?<![\w)*])\*\*(?=\S)([^*\n]{1,200}?)(?<=\S)\*\*(?![\w(*])")
+# Letters of other scripts than the Latin and the Greek one, and among them what scales, bounds or denies a number.
+_OTHER_SCRIPT = r"[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_SCALED = (
+    r"[万亿億萬千百十兆만억천백십倍分成以半左右多余几]|тыс|мил|млн|млрд|сот|дес|дюж|проц|раз|полов|хаз|"
+    r"हज़ार|लाख|करोड़|सौ|พัน|หมื่น|แสน|ล้าน|ألف|مليون"
+)
+_COUNTED_ABROAD = re.compile(
+    rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}){_OTHER_SCRIPT}[^\d\W]{{0,19}}(?:\s[^\d\W]{{1,19}}){{0,2}}[\s。．.!！]*"
+)
+_LETTERS_ABROAD = re.compile(_OTHER_SCRIPT)
+_CHANGED_ABROAD = re.compile(
+    rf"\d\s?(?:{_SCALED})|[不没沒非除至或比共超]|(?<!\w)(?:не|ни|или|кроме|более|менее|больше|меньше)(?!\w)"
+)
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
+_BARE_FORMULA = re.compile(
+    r"(?<==)\s?(?=[^\n\\]{0,80}\\)((?:[-+\d\s.]|\\(?:d?frac|sqrt|pi|cdot|left|right)(?![a-z])|[{}()]){1,80})(?=[\s.]*\Z)"
+)
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 # A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
 _ASIDE = re.compile(
@@ -92,7 +109,7 @@ _LONGEST_PARAGRAPH = 5000
 _UNDER_LABEL = re.compile(r"(?:[-*•] )?[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
 
 _SURE = (
-    r"(?:(?:yes|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|"
+    r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|"
     r"instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
     r"[,: ]\s{0,3}){1,4}"
 )
@@ -150,6 +167,8 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     if mark is not None and mark.form == "boxed":
         mark, text = _standing_box(text)
         denied = mark is None
+    elif mark is not None and mark.form == "a_line" and _is_role(mark, text):
+        text, mark = text[mark.end - len(mark.content) :], None
     elif mark is not None and taken_back(text, mark.end):
         text, mark, denied = text[mark.end :], None, True
     if mark is not None:
@@ -167,6 +186,12 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
         value = _UNDER_LABEL.fullmatch(stripped) if guess else None
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
+
+
+def _is_role(mark: Marked, text: str) -> bool:
+    """Whether the "A:" of a line only says who speaks, and a reply of several sentences or a phrase follows it."""
+    more = _SENTENCE_END.search(mark.content.rstrip(".")) is not None or text[mark.end :].strip() != ""
+    return (more and _PROSE.search(mark.content) is not None) or bool(phrases(text[mark.end - len(mark.content) :]))
 
 
 def _last_words(text: str) -> tuple[str | None, str]:
@@ -280,6 +305,7 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
             answer, _, denied_until = _of_phrases(content)
             content = answer or ("" if denied_until else content)
     elif mark.form in {"hash", "a_line"} and guess:
+        content = _of_phrases(content)[0] or content
         clause = _clause(content)
         end = content.find(clause) + len(clause)
         content = "" if taken_back(content, end) or _ASKED.match(content, end) else clause
@@ -288,7 +314,7 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
 
 def _clause(content: str) -> str:
     """The expression at the start of running text: its first formula, number, or clause."""
-    content = _unhedged(without_calculator(content).strip().strip("*_ "))
+    content = _unhedged(_BOLD.sub(r"\1", without_calculator(content).strip()).strip("*_ "))
     formula = _INLINE_MATH.search(content)
     if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
         return _listed_formulas(content, formula)
@@ -306,6 +332,9 @@ def _clause(content: str) -> str:
     if words is not None:
         kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
         return clause if kept else words[1].rstrip(",")
+    abroad = _COUNTED_ABROAD.fullmatch(clause)
+    if abroad is not None:
+        return abroad[1].rstrip(",")
     said = in_words(clause)
     if said is not None and not said.start() and _COUNTED.fullmatch(clause, said.end()) and not _CHANGES.search(clause):
         return said[0]
@@ -327,7 +356,8 @@ def _listed_formulas(content: str, first: re.Match[str]) -> str:
 def _number_of_sentence(clause: str) -> str | None:
     """The only number of a plain sentence, "she can order 28 pizzas"; None where words may change it."""
     numbers = list(_LAST_NUMBER.finditer(clause))
-    if len(numbers) != 1 or len(_WORD.findall(clause)) < _WORDS_OF_SENTENCE or _CHANGES.search(clause):
+    words = len(_WORD.findall(clause)) + len(_LETTERS_ABROAD.findall(clause))
+    if len(numbers) != 1 or words < _WORDS_OF_SENTENCE or _CHANGES.search(clause) or _CHANGED_ABROAD.search(clause):
         return None
     return None if is_magnitude(clause[numbers[0].end() :]) else numbers[0][0].rstrip(",")
 
@@ -344,7 +374,7 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     number = last_match(_LAST_NUMBER, text, paragraph) or last_match(_LAST_NUMBER, text) or in_words(text)
     if number is None:
         return None, "none"
-    formula = _formula_around(text, number)
+    formula = _formula_around(text, number) or _bare_formula(text, number)
     found = formula or number
     if _denied(text, found.start(), found.end()) or _weakened(text, found):
         return None, "none"
@@ -359,6 +389,15 @@ def _weakened(text: str, found: re.Match[str]) -> bool:
     before = _STOP.split(text[max(found.start() - _NEAR, 0) : found.start()])[-1]
     end = _STOP.search(text, found.end())
     return _WEAKENED.search(before) is not None or (end is not None and end[0] == "?")
+
+
+def _bare_formula(text: str, number: re.Match[str]) -> re.Match[str] | None:
+    """A fraction or a root that no sign sets off, behind the last sign of equality of its line and the last of all."""
+    bare = _BARE_FORMULA.search(text, text.rfind("\n", 0, number.start()) + 1)
+    if bare is None or not bare.start() < number.start() < bare.end() or bare[1].count("{") != bare[1].count("}"):
+        return None
+    paragraph = text[text.rfind("\n\n", 0, bare.start()) + 1 : bare.start()]
+    return None if any(sign in paragraph for sign in ("$", "\\[", "\\(")) else bare  # or it was cut off inside of one
 
 
 def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:

@@ -16,8 +16,8 @@ _BARE_OPENING = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}(?=[^\s{}])")
 _HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _PHRASE = re.compile(
-    r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
-    r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)))?[*_ \t]{0,6}"
+    r"(?:\b|(?<=_))(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
+    r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)|\([^()\n]{1,40}\)))?[*_ \t]{0,6}"
     r"(?:\b(?:is|(?<=s )are|(?:would|must|should)[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):"
     r"|(?<=answer )(?:[:=]|→|⇒|-?->))"
     r"[*_:= \t]{0,6}",

@@ -6,7 +6,7 @@ from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict, Verifier
 
-RULES = 2
+RULES = 3
 
 
 class Text(DomainRules):

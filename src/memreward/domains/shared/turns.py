@@ -1,0 +1,57 @@
+"""The part of a text that is the model's own reply: prompts echoed before it and turns made up after it are no part."""
+
+import re
+
+_OWN = (
+    r"<\|im_start\|>(?:assistant|think|answer)|<\|start_header_id\|>assistant|<start_of_turn>model|<\|assistant\|>"
+    r"|\[/INST\]|<[|｜]Assistant[|｜]>"
+)
+_OTHER = (
+    r"<\|im_start\|>(?:user|system)|<\|start_header_id\|>(?:user|system)|<start_of_turn>user|<\|(?:user|system)\|>"
+    r"|(?<!/)\[INST\]|<[|｜]User[|｜]>"
+)
+_END = r"<\|(?:im_end|endoftext|eot_id|end_of_text|EOT|eos|end)\|>|<[|｜]end▁of▁sentence[|｜]>|</s>|<end_of_turn>|<eos>"
+_BEGIN = r"<s>|<bos>|<\|begin_of_text\|>|<[|｜]begin▁of▁sentence[|｜]>"
+_OWN_TURN = re.compile(_OWN)
+_TURN_ENDS = re.compile(rf"{_OTHER}|(?:{_END})(?!\s{{0,9}}(?:{_OWN}|<\|start\|>assistant))")
+_FIRST = re.compile(rf"(?:\s|{_BEGIN}|{_END}|{_OWN})*")
+_ECHO = re.compile(rf"\s*(?:{_BEGIN})?\s*(?:{_OTHER})")
+_STRUCK = re.compile(r"<s>[^<>\n]{1,300}</s>")
+_ASKS = (
+    r"q|question|problem|exercise|human|user|student|instruction|input|pregunta|pergunta|domanda|frage|вопрос|问题|题目|问"
+    r"|質問|問題"
+)
+_ASKS_BACK = r"(?:is|was) (?:that|this|it)|are you|really|why|wait|no|check|sure|but|that['’]s|you(?:['’]re| are| were)"
+"""How one asks about the answer before it, which what follows may then correct."""
+_NEXT_QUESTION = re.compile(
+    r"(?:^[ \t]{0,8}|(?<=[.!?)}]) )(?:\*\*|\#{1,6}[ \t]*)?(?:(?:next|new|another)[ \t])?"
+    rf"(?:{_ASKS})[ \t]?(?:\d{{1,4}})?[ \t]?(?:\*\*)?[:：](?!\s{{0,3}}(?:{_ASKS_BACK})\b)"
+    r"|^\#{1,6}[ \t]*(?:question|problem|exercise|instruction)s?[ \t]?\d{0,4}[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def own_turn(text: str) -> str:
+    """Return a text without the chat turns of others, in any family's tokens, around the first one of its own."""
+    if "<" not in text and "[INST]" not in text:
+        return text
+    if _ECHO.match(text) and (own := _OWN_TURN.search(text)) is not None:
+        text = text[own.start() :]
+    first = _FIRST.match(text)
+    struck = {place.end() for place in _STRUCK.finditer(text)}
+    for turn in _TURN_ENDS.finditer(text, first.end() if first is not None else 0):
+        if turn.end() not in struck:
+            return text[: turn.start()]
+    return text
+
+
+def next_question(text: str) -> int | None:
+    """Return where the first question stands that the text itself asks, "Q: ...", behind some other text, or None."""
+    found = _NEXT_QUESTION.search(text)
+    return found.start() if found is not None and text[: found.start()].strip() else None
+
+
+def last_question(text: str) -> int:
+    """Return where the last question stands that a prompt of several asks, "Q: ..."; 0 where it asks one."""
+    starts = [found.start() for found in _NEXT_QUESTION.finditer(text)]
+    return starts[-1] if len(starts) > 1 else 0
