@@ -250,6 +250,11 @@ def test_options_are_those_of_the_last_of_several_questions() -> None:
     assert parse_completion("Not a cow. The answer is (C).", "qa", asked).answer is None
 
 
+def test_options_are_the_lines_and_not_letters_in_the_question() -> None:
+    query = "Which acid (A) and which base (B) react?\n\nA) A = HCl\nB) A = HBr\nC) B = NaOH\nD) B = KOH"
+    assert [*options(query)] == ["A", "B", "C", "D"]
+
+
 def test_options_with_their_letter_twice() -> None:
     twice = "Where?\nOptions: (A) A): cut grass (B) B): paper cups"
     assert parse_completion("The answer is paper cups.", "qa", twice).answer == "B"

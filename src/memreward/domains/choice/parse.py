@@ -11,6 +11,7 @@ from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_
 from memreward.domains.shared.turns import last_question
 
 _BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
+_BRACKETED_LINE = re.compile(r"^[ \t]*\(A\)", re.MULTILINE)
 _LINE_OPTION = re.compile(
     r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}(?:[.):\]]|[ \t][-–—][ \t])[ \t*]*(\S[^\n]*)$",
     re.MULTILINE,
@@ -163,12 +164,24 @@ def options(query_text: str) -> Mapping[str, str]:
     asked = last_question(query_text)
     if asked > 0 and len(own := options(query_text[asked:])) > 1:
         return own
-    for pattern in (_BRACKETED_OPTION, _LINE_OPTION, _INLINE_OPTION):
-        found = _lettered(pattern, query_text)
+    bracketed, lines = (_lettered(pattern, query_text) for pattern in (_BRACKETED_OPTION, _LINE_OPTION))
+    rows = _in_order(lines)
+    if "A" in bracketed and len(rows) > len(bracketed) and not _BRACKETED_LINE.search(query_text):
+        return rows  # "(A)" and "(B)" stand in the question
+    for found in (bracketed, lines, _lettered(_INLINE_OPTION, query_text)):
         if len(found) > 1 and "A" in found:
             return found
     lists = list(_LISTED_OPTIONS.finditer(query_text))
     return {text: text for text in _BULLET.findall(lists[-1][1])} if lists else {}
+
+
+def _in_order(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the options from A on whose letters follow on one another."""
+    run: dict[str, str] = {}
+    for letter, option in found.items():
+        if letter == chr(ord("A") + len(run)):
+            run[letter] = option
+    return run
 
 
 def has_plain_options(query_text: str) -> bool:
