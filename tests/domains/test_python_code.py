@@ -68,6 +68,14 @@ def test_every_form_gives_the_same_solution(text: str, form: str) -> None:
     assert equivalent(completion.answer, PROMPT + BODY, "code", query_text=PROMPT)
 
 
+def test_a_body_that_defines_a_helper_is_no_solution_that_stands_indented() -> None:
+    body = "    def total(values):\n        return values[0]\n    return total(xs) + sum(xs[1:])\n"
+    assert parse_completion(body, "code", PROMPT).form == "body"
+    listed = "result = 0\nfor x in xs:\n    result += x\nreturn result\n"
+    assert parse_completion(f'NOTE = """\nNone.\n"""\n\n{WHOLE}', "code", PROMPT).form == "code"
+    assert parse_completion(listed, "code", PROMPT).answer is None
+
+
 @pytest.mark.parametrize("around", ["Complete this function.\n\n%s", "Read this:\n```python\n%s```\nAnswer in code."])
 @pytest.mark.parametrize("text", [BODY, f"```python\n{BODY}```", WHOLE])
 def test_a_prompt_may_say_in_words_what_to_do_with_its_code(text: str, around: str) -> None:

@@ -16,7 +16,10 @@ _TOP_LEVEL_CODE = re.compile(
     r"^(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)", re.MULTILINE
 )
 _INDENTED_CODE = re.compile(r"^[ \t]+(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|@\w)", re.MULTILINE)
-_RETURNS = re.compile(r"^[ \t]*(?:return|yield)\b", re.MULTILINE)
+# A body whose first line has lost its indentation.
+_STRIPPED = re.compile(
+    r"\s*(?:(?:return|yield)\b|[^\n]*\n+(?=[ \t]+\S)[\s\S]*?^[ \t]+(?:return|yield)\b)", re.MULTILINE
+)
 _TOP_LEVEL_LINE = re.compile(r"^\S", re.MULTILINE)
 _ASSERTED_CALL = re.compile(
     r"^[ \t]*assert[ \t]+(?:\(|not[ \t]+|set\(|abs\(|sorted\(|list\(|tuple\(|math\.isclose\(){0,3}[ \t]*(\w+)[ \t]*\(",
@@ -101,10 +104,10 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
         code, around = fenced
         return _completed(code, name, prompt), "fence", around
     if "```" not in text:
-        indented = _indented(text, name)
+        body = _body(text, name, prompt)
+        indented = _indented(text, name) if body is None or _only_nests(body, name) else None
         if indented is not None:
             return indented, "code", ""
-        body = _body(text, name, prompt)
         if body is not None:
             return body, "body", ""
     start = _TOP_LEVEL_CODE.search(text)
@@ -223,6 +226,12 @@ def _completed(code: str, name: str | None, prompt: str) -> str:
     return _body(code, name, prompt) or code
 
 
+def _only_nests(code: str, name: str | None) -> bool:
+    """Whether the body of a function is but definitions, which a whole solution is that stands indented."""
+    functions = functions_of(parse_tree(code), name)
+    return bool(functions) and all(isinstance(statement, Function) for statement in statements(functions[-1]))
+
+
 def _indented(text: str, name: str | None) -> str | None:
     """The solution in a text whose definitions stand indented, all of them or just the first line; None without one."""
     start = None if name is None else _INDENTED_CODE.search(text)
@@ -245,7 +254,7 @@ def _body(text: str, name: str | None, prompt: str) -> str | None:
         return None
     prompt = prompt_code(prompt)
     joint = prompt if prompt.endswith("\n") or text.startswith("\n") else prompt + "\n"
-    tried = [text, f"    {text.lstrip()}"] if _RETURNS.search(text) else [text]  # the first line may have been stripped
+    tried = [text, f"    {text.lstrip()}"] if _STRIPPED.match(text) else [text]
     found = (_function_end(joint, body) for body in tried)
     return next((code for code in found if code is not None and defines_body(code, name)), None)
 
