@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import os
+import pickle
 import re
 import signal
 from collections import Counter
@@ -45,6 +47,24 @@ def _commands_are_made_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.testing, "_get_command", functools.cache(typer.testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _priors_are_estimated_once() -> Iterator[None]:
+    """A predictor that is read from its file estimates its prior, of the same sources as all others: a tenth of a second."""
+    from memreward.answers import prior  # numpy may not be loaded before the threads are set
+
+    estimated, known = prior._estimated, dict[bytes, Any]()
+
+    def once(factors: Sequence[Any]) -> Any:
+        content = hashlib.sha256(pickle.dumps(list(factors))).digest()
+        if content not in known:
+            known[content] = estimated(factors)
+        return known[content]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prior, "_estimated", once)
         yield
 
 

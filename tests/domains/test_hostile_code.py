@@ -328,7 +328,7 @@ HOSTILE = {
 def verifier() -> Iterator[CodeVerifier]:
     made = CodeVerifier(
         limits=Allowance(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=60.0),
-        sandbox=Sandbox(places=2),
+        sandbox=Sandbox(places=1),
     )
     yield made
     made.close()
@@ -551,13 +551,9 @@ EVASIONS = {
 
 
 @pytest.fixture(scope="module")
-def brief() -> Iterator[CodeVerifier]:
-    made = CodeVerifier(
-        limits=Allowance(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0),
-        sandbox=Sandbox(places=1),
-    )
-    yield made
-    made.close()
+def brief(verifier: CodeVerifier) -> CodeVerifier:
+    limits = Allowance(call_seconds=1, cpu_seconds=2, memory_mb=512, wall_seconds=8.0)
+    return CodeVerifier(limits=limits, sandbox=verifier.sandbox)
 
 
 @pytest.mark.slow

@@ -205,6 +205,9 @@ def test_a_program_reads_its_input_and_reports_its_end(sandbox: Sandbox) -> None
 
 
 @pytest.mark.parametrize(
+    "sandbox", ["namespaces", pytest.param("landlock", marks=pytest.mark.slow)], indirect=True, scope="module"
+)
+@pytest.mark.parametrize(
     ("program", "ending"),
     [
         ("while True: pass", "cpu"),

@@ -92,7 +92,7 @@ def test_the_limit_of_a_part_is_never_above_that_of_the_whole() -> None:
 
 
 def test_programs_are_killed_and_what_they_would_have_done_is_not_remembered() -> None:
-    sandbox, kept = Sandbox(), VectorStore.in_memory()
+    sandbox, kept = Sandbox(places=1), VectorStore.in_memory()
     runner = CodeRunner(sandbox, kept)
     slow = [parse_rollout(ADD, SLEEPS.format(seconds=seconds), id=str(seconds)) for seconds in (500, 501)]
     with within(1.0), pytest.raises(OutOfTimeError):
@@ -103,7 +103,7 @@ def test_programs_are_killed_and_what_they_would_have_done_is_not_remembered() -
 
 def test_a_solution_that_ran_out_of_the_others_time_is_undecided_and_judged_again() -> None:
     claims = [Claim(parse_rollout(ADD, SLEEPS.format(seconds=1), id="r"), '["assert add(1, 2) == 3"]')]
-    verifiers = Verifiers(own={"code": CodeVerifier()})
+    verifiers = Verifiers(own={"code": CodeVerifier(sandbox=Sandbox(places=1))})
     for seconds in (-1.0, 0.2, 0.5):
         with within(seconds):
             assert verifiers.verify(claims)[0].correct is None
