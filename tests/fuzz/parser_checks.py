@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import patch
 
 from memreward.domains import cluster_answers, parse_rollout
 from memreward.domains.math.rules import compare
@@ -33,11 +34,12 @@ def check(domain: Domain, text: str) -> None:
     assert time.process_time() - start < SECONDS + len(text) / 10_000
 
 
+@patch("memreward.domains.math.forms.by_library", lambda *_: (True, True, False))  # for what only math-verify can tell
 def _check_verdicts(candidates: list[str], question: str) -> None:
     for reference in ["4", candidates[0]] if candidates else []:
         verdicts: dict[str, bool | None] = {}
         for candidate in candidates:
-            correct = compare(candidate, reference, question, lambda *_: (True, True, False)).correct
+            correct = compare(candidate, reference, question).correct
             key = answer_key(candidate, "math", query_text=question)
             assert verdicts.setdefault(key, correct) is correct, (candidate, reference)
 
