@@ -52,7 +52,7 @@ def _commands_are_made_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _priors_are_estimated_once() -> Iterator[None]:
-    """A predictor that is read from its file estimates its prior, of the same sources as all others: a tenth of a second."""
+    """Each predictor that is read from its file estimates the same prior anew, a tenth of a second."""
     from memreward.answers import prior  # numpy may not be loaded before the threads are set
 
     estimated, known = prior._estimated, dict[bytes, Any]()
