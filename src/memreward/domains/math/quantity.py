@@ -141,17 +141,11 @@ def quantity(answer: str) -> Quantity:
 def _of_two_units(text: str) -> Quantity | None:
     """2 hours and 30 minutes are 150 minutes."""
     found = _OF_TWO.fullmatch(text) if len(text) <= _LONGEST else None
-    units = [_UNITS.get(found[index]) for index in (2, 4)] if found is not None else []
-    if (
-        found is None
-        or units[0] is None
-        or units[1] is None
-        or units[0][0] != units[1][0]
-        or units[0][1] <= units[1][1]
-    ):
+    large, small = (None, None) if found is None else (_UNITS.get(found[2]), _UNITS.get(found[4]))
+    if found is None or large is None or small is None or large[0] != small[0] or large[1] <= small[1]:
         return None
-    total = int(found[1].replace(",", "")) * (units[0][1] / units[1][1]) + Fraction(found[3])
-    return Quantity(str(total), *units[1])
+    total = int(found[1].replace(",", "")) * (large[1] / small[1]) + Fraction(found[3])
+    return Quantity(str(total), *small)
 
 
 def _of_unit(text: str, spelled: bool) -> Quantity | None:
@@ -175,11 +169,8 @@ def _of_unit(text: str, spelled: bool) -> Quantity | None:
 
 
 def _power(match: re.Match[str]) -> int:
-    if match["kind"]:
-        return 2 if match["kind"].startswith("s") else 3
-    if match["mark"]:
-        return 2 if match["mark"] == "²" else 3
-    return int(match["power"] or 1)
+    named = (match["kind"] or match["mark"] or "")[:1]
+    return {"s": 2, "c": 3, "²": 2, "³": 3}.get(named) or int(match["power"] or 1)
 
 
 def factors(dimension: str) -> frozenset[Fraction]:

@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"(?:(?<![\w)])[-−])?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:/\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*(?:\+\+|#)?|\d+|[%°$€&]"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER_OR_DATE = re.compile(rf"{_NUMBER.pattern}|\d{{1,2}}/\d{{1,2}}/\d{{4}}")
 _ARTICLES = frozenset({"a", "an", "the"})
 _COPULA = r"(?:is|are|was|were|equals)"
 _TURNED = re.compile(r"\b(?:not|never|no|neither|nor|cannot|but|however|except|unlike|\w+n't)\b")
@@ -103,8 +104,7 @@ def written_date(text: str) -> str | None:
 def differs_in_value(answer: str, reference: str) -> bool:
     """Say whether both are plain numbers or dates, and not the same."""
     said, wanted = free_text_key(answer), free_text_key(reference)
-    plain = re.compile(r"-?\d+(?:\.\d+)?|\d{1,2}/\d{1,2}/\d{4}")
-    return said != wanted and plain.fullmatch(said) is not None and plain.fullmatch(wanted) is not None
+    return said != wanted and all(map(_NUMBER_OR_DATE.fullmatch, (said, wanted)))
 
 
 def _date(month: str, day: str, year: str) -> str:
