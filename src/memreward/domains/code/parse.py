@@ -81,7 +81,7 @@ def entry_point(query_text: str) -> str | None:
     else the function that the prompt's first assertion calls; else None.
     """
     functions = functions_of(prompt_tree(query_text))
-    stubs = [function for function in functions if not has_body(function)]
+    stubs = [function for function in functions if not statements(function)]
     if functions:
         return (stubs or functions)[-1].name
     definitions = re.findall(r"^def\s+(\w+)\s*\(", query_text, re.MULTILINE)
@@ -145,16 +145,13 @@ def functions_of(tree: ast.Module | None, name: str | None = None) -> list[Funct
 
 
 def statements(function: Function) -> list[ast.stmt]:
+    """Return what a function does: its body without `pass` and docstring."""
     return [s for s in function.body if not isinstance(s, ast.Pass) and not _is_constant(s)]
-
-
-def has_body(function: Function) -> bool:
-    return bool(statements(function))
 
 
 def defines_body(code: str, name: str) -> bool:
     functions = functions_of(parse_tree(code), name)
-    return bool(functions) and has_body(functions[-1])
+    return bool(functions and statements(functions[-1]))
 
 
 def solution_source(rollout: Rollout) -> str | None:

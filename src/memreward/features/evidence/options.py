@@ -12,7 +12,7 @@ from memreward.domains import rules_of
 from memreward.domains.choice.parse import normal_text, options
 from memreward.domains.math.arithmetic import numbers
 from memreward.features.evidence.parts import CACHED_TEXTS
-from memreward.features.evidence.pools import Column, Pools
+from memreward.features.evidence.pools import Column, Pools, ratio
 from memreward.types import Rollout
 
 OPTION_SIGNALS = (
@@ -137,8 +137,7 @@ def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column) -> dic
 def _mean(values: Column, weight: Column) -> Column:
     """Row by row the weighted mean of the values that are there; NaN where there is none."""
     counted = weight * np.isfinite(values)
-    total = counted.sum(axis=1)
-    return np.where(total > 0, (np.nan_to_num(values) * counted).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan)
+    return ratio((np.nan_to_num(values) * counted).sum(axis=1), counted.sum(axis=1))
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
