@@ -234,7 +234,7 @@ class _Replicas:
         return copy.copy(self)
 
     def result(self, timeout_s: float) -> Any:
-        from memreward.service.ray_serve import Evidence
+        from memreward.service.ray_evidence import Evidence
 
         if self.dead:
             raise ray.exceptions.RayActorError
@@ -246,7 +246,7 @@ def test_replicas_get_whole_questions_and_whoever_is_left_does_the_work_of_the_d
     from label_toys import groups
 
     from memreward.features.featurizer import Featurizer
-    from memreward.service.ray_serve import SpreadFeaturizer
+    from memreward.service.ray_evidence import SpreadFeaturizer
 
     rollouts = [rollout for group in groups(7) for rollout in group.rollouts]
     wanted = Featurizer().features(rollouts)

@@ -110,7 +110,7 @@ def _opened(memory: Path, config: ServiceConfig, replicas: int) -> Store:
 
 def _spread(memory: Path, config: ServiceConfig, replicas: int) -> GroupStore:
     """The store in this process, from which alone the replicas that make its evidence can be asked."""
-    from memreward.service.ray_serve import spread_over
+    from memreward.service.ray_evidence import spread_over
 
     begin_all()
     reward = reward_of(memory)
