@@ -1,13 +1,14 @@
 """The main promise of the paper's network, kept in the fast lane: its test loads torch, and so one worker does.
 
-torch_geometric, whose import takes three times as long as torch's, is left to the slow tests: here messages are sums.
+torch_geometric and AdamW, which load three times as much as torch, are left to the slow tests: here messages are sums,
+and a step follows the signs of the gradient.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -19,11 +20,11 @@ MODULES = (LAYERS, "memreward.network.model", "memreward.network.scorer")
 
 
 @pytest.fixture
-def scorer() -> Iterator[ModuleType]:
-    """The network's module, loaded with layers of this test's in place of torch_geometric's."""
+def scorer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The network's module, loaded with layers and steps of this test's."""
     torch = pytest.importorskip("torch")
 
-    class Sums(torch.nn.Module):  # type: ignore[name-defined, misc]
+    class Sums(torch.nn.Module):
         def __init__(self, sizes: tuple[int, int], width: int, heads: int, **_: Any) -> None:
             super().__init__()
             self.sent = torch.nn.Linear(sizes[0], width * heads)
@@ -32,9 +33,24 @@ def scorer() -> Iterator[ModuleType]:
             sent = self.sent(states[0])
             return sent.new_zeros(len(states[1]), sent.shape[1]).index_add(0, edges[1], sent[edges[0]])
 
+    class Signs:
+        def __init__(self, parameters: Iterable[Any], lr: float, **_: Any) -> None:
+            self.parameters, self.rate = list(parameters), lr
+
+        def zero_grad(self) -> None:
+            for each in self.parameters:
+                each.grad = None
+
+        @torch.no_grad()
+        def step(self) -> None:
+            for each in self.parameters:
+                if each.grad is not None:
+                    each -= self.rate * each.grad.sign()
+
+    monkeypatch.setattr("torch.optim.AdamW", Signs)
     there = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
     sys.modules[LAYERS] = layers = ModuleType(LAYERS)
-    layers.GATv2Conv = Sums  # type: ignore[attr-defined]
+    layers.GATv2Conv = Sums
     yield importlib.import_module(MODULES[-1])
     for name in MODULES:
         sys.modules.pop(name, None)
