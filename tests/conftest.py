@@ -32,6 +32,12 @@ settings.register_profile("whole", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=20)
 
 FAST = "not slow"
+TOGETHER = {
+    "scikit-learn": ("evaluation", "baselines calibration evaluate metrics"),
+    "math-verify": ("domains", "agreement answer_cases equivalence free_text hostile_answers verifiers"),
+}
+"""What takes a second or two of processor to load, and the files that most need it: one worker runs all of them."""
+BY_ONE = {f"tests/{folder}/test_{name}.py": why for why, (folder, names) in TOGETHER.items() for name in names.split()}
 LEFT_OUT: Counter[str] = Counter()
 """Slow tests that this run leaves out, by file."""
 
@@ -98,12 +104,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold slow tests, or the last of them would run alone while the other workers wait.
+    """Begin with what one worker runs, then the files that hold slow tests: the last would run while others wait.
 
     Where slow tests are left out, the others of these files take longer than most, too.
     """
     slow = {file_of(item) for item in items if item.get_closest_marker("slow")} | LEFT_OUT.keys()
-    items.sort(key=lambda item: file_of(item) not in slow)
+    items.sort(key=lambda item: (file_of(item) not in BY_ONE, file_of(item) not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker all tests of a file, or of the files of one library."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLibrary(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BY_ONE.get(nodeid.partition("::")[0], super()._split_scope(nodeid))
+
+    return ByLibrary(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def file_of(item: pytest.Item) -> str:
