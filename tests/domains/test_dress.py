@@ -255,6 +255,28 @@ def test_options_are_the_lines_and_not_letters_in_the_question() -> None:
     assert [*options(query)] == ["A", "B", "C", "D"]
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "Answer Choices:(a) oak(b) elm(c) fir",
+        "Answer Choices: a) oak b) elm c) fir",
+        "A)oak B)elm C)fir",
+        "Options: ['A)oak', 'B)elm', 'C)fir']",
+        "Options: {'A': 'oak', 'B': 'elm', 'C': 'fir'}",
+        "Options: [A] oak [B] elm [C] fir",
+        "Option A: oak\nOption B: elm\nOption C: fir",
+        "Options:\nA、oak\nB、elm\nC、fir",
+    ],
+)
+def test_options_in_many_forms(listed: str) -> None:
+    assert options(f"Which tree?\n{listed}") == {"A": "oak", "B": "elm", "C": "fir"}
+
+
+def test_letters_of_functions_are_no_options() -> None:
+    for query in ("Of the choices: f(a) or f(b)?", "What are the answers: (a) 3 (b) 5", "draw(B--A); draw(A--B);"):
+        assert options(query) == {}, query
+
+
 def test_options_with_their_letter_twice() -> None:
     twice = "Where?\nOptions: (A) A): cut grass (B) B): paper cups"
     assert parse_completion("The answer is paper cups.", "qa", twice).answer == "B"

@@ -16,11 +16,25 @@ _LINE_OPTION = re.compile(
     r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}(?:[.):\]]|[ \t][-–—][ \t])[ \t*]*(\S[^\n]*)$",
     re.MULTILINE,
 )
-_INLINE_OPTION = re.compile(r"(?<![\w.])([A-J])[.)][ \t]+(\S[^\n]*?)(?=[ \t,;]*(?:\n|$|(?<![\w.])[A-J][.)][ \t]))")
+_INLINE_OPTION = re.compile(
+    r"(?<![\w.])([A-J])(?:[.)][ \t]+|(?<!\S[A-J])\)(?=[\w$\\-]))(\S[^\n]*?)"
+    r"(?=[ \t,;]*(?:\n|$|(?<![\w.])[A-J][.)][ \t]|(?<!\S)[A-J]\)))"
+)
 _LISTED_OPTIONS = re.compile(
     r"^[^\n]{0,200}\b(?:options|choices)\b[^\n]{0,40}:[ \t]*\n((?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,26})",
     re.IGNORECASE | re.MULTILINE,
 )
+_CUE = re.compile(r"\b(?:options|choices|alternatives)\b[^\n:]{0,40}:(?!\s*\Z)|(?=\boption A:)", re.IGNORECASE)
+_MARKERS = (
+    re.compile(r"\(([A-Ja-j])\)"),
+    re.compile(r"(?<![\w(])([A-J])\)"),
+    re.compile(r"(?<![\w(])([a-j])\)"),
+    re.compile(r"[\[<]([A-J])[\]>]"),
+    re.compile(r"(?<!\w)[Oo]ption ([A-J]):"),
+    re.compile(r"[\"']([A-J])[\"']\s?:"),
+    re.compile(r"(?<!\w)([A-J])[、．.:](?!\w{1,3}[.:])"),
+)
+_AROUND = " \t\"',;[]{}"
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _LATEX_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|mbox|bf|rm)\s{0,4}\{([^{}]*)\}")
 _DECORATION = re.compile(r"[*_`$\"“”]+|(?<!\w)'|'(?!\w)|\\[()\[\]]|\\[,;! ]")
@@ -172,7 +186,26 @@ def options(query_text: str) -> Mapping[str, str]:
         if len(found) > 1 and "A" in found:
             return found
     lists = list(_LISTED_OPTIONS.finditer(query_text))
-    return {text: text for text in _BULLET.findall(lists[-1][1])} if lists else {}
+    if lists:
+        return {text: text for text in _BULLET.findall(lists[-1][1])}
+    return _inline_options(query_text)
+
+
+def _inline_options(text: str) -> dict[str, str]:
+    """Return the options behind "Choices:" in other dress: "(a) 4(b) 5", "['A) 4', 'B) 5']", "[A] 4 [B] 5"."""
+    cue = last_match(_CUE, text)
+    if cue is None:
+        return {}
+    for marker in _MARKERS:
+        marks: list[re.Match[str]] = []
+        for mark in marker.finditer(text, cue.end()):
+            if mark[1].upper() == chr(ord("A") + len(marks)):
+                marks.append(mark)
+        ends = [*(mark.start() for mark in marks[1:]), len(text)]
+        if len(marks) > (1 if marks and marks[0][1].isupper() else 2):
+            found = [text[mark.end() : end].split("\n", 1)[0] for mark, end in zip(marks, ends, strict=True)]
+            return {mark[1].upper(): option.strip(_AROUND) for mark, option in zip(marks, found, strict=True)}
+    return {}
 
 
 def _in_order(found: Mapping[str, str]) -> dict[str, str]:
