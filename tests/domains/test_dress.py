@@ -178,6 +178,11 @@ NEXT = [
 COMMITTED = ["The answer is {own}.", "\\boxed{{{own}}}", "So.\n#### {own}", "<answer>{own}</answer>", "{own}"]
 
 
+def test_a_conclusion_that_nothing_marks_is_an_answer_too() -> None:
+    text = "Nine eggs of 2 dollars each. So she has 18 dollars.\n\nQ: And of 3 dollars?\nA: 27 dollars."
+    assert parse_completion(text, "math", "How much has she?").answer == "18"
+
+
 @pytest.mark.parametrize("following", NEXT)
 @pytest.mark.parametrize(
     ("domain", "query", "own", "other"),
@@ -198,6 +203,12 @@ def test_the_answer_is_not_that_of_a_question_made_up_after_it(
         assert equivalent(found, own, domain, query_text=query), text
 
 
+def test_what_leads_to_the_answer_is_not_what_follows_it() -> None:
+    reply = "Nine eggs of 2 dollars each. The answer is 18.\n\n"
+    found = parse_completion(f"{reply}Q: Which barks?\nA: It has 4 legs. The answer is 3.", "math", "How much?")
+    assert found.thinking == reply
+
+
 def test_another_question_in_the_same_line() -> None:
     assert parse_completion("The answer is 18. Q: And then? A: 3", "math", "How much?").answer == "18"
 
@@ -207,6 +218,7 @@ def test_questions_that_lead_to_the_answer_are_part_of_the_reply() -> None:
         "Q1: How many eggs are left?\nA1: 9\n\nQ2: What do they cost?\nA2: 9 * 2 = 18.\nThe answer is 18.",
         "Let us see what is asked.\nQuestion: How much are 9 eggs at $2?\nThe answer is 18.",
         "Question: How much?\nAnswer: 18",
+        "Let us break the problem into 2 parts.\n\nQ: How many eggs?\nA: 9\n\nQ: How much?\nA: 18",
         "<answer>17</answer>\nHuman: Are you sure?\nAssistant: No, <answer>18</answer>",
     ):
         assert parse_completion(text, "math", "How much?").answer == "18", text

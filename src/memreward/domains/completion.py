@@ -16,7 +16,7 @@ class Completion:
     """A completion taken apart.
 
     Attributes:
-        thinking: What leads to the answer; the whole text where no separate part does.
+        thinking: What leads to the answer; the whole reply where no separate part does.
         answer: The final answer without what is wrapped around it (qa: its option letter, or yes or no where a question
             has no options; code: the solution's source), or None.
         form: How the answer was found: "answer_tag", "boxed", "hash", "a_line", "phrase", "think_tag" (all
@@ -49,7 +49,7 @@ def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_patt
     thinking = thought if thought is not None else around.strip()
     if form == "text" and thought is not None:
         form = "think_tag"
-    return Completion(thinking or text, answer, form if answer is not None else "none")
+    return Completion(thinking or rules.reply(text), answer, form if answer is not None else "none")
 
 
 def parse_rollout(

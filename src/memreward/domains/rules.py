@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from memreward.domains.config import VerifyConfig
-from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.dress import answer_region, own_reply
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.shared.markers import answer_tag, boxed, explicit
 from memreward.domains.text.key import free_text_key
@@ -58,6 +58,10 @@ class DomainRules:
     def region(self, text: str) -> tuple[str | None, str, bool]:
         """Return the thinking that a text marks as such, the rest, and whether the mark is closed."""
         return answer_region(text)
+
+    def reply(self, text: str) -> str:
+        """Return a text that marks no thinking up to where it is no reply to its question any more."""
+        return own_reply(text)
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         """Return what `parse` finds, and how it was found."""

@@ -20,6 +20,9 @@ class Code(DomainRules):
     def region(self, text: str) -> tuple[str | None, str, bool]:
         return split_thinking(own_turn(text))
 
+    def reply(self, text: str) -> str:
+        return own_turn(text)
+
     def find(self, text: str, prompt: str) -> Found:
         tagged = answer_tag(text)
         code, form, around = find_code(tagged.content if tagged is not None else text, prompt)

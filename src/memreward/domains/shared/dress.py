@@ -97,24 +97,32 @@ _BEGINS_WITH_ANSWER = re.compile(
     r"\W{0,3}(?:(?:yes|no|true|false)\b|[A-Ja-j][).:]|\d[\d,.]*(?=[^\d).:]|$))", re.IGNORECASE
 )
 _WORDS_OF_ANSWER = 3
+_CONCLUDES = re.compile(
+    r"(?:^|[.!?]\s)\W{0,3}(?:so|therefore|thus|hence|in total|altogether|finally|in conclusion)\b"
+    r"[^\n]{1,300}[^\w\s:,]\s*\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def answer_region(text: str) -> tuple[str | None, str, bool]:
     """Return the thinking (None without one), what follows it with its markup made plain, and whether it was closed."""
     thinking, rest, closed = split_thinking(_with_think_tags(own_turn(text)))
-    return None if thinking is None else plain_markup(thinking), _answered(rest), closed
+    return None if thinking is None else plain_markup(thinking), plain_markup(_answered(rest)), closed
+
+
+def own_reply(text: str) -> str:
+    """Return a text without marked thinking as it stands, up to where another turn or another question begins."""
+    return _answered(own_turn(text))
 
 
 def _answered(text: str) -> str:
-    """The text with its markup made plain, up to where it asks another question after it has answered."""
+    """The text up to where it asks another question after it has answered."""
     asked = next_question(text)
-    if asked is not None:
-        reply = plain_markup(text[:asked])
-        plain = reply.strip()
-        answers = _BEGINS_WITH_ANSWER.match(plain) or len(plain.split()) <= _WORDS_OF_ANSWER
-        if answers or explicit(reply) is not None or phrases(reply):
-            return reply
-    return plain_markup(text)
+    if asked is None:
+        return text
+    reply = plain_markup(text[:asked]).strip()
+    answers = _BEGINS_WITH_ANSWER.match(reply) or len(reply.split()) <= _WORDS_OF_ANSWER or _CONCLUDES.search(reply)
+    return text[:asked] if answers or explicit(reply) is not None or phrases(reply) else text
 
 
 def plain_markup(text: str) -> str:
