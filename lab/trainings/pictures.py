@@ -28,7 +28,7 @@ from lab.trainings.results import (
     Curve,
     TrainingResult,
 )
-from memreward.evaluation.page import html_folded, html_page, html_table
+from memreward.evaluation.page import html_page, html_part, html_table
 from memreward.evaluation.tables import Figure, flat, share_text
 
 _SHOWN_REWARDS = (
@@ -184,7 +184,7 @@ def _section(result: TrainingResult, labels: float, drawn: Sequence[Drawing]) ->
     first, *others = result.tables(labels)
     said = f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in result.standing(labels))}</ul>"
     noted = "".join(f'<p class="faint">{html.escape(text)}</p>' for text in result.notes(labels))
-    folded = "".join(html_folded(table.title, html_table(table)) for table in others)
+    folded = "".join(html_part("folded", table.title, html_table(table)) for table in others)
     overview, *pictures = (_shown(drawing) for drawing in drawn)
     return "".join([html_table(first), said, noted, overview, folded, *pictures])
 

@@ -1,6 +1,6 @@
 """HTML pages that load nothing, made of the templates beside this file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -26,11 +26,6 @@ def html_table(table: Table) -> Markup:
     return html_part("table", table)
 
 
-def html_folded(summary: str, content: str) -> Markup:
-    """Return HTML that is shown when its summary is clicked."""
-    return html_part("folded", summary, Markup(content))
-
-
 def html_page(
     title: str, summary: str, sections: Mapping[str, str], facts: Mapping[str, Any], *, contents: str, details: str = ""
 ) -> str:
@@ -42,13 +37,8 @@ def html_page(
             title=title,
             summary=summary,
             sections={name: Markup(section) for name, section in sections.items()},
-            facts={name: _fact(value) for name, value in facts.items()},
+            facts={k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in facts.items()},
             contents=contents,
             details=Markup(details),
         )
     )
-
-
-def _fact(value: Any) -> str:
-    listed = isinstance(value, Sequence) and not isinstance(value, str)
-    return ", ".join(map(str, value)) if listed else str(value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memreward.evaluation.page import html_folded, html_page, html_part, html_table
+from memreward.evaluation.page import html_page, html_part, html_table
 from memreward.evaluation.panels import answer, forest, panels
 from memreward.evaluation.results import EvaluationResult
 
@@ -24,7 +24,7 @@ def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Pred
         | {name: html_part("file", result, name, result.files.get(name), drawn.get(name)) for name in result.parts()},
         {**result.config, **versions, **({"failed": "; ".join(failures)} if failures else {})},
         contents="Files",
-        details=html_folded("Label ledger", html_table(result.ledger_table())),
+        details=html_part("folded", "Label ledger", html_table(result.ledger_table())),
     )
     Path(path).write_text(page, encoding="utf-8")
 
