@@ -16,6 +16,7 @@ import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate
 from unicodedata import normalize
 
 from memreward.domains.math.algebra import POINTS, NoValueError, Values, algebra_values
@@ -492,12 +493,7 @@ def _bracketed_key(form: str, depth: int) -> str | None:
 
 def _unbalanced(inner: str) -> bool:
     """Whether a bracket closes inside that was opened outside, as in (1)(2) without its ends."""
-    depth = 0
-    for symbol in inner:
-        depth += (symbol in "([") - (symbol in ")]")
-        if depth < 0:
-            return True
-    return False
+    return min(accumulate((symbol in "([") - (symbol in ")]") for symbol in inner), default=0) < 0
 
 
 def _unordered(items: list[str], depth: int) -> str:

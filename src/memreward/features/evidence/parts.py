@@ -26,7 +26,6 @@ _LONG = 64
 NOTHING: Parts = np.zeros(0, dtype=np.uint64)
 
 
-@lru_cache(maxsize=CACHED_TEXTS)
 def _hash(string: str) -> int:
     return zlib.crc32(string.encode("utf-8", "surrogatepass"))
 
