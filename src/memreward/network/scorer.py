@@ -19,7 +19,7 @@ from memreward.evaluation.held_out import assign_folds
 from memreward.features.subset import subset
 from memreward.network.graph import RELATIONS, SIMILAR_TO, Relation, nearest, similarity_edges, structural_edges
 from memreward.network.model import HIDDEN, RewardNetwork
-from memreward.types import Features, LabelError
+from memreward.types import ConfigurationError, Features, LabelError
 
 NEIGHBOURS = 7
 """Labelled memory queries that each query gets messages from (k)."""
@@ -100,6 +100,12 @@ class GraphScorer:
 
     def scores(self, features: Features) -> NDArray[np.float64]:
         """(n,) scores of n rollouts, each query getting messages from its nearest labelled ones, never from itself."""
+        width, given = self._vectors.shape[1], features.query_vectors.shape[1]
+        if given != width:
+            raise ConfigurationError(
+                f"text vectors of width {given} do not fit this predictor, which learned from {width}: score with the "
+                "encoder of warmup, or warm up again"
+            )
         logits = self._logits(features)
         return np.where(np.isfinite(logits), (logits - self._mean) / self._spread, np.nan)
 
