@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from answer_toys import known_weights, source_of
 SIZE = 6
 
 
+@functools.cache
 def toy_prior() -> RewardPrior:
     """Learned from made-up sources in which votes, and words that others use too, speak for an answer."""
     rng = np.random.default_rng(0)

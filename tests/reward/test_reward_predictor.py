@@ -153,13 +153,13 @@ def test_a_warmup_that_was_cut_short_in_its_rounds_ends_with_the_same_labels(rou
 
 
 def test_truth_that_was_not_released_changes_nothing(prior: RewardPrior) -> None:
-    groups = make_groups(30)
+    groups = make_groups(16)
     new = rollouts_of(make_groups(5, seed=1, prefix="new"))
 
     def values(sealed: list[Group]) -> list[Score]:
         memory = ExperienceMemory.in_memory()
         memory.add(sealed)
-        warmed = RewardPredictor.warmup(memory, budget=Budget(queries=15), prior=prior)
+        warmed = RewardPredictor.warmup(memory, budget=Budget(queries=8), prior=prior)
         released.append({label.query_id for label in memory.ledger.labels()})
         return warmed.score(new)
 
