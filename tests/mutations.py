@@ -43,15 +43,15 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "an answer that is only supposed is not right",
         "domains/shared/doubt.py",
-        "    if verb.lower() not in known and",
-        "    if False and",
+        "    if supposed is not None:",
+        "    if False:",
         "tests/domains/test_hostile_answers.py -k attacker",
     ),
     (
         "an answer that is mocked is not right",
         "domains/shared/doubt.py",
-        "    comment = _COMMENT.match(after)",
-        "    comment = None",
+        "    mocked = _MOCKED.match(after)",
+        "    mocked = None",
         "tests/domains/test_hostile_answers.py -k attacker",
     ),
     (
@@ -183,8 +183,8 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "like solutions leave a question's own labels out",
         "answers/likeness.py",
-        "self.questions[None, :]] = 0.0",
-        "self.questions[None, :]] = 1.0",
+        "np.array(self.questions)[None, :]] = 0.0",
+        "np.array(self.questions)[None, :]] = 1.0",
         "tests/answers/test_likeness.py",
     ),
     (
