@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,56 +45,56 @@ NETWORKS = ("paper", "no_propagation", "no_network")
 DEFAULT = f"{OURS},majority,majority_hard"
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and in which forms the result is shown and written.
+
+    Attributes:
+        predictors: Which to compare, with commas between: names; baselines or all for many; FILE.py:NAME for your own
+            (docs/own_method.md). Without it: memreward, majority, majority_hard.
+        suite: Run the fixed protocol over all FILES and print one leaderboard.
+        judge: Compare with a judge's verdicts, a key of the rollouts.
+        signals: Your own signals, FILE.py:NAME, with commas between.
+        page: Also write a page: the answer, a forest plot, curves, tables.
+        csv: Also write a row a file, budget, predictor and metric.
+        latex: Also write LaTeX tables (booktabs).
+        full: Print every table, and the ledger, instead of the summary.
+    """
+
+    predictors: str | None = None
+    suite: bool = False
+    judge: str | None = None
+    signals: tuple[str, ...] = ()
+    page: bool = False
+    csv: Path | None = None
+    latex: Path | None = None
+    full: bool = False
+
+
 @ends_well("Finished parts are kept in --out: run the same command again to go on from there.")
 @reads_files()
 @learns("prior", "execute")
+@options_from("what", Comparison, panel="Options")
 @options_from("settings", EvaluationConfig, panel="Evaluation")
 def evaluate(
     files: Files,
     *,
-    predictors: Annotated[
-        str | None,
-        typer.Option(
-            help="Which to compare, with commas between: names; baselines or all for many; FILE.py:NAME for "
-            "your own (docs/own_method.md).",
-            show_default=DEFAULT.replace(",", ", "),
-        ),
-    ] = None,
-    suite: Annotated[
-        bool, typer.Option("--suite", help="Run the fixed protocol over all FILES and print one leaderboard.")
-    ] = False,
-    judge: Annotated[
-        str | None, typer.Option(help="Compare with a judge's verdicts, a key of the rollouts.", metavar="KEY")
-    ] = None,
-    signals: Annotated[
-        str | None, typer.Option(help="Your own signals, FILE.py:NAME, with commas between.", metavar="NAMES")
-    ] = None,
     engine: Annotated[
         Engine, typer.Option(help="'ray' evaluates each file on a Ray cluster, with the same result.")
     ] = "process",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result and for finished parts.")] = Path(
         "runs/evaluation"
     ),
-    page: Annotated[
-        bool, typer.Option("--page", help="Also write a page: the answer, a forest plot, curves, tables.")
-    ] = False,
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write a row a file, budget, predictor and metric.", metavar="FILE")
-    ] = None,
-    latex: Annotated[Path | None, typer.Option(help="Also write LaTeX tables (booktabs).", metavar="FILE")] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Print every table, and the ledger, instead of the summary.")
-    ] = False,
     as_json: AsJson = False,
+    what: Comparison,
     settings: Changes[EvaluationConfig],
     learning: LearningConfig,
     reading: FileSettings,
 ) -> None:
     """Label some of the queries, predict the rest with every predictor, and compare.
 
-    Splits are by query id; copies of a long text count once. It prints a summary, and with --full every
-    table and the ledger of the labels that were used. For each file, sources of the prior that share a question with it
-    are left out.
+    Splits are by query id; copies of a long text count once. It prints a summary, and with --full every table and the
+    ledger of the labels that were used. For each file, sources of the prior that share a question with it are left out.
 
     Examples:
       memreward evaluate rollouts.jsonl --labels 0,5,20,50 --seeds 5
@@ -107,18 +108,18 @@ def evaluate(
     from memreward.evaluation.suite import FEWEST, submitted, suited
 
     output = Output(as_json)
-    config = _protocol(settings) if suite else settings.made()
+    config = _protocol(settings) if what.suite else settings.made()
     check_folder(out)
-    for file in (csv, latex):
+    for file in (what.csv, what.latex):
         check_file(file)
-    own = [absolute(name) for name in signals.split(",")] if signals else []
-    chosen = chosen_predictors(_names(predictors, suite=suite), learning.prior)
-    if judge is not None:
+    own = [absolute(name) for name in what.signals]
+    chosen = chosen_predictors(_names(what.predictors, suite=what.suite), learning.prior)
+    if what.judge is not None:
         from memreward.evaluation.baselines import JudgeColumn
 
-        chosen["judge"] = JudgeColumn(judge)
+        chosen["judge"] = JudgeColumn(what.judge)
     named: Mapping[str, Sequence[Group]] = _read(files, output, reading)
-    if suite:
+    if what.suite:
         named, left_out = suited(named)
         for name in left_out:
             output.note(f"{name} is left out: fewer than {FEWEST} judged questions")
@@ -128,15 +129,13 @@ def evaluate(
 
         def finish(name: str) -> None:
             quiet = Output(True)
-            groups = list(read_files([places[name]], quiet, reading, drop_copies=True))
-            run(quiet, {name: groups}, config, 1)
+            run(quiet, {name: list(read_files([places[name]], quiet, reading, drop_copies=True))}, config, 1)
 
-        for _ in spread(list(places), finish):
-            pass  # its parts are finished, and are taken over here
+        list(spread(list(places), finish))  # what is finished is taken over here
     result = run(output, named, config)
-    if suite:
+    if what.suite:
         result = submitted(result, named)
-    _show(output, result, _written(result, out, page=page, csv=csv, latex=latex), full=full)
+    _show(output, result, _written(result, out, what), full=what.full)
 
 
 def _evaluated(
@@ -213,7 +212,7 @@ def _show(output: Output, result: EvaluationResult, written: Sequence[Path], *, 
     output.result(result.to_dict())
 
 
-def _written(result: EvaluationResult, out: Path, *, page: bool, csv: Path | None, latex: Path | None) -> list[Path]:
+def _written(result: EvaluationResult, out: Path, what: Comparison) -> list[Path]:
     """Write the result, and what else was asked for; return where. How long it took stands in a file of its own."""
     from memreward.evaluation.export import as_csv, as_latex, as_timings
 
@@ -221,12 +220,12 @@ def _written(result: EvaluationResult, out: Path, *, page: bool, csv: Path | Non
     result.save(written[0])
     write_whole(written[1], _markdown(result))
     write_whole(out / "timings.csv", as_timings(result))
-    if page:
+    if what.page:
         from memreward.evaluation.report import write_page
 
         written.append(out / "evaluation.html")
         write_page(result, written[-1])
-    for path, text in ((csv, as_csv), (latex, as_latex)):
+    for path, text in ((what.csv, as_csv), (what.latex, as_latex)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text(result))

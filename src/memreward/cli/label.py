@@ -9,9 +9,9 @@ import secrets
 import shlex
 import webbrowser
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import typer
@@ -33,40 +33,45 @@ _ASKED = 20
 """Questions that a judge is asked where --batch names no number."""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """Who is asked, and by what: the page, a file, or a judge model.
+
+    Attributes:
+        annotator: Who labels; the ledger keeps the name. Without it, the user's.
+        batch: Questions to write to --out, or to ask --judge; no page.
+        out: File for --batch: .jsonl, of Label Studio .json, of Argilla .argilla.jsonl.
+        import_: Enter the labels that came back in this file.
+        judge: Ask a model at this OpenAI-compatible address instead of people.
+        ask: One answer of a question, the whole question, or (auto) what tells more in a minute.
+        pairwise: Ask the judge which of two answers is right, not which of all.
+    """
+
+    annotator: str = ""
+    batch: int | None = None
+    out: Path | None = None
+    import_: Path | None = None
+    judge: str | None = None
+    ask: Ask = "auto"
+    pairwise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and self.batch < 1:
+            raise typer.BadParameter(f"--batch {self.batch} asks nothing: give 1 or more")
+        if (self.batch is None or self.judge is not None) != (self.out is None):
+            raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
+
+
 @ends_well("What was decided is in the ledger: run the same command again to go on.")
 @learns("labels")
+@options_from("how", Asking, panel="Options", names={"import_": "import"})
 @options_from("sampling", SamplingConfig, panel="The judge", only=("model",), base=SamplingConfig(""))
 def label(
     *,
     memory: MemoryUri,
-    annotator: Annotated[
-        str, typer.Option(help="Who labels; the ledger keeps the name.", show_default="the user's name")
-    ] = "",
     host: HostAndPort = "127.0.0.1:0",
-    batch: Annotated[
-        int | None, typer.Option(help="Questions to write to --out, or to ask --judge; no page.", min=1)
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for --batch: .jsonl, of Label Studio .json, of Argilla .argilla.jsonl.",
-            metavar="FILE",
-        ),
-    ] = None,
-    import_: Annotated[
-        Path | None, typer.Option("--import", help="Enter the labels that came back in this file.", metavar="FILE")
-    ] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="Ask a model at this OpenAI-compatible address instead of people.", metavar="URL")
-    ] = None,
-    ask: Annotated[
-        Ask,
-        typer.Option(help="One answer of a question, the whole question, or (auto) what tells more in a minute."),
-    ] = "auto",
-    pairwise: Annotated[
-        bool, typer.Option("--pairwise", help="Ask the judge which of two answers is right, not which of all.")
-    ] = False,
     as_json: AsJson = False,
+    how: Asking,
     learning: LearningConfig,
     sampling: SamplingConfig,
 ) -> None:
@@ -85,30 +90,28 @@ def label(
     """
     from memreward.label import exchange, files
 
-    output, who = Output(as_json), annotator or _user()
-    if (batch is None or judge is not None) != (out is None):
-        raise ConfigurationError("--batch COUNT and --out FILE belong together, or --batch COUNT and --judge URL")
-    if judge and not sampling.model:
+    output, who, out = Output(as_json), how.annotator or _user(), how.out
+    if how.judge and not sampling.model:
         raise ConfigurationError("--judge needs --model: the model's name at that address")
     check_file(out)
-    page = batch is None and import_ is None and judge is None
+    page = how.batch is None and how.import_ is None and how.judge is None
     if page:
         check_page()
-    labelling = _opened(memory, ask, learning.labels, page=page)
+    labelling = _opened(memory, how.ask, learning.labels, page=page)
     report: dict[str, Any] = {}
-    if batch is not None and out is not None:
+    if how.batch is not None and out is not None:
         labelling.lease = _DAY
-        records = files.batch(labelling, batch, who)
+        records = files.batch(labelling, how.batch, who)
         files.write(out, exchange.as_named(out, records), listed=exchange.is_label_studio(out))
         report = {"written": len(records), "file": out}
-    elif import_ is not None:
-        report = {**files.take_in(labelling, exchange.came_back(files.read(import_)), who)}
-    elif judge is not None:
-        from memreward.label.judge import judge as judged_by
+    elif how.import_ is not None:
+        report = {**files.take_in(labelling, exchange.came_back(files.read(how.import_)), who)}
+    elif how.judge is not None:
+        from memreward.label.judge import judge
         from memreward.policy.settings import EndpointConfig
 
-        server = EndpointConfig(url=judge)
-        report = asdict(judged_by(labelling, sampling.model, server, batch or _ASKED, pairwise=pairwise))
+        server, count = EndpointConfig(url=how.judge), how.batch or _ASKED
+        report = asdict(judge(labelling, sampling.model, server, count, pairwise=how.pairwise))
     else:
         address, serve = serving(labelling, host, who, browser=True)
         output.note(f"Label at {address}\nStop with Ctrl-C; everything that the page called kept is in the ledger.")

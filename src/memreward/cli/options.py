@@ -154,7 +154,7 @@ def _option_kind(hint: Any, name: str) -> tuple[Any, dict[str, Any]]:
     if get_origin(hint) is Literal and len("|".join(get_args(hint))) > _LONGEST_METAVAR:
         return hint, {"metavar": "NAME"}  # help says which; more would leave no room for names of options
     if hint in (bool, int, float, str, Path) or get_origin(hint) is Literal:
-        return hint, {}
+        return hint, {"metavar": "FILE"} if hint is Path else {}
     if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
         item = get_args(hint)[0]
         # typer takes a tuple for a fixed number of words; str with a parser stays one word.

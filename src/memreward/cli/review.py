@@ -38,13 +38,11 @@ def review(
       memreward review scored.csv --against labelled.jsonl --page review.html
     """
     from memreward.data.containers import rows_of
-    from memreward.evaluation.review import review as held_against
-    from memreward.evaluation.review import review_page
+    from memreward.evaluation import review as scored
 
     output = Output(as_json)
     check_file(page)
-    groups = list(read_files([against], output, reading))
-    found = held_against(chain.from_iterable(map(rows_of, files)), groups)
+    found = scored.review(chain.from_iterable(map(rows_of, files)), list(read_files([against], output, reading)))
     shown = found.questions[:worst]
     output.table(
         f"The most believed answer is right in {found.believed_right} of {len(found.questions)} questions; the worst",
@@ -63,12 +61,10 @@ def review(
         output.note(f"{found.unknown} predicted rollouts have no label in {against}.")
     if page is not None:
         facts = {"scores": files, "labels": against, "predicted rollouts with a label": found.rollouts}
-        write_whole(page, review_page(found, worst, facts))
+        write_whole(page, scored.review_page(found, worst, facts))
         output.note(f"page: {page}")
     if shown:
         output.next(f"inspect {shown[0].id} --memory MEMORY")
-    else:
-        output.note("nothing to show")
     output.result(
         {
             "questions": len(found.questions),
