@@ -132,6 +132,20 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/policy/test_endpoint.py -k begun",
     ),
     (
+        "a message that says it is too long is refused unread",
+        "sandbox/inside/plain.py",
+        "if length > LONGEST_MESSAGE:",
+        "if False:",
+        "tests/sandbox/test_plain_data.py",
+    ),
+    (
+        "a value longer than is read of a solution is wrong",
+        "sandbox/inside/solution.py",
+        'message if len(message) <= LONGEST_MESSAGE else json.dumps({"too_long": len(message)}).encode("ascii")',
+        "message",
+        "tests/domains/test_code_verifier.py -k longer",
+    ),
+    (
         "the budget holds",
         "memory/budget.py",
         "if more and limit is not None and before + more > limit:",
