@@ -155,6 +155,12 @@ def test_the_answer_of_a_json_object() -> None:
 
 
 def test_thinking_of_other_families_is_cut_off() -> None:
+    for text in (
+        "analysisaassistantfinalb",
+        "<seed:think>a</seed:think>b",
+        "<|im_start|>think\na<|im_start|>answer b",
+    ):
+        assert [part.strip() for part in answer_region(text)[:2] if part] == ["a", "b"], text
     for text in ("<reasoning>a</reasoning>b", "<|begin_of_thought|>a<|end_of_thought|>b", "◁think▷a◁/think▷b"):
         assert answer_region(text)[:2] == ("a", "b")
     assert answer_region("b<reasoning>a</reasoning>")[0] is None, "an explanation after the answer is no thinking"
@@ -248,6 +254,7 @@ def test_other_ways_to_hand_in_an_answer() -> None:
         "Thought 2: bread.\nAction 2: Finish[A]",
         "Finish[bakery]",
         '{"predicted_answer": "A"}',
+        '{"answer_choice": "A", "explanation": "Bread is baked at',
         '{"selected_option": "A. bakery"}',
         "FINAL_ANSWER: A",
         "The answer (A, B, C, D or E) is A.",

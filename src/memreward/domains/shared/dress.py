@@ -70,6 +70,7 @@ _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}
 _WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F170) for place in range(26)}
 _NEAR = 200
+_JOINED = re.compile(r"(?<=[a-z])_(?=answer[*_ ]{0,4}:)", re.IGNORECASE)  # FINAL_ANSWER:
 _CONFIDENCE = re.compile(r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)\b[^\n]{0,80}\s*\Z", re.IGNORECASE)
 """How sure a model says that it is, below its answer."""
 
@@ -138,8 +139,7 @@ def plain_markup(text: str) -> str:
         text = _with_json_answer(text)
     text = text if text.isascii() else _DECORATED.sub("", text)
     lower = text.lower()
-    if any(word in lower[-_NEAR:] for word in ("confiden", "probabil", "certain")):
-        text = _CONFIDENCE.sub("", text, count=1)
+    text = _with_plain_labels(text, lower)
     if _ENDS_A_LINE.search(lower):
         text = _HEADING.sub("Answer: ", text)
     if not text.isascii() or _perhaps_foreign(lower):
@@ -150,6 +150,13 @@ def plain_markup(text: str) -> str:
         if last is not None:
             text = _replaced(text, last.start(), len(text), last[2])
     return text
+
+
+def _with_plain_labels(text: str, lower: str) -> str:
+    """The text without the last line where it says how sure it is, and with FINAL_ANSWER as two words."""
+    if any(word in lower[-_NEAR:] for word in ("confiden", "probabil", "certain")):
+        text = _CONFIDENCE.sub("", text, count=1)
+    return _JOINED.sub(" ", text) if "_answer" in lower else text
 
 
 def _without_brackets(text: str) -> str:
@@ -202,6 +209,9 @@ def _with_think_tags(text: str) -> str:
     """The text with the think tags of other families as `<think>` and `</think>`."""
     if "<|" in text or "◁" in text or "[THINK]" in text:
         text = _THOUGHT.sub("</think>", _THINKING.sub("<think>", text))
+    if text.startswith("analysis") and "assistantfinal" in text:  # the channels of gpt-oss without their tokens
+        thinking, _, reply = text.removeprefix("analysis").rpartition("assistantfinal")
+        return f"<think>{thinking}</think>{reply}"
     opening = _OPENING.match(text)
     if opening is None:
         return text
@@ -234,7 +244,9 @@ def _with_json_answer(text: str) -> str:
     if not (stripped.startswith("{") or stripped.endswith("}")):
         return text
     found = list(_JSON_ANSWER.finditer(text))
-    if not found or "}" not in text[found[-1].end() :] or _JSON_RIVAL.search(text, found[-1].end()):
+    rest = text[found[-1].end() :] if found else ""
+    cut_off = stripped.startswith("{") and rest.lstrip().startswith(",")
+    if not found or not ("}" in rest or cut_off) or _JSON_RIVAL.search(text, found[-1].end()):
         return text
     value = found[-1][2]
     if found[-1][1].startswith("{") and not text[found[-1].end() :].lstrip().startswith("}"):

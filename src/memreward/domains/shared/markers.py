@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-_THINK_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
+_THINK_TAG = re.compile(r"<(/?)(?:seed:)?(?:think|thinking)>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _BOX_TOKEN = re.compile(r"\\f?box(?:ed)?[ \t\n]{0,8}\{|\\[\s\S]|[{}]")
 _BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
@@ -16,7 +16,7 @@ _BARE_OPENING = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}(?=[^\s{}])")
 _HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _PHRASE = re.compile(
-    r"(?:\b|(?<=_))(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
+    r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
     r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)|\([^()\n]{1,40}\)))?[*_ \t]{0,6}"
     r"(?:\b(?:is|(?<=s )are|(?:would|must|should)[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):"
     r"|(?<=answer )(?:[:=]|→|⇒|-?->))"

@@ -12,6 +12,7 @@ _OTHER = (
 )
 _END = r"<\|(?:im_end|endoftext|eot_id|end_of_text|EOT|eos|end)\|>|<[|｜]end▁of▁sentence[|｜]>|</s>|<end_of_turn>|<eos>"
 _BEGIN = r"<s>|<bos>|<\|begin_of_text\|>|<[|｜]begin▁of▁sentence[|｜]>"
+_SIGNS = ("<|", "<｜", "INST]", "</s>", "_of_turn>", "<eos>", "<bos>")
 _OWN_TURN = re.compile(_OWN)
 _TURN_ENDS = re.compile(rf"{_OTHER}|(?:{_END})(?!\s{{0,9}}(?:{_OWN}|<\|start\|>assistant))")
 _FIRST = re.compile(rf"(?:\s|{_BEGIN}|{_END}|{_OWN})*")
@@ -24,16 +25,17 @@ _ASKS = (
 _ASKS_BACK = r"(?:is|was) (?:that|this|it)|are you|really|why|wait|no|check|sure|but|that['’]s|you(?:['’]re| are| were)"
 """How one asks about the answer before it, which what follows may then correct."""
 _NEXT_QUESTION = re.compile(
-    r"(?:^[ \t]{0,8}|(?<=[.!?)}]) )(?:\*\*|\#{1,6}[ \t]*)?(?:(?:next|new|another)[ \t])?"
+    r"\n(?:[ \t]{0,8}(?:\*\*|\#{1,6}[ \t]*)?(?:(?:next|new|another)[ \t])?"
     rf"(?:{_ASKS})[ \t]?(?:\d{{1,4}})?[ \t]?(?:\*\*)?[:：](?!\s{{0,3}}(?:{_ASKS_BACK})\b)"
-    r"|^\#{1,6}[ \t]*(?:question|problem|exercise|instruction)s?[ \t]?\d{0,4}[ \t]*$",
-    re.IGNORECASE | re.MULTILINE,
+    r"|\#{1,6}[ \t]*(?:question|problem|exercise|instruction)s?[ \t]?\d{0,4}[ \t]*(?=\n|\Z))",
+    re.IGNORECASE,
 )
+_NEXT_IN_LINE = re.compile(rf"(?<=[.!?)}}]) (?:Q|Question):(?!\s{{0,3}}(?:{_ASKS_BACK})\b)", re.IGNORECASE)
 
 
 def own_turn(text: str) -> str:
     """Return a text without the chat turns of others, in any family's tokens, around the first one of its own."""
-    if "<" not in text and "[INST]" not in text:
+    if not any(sign in text for sign in _SIGNS):
         return text
     if _ECHO.match(text) and (own := _OWN_TURN.search(text)) is not None:
         text = text[own.start() :]
@@ -47,11 +49,20 @@ def own_turn(text: str) -> str:
 
 def next_question(text: str) -> int | None:
     """Return where the first question stands that the text itself asks, "Q: ...", behind some other text, or None."""
-    found = _NEXT_QUESTION.search(text)
-    return found.start() if found is not None and text[: found.start()].strip() else None
+    starts = _questions(text)
+    return starts[0] if starts and text[: starts[0]].strip() else None
 
 
 def last_question(text: str) -> int:
     """Return where the last question stands that a prompt of several asks, "Q: ..."; 0 where it asks one."""
-    starts = [found.start() for found in _NEXT_QUESTION.finditer(text)]
+    starts = _questions(text)
     return starts[-1] if len(starts) > 1 else 0
+
+
+def _questions(text: str) -> list[int]:
+    starts = [
+        found.start() for found in _NEXT_QUESTION.finditer("\n" + text)
+    ]  # where the line begins, without that break
+    if " Q:" in text or " Question:" in text:
+        starts = sorted([*starts, *(found.start() for found in _NEXT_IN_LINE.finditer(text))])
+    return starts
