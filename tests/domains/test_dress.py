@@ -216,7 +216,8 @@ def test_what_leads_to_the_answer_is_not_what_follows_it() -> None:
 
 
 def test_another_question_in_the_same_line() -> None:
-    assert parse_completion("The answer is 18. Q: And then? A: 3", "math", "How much?").answer == "18"
+    for following in (" Q: And then? A: 3", "Question: And then? The answer is 3."):
+        assert parse_completion(f"The answer is 18.{following}", "math", "How much?").answer == "18"
 
 
 def test_questions_that_lead_to_the_answer_are_part_of_the_reply() -> None:

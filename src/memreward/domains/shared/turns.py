@@ -30,7 +30,7 @@ _NEXT_QUESTION = re.compile(
     r"|\#{1,6}[ \t]*(?:question|problem|exercise|instruction)s?[ \t]?\d{0,4}[ \t]*(?=\n|\Z))",
     re.IGNORECASE,
 )
-_NEXT_IN_LINE = re.compile(rf"(?<=[.!?)}}]) (?:Q|Question):(?!\s{{0,3}}(?:{_ASKS_BACK})\b)", re.IGNORECASE)
+_NEXT_IN_LINE = re.compile(rf"(?<=[\d.!?)}}]) ?(?:Q|Question):(?!\s{{0,3}}(?:{_ASKS_BACK})\b)", re.IGNORECASE)
 
 
 def own_turn(text: str) -> str:
@@ -63,6 +63,6 @@ def _questions(text: str) -> list[int]:
     starts = [
         found.start() for found in _NEXT_QUESTION.finditer("\n" + text)
     ]  # where the line begins, without that break
-    if " Q:" in text or " Question:" in text:
+    if "Q:" in text or "Question:" in text:
         starts = sorted([*starts, *(found.start() for found in _NEXT_IN_LINE.finditer(text))])
     return starts
