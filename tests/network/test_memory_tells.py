@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-LAYERS = "torch_geometric.nn"
-MODULES = (LAYERS, "memreward.network.model", "memreward.network.scorer")
+from memreward import network
 
 
 @pytest.fixture
-def scorer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def scorer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The network's module, loaded with layers and steps of this test's."""
     torch = pytest.importorskip("torch")
 
@@ -47,14 +46,15 @@ def scorer(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
                 if each.grad is not None:
                     each -= self.rate * each.grad.sign()
 
-    monkeypatch.setattr("torch.optim.AdamW", Signs)
-    there = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
-    sys.modules[LAYERS] = layers = ModuleType(LAYERS)
+    layers = ModuleType("torch_geometric.nn")
     layers.GATv2Conv = Sums
-    yield importlib.import_module(MODULES[-1])
-    for name in MODULES:
-        sys.modules.pop(name, None)
-    sys.modules.update(there)
+    monkeypatch.setitem(sys.modules, layers.__name__, layers)
+    monkeypatch.setattr("torch.optim.AdamW", Signs)
+    for name in ("model", "scorer"):  # what of them is loaded comes back afterwards
+        monkeypatch.setattr(network, name, None, raising=False)
+        monkeypatch.setitem(sys.modules, f"{network.__name__}.{name}", network)
+        del sys.modules[f"{network.__name__}.{name}"]
+    return importlib.import_module(f"{network.__name__}.scorer")
 
 
 def test_what_memory_holds_tells_right_from_wrong_in_new_rollouts(
