@@ -27,6 +27,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_hostile_answers.py -k option",
     ),
     (
+        "a question made up after the answer is no reply",
+        "domains/shared/dress.py",
+        "plain_markup(_answered(rest)), closed",
+        "plain_markup(rest), closed",
+        "tests/domains/test_dress.py -k made_up",
+    ),
+    (
         "an answer taken back is none",
         "domains/shared/expression.py",
         "    if taken_back(text, end) or",

@@ -153,6 +153,21 @@ def test_a_data_set_folder_is_a_table() -> None:
     assert answers(found["What is 2 + 3?"]) == ["5", "5", "6"]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"correct_answer": "5", "full_response": "It is 6.", "is_solved": False},
+        {"reference_answer": "5", "raw_output": "It is 6.", "is_correct": False},
+        {"gold": "5", "model_outputs": ["It is 5.", "It is 6."], "per_sample_correct": [True, False]},
+    ],
+)
+def test_columns_under_other_names_of_public_files(tmp_path: Path, row: dict[str, Any]) -> None:
+    (group,) = groups_of(rows(tmp_path / "t.jsonl", {"question": "What is 2 + 3?", **row})).values()
+    assert group.truth.reference == "5"
+    assert answers(group)[-1] == "6"
+    assert group.truth.correct[-1] is False
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.jsonl", "t.json", "t.parquet"])
 def test_a_long_table_is_read_from_any_container(tmp_path: Path, name: str) -> None:
     table = [

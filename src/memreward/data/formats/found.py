@@ -73,17 +73,17 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "prompt", "input", "instruction", "task", "question_stem"),
     "answer": (
         *("reference", "answer", "ground_truth", "gts", "gold", "gold_answer"),
-        *("target", "expected", "solution", "answerkey"),
+        *("target", "expected", "solution", "answerkey", "correct_answer", "reference_answer"),
     ),
     "options": ("choices", "options"),
     "completions": (
         *("completions", "responses", "generations", "outputs", "samples", "model_outputs", "predictions"),
         *("completion", "response", "generation", "output", "sample", "model_output", "prediction"),
-        "rollouts",
+        *("rollouts", "model_response", "generated_text", "full_response", "raw_response", "raw_output"),
     ),
     "domain": ("domain",),
     "id": ("id", "question_id", "query_id", "qid", "unique_id", "problem_id"),
-    "correct": ("correct", "is_correct"),
+    "correct": ("correct", "is_correct", "is_solved", "per_sample_correct"),
 }
 """Column names that are found without being named, the first that is there; case does not matter."""
 
