@@ -93,7 +93,7 @@ def test_what_may_be_left_out_is_unknown() -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_files_round_trip_everything(tmp_path: Path, name: str) -> None:
     groups = [group_from_record(rich_record()), group_from_record(record("empty", rollouts=[], reference=None))]
-    more = 600 if name.endswith("parquet") else 20  # a file of that many has several row groups
+    more = 300 if name.endswith("parquet") else 20  # a file of that many has several row groups
     groups += [group_from_record(record(f"more-{index}")) for index in range(more)]
     assert write_groups(tmp_path / name, groups) == more + 2
     assert list(read_groups(tmp_path / name)) == groups
@@ -102,8 +102,9 @@ def test_files_round_trip_everything(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_equal_groups_give_equal_files(tmp_path: Path, name: str) -> None:
-    for folder in ("a", "b"):
-        write_groups(tmp_path / folder / name, [group_from_record(rich_record())])
+    group = group_from_record(rich_record())
+    for folder, equal in (("a", group), ("b", replace(group))):
+        write_groups(tmp_path / folder / name, [equal])
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -263,13 +264,13 @@ def test_a_file_of_bad_lines_only_is_refused(tmp_path: Path) -> None:
 
 def test_a_torn_gzip_gives_what_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl.gz"
-    write_groups(path, [group_from_record(record(f"q{index}-{os.urandom(40).hex()}")) for index in range(500)])
+    write_groups(path, [group_from_record(record(f"q{index}-{os.urandom(40).hex()}")) for index in range(200)])
     path.write_bytes(path.read_bytes()[:-2_000])
     with pytest.raises(DataError, match=r"after line \d+: not a whole gzip file"):
         list(read_groups(path))
     skipped: list[str] = []
     whole = list(read_groups(path, skip_bad=True, on_skip=skipped.append))
-    assert 300 < len(whole) < 500
+    assert 100 < len(whole) < 200
     assert len(skipped) == 1
 
 
