@@ -215,6 +215,14 @@ def test_what_leads_to_the_answer_is_not_what_follows_it() -> None:
     assert found.thinking == reply
 
 
+def test_the_letters_of_another_question_answer_none() -> None:
+    other = "\n\nQuestion: Which barks?\n(A) cat\n(B) dog\nAnswer: The answer is (B)."
+    assert parse_completion("Bakers need ovens, which are hot" + other, "qa", CHOICES).answer is None
+    again = f"Let us see.{other}\n\nQuestion: {CHOICES}\nAnswer: The answer is (A)."
+    assert parse_completion(again, "qa", CHOICES).answer == "A"
+    assert parse_completion(f"Let us see.\nQuestion: {CHOICES}\nThe answer is (A).", "qa", CHOICES).answer == "A"
+
+
 def test_another_question_in_the_same_line() -> None:
     for following in (" Q: And then? A: 3", "Question: And then? The answer is 3."):
         assert parse_completion(f"The answer is 18.{following}", "math", "How much?").answer == "18"

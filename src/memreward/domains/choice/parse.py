@@ -8,7 +8,7 @@ from functools import lru_cache
 from memreward.domains.shared.commitment import SENTENCE_END, TURNED_AT_END, commitments, spoken_for_others, taken_back
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
-from memreward.domains.shared.turns import last_question
+from memreward.domains.shared.turns import last_question, next_question
 
 _BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
 _BRACKETED_LINE = re.compile(r"^[ \t]*\(A\)", re.MULTILINE)
@@ -279,7 +279,7 @@ def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]
 
 def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
-    text = by_letters(_BETWEEN.sub("", _undecorated(text)), choices)
+    text = by_letters(_BETWEEN.sub("", _undecorated(_of_this_question(text, choices))), choices)
     ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):
         return Choice((max(ticks, key=lambda letter: ticks[letter]),), "letter")
@@ -301,6 +301,17 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
         return replace(whole, form=marks[0].form if marks else "letter")
     choice = _last_commitment(text, choices)
     return replace(choice, unread=tagged.content[:_LONG_TEXT]) if tagged is not None and not choice.letters else choice
+
+
+def _of_this_question(text: str, choices: Mapping[str, str]) -> str:
+    """The text up to where it asks another question, told by its options, and never comes back to its own."""
+    asked = next_question(text) if choices else None
+    if asked is None:
+        return text
+    own = {_option_words(option) for option in choices.values()}
+    others = [options(text[start:]).values() for start in {asked, last_question(text) or asked}]
+    strange = all(len(found) > 1 and own.isdisjoint(map(_option_words, found)) for found in others)
+    return text[:asked] if strange else text
 
 
 def by_letters(text: str, choices: Mapping[str, str]) -> str:

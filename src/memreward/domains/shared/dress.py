@@ -98,6 +98,7 @@ _BEGINS_WITH_ANSWER = re.compile(
     r"\W{0,3}(?:(?:yes|no|true|false)\b|[A-Ja-j][).:]|\d[\d,.]*(?=[^\d).:]|$))", re.IGNORECASE
 )
 _WORDS_OF_ANSWER = 3
+_OPENS = re.compile(r"\W{0,3}(?:let|sure|ok|okay|here|well|first|step|now|certainly|to)\b", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"(?:^|[.!?]\s)\W{0,3}(?:so|therefore|thus|hence|in total|altogether|finally|in conclusion)\b"
     r"[^\n]{1,300}[^\w\s:,]\s*\Z",
@@ -122,7 +123,8 @@ def _answered(text: str) -> str:
     if asked is None:
         return text
     reply = plain_markup(text[:asked]).strip()
-    answers = _BEGINS_WITH_ANSWER.match(reply) or len(reply.split()) <= _WORDS_OF_ANSWER or _CONCLUDES.search(reply)
+    short = len(reply.split()) <= _WORDS_OF_ANSWER and _OPENS.match(reply) is None
+    answers = short or _BEGINS_WITH_ANSWER.match(reply) or _CONCLUDES.search(reply)
     return text[:asked] if answers or explicit(reply) is not None or phrases(reply) else text
 
 
