@@ -221,6 +221,10 @@ def test_the_letters_of_another_question_answer_none() -> None:
     again = f"Let us see.{other}\n\nQuestion: {CHOICES}\nAnswer: The answer is (A)."
     assert parse_completion(again, "qa", CHOICES).answer == "A"
     assert parse_completion(f"Let us see.\nQuestion: {CHOICES}\nThe answer is (A).", "qa", CHOICES).answer == "A"
+    told = (
+        "Question: Where?\nOptions: A) bakery B) river bank\nA) Bakery: ovens.\nB) River bank: wet.\nThe answer is A)."
+    )
+    assert parse_completion(f"Step 1: Identify the question.\n{told}", "qa", CHOICES).answer == "A"
 
 
 def test_another_question_in_the_same_line() -> None:

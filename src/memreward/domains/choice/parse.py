@@ -304,13 +304,15 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
 
 
 def _of_this_question(text: str, choices: Mapping[str, str]) -> str:
-    """The text up to where it asks another question, told by its options, and never comes back to its own."""
+    """The text up to where it asks another question, which has options and names none of this question's."""
     asked = next_question(text) if choices else None
     if asked is None:
         return text
     own = {_option_words(option) for option in choices.values()}
-    others = [options(text[start:]).values() for start in {asked, last_question(text) or asked}]
-    strange = all(len(found) > 1 and own.isdisjoint(map(_option_words, found)) for found in others)
+    tails = [text[start:] for start in {asked, last_question(text) or asked}]
+    strange = all(
+        len(options(tail)) > 1 and not any(f" {words} " in f" {normal_text(tail)} " for words in own) for tail in tails
+    )
     return text[:asked] if strange else text
 
 
