@@ -38,7 +38,7 @@ SOLUTIONS = ["return n * 2", "return n + n", "return sum([n, n])", "return 4",
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    made = Sandbox(places=2)
+    made = Sandbox(places=1)
     yield made
     made.close()
 
