@@ -211,7 +211,7 @@ def test_ctrl_c_ends_a_real_run_that_goes_on_later(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ}
     )
-    assert wait_for_verdicts(tmp_path / "cache" / "verdicts.sqlite")
+    assert wait_for_verdicts(tmp_path / "cache" / "judged.sqlite")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 130, errors

@@ -274,14 +274,14 @@ def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match=r"cache cannot be made.*another local folder"):
         VerdictCache(tmp_path / "file" / "below")
-    (tmp_path / "verdicts.sqlite").write_text("this is no database, however long it may be " * 9)
+    (tmp_path / "judged.sqlite").write_text("this is no database, however long it may be " * 9)
     with pytest.raises(StoreError, match="delete the file"):
         VerdictCache(tmp_path)
 
 
 def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
     VerdictCache(tmp_path)
-    with sqlite3.connect(tmp_path / "verdicts.sqlite") as connection:
+    with sqlite3.connect(tmp_path / "judged.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(SchemaVersionError, match="version 99"):

@@ -394,7 +394,7 @@ def test_a_file_that_is_no_database_leaves_no_connection_open(tmp_path: Path, mo
     opened: list[sqlite3.Connection] = []
     made = sqlite._connected
     monkeypatch.setattr(sqlite, "_connected", lambda address: opened.append(made(address)) or opened[-1])
-    (tmp_path / "verdicts.sqlite").write_bytes(b"no database" * 100)
+    (tmp_path / "judged.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError):
         VerdictCache(tmp_path)
     assert opened

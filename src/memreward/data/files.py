@@ -44,7 +44,8 @@ def read_groups(
         on_skip: Called with the message of each entry that was left out.
         drop_copies: Leave out a rollout whose text stood before in its question and is longer than 400 characters,
             which a sampler does not repeat by chance. Ids are those without dropping.
-        answer_pattern: A regular expression that alone says where answers stand; see `memreward.domains.AnswerPattern`.
+        answer_pattern: A regular expression that alone says where answers stand; see
+            `memreward.domains.shared.answer_pattern.AnswerPattern`.
 
     Raises DataError where the file cannot be read or has no usable line, or, without `skip_bad`, a line breaks the
     schema, ConfigurationError where the pattern does not compile, or runs for too long.

@@ -12,6 +12,8 @@ from memreward.sqlite import SqliteFile, select
 from memreward.types import Verdict, content_hash
 
 _SCHEMA_VERSION = 1
+_FILE = "judged.sqlite"
+"""Not verdicts.sqlite, which builds before 0.2 left with other columns."""
 _IN_MEMORY = 100_000
 _TABLES = ("CREATE TABLE verdicts (key BLOB PRIMARY KEY, correct INTEGER NOT NULL, reason TEXT NOT NULL)",)
 _REMEDY = "free some space, delete the file (it only saves time), or name another local folder"
@@ -28,14 +30,14 @@ def storable(text: str) -> str:
 
 
 class VerdictCache:
-    """Verdicts of this process and, in `verdicts.sqlite` of a folder if one is given, of all that use it.
+    """Verdicts of this process and, in `judged.sqlite` of a folder if one is given, of all that use it.
 
     A "cannot tell" is kept for this process only: a time-out on a busy machine must not stand for good. Safe in
     threads; may be pickled and forked, which leaves the process's part behind.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.path = None if folder is None else Path(folder) / "verdicts.sqlite"
+        self.path = None if folder is None else Path(folder) / _FILE
         self._file = self.path and SqliteFile(self.path, _TABLES, _SCHEMA_VERSION, noun="verdict cache", remedy=_REMEDY)
         self._lock = threading.Lock()
         self._recent: OrderedDict[str, Verdict] = OrderedDict()
