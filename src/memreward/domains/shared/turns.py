@@ -60,9 +60,8 @@ def last_question(text: str) -> int:
 
 
 def _questions(text: str) -> list[int]:
-    starts = [
-        found.start() for found in _NEXT_QUESTION.finditer("\n" + text)
-    ]  # where the line begins, without that break
+    """Where questions begin: a line's break in front is none of theirs."""
+    starts = [found.start() for found in _NEXT_QUESTION.finditer("\n" + text)]
     if "Q:" in text or "Question:" in text:
         starts = sorted([*starts, *(found.start() for found in _NEXT_IN_LINE.finditer(text))])
     return starts
