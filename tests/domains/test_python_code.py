@@ -10,8 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memreward.domains import cluster_answers, equivalent, parse_completion
-from memreward.domains.code.parse import code_normal_form, defines, entry_point, parses, syntax_tree
+from memreward.domains import cluster_answers, equivalent, parse_completion, parse_rollout
+from memreward.domains.code.parse import (
+    code_normal_form,
+    defines,
+    defines_body,
+    entry_point,
+    parses,
+    solution_source,
+    syntax_tree,
+)
+from memreward.types import Query
 
 PROMPT = (
     "from typing import List\n\ndef helper(n):\n    return n\n\n"
@@ -92,6 +101,29 @@ def test_bare_body_carries_the_prompt_and_leaves_out_what_follows() -> None:
 @pytest.mark.parametrize("text", ["", "1. Add them\n2. Return them", "I cannot.", "    \n", "    # nothing yet\n"])
 def test_no_code_is_no_answer(text: str) -> None:
     assert parse_completion(text, "code", PROMPT).answer is None
+
+
+SHOWN = "Explain this function, then write it anew.\n```python\ndef sq(x):\n    return x * x\n```\n"
+STARTED = "def sq(x):\n    if x == 0:\n        return 0\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["    pass", "# as above", "sq(3)", "    return 9", "y = 1\n", "```python\nassert sq(3) == 9\n```", "```\nsq\n```"],
+)
+@pytest.mark.parametrize("prompt", [SHOWN, "def sq(x):\n    return x * x\n"])
+def test_a_function_that_the_prompt_has_whole_is_no_solution(prompt: str, text: str) -> None:
+    rollout = parse_rollout(Query("q", prompt, "code"), text, id="q/0")
+    assert not defines_body(solution_source(rollout) or "", "sq")
+
+
+def test_a_function_that_the_prompt_has_begun_is_continued() -> None:
+    assert parse_completion("    return x * x", "code", STARTED).answer == f"{STARTED}    return x * x\n"
+
+
+def test_a_prompt_in_brackets_of_instruction_may_stand_before_the_code() -> None:
+    found = parse_completion(f"[INST] {PROMPT} [/INST] {WHOLE}", "code", PROMPT).answer
+    assert code_normal_form(found or "", "total") == code_normal_form(WHOLE, "total")
 
 
 def test_thinking_is_the_prose_around_the_code() -> None:

@@ -160,8 +160,8 @@ def solution_source(rollout: Rollout) -> str | None:
     name = entry_point(prompt)
     answer = rollout.answer
     if answer is None:
-        joined = (prompt + rollout.text, rollout.text)
-        answer = next((code for code in joined if name and defines_body(code, name)), None)
+        joined = (prompt + rollout.text,) if name and _leaves_open(prompt, name) else ()
+        answer = next((code for code in (*joined, rollout.text) if name and defines_body(code, name)), None)
     return None if answer is None else _with_given(answer, prompt)
 
 
@@ -185,6 +185,19 @@ def _with_given(code: str, prompt: str) -> str:
     if not given or code.startswith(prompt_code(prompt).rstrip()) or "from __future__" in code or not parses(code):
         return code
     return f"{given}\n\n{code}"
+
+
+def _leaves_open(prompt: str, name: str) -> bool:
+    """Whether a prompt's function is there for a reply to go on with: it does not return already."""
+    functions = functions_of(prompt_tree(prompt), name)
+    return not functions or not _returns(functions[-1].body)
+
+
+def _returns(body: list[ast.stmt]) -> bool:
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _returns(last.body) and _returns(last.orelse)
+    return isinstance(last, ast.Return | ast.Raise)
 
 
 def _is_constant(statement: ast.stmt) -> bool:
@@ -244,7 +257,7 @@ def _indented(text: str, name: str | None) -> str | None:
 
 def _body(text: str, name: str | None, prompt: str) -> str | None:
     """`prompt` + `text` up to where the function ends, if together they define the function; else None."""
-    if name is None or not prompt.strip() or not text.strip():
+    if name is None or not prompt.strip() or not text.strip() or not _leaves_open(prompt, name):
         return None
     first = text.strip("\n")
     if not first.startswith((" ", "\t")) and _TOP_LEVEL_CODE.match(first):

@@ -38,7 +38,7 @@ def own_turn(text: str) -> str:
     if not any(sign in text for sign in _SIGNS):
         return text
     if _ECHO.match(text) and (own := _OWN_TURN.search(text)) is not None:
-        text = text[own.start() :]
+        text = text[own.start() :].removeprefix("[/INST]")
     first = _FIRST.match(text)
     struck = {place.end() for place in _STRUCK.finditer(text)}
     for turn in _TURN_ENDS.finditer(text, first.end() if first is not None else 0):
