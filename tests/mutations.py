@@ -34,6 +34,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_dress.py -k made_up",
     ),
     (
+        "a bare number names an option",
+        "domains/choice/numbered.py",
+        "return letter_for(found[1]) if found[1] in choices else found[0]",
+        "return found[0]",
+        "tests/domains/test_numbered_options.py",
+    ),
+    (
         "an answer taken back is none",
         "domains/shared/expression.py",
         "    if taken_back(text, end) or",

@@ -1,5 +1,6 @@
 """Multiple choice as a domain."""
 
+from memreward.domains.choice.numbered import are_numbered
 from memreward.domains.choice.parse import concluded_yes_or_no, find_choice, letter_of, options, yes_or_no
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
@@ -20,7 +21,7 @@ class Choice(DomainRules):
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         choices = options(prompt)
         letter, form = find_choice(text, choices)
-        if choices or letter is not None:
+        if letter is not None or (choices and not are_numbered(choices)):
             return letter, form
         return _find_open(text)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from memreward.domains.choice.numbered import are_numbered, in_letters, lettered, number_for, numbered_options
 from memreward.domains.shared.commitment import SENTENCE_END, TURNED_AT_END, commitments, spoken_for_others, taken_back
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
@@ -170,7 +171,7 @@ class Choice:
 
 @lru_cache(maxsize=1024)
 def options(query_text: str) -> Mapping[str, str]:
-    """Return the options of a question by letter; empty if it has none.
+    """Return the options of a question by letter, or by number where it numbers them; empty if it has none.
 
     They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
     "Options:" gives each text by itself. Of several questions, "Q: ...", the others are examples before the last.
@@ -188,7 +189,7 @@ def options(query_text: str) -> Mapping[str, str]:
     lists = list(_LISTED_OPTIONS.finditer(query_text))
     if lists:
         return {text: text for text in _BULLET.findall(lists[-1][1])}
-    return _inline_options(query_text)
+    return _inline_options(query_text) or numbered_options(query_text)
 
 
 def _inline_options(text: str) -> dict[str, str]:
@@ -253,11 +254,19 @@ def letter_of(content: str, choices: Mapping[str, str]) -> str | None:
 
 
 def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
+    if are_numbered(choices):
+        if content.strip() in choices:
+            return (content.strip(),)
+        return tuple(map(number_for, letters_of(in_letters(content, choices), lettered(choices))))
     return _named(_plain(content), choices).letters
 
 
 def option_of_reference(reference: str, choices: Mapping[str, str]) -> str | None:
     """Return the option that a reference is, or whose whole text it has; without known options, a letter by itself."""
+    if are_numbered(choices):
+        letter = option_of_reference(in_letters(reference, choices), lettered(choices))
+        number = number_for(letter) if letter is not None else reference.strip()
+        return number if number in choices else None
     bare = _WHOLE.fullmatch(reference.strip())
     if bare is not None and bare[1].upper() in (choices or _UNKNOWN_LETTERS):
         return bare[1].upper()
@@ -279,6 +288,10 @@ def find_choice(text: str, choices: Mapping[str, str]) -> tuple[str | None, str]
 
 def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
+    if are_numbered(choices):
+        read = read_choice(in_letters(text, choices), lettered(choices))
+        numbers = (tuple(map(number_for, named)) for named in (read.letters, read.ruled_out))
+        return replace(read, letters=next(numbers), ruled_out=next(numbers))
     text = by_letters(_BETWEEN.sub("", _undecorated(_of_this_question(text, choices))), choices)
     ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):

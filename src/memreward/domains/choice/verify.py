@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from memreward.domains.choice.doubt import choice_doubt
+from memreward.domains.choice.numbered import are_numbered, in_letters, letter_for, lettered
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
@@ -20,7 +21,7 @@ from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
 
-RULES = 12
+RULES = 13
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
@@ -39,6 +40,9 @@ class ChoiceVerifier(ClaimVerifier):
         if right is None or (letter is None and not choices):
             return _without_options(claim)
         text = answer_region(claim.rollout.text)[1]
+        if are_numbered(choices):
+            text, right, letter = in_letters(text, choices), letter_for(right), letter and letter_for(letter)
+            choices = lettered(choices)
         read = read_choice(text, choices)
         if letter is None:
             return _uncommitted(read, right, choices)
