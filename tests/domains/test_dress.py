@@ -351,6 +351,62 @@ def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> N
     assert equivalent(found, number, "math") if number else not equivalent(found, found.split()[0], "math")
 
 
+PROMPTS = [
+    "Below is an instruction that describes a task. Complete it.\n\n### Instruction:\n%s\n\n### Response:",
+    "### Instruction:\nThe answer is to be short.\n\n### Input:\n%s\n\n### Response:\n",
+    "A chat between a curious user and an assistant. USER: %s ASSISTANT:",
+    "### Human: %s\n### Assistant:",
+    "User: %s\nAssistant:",
+    "Question: %s\nAnswer:",
+    "Q: %s\nA: Let's think step by step.",
+    "Problem:\n%s\n\nSolution:",
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_prompt_in_plain_text_before_the_reply_is_no_part_of_it(prompt: str) -> None:
+    asked = "Ann sells 9 eggs at 2 dollars each. What does she get, with 4 digits?"
+    for reply in ("18", "She gets 9 * 2 = 18 dollars.", "The answer is 18.", "18</s>"):
+        assert parse_completion(f"{prompt % asked} {reply}", "math", asked).answer == "18"
+    for reply in ("A", "(A) bakery", "bakery", "The answer is A.", "So it is (A)."):
+        assert parse_completion(f"{prompt % CHOICES} {reply}", "qa", CHOICES).answer == "A"
+
+
+def test_of_several_questions_before_a_reply_the_last_is_its_own() -> None:
+    examples = "Q: What is 2 + 3?\nA: The answer is 5.\n\nQ: What is 9 * 2?\nA: The answer is 18."
+    assert parse_completion(examples, "math", "What is 9 * 2?").answer == "18"
+    ramble = (
+        "### Instruction:\nWhat is 9 * 2?\n\n### Response: 18\n\n### Instruction:\nWhat is 2 + 3?\n\n### Response: 5"
+    )
+    assert parse_completion(ramble, "math", "What is 9 * 2?").answer == "18"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("The answer is 18 (9 * 2).", "18"),
+        ("She has 9 eggs.\n\nSo she gets $18 ($9 * 2).", "18"),
+        ("She has 9 eggs.\n\nShe gets 18 dollars (9 x 2).", "18"),
+        ("**Answer: 18** (9 × 2)", "18"),
+        ("The total is 18 (that is, 9 + 9).", "18"),
+        ("The answer is 18 [9+9=18].", "18"),
+        ("The answer is 18 (9 + 8).", "306"),  # not how 18 comes about
+        ("$18 (9 + 9)$", "324"),
+        ("She gets 9 * $2 = $<<9*2=18>>18 a day.", "18"),
+        ("She gets $2 for each egg, so it is 9 * 2 = 18 in all.", "18"),
+        ("It goes fast.\n\nIt is 3.0 x 10^8 m/s.", "300000000"),
+        ("It goes fast.\n\nv ≈ 3 × 10⁸ m/s", "300000000"),
+        ("The answer is 3.0x10^8.", "3.0 \\times 10^8"),
+        ("It costs much.\n\nIt costs $2.5 million.", "2500000"),
+        ("She eats some.\n\nShe eats 3½ of them.", "3.5"),
+    ],
+)
+def test_how_a_number_came_about_is_no_part_of_it(text: str, number: str) -> None:
+    found = parse_completion(text, "math", "How much does she get?").answer
+    assert found is not None
+    assert equivalent(found.strip("$"), number, "math", query_text="How much does she get?")
+
+
 def test_a_word_that_is_no_option_names_none() -> None:
     for text in ("The answer is plausible.", "<ans>plausible</ans>", "plausible", "**Plausible**"):
         assert parse_completion(text, "qa", CHOICES).answer is None

@@ -64,6 +64,7 @@ ABOUT = re.compile(
 )
 _KEPT = {"~": " ", "\\ ": " ", "\\quad": " ", "\\qquad": " ", "\\\\": "\\\\"}
 _SYNONYMS = (
+    (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),

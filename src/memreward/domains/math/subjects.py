@@ -2,6 +2,8 @@
 
 import re
 
+from memreward.domains.shared.markers import without_calculator
+
 CLAUSE = re.compile(r"[,;]\s|\.\s|\n|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
 _NAME = re.compile(
     r"\b(?!(?:The|This|That|These|So|Thus|Hence|Therefore|Then|Now|And|But|In|On|At|As|If|Of|For|To|It|He|She|They|We|"
@@ -10,7 +12,8 @@ _NAME = re.compile(
     r"|\b[Tt]he (?:[a-z]{3,15} )?([a-z]{3,15}) (?:is|was|=)"
 )
 _NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
-_MONEY = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)(?![\d$])")
+_MONEY = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)(?![\d$]|\.\d| (?:thousand|[mbtr]{1,2}illion)\b)")
+_GOES_ON = re.compile(r"=\s?\d|\d\s(?:dollars|cents)\b")  # to another amount
 _ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
 _NEAR = 300
 
@@ -18,10 +21,12 @@ _NEAR = 300
 def number_of_asked(text: str, question: str) -> str | None:
     """Return the number that a text's end says of what is asked, if one of something else stands last; else None."""
     asked = _ASKED.findall(question.strip()[-_NEAR:]) or [""]
-    money: list[str] = _MONEY.findall(re.split(r"\n|\. ", text.rstrip()[-_NEAR:])[-1])
-    if len(money) == 1 and "how much" in asked[-1].lower():
-        return money[0].strip(",")
-    clauses = CLAUSE.split(text.rstrip()[-_NEAR:].rsplit("\n\n", 1)[-1])
+    end = without_calculator(text.rstrip()[-_NEAR:])
+    last = re.split(r"\n|\. ", end)[-1]
+    money = list(_MONEY.finditer(last))
+    if len(money) == 1 and "how much" in asked[-1].lower() and not _GOES_ON.search(last, money[0].end()):
+        return str(money[0][1]).strip(",")
+    clauses = CLAUSE.split(end.rsplit("\n\n", 1)[-1])
     said = [(_subjects(clause), numbers[-1]) for clause in clauses if clause and (numbers := _NUMBER.findall(clause))]
     words = set(re.findall(r"\w+", asked[-1].lower()))
     fits = {number for subjects, number in said if subjects & words}

@@ -5,6 +5,7 @@ What is denied is no answer ("\boxed{4} is wrong"), and what corrects it is one 
 
 import re
 
+from memreward.domains.math.arithmetic import arithmetic_statements
 from memreward.domains.math.magnitudes import in_words, is_magnitude
 from memreward.domains.math.quantity import quantity
 from memreward.domains.shared.commitment import SET_AGAINST, TURNED_AT_END, said_by_others, supposed, taken_back
@@ -46,12 +47,14 @@ _SENTENCE_END = re.compile(
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
-    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
+    r"\d[\d.]{0,12} ?(?:[xX×·*]|\\times|\\cdot) ?10(?: ?\^ ?\{?[-−]?\d{1,3}\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4})"
+    r"|(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
     r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
     r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
     r"|[a-z] = [-\d.]{1,12}(?:,|,? (?:or|and)) [a-z] = [-\d.]{0,12}\d|\d{1,6} \d{1,4}/\d{1,4}"
-    r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?"
+    r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+|[¼½¾⅓⅔])?"
 )
+_SCALE = re.compile(r" (?:thousand|million|billion|trillion)\b")
 _TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
 _WEAKENED = re.compile(
@@ -87,6 +90,11 @@ _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 # A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
 _ASIDE = re.compile(
     r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)", re.MULTILINE
+)
+# A number, perhaps with words or signs of bold face behind it, and a bracket with how it was calculated.
+_CALCULATED = re.compile(
+    r"(?<![\w.,^])(?<![+*/^×·−-])(?<![+*/×·−-] )(\$?)(\d[\d,]*(?:\.\d+)?)((?: [a-z]{2,15}){0,4}[*_]{0,2}) "
+    r"[(\[](?=[^()\[\]\n]{0,80}[-+*/×·x=])([^()\[\]\n]{3,100})[)\]](?! ?[=+*/^×·\w$\\]| ?-)"
 )
 _EXPLAINED = re.compile(r"\s\([\d\s.,+*/×·=$-]+\)\Z")
 _CHANGES = re.compile(
@@ -158,8 +166,18 @@ _CORRECTION = re.compile(
 
 def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
     """Return the answer that a text commits to last, or a `guess` (formula, number), and its form; (None, "none")."""
-    answer, form = _committed(text, guess=guess)
+    answer, form = _committed(_without_calculation(text) if guess else text, guess=guess)
     return (None if answer is None else peeled(answer) or None), form
+
+
+def _without_calculation(text: str) -> str:
+    """The text without calculations in brackets behind their results: "18 ($9 * 2)" is 18, and no product."""
+
+    def result(found: re.Match[str]) -> str:
+        said = arithmetic_statements(f"{found[4]} = {found[2]}")
+        return "".join(found.group(1, 2, 3)) if said and all(true for _, true in said) else found[0]
+
+    return _CALCULATED.sub(result, text) if " (" in text or " [" in text else text
 
 
 def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
@@ -379,7 +397,8 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     if _denied(text, found.start(), found.end()) or _weakened(text, found):
         return None, "none"
     if formula is None:
-        return number[0].rstrip(","), "last_number"
+        scale = _SCALE.match(text, number.end())
+        return number[0].rstrip(",") + (scale[0] if scale is not None else ""), "last_number"
     inside = next(group for group in formula.groups() if group).strip()
     return inside, "formula" if _BEHIND_FORMULA.fullmatch(text, formula.end()) else "last_number"
 

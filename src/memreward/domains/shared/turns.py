@@ -18,6 +18,19 @@ _TURN_ENDS = re.compile(rf"{_OTHER}|(?:{_END})(?!\s{{0,9}}(?:{_OWN}|<\|start\|>a
 _FIRST = re.compile(rf"(?:\s|{_BEGIN}|{_END}|{_OWN})*")
 _ECHO = re.compile(rf"\s*(?:{_BEGIN})?\s*(?:{_OTHER})")
 _STRUCK = re.compile(r"<s>[^<>\n]{1,300}</s>")
+# A prompt in plain text that stands before the reply, and what introduces the reply in it.
+_PROMPTS = (
+    (
+        re.compile(r"Below is an? [^\n]{1,200}\n|#{2,4} ?(?:Instruction|Human|User|Input)s?:", re.IGNORECASE),
+        re.compile(r"\n\s{0,9}#{2,4} ?(?:Response|Assistant|Answer|Output)s?:", re.IGNORECASE),
+    ),
+    (
+        re.compile(r"A chat between a curious (?:user|human)\b|(?:USER|User|HUMAN|Human) ?:"),
+        re.compile(r"\s(?:ASSISTANT|Assistant|AI|GPT) ?:"),
+    ),
+    (re.compile(r"(?:Question|Q|Problem) ?:"), re.compile(r"\n\s{0,9}(?:Answer|A|Solution) ?:")),
+)
+_BEGINS = re.compile(rf"\s*(?:(?:{_BEGIN})\s*)?")
 _ASKS = (
     r"q|question|problem|exercise|human|user|student|instruction|input|pregunta|pergunta|domanda|frage|вопрос|问题|题目|问"
     r"|質問|問題"
@@ -34,7 +47,22 @@ _NEXT_IN_LINE = re.compile(rf"(?<=[\d.!?)}}]) ?(?:Q|Question):(?!\s{{0,3}}(?:{_A
 
 
 def own_turn(text: str) -> str:
-    """Return a text without the chat turns of others, in any family's tokens, around the first one of its own."""
+    """Return a text without the turns of others around the first one of its own: in any family's tokens, or words."""
+    return _without_prompt(_between_tokens(text))
+
+
+def _without_prompt(text: str) -> str:
+    """The reply behind a prompt in plain text that the text begins with; of several questions, the last may be its."""
+    begin = _BEGINS.match(text)
+    start = begin.end() if begin is not None else 0
+    for asks, replies in _PROMPTS:
+        if asks.match(text, start) is not None and (reply := replies.search(text, start)) is not None:
+            examples = asks is _PROMPTS[-1][0] and len(_questions(text)) > 1
+            return text if examples else text[reply.end() :]
+    return text
+
+
+def _between_tokens(text: str) -> str:
     if not any(sign in text for sign in _SIGNS):
         return text
     if _ECHO.match(text) and (own := _OWN_TURN.search(text)) is not None:
