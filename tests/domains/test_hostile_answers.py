@@ -536,6 +536,10 @@ LETTERS_GIVEN = [
 ]
 
 WORDS = [
+    "The answer is Paris.\nQuestion: Are we sure? No. The answer is Lyon.",
+    "The answer is Paris.\nUser: Wrong!\nAssistant: Lyon",
+    "The answer is Paris.\nQ: What is the capital of France?\nA: Lyon",
+    "Paris\nConfidence: 0%",
     "The answer is not Paris.",
     "Nobody thinks the answer is Paris.",
     "Some say the answer is Paris.",
@@ -571,6 +575,10 @@ WORDS_GIVEN = [
 ]
 
 POLAR = [
+    "Yes\nQ: always? No, so the answer is no.",
+    "Yes\nProblem: at night it is not. So no.",
+    "Yes\nHuman: wrong\nAssistant: No",
+    "yes\nConfidence: 0%",
     "The statement is false.",
     "That's false.",
     "That is not true.",
@@ -705,6 +713,43 @@ def test_an_option_that_a_reply_stands_by_is_right(text: str, question: str) -> 
 def test_a_numeral_of_the_options_own_text_is_no_rival() -> None:
     question = "Which hold?\n(A) II and III\n(B) I II and III\n(I) IV only\n(C) I\n(D) II"
     assert verdict("The answer is (B) I, II, and III.", "B", "qa", question) is True
+
+
+@pytest.mark.parametrize("equation", ["m^2 = {}", "2m = {}", "m/2 = {}", "1 - m = {}", r"\sin m = {}", r"\log(m) = {}"])
+def test_a_value_of_a_term_in_the_unknown_is_not_the_unknowns(equation: str) -> None:
+    given_form = f"\\boxed{{{equation.format(1 / 2)}}}"
+    assert verdict(given_form, "0.5", "math", "What is the slope m?") is not True
+    assert verdict(given_form, "0.5", "math", f"What is ${equation.partition(' =')[0]}$?") is True
+
+
+def test_small_letters_of_a_short_reply_are_options() -> None:
+    question = "Which is it? Options: (a) red(b) blue(c) green"
+    assert verdict("(a)(b)", "A", "qa", question) is False
+    assert verdict("red (b)", "A", "qa", question) is not True
+    assert verdict("(a) red", "A", "qa", question) is True
+
+
+def test_an_answer_of_the_thinking_does_not_count_where_the_reply_declines() -> None:
+    thought = "<think>\\boxed{47}</think>"
+    assert verdict(f"{thought}I take that back; it is unknown.", "47", "math", "How many?") is not True
+    assert verdict(thought, "47", "math", "How many?") is True
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "\n\nQ: Ann has 4 pears. How many pears has she?\nA: 4",
+        "\n\nQuestion: What is 2+2?\nAnswer: 4",
+        "\nHuman: Thanks! What is 2+2?\nAssistant: 4",
+        "\n\nProblem 2: Find 3+3.\nSolution: 6",
+        "\n\n### Question\nWhat is 3+3?\n### Answer\n6",
+        "\nQ: Are we sure? A: Yes, 47.",
+        "\nQ: How many apples does Tom have?\nA: 47",
+    ],
+)
+def test_another_question_takes_no_answer_back(following: str) -> None:
+    for form in ("47", "The answer is 47.", r"\boxed{47}", "#### 47"):
+        assert verdict(form + following, "47", "math", "How many apples does Tom have?") is True, form
 
 
 @pytest.mark.parametrize("pair", [("|x+1|", "x+1"), ("|x-20|", "20-x"), (r"\sqrt{x^2}", "x"), ("|a|", "a")])

@@ -1,5 +1,6 @@
 """From the text of a completion to its thinking and its answer."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,12 @@ from memreward.domains.shared.markers import split_thinking
 from memreward.types import Domain, Query, Rollout
 
 _LONGEST = 500_000
+_DECLINES = re.compile(
+    r"\b(?:cannot|can['’]?t|unable to|(?:do not|don['’]t) know|unknown|refuse|take (?:that|it|this) back|wrong"
+    r"|incorrect|give up|no idea)\b",
+    re.IGNORECASE,
+)
+"""Said behind the thinking: no answer of the thinking is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def parse_completion(text: str, domain: Domain, prompt: str = "", *, answer_patt
     rules = rules_of(domain)
     thought, rest, closed = rules.region(text)
     answer, form, around = rules.find(rest, prompt) if rest.strip() else (None, "none", "")
-    if answer is None and thought is not None:
+    if answer is None and thought is not None and not _DECLINES.search(rest):
         answer, form = rules.find_in_thinking(thought, prompt, closed=closed)
     thinking = thought if thought is not None else around.strip()
     if form == "text" and thought is not None:

@@ -25,7 +25,7 @@ _BELITTLED = re.compile(
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
     r"|,?\s(?:but\s)?(?:it|that|this)(?:['’]s|\s(?:is|was))\s(?:an?\s|all\s|not\s)?(?:lie|wrong|false|incorrect|mistake|"
     r"joke|nonsense|trap|true[.!])"
-    r"|[^.!\n]{0,15}!?\?(?!\s?\w)",
+    r"|[^.!\n]{0,15}!?\?(?!\s?\w)|,[^.!?()\n]{1,40}\)\s(?:is|was)(?:\snot|n['’]t)\b",
     re.IGNORECASE,
 )
 _DESCRIBED = re.compile(r"[\s)\]}.$*]{0,4}(?:is|was|seems|looks|sounds)\s(?!(?:in|at|on)\b)")

@@ -145,6 +145,7 @@ _TICKED = re.compile(
 _ORDINAL = re.compile(
     r"\bthe\s(?:(first|second|third|fourth|fifth)|last)\s(?:listed\s|given\s)?option\b", re.IGNORECASE
 )
+_SMALL = re.compile(r"(?<!\w)\([a-j]\)|(?<![\w(])[a-j]\)(?=\s|$)")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -171,7 +172,12 @@ class Choice:
 
 @lru_cache(maxsize=1024)
 def options(query_text: str) -> Mapping[str, str]:
-    """Return the options of a question by letter, or by number where it numbers them; empty if it has none.
+    """Return the options of a question by letter, or by number where it numbers them; empty if it has none."""
+    return listed_options(query_text)
+
+
+def listed_options(query_text: str) -> Mapping[str, str]:
+    """Return the options that a text lists by letter or number.
 
     They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
     "Options:" gives each text by itself. Of several questions, "Q: ...", the others are examples before the last.
@@ -319,6 +325,8 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
 def _of_this_question(text: str, choices: Mapping[str, str]) -> str:
     """The text up to where it asks another question, which has options and names none of this question's."""
     asked = next_question(text) if choices else None
+    if asked is None and choices and next_question(f".\n{text.lstrip()}") is not None:
+        asked = 0
     if asked is None:
         return text
     own = {_option_words(option) for option in choices.values()}
@@ -330,13 +338,15 @@ def _of_this_question(text: str, choices: Mapping[str, str]) -> str:
 
 
 def by_letters(text: str, choices: Mapping[str, str]) -> str:
-    """Return a text with "the second option" as "option B"."""
+    """Return a text with "the second option" as "option B", and a short one with "(b)" as "(B)"."""
     letters = list(choices) if all(len(key) == 1 for key in choices) else []
 
     def named(found: re.Match[str]) -> str:
         place = _ORDINALS.index(found[1].lower()) if found[1] else -1
         return f"option {letters[place]}" if place < len(letters) else found[0]
 
+    if len(text) <= _LONG_TEXT and letters:
+        text = _SMALL.sub(lambda found: found[0].upper() if found[0].strip("()").upper() in choices else found[0], text)
     return _ORDINAL.sub(named, text) if letters and "option" in text else text
 
 

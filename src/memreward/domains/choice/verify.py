@@ -8,6 +8,7 @@ from memreward.domains.choice.numbered import are_numbered, in_letters, letter_f
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
+    listed_options,
     normal_text,
     option_of_reference,
     options,
@@ -16,6 +17,7 @@ from memreward.domains.choice.parse import (
     yes_or_no,
 )
 from memreward.domains.rules import ClaimVerifier
+from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.dress import answer_region
 from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
@@ -50,8 +52,9 @@ class ChoiceVerifier(ClaimVerifier):
             return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}")
         if letter != right and letter in choices and choices[letter].split() == choices[right].split():
             return Verdict(None, f"options {letter} and {right} have the same text")
-        why = choice_doubt(text, letter, choices, claim.rollout.query.text) if letter == right else ""
-        if why:
+        question = claim.rollout.query.text
+        why = choice_doubt(text, letter, choices, question) if letter == right else ""
+        if letter == right and (why := why or second_thoughts(claim.rollout.text, letter, question)):
             return Verdict(None, f"it is option {letter}, but {why}")
         return Verdict(letter == right, f"option {letter}")
 
@@ -64,7 +67,8 @@ def _without_options(claim: Claim) -> Verdict:
         return Verdict(False, "no answer was committed") if silent else TextVerifier().judge(claim)
     said = yes_or_no(answer)
     if wanted is not None and said is not None:
-        return Verdict(said == wanted, f"it says {said}")
+        why = second_thoughts(claim.rollout.text, said, claim.rollout.query.text) if said == wanted else ""
+        return Verdict(None if why else said == wanted, f"it says {said}" + (f", but {why}" if why else ""))
     if differs_in_value(answer, claim.reference):
         return Verdict(False, "another value")
     return TextVerifier().judge(claim)
@@ -89,7 +93,7 @@ def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
     """Another option whose text stands beside the letter of the one that was committed to, or ""."""
     (letter,) = read.letters
     # The options as the rollout itself lists them, a line each; it may have put them in another order.
-    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
+    listed = {**{match[1]: match[2] for match in _LISTED_LINE.finditer(text)}, **listed_options(text)}
     own = listed.get(letter, "") if len(listed) > 1 else ""
     beside = {normal_text(read.named_text), normal_text(own)} - {""}
     others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)

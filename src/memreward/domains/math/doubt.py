@@ -76,6 +76,24 @@ _RIVAL_ABROAD = re.compile(
     r"(?:es |ist |è |é |c'est )?(-?\d[\d.,]{0,30})",
     re.IGNORECASE,
 )
+_NOT_GIVEN = re.compile(r"(?:\A|\s)[Nn]ot\s{1,3}[$*_\\(\[]{0,4}\Z")
+_ASKED_AFTER = re.compile(
+    r"(?:[}$*_)\s]|\\\)|</answer>){0,9}\?(?!\W{0,4}(?:yes|correct|right|indeed)\b)", re.IGNORECASE
+)
+_DENIED = re.compile(
+    r"[^\n]{0,30}?(?:(?<!\w)(?:неверно|неправильно|ошибка|falsch|faux|incorrecto|sbagliato)\b|(?<!\w)(?:нет|nein)\s?[,.]"
+    r"|不对|不正确|错误|아니|ではない|ではありません|じゃない)|\s?%\s?[\u0400-\u04ff]|(?:\s[a-z]{2,20}){0,2}\s?[—–-]{1,3}\s?(?:wrong|incorrect|false)\b",
+    re.IGNORECASE,
+)
+_PART_ABROAD = re.compile(
+    r"(?<!\w)(?:половина|треть|четверть|hälfte von|moitié de|mitad de|metà di)\s\Z", re.IGNORECASE
+)
+# "2m = 1/2", "m^2 = 1/2", "\\sin m = 1/2" where m is asked for.
+_OF_UNKNOWN = re.compile(
+    r"[$\s]*((?:\d[\d.]*\s?\\?[a-z]|[a-z]\s?(?:\^|/|[-+*])\s?\{?\d+\}?|-\s?[a-z]|\d+\s?[-+]\s?[a-z]"
+    r"|\\?(?:sin|cos|tan|log|ln|exp|sqrt)\s?[({]?[a-z][)}]?))\s?=(?:\\[a-z]+|[^=a-z\\])+",
+    re.IGNORECASE,
+)
 _BASED = re.compile(r"\bin (?:base|hex\w*|octal|binary)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow many (?:more |other |of the |of )?((?:[a-z-]{2,} ){0,2}[a-z-]{2,})", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -133,7 +151,14 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
         return "" if marked or not _HOW_MANY.search(question) else "it is a part of something longer"
     before, after = around(text, place, place + len(answer))
     found = refused(before, answer, after) or _goes_on(before, answer, after, question)
+    unknown = _OF_UNKNOWN.fullmatch(answer)
+    if unknown is not None and "".join(unknown[1].split()) not in "".join(question.split()):
+        return f"it is what {unknown[1].strip()} is"
     found = found or of_others(before, after, question) or said_aside(before, after)
+    if marked and ((_NOT_GIVEN.search(before) and "not" not in question) or _ASKED_AFTER.match(after)):
+        return "it is asked or denied"
+    if _PART_ABROAD.search(before):
+        return "it is the whole of which a part is meant"
     if not found and not marked:
         sentence = SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0])
         found = "it is about that many" if _ABOUT.search(before + answer) and _exact(question) else ""
@@ -263,4 +288,6 @@ def _contested(after: str, answer: str) -> str:
         if another is not None and another[1].strip("$.,") != answer.strip("$ "):
             return f"{another[0].strip()!r} follows it"
     checked = len(after) < _SHORT and "=" in after and _CHECKS.search(after) is not None
+    if _DENIED.match(after):
+        return "it is denied"
     return "what follows checks something else" if checked and last_place(after, answer) < 0 else ""

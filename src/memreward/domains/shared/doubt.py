@@ -97,7 +97,7 @@ _STEP = re.compile(
 # One letter is a name in a formula, "N = 47".
 _LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z](?!\s?[:=])[\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
 _OWN_LABEL = re.compile(
-    r"\b(?:(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
+    r"\b(?:action|(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
     r"risposta|resposta|letter|conclusion|conclude|therefore|thus|hence|so|solution|result|(?<!in)correct(?:ion|ed)?|"
     r"right|(?<!second )best|verdict|decision|select(?:ion|ed)?|response|reply|output|prediction|"
     r"my (?:pick|guess|vote)|based on|above|this|final(?:ly)?|is|be|are|diagnosis|summary|total|sum|no|wait|actually|"

@@ -41,7 +41,11 @@ _JSON_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _JSON_RIVAL = re.compile(
-    r"""["'](?:(?:alternat|other|second|backup|fallback|final|not)\w{0,6}["']\s?:|(?:is_?)?(?:correct|valid|final|true)["']\s?:\s?false)""",
+    r"""["'](?:(?:alternat|other|second|backup|fallback|final|not)\w{0,6}["']\s?:|(?:is_?)?(?:correct|valid|final|true)["']\s?:\s?false"""
+    r"""|\w{0,20}correct(?:ed|ion)\w{0,9}["']\s?:"""
+    r"""|(?:unit|scale|multiplier|magnitude)s?["']\s?:\s?["'](?:dozen|hundred|thousand|million|billion|percent|[km%])s?["']"""
+    r"""|(?:comment|note|remark|status|verdict)["']\s?:\s?["'](?:(?:this|it|that) is )?"""
+    r"""(?:wrong|incorrect|false|not\b))""",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -70,9 +74,14 @@ _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}
 _WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F170) for place in range(26)}
 _NEAR = 200
-_JOINED = re.compile(r"(?<=[a-z])_(?=answer[*_ ]{0,4}:)", re.IGNORECASE)  # FINAL_ANSWER:
-_CONFIDENCE = re.compile(r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)\b[^\n]{0,80}\s*\Z", re.IGNORECASE)
-"""How sure a model says that it is, below its answer."""
+_JOINED = re.compile(r"(?<=[a-z])(?<!not_the)_(?=answer[*_ ]{0,4}:)", re.IGNORECASE)  # FINAL_ANSWER:
+_CONFIDENCE = re.compile(
+    r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)(?: (?:level|score|rating))?(?:\s?\([^()\n]{1,20}\))?"
+    r"[*_]{0,2}[:=][*_]{0,2}\s?(?:(?:(?:very|fairly|quite|extremely) )?(?:high|medium|moderate|certain|sure|strong)"
+    r"|(?!0{1,3}(?:\.0{1,9})?(?!\.?\d))\d{1,3}(?:\.\d{1,9})?\s?(?:%|/\s?\d{1,3}|out of \d{1,3})?)[.*_\s]*\Z",
+    re.IGNORECASE,
+)
+"""How sure a model says that it is, below its answer; not at all sure, it gives none."""
 
 _FENCE = re.compile(r"```\w{0,20}\s([\s\S]{0,400}?)\s?```|```([^`\n]{1,400})```")
 _COMMAND = re.compile(
@@ -110,6 +119,12 @@ def answer_region(text: str) -> tuple[str | None, str, bool]:
     """Return the thinking (None without one), what follows it with its markup made plain, and whether it was closed."""
     thinking, rest, closed = split_thinking(_with_think_tags(own_turn(text)))
     return None if thinking is None else plain_markup(thinking), plain_markup(_answered(rest)), closed
+
+
+def made_up(text: str) -> str:
+    """Return what a reply goes on with where it asks another question after it has answered; "" where it does not."""
+    rest = split_thinking(_with_think_tags(own_turn(text)))[1]
+    return rest[len(_answered(rest)) :]
 
 
 def own_reply(text: str) -> str:

@@ -71,11 +71,11 @@ _BOLD = re.compile(r"(?<![\w)*])\*\*(?=\S)([^*\n]{1,200}?)(?<=\S)\*\*(?![\w(*])"
 # Letters of other scripts than the Latin and the Greek one, and among them what scales, bounds or denies a number.
 _OTHER_SCRIPT = r"[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _SCALED = (
-    r"[万亿億萬千百十兆만억천백십倍分成以半左右多余几]|тыс|мил|млн|млрд|сот|дес|дюж|проц|раз|полов|хаз|"
+    r"[万亿億萬千百十兆만억천백십倍分成以半左右多余几打]|ダース|다스|тыс|мил|млн|млрд|сот|дес|дюж|проц|раз|полов|хаз|"
     r"हज़ार|लाख|करोड़|सौ|พัน|หมื่น|แสน|ล้าน|ألف|مليون"
 )
 _COUNTED_ABROAD = re.compile(
-    rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}){_OTHER_SCRIPT}[^\d\W]{{0,19}}(?:\s[^\d\W]{{1,19}}){{0,2}}[\s。．.!！]*"
+    rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}){_OTHER_SCRIPT}[^\d\W]{{0,19}}(?:\s(?!아니)[^\d\W]{{1,19}}){{0,2}}[\s。．.!！]*"
 )
 _LETTERS_ABROAD = re.compile(_OTHER_SCRIPT)
 _CHANGED_ABROAD = re.compile(

@@ -2,11 +2,12 @@
 
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import ClaimVerifier, DomainRules
+from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict, Verifier
 
-RULES = 3
+RULES = 4
 
 
 class Text(DomainRules):
@@ -28,12 +29,18 @@ class TextVerifier(ClaimVerifier):
     name = f"text-{RULES}"
 
     def subject(self, claim: Claim) -> tuple[str | None, ...]:
-        return claim.rollout.answer, claim.reference, claim.rollout.query.text
+        return claim.rollout.answer, claim.reference, claim.rollout.query.text, _doubt(claim)
 
     def judge(self, claim: Claim) -> Verdict:
         answer = claim.rollout.answer
         if answer is None:
             return Verdict(None, "no answer is marked in the text")
         if claim.reference.strip() and says_the_same(answer, claim.reference, claim.rollout.query.text):
-            return Verdict(True, "the same text")
+            why = _doubt(claim)
+            return Verdict(None if why else True, f"it is the reference, but {why}" if why else "the same text")
         return Verdict(None, "texts differ, and other words may say the same")
+
+
+def _doubt(claim: Claim) -> str:
+    rollout = claim.rollout
+    return "" if rollout.answer is None else second_thoughts(rollout.text, rollout.answer, rollout.query.text)
