@@ -19,6 +19,7 @@ from memreward.domains.choice.parse import (
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.turns import prompt_before
 from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
@@ -52,11 +53,23 @@ class ChoiceVerifier(ClaimVerifier):
             return Verdict(None, f"it says {letter}, and the text beside it is that of option {other}")
         if letter != right and letter in choices and choices[letter].split() == choices[right].split():
             return Verdict(None, f"options {letter} and {right} have the same text")
-        question = claim.rollout.query.text
-        why = choice_doubt(text, letter, choices, question) if letter == right else ""
-        if letter == right and (why := why or second_thoughts(claim.rollout.text, letter, question)):
+        if letter == right and (why := _doubt(claim, text, letter, choices)):
             return Verdict(None, f"it is option {letter}, but {why}")
         return Verdict(letter == right, f"option {letter}")
+
+
+def _doubt(claim: Claim, text: str, letter: str, choices: Mapping[str, str]) -> str:
+    echoed, own = (
+        listed_options(prompt_before(claim.rollout.text)),
+        {normal_text(option) for option in choices.values()},
+    )
+    if len(echoed) > 1 and not own & {normal_text(option) for option in echoed.values()}:
+        return "it answers another question"
+    relettered = normal_text(echoed.get(letter, ""))
+    if relettered in own and relettered != normal_text(choices[letter]):
+        return f"its own option {letter} is another"
+    question = claim.rollout.query.text
+    return choice_doubt(text, letter, choices, question) or second_thoughts(claim.rollout.text, letter, question)
 
 
 def _without_options(claim: Claim) -> Verdict:

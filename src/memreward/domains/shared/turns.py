@@ -51,6 +51,12 @@ def own_turn(text: str) -> str:
     return _without_prompt(_between_tokens(text))
 
 
+def prompt_before(text: str) -> str:
+    """Return the prompt in plain text that a text begins with; "" where it begins with none."""
+    text = _between_tokens(text)
+    return text[: len(text) - len(_without_prompt(text))]
+
+
 def _without_prompt(text: str) -> str:
     """The reply behind a prompt in plain text that the text begins with; of several questions, the last may be its."""
     begin = _BEGINS.match(text)
