@@ -351,6 +351,57 @@ def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> N
     assert equivalent(found, number, "math") if number else not equivalent(found, found.split()[0], "math")
 
 
+ZH_LABELS = ["A. %s", "A、%s", "A．%s", "（A）%s", "A：%s"]
+
+
+@pytest.mark.parametrize("label", ZH_LABELS)
+def test_options_and_letters_in_chinese(label: str) -> None:
+    animals = ("猫", "狗", "牛")
+    lines = [label.replace("A", letter) % animal for letter, animal in zip("ABC", animals, strict=True)]
+    for asked in ("哪种动物会叫？\n" + "\n".join(lines), "哪种动物会叫？（ ）" + " ".join(lines)):
+        assert options(asked) == dict(zip("ABC", animals, strict=True))
+        for reply in (
+            "B、狗",
+            "B．狗",
+            "狗",
+            "答案：狗",
+            "因此选项B正确。",
+            "B项正确，其余错误。",
+            "A项错误，B项正确，C项错误。",
+            "应选B项。",
+            "故本题答案为B选项。",
+            "因此，B是正确答案。",
+            "正确答案是选项B：狗。",
+        ):
+            assert parse_completion(reply, "qa", asked).answer == "B"
+        for reply in ("选项B不正确。", "选项B正确吗？", "A和B正确。", "B的正确率高。"):
+            assert parse_completion(reply, "qa", asked).answer is None
+
+
+def test_points_are_no_options() -> None:
+    assert options("点 A、B、C 在圆上，求∠ABC。") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Die korrekte Antwort lautet B.",
+        "Por lo tanto, la respuesta correcta es la opción B.",
+        "Portanto, a alternativa correta é B.",
+        "A alternativa correta é a B.",
+        "Ответ B.",
+        "よって、Bが正解です。",
+        "따라서 답은 B이다.",
+        "الإجابة الصحيحة هي B.",
+        "Jawaban yang benar adalah B.",
+        "Jadi, jawabannya adalah B.",
+        "Jawaban: B",
+    ],
+)
+def test_a_letter_in_other_languages(text: str) -> None:
+    assert parse_completion(text, "qa", CHOICES).answer == "B"
+
+
 PROMPTS = [
     "Below is an instruction that describes a task. Complete it.\n\n### Instruction:\n%s\n\n### Response:",
     "### Instruction:\nThe answer is to be short.\n\n### Input:\n%s\n\n### Response:\n",

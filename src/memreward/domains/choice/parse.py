@@ -35,6 +35,11 @@ _MARKERS = (
     re.compile(r"[\"']([A-J])[\"']\s?:"),
     re.compile(r"(?<!\w)([A-J])[、．.:](?!\w{1,3}[.:])"),
 )
+# "A．cat", "B、dog" and "（C）cow", as Chinese and Japanese write them, but not the points "A、B、C".
+_WIDE_LABEL = re.compile(
+    r"(?:^|(?<=[\s）)。？?；;]))(?:([A-Z])[．、：]|（([A-Z])）)(?!\s?[A-Z]\s?[．、：，,和与と])", re.MULTILINE
+)
+_LETTER_AND_SCRIPT = re.compile(r"(?<![A-Za-z])([A-Z])[.、:]\s?(?=[^\W\d_a-zA-Z])")
 _AROUND = " \t\"',;[]{}"
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _LATEX_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|mbox|bf|rm)\s{0,4}\{([^{}]*)\}")
@@ -182,6 +187,7 @@ def listed_options(query_text: str) -> Mapping[str, str]:
     They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
     "Options:" gives each text by itself. Of several questions, "Q: ...", the others are examples before the last.
     """
+    query_text = _with_plain_labels(query_text)
     asked = last_question(query_text)
     if asked > 0 and len(own := options(query_text[asked:])) > 1:
         return own
@@ -196,6 +202,10 @@ def listed_options(query_text: str) -> Mapping[str, str]:
     if lists:
         return {text: text for text in _BULLET.findall(lists[-1][1])}
     return _inline_options(query_text) or numbered_options(query_text)
+
+
+def _with_plain_labels(text: str) -> str:
+    return text if text.isascii() else _WIDE_LABEL.sub(lambda found: f"{found[1] or found[2]}. ", text)
 
 
 def _inline_options(text: str) -> dict[str, str]:
@@ -226,6 +236,7 @@ def _in_order(found: Mapping[str, str]) -> dict[str, str]:
 
 def has_plain_options(query_text: str) -> bool:
     """Return whether options stand there in capitals, "(A) ..." or a line each: "a) ..." may be parts of a question."""
+    query_text = _with_plain_labels(query_text)
     found = [{match[1] for match in pattern.finditer(query_text)} for pattern in (_BRACKETED_OPTION, _LINE_OPTION)]
     return any({"A", "B"} <= letters for letters in found)
 
@@ -298,6 +309,7 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
         read = read_choice(in_letters(text, choices), lettered(choices))
         numbers = (tuple(map(number_for, named)) for named in (read.letters, read.ruled_out))
         return replace(read, letters=next(numbers), ruled_out=next(numbers))
+    text = text if text.isascii() else _LETTER_AND_SCRIPT.sub(r"\1. ", text)
     text = by_letters(_BETWEEN.sub("", _undecorated(_of_this_question(text, choices))), choices)
     ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):

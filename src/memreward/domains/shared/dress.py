@@ -54,18 +54,39 @@ _HEADING = re.compile(
 )
 _ENDS_A_LINE = re.compile(r"answer[*_: \t]{0,6}\n")
 """Of `_HEADING`, and met sooner."""
+_LETTER_ENDS_LINE = r"[*(]{0,3}(?-i:[A-Z])[*).]{0,3}\s{0,3}(?:\n|\Z)"
 _OTHER_LANGUAGES = re.compile(
-    r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans)\b"
-    r"(?:[*_ ]{0,4}[:：=.]|(?: correcta| corretta| correta)?\s(?:ist|est|es|è|é|to)\s(?:la\s|el\s|die\s)?)"
-    r"|\b(?:opción|option|opzione|opção)\s(?:correcta|correcte|corretta|correta)\s(?:es|est|è|é)\s(?:la\s)?"
+    r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans|jawaban(?:nya)?|उत्तर)"
+    r"(?:\s?[*_ ]{0,4}[:：=.]"
+    r"|(?: correcta| corretta| correta| yang benar)?\s(?:ist|lautet|est|es|è|é|to|adalah)[:\s]\s?"
+    r"(?:la\s|el\s|die\s|a\s)?(?:(?:opción|opção|opzione|alternativa|letra)\s)?"
+    rf"|\s(?={_LETTER_ENDS_LINE}))"
+    r"|\b(?:opción|option|opzione|opção|alternativa)\s(?:correcta|correcte|corretta|correta)\s(?:es|est|è|é)\s(?:la\s|a\s)?"
     r"|\b(?:bonne\sréponse\sest\s(?:la\s)?|richtig\sist\s|lösung:|правильный\sответ\s[—–-])"
-    r"|\b(?:đáp án|câu trả lời)(?: đúng| cuối cùng)?(?:\slà\b|:)|\b(?:الجواب|الإجابة)(?: النهائية?)?(?:\s(?:هو|هي)\b|:)"
+    r"|\b(?:đáp án|câu trả lời)(?: đúng| cuối cùng)?(?:\slà\b|:)"
+    r"|\b(?:الجواب|الإجابة)(?: النهائية?| الصحيحة?)?(?:\s(?:هو|هي)\b|:)"
     r"|【答案】|(?:答案|答え|正解|정답|\b답)[ *_]{0,4}(?:应该|应)?[为是は은：:](?:选项)?"
     r"|(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}"
-    r"(?:([A-Z](?=です|である|입니다|[^\W\da-zA-Z])|-?\d[\d,.]{0,15}(?=です|である|입니다))(?:です|である|입니다)?)?",
+    r"(?:([A-Z](?=です|である|입니다|[^\W\da-zA-Z])|-?\d[\d,.]{0,15}(?=です|である|입니다))"
+    r"(?:です|である|입니다|이다|选项|项)?)?",
     re.IGNORECASE,
 )
-_FOREIGN = ("antwort", "respuesta", "risposta", "resposta", "cevap", "antwoord", "svar", "richtig ist")
+# "B项正确", "选项B是正确的" and "Bが正解", of one option alone.
+_CORRECT_ABROAD = re.compile(
+    r"(?<![A-Za-z和及与])(?<![A-Z]、)(?:选项\s?)?\(?([A-Z])\)?\s?(?:选项|项)?\s?(?:(?:是|为)?\s?(?:唯一)?正确(?:的?答案|的?选项|的)?|が正解)(?![吗性率与和])"
+)
+_FOREIGN = (
+    "antwort",
+    "respuesta",
+    "risposta",
+    "resposta",
+    "cevap",
+    "antwoord",
+    "svar",
+    "richtig ist",
+    "jawaban",
+    "alternativa",
+)
 """Words of `_OTHER_LANGUAGES` in ASCII, by which most texts are passed over at once; "ans" is looked for apart."""
 _ANS = re.compile(r"ans[*_ ]{0,4}[:=.]|ans\s(?:corr?ett?a|correcta|es|to)\s")
 _PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
@@ -159,6 +180,8 @@ def plain_markup(text: str) -> str:
     text = _with_plain_labels(text, lower)
     if _ENDS_A_LINE.search(lower):
         text = _HEADING.sub("Answer: ", text)
+    if "正" in text:
+        text = _CORRECT_ABROAD.sub(r" Answer: \1. ", text)
     if not text.isascii() or _perhaps_foreign(lower):
         text = _OTHER_LANGUAGES.sub(lambda found: f" Answer: {found[1] or ''} ", text)
     if "<" in text and "<answer>" not in text.lower():
