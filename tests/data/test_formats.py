@@ -100,6 +100,33 @@ def test_inspect_choices_become_lettered_options() -> None:
     assert sorted(map(str, answers(group))) == ["A", "B"]
 
 
+def test_columns_of_one_option_each_are_the_options(tmp_path: Path) -> None:
+    lettered = {
+        "question": "Which is a fruit?",
+        "A": "stone",
+        "B": "pear",
+        "C": None,
+        "answer": "B",
+        "response": "It is B.",
+    }
+    named = {
+        "sentence": "The _ is sour.",
+        "option1": "stone",
+        "option2": "pear",
+        "answer": 2,
+        "response": "Option2: pear",
+    }
+    apart = {"question": "Which is red?", "option_a": "rose", "option_b": "sky", "answer": "A", "response": "rose"}
+    (one,) = read_groups(rows(tmp_path / "one.jsonl", lettered), reading=Reading(domain="qa"))
+    assert one.query.text.splitlines() == ["Which is a fruit?", "(A) stone", "(B) pear"]
+    (two,) = read_groups(rows(tmp_path / "two.jsonl", named), reading=Reading(domain="qa", question="sentence"))
+    assert two.query.text.splitlines() == ["The _ is sour.", "Option1: stone", "Option2: pear"]
+    (three,) = read_groups(rows(tmp_path / "three.jsonl", apart), reading=Reading(domain="qa"))
+    assert three.query.text.splitlines() == ["Which is red?", "(A) rose", "(B) sky"]
+    assert [answers(group) for group in (one, two, three)] == [["B"], ["2"], ["A"]]
+    assert [group.truth.reference for group in (one, two, three)] == ["B", "2", "A"]
+
+
 def test_batch_outputs_are_asked_for_by_custom_id() -> None:
     found = groups_of(HERE / "openai_output.jsonl", requests=HERE / "openai_requests.jsonl")
     assert len(found) == 3

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from memreward.domains import equivalent, parse_completion
 from memreward.domains.choice.parse import options
+from memreward.domains.completion import parse_rollout
 from memreward.domains.shared.dress import answer_region, peeled, plain_markup
-from memreward.types import Domain
+from memreward.domains.verifiers import Verifiers
+from memreward.types import Claim, Domain, Query
 
 CHOICES = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
 # Around any answer, a formula too.
@@ -378,6 +380,14 @@ def test_options_and_letters_in_chinese(label: str) -> None:
             assert parse_completion(reply, "qa", asked).answer is None
 
 
+def test_what_is_said_of_each_option() -> None:
+    said = "- Option A: wrong, a shop.\n- Option B: wrong.\n- Option C: correct, it is deep.\n- Option D: wrong."
+    said += "\n- Option E: wrong."
+    assert parse_completion(said, "qa", CHOICES).answer == "C"
+    assert parse_completion("The answer is C.\nA: bakery\nB: river bank", "qa", CHOICES).answer == "C"
+    assert parse_completion("Q: Where?\nA: coal mine", "qa", CHOICES).answer == "C"
+
+
 def test_points_are_no_options() -> None:
     assert options("点 A、B、C 在圆上，求∠ABC。") == {}
 
@@ -421,6 +431,13 @@ def test_a_prompt_in_plain_text_before_the_reply_is_no_part_of_it(prompt: str) -
         assert parse_completion(f"{prompt % asked} {reply}", "math", asked).answer == "18"
     for reply in ("A", "(A) bakery", "bakery", "The answer is A.", "So it is (A)."):
         assert parse_completion(f"{prompt % CHOICES} {reply}", "qa", CHOICES).answer == "A"
+
+
+def test_a_letter_below_another_question_is_not_right() -> None:
+    rollout = parse_rollout(Query("q", CHOICES, "qa"), "Q: Where does a cook work?\n(A) kitchen\n(B) sea\nA: A", id="r")
+    assert Verifiers().verify([Claim(rollout, "A")])[0].correct is None
+    rollout = parse_rollout(Query("q", CHOICES, "qa"), f"Q: {CHOICES}\nA: A", id="r")
+    assert Verifiers().verify([Claim(rollout, "A")])[0].correct is True
 
 
 def test_of_several_questions_before_a_reply_the_last_is_its_own() -> None:

@@ -13,7 +13,7 @@ from memreward.cli.common import AsJson, Files, FileSettings, reads_files
 from memreward.cli.errors import Exit, ends_well
 from memreward.cli.output import Output, ours
 from memreward.domains import cluster_answers, rules_of
-from memreward.domains.choice.parse import has_plain_options
+from memreward.domains.choice.parse import has_plain_options, options
 from memreward.types import DataError, Group
 
 _SHOWN = 5
@@ -87,7 +87,7 @@ class Understood:
         self.counts["answers"] += sum(rollout.answer is not None for rollout in rollouts)
         self.counts["truncated"] += sum(rollout.truncated is True for rollout in rollouts)
         lettered, listed = rules_of(query.domain).lettered, has_plain_options(query.text)
-        self.counts["no options"] += lettered and not listed
+        self.counts["no options"] += lettered and not options(query.text)
         self.counts["options"] += listed and not lettered
         self.counts["same text"] += self.texts.setdefault(query.text, query.id) != query.id
         if len(rollouts) > 1:

@@ -21,7 +21,7 @@ from memreward.data.formats.found import (
     value_at,
     verdict_of,
 )
-from memreward.data.options import with_choices
+from memreward.data.options import options_apart, with_choices
 from memreward.data.records import QUERY_KEYS, ROLLOUT_KEYS
 from memreward.domains.choice.parse import has_plain_options
 from memreward.types import DOMAINS, DataError
@@ -131,14 +131,17 @@ def _found(where: str, row: Row, columns: dict[str, str | None], reading: Readin
         question = asked_in(value_at(row, columns["question"]), where, columns["question"])
     answer = value_at(row, columns["answer"])
     domain = reading.domain if reading.domain in DOMAINS else text("domain")
-    if not has_plain_options(question or ""):
+    beside: dict[str, str] = {}
+    if question and not has_plain_options(question):
+        if columns["options"] is None and (beside := options_apart(row)):
+            question = "\n".join([question, *(f"{label} {row[column]}" for column, label in beside.items())])
         question, answer = with_choices(question, value_at(row, columns["options"]), answer)
     answer = _only(answer, where, columns["answer"], domain, question)
     apart = _apart(columns["completions"], row)
     cell = value_at(row, apart[0]) if len(apart) == 1 else [value_at(row, name) for name in apart] or None
     completions, several = completions_in(cell, where, str(columns["completions"]))
     verdicts = _verdicts(value_at(row, columns["correct"]), len(completions), where, columns["correct"] or "correct")
-    used = {*columns.values(), *apart, *QUERY_KEYS, *ROLLOUT_KEYS}
+    used = {*columns.values(), *apart, *beside, *QUERY_KEYS, *ROLLOUT_KEYS}
     others = {name: value for name, value in row.items() if name not in used and value is not None}
     own = {name: row[name] for name in ("policy_version", "token_logprobs", "truncated") if row.get(name) is not None}
     rollouts = tuple(

@@ -141,8 +141,9 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _TICKED = re.compile(
-    r"^\W{0,4}([A-Z])\b[^\w\n][^\n]{0,60}?(?:([✅✓✔☑])|[❌✗✘☒]"
-    r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$",
+    r"^\W{0,4}(?:option )?([A-Z])\b[^\w\n](?:[^\n]{0,60}?(?:([✅✓✔☑])|[❌✗✘☒]"
+    r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$"
+    r"|\W{0,3}(?:(correct|right)|incorrect|wrong)\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -311,7 +312,7 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
         return replace(read, letters=next(numbers), ruled_out=next(numbers))
     text = text if text.isascii() else _LETTER_AND_SCRIPT.sub(r"\1. ", text)
     text = by_letters(_BETWEEN.sub("", _undecorated(_of_this_question(text, choices))), choices)
-    ticks = {match[1]: bool(match[2] or match[3]) for match in _TICKED.finditer(text)}
+    ticks = {match[1]: bool(match[2] or match[3] or match[4]) for match in _TICKED.finditer(text)}
     if len(ticks) > 1 and ticks.keys() == choices.keys() and sum(ticks.values()) == 1 and not phrases(text):
         return Choice((max(ticks, key=lambda letter: ticks[letter]),), "letter")
     tagged = answer_tag(text)
@@ -341,12 +342,14 @@ def _of_this_question(text: str, choices: Mapping[str, str]) -> str:
         asked = 0
     if asked is None:
         return text
-    own = {_option_words(option) for option in choices.values()}
     tails = [text[start:] for start in {asked, last_question(text) or asked}]
-    strange = all(
-        len(options(tail)) > 1 and not any(f" {words} " in f" {normal_text(tail)} " for words in own) for tail in tails
-    )
-    return text[:asked] if strange else text
+    return text[:asked] if all(has_other_options(tail, choices) for tail in tails) else text
+
+
+def has_other_options(text: str, choices: Mapping[str, str]) -> bool:
+    """Whether a text has options, and names none of these."""
+    words = f" {normal_text(text)} "
+    return len(options(text)) > 1 and not any(f" {_option_words(option)} " in words for option in choices.values())
 
 
 def by_letters(text: str, choices: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ _BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|/|and|or|\\text\{\s*(?:and|or)\s*\}|
 _LONGEST_GAP = 40
 _BARE_OPENING = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}(?=[^\s{}])")
 _HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
-_A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$(?!\n[ \t]{0,8}B:)", re.MULTILINE)
 _PHRASE = re.compile(
     r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
     r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)|\([^()\n]{1,40}\)))?[*_ \t]{0,6}"
