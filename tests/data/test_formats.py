@@ -105,7 +105,7 @@ def test_columns_of_one_option_each_are_the_options(tmp_path: Path) -> None:
         "question": "Which is a fruit?",
         "A": "stone",
         "B": "pear",
-        "C": None,
+        "C": "iron",
         "answer": "B",
         "response": "It is B.",
     }
@@ -118,13 +118,24 @@ def test_columns_of_one_option_each_are_the_options(tmp_path: Path) -> None:
     }
     apart = {"question": "Which is red?", "option_a": "rose", "option_b": "sky", "answer": "A", "response": "rose"}
     (one,) = read_groups(rows(tmp_path / "one.jsonl", lettered), reading=Reading(domain="qa"))
-    assert one.query.text.splitlines() == ["Which is a fruit?", "(A) stone", "(B) pear"]
+    assert one.query.text.splitlines() == ["Which is a fruit?", "(A) stone", "(B) pear", "(C) iron"]
     (two,) = read_groups(rows(tmp_path / "two.jsonl", named), reading=Reading(domain="qa", question="sentence"))
     assert two.query.text.splitlines() == ["The _ is sour.", "Option1: stone", "Option2: pear"]
     (three,) = read_groups(rows(tmp_path / "three.jsonl", apart), reading=Reading(domain="qa"))
     assert three.query.text.splitlines() == ["Which is red?", "(A) rose", "(B) sky"]
     assert [answers(group) for group in (one, two, three)] == [["B"], ["2"], ["A"]]
     assert [group.truth.reference for group in (one, two, three)] == ["B", "2", "A"]
+
+
+def test_what_looks_like_options_beside_a_question_is_kept_apart(tmp_path: Path) -> None:
+    added = {"question": "What is A + B?", "A": 2, "B": 3, "answer": "5", "response": "5"}
+    (group,) = read_groups(rows(tmp_path / "sum.jsonl", added), reading=MATH)
+    assert group.query.text == "What is A + B?"
+
+
+def test_an_instruction_with_an_empty_input_is_the_question(tmp_path: Path) -> None:
+    row = {"instruction": "What is 2 + 3?", "input": "", "output": "It is 5.", "answer": "5"}
+    assert list(groups_of(rows(tmp_path / "alpaca.jsonl", row))) == ["What is 2 + 3?"]
 
 
 def test_batch_outputs_are_asked_for_by_custom_id() -> None:

@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 LETTERS = "ABCDEFGHIJ"
+_LABELS = (LETTERS, "123456789")
 _LONGEST_NAME = 12
+_FEWEST_LETTERS = 3
+"""Of columns that are called by a letter alone, as two numbers of a sum may be too."""
 
 
 def lettered(question: str, options: Sequence[str]) -> str:
@@ -16,21 +20,19 @@ def lettered(question: str, options: Sequence[str]) -> str:
 
 
 def options_apart(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns that hold an option each, with what names it in text: "A" to "J", or "option1", "option2", ...
+    """Return the columns that hold an option each, with what names it in text: "A", "B", "C" ..., or "option1" ...
 
-    Empty where there are not two of a kind; the letters may stand behind "option", "choice" or "op".
+    Letters may stand behind "option", "choice" or "op", as in "option_a". Empty where there are none.
     """
-    names = {re.sub(r"[ _]", "", name).lower(): name for name in row if len(name) <= _LONGEST_NAME}
-    for before in ("", "option", "choice", "op"):
-        for labels in (LETTERS, "123456789") if before in ("option", "choice") else (LETTERS,):
-            kept: dict[str, str] = {}
-            for label in labels:
-                column = names.get(f"{before}{label.lower()}")
-                if column is None or row[column] is None or isinstance(row[column], list | Mapping):
-                    break
-                kept[column] = f"({label})" if labels == LETTERS else f"Option{label}:"
-            if len(kept) > 1:
-                return kept
+    names = {re.sub(r"[ _]", "", name).lower(): name for name in row if 1 < len(name) <= _LONGEST_NAME}
+    kinds = [(_FEWEST_LETTERS, [(letter, letter) for letter in LETTERS])]
+    for before in ("option", "choice", "op"):
+        kinds += [(2, [(names.get(f"{before}{label.lower()}", ""), label) for label in labels]) for labels in _LABELS]
+    for fewest, columns in kinds:
+        there = takewhile(lambda column: isinstance(row.get(column[0]), str | int | float), columns)
+        kept = {column: f"({label})" if label in LETTERS else f"Option{label}:" for column, label in there}
+        if len(kept) >= fewest:
+            return kept
     return {}
 
 

@@ -84,6 +84,9 @@ def _columns(
     columns = {name: None if named[name] == ELSEWHERE else named[name] or column_in(free, name) for name in NAMES}
     if named["completions"] is None:
         columns["completions"] = column_in([name for name in free if name not in numbers], "completions")
+    if named["question"] is None:  # "instruction" beside an "input" that is empty in all rows
+        filled = [name for name in free if any(row.get(name) not in ("", None) for row in rows)]
+        columns["question"] = column_in(filled, "question") or columns["question"]
     columns["options"] = column_in(free, "options")
     missing = ["the question (--question COLUMN)"] if columns["question"] is None else []
     if named["question"] == ELSEWHERE:
