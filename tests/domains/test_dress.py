@@ -503,6 +503,9 @@ def test_a_word_that_is_no_option_names_none() -> None:
         "a</s>",
         "\nConfidence: 9",
         "finish[",
+        "正确B",
+        "USER: ",
+        "18 (9 * 2",
     ],
 )
 def test_time_is_linear_in_the_length(pattern: str) -> None:
@@ -510,4 +513,5 @@ def test_time_is_linear_in_the_length(pattern: str) -> None:
     start = time.process_time()
     answer_region(text)
     peeled(text)
+    parse_completion(text, "math", "How much?")
     assert time.process_time() - start < 2.5

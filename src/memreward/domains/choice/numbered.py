@@ -20,7 +20,7 @@ _BY_NUMBER = re.compile(
 )
 _DIGIT = re.compile(r"(?<![\d.])[1-9](?![\d.]*\d)")
 _AFTER_NAME = re.compile(rf"(?<!\w)(?:{_NAMES}|number)[ \t_]?([(\[*]{{0,3}})([1-9])(?![.,]?\d|\w)", re.IGNORECASE)
-_BEFORE_TEXT = re.compile(r"(^\W{0,4}|\(|:[ \t]+)([1-9])(?=[.):][*_ \t]+(\S[^\n]*))", re.MULTILINE)
+_BEFORE_TEXT = re.compile(r"(^\W{0,4}|\(|:[ \t]+)([1-9])(?=[.):][*_ \t]+(\S[^\n]{0,400}))", re.MULTILINE)
 _BARE = re.compile(
     r"^\W{0,6}[1-9][.):][*_]{0,2}[ \t]+\S"  # a step of the reply's own
     r"|(?<![\w.,$€£%+/=^−-])(?<![\dx×+*/] [*+/])(?<!\d\*)([1-9])(?=[)\]}*_\"'`$]{0,4}"

@@ -95,6 +95,7 @@ _DECORATED = re.compile(rf"\A\s{{0,9}}{_PICTURES}|\s{_PICTURES}\Z")
 _WIDE = {0xFF01 + place: 0x21 + place for place in range(94)}
 _WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F170) for place in range(26)}
 _NEAR = 200
+_END_READ = 4000
 _JOINED = re.compile(r"(?<=[a-z])(?<!not_the)_(?=answer[*_ ]{0,4}:)", re.IGNORECASE)  # FINAL_ANSWER:
 _CONFIDENCE = re.compile(
     r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)(?: (?:level|score|rating))?(?:\s?\([^()\n]{1,20}\))?"
@@ -181,7 +182,7 @@ def plain_markup(text: str) -> str:
     if _ENDS_A_LINE.search(lower):
         text = _HEADING.sub("Answer: ", text)
     if "正" in text:
-        text = _CORRECT_ABROAD.sub(r" Answer: \1. ", text)
+        text = text[:-_END_READ] + _CORRECT_ABROAD.sub(r" Answer: \1. ", text[-_END_READ:])
     if not text.isascii() or _perhaps_foreign(lower):
         text = _OTHER_LANGUAGES.sub(lambda found: f" Answer: {found[1] or ''} ", text)
     if "<" in text and "<answer>" not in text.lower():
