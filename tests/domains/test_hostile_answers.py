@@ -722,6 +722,46 @@ def test_a_value_of_a_term_in_the_unknown_is_not_the_unknowns(equation: str) -> 
     assert verdict(given_form, "0.5", "math", f"What is ${equation.partition(' =')[0]}$?") is True
 
 
+CHINESE = "面包师在哪里工作？\nA．面包店\nB．河岸\nC．煤矿\nD．邮局"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A项正确的可能性小",
+        "A是正确的说法是错误的",
+        "并非A项正确",
+        "不选A",
+        "A项正确？错。",
+        "如果A项正确，则矛盾",
+        "有人说A项正确",
+        "Aが正解ではない",
+    ],
+)
+def test_an_option_that_is_only_spoken_of_in_chinese_or_japanese_is_not_right(text: str) -> None:
+    assert verdict(text, "A", "qa", CHINESE) is not True
+    for committed in ("A项正确", "故选A。", "选项A是正确的", "Aが正解です", "B项错误，A项正确"):
+        assert verdict(committed, "A", "qa", CHINESE) is True, committed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A: correct?\nB: correct",
+        "A. Right bank\nB. Wrong",
+        "A: right, but not best\nB: correct",
+        "A - not correct\nB - correct",
+        "A: correct in 1990, not today\nB: wrong then, correct now",
+        "A: right side\nB: wrong side",
+    ],
+)
+def test_of_options_that_are_all_spoken_of_none_is_given(text: str) -> None:
+    question = "Where does a baker work?\n(A) bakery\n(B) river bank"
+    assert verdict(text, "A", "qa", question) is not True
+    for committed in ("A: correct\nB: wrong", "A: right, bakers bake.\nB: incorrect, because it is wet."):
+        assert verdict(committed, "A", "qa", question) is True, committed
+
+
 def test_small_letters_of_a_short_reply_are_options() -> None:
     question = "Which is it? Options: (a) red(b) blue(c) green"
     assert verdict("(a)(b)", "A", "qa", question) is False

@@ -140,10 +140,13 @@ _BETWEEN = re.compile(
     r"\b(?:between|out of)\s(?:options\s)?\(?[A-Z]\b\)?(?:,\s\(?[A-Z]\b\)?)*,?\s(?:and|or)\s\(?[A-Z]\b\)?,?\s",
     re.IGNORECASE,
 )
+_BEGINS_LINE = re.compile(r"^\W{0,4}(?:[Oo]ption )?([A-Z])(?:[.):]|\s-)\s", re.MULTILINE)
 _TICKED = re.compile(
     r"^\W{0,4}(?:option )?([A-Z])\b[^\w\n](?:[^\n]{0,60}?(?:([✅✓✔☑])|[❌✗✘☒]"
-    r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$"
-    r"|\W{0,3}(?:(correct|right)|incorrect|wrong)\b)",
+    r"|(?<!not )(?<!n't )(?<!\w)(?:(true|yes|correct|right)"
+    r"|not (?:true|correct|right)|false|no|incorrect|wrong))[\W_]{0,3}$"
+    r"|\W{0,3}(?:(correct|right)|incorrect|wrong)"
+    r"(?:[^\w?\n]{0,3}$|[.,;:]\s(?!but|not|only|except)|\s(?:because|since)\b))",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -471,16 +474,17 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         and not re.search(r"\n|\?.", stripped)
         and not spoken_for_others(_before_last_letter(stripped))
     ):
-        named = _named(stripped, choices)
-        if named.letters:
-            return replace(named, form="letter", ruled_out=ruled_out)
+        only = _named(stripped, choices)
+        if only.letters:
+            return replace(only, form="letter", ruled_out=ruled_out)
     for line in (_labelled_line(stripped, choices), _last_line(stripped, choices)):
         if line is not None:
             return Choice((line,), "letter")
     first = _LEADING.match(stripped[:80])
     if first is not None and _rejected(_letter(first), stripped[first.end() :], choices):
         return Choice(ruled_out=(*ruled_out, _letter(first)))
-    if first is not None and (choices or first.end() == len(stripped)) and len(_mentions(stripped)) <= 1:
+    named = _mentions(stripped) | (choices.keys() & set(_BEGINS_LINE.findall(stripped[-4000:])))
+    if first is not None and (choices or first.end() == len(stripped)) and len(named) <= 1:
         return Choice(_allowed({_letter(first)}, choices), "letter")
     if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
         return Choice(ruled_out=ruled_out)  # cut off, and what it speaks of last is where it was

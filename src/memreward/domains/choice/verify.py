@@ -24,7 +24,8 @@ from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
 
-RULES = 15
+RULES = 16
+_BEGINS_LIST = re.compile(r"^[ \t]*\(?A[).]\s", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
 
@@ -106,7 +107,9 @@ def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
     """Another option whose text stands beside the letter of the one that was committed to, or ""."""
     (letter,) = read.letters
     # The options as the rollout itself lists them, a line each; it may have put them in another order.
-    listed = {**{match[1]: match[2] for match in _LISTED_LINE.finditer(text)}, **listed_options(text)}
+    begin = _BEGINS_LIST.search(text)
+    listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
+    listed |= {} if begin is None else listed_options(text[begin.start() :])
     own = listed.get(letter, "") if len(listed) > 1 else ""
     beside = {normal_text(read.named_text), normal_text(own)} - {""}
     others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)
