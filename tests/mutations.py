@@ -27,6 +27,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_hostile_answers.py -k option",
     ),
     (
+        "what follows an answer may take it back",
+        "domains/choice/verify.py",
+        " or second_thoughts(claim.rollout.text, letter, question)",
+        "",
+        "tests/domains/test_hostile_answers.py -k attacker",
+    ),
+    (
         "a question made up after the answer is no reply",
         "domains/shared/dress.py",
         "plain_markup(_answered(rest)), closed",
