@@ -47,12 +47,14 @@ _SENTENCE_END = re.compile(
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
-    r"\d[\d.]{0,12} ?(?:[xX×·*]|\\times|\\cdot) ?10(?: ?\^ ?\{?[-−]?\d{1,3}\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4})"
-    r"|(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
+    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
     r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
     r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
     r"|[a-z] = [-\d.]{1,12}(?:,|,? (?:or|and)) [a-z] = [-\d.]{0,12}\d|\d{1,6} \d{1,4}/\d{1,4}"
     r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+|[¼½¾⅓⅔])?"
+)
+_SCIENTIFIC = re.compile(
+    r"\d[\d.]{0,12} ?(?:[xX×·*]|\\times|\\cdot) ?10(?: ?\^ ?\{?[-−]?\d{1,3}\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4})"
 )
 _SCALE = re.compile(r" (?:thousand|million|billion|trillion)\b")
 _TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
@@ -91,10 +93,10 @@ _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 _ASIDE = re.compile(
     r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)", re.MULTILINE
 )
-# A number, perhaps with words or signs of bold face behind it, and a bracket with how it was calculated.
-_CALCULATED = re.compile(
-    r"(?<![\w.,^])(?<![+*/^×·−-])(?<![+*/×·−-] )(\$?)(\d[\d,]*(?:\.\d+)?)((?: [a-z]{2,15}){0,4}[*_]{0,2}) "
-    r"[(\[](?=[^()\[\]\n]{0,80}[-+*/×·x=])([^()\[\]\n]{3,100})[)\]](?! ?[=+*/^×·\w$\\]| ?-)"
+# How a number was calculated, in brackets, and that number before it, perhaps with words or signs of bold face behind.
+_CALCULATION = re.compile(r" \((?=[^()\[\]\n]{0,80}[-+*/×·x=])([^()\[\]\n]{3,100})\)(?! ?[=+*/^×·\w$\\]| ?-)")
+_RESULT = re.compile(
+    r"(?<![\w.,^])(?<![+*/^×·−-])(?<![+*/×·−-] )\$?(\d[\d,]*(?:\.\d+)?)(?: [a-z]{2,15}){0,4}[*_]{0,2}\Z"
 )
 _EXPLAINED = re.compile(r"\s\([\d\s.,+*/×·=$-]+\)\Z")
 _CHANGES = re.compile(
@@ -173,11 +175,12 @@ def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
 def _without_calculation(text: str) -> str:
     """The text without calculations in brackets behind their results: "18 ($9 * 2)" is 18, and no product."""
 
-    def result(found: re.Match[str]) -> str:
-        said = arithmetic_statements(f"{found[4]} = {found[2]}")
-        return "".join(found.group(1, 2, 3)) if said and all(true for _, true in said) else found[0]
+    def kept(bracket: re.Match[str]) -> str:
+        number = _RESULT.search(text[max(bracket.start() - _NEAR // 2, 0) : bracket.start()])
+        said = arithmetic_statements(f"{bracket[1]} = {number[1]}") if number is not None else []
+        return "" if said and all(true for _, true in said) else bracket[0]
 
-    return _CALCULATED.sub(result, text) if " (" in text or " [" in text else text
+    return _CALCULATION.sub(kept, text)
 
 
 def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
@@ -397,6 +400,10 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     if _denied(text, found.start(), found.end()) or _weakened(text, found):
         return None, "none"
     if formula is None:
+        begin = max(number.start() - _NEAR // 4, 0)
+        whole = last_match(_SCIENTIFIC, text[begin : number.end() + _WORDS_ALONE])
+        if whole is not None and begin + whole.end() > number.start():
+            return whole[0], "last_number"
         scale = _SCALE.match(text, number.end())
         return number[0].rstrip(",") + (scale[0] if scale is not None else ""), "last_number"
     inside = next(group for group in formula.groups() if group).strip()
