@@ -762,6 +762,10 @@ def test_of_options_that_are_all_spoken_of_none_is_given(text: str) -> None:
         assert verdict(committed, "A", "qa", question) is True, committed
 
 
+def test_an_option_without_text_makes_no_other_a_stranger() -> None:
+    assert verdict("The answer is (B).", "B", "qa", "Which is it?\n(A)\n(B) P(H)\n(C) P(F)") is True
+
+
 def test_small_letters_of_a_short_reply_are_options() -> None:
     question = "Which is it? Options: (a) red(b) blue(c) green"
     assert verdict("(a)(b)", "A", "qa", question) is False

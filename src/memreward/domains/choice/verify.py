@@ -24,7 +24,7 @@ from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
 
-RULES = 16
+RULES = 17
 _BEGINS_LIST = re.compile(r"^[ \t]*\(?A[).]\s", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
@@ -67,7 +67,7 @@ def _doubt(claim: Claim, text: str, letter: str, choices: Mapping[str, str]) -> 
     if len(echoed) > 1 and not own & {normal_text(option) for option in echoed.values()}:
         return "it answers another question"
     relettered = normal_text(echoed.get(letter, ""))
-    if relettered in own and relettered != normal_text(choices[letter]):
+    if relettered and relettered in own and relettered != normal_text(choices[letter]):
         return f"its own option {letter} is another"
     question = claim.rollout.query.text
     return choice_doubt(text, letter, choices, question) or second_thoughts(claim.rollout.text, letter, question)
