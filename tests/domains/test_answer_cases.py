@@ -6,7 +6,7 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -667,8 +667,8 @@ def misjudged(cases: Iterable[tuple[Any, ...]], domain: Domain, question: str = 
     return wrong
 
 
-def test_mathematics() -> None:
-    boxed = ((guard, f"So the result is\n\\boxed{{{answer}}}", *rest) for guard, answer, *rest in MATHEMATICS)
+def test_mathematics(drawn: Callable[[Iterable[Any]], list[Any]]) -> None:
+    boxed = ((guard, f"So the result is\n\\boxed{{{answer}}}", *rest) for guard, answer, *rest in drawn(MATHEMATICS))
     assert misjudged(boxed, "math") == []
 
 

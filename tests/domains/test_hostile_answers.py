@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from memreward.domains import Verifiers, parse_rollout
 from memreward.domains.math.verify import MathVerifier
 from memreward.types import Claim, Domain, Query
+
+Drawn = Callable[[Iterable[Any]], list[Any]]
 
 NUMBERS = [
     "The answer is not {t}.",
@@ -646,8 +649,8 @@ def _filled(template: str) -> list[tuple[str, str, str]]:
     return [(template.format(t=truth, o=other), str(truth), str(other)) for truth, other in pairs]
 
 
-def test_a_number_that_is_only_mentioned_is_not_right() -> None:
-    filled = [(text, truth) for template in NUMBERS for text, truth, _ in _filled(template)]
+def test_a_number_that_is_only_mentioned_is_not_right(drawn: Drawn) -> None:
+    filled = [(text, truth) for template in drawn(NUMBERS) for text, truth, _ in _filled(template)]
     assert [case for case in filled if verdict(*case, "math", "How many apples does Tom have?") is True] == []
 
 
@@ -659,9 +662,9 @@ def test_a_number_that_is_given_is_right(template: str) -> None:
 
 
 @pytest.mark.parametrize(("file", "reference", "domain"), [("numbers", "47", "math"), ("options", "A", "qa")])
-def test_no_reply_of_an_attacker_is_right(file: str, reference: str, domain: Domain) -> None:
+def test_no_reply_of_an_attacker_is_right(file: str, reference: str, domain: Domain, drawn: Drawn) -> None:
     question = BAKER if domain == "qa" else "How many apples does Tom have?"
-    texts = _lines(f"hostile_{file}.txt")
+    texts = drawn(_lines(f"hostile_{file}.txt"))
     assert not [text for text in texts if verdict(text, reference, domain, question) is True]
 
 
