@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linear import in_time, repeated
 from memreward.domains import parse_completion
 from memreward.domains.choice.parse import options, read_choice
+from rows import each_row
 
 TEXTS = {"A": "bakery", "B": "river bank", "C": "coal mine", "D": "post office", "E": "cinema"}
 QUERY = "Where does a baker work?\n" + "\n".join(f"({letter}) {text}" for letter, text in TEXTS.items())
@@ -286,7 +288,7 @@ def test_what_is_denied_or_said_by_others_is_no_answer(before: str, template: st
     assert parse_completion(text, "qa", QUERY).answer is None, text
 
 
-@pytest.mark.parametrize("template", SEVERAL)
+@each_row("template", SEVERAL)
 def test_two_at_once_are_two(template: str) -> None:
     text = filled(template, ["B", "D"])
     assert read_choice(text, options(QUERY)).letters == ("B", "D")
@@ -301,7 +303,7 @@ def test_the_last_commitment_counts(first: str, second: str, one: list[str], oth
     assert parse_completion(text, "qa", QUERY).answer == other[0], text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "found"),
     [
         ("Q?\n(A) x\n(B) y", {"A": "x", "B": "y"}),
@@ -323,23 +325,20 @@ def test_options_in_every_layout(query: str, found: dict[str, str]) -> None:
     assert options(query) == found
 
 
+LONG = [
+    "I pick ",
+    "the answer is not ",
+    "so it is ",
+    "A or ",
+    "correct aa bb cc ",
+    "if x ",
+    "(A) is",
+    "everyone thinks ",
+    "A ",
+]
+
+
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "I pick ",
-        "the answer is not ",
-        "so it is ",
-        "A or ",
-        "correct aa bb cc ",
-        "if x ",
-        "(A) is",
-        "everyone thinks ",
-        "A ",
-    ],
-)
-def test_time_is_linear_in_the_length(pattern: str) -> None:
-    text = (pattern * (20_000 // len(pattern) + 1))[:20_000]
-    start = time.process_time()
-    parse_completion(text, "qa", QUERY)
-    assert time.process_time() - start < 1.0
+def test_time_is_linear_in_the_length() -> None:
+    texts = [repeated(pattern, 8_000) for pattern in LONG]
+    assert [text[:20] for text in texts if not in_time(partial(parse_completion, text, "qa", QUERY), 0.3)] == []

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linear import in_time, repeated
 from memreward.domains import equivalent, parse_completion
 from memreward.domains.choice.parse import options
 from memreward.domains.completion import parse_rollout
 from memreward.domains.shared.dress import answer_region, peeled, plain_markup
 from memreward.domains.verifiers import Verifiers
 from memreward.types import Claim, Domain, Query
+from rows import each_row
 
 CHOICES = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
 # Around any answer, a formula too.
@@ -123,7 +125,7 @@ def test_two_dresses_come_off_too(inner: str, outer: str, answer: str) -> None:
     assert peeled(outer % (inner % answer)) == answer
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content",
     ["(1, 2)", "[0, 1)", "5!", "f(x)", "{1, 2}", "x+1", "a * b", "", "**", "()", "\\frac{1}{2}", "- 5", "|x|+1"],
 )
@@ -131,7 +133,7 @@ def test_what_is_no_letter_word_or_number_stays_as_it_is(content: str) -> None:
     assert peeled(content) == content
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "0 <b and c> 3",
@@ -191,8 +193,8 @@ def test_a_conclusion_that_nothing_marks_is_an_answer_too() -> None:
     assert parse_completion(text, "math", "How much has she?").answer == "18"
 
 
-@pytest.mark.parametrize("following", NEXT)
-@pytest.mark.parametrize(
+@each_row("following", NEXT)
+@each_row(
     ("domain", "query", "own", "other"),
     [
         ("math", "How many?", "18", "3"),
@@ -289,7 +291,7 @@ def test_options_are_the_lines_and_not_letters_in_the_question() -> None:
     assert [*options(query)] == ["A", "B", "C", "D"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "listed",
     [
         "Answer Choices:(a) oak(b) elm(c) fir",
@@ -316,7 +318,7 @@ def test_options_with_their_letter_twice() -> None:
     assert parse_completion("The answer is paper cups.", "qa", twice).answer == "B"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "said"),
     [
         ("It is big.\nTherefore, the answer (Yes or No) is No.", "no"),
@@ -330,7 +332,7 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
     assert parse_completion(text, "qa", "Does a whale fit in?").answer == said
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "number"),
     [
         ("So.\n**最终答案**：安娜每天赚 **18 美元**。", "18"),
@@ -356,7 +358,7 @@ def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> N
 ZH_LABELS = ["A. %s", "A、%s", "A．%s", "（A）%s", "A：%s"]
 
 
-@pytest.mark.parametrize("label", ZH_LABELS)
+@each_row("label", ZH_LABELS)
 def test_options_and_letters_in_chinese(label: str) -> None:
     animals = ("猫", "狗", "牛")
     lines = [label.replace("A", letter) % animal for letter, animal in zip("ABC", animals, strict=True)]
@@ -392,7 +394,7 @@ def test_points_are_no_options() -> None:
     assert options("点 A、B、C 在圆上，求∠ABC。") == {}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "Die korrekte Antwort lautet B.",
@@ -424,7 +426,7 @@ PROMPTS = [
 ]
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
+@each_row("prompt", PROMPTS)
 def test_a_prompt_in_plain_text_before_the_reply_is_no_part_of_it(prompt: str) -> None:
     asked = "Ann sells 9 eggs at 2 dollars each. What does she get, with 4 digits?"
     for reply in ("18", "She gets 9 * 2 = 18 dollars.", "The answer is 18.", "18</s>"):
@@ -449,7 +451,7 @@ def test_of_several_questions_before_a_reply_the_last_is_its_own() -> None:
     assert parse_completion(ramble, "math", "What is 9 * 2?").answer == "18"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "number"),
     [
         ("The answer is 18 (9 * 2).", "18"),
@@ -480,38 +482,37 @@ def test_a_word_that_is_no_option_names_none() -> None:
         assert parse_completion(text, "qa", CHOICES).answer is None
 
 
+LONG = [
+    "<ans>",
+    "</ans>",
+    "[[",
+    "{",
+    '{"answer": ',
+    '"answer":"',
+    "<a>x</a",
+    "<|a",
+    "**",
+    "((",
+    "<b>",
+    "</b><b>",
+    "[ANSWER]",
+    "Q: a\n",
+    "x. Q: ",
+    "<|im_end|>",
+    "a</s>",
+    "\nConfidence: 9",
+    "finish[",
+    "正确B",
+    "USER: ",
+    "18 (9 * 2",
+]
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "<ans>",
-        "</ans>",
-        "[[",
-        "{",
-        '{"answer": ',
-        '"answer":"',
-        "<a>x</a",
-        "<|a",
-        "**",
-        "((",
-        "<b>",
-        "</b><b>",
-        "[ANSWER]",
-        "Q: a\n",
-        "x. Q: ",
-        "<|im_end|>",
-        "a</s>",
-        "\nConfidence: 9",
-        "finish[",
-        "正确B",
-        "USER: ",
-        "18 (9 * 2",
-    ],
-)
-def test_time_is_linear_in_the_length(pattern: str) -> None:
-    text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
-    start = time.process_time()
-    answer_region(text)
-    peeled(text)
-    parse_completion(text, "math", "How much?")
-    assert time.process_time() - start < 2.5
+def test_time_is_linear_in_the_length() -> None:
+    def read(text: str) -> None:
+        answer_region(text)
+        peeled(text)
+        parse_completion(text, "math", "How much?")
+
+    assert [pattern for pattern in LONG if not in_time(partial(read, repeated(pattern)), 0.5)] == []

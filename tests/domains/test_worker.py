@@ -19,7 +19,7 @@ from memreward.types import MemRewardError
 
 SCRIPT = """
 import os, time
-from memreward.domains.shared.worker import serve
+from memreward.domains.shared.serving import serve
 
 def answer(question):
     if question == "die":

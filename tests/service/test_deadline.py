@@ -21,7 +21,7 @@ from memreward.service.messages import GroupMessage
 from memreward.types import Claim, Query
 
 HANGS = (
-    "import time\nfrom memreward.domains.shared.worker import serve\nserve(lambda _: time.sleep(1000), lambda: None)\n"
+    "import time\nfrom memreward.domains.shared.serving import serve\nserve(lambda _: time.sleep(1000), lambda: None)\n"
 )
 SLEEPS = "import time\n\ndef add(a, b):\n    time.sleep({seconds})\n    return a + b\n"
 ADD = Query("add", 'def add(a, b):\n    """Return the sum.\n\n    >>> add(1, 2)\n    3\n    """\n', "code")

@@ -84,12 +84,12 @@ def cluster_answers(answers: Sequence[str | None], domain: Domain, *, query_text
     Classes are numbered from 0 in order of first appearance. Where all are spelled alike there is nothing to evaluate.
     """
     rules = rules_of(domain)
-    if len({rules.spelling(answer) for answer in answers if answer is not None}) < 2:
+    distinct = [answer for answer in dict.fromkeys(answers) if answer is not None]
+    if len(distinct) < 2 or len({rules.spelling(answer) for answer in distinct}) < 2:
         return [-1 if answer is None else 0 for answer in answers]
     classes: dict[str, int] = {}
-    return [
-        -1 if answer is None else classes.setdefault(rules.key(answer, query_text), len(classes)) for answer in answers
-    ]
+    of = {answer: classes.setdefault(rules.key(answer, query_text), len(classes)) for answer in distinct}
+    return [-1 if answer is None else of[answer] for answer in answers]
 
 
 load_all()  # last: a domain of somebody's may import this module

@@ -14,7 +14,7 @@ from memreward.domains.math.algebra import DIGITS, POINTS, sample_point
 from memreward.domains.math.library import by_library, parsed
 from memreward.domains.math.process import evaluate_here
 from memreward.domains.math.rules import compare
-from memreward.domains.shared.worker import serve
+from memreward.domains.shared.serving import serve
 
 CPU_SECONDS = 1.0
 MEMORY_BYTES = 4 << 30

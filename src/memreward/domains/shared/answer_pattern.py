@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memreward.domains.shared.markers import last_match
-from memreward.domains.shared.worker import Worker, serve
+from memreward.domains.shared.serving import serve
+from memreward.domains.shared.worker import Worker
 from memreward.types import ConfigurationError
 
 TIME_LIMIT_S = 2.0

@@ -8,12 +8,10 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +20,6 @@ from memreward.sandbox.deadline import left
 from memreward.types import MemRewardError
 
 START_LIMIT_S = 120.0
-_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,25 +158,6 @@ class WorkerPool:
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
-
-
-def serve(answer: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
-    """Answer JSON values from standard input until it closes; the loop of a worker's script, after `prepare`."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    prepare()
-    print("ready", file=replies, flush=True)
-    for line in sys.stdin:
-        question, limit = json.loads(line)
-        _end_after(limit + _GRACE_S)
-        print(json.dumps(answer(question)), file=replies, flush=True)
-        _end_after(0)
-
-
-def _end_after(seconds: float) -> None:
-    """Have the system end this process, whatever it hangs in: the one who asks may have been killed meanwhile."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _started(script: Path) -> subprocess.Popen[bytes]:
