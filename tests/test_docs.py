@@ -16,6 +16,7 @@ import typer
 import memreward
 from memreward.cli import app
 from memreward.cli.errors import Exit
+from rows import each_row
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "memreward"
@@ -53,7 +54,7 @@ def parse(line: str) -> None:
     COMMANDS[name].make_context(name, words[length:])
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
     examples = [line for line in shell_lines(COMMANDS[name].help) if line.startswith(f"memreward {name} ")]
     assert examples, f"memreward {name} --help shows no example"
@@ -61,18 +62,18 @@ def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
         parse(example)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_option_has_help(name: str) -> None:
     assert [option.name for option in COMMANDS[name].params if not (option.help or "").strip()] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
     assert f"| `memreward {name}` |" in CLI_PAGE
     assert f"## memreward {name}\n" in CLI_PAGE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_command_prints_json(name: str) -> None:
     assert "--json" in {flag for option in COMMANDS[name].params for flag in option.opts}
 
@@ -87,7 +88,7 @@ def test_a_wrong_call_does_not_parse() -> None:
         parse("memreward ledger --memory runs/memory --nonsense")
 
 
-@pytest.mark.parametrize("code", list(Exit), ids=lambda code: code.name)
+@each_row("code", list(Exit))
 def test_exit_codes_are_documented(code: Exit) -> None:
     assert f"\n| {int(code)} | " in CLI_PAGE
 

@@ -12,6 +12,7 @@ from answer_toys import features_of, sampled_answers, table_of
 from memreward.answers.likelihood import question_log_likelihood, right_probabilities, slope
 from memreward.answers.posterior import Gaussian, Observed
 from memreward.features.columns import CLIP, Scaling
+from rows import each_row
 
 
 def table(domain: str = "math", questions: int = 5, seed: int = 1):
@@ -59,8 +60,8 @@ def test_the_likelihoods_of_every_way_to_judge_sum_to_one() -> None:
     assert chance([-1] * n) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("domain", ["math", "code"])
-@pytest.mark.parametrize("kind", ["whole", "partial"])
+@each_row("domain", ["math", "code"])
+@each_row("kind", ["whole", "partial"])
 def test_the_gradient_is_that_of_the_log_likelihood(domain: str, kind: str) -> None:
     some = table(domain, 6)
     rng = np.random.default_rng(2)

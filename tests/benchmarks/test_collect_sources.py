@@ -11,6 +11,7 @@ import pytest
 
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.data import read_groups
+from rows import each_row
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "examples" / "sources").glob("*.jsonl.gz"))
@@ -23,7 +24,7 @@ def _module(name: str):
     return module
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+@each_row("path", SHIPPED)
 def test_a_source_has_groups_of_one_policy_with_log_probabilities_and_licence(path: Path) -> None:
     with gzip.open(path, "rt") as file:
         lines = [json.loads(line) for line in file]

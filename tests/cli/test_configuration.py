@@ -12,6 +12,7 @@ from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.options import Changes
 from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError
+from rows import each_row
 
 FILE = """
 questions = ["a.jsonl", "gcd:5"]
@@ -49,7 +50,7 @@ def test_a_file_becomes_a_configuration(tmp_path: Path) -> None:
     assert config.verify.containment == "landlock"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tables", "message"),
     [
         ({"sampling": {"modle": "m"}}, r"train.toml: 'sampling.modle' is unknown; did you mean 'model'\?"),

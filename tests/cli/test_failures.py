@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from memreward.cli import app
 from memreward.memory import ExperienceMemory
 from memreward.types import SandboxError
+from rows import each_row
 
 GOOD = {"id": "q1", "domain": "math", "query": "What is 1 + 1?", "rollouts": [{"text": "2", "correct": True}]}
 
@@ -51,7 +52,7 @@ def run(*arguments: str | Path, code: int) -> str:
     return result.stderr
 
 
-@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)
+@each_row(("name", "content", "message"), BAD_FILES.values())
 def test_a_file_that_cannot_be_used(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     arguments = ("warmup", tmp_path / name, "--memory", tmp_path / "memory", "--labels", "all")
@@ -85,8 +86,8 @@ def test_a_memory_without_a_predictor(tmp_path: Path) -> None:
         assert "warmup" in run(*command, "--memory", tmp_path / "memory", code=1)
 
 
-@pytest.mark.parametrize("labels", ["many", "1.5", "-3", "120%", ""])
-@pytest.mark.parametrize("command", ["warmup", "evaluate"])
+@each_row("labels", ["many", "1.5", "-3", "120%", ""])
+@each_row("command", ["warmup", "evaluate"])
 def test_a_budget_that_is_none(command: str, labels: str, tmp_path: Path) -> None:
     given = ("--memory", tmp_path / "m") if command == "warmup" else ("a.jsonl", "--out", tmp_path / "m")
     said = run(command, *given, f"--labels={labels}", code=1)
@@ -114,7 +115,7 @@ IMPOSSIBLE_SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("option", "value"), IMPOSSIBLE_SETTINGS)
+@each_row(("option", "value"), IMPOSSIBLE_SETTINGS)
 def test_a_setting_that_cannot_be_kept_is_refused_before_anything_is_spent(
     option: str, value: str, tmp_path: Path
 ) -> None:
@@ -133,8 +134,8 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("place", ["", "/", "FOLDER", "FILE/in", "o.txt", "/proc/o.jsonl"])
-@pytest.mark.parametrize("command", WRITERS)
+@each_row("place", ["", "/", "FOLDER", "FILE/in", "o.txt", "/proc/o.jsonl"])
+@each_row("command", WRITERS)
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_spent(
     command: str, place: str, tmp_path: Path
 ) -> None:
@@ -172,7 +173,7 @@ def test_code_that_cannot_be_contained_costs_no_reference(tmp_path: Path, monkey
     assert spent(tmp_path / "m") == 0
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     ["http://[bad/v1", "http://a:b/v1", "http://a:99999/v1", "http://a b/v1", "http://a\n/v1", "http:///v1", "ftp://a"],
 )

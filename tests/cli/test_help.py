@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from memreward.cli import app
 from memreward.cli.help import USED
+from rows import each_row
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -23,7 +24,7 @@ def flags(text: str) -> set[str]:
     return set(re.findall(r"^│ +\*? *(--[a-z-]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", USED)
+@each_row("name", USED)
 def test_help_shows_what_people_use_and_help_all_the_rest(name: str) -> None:
     short, whole = (flags(said(name, flag, columns=200).stdout) for flag in ("--help", "--help-all"))
     assert short == {*USED[name].split(), "--help-all", "--help"}
@@ -31,7 +32,7 @@ def test_help_shows_what_people_use_and_help_all_the_rest(name: str) -> None:
     assert len(USED[name].split()) <= 8
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_a_command_that_shows_all_of_its_options_has_few(name: str) -> None:
     own = [p for p in getattr(COMMANDS[name], "params", []) if p.param_type_name == "option"]
     assert name in USED or len(own) <= 12
@@ -57,7 +58,7 @@ def test_help_fits_the_terminal(columns: int) -> None:
     assert len(said("train", "--help").stdout.encode()) < 8000
 
 
-@pytest.mark.parametrize("name", USED)
+@each_row("name", USED)
 def test_no_name_of_an_option_is_cut_in_80_columns(name: str) -> None:
     assert "…" not in said(name, "--help-all").stdout
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from memreward.cli.help import Command
 from memreward.cli.options import Changes, attribute_texts, options_from
 from memreward.types import ConfigurationError
+from rows import each_row
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def test_a_part_shows_and_takes_the_defaults_it_has_by_its_place() -> None:
     assert "default: 0.75" in said
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "message"),
     [
         ((), "--name"),

@@ -18,6 +18,7 @@ from memreward.data import group_from_record, read_groups, write_groups
 from memreward.data.chat import query_id_of
 from memreward.data.formats import FORMATS, Reading
 from memreward.types import ConfigurationError, DataError, Group, MemRewardError
+from rows import each_row
 
 HERE = Path(__file__).parent / "formats"
 SUMS = {"What is 2 + 3?": "5", "What is 4 + 4?": "8", "What is 7 + 6?": "13"}
@@ -267,7 +268,7 @@ def test_all_that_is_missing_is_said_in_one_message(tmp_path: Path) -> None:
         list(read_groups(path, reading=Reading(question="aufgbe", completions="antwort")))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("row", "message"),
     [
         ({"question": "", "completion": "1"}, r"line 2: field 'question': is empty"),
@@ -401,7 +402,7 @@ def test_a_spreadsheets_csv_has_semicolons_and_cells_that_say_missing(tmp_path: 
     assert [group.truth.reference for group in found.values()] == ["0,5", None, None]
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "NA", "nan", [], [None], {"value": None}, {"ground_truth": ""}])
+@each_row("nothing", [None, "", " ", "NA", "nan", [], [None], {"value": None}, {"ground_truth": ""}])
 def test_a_reference_of_nothing_is_none(tmp_path: Path, nothing: Any) -> None:
     """A label that nobody gave would make every rollout wrong."""
     path = rows(tmp_path / "t.jsonl", {"question": "q", "completion": "It is 1.", "answer": nothing})
@@ -466,7 +467,7 @@ def _places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place for key, part in inner for place in ((*above, key), *_places(part, (*above, key)))]
 
 
-@pytest.mark.parametrize("name", ["lm-eval", "openai-batch", "verl", "inspect", "trl"])
+@each_row("name", ["lm-eval", "openai-batch", "verl", "inspect", "trl"])
 def test_rows_with_anything_anywhere_are_read_or_refused_by_name(tmp_path: Path, name: str) -> None:
     draw = random.Random(name)
     path = {"lm-eval": "lm_eval_samples_sums.jsonl", "openai-batch": "openai_output.jsonl", "verl": "verl/7.jsonl"}

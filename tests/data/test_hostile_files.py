@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from memreward.data import containers, read_groups, write_groups
 from memreward.types import DataError, Group, MemRewardError
+from rows import each_row
 
 RECORD: dict[str, Any] = {
     "id": "q1",
@@ -154,7 +155,7 @@ TABLES: dict[str, Callable[[], pa.Table]] = {
 FINE = {"nanoseconds"}
 
 
-@pytest.mark.parametrize("name", TABLES)
+@each_row("name", TABLES)
 def test_tables_that_python_cannot_hold(name: str) -> None:
     found = outcome("a.parquet", parquet(TABLES[name]()))
     if name in FINE and isinstance(found, list):
@@ -207,13 +208,13 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
         read_groups(tmp_path / name)
 
 
-@pytest.mark.parametrize("path", ["", "/", "folder", "a.csv"])
+@each_row("path", ["", "/", "folder", "a.csv"])
 def test_a_name_that_is_no_file_of_ours_cannot_be_written(path: str) -> None:
     with pytest.raises(DataError, match="known format"):
         write_groups(path, [])
 
 
-@pytest.mark.parametrize("depth", [50, 300, 900, 990, 5000, 100_000])
+@each_row("depth", [50, 300, 900, 990, 5000, 100_000])
 def test_nesting_is_named(depth: int) -> None:
     nested = b"[" * depth + b"]" * depth
     for key in ("id", "rollouts", "note"):

@@ -14,6 +14,7 @@ import pytest
 
 from memreward.data import format_of, group_from_record, group_to_record, read_groups, write_groups
 from memreward.types import ConfigurationError, DataError, Group, MissingExtraError, Truth, UnknownDomainError
+from rows import each_row
 
 FORMATS = ["groups.jsonl", "groups.jsonl.gz", "groups.parquet"]
 
@@ -191,7 +192,7 @@ BAD_LINES: list[tuple[Any, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("reference", ["B", "(b)", "five", "Five.", "B) five", "A, B", None])
+@each_row("reference", ["B", "(b)", "five", "Five.", "B) five", "A, B", None])
 def test_a_reference_may_name_its_option_in_any_way(reference: str | None) -> None:
     group = group_from_record(record(domain="qa", query=OPTIONS, reference=reference))
     assert group.truth.reference == reference
@@ -210,8 +211,8 @@ def test_a_pattern_says_where_answers_are(tmp_path: Path) -> None:
         read_groups(path, answer_pattern="(")
 
 
-@pytest.mark.parametrize(("line", "field", "reason", "remedy"), BAD_LINES)
-@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+@each_row(("line", "field", "reason", "remedy"), BAD_LINES)
+@each_row("name", ["x.jsonl", "x.jsonl.gz"])
 def test_a_bad_line_is_refused_and_may_be_skipped(
     tmp_path: Path, name: str, line: Any, field: str, reason: str, remedy: str
 ) -> None:
@@ -250,8 +251,8 @@ def test_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         list(read_groups(tmp_path / "x.parquet"))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n"])
-@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+@each_row("content", [b"", b"\n \n"])
+@each_row("name", ["x.jsonl", "x.jsonl.gz"])
 def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     with pytest.raises(DataError, match=r"no question could be read: it is empty"):
         list(read_groups(write_lines(tmp_path / name, content), skip_bad=True))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memreward.domains import Verifiers, cluster_answers, parse_rollout
 from memreward.domains.registry import answer_key
 from memreward.types import Claim, Query, Verdict
+from rows import each_row
 
 VERIFIERS = Verifiers()
 QUERIES = [
@@ -256,7 +257,7 @@ def test_boxes_in_a_row_are_one_answer_to_both() -> None:
     assert [verdict(text, "1, 2") for text in texts] == [True, False, True, False]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("question", "answer", "plain"),
     [
         (QUERIES[1], "10\\%", "10"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from memreward.domains import equivalent, parse_completion, parse_rollout
 from memreward.types import Query
+from rows import each_row
 
 CHOICES = "Where does a baker work?\n(A) bakery\n(B) river bank\n(C) coal mine\n(D) post office\n(E) cinema"
 
@@ -107,7 +106,7 @@ CHOICE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "answer", "form"), MATH)
+@each_row(("text", "answer", "form"), MATH)
 def test_math_forms(text: str, answer: str | None, form: str) -> None:
     completion = parse_completion(text, "math")
     assert completion.form == form
@@ -118,13 +117,13 @@ def test_math_forms(text: str, answer: str | None, form: str) -> None:
         assert equivalent(completion.answer, answer, "math"), completion.answer
 
 
-@pytest.mark.parametrize(("text", "letter", "form"), CHOICE)
+@each_row(("text", "letter", "form"), CHOICE)
 def test_choice_forms(text: str, letter: str | None, form: str) -> None:
     completion = parse_completion(text, "qa", CHOICES)
     assert (completion.answer, completion.form) == (letter, form)
 
 
-@pytest.mark.parametrize("letter", "ABCDEFGHIJ")
+@each_row("letter", "ABCDEFGHIJ")
 def test_every_letter_without_known_options(letter: str) -> None:
     for text in (letter, f"({letter})", f"{letter}.", f"**{letter}**", f"Answer: {letter}", f"\\boxed{{{letter}}}"):
         assert parse_completion(text, "qa").answer == letter

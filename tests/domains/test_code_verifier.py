@@ -18,6 +18,7 @@ from memreward.domains.code.verify import OF_VERDICT, CodeVerifier, output_lines
 from memreward.sandbox import Allowance, Sandbox
 from memreward.sandbox.deadline import within
 from memreward.types import Claim, Query, Verdict, Verifier
+from rows import each_row
 
 PROMPT = (
     "from typing import List\nimport math\n\n\ndef area(r: float) -> float:\n    return math.pi * r * r\n\n\n"
@@ -54,7 +55,7 @@ def decided(verdicts: list[Verdict]) -> list[Verdict]:
     return verdicts
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         BODY,
@@ -65,16 +66,13 @@ def decided(verdicts: list[Verdict]) -> list[Verdict]:
         "<think>Radii.</think>\n```python\nimport math\ndef areas(rs):\n    return [math.pi * r ** 2 for r in rs]\n```",
         f"```python\n{PROMPT}{BODY}```",
     ],
-    ids=["body", "body and more", "fenced body", "fenced function", "bare function", "after thinking", "whole"],
 )
 def test_a_right_solution_passes_in_every_form(verifier: CodeVerifier, text: str) -> None:
     found = verifier.verify([claim(text)])[0]
     assert found.correct is True, found
 
 
-@pytest.mark.parametrize(
-    "text", ["    return rs\n", "I would loop over the radii.", "```python\nprint('area')\n```", ""]
-)
+@each_row("text", ["    return rs\n", "I would loop over the radii.", "```python\nprint('area')\n```", ""])
 def test_a_wrong_solution_or_none_is_wrong(verifier: CodeVerifier, text: str) -> None:
     assert verifier.verify([claim(text)])[0].correct is False
 
@@ -101,9 +99,7 @@ def test_what_cannot_be_decided_is_not_wrong(verifier: CodeVerifier, code: str, 
     assert found.reason
 
 
-@pytest.mark.parametrize(
-    "reference", ["", "[]", "[1, 2]", "{}", '[{"input": 3}]', '{"inputs": ["1"], "outputs": []}', "4"]
-)
+@each_row("reference", ["", "[]", "[1, 2]", "{}", '[{"input": 3}]', '{"inputs": ["1"], "outputs": []}', "4"])
 def test_a_reference_that_is_none_is_not_wrong(verifier: CodeVerifier, reference: str) -> None:
     found = verifier.verify([claim(BODY, reference)])[0]
     assert found.correct is None
@@ -228,7 +224,7 @@ def test_a_program_that_sleeps_is_wrong_unless_the_machine_is_busy(
             assert brief.verify([sleeps])[0].correct is correct
 
 
-@pytest.mark.parametrize("ending", ["raise ValueError", "raise SystemExit(3)", "import os; os.abort()", "1 / 0"])
+@each_row("ending", ["raise ValueError", "raise SystemExit(3)", "import os; os.abort()", "1 / 0"])
 def test_a_program_that_fails_does_not_meet_an_empty_output(verifier: CodeVerifier, ending: str) -> None:
     nothing = json.dumps([{"input": "", "output": ""}])
     assert verifier.verify([claim(f"```python\n{ending}\n```", nothing, "Print nothing.")])[0].correct is False
@@ -245,7 +241,7 @@ def test_it_works_off_the_main_thread(verifier: CodeVerifier) -> None:
     assert [each.correct for each in found] == [True, False]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("code", "test"),
     [
         ("def f(): raise StopIteration('over')", "try:\n    f()\n    assert 0\nexcept StopIteration as error:\n"
@@ -259,7 +255,6 @@ def test_it_works_off_the_main_thread(verifier: CodeVerifier) -> None:
          "p = f()\nassert p.length == 3 and p.twice().length == 6 and len(p) == 2 and p[1] == 5 and list(p) == [4, 5]\n"
          "assert str(p) == 'P 3' and float(p) == .5 and 5 in p and 6 not in p\np.length = 7\nassert p.length == 7"),
     ],
-    ids=["StopIteration", "one of several", "an endless iterator", "an object"],
 )  # fmt: skip
 def test_tests_may_look_into_what_stays_in_the_solutions_process(verifier: CodeVerifier, code: str, test: str) -> None:
     found = verdict(verifier, code, test)

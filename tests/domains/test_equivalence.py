@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from memreward.domains import cluster_answers, equivalent
 from memreward.domains.math import process as math_process
 from memreward.types import DOMAINS, Domain
+from rows import each_row
 
 SAME = [
     ("1/2", "0.5"),
@@ -168,7 +169,7 @@ def test_different_mathematics() -> None:
     assert [(a, b) for a, b in DIFFERENT if equivalent(a, b, "math") or equivalent(b, a, "math")] == []
 
 
-@pytest.mark.parametrize("other", ["5\\%", "x = 5\\%", "5 m", "\\$5"])
+@each_row("other", ["5\\%", "x = 5\\%", "5 m", "\\$5"])
 def test_what_is_measured_tells_apart_whatever_else_is_in_the_group(other: str) -> None:
     """A group in which all else is spelled alike is no reason to merge: 5 cm is not 5 m."""
     alone = "5 cm" if other == "5 m" else "5"

@@ -13,6 +13,7 @@ from memreward.domains import equivalent, parse_completion, parse_rollout
 from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.domains.text.key import differs_in_value, free_text_key, says_the_same
 from memreward.types import ConfigurationError, Query
+from rows import each_row
 
 SAME = [
     ("The Eiffel Tower.", "eiffel tower"),
@@ -43,7 +44,7 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("a", "b"), SAME)
+@each_row(("a", "b"), SAME)
 def test_the_same_in_words(a: str, b: str) -> None:
     assert equivalent(a, b, "other")
     assert equivalent(a, b, "qa", query_text="Who?")
@@ -51,7 +52,7 @@ def test_the_same_in_words(a: str, b: str) -> None:
     assert not differs_in_value(a, b)
 
 
-@pytest.mark.parametrize(("a", "b"), DIFFERENT)
+@each_row(("a", "b"), DIFFERENT)
 def test_different_in_words(a: str, b: str) -> None:
     assert not equivalent(a, b, "other")
     assert not says_the_same(a, b)
@@ -107,7 +108,7 @@ def test_a_pattern_alone_says_where_the_answer_is() -> None:
     assert rollout.answer == "4"
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "(?P<x>", "a*", "", "x?"])
+@each_row("pattern", ["(", "[", "(?P<x>", "a*", "", "x?"])
 def test_a_pattern_that_cannot_be_used_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(repr(pattern))):
         AnswerPattern(pattern)

@@ -16,6 +16,7 @@ import pytest
 from memreward.domains import Verifiers, parse_rollout
 from memreward.domains.math.verify import MathVerifier
 from memreward.types import Claim, Domain, Query
+from rows import each_row
 
 Drawn = Callable[[Iterable[Any]], list[Any]]
 
@@ -654,7 +655,7 @@ def test_a_number_that_is_only_mentioned_is_not_right(drawn: Drawn) -> None:
     assert [case for case in filled if verdict(*case, "math", "How many apples does Tom have?") is True] == []
 
 
-@pytest.mark.parametrize("template", NUMBERS_GIVEN)
+@each_row("template", NUMBERS_GIVEN)
 def test_a_number_that_is_given_is_right(template: str) -> None:
     for text, truth, other in _filled(template):
         assert verdict(text, truth, "math", "How many apples does Tom have?") is True, text
@@ -675,7 +676,7 @@ def test_what_an_honest_model_says_is_right() -> None:
     assert not refused + [text for text in options if verdict(text, "A", "qa", BAKER) is not True]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "question"),
     [
         ("He needs at least 47 buckets.", "How many buckets does he need at least?"),
@@ -694,7 +695,7 @@ def test_a_reply_that_stands_by_its_answer_is_right(text: str, question: str) ->
     assert verdict(text, "47", "math", question) is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "question"),
     [
         (
@@ -718,7 +719,7 @@ def test_a_numeral_of_the_options_own_text_is_no_rival() -> None:
     assert verdict("The answer is (B) I, II, and III.", "B", "qa", question) is True
 
 
-@pytest.mark.parametrize("equation", ["m^2 = {}", "2m = {}", "m/2 = {}", "1 - m = {}", r"\sin m = {}", r"\log(m) = {}"])
+@each_row("equation", ["m^2 = {}", "2m = {}", "m/2 = {}", "1 - m = {}", r"\sin m = {}", r"\log(m) = {}"])
 def test_a_value_of_a_term_in_the_unknown_is_not_the_unknowns(equation: str) -> None:
     given_form = f"\\boxed{{{equation.format(1 / 2)}}}"
     assert verdict(given_form, "0.5", "math", "What is the slope m?") is not True
@@ -728,7 +729,7 @@ def test_a_value_of_a_term_in_the_unknown_is_not_the_unknowns(equation: str) -> 
 CHINESE = "面包师在哪里工作？\nA．面包店\nB．河岸\nC．煤矿\nD．邮局"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "A项正确的可能性小",
@@ -747,7 +748,7 @@ def test_an_option_that_is_only_spoken_of_in_chinese_or_japanese_is_not_right(te
         assert verdict(committed, "A", "qa", CHINESE) is True, committed
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "A: correct?\nB: correct",
@@ -782,7 +783,7 @@ def test_an_answer_of_the_thinking_does_not_count_where_the_reply_declines() -> 
     assert verdict(thought, "47", "math", "How many?") is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     "following",
     [
         "\n\nQ: Ann has 4 pears. How many pears has she?\nA: 4",
@@ -799,13 +800,13 @@ def test_another_question_takes_no_answer_back(following: str) -> None:
         assert verdict(form + following, "47", "math", "How many apples does Tom have?") is True, form
 
 
-@pytest.mark.parametrize("pair", [("|x+1|", "x+1"), ("|x-20|", "20-x"), (r"\sqrt{x^2}", "x"), ("|a|", "a")])
+@each_row("pair", [("|x+1|", "x+1"), ("|x-20|", "20-x"), (r"\sqrt{x^2}", "x"), ("|a|", "a")])
 def test_formulas_that_differ_far_out_or_below_zero_are_not_the_same(pair: tuple[str, str]) -> None:
     for given_form, reference in (pair, pair[::-1]):
         assert verdict(f"\\boxed{{{given_form}}}", reference, "math", "Simplify.") is False
 
 
-@pytest.mark.parametrize("question", UNITS)
+@each_row("question", UNITS)
 def test_the_unit_that_is_asked_for_is_part_of_the_answer(question: str) -> None:
     given_units, others = UNITS[question]
     for form in ("The answer is {}.", "\\boxed{{\\text{{{}}}}}", "#### {}"):
@@ -821,8 +822,8 @@ def test_an_option_counts_where_it_is_committed_to(texts: list[str], correct: bo
     assert not wrong
 
 
-@pytest.mark.parametrize("domain", ["qa", "other"])
-@pytest.mark.parametrize(("texts", "correct"), [(WORDS, False), (WORDS_GIVEN, True)])
+@each_row("domain", ["qa", "other"])
+@each_row(("texts", "correct"), [(WORDS, False), (WORDS_GIVEN, True)])
 def test_words_count_where_they_are_the_answer(texts: list[str], correct: bool, domain: Domain) -> None:
     question = "What is the capital of France?"
     wrong = [text for text in texts if (verdict(text, "Paris", domain, question) is True) is not correct]
@@ -842,7 +843,7 @@ def test_words_beside_a_letter_may_be_its_option() -> None:
     assert verdict("A: wrong", "A", "qa", BAKER) is False
 
 
-@pytest.mark.parametrize("case", REPLIES, ids=lambda case: case["question"][:30])
+@each_row("case", REPLIES)
 def test_replies_of_many_kinds(case: dict[str, Any]) -> None:
     """Solutions in lines, Markdown, LaTeX, JSON, other languages; times, money, sets; and what only looks like them."""
     question, reference, domain = case["question"], case["reference"], case["domain"]

@@ -17,6 +17,7 @@ from memreward.domains.shared.cache import VerdictCache, verdict_key
 from memreward.domains.verifiers import Verifiers
 from memreward.sandbox import Allowance, Sandbox
 from memreward.types import Claim, Query, Verdict
+from rows import each_row
 
 PROMPT = 'def add(a, b):\n    """Return the sum of a and b."""\n'
 TESTS = (
@@ -406,7 +407,7 @@ def test_a_test_case_that_only_counts_its_failures_fails(verifier: CodeVerifier)
     assert verdict_on(verifier, "def add(a, b): return a + b", tests=json.dumps([test])).correct is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     "ending",
     [
         "",
@@ -425,7 +426,7 @@ def test_test_cases_are_run_as_unittest_would(verifier: CodeVerifier, ending: st
     assert verdict_on(verifier, "def add(a, b): return a - b", tests=tests).correct is False
 
 
-@pytest.mark.parametrize(
+@each_row(
     "test",
     [
         "x = [3, 1, 2]\nassert add(x) == sorted(x)",
@@ -578,8 +579,8 @@ LAZY = {
 }
 
 
-@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "type('Own', (StopIteration,), {})"])
-@pytest.mark.parametrize("test", LAZY.values(), ids=LAZY.keys())
+@each_row("error", ["StopIteration", "StopAsyncIteration", "type('Own', (StopIteration,), {})"])
+@each_row("test", LAZY.values())
 def test_an_end_of_iteration_that_the_solution_raises_ends_no_test(brief: CodeVerifier, error: str, test: str) -> None:
     right = verdict_on(brief, "def f(x): return 2 * x", "Write a function.\n", json.dumps([test]))
     assert right.correct is True, right
@@ -647,7 +648,7 @@ def test_an_exception_that_python_itself_takes_for_an_end_ends_no_test(brief: Co
     assert verdict_on(brief, "def f(x): return 2 * x", "Write a function.\n", tests).correct is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     "test",
     [
         "try:\n    f(-1)\n    assert False\nexcept ValueError:\n    pass",
@@ -656,7 +657,6 @@ def test_an_exception_that_python_itself_takes_for_an_end_ends_no_test(brief: Co
         "from concurrent.futures import ThreadPoolExecutor\n"
         "assert isinstance(ThreadPoolExecutor(1).submit(f, -1).exception(), ValueError)",
     ],
-    ids=["try", "with", "assertRaises", "exception()"],
 )
 def test_an_exception_that_tests_look_for_is_right(brief: CodeVerifier, test: str) -> None:
     code = "def f(x):\n    if x < 0: raise ValueError\n    return 2 * x"
@@ -687,7 +687,7 @@ LAZY = [
 ]
 
 
-@pytest.mark.parametrize("test", LAZY)
+@each_row("test", LAZY)
 def test_an_iterator_without_items_ends_no_lazy_test(verifier: CodeVerifier, test: str) -> None:
     prompt, tests = 'def numbers(n):\n    """Yield n."""\n', json.dumps([test])
     assert verdict_on(verifier, "def numbers(n): return iter([])", prompt, tests).correct is False

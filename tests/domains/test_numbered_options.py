@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from memreward.domains import parse_completion
 from memreward.domains.choice.parse import option_of_reference, options
 from memreward.domains.completion import parse_rollout
 from memreward.domains.verifiers import Verifiers
 from memreward.types import Claim, Query
+from rows import each_row
 
 LINES = "Which animal barks?\n1. cat\n2. dog\n3. cow"
 BRACKETS = "Which animal barks?\nOptions: (1) cat (2) dog (3) cow"
@@ -32,7 +31,7 @@ def test_options_by_number() -> None:
     assert options(ENDINGS) == {"1": "sings.", "2": "sings loud.", "3": "eats 3 drums."}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "question",
     [
         "Premises:\n1. All men are mortal.\n2. Ann is one.\nIs Ann mortal?",
@@ -50,7 +49,7 @@ def test_letters_stand_above_numbers() -> None:
     assert list(options(both)) == ["A", "B"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "2",
@@ -81,7 +80,7 @@ def test_a_reply_names_a_number(text: str) -> None:
         assert verdict(question, text, "1") is False
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("question", "text", "right"),
     [
         (NAMED, "the correct answer is option2", "option2"),
@@ -102,7 +101,7 @@ def test_a_reply_names_a_numbered_option(question: str, text: str, right: str) -
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "There are 2 of them.",

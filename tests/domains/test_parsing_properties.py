@@ -18,6 +18,7 @@ from memreward.domains.math import arithmetic
 from memreward.domains.math.arithmetic import arithmetic_statements, numbers
 from memreward.domains.registry import answer_key
 from memreward.types import DOMAINS
+from rows import each_row
 
 OPTIONS = "Which?\n(A) red hat\n(B) green hat\n(C) blue hat\n(D) no hat"
 PROMPT = 'def f(x):\n    """Double x."""\n'
@@ -129,7 +130,7 @@ def test_arithmetic_statements_are_true_or_false(a: int, b: int, sign: str, erro
     assert statement.replace(" ", "") == f"{a}{sign}{second}={value + error}"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "statements"),
     [
         ("2*5=<<2*5=10>>10 pounds", [("2 * 5 = 10", True)]),

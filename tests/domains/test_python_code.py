@@ -21,6 +21,7 @@ from memreward.domains.code.parse import (
     syntax_tree,
 )
 from memreward.types import Query
+from rows import each_row
 
 PROMPT = (
     "from typing import List\n\ndef helper(n):\n    return n\n\n"
@@ -39,7 +40,7 @@ def test_entry_point() -> None:
     assert entry_point("Say hello.") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "form"),
     [
         (f"Here it is:\n```python\n{WHOLE}```\nDone.", "fence"),
@@ -85,8 +86,8 @@ def test_a_body_that_defines_a_helper_is_no_solution_that_stands_indented() -> N
     assert parse_completion(listed, "code", PROMPT).answer is None
 
 
-@pytest.mark.parametrize("around", ["Complete this function.\n\n%s", "Read this:\n```python\n%s```\nAnswer in code."])
-@pytest.mark.parametrize("text", [BODY, f"```python\n{BODY}```", WHOLE])
+@each_row("around", ["Complete this function.\n\n%s", "Read this:\n```python\n%s```\nAnswer in code."])
+@each_row("text", [BODY, f"```python\n{BODY}```", WHOLE])
 def test_a_prompt_may_say_in_words_what_to_do_with_its_code(text: str, around: str) -> None:
     answer = parse_completion(text, "code", around % PROMPT).answer
     assert answer is not None
@@ -98,7 +99,7 @@ def test_bare_body_carries_the_prompt_and_leaves_out_what_follows() -> None:
     assert answer == PROMPT + BODY
 
 
-@pytest.mark.parametrize("text", ["", "1. Add them\n2. Return them", "I cannot.", "    \n", "    # nothing yet\n"])
+@each_row("text", ["", "1. Add them\n2. Return them", "I cannot.", "    \n", "    # nothing yet\n"])
 def test_no_code_is_no_answer(text: str) -> None:
     assert parse_completion(text, "code", PROMPT).answer is None
 
@@ -107,11 +108,11 @@ SHOWN = "Explain this function, then write it anew.\n```python\ndef sq(x):\n    
 STARTED = "def sq(x):\n    if x == 0:\n        return 0\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     ["    pass", "# as above", "sq(3)", "    return 9", "y = 1\n", "```python\nassert sq(3) == 9\n```", "```\nsq\n```"],
 )
-@pytest.mark.parametrize("prompt", [SHOWN, "def sq(x):\n    return x * x\n"])
+@each_row("prompt", [SHOWN, "def sq(x):\n    return x * x\n"])
 def test_a_function_that_the_prompt_has_whole_is_no_solution(prompt: str, text: str) -> None:
     rollout = parse_rollout(Query("q", prompt, "code"), text, id="q/0")
     assert not defines_body(solution_source(rollout) or "", "sq")
@@ -132,7 +133,7 @@ def test_thinking_is_the_prose_around_the_code() -> None:
     assert parse_completion(f"<think>loop</think>```python\n{WHOLE}```", "code", PROMPT).thinking == "loop"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "other",
     [
         "def total(values):\n    acc = 0\n    for v in values:\n        acc += v\n    return acc",
@@ -146,7 +147,7 @@ def test_normal_form_ignores_what_does_not_compute(other: str) -> None:
     assert code_normal_form(other, "total") == code_normal_form(WHOLE, "total")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "other",
     [
         WHOLE.replace("+=", "-="),
@@ -173,7 +174,7 @@ def test_code_that_does_not_parse_is_compared_as_text() -> None:
     assert cluster_answers(["def f(:", "def  f(:", "def g(:", None], "code") == [0, 0, 1, -1]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "code", ["(" * 5000, "-" * 50_000 + "1", "x = 1\x00", "a" + "+a" * 20_000, "\ud800", "if x:\n" * 2000, "9" * 90_000]
 )
 def test_hostile_source_is_no_crash(code: str) -> None:

@@ -9,6 +9,7 @@ from memreward.evaluation.calibration import logit
 from memreward.evaluation.metrics import evaluate_predictions, group_auc, roc_auc
 from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.types import DataError, Group, LabelError, Predictor, Query, Rollout
+from rows import each_row
 
 NEEDING_NO_MORE = [name for name in BASELINES if name != "confidence"]  # which needs log-probabilities
 NEEDS_LABELS = [name for name, make in BASELINES.items() if isinstance(make(0), CrossFitted)]
@@ -111,15 +112,15 @@ def test_rollouts_without_a_label_teach_nothing(name, world):
     assert with_others == pytest.approx(alone, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", NEEDS_LABELS)
-@pytest.mark.parametrize("label", [-1, 0, 1])
+@each_row("name", NEEDS_LABELS)
+@each_row("label", [-1, 0, 1])
 def test_no_label_or_one_class_is_refused_with_a_remedy(name, label, synthetic):
     features = synthetic(8).features
     with pytest.raises(LabelError, match="label"):
         BASELINES[name](0).fit(features, np.full(len(features), label, np.int8))
 
 
-@pytest.mark.parametrize("name", NEEDS_LABELS)
+@each_row("name", NEEDS_LABELS)
 def test_prediction_without_fit_is_refused(name, synthetic):
     with pytest.raises(LabelError, match="call fit"):
         BASELINES[name](0).predict(synthetic(3).features)

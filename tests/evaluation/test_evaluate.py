@@ -17,6 +17,7 @@ from memreward.evaluation.tables import Figure
 from memreward.features.subset import rows_of_queries, vote_share
 from memreward.memory import Budget, LabelLedger
 from memreward.types import ConfigurationError, DataError, LabelError, Prediction
+from rows import each_row
 
 SMALL = EvaluationConfig(labels=("0.4",), seeds=2)
 MAJORITY = {"majority": BASELINES["majority"]}
@@ -283,7 +284,7 @@ def test_factories_are_described_by_their_settings():
     assert " at 0x" not in describe(BASELINES["logistic"])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "bad",
     [
         {"labels": ()},
@@ -304,7 +305,7 @@ def test_labelling_every_query_leaves_nothing_to_measure_and_is_refused(groups, 
         evaluate({"toy": groups()}, MAJORITY, featurizer, replace(SMALL, labels=("0.4", "500")))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "seeds"),
     [(3, (0, 1, 2)), ("3", (0, 1, 2)), ("5-9", (5, 6, 7, 8, 9)), ("1, 4,7-8,4", (1, 4, 7, 8)), ("4-4", (4,))],
 )

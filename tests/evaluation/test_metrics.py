@@ -15,6 +15,7 @@ from memreward.evaluation.metrics import (
     resample_queries,
 )
 from memreward.types import ConfigurationError, DataError
+from rows import each_row
 
 
 def drawn(seed=0, queries=40, levels=12):
@@ -56,7 +57,7 @@ def naive_best(scores, correct, group):
     return np.mean([c[s == s.max()].mean() for s, c in groups_of(scores, correct, group)])
 
 
-@pytest.mark.parametrize("seed", range(5))
+@each_row("seed", range(5))
 def test_pooled_metrics_equal_scikit_learn(seed):
     from sklearn import metrics as reference  # loads scipy
 
@@ -67,7 +68,7 @@ def test_pooled_metrics_equal_scikit_learn(seed):
         assert figures(values, correct, threshold).accuracy == pytest.approx(reference.accuracy_score(correct, claimed))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@each_row("seed", range(5))
 def test_group_metrics_equal_naive_loops(seed):
     values, correct, group = drawn(seed)
     mixed = [(v, c) for v, c in groups_of(values, correct, group) if 0 < c.sum() < len(c)]

@@ -8,6 +8,7 @@ from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.panels import nice_ticks
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.evaluation.report import MOST_DRAWN, drawn_predictors, write_page
+from rows import each_row
 
 NAMES = ("majority", "label_model", "random")
 
@@ -62,7 +63,7 @@ def test_axes_have_round_numbers_between_their_ends(low, high, ticks):
     assert nice_ticks(low, high, 4) == ticks
 
 
-@pytest.mark.parametrize("span", [0.0011, 0.046, 0.054, 0.24, 0.99, 3.0])
+@each_row("span", [0.0011, 0.046, 0.054, 0.24, 0.99, 3.0])
 def test_every_axis_has_a_scale(span):
     """One number alone says nothing of what the others are."""
     assert len(nice_ticks(-span, span, 5)) >= 3

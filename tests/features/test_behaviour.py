@@ -28,6 +28,7 @@ from memreward.features.featurizer import Featurizer
 from memreward.sandbox import Allowance, Execution, Sandbox
 from memreward.sandbox.inside.plain import encode
 from memreward.types import FloatArray, Query, Rollout, SandboxError
+from rows import each_row
 
 DOUBLE = 'def double(n):\n    """Return twice n.\n    >>> double(2)\n    4\n    >>> double(-1)\n    -2\n    """\n'
 PLAIN = 'def double(n):\n    """Return twice n."""\n'
@@ -52,7 +53,7 @@ def column(evidence: Evidence, name: str) -> list[float]:
     return [float(value) for value in evidence.values[:, evidence.names.index(name)]]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "examples"),
     [
         ("    >>> f(1, [2])\n    [1, 2]\n", [Example((1, [2]), [1, 2], True)]),
@@ -104,7 +105,7 @@ def test_a_prompt_that_names_no_function_gives_none() -> None:
     assert code_inputs("Print the sum of two numbers.") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("a", "b", "equal"),
     [
         (1, True, True), (2, 2.0, True), (0.1 + 0.2, 0.3, True), ([1], (1,), False), ("1", 1, False), (None, 0, False),

@@ -18,6 +18,7 @@ from memreward.features.evidence.overlap import Overlap
 from memreward.features.evidence.parts import hashed, word_pairs
 from memreward.features.evidence.pools import Pools
 from memreward.types import Query, Rollout
+from rows import each_row
 
 Sets = Sequence[frozenset[int]]
 
@@ -77,7 +78,7 @@ def _overlap_of(row: int, pools: Pools, parts: Sets) -> tuple[float, float, floa
     )
 
 
-@pytest.mark.parametrize(("seed", "sizes"), [(0, [1]), (1, [2, 5]), (2, [8, 1, 8]), (3, [3, 17, 4])])
+@each_row(("seed", "sizes"), [(0, [1]), (1, [2, 5]), (2, [8, 1, 8]), (3, [3, 17, 4])])
 def test_overlap_is_its_definition(seed: int, sizes: list[int]) -> None:
     pools, sets = pools_of(seed, sizes)
     arrays = [np.array(sorted(s), dtype=np.uint64) for s in sets]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import protocol_checks
 import pytest
 from parser_checks import check, check_bytes
 
 from memreward.types import DOMAINS, Domain
+from rows import each_row
 
 KEPT = [
     "\\boxed{" * 1100,
     "\\boxed{" * 300 + "4" + "}" * 300,
     "9" * 10_001,
-    "9" * 1_000_001,
     "\\boxed{\\text{\\text{B}}}",
     "999" + " cubed" * 18,
     "nine" + " cubed" * 18,
@@ -30,18 +28,19 @@ KEPT = [
 ]
 
 
-def _row(text: str) -> Any:
-    name = f"{text[:24].encode('ascii', 'replace').decode()} {len(text)}"
-    return pytest.param(text, id=name, marks=[pytest.mark.slow] if len(text) > 100_000 else [])
-
-
-@pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("text", [_row(text) for text in KEPT])
+@each_row("domain", DOMAINS)
+@each_row("text", KEPT)
 def test_kept_texts(text: str, domain: Domain) -> None:
     check(domain, text)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.slow
+@each_row("domain", DOMAINS)
+def test_a_million_digits(domain: Domain) -> None:
+    check(domain, "9" * 1_000_001)
+
+
+@each_row(
     "reply",
     [
         b'"value": [1], "args": 5',

@@ -14,6 +14,7 @@ from memreward.data.chat import text_of
 from memreward.features.evidence import compute_evidence
 from memreward.integrations.rows import cut_off, rollout_of, rows_of
 from memreward.reward.predictor import RewardPredictor
+from rows import each_row
 
 
 def test_log_probabilities_of_sampling_enter_memory_with_the_rollout(
@@ -62,10 +63,9 @@ def cyclic() -> list[Any]:
     return message
 
 
-@pytest.mark.parametrize(
+@each_row(
     "odd",
     [None, b"#### 1", 7, {"content": 7}, [{"role": "assistant", "content": None}], [7], deep(3000), cyclic()],
-    ids=["none", "bytes", "number", "content", "no content", "list", "deep", "cyclic"],
 )
 def test_a_completion_that_cannot_be_read_costs_its_own_row_alone(
     sums: Sums, predictor: RewardPredictor, labelled: list[int], unlabelled: list[int], odd: Any

@@ -19,6 +19,7 @@ from memreward.data.chat import query_id_of
 from memreward.integrations.trl import prepare, questions
 from memreward.memory import ExperienceMemory
 from memreward.types import ConfigurationError, DataError
+from rows import each_row
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -76,7 +77,7 @@ def test_a_data_set_with_other_columns_is_prepared_and_its_references_are_sealed
     assert (plain.counts()["queries"], plain.counts()["references"]) == (3, 0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "error", "message"),
     [
         ({"question": "problm"}, DataError, "question 'problm': no such column, did you mean 'problem'"),

@@ -25,6 +25,7 @@ from memreward.memory import (
     sealed_verdicts,
 )
 from memreward.types import BudgetError, DataError, Domain, Group, Query, Rollout, Truth
+from rows import each_row
 
 QUESTION = "What is 2 + 3? (of {})"
 SOURCES = ("def f():\n    return 1", "def f():\n    return 2")
@@ -191,7 +192,7 @@ def test_withdrawals_and_judgements_on_answers_survive(tmp_path: Path) -> None:
     assert len(again) == 2
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         Judgement("nowhere", True, answers=("5",)),

@@ -11,6 +11,7 @@ from echo import Echo
 
 from memreward.memory import Budget, ExperienceMemory, FromFile, Judgement, LabelLedger, Told, label
 from memreward.types import BudgetError, ConfigurationError, DataError, Group, Label, Verdict
+from rows import each_row
 
 MakeGroup = Callable[..., Group]
 MakeLedger = Callable[[list[Group]], LabelLedger]
@@ -65,7 +66,7 @@ def judge(
     return next(one for one in found if one.rollout_id == rollout_id)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("unit", "value"),
     [
         *[(unit, value) for unit in ("queries", "judgements") for value in (-1, 0.5, 1.0, True, "20%", float("nan"))],
@@ -93,7 +94,7 @@ def test_shares_are_rounded_down_to_at_least_one() -> None:
     assert Budget(judgements=5).limits(100) == (None, 5)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("labels", "queries"),
     [
         *[(0.29, 29), (1, 1), (2, 2), (2.0, 2), (0, 0), ("all", 100)],
@@ -105,9 +106,7 @@ def test_one_is_one_query_and_a_share_is_said_with_a_point_or_a_percent_sign(lab
     assert Budget.of(labels).limits(100) == (queries, None)
 
 
-@pytest.mark.parametrize(
-    "labels", [-0.5, 1.5, 1.0, float("nan"), float("inf"), "a few", "120%", "2.0", "-3", "1e3", "²", True, ""]
-)
+@each_row("labels", [-0.5, 1.5, 1.0, float("nan"), float("inf"), "a few", "120%", "2.0", "-3", "1e3", "²", True, ""])
 def test_what_is_no_count_is_refused(labels: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"write|give"):
         Budget.of(labels)

@@ -10,6 +10,7 @@ import pytest
 from memreward.data.chat import token_logprobs
 from memreward.domains import parse_completion
 from memreward.policy.connection import read_answer
+from rows import each_row
 
 VLLM_CHAT = """
 {"id": "chatcmpl-7", "object": "chat.completion", "created": 1764000000, "model": "Qwen/Qwen2.5-0.5B-Instruct",
@@ -85,7 +86,7 @@ TRANSFORMERS_CHAT = """
 """
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "text", "logprobs", "truncated"),
     [
         (SGLANG_CHAT, "4.", (-0.25, -1.5), False),
@@ -125,9 +126,7 @@ def test_a_thinking_that_never_ended_stays_open() -> None:
     assert parse_completion(sample.text, "math").answer is None
 
 
-@pytest.mark.parametrize(
-    ("finish", "truncated"), [("length", True), ("stop", False), ("content_filter", None), (None, None)]
-)
+@each_row(("finish", "truncated"), [("length", True), ("stop", False), ("content_filter", None), (None, None)])
 def test_the_reason_to_finish_says_whether_it_is_whole(finish: str | None, truncated: bool | None) -> None:
     assert read_answer(chat("x", finish))[0].truncated is truncated
 
@@ -137,7 +136,7 @@ def test_content_in_parts_is_joined_and_no_content_is_an_empty_text() -> None:
     assert read_answer(chat(None))[0].text == ""
 
 
-@pytest.mark.parametrize(
+@each_row(
     "logprobs",
     [
         None,
@@ -155,7 +154,7 @@ def test_log_probabilities_of_which_one_is_not_known_are_left_out(logprobs: Any)
     assert token_logprobs(logprobs) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         None,

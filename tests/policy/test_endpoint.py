@@ -28,6 +28,7 @@ from memreward.policy.endpoint import EndpointSampler
 from memreward.policy.sampler import Chat, SampledGroup
 from memreward.policy.settings import EndpointConfig, SamplingConfig
 from memreward.types import ConfigurationError, EndpointError, MissingExtraError
+from rows import each_row
 
 SAMPLING = SamplingConfig("m", rollouts=4, temperature=0.7, top_p=0.9, max_new_tokens=16)
 CHATS = [
@@ -140,7 +141,7 @@ def test_a_server_with_a_limit_on_n_is_asked_for_the_rest() -> None:
     assert len({sample.text for sample in groups["q0"].samples}) == 4
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("answer", "left_out"),
     [
         (refusing("Only one completion choice is allowed", "n"), {"n"}),
@@ -184,7 +185,7 @@ def test_requests_are_under_way_together_up_to_the_limit() -> None:
     assert server.most_under_way == 3
 
 
-@pytest.mark.parametrize("fault", ["drop", "half", "garbage", "wrong shape", "500", "502"])
+@each_row("fault", ["drop", "half", "garbage", "wrong shape", "500", "502"])
 def test_a_passing_failure_is_tried_again(fault: str) -> None:
     with Loopback(several, [fault, None, fault]) as server:
         sample(server, parallel=1)
@@ -288,7 +289,7 @@ def test_a_key_that_cannot_be_one_is_refused_unsaid(monkeypatch: pytest.MonkeyPa
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "said",
     [
         (404, {"object": "error", "message": "The model `m` does not exist.", "type": "NotFoundError", "code": 404}),
@@ -296,7 +297,7 @@ def test_a_key_that_cannot_be_one_is_refused_unsaid(monkeypatch: pytest.MonkeyPa
         (400, {"detail": "Server is pinned to 'other'; requested 'm'."}),
     ],
 )
-@pytest.mark.parametrize(
+@each_row(
     ("models", "words"),
     [
         (Reply(200, {"data": [{"id": "one"}, {"id": "two"}]}), "name one of one, two"),
@@ -412,7 +413,7 @@ def test_the_command_says_when_a_server_does_not_sample(config: CollectConfig) -
     assert "Every rollout of a question has the same text" in said
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "words"),
     [
         ({"url": "localhost:8000/v1"}, "http://localhost:8000/v1"),

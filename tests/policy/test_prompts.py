@@ -8,6 +8,7 @@ import pytest
 from memreward.domains import parse_completion
 from memreward.policy.prompts import load_template, render
 from memreward.types import DOMAINS, ConfigurationError, Domain, Query
+from rows import each_row
 
 QUESTION = "How many?\n(A) two  words \n(B) {braces} and ümlauts\n"
 
@@ -40,12 +41,12 @@ def test_the_family_comes_before_the_domain_and_ones_own_folder_before_ours(tmp_
     assert load_template(query(dataset="arc"), str(tmp_path)).name == "qa"
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@each_row("domain", DOMAINS)
 def test_every_domain_has_a_template(domain: str) -> None:
     assert load_template(query(domain, "elsewhere")).name == domain
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("domain", "answers"),
     [
         ("math", ["39", "16", "5\\sqrt{2}"]),
@@ -66,7 +67,7 @@ def test_shots_of_a_domain_show_answers_that_the_parser_finds(domain: Domain, an
     assert found == answers
 
 
-@pytest.mark.parametrize("content", ["not JSON", "{}", '{"system": "", "shots": [1]}', "[]"])
+@each_row("content", ["not JSON", "{}", '{"system": "", "shots": [1]}', "[]"])
 def test_a_broken_template_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "syllogism.json").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"syllogism\.json is broken"):

@@ -14,6 +14,7 @@ import memreward
 from memreward import ExperienceMemory, RewardPredictor, Scores
 from memreward.reward.notebook import notebook_progress
 from memreward.types import DataError, UnknownDomainError, silent
+from rows import each_row
 
 QUESTIONS = [f"What is {n} + 3?" for n in range(6)]
 COMPLETIONS = [[f"The answer is {n + 3 + k}." for k in (0, 0, 1)] for n in range(6)]
@@ -50,7 +51,7 @@ def test_labels_are_references_or_verdicts_and_stand_where_they_are(labels: list
     assert scores.advantages[0] == pytest.approx(1 / np.sqrt(3), abs=1e-3), "the true advantage"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "error", "message"),
     [
         (("What?", ["a"]), TypeError, "questions is str, not a list"),

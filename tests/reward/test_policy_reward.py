@@ -30,6 +30,7 @@ from memreward.reward.truth import SPENT, TRAINING
 from memreward.reward.valuers import Answers
 from memreward.reward.visits import EarlierVisits
 from memreward.types import Claim, ConfigurationError, Query, Rollout, StoreError, Verdict
+from rows import each_row
 
 GROUPS = np.repeat([0, 1], SIZE)
 
@@ -229,8 +230,8 @@ def test_the_reference_of_an_unlabelled_query_changes_nothing(
     np.testing.assert_allclose(results[0], results[1], atol=ROUNDING)
 
 
-@pytest.mark.parametrize(("failure", "reason"), [("raises", "ZeroDivisionError"), ("cannot tell", "timed out")])
-@pytest.mark.parametrize("rewards", ["advantage", "probability"])
+@each_row(("failure", "reason"), [("raises", "ZeroDivisionError"), ("cannot tell", "timed out")])
+@each_row("rewards", ["advantage", "probability"])
 def test_a_labelled_group_without_a_verdict_abstains_and_adds_nothing(
     sums: Sums,
     predictor: RewardPredictor,

@@ -20,6 +20,7 @@ from memreward.memory.label import NOBODY
 from memreward.reward.predictor import RewardPredictor, blind_values
 from memreward.reward.sources import sources_of
 from memreward.types import BudgetError, Group, LabelError, Query, Rollout, Score, StoreError, Truth
+from rows import each_row
 
 
 def make_groups(count: int, seed: int = 0, prefix: str = "q", least: int = 10) -> list[Group]:
@@ -227,7 +228,7 @@ def test_a_failure_is_an_abstention_with_its_reason_and_hits_no_other_query(
     assert all(s.value is not None for i, s in enumerate(scores) if i != 1)
 
 
-@pytest.mark.parametrize("wrap", [lambda groups: [groups, 1], lambda groups: groups[0].rollouts[0], str, dict])
+@each_row("wrap", [lambda groups: [groups, 1], lambda groups: groups[0].rollouts[0], str, dict])
 def test_what_is_neither_rollouts_nor_groups_is_refused(
     predictor: RewardPredictor, wrap: Callable[[list[Group]], Any]
 ) -> None:

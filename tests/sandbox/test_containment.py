@@ -17,6 +17,7 @@ import pytest
 import memreward
 from memreward.sandbox import Allowance, Sandbox
 from memreward.types import SandboxError
+from rows import each_row
 
 SMALL = Allowance(cpu_seconds=2, wall_seconds=10, memory_mb=256)
 CALL = """
@@ -167,7 +168,7 @@ def attempt(sandbox: Sandbox, code: str, surroundings: dict[str, object]) -> str
     return sandbox.run(source, limits=SMALL).stdout
 
 
-@pytest.mark.parametrize("name", ESCAPES)
+@each_row("name", ESCAPES)
 def test_a_program_does_not_get_out(sandbox: Sandbox, name: str, surroundings: dict[str, object]) -> None:
     assert "ESCAPED" not in attempt(sandbox, ESCAPES[name], surroundings)
     assert sandbox.run("print('still here')").stdout == "still here\n"

@@ -31,6 +31,7 @@ from memreward.service.messages import ScoreOneRequest
 from memreward.service.run import _Gathering
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
+from rows import each_row
 
 TOKEN = "a-token-of-some-length"
 
@@ -195,14 +196,14 @@ BROKEN: list[tuple[bytes, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("content", "status"), BROKEN, ids=range(len(BROKEN)))
+@each_row(("content", "status"), BROKEN)
 def test_what_is_not_as_described_is_refused_in_words(url: str, content: bytes, status: int) -> None:
     with client(url) as asking:
         reply = asking.post("/score", content=content)
         assert (reply.status_code, list(reply.json())) == (status, ["error"])
 
 
-@pytest.mark.parametrize("size", ["NaN", "Infinity", "-1", "0", "1e9", "99999999999999999999", '"8"x', "null"])
+@each_row("size", ["NaN", "Infinity", "-1", "0", "1e9", "99999999999999999999", '"8"x', "null"])
 def test_sizes_that_are_none_are_refused(url: str, size: str) -> None:
     body = json.dumps({**ones(group(26))[0], "size": 77_777}).replace("77777", size)
     with client(url) as asking:

@@ -18,6 +18,7 @@ from memreward.service.token import (
     token_from,
 )
 from memreward.types import ConfigurationError
+from rows import each_row
 
 TOKEN = "a-token-of-some-length"
 
@@ -27,19 +28,19 @@ def test_a_token_is_read_from_the_environment() -> None:
     assert token_from({}) == ""
 
 
-@pytest.mark.parametrize("bad", ["short", "has a space in the middle of it", "ä" * 20, "line\nbreak" * 3])
+@each_row("bad", ["short", "has a space in the middle of it", "ä" * 20, "line\nbreak" * 3])
 def test_a_token_that_protects_nothing_is_refused(bad: str) -> None:
     with pytest.raises(ConfigurationError, match="MEMREWARD_TOKEN"):
         token_from({"MEMREWARD_TOKEN": bad})
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.0.1", "::1", "localhost"])
+@each_row("host", ["127.0.0.1", "127.5.0.1", "::1", "localhost"])
 def test_this_machine_alone_needs_no_token(host: str) -> None:
     assert is_loopback(host)
     refuse_public(host, "")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "read"),
     [
         ("0.0.0.0", ("0.0.0.0", 8765)),
@@ -54,13 +55,13 @@ def test_an_address_may_name_a_port(text: str, read: tuple[str, int]) -> None:
     assert host_and_port(text, 8765) == read
 
 
-@pytest.mark.parametrize("text", ["[::1", "localhost:http", "localhost:65536", "localhost:-1"])
+@each_row("text", ["[::1", "localhost:http", "localhost:65536", "localhost:-1"])
 def test_what_is_no_address_is_said(text: str) -> None:
     with pytest.raises(ConfigurationError, match="no address"):
         host_and_port(text, 8765)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", ""])
+@each_row("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", ""])
 def test_no_public_address_without_a_token(host: str) -> None:
     refuse_public(host, TOKEN)
     with pytest.raises(ConfigurationError, match="no token"):

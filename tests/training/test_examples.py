@@ -14,6 +14,7 @@ from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.options import Changes
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
+from rows import each_row
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "training"
 EXAMPLES = sorted(FOLDER.glob("*.toml"))
@@ -30,7 +31,7 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 4
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@each_row("path", EXAMPLES)
 def test_an_example_asks_the_papers_benchmarks(path: Path) -> None:
     config = read(path)
     config.check_complete()
