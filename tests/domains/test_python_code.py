@@ -20,7 +20,8 @@ from memreward.domains.code.parse import (
     solution_source,
     syntax_tree,
 )
-from memreward.types import Query
+from memreward.domains.verifiers import Verifiers
+from memreward.types import Claim, Query
 from rows import each_row
 
 PROMPT = (
@@ -216,6 +217,72 @@ def frequent_collections() -> Iterator[None]:
 
 @pytest.mark.usefixtures("frequent_collections")
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n = int(input())\nprint(2 * n)",
+        "Read it and print its double:\n\nn = int(input())\nprint(2 * n)\n\nThat is all.",
+        "```python\nn = int(input())\nprint(2 * n)\n```\nFor example\n```\n3\n```\nprints\n```\n6\n```",
+        "```python\ndef twice(n):\n    return 2 * n\n```\nor\n```python\nn = int(input())\nprint(2 * n)\n```",
+    ],
+)
+def test_a_program_that_reads_its_input_needs_no_function(text: str) -> None:
+    found = parse_completion(text, "code", "Read a number and print its double.").answer
+    assert found is not None
+    assert equivalent(found, "n = int(input())\nprint(2 * n)", "code")
+
+
+def test_what_stands_before_the_first_function_of_a_program_is_part_of_it() -> None:
+    program = "n = int(input())\n\ndef solve():\n    return 2 * n\n\nprint(solve())"
+    assert parse_completion(program, "code", "Read a number and print its double.").answer == program
+
+
+@pytest.mark.parametrize("text", ["x = 5 so we are done.", "for all we know: no.", "Yes", "42"])
+def test_prose_and_bare_values_are_no_program(text: str) -> None:
+    assert parse_completion(text, "code", "Read a number and print its double.").answer is None
+
+
+def test_a_name_may_be_bound_to_a_lambda_outside_of_a_fence() -> None:
+    assert (
+        parse_completion("square = lambda x: x * x", "code", "Write square.\nassert square(3) == 9").answer is not None
+    )
+
+
+def test_a_prompt_in_prose_may_end_with_the_head_of_a_function() -> None:
+    prompt = "Write a function that adds.\ndef add(a, b): \r"
+    found = parse_completion("\n    return a + b \r\nprint(add(1, 2))\r", "code", prompt).answer
+    assert found is not None
+    assert equivalent(found, "def add(a, b):\n    return a + b", "code", query_text=prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "call"),
+    [
+        ("def first(xs: List[int]) -> Optional[int]:\n", "    return xs[0]\n", "first([3])"),
+        (
+            "def first(xs: List[int]) -> int:\n    pass\n",
+            "def first(xs: List[int]) -> int:\n    return xs[0]",
+            "first([3])",
+        ),
+        (
+            "Return the first.\n```python\nclass Solution:\n    def first(self, xs: List[int]) -> int:\n```",
+            "class Solution:\n    def first(self, xs: List[int]) -> int:\n        return deque(xs)[0]",
+            "Solution().first([3])",
+        ),
+    ],
+)
+def test_what_a_question_uses_without_importing_is_there(prompt: str, text: str, call: str) -> None:
+    claim = Claim(parse_rollout(Query("q", prompt, "code"), text, id="r"), f"assert {call} == 3")
+    assert Verifiers().verify([claim])[0].correct is True
+
+
+def test_a_solution_imports_what_only_it_uses() -> None:
+    rollout = parse_rollout(
+        Query("q", "def first(xs):\n", "code"), "def first(xs: List[int]):\n    return xs[0]", id="r"
+    )
+    assert "typing" not in (solution_source(rollout) or "")
+
+
 def test_threads_build_trees_while_garbage_is_collected() -> None:
     """CPython 3.11 and 3.12 end one of some hundred `ast.parse` in a SystemError here."""
     source = f"x = [{'[1, 2, (3, 4, f(5 + 6))], ' * 60}]"

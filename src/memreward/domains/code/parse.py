@@ -15,6 +15,23 @@ _FENCE = re.compile(r"^[ \t]{0,8}```[ \t]*([\w+#-]*)[^\n]*$", re.MULTILINE)
 _TOP_LEVEL_CODE = re.compile(
     r"^(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)", re.MULTILINE
 )
+# Where a program may begin that defines nothing first.
+_PROGRAM = re.compile(
+    rf"{_TOP_LEVEL_CODE.pattern}|^(?:\w[\w, ]*=[^=\n]|print\(|(?:for|while|if|with)\b[^\n]*:[ \t]*$|try:)", re.MULTILINE
+)
+_READS, _READS_OR_WRITES = re.compile(r"\binput\(|\bstdin\b"), re.compile(r"\b(?:input|print)\(|\bstd(?:in|out)\b")
+# Names of typing in the head of a function that a question shows: whoever judges such solutions has imported them.
+_TYPING = re.compile(
+    r"\b(Any|Callable|Deque|Dict|FrozenSet|Generator|Iterable|Iterator|List|Mapping|Optional|Sequence|Set|Tuple|Union)\b"
+)
+_HEAD = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t][^\n]*", re.MULTILINE)
+_LEETCODE = (
+    "import bisect, collections, functools, heapq, itertools, math, random, re, string\n"
+    "from bisect import *\nfrom collections import *\nfrom functools import *\nfrom heapq import *\n"
+    "from itertools import *\nfrom math import ceil, comb, factorial, floor, gcd, inf, isqrt, lcm, log, prod, sqrt\n"
+    "from typing import *"
+)
+"""What LeetCode's judge imports before a `class Solution`."""
 _INDENTED_CODE = re.compile(r"^[ \t]+(?:from\s+\S+\s+import\b|import\s|(?:async\s+)?def\s+\w+\s*\(|@\w)", re.MULTILINE)
 # A body whose first line has lost its indentation.
 _STRIPPED = re.compile(
@@ -110,12 +127,15 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
             return indented, "code", ""
         if body is not None:
             return body, "body", ""
-    start = _TOP_LEVEL_CODE.search(text)
-    if start is not None and (name is None or re.search(rf"\b{re.escape(name)}\b", text[start.start() :])):
-        code = _cut_trailing(text[start.start() :])
-        around = text[: start.start()] + text[start.start() + len(code) :]
-        if name is None or defines(code, name) or not parses(code):
-            return code.strip("\n"), "code", around.strip()
+    for pattern in (_PROGRAM,) if name is None else (_TOP_LEVEL_CODE, _PROGRAM):
+        start = pattern.search(text)
+        if start is not None and (name is None or re.search(rf"\b{re.escape(name)}\b", text[start.start() :])):
+            code = _cut_trailing(text[start.start() :])
+            around = text[: start.start()] + text[start.start() + len(code) :]
+            definitions = _TOP_LEVEL_CODE.match(code) is not None
+            runs = name is None and (definitions or (_READS_OR_WRITES.search(code) is not None and parses(code)))
+            if runs or (name is not None and defines(code, name)) or (definitions and not parses(code)):
+                return code.strip("\n"), "code", around.strip()
     return None, "none", ""
 
 
@@ -134,7 +154,10 @@ def prompt_code(prompt: str) -> str:
     if start is None:
         return prompt
     fence = _FENCE.search(prompt, start.start())
-    code = _cut_trailing(prompt[start.start() : len(prompt) if fence is None else fence.start()])
+    code = prompt[start.start() : len(prompt) if fence is None else fence.start()]
+    if parses(code.rstrip() + "\n    pass\n"):  # it ends with the head of a function
+        return code
+    code = _cut_trailing(code)
     return code if parses(code) else prompt
 
 
@@ -181,10 +204,18 @@ def given_definitions(prompt: str) -> str:
 
 
 def _with_given(code: str, prompt: str) -> str:
-    given = given_definitions(prompt)
-    if not given or code.startswith(prompt_code(prompt).rstrip()) or "from __future__" in code or not parses(code):
+    if "from __future__" in code or not parses(code):
         return code
-    return f"{given}\n\n{code}"
+    defined = "" if code.startswith(prompt_code(prompt).rstrip()) else given_definitions(prompt)
+    return "\n\n".join(part for part in (_presumed(prompt), defined, code) if part)
+
+
+def _presumed(prompt: str) -> str:
+    """The imports that a question presumes without a word: LeetCode's, or of the types in the head of its function."""
+    if re.search(r"^class Solution\b", prompt, re.MULTILINE):
+        return _LEETCODE
+    named = [] if "typing" in prompt else _TYPING.findall(" ".join(_HEAD.findall(prompt)))
+    return f"from typing import {', '.join(sorted(set(named)))}" if named else ""
 
 
 def _leaves_open(prompt: str, name: str) -> bool:
@@ -215,17 +246,19 @@ def _bound_by(node: ast.stmt) -> set[str]:
 def _fenced(text: str, name: str | None) -> tuple[str, str] | None:
     """The fenced block to take, and the text around it; an unclosed fence reaches to the end."""
     fences = list(_FENCE.finditer(text))
-    blocks: list[tuple[str, int, int]] = []
+    blocks: list[tuple[str, int, int, bool]] = []
     for opening, closing in zip_longest(fences[::2], fences[1::2]):
         last, end = (len(text), len(text)) if closing is None else closing.span()
         code = text[opening.end() + 1 : last]
         if opening[1].lower() in _PYTHON and code.strip():
-            blocks.append((code, opening.start(), end))
+            blocks.append((code, opening.start(), end, bool(opening[1])))
     if not blocks:
         return None
     defining = [block for block in blocks if name is not None and defines(block[0], name)]
     functions = [block for block in blocks if re.search(r"^[ \t]*(?:async[ \t]+)?def\s", block[0], re.MULTILINE)]
-    code, start, end = (defining or functions or blocks)[-1]
+    programs = [block for block in blocks if name is None and _READS.search(block[0])]
+    named = [block for block in blocks if block[3]]
+    code, start, end, _ = (defining or programs or functions or named or blocks)[-1]
     return code.strip("\n"), (text[:start] + text[end:]).strip()
 
 
