@@ -338,6 +338,18 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
         ("So.\n**最终答案**：安娜每天赚 **18 美元**。", "18"),
         ("**最终答案**：540 米", "540"),
         ("所以，答案是 18 美元。", "18"),
+        ("综上，她每天可以赚到18美元。", "18"),
+        ("彼女は毎日18ドルを稼ぎます。", "18"),
+        ("18 डॉलर", "18"),
+        ("答案：١٨", "18"),
+        ("ดังนั้นคำตอบคือ 18 ดอลลาร์", "18"),
+        ("Jibu ni 18.", "18"),
+        ("উত্তর হল 18।", "18"),
+        ("జవాబు 18.", "18"),
+        ("उत्तर 18 है।", "18"),
+        ("Bu nedenle cevap 18 dolardır.", "18"),
+        ("她赚了 3万 元。", None),
+        ("下载需要160分钟。", "160"),
         ("Итого.\nОтвет: **18 долларов**.", "18"),
         ("Therefore, the answer (arabic numerals) is 18.", "18"),
         ("We round.\n\nFINAL_ANSWER: 18.0", "18"),
@@ -353,6 +365,12 @@ def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> N
     found = parse_completion(text, "math", "How much?").answer
     assert found is not None
     assert equivalent(found, number, "math") if number else not equivalent(found, found.split()[0], "math")
+
+
+@pytest.mark.parametrize("text", ["La réponse est $18.", "\\boxed{\\$18}", "$18", "#### $18"])
+def test_the_sign_of_a_currency_is_no_part_of_a_number_unless_another_is_asked_for(text: str) -> None:
+    assert parse_completion(text, "math", "Combien gagne-t-elle ?").answer == "18"
+    assert "$" in (parse_completion(text, "math", "Combien gagne-t-elle, en euros ?").answer or "")
 
 
 ZH_LABELS = ["A. %s", "A、%s", "A．%s", "（A）%s", "A：%s"]

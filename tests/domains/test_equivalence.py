@@ -47,6 +47,13 @@ SAME = [
     ("5.", "5"),
     ("\\$18.00", "18 dollars"),
     ("10\\%", "10 percent"),
+    ("14.5\\%", "0.145"),
+    ("\\text{yes}", "True"),
+    ("No", "false"),
+    ("9 \\times 2 = 18", "18"),
+    ("\\frac{36}{2} = 18", "18"),
+    ("₹18", "¥18.00"),
+    ("18 million dollars", "\\$18 million"),
     ("90^\\circ", "90°"),
     ("5 apples", "5"),
     ("5 \\text{ cents}", "5 cents"),
@@ -116,8 +123,9 @@ DIFFERENT = [
     ("(3,1)", "(5,2)"),
     ("1", "-1"),
     ("1,000", "1"),
-    ("10\\%", "0.1"),
     ("10\\%", "10"),
+    ("yes", "no"),
+    ("7 \\times 2 = 18", "18"),
     ("\\$5", "5"),
     ("5 cents", "5 dollars"),
     ("5 cm", "5 m"),
@@ -177,6 +185,15 @@ def test_what_is_measured_tells_apart_whatever_else_is_in_the_group(other: str) 
         found = cluster_answers([alone, other, *company], "math")
         assert found[0] != found[1]
         assert cluster_answers([alone, f"{alone}.", f" {alone}"], "math") == [0, 0, 0]
+
+
+def test_the_letter_of_an_option_is_its_value_in_mathematics_too() -> None:
+    asked = "How long does it take?\nOptions: (A) 15 minutes (B) 20 minutes"
+    assert equivalent("B", "20 minutes", "math", query_text=asked)
+    assert equivalent("(B) 20 minutes", "20", "math", query_text=asked)
+    assert not equivalent("B", "15 minutes", "math", query_text=asked)
+    assert not equivalent("(B) 15 minutes", "20 minutes", "math", query_text=asked)
+    assert not equivalent("B", "20", "math", query_text="Which point is nearest?")
 
 
 def test_choices_by_letter_or_text() -> None:

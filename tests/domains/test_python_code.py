@@ -237,7 +237,7 @@ def test_what_stands_before_the_first_function_of_a_program_is_part_of_it() -> N
     assert parse_completion(program, "code", "Read a number and print its double.").answer == program
 
 
-@pytest.mark.parametrize("text", ["x = 5 so we are done.", "for all we know: no.", "Yes", "42"])
+@each_row("text", ["x = 5 so we are done.", "for all we know: no.", "Yes", "42"])
 def test_prose_and_bare_values_are_no_program(text: str) -> None:
     assert parse_completion(text, "code", "Read a number and print its double.").answer is None
 

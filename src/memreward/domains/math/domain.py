@@ -6,13 +6,15 @@ from memreward.domains.config import VerifyConfig
 from memreward.domains.math import process
 from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
+from memreward.domains.math.rules import by_value
 from memreward.domains.math.subjects import number_of_asked
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.types import Verifier
 
-_NUMBER_AND_UNIT = re.compile(r"[-+−]?[\d.,/ ]{1,30}[a-zA-Z¢][a-zA-Z /¢]{0,30}")
+_PRICE = re.compile(r"\\?\$\s?\d[\d,]{0,30}(?:\.\d{1,30})?")
+_NUMBER_AND_UNIT = re.compile(rf"[-+−]?[\d.,/ ]{{1,30}}[a-zA-Z¢][a-zA-Z /¢]{{0,30}}|{_PRICE.pattern}")
 
 
 class Math(DomainRules):
@@ -25,10 +27,12 @@ class Math(DomainRules):
         process.begin()
 
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
+        if (option := by_value(text.strip(), prompt)) != text.strip():
+            return option, "text"
         answer, form = find_expression(text, guess=True)
         if answer is not None and form == "last_number":
             answer = number_of_asked(text, prompt) or answer
-        if answer is not None and form in {"phrase", "hash", "a_line"}:
+        if answer is not None and (form in {"phrase", "hash", "a_line"} or _PRICE.fullmatch(answer)):
             answer = _without_plain_unit(answer, prompt)
         return answer, form
 
@@ -38,7 +42,7 @@ class Math(DomainRules):
         return f"{measured.dimension} {measured.factor} {normal_form(answer)}"
 
     def key(self, answer: str, prompt: str) -> str:
-        return math_key(answer, prompt)
+        return math_key(by_value(answer, prompt), prompt)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         from memreward.domains.math.verify import MathVerifier  # which parses by these rules
@@ -47,7 +51,7 @@ class Math(DomainRules):
 
 
 def _without_plain_unit(answer: str, prompt: str) -> str:
-    """In a sentence, a unit behind a number says nothing, unless it is another than the one that is asked for."""
+    """In a sentence, the unit of a number says nothing, unless it is another than the one that is asked for."""
     measured = quantity(answer)
     plain = measured.dimension not in {"", "percent"} and _NUMBER_AND_UNIT.fullmatch(answer) is not None
     return measured.body if plain and wanted(prompt).other_unit(measured) is None else answer

@@ -5,10 +5,11 @@ matrices are keyed here; other expressions are parsed by math-verify (`process`)
 constant to six decimals (six significant digits below 1), as math-verify compares; of a formula at fixed points.
 
 What the question asks for is left out of an answer: a percent sign where it asks for a percentage, a unit where it
-names no other of its kind, a base, a word of magnitude (`wanted`). Otherwise these are part of it: 10\% is not 10, $5
-is not 5, 12_7 is not 12, 4 million is not 4; but an unknown unit is a word without meaning, as in 5 apples. The name of
-a single value is dropped (x = 5 is 5), those of several are not. Lists without parentheses and sets have no order,
-unless the question asks for a point. i is imaginary. What cannot be evaluated in time equals the same normal form.
+names no other of its kind, a base, a word of magnitude (`wanted`). Otherwise these are part of it: 10\% is 0.1 and not
+10, $5 is not 5, 12_7 is not 12, 4 million is not 4; but an unknown unit is a word without meaning, as in 5 apples. The
+name of a single value is dropped (x = 5 is 5), those of several are not. Lists without parentheses and sets have no
+order, unless the question asks for a point. i is imaginary. What cannot be evaluated in time equals the same normal
+form.
 """
 
 import hashlib
@@ -37,8 +38,9 @@ _CONTEXT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "π": "\\pi ", "∞": "\\infty "}
     | {"≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "≈": "\\approx ", "∈": "\\in ", "√": "\\sqrt "}
-    | {"′": "'", "’": "'", "£": "", "€": "", "`": "", "\u2044": "/", "∶": ":"}
+    | {"′": "'", "’": "'", "`": "", "\u2044": "/", "∶": ":"}
     | dict.fromkeys("\u00a0\u2009\u202f", "\\,")
+    | dict.fromkeys("£€¥₹₩₽₺₫฿", "")
     | {sign: "\\frac{{{}}}{{{}}}".format(*normalize("NFKC", sign).split("\u2044")) for sign in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
@@ -131,6 +133,7 @@ _SHORT_WORDS = frozenset(
 )
 _LETTERS = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z' .\-]*[a-zA-Z'.]|\(?[a-zA-Z]\)?")
+_TRUTHS = {"yes": "true", "no": "false"}
 _ARTICLE = re.compile(r"^(?:an?|the) (?=[a-zA-Z]{3})", re.IGNORECASE)
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
 _DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})")
@@ -172,6 +175,7 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z])|[<>=]")
+_ARITHMETIC = re.compile(r"[^a-zA-Z]*\d[^a-zA-Z]*")
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
 _MIRRORED = {">": "<", "≥": "≤"}
 _REAL_KEY = re.compile(r"number -?[\d.eE+-]{1,300}")
@@ -280,6 +284,8 @@ def math_key(answer: str, query_text: str = "") -> str:
     asked = wanted(query_text)
     measured = measure(answer, asked)
     key = value_key(measured.body, asked)
+    if measured.dimension == "percent" and (number := as_fraction(normal_form(measured.body))) is not None:
+        return "number " + _grid(number / 100)
     return f"{measured.dimension} {measured.factor} of {key}" if measured.dimension else key
 
 
@@ -388,6 +394,7 @@ def _simple_key(form: str) -> str | None:
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):
         return None
     letters = re.sub(r"[^a-zA-Z]+", "", _ARTICLE.sub("", form))
+    letters = _TRUTHS.get(letters.lower(), letters)
     primes = "'" * form.count("'")
     return "text " + (letters + primes if len(letters) == 1 else letters.lower() + primes * letters.isupper())
 
@@ -508,7 +515,7 @@ def _relation_key(form: str, depth: int) -> str | None:
     sides = split(form, _RELATION)
     if len(sides) != len(signs) + 1 or not signs or not all(side.strip() for side in sides):
         return None
-    if set(signs) == {"="} and (len(signs) > 1 or re.fullmatch(r"[\d\s.+*/()^-]*\d[\d\s.+*/()^-]*", sides[0])):
+    if set(signs) == {"="} and (len(signs) > 1 or _ARITHMETIC.fullmatch(_COMMANDS.sub(" ", sides[0]))):
         found = [_key(side, depth + 1) for side in sides]
         return found[-1] if may_be_equal(found) else f"untrue {form}"
     keys = []

@@ -17,7 +17,7 @@ _OF_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$", re.DOTALL)
 _CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$|US\s?\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
 _UNIT = re.compile(
-    r"^(?P<body>.*?[\d)}])(?P<gap>\s*)"
+    r"^(?P<body>.*?(?:[\d)}]|\d (?:thousand|[mb]illion|hundred|dozen)))(?P<gap>\s*)"
     r"(?P<kind>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[a-zA-Z¢]+)\.?\s*(?:\^\s*\{?(?P<power>[23])\}?|(?P<mark>[²³]))?"
     r"(?:\s*(?:/|\bper\b|\ban?\b)\s*(?P<under>[a-zA-Z]+)\.?)?$",
     re.DOTALL,

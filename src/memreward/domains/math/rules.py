@@ -87,6 +87,15 @@ def _lettered(text: str) -> tuple[str | None, str]:
     return both[1] or both[2], both[3].removeprefix("(").removesuffix("\\)").strip(" $")
 
 
+def by_value(answer: str, query_text: str) -> str:
+    """Return the value of the option that an answer names by its letter, alone or beside the value; else the answer."""
+    choices: Mapping[str, str] = options(query_text)
+    letter, written = _lettered(" ".join(answer.split())) if choices and len(answer) <= _LONGEST else (None, "")
+    value = choices.get(letter or "", "")
+    same = not written or math_key(written, query_text) == math_key(value, query_text)
+    return value if value and same else answer
+
+
 def _same_option(given: tuple[str | None, str], wanted: tuple[str | None, str], query_text: str) -> Verdict:
     """Where a side names a letter: letters are compared, and values where one side has none."""
     choices: Mapping[str, str] = options(query_text)

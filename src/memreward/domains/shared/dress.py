@@ -65,6 +65,7 @@ _OTHER_LANGUAGES = re.compile(
     r"|\b(?:bonne\sréponse\sest\s(?:la\s)?|richtig\sist\s|lösung:|правильный\sответ\s[—–-])"
     r"|\b(?:đáp án|câu trả lời)(?: đúng| cuối cùng)?(?:\slà\b|:)"
     r"|\b(?:الجواب|الإجابة)(?: النهائية?| الصحيحة?)?(?:\s(?:هو|هي)\b|:)"
+    r"|(?:คำตอบ|คําตอบ)(?:สุดท้าย)?(?:คือ|:)|\bjibu(?:\sni\b|:)|(?:উত্তর|సమాధానం|జవాబు)\s?(?::|হলো?\b|হল|(?=[-$]?\d))|\b(?:cevap|उत्तर)\s(?=[-$]?\d)"
     r"|【答案】|(?:答案|答え|正解|정답|\b답)[ *_]{0,4}(?:应该|应)?[为是は은：:](?:选项)?"
     r"|(?<![不没别勿非])(?<!不[应能可])(?:故|因此|所以|应)?选择?[：:]?(?=[ *(]{0,3}[A-Z]))[ *_]{0,4}"
     r"(?:([A-Z](?=です|である|입니다|[^\W\da-zA-Z])|-?\d[\d,.]{0,15}(?=です|である|입니다))"
@@ -85,6 +86,7 @@ _FOREIGN = (
     "svar",
     "richtig ist",
     "jawaban",
+    "jibu",
     "alternativa",
 )
 """Words of `_OTHER_LANGUAGES` in ASCII, by which most texts are passed over at once; "ans" is looked for apart."""

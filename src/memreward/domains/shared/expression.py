@@ -21,9 +21,9 @@ from memreward.domains.shared.markers import (
     without_code,
 )
 
-_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?((?:[^$\\]|\\[\s\S]){1,300})\$")
+_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?((?:[^$\\]|\\[\s\S]){1,300})\$(?!\d)")
 _DISPLAYED = re.compile(
-    r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$", re.DOTALL
+    r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$(?!\d)", re.DOTALL
 )
 # "So \\(x\\)." is all of a reply.
 _CONCLUDED = re.compile(
@@ -34,8 +34,9 @@ _CONCLUDED = re.compile(
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d(?:[\d,]*\d)?(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
+_ONLY_EXPLAINS = r"\((?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\)"
 _GOES_ON = re.compile(
-    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√⁻∞]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
+    rf"[\w^*+\-/\\{{_=×·⋅∙÷!‰¢±√⁻∞]|(?!{_ONLY_EXPLAINS})\("
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
 _CLOSED = re.compile(r"\A[*_]{1,3}(?=\s[a-z]{3}(?<!sqr)|[\s.,!)]*\Z)")  # which ends what begins before the number
@@ -69,16 +70,17 @@ _WEAKENED = re.compile(
 )
 # What follows implies the look ahead, which passes over most of a text in a quarter of the time.
 _LAST_NUMBER = re.compile(rf"(?=[-\d.,(\[]|[a-z] =)(?:(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})|(?<!\w){_TUPLE})")
-_NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-Z][a-zA-Z ]*)")
+_NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-ZÀ-ɏ][a-zA-ZÀ-ɏ ]*)")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?=\S)([^*\n]{1,200}?)(?<=\S)\*\*(?![\w(*])")
 # Letters of other scripts than the Latin and the Greek one, and among them what scales, bounds or denies a number.
 _OTHER_SCRIPT = r"[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _SCALED = (
-    r"[万亿億萬千百十兆만억천백십倍分成以半左右多余几打]|ダース|다스|тыс|мил|млн|млрд|сот|дес|дюж|проц|раз|полов|хаз|"
+    r"[万亿億萬千百十兆만억천백십倍成以半左右多余几打]|分(?=[之の])|ダース|다스|тыс|мил|млн|млрд|сот|дес|дюж|проц|раз|полов|хаз|"
     r"हज़ार|लाख|करोड़|सौ|พัน|หมื่น|แสน|ล้าน|ألف|مليون"
 )
+_LETTER = rf"(?:(?!\d)(?:{_OTHER_SCRIPT}|\w))"
 _COUNTED_ABROAD = re.compile(
-    rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}){_OTHER_SCRIPT}[^\d\W]{{0,19}}(?:\s(?!아니)[^\d\W]{{1,19}}){{0,2}}[\s。．.!！]*"
+    rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}|\d){_OTHER_SCRIPT}{_LETTER}{{0,19}}(?:\s(?!아니){_LETTER}{{1,19}}){{0,2}}[\s。．.!！]*"
 )
 _LETTERS_ABROAD = re.compile(_OTHER_SCRIPT)
 _CHANGED_ABROAD = re.compile(
@@ -92,7 +94,9 @@ _BARE_FORMULA = re.compile(
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 # A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
 _ASIDE = re.compile(
-    r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)", re.MULTILINE
+    r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)"
+    rf"|(?<=\d) (?!\(or\b){_ONLY_EXPLAINS}(?=[.\s]*\Z)",
+    re.MULTILINE,
 )
 # How a number was calculated, in brackets, and that number before it, perhaps with words or signs of bold face behind.
 _CALCULATION = re.compile(r" \((?=[^()\[\]\n]{0,80}[-+*/×·x=])([^()\[\]\n]{3,100})\)(?! ?[=+*/^×·\w$\\]| ?-)")
@@ -109,6 +113,7 @@ _CHANGES = re.compile(
 _PROSE = re.compile(
     r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]* [a-z]{2,}.*\d|[a-z]{2,}.*[.?!] [A-Z\d]|[$)] (?!or |and )[a-z]{2,}|, so "
 )
+_PROSE_ABROAD = re.compile(rf"{_OTHER_SCRIPT}{{2,}}[\s\S]*\d(?!\s?(?:{_SCALED}))")
 _COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
@@ -120,9 +125,9 @@ _LONGEST_PARAGRAPH = 5000
 _UNDER_LABEL = re.compile(r"(?:[-*•] )?[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
 
 _SURE = (
-    r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|then|now|"
-    r"instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|given by)"
-    r"[,: ]\s{0,3}){1,4}"
+    r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|hence|then|"
+    r"now|instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|"
+    r"given by)[,: ]\s{0,3}){1,4}"
 )
 _HEDGE = re.compile(_SURE, re.IGNORECASE)
 _FILLER = (
@@ -170,7 +175,9 @@ _CORRECTION = re.compile(
 def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
     """Return the answer that a text commits to last, or a `guess` (formula, number), and its form; (None, "none")."""
     answer, form = _committed(_without_calculation(text) if guess else text, guess=guess)
-    return (None if answer is None else peeled(answer) or None), form
+    answer = None if answer is None else peeled(answer) or None
+    abroad = _COUNTED_ABROAD.fullmatch(answer) if guess and answer and not answer.isascii() else None
+    return (answer if abroad is None else abroad[1]), form
 
 
 def _without_calculation(text: str) -> str:
@@ -204,7 +211,7 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     formula = _CONCLUDED.fullmatch(stripped) if guess and short else None
     if formula is not None:
         return next(group for group in formula.groups() if group).strip(), "formula"
-    if short and (not guess or not _PROSE.search(stripped)):
+    if short and not (guess and (_PROSE.search(stripped) or _PROSE_ABROAD.search(stripped))):
         value = _UNDER_LABEL.fullmatch(stripped) if guess else None
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
@@ -354,9 +361,6 @@ def _clause(content: str) -> str:
     if words is not None:
         kept = is_magnitude(words[2]) or _OTHER_PARTS.match(words[2]) or quantity(clause).dimension
         return clause if kept else words[1].rstrip(",")
-    abroad = _COUNTED_ABROAD.fullmatch(clause)
-    if abroad is not None:
-        return abroad[1].rstrip(",")
     said = in_words(clause)
     if said is not None and not said.start() and _COUNTED.fullmatch(clause, said.end()) and not _CHANGES.search(clause):
         return said[0]
