@@ -302,10 +302,17 @@ def test_options_are_the_lines_and_not_letters_in_the_question() -> None:
         "Options: [A] oak [B] elm [C] fir",
         "Option A: oak\nOption B: elm\nOption C: fir",
         "Options:\nA、oak\nB、elm\nC、fir",
+        "A. oak  B. elm\nC. fir",
+        "A．oak  B．elm\nC．fir",
+        "Is it A. oak or B. elm or C. fir ?\nAnswer:",
     ],
 )
 def test_options_in_many_forms(listed: str) -> None:
     assert options(f"Which tree?\n{listed}") == {"A": "oak", "B": "elm", "C": "fir"}
+
+
+def test_a_letter_in_the_text_of_an_option_begins_none() -> None:
+    assert options("Which?\nA. oak\nB. elm by C. Smith\nC. fir") == {"A": "oak", "B": "elm by C. Smith", "C": "fir"}
 
 
 def test_letters_of_functions_are_no_options() -> None:

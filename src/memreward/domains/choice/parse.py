@@ -11,7 +11,7 @@ from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
 from memreward.domains.shared.turns import last_question, next_question
 
-_BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|\([A-Z]\)))")
+_BRACKETED_OPTION = re.compile(r"\(([A-Z])\)[ \t]*([^\n]*?)(?=[ \t]*(?:\n|$|(?:or[ \t])?\([A-Z]\)))")
 _BRACKETED_LINE = re.compile(r"^[ \t]*\(A\)", re.MULTILINE)
 _LINE_OPTION = re.compile(
     r"^[ \t]*(?:[-*•][ \t]+)?[*\[(]{0,3}([A-Za-z])[\])*]{0,3}(?:[.):\]]|[ \t][-–—][ \t])[ \t*]*(\S[^\n]*)$",
@@ -19,8 +19,9 @@ _LINE_OPTION = re.compile(
 )
 _INLINE_OPTION = re.compile(
     r"(?<![\w.])([A-J])(?:[.)][ \t]+|(?<!\S[A-J])\)(?=[\w$\\-]))(\S[^\n]*?)"
-    r"(?=[ \t,;]*(?:\n|$|(?<![\w.])[A-J][.)][ \t]|(?<!\S)[A-J]\)))"
+    r"(?=[ \t,;]*(?:\n|$|(?:or[ \t])?(?:(?<![\w.])[A-J][.)][ \t]|(?<!\S)[A-J]\))))"
 )
+_AROUND_OPTION = re.compile(r"\A:\s{0,9}|(?:[,;](?:\s?(?:or|and))?|\s\?)\Z")
 _LISTED_OPTIONS = re.compile(
     r"^[^\n]{0,200}\b(?:options|choices)\b[^\n]{0,40}:[ \t]*\n((?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,26})",
     re.IGNORECASE | re.MULTILINE,
@@ -199,9 +200,12 @@ def listed_options(query_text: str) -> Mapping[str, str]:
     rows = _in_order(lines)
     if "A" in bracketed and len(rows) > len(bracketed) and not _BRACKETED_LINE.search(query_text):
         return rows  # "(A)" and "(B)" stand in the question
-    for found in (bracketed, lines, _lettered(_INLINE_OPTION, query_text)):
-        if len(found) > 1 and "A" in found:
-            return found
+    several = [found for found in (bracketed, lines) if len(found) > 1 and "A" in found]
+    if not any(map(_has_no_gap, several)):  # a line may hold two: "A. oak  B. elm"
+        inline = _lettered(_INLINE_OPTION, query_text)
+        several += [inline] if len(inline) > 1 and "A" in inline else []
+    if several:
+        return next(filter(_has_no_gap, several), several[0])
     lists = list(_LISTED_OPTIONS.finditer(query_text))
     if lists:
         return {text: text for text in _BULLET.findall(lists[-1][1])}
@@ -209,7 +213,9 @@ def listed_options(query_text: str) -> Mapping[str, str]:
 
 
 def _with_plain_labels(text: str) -> str:
-    return text if text.isascii() else _WIDE_LABEL.sub(lambda found: f"{found[1] or found[2]}. ", text)
+    if text.isascii():
+        return text
+    return _LETTER_AND_SCRIPT.sub(r" \1. ", _WIDE_LABEL.sub(lambda found: f"{found[1] or found[2]}. ", text))
 
 
 def _inline_options(text: str) -> dict[str, str]:
@@ -227,6 +233,10 @@ def _inline_options(text: str) -> dict[str, str]:
             found = [text[mark.end() : end].split("\n", 1)[0] for mark, end in zip(marks, ends, strict=True)]
             return {mark[1].upper(): option.strip(_AROUND) for mark, option in zip(marks, found, strict=True)}
     return {}
+
+
+def _has_no_gap(found: Mapping[str, str]) -> bool:
+    return ord(max(found)) - ord("A") + 1 == len(found)
 
 
 def _in_order(found: Mapping[str, str]) -> dict[str, str]:
@@ -253,8 +263,10 @@ def _lettered(pattern: re.Pattern[str], text: str) -> dict[str, str]:
         last = chr(ord(last) + 1)
     last = max(last, "J")
     pattern = re.compile(pattern.pattern.replace("A-Z", f"A-{last}").replace("a-z", f"a-{last.lower()}"), pattern.flags)
-    # "(A) A): bakery" has the letter twice.
-    found = {m[1]: re.sub(rf"^\(?{m[1]}[).:]{{1,2}}\s", "", m[2].strip()) for m in pattern.finditer(text)}
+    found = {}
+    for label, option in pattern.findall(text):
+        twice = rf"^\(?{label}[).:]{{1,2}}\s"  # "(A) A): bakery"
+        found[label] = re.sub(twice, "", _AROUND_OPTION.sub("", option.strip()))
     upper = {letter: option for letter, option in found.items() if letter.isupper()}
     lower = {letter.upper(): option for letter, option in found.items() if letter.islower()}
     return lower if lower and len(upper) < 2 else upper
