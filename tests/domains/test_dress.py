@@ -315,6 +315,35 @@ def test_a_letter_in_the_text_of_an_option_begins_none() -> None:
     assert options("Which?\nA. oak\nB. elm by C. Smith\nC. fir") == {"A": "oak", "B": "elm by C. Smith", "C": "fir"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A. 3 words.\nThe place is A. bakery. It has ovens, as (B) has none.",
+        "Let's see.\n\nB. river bank\n - no oven\n\nSo the place that 1 of them works in is:\n\n**A. bakery**",
+        "The place with the ovens is:\n\nA. bakery\n\nAnother is a river bank (B), which is wet.",
+        "【答案】A<eoa>",
+        "A\n------\nContext:\nCooks.\n\nQuestion: Where does a cook work?\nOptions:\n(A) bakery\n(B) river bank\nIt",
+        "So.\nFinal Answer: A\n```\nA\n```\n```python\noptions = {'B': 'river bank'",
+    ],
+)
+def test_an_option_in_the_replies_of_many_models(text: str) -> None:
+    assert parse_completion(text, "qa", CHOICES).answer == "A"
+
+
+def test_the_first_option_of_a_list_is_no_answer() -> None:
+    for text in (
+        "Bakers work in a place that is:\n(A) bakery\n(B) river bank\n(C) coal mine\nHm",
+        "I doubt it is A. bakery.",
+    ):
+        assert parse_completion(text, "qa", CHOICES).answer is None, text
+
+
+def test_the_stars_of_a_list_are_no_footnote() -> None:
+    for text, correct in (("* Ovens.\n* Heat.\n* Bread.\n\nIt is **A**", True), ("Ovens. It is A*", None)):
+        rollout = parse_rollout(Query("q", CHOICES, "qa"), text, id="r")
+        assert Verifiers().verify([Claim(rollout, "A")])[0].correct is correct, text
+
+
 def test_letters_of_functions_are_no_options() -> None:
     for query in ("Of the choices: f(a) or f(b)?", "What are the answers: (a) 3 (b) 5", "draw(B--A); draw(A--B);"):
         assert options(query) == {}, query

@@ -97,6 +97,7 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(rf"(?<![\w'’]){LETTER}")  # an A that is a word is none
+_STAR = re.compile(r"(?<!\w)\*(?!\s)|(?<=\S)\*(?!\w)")  # of a list, or between two factors, none
 _SHORT = 30
 _SHORTEST_OPTION = 4
 
@@ -150,7 +151,7 @@ def _joined(before: str, after: str, option: str, *, letter: bool) -> bool:
 def _starred(before: str, after: str, text: str) -> str:
     if after.startswith(("'", "′", "’")) and not before.endswith(("'", "‘")):
         return "it has a prime"
-    if text.count("*") % 2 and (after.startswith("*") or before.endswith("*")):
+    if len(_STAR.findall(text)) % 2 and (after.startswith("*") or before.endswith("*")):
         return "it has a star"
     return ""
 

@@ -141,6 +141,7 @@ _BETWEEN = re.compile(
     r"\b(?:between|out of)\s(?:options\s)?\(?[A-Z]\b\)?(?:,\s\(?[A-Z]\b\)?)*,?\s(?:and|or)\s\(?[A-Z]\b\)?,?\s",
     re.IGNORECASE,
 )
+_IS_LETTER = re.compile(r"\b(?:is|be):? (?=\(?[A-Z][).:]\s)")
 _BEGINS_LINE = re.compile(r"^\W{0,4}(?:[Oo]ption )?([A-Z])(?:[.):]|\s-)\s", re.MULTILINE)
 _TICKED = re.compile(
     r"^\W{0,4}(?:option )?([A-Z])\b[^\w\n](?:[^\n]{0,60}?(?:([✅✓✔☑])|[❌✗✘☒]"
@@ -489,13 +490,18 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
         only = _named(stripped, choices)
         if only.letters:
             return replace(only, form="letter", ruled_out=ruled_out)
-    for line in (_labelled_line(stripped, choices), _last_line(stripped, choices)):
+    near = stripped[-4000:]
+    for line in (
+        _labelled(_said_to_be(near), choices),
+        _labelled(near.split("\n"), choices),
+        _last_line(near, choices),
+    ):
         if line is not None:
             return Choice((line,), "letter")
     first = _LEADING.match(stripped[:80])
     if first is not None and _rejected(_letter(first), stripped[first.end() :], choices):
         return Choice(ruled_out=(*ruled_out, _letter(first)))
-    named = _mentions(stripped) | (choices.keys() & set(_BEGINS_LINE.findall(stripped[-4000:])))
+    named = _mentions(stripped) | (choices.keys() & set(_BEGINS_LINE.findall(near)))
     if first is not None and (choices or first.end() == len(stripped)) and len(named) <= 1:
         return Choice(_allowed({_letter(first)}, choices), "letter")
     if len(stripped) > _LONG_TEXT and _FINISHED.search(stripped) is None:
@@ -522,21 +528,31 @@ def _before_last_letter(text: str) -> str:
     return text if last is None else text[: last.start()]
 
 
-def _labelled_line(text: str, choices: Mapping[str, str]) -> str | None:
-    """The one option that stands in a line of its own with its letter and its text; None where several do."""
+def _labelled(lines: list[str], choices: Mapping[str, str]) -> str | None:
+    """The one option that a line begins with, its letter and its text; None where several do."""
     found = {
         letter
-        for line in text[-4000:].split("\n")
-        if (leading := _LEADING.match(line.strip()[:2000])) is not None
+        for line in map(str.strip, lines)
+        if (leading := _LEADING.match(line[:2000])) is not None
         and (letter := _letter(leading)) in choices
-        and normal_text(line.strip()[leading.end() :]).startswith(_option_words(choices[letter]))
+        and normal_text(line[leading.end() :]).startswith(_option_words(choices[letter]))
     }
     return found.pop() if len(found) == 1 else None
 
 
+def _said_to_be(text: str) -> list[str]:
+    """What a text says that something is, "The tree is B. elm", up to the end of the line; not others' opinions."""
+    places = [
+        place
+        for place in _IS_LETTER.finditer(text)
+        if not spoken_for_others(SENTENCE_END.split(text[max(place.start() - 200, 0) : place.start()])[-1])
+    ]
+    return [text[place.end() : place.end() + 2000].split("\n", 1)[0] for place in places]
+
+
 def _last_line(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose text is the last of several lines, or is said there to be it; None where lines list them."""
-    *before, last = text[-4000:].split("\n")
+    *before, last = text.split("\n")
     said = _SAID_TO_BE.fullmatch(_plain(last))
     found = _options_of(_plain(said[1] or said[2] if said else last), choices)
     listed = any(_options_of(_plain(line), choices) for line in before)

@@ -60,6 +60,10 @@ _LABELLED = re.compile(
     r"es\b|è\s)|(?:svar|svaret|antwoord|odpověď)\s{1,3}(?:är|er|is|je)\s)|"
     r"(?:答案|答え|选项|정답)\s{0,3}(?:应该|应)?\s{0,3}[是为は은：:])[-–—:：=>→是为 \t]{0,6}" + _NAME + LETTER
 )
+# "The tree is:" and one option in the line below, which begins no list of them.
+_BELOW = re.compile(
+    r"\b(?:is|be):\s{0,3}\n\s{0,9}(?=\(?[A-Z][).:])" + _NAME + LETTER + r"(?![^\n]{0,400}\n\s{0,9}\(?[B-Z][).:]\s)"
+)
 _LEFT = re.compile(
     r"\b(?i:leav(?:es|ing)(?:\s{1,3}us)?(?:\s{1,3}with)?(?:\s{1,3}(?:only|just))?|left\s{1,3}with(?:\s{1,3}only)?"
     r"|(?:answer|choice|option)\s{1,3}(?:appears?\s{1,3}to\s{1,3}be|seems(?:\s{1,3}to\s{1,3}be)?|(?:would\s{1,3}have|has)"
@@ -173,7 +177,7 @@ _TAKEN_BACK = re.compile(
 )
 _SUPPOSED = re.compile(r"\bif\b[^.;!?\n]*\b(?:were|had|was|did)\b[^.;!?\n]*$", re.IGNORECASE)
 _IF_AFTER = re.compile(r"[^.;!?\n]{0,40}\bif\b", re.IGNORECASE)
-_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _LEFT, _ALL_BUT, _CONFIRMED, _LAST)
+_CERTAIN = (_DECISION, _CONNECTED, _LABELLED, _BELOW, _LEFT, _ALL_BUT, _CONFIRMED, _LAST)
 _SAYS_NO = re.compile(r"[\s\"')]{0,4}(?:no|nope|not)\b", re.IGNORECASE)
 # Boxes in a row are one answer of several parts, not the part that happens to stand last.
 _BOX_BEFORE = re.compile(r"\\boxed\s?\{([^{}]{1,60})\}[\s$.]{0,6}(?:,|/|&|\band\b|\bor\b)?[\s$]{0,6}$")

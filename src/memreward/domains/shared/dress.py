@@ -12,7 +12,7 @@ _THOUGHT = re.compile(
 )
 _OPENING = re.compile(r"\A\s{0,20}<(thoughts?|reasoning|scratchpad|reflection|analysis)>", re.IGNORECASE)
 _CHAT_TOKEN = re.compile(
-    r"<\|(?:im_start|start|start_header_id)\|>\w{0,20}|<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>|<(?:end|start)_of_turn>(?:model|user)?|<(?:eos|bos|pad|unk)>|\[/?INST\]"
+    r"<\|(?:im_start|start|start_header_id)\|>\w{0,20}|<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>|<(?:end|start)_of_turn>(?:model|user)?|<(?:eo[aehms]|bos|pad|unk)>|\[/?INST\]"
 )
 _ATTRIBUTES = r"""(?:\s{1,4}[\w-]{1,30}=(?:"[^"<>\n]{0,80}"|'[^'<>\n]{0,80}')){0,4}\s{0,4}"""
 _FORMATTING = re.compile(
@@ -128,7 +128,7 @@ _SIMPLE = re.compile(
 )
 _LAYERS = 12
 _BEGINS_WITH_ANSWER = re.compile(
-    r"\W{0,3}(?:(?:yes|no|true|false)\b|[A-Ja-j][).:]|\d[\d,.]*(?=[^\d).:]|$))", re.IGNORECASE
+    r"\W{0,3}(?:(?:yes|no|true|false)\b|[A-Ja-j](?:[).:]|\s{0,3}\n)|\d[\d,.]*(?=[^\d).:]|$))", re.IGNORECASE
 )
 _WORDS_OF_ANSWER = 3
 _OPENS = re.compile(r"\W{0,3}(?:let|sure|ok|okay|here|well|first|step|now|certainly|to)\b", re.IGNORECASE)
