@@ -344,6 +344,35 @@ def test_the_stars_of_a_list_are_no_footnote() -> None:
         assert Verifiers().verify([Claim(rollout, "A")])[0].correct is correct, text
 
 
+@pytest.mark.parametrize(
+    ("text", "stance"),
+    [
+        ("Final decision: maybe", "maybe"),
+        ("It is unclear.\n\nThe hypothesis is **uncertain**.", "unknown"),
+        ("The answer is: Unknown", "unknown"),
+        ("Label: neutral", "neutral"),
+        ("It follows. So the relation is entailment.", "entailment"),
+        ("It is a town.\n\nANSWER: YES with 90% probability", "yes"),
+        ("Final decision: no.", "no"),
+    ],
+)
+def test_words_of_a_closed_set_answer_a_question_without_options(text: str, stance: str) -> None:
+    rollout = parse_rollout(Query("q", "Does it follow?", "qa"), text, id="r")
+    assert rollout.answer == stance
+    verdicts = [verdict.correct for verdict in Verifiers().verify([Claim(rollout, stance), Claim(rollout, "false")])]
+    assert verdicts == [True, stance == "no"]
+
+
+def test_true_false_and_uncertain_as_options() -> None:
+    query = "Is it so?\nA) True\nB) False\nC) Uncertain"
+    for text, letter in (
+        ("Therefore, the statement is false.", "B"),
+        ("There is no proof, so it is true.\nThe statement is uncertain.", "C"),
+        ("There is no proof", None),
+    ):
+        assert parse_completion(text, "qa", query).answer == letter, text
+
+
 def test_letters_of_functions_are_no_options() -> None:
     for query in ("Of the choices: f(a) or f(b)?", "What are the answers: (a) 3 (b) 5", "draw(B--A); draw(A--B);"):
         assert options(query) == {}, query

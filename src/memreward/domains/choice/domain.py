@@ -1,7 +1,7 @@
 """Multiple choice as a domain."""
 
 from memreward.domains.choice.numbered import are_numbered
-from memreward.domains.choice.parse import concluded_yes_or_no, find_choice, letter_of, options, yes_or_no
+from memreward.domains.choice.parse import concluded_stance, find_choice, letter_of, options, stance
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules
@@ -30,7 +30,7 @@ class Choice(DomainRules):
 
     def key(self, answer: str, prompt: str) -> str:
         choices = options(prompt)
-        letter = letter_of(answer, choices) or (None if choices else yes_or_no(answer))
+        letter = letter_of(answer, choices) or (None if choices else stance(answer))
         return letter if letter is not None else "text " + free_text_key(answer)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
@@ -40,10 +40,10 @@ class Choice(DomainRules):
 def _find_open(text: str) -> tuple[str | None, str]:
     """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
     answer, form = find_expression(text, guess=False)
-    if form in {"none", "text"} and (said := yes_or_no(text) or concluded_yes_or_no(text)) is not None:
+    if form in {"none", "text"} and (said := concluded_stance(text)) is not None:
         return said, "text"
-    word = None if answer is None else yes_or_no(answer)
+    word = None if answer is None else stance(answer)
     if form == "phrase" and word is None and (marks := phrases(text)):
         content = marks[-1].content  # "The answer is yes, it fits"
-        word = None if taken_back(content, len(content.split()[0].rstrip(",;:."))) else yes_or_no(content)
+        word = None if taken_back(content, len(content.split()[0].rstrip(",;:."))) else stance(content)
     return (answer if word is None else word), form

@@ -107,13 +107,16 @@ _ADVERBS = re.compile(
     r"surely|certainly|to be|in fact|indeed)[,\s]\s{0,3}){1,3}"
 )
 _ALONE = re.compile(r"(?<=\b[A-Z])\s(?:only|alone)\Z")
-_YES_OR_NO = re.compile(
-    r"(?:(?:(?:(?:the|this)\s)?(?:statement|claim|assertion|proposition|sentence)\s|it\s|this\s|that\s)is\s|(?:it|that)['’]s\s)?"
+_STANCE = re.compile(
+    r"(?:(?:(?:the|this|my)\s)?(?:final\s)?(?:statement|claim|assertion|proposition|sentence|hypothesis|conclusion|decision|"
+    r"verdict|label|relation(?:ship)?)(?:\sis|:)\s|(?:it|this|that)\sis\s|(?:it|that)['’]s\s)?"
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
-    r"(yes|yeah|yep|true|no|nope|false)(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b)",
+    r"(yes|yeah|yep|true|no|nope|false|maybe|unknown|uncertain|undetermined|entailment|neutral|contradiction)"
+    r"(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b"
+    r"|\swith\s(?:a\s)?(?:[5-9]\d|100)\s?%)",
     re.IGNORECASE,
 )
-_YES_OR_NO_AT_END = re.compile(
+_STANCE_AT_END = re.compile(
     r"[\s,;.…](yes|yeah|yep|true|no|nope|false)(?:\s(?:if|when|at|otherwise|for)\b[^.\n]{0,60})?[.!]{0,3}\s{0,9}\Z",
     re.IGNORECASE,
 )
@@ -123,8 +126,12 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _LAST_SENTENCE = 400
-_YES = frozenset({"yes", "yeah", "yep", "true"})
-_NO = frozenset({"no", "nope", "false"})
+_STANCES = {
+    **dict.fromkeys(("yes", "yeah", "yep", "true"), "yes"),
+    **dict.fromkeys(("no", "nope", "false"), "no"),
+    **dict.fromkeys(("unknown", "uncertain", "undetermined"), "unknown"),
+    **{word: word for word in ("maybe", "entailment", "neutral", "contradiction")},
+}
 _UNKNOWN_LETTERS = frozenset("ABCDEFGHIJ")
 _LONG_TEXT = 60
 _SINGLE_LETTER = re.compile(r"\b[A-Z]\b")
@@ -409,18 +416,18 @@ def _last_commitment(text: str, choices: Mapping[str, str]) -> Choice:
     return choice
 
 
-def yes_or_no(content: str) -> str | None:
-    """Return "yes" or "no" where a text begins with either, or with true or false, as a word of its own; else None."""
-    match = _YES_OR_NO.match(content.strip())
-    word = None if match is None else "yes" if match[1].lower() in _YES else "no"
-    last = _YES_OR_NO_AT_END.search(content, max(0, len(content) - 2 * _LONG_TEXT))
-    return word if last is None or (last[1].lower() in _YES) == (word == "yes") else None
+def stance(content: str) -> str | None:
+    """Return the word of a closed set that a text begins with: "yes" (or true), "no" (false), "unknown", "maybe" ..."""
+    match = _STANCE.match(_undecorated(content[:_LAST_SENTENCE]).strip())
+    word = None if match is None else _STANCES[match[1].lower()]
+    last = _STANCE_AT_END.search(content, max(0, len(content) - 2 * _LONG_TEXT))
+    return word if last is None or _STANCES[last[1].lower()] == word else None
 
 
-def concluded_yes_or_no(text: str) -> str | None:
-    """Return "yes" or "no" where the last sentence of a text is that: "In conclusion, no."; None where it begins so."""
+def concluded_stance(text: str) -> str | None:
+    """Return the stance that a text begins with, or that its last sentence is: "In conclusion, no."."""
     last = SENTENCE_END.split(text.strip()[-_LAST_SENTENCE:])[-1]
-    return None if _YES_OR_NO.match(text.strip()) else yes_or_no(_CONCLUSION.sub("", last))
+    return stance(text if _STANCE.match(text.strip()) else _CONCLUSION.sub("", last))
 
 
 def _named(content: str, choices: Mapping[str, str]) -> Choice:
@@ -516,7 +523,7 @@ def _of_last_sentences(text: str, choices: Mapping[str, str]) -> tuple[str, ...]
     """The options that the last sentence of a text names, or the one before it in its paragraph; None for none."""
     after, text = "", _LEFT_OUT.sub("", text)
     for sentence in reversed(SENTENCE_END.split(text.rsplit("\n\n", 1)[-1][-2000:])[-2:]):
-        refused = sentence.endswith("?") and yes_or_no(after) == "no"
+        refused = sentence.endswith("?") and stance(after) == "no"
         mention, after = None if refused else _MENTION.search(sentence), sentence
         if mention is not None and not spoken_for_others(sentence[: mention.start()]):
             return _allowed(_mentions(sentence) | _listed(sentence), choices)
@@ -574,17 +581,15 @@ def _by_whole_text(content: str, choices: Mapping[str, str]) -> Choice | None:
 
 
 def _by_polarity(content: str, choices: Mapping[str, str]) -> Choice | None:
-    """Of two options that say yes and no, or true and false, the one that `content` begins with in either words."""
-    key = polar_options(choices).get(yes_or_no(content) or "")
+    """Of options that say yes, no and the like, the one that `content` begins with in any of its words."""
+    key = polar_options(choices).get(concluded_stance(content) or "")
     return None if key is None else Choice((key,))
 
 
 def polar_options(choices: Mapping[str, str]) -> dict[str, str]:
-    """Return the options that say yes and no, or true and false, by "yes" and "no"; empty where there are others."""
-    words = {key: _option_words(option) for key, option in choices.items()}
-    if len(words) != 2 or not set(words.values()) <= _YES | _NO:
-        return {}
-    return {"yes" if word in _YES else "no": key for key, word in words.items()}
+    """Return the options that say yes and no, or true and false, and perhaps "unknown", by stance; {} with others."""
+    stances = {_STANCES.get(_option_words(option), ""): key for key, option in choices.items()}
+    return stances if len(stances) == len(choices) and {"yes", "no"} <= stances.keys() - {""} else {}
 
 
 @lru_cache(maxsize=4096)
@@ -645,9 +650,12 @@ def _allowed(letters: set[str], choices: Mapping[str, str]) -> tuple[str, ...]:
 
 def _by_text(plain: str, choices: Mapping[str, str]) -> str | None:
     words = normal_text(plain)
-    if not words or len(words) > 120 or polar_options(choices):
+    if not words or len(words) > 120:
         return None
-    named = {letter: _option_words(option) for letter, option in choices.items()}
+    polar = {
+        key for word, key in polar_options(choices).items() if word in {"yes", "no"}
+    }  # which stand in any sentence
+    named = {letter: _option_words(choices[letter]) for letter in choices.keys() - polar}
     inside = [
         letter
         for letter, option in named.items()

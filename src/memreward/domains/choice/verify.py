@@ -14,7 +14,7 @@ from memreward.domains.choice.parse import (
     options,
     polar_options,
     read_choice,
-    yes_or_no,
+    stance,
 )
 from memreward.domains.rules import ClaimVerifier
 from memreward.domains.shared.afterwards import second_thoughts
@@ -75,11 +75,11 @@ def _doubt(claim: Claim, text: str, letter: str, choices: Mapping[str, str]) -> 
 
 def _without_options(claim: Claim) -> Verdict:
     """Of a question whose options are not known: wrong only where the reference can be read in the reply's terms."""
-    answer, wanted = claim.rollout.answer, yes_or_no(claim.reference)
+    answer, wanted = claim.rollout.answer, stance(claim.reference)
     if answer is None:
         silent = not answer_region(claim.rollout.text)[1].strip() or claim.rollout.truncated
         return Verdict(False, "no answer was committed") if silent else TextVerifier().judge(claim)
-    said = yes_or_no(answer)
+    said = stance(answer)
     if wanted is not None and said is not None:
         why = second_thoughts(claim.rollout.text, said, claim.rollout.query.text) if said == wanted else ""
         return Verdict(None if why else said == wanted, f"it says {said}" + (f", but {why}" if why else ""))
