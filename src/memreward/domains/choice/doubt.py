@@ -105,20 +105,23 @@ _SHORTEST_OPTION = 4
 def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: str) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
     text = by_letters(text, choices)
+    option = choices.get(letter, "")
     near = text[-NEAR:]
+    if len(option) >= _SHORTEST_OPTION:
+        near = re.sub(rf"(?<!\w){re.escape(option)}(?!\w)", letter, near, flags=re.IGNORECASE)
     shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
     shares = {named: part for named, part in shares.items() if named in choices and part not in choices[named]}
     if letter in shares and (len(shares) > 1 or not _most(shares[letter])):
         return f"it gives shares to {', '.join(sorted(shares))}"
-    place = _last_place(text, letter, choices.get(letter, ""))
+    place = _last_place(text, letter, option)
     if place is None:
         return ""
     before, after = around(text, *place)
     if other := _other_text(after, letter, choices):
         return f"the text beside it is that of option {other}"
-    if _joined(before, after, choices.get(letter, ""), letter=place[1] - place[0] == 1):
+    if _joined(before, after, option, letter=place[1] - place[0] == 1):
         return "it is a part of something else"
-    own = re.match(r"[\s().:\]*},$–—-]*" + re.escape(choices.get(letter, "")) + r"\)?", after, re.IGNORECASE)
+    own = re.match(r"[\s().:\]*},$–—-]*" + re.escape(option) + r"\)?", after, re.IGNORECASE)
     after = after if own is None else after[own.end() :]
     if polar_options(choices):  # "B) False" may be an option that says no
         after = _POLAR.sub("", after)

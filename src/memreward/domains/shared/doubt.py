@@ -151,7 +151,8 @@ def last_place(text: str, answer: str) -> int:
 
 def around(text: str, start: int, end: int) -> tuple[str, str]:
     """Return what stands before an answer in its sentence, without an opening box or tag, and what follows it."""
-    before = SENTENCE_END.split(text[max(0, start - NEAR) : start])[-1]
+    # A sign that touches the answer, "!A", ends no sentence.
+    before = SENTENCE_END.split(text[max(0, start - NEAR) : start] + "\0")[-1].removesuffix("\0")
     return _OPENING.sub("", before), text[end : end + NEAR]
 
 
