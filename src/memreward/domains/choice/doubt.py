@@ -105,14 +105,9 @@ _SHORTEST_OPTION = 4
 def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: str) -> str:
     """Return why a reply, without its thinking, may not stand by an option, or ""; where it is last named decides."""
     text = by_letters(text, choices)
+    if shares := _shares(text, letter, choices):
+        return shares
     option = choices.get(letter, "")
-    near = text[-NEAR:]
-    if len(option) >= _SHORTEST_OPTION:
-        near = re.sub(rf"(?<!\w){re.escape(option)}(?!\w)", letter, near, flags=re.IGNORECASE)
-    shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
-    shares = {named: part for named, part in shares.items() if named in choices and part not in choices[named]}
-    if letter in shares and (len(shares) > 1 or not _most(shares[letter])):
-        return f"it gives shares to {', '.join(sorted(shares))}"
     place = _last_place(text, letter, option)
     if place is None:
         return ""
@@ -139,6 +134,17 @@ def choice_doubt(text: str, letter: str, choices: Mapping[str, str], question: s
     rival = _marked_before(text, letter, place[0], choices) or _rival(after, letter, choices)
     rival = rival or _rival_before(before, letter, choices)
     return _starred(before, after, text) or rival or alternative(text, place[0])
+
+
+def _shares(text: str, letter: str, choices: Mapping[str, str]) -> str:
+    """Whether an option, by its letter or its text, is given half or less, or others a share too: why, or ""."""
+    near, option = text[-NEAR:], choices.get(letter, "")
+    if len(option) >= _SHORTEST_OPTION:
+        near = re.sub(rf"(?<!\w){re.escape(option)}(?!\w)", letter, near, flags=re.IGNORECASE)
+    shares = dict(_SHARE.findall(near)) | {named: part for part, named in _SHARE_BEFORE.findall(near)}
+    shares = {named: part for named, part in shares.items() if named in choices and part not in choices[named]}
+    unsure = letter in shares and (len(shares) > 1 or not _most(shares[letter]))
+    return f"it gives shares to {', '.join(sorted(shares))}" if unsure else ""
 
 
 def _joined(before: str, after: str, option: str, *, letter: bool) -> bool:
