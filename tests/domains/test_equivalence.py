@@ -49,6 +49,14 @@ SAME = [
     ("10\\%", "10 percent"),
     ("14.5\\%", "0.145"),
     ("\\text{yes}", "True"),
+    ("\\frac{1}{3} \\approx 0.333", "1/3"),
+    ("\\dfrac{1}{3} \\text{ or approximately } 0.333", "\\frac13"),
+    ("2\\sqrt{3} ≈ 3.46", "\\sqrt{12}"),
+    ("n = 3k \\text{ for } k \\in \\mathbb{N}", "n = 3k"),
+    ("f(x) = 2x + 1 \\text{ for all } x \\in \\mathbb{R}", "2x + 1"),
+    ("n = 2k, where k is an integer", "n = 2k"),
+    ("1.5 \\times 10^{3}\\ \\text{J}", "1500"),
+    ("\\Delta G = -237.1", "-237.1"),
     ("No", "false"),
     ("9 \\times 2 = 18", "18"),
     ("\\frac{36}{2} = 18", "18"),
@@ -126,6 +134,10 @@ DIFFERENT = [
     ("10\\%", "10"),
     ("yes", "no"),
     ("7 \\times 2 = 18", "18"),
+    ("\\frac{1}{3} \\approx 0.4", "1/3"),
+    ("x \\text{ for } x > 0", "x"),
+    ("3:4", "3/4"),
+    ("2\\text{x}", "2"),
     ("\\$5", "5"),
     ("5 cents", "5 dollars"),
     ("5 cm", "5 m"),
@@ -185,6 +197,17 @@ def test_what_is_measured_tells_apart_whatever_else_is_in_the_group(other: str) 
         found = cluster_answers([alone, other, *company], "math")
         assert found[0] != found[1]
         assert cluster_answers([alone, f"{alone}.", f" {alone}"], "math") == [0, 0, 0]
+
+
+def test_a_ratio_is_a_fraction_where_a_ratio_is_asked_for_and_named_values_a_point_where_a_point_is() -> None:
+    ratio, point = "What is the ratio of red to blue?", "Find the ordered pair (a, b)."
+    assert equivalent("3:4", "\\frac{3}{4}", "math", query_text=ratio)
+    assert equivalent("6 : 8", "3 to 4", "math", query_text=ratio)
+    assert equivalent("4:2", "2:1", "math", query_text=ratio)
+    assert not equivalent("2:1", "2", "math", query_text=ratio)
+    assert equivalent("(a, b) = (3, 4)", "(3, 4)", "math", query_text=point)
+    assert equivalent("b = 4, a = 3", "(3, 4)", "math", query_text=point)
+    assert not equivalent("a = 4, b = 3", "(3, 4)", "math", query_text=point)
 
 
 def test_the_letter_of_an_option_is_its_value_in_mathematics_too() -> None:

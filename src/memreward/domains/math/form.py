@@ -14,6 +14,7 @@ form.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -30,7 +31,7 @@ from memreward.domains.text.key import written_date
 
 _LONGEST_READ = 100_000
 _LONGEST = 1000
-_NOON = 12
+_NOON, _TWO = 12, 2
 _LONGEST_EVALUATED = 250
 _LARGEST = 400
 _NOISE = Decimal("1e-40")
@@ -53,6 +54,14 @@ _DROPPED = re.compile(
 )
 _DIGITS_APART = re.compile(r"(?<=\d)(?:\\[,;: ]|~|\{,\}|\s*,\\!)\s*(?:(?=\d{3}(?!\d))|(?=(\d)))")
 _PLAIN_SET = re.compile(r"\{(?!\d{1,3}(?:,\d{3})+\})[^{}=:|]*,[^{}=:|]*\}")
+_FOR_ALL = re.compile(
+    r",?\s*(?:\\q?quad\s*|\\[,;:]\s*)*(?:\\text\s?\{,?\s*)?(?:\bfor (?:all|any|every|each|some)\b|\bwhere\b|\\forall\b"
+    r"|\bfor\s*\}?\s*[a-z]\s?\\in).*\Z",
+    re.DOTALL,
+)
+_APPROXIMATED = re.compile(
+    r"\\approx(?![a-zA-Z])|≈|\\text\s?\{\s*or (?:approximately|about|approx\.?)\s*\}|\bor (?:approximately|about)\b"
+)
 _SET_OF = re.compile(
     r"\\?\{\s?([a-zA-Z])(?:\s?(?:\\in|∈)\s?(?:\\mathbb\s?\{?R\}?|R|ℝ))?\s?(?:[:|]|\\mid)\s?(?=[^|:]*\1)"
     r"((?:[^{}|:]|\{[^{}]*\})+?)\\?\}"
@@ -107,7 +116,7 @@ _MARKED = re.compile(r"(?:\d\"|(?<![a-zA-Z])[a-zA-Z]\*)\Z")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,(?:\s(?=0))?\d{3})+(?![\d])")
 ASSIGNMENT = re.compile(
-    r"^(?:[a-zA-Z]|\\[a-zA-Z]{2,10}|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
+    r"^(?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]{2,10}|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
     r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([a-zA-Z, ]{1,9}\)"
     r"|[a-zA-Z][a-zA-Z ]{1,30})\s?(?:=|\\in(?![a-z]))\s?(?=\S)"
 )
@@ -120,6 +129,7 @@ _NUMBER_THEN_UNIT = re.compile(
     r"([-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?|[-+]?\s?\d*\s?\\frac\{[-\d]+\}\{\d+\}|[^\\]{0,60}\})"
     r"(\s?)([a-zA-Z]{2,}[a-zA-Z .'/]*(?:\^\{?[23]\}?)?)"
 )
+_UNIT_LETTERS, _ENDS_NUMBER = frozenset("JNWVKTCFHAΩ"), frozenset("0123456789}")
 _NO_UNITS = re.compile(
     r"\b(?:and|or|to|pi|sqrt|sin|cos|tan|log|ln|mod|modulo|times|if|for|frac|th|st|nd|rd|not|no|at|most|least|more|less"
     r"|fewer|than|plus|minus|over|under|remainder|base|by|but|wrong|incorrect|false|is|was|percent|doubled?|tripled?|halved"
@@ -138,6 +148,7 @@ _ARTICLE = re.compile(r"^(?:an?|the) (?=[a-zA-Z]{3})", re.IGNORECASE)
 _HALF_OF_DAY = re.compile(r"[aApP]\.?\s?[mM]\.?")
 _DATE = re.compile(r"(\d{1,4})\s?/\s?(\d{1,2})\s?/\s?(\d{1,4})")
 _CLOCK_OR_RATIO = re.compile(r"\d+(?:\s?:\s?\d+)+(?!\d).*")
+_A_TO_B = re.compile(r"(\d+)\s?(?::|\bto\b)\s?(\d+)")
 _CLOCK = re.compile(r"(\d{1,2})(:\d\d(?::\d\d)?)\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _BASE_INDEX = re.compile(r"\(?([\dA-F]+)\)?\s?(?:_\s?\{?\s?(?:base\s?)?(\w+)\s?\}?|\(?\s?(?:in\s)?base[ -]?(\w+)\)?)")
 _NO_MATHEMATICS = re.compile(r"[^ -~]|(?<=[\w}])'|[?@#&;\"`]|\\\\|^[^0-9a-zA-Z]*$")
@@ -178,6 +189,8 @@ _RELATION = re.compile(r"<=|>=|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z]
 _ARITHMETIC = re.compile(r"[^a-zA-Z]*\d[^a-zA-Z]*")
 _RELATION_NAMES = {"<=": "≤", "\\le": "≤", ">=": "≥", "\\ge": "≥", "\\ne": "≠"}
 _MIRRORED = {">": "<", "≥": "≤"}
+_RATIONAL_KEY = re.compile(r"number -?\d+(?:/\d+)?")
+_NUMERAL = re.compile(r"-?\d{1,30}(?:,\d{3}){0,9}(?:\.(\d{1,30}))?")
 _REAL_KEY = re.compile(r"number -?[\d.eE+-]{1,300}")
 _ROUNDED = 0.02
 
@@ -199,6 +212,7 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     if len(form) > _LONGEST:
         return " ".join(form.split())
     form = ABOUT.sub("", form)
+    form = _FOR_ALL.sub("", form) or form
     if _OF_ANGLES.search(form):
         form = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", form)
     form = _SCRIPTS.sub(_script, form) if not form.isascii() else form
@@ -273,6 +287,8 @@ def _without_text_commands(form: str) -> str:
             return f" {words}"
         if is_magnitude(words) or (_NO_UNITS.search(words) and words != "times"):
             return f" {words} "
+        if words in _UNIT_LETTERS and form[: match.start()].rstrip("\\,;~ ")[-1:] in _ENDS_NUMBER:
+            return " "
         if len(words) == 1 or match.start() == 0 or form[: match.start()].rstrip()[-1:] in {",", "=", "(", "{", "&"}:
             return f" {words} "
         return " "
@@ -310,8 +326,20 @@ def _long_number(body: str) -> str | None:
     return "number " + _grid(Fraction(value)) if abs(value.adjusted()) < _LARGEST else f"number {value:e}"
 
 
+def round_alike(parts: Sequence[str]) -> bool:
+    """Whether one side of an approximation is a numeral that the other, a number too, rounds to."""
+    keys = [value_key(part, Wanted()) for part in parts]
+    places = [len(shown[1] or "") for part in parts if (shown := _NUMERAL.fullmatch(part.strip())) is not None]
+    if not places or not all(map(_RATIONAL_KEY.fullmatch, keys)):
+        return False
+    one, other = (Fraction(key.removeprefix("number ")) for key in keys)
+    return abs(one - other) <= Fraction(1, 2 * 10 ** min(places))
+
+
 @lru_cache(maxsize=65_536)
 def _short_key(body: str, asked: Wanted) -> str:
+    if len(parts := _APPROXIMATED.split(body)) == _TWO and round_alike(parts):
+        return _short_key(parts[0], asked)
     form = _one_spelling(body, asked.magnitudes)
     try:
         with deadline():
@@ -322,6 +350,8 @@ def _short_key(body: str, asked: Wanted) -> str:
 
 def _whole_key(form: str, asked: Wanted) -> str:
     named = named_values(form)
+    if named is not None and asked.point:
+        return f"( {','.join(_key(named[name], 1) for name in sorted(named))} )"
     if named is not None:
         return "named " + ", ".join(f"{name}: {_key(named[name], 1)}" for name in sorted(named))
     form = normal_form(form)
@@ -331,6 +361,10 @@ def _whole_key(form: str, asked: Wanted) -> str:
         items = [item for item in split(form, _COMMA) if item.strip()]
         if len(items) > 1:
             return "list " + ", ".join(_key(item, 1) for item in items)
+    ratio = _A_TO_B.fullmatch(form) if asked.ratio else None
+    if ratio is not None and int(ratio[2]):
+        value = Fraction(int(ratio[1]), int(ratio[2]))
+        return "number " + _grid(value) if value.denominator > 1 else f"text {value}:1"  # 4:2 is no number
     index = _BASE_INDEX.fullmatch(form)
     if index is not None:
         base = _base(index)

@@ -5,11 +5,11 @@ option letter stands for its value where the options are known; then units, then
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import ABOUT, math_key, measure, normal_form, value_key
+from memreward.domains.math.form import ABOUT, math_key, measure, normal_form, round_alike, value_key
 from memreward.domains.math.forms import same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -22,8 +22,6 @@ _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+
 _ROUNDED = re.compile(r"\\approx(?![a-zA-Z])|≈")
 _EQUATED = re.compile(r",?\s(?:or|i\.e\.,?|that is,?)\s|(?<=[a-z])\s=\s")
 _TWO, _LONGEST = 2, 200
-_NUMBER = "number "
-_NUMERAL = re.compile(r"-?\d{1,30}(?:,\d{3}){0,9}(?:\.(\d{1,30}))?")
 _HUNDREDTH = Fraction(1, 100)
 
 
@@ -47,20 +45,10 @@ def _of_two_forms(answer: str, reference: str, query_text: str) -> Verdict | Non
     r"""Of "3/8 or 37.5%" both are to be right, of "2\sqrt{3} \approx 3.46", which agree, one."""
     for pattern, enough in ((_EQUATED, all), (_ROUNDED, any)):
         parts = [part.strip(" $") for part in pattern.split(answer)]
-        alike = len(parts) == _TWO and (enough is all or _round_alike(parts))
+        alike = len(parts) == _TWO and (enough is all or round_alike(parts))
         if alike and enough(compare(part, reference, query_text).correct for part in parts):
             return Verdict(True, "the reference in two forms")
     return None
-
-
-def _round_alike(parts: Sequence[str]) -> bool:
-    """Whether one side of an approximation is a numeral that the other, a number too, rounds to."""
-    keys = [value_key(part, Wanted()) for part in parts]
-    places = [len(shown[1] or "") for part in parts if (shown := _NUMERAL.fullmatch(part)) is not None]
-    if not places or not all(key.startswith(_NUMBER) for key in keys):
-        return False
-    one, other = (Fraction(key.removeprefix(_NUMBER)) for key in keys)
-    return abs(one - other) <= Fraction(1, 2 * 10 ** min(places))
 
 
 def stated_reference(reference: str) -> str:

@@ -16,6 +16,7 @@ _POINT = re.compile(
     r"|focus|intersect\w*)\b",
     re.IGNORECASE,
 )
+_RATIO = re.compile(r"\bratios?\b|\bodds\b", re.IGNORECASE)
 _INTERVAL = re.compile(r"\b(?:intervals?|range|domain|inequalit(?:y|ies)|values of)\b", re.IGNORECASE)
 _BASE = re.compile(
     r"\bbase[ -_$]{0,3}\{?(\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen)\b", re.IGNORECASE
@@ -40,6 +41,7 @@ class Wanted:
         percentage: A percentage.
         chance: A probability.
         point: A point, a vector, or another list whose order matters.
+        ratio: A ratio.
         interval: An interval, a range, or the solution of an inequality.
         bases: Bases of numerals that it names.
         magnitudes: Words of magnitude that it asks to count in.
@@ -50,6 +52,7 @@ class Wanted:
     percentage: bool = False
     chance: bool = False
     point: bool = False
+    ratio: bool = False
     interval: bool = False
     bases: frozenset[str] = frozenset()
     magnitudes: frozenset[str] = frozenset()
@@ -82,6 +85,7 @@ def wanted(query_text: str) -> Wanted:
         percentage=_PERCENTAGE.search(query_text) is not None,
         chance=_CHANCE.search(query_text) is not None,
         point=_POINT.search(query_text) is not None,
+        ratio=_RATIO.search(query_text) is not None,
         interval=_INTERVAL.search(query_text) is not None,
         bases=frozenset(map(number_of_base, _BASE.findall(query_text))),
         magnitudes=frozenset(word.lower().removesuffix("s") for word in _MAGNITUDE.findall(query_text)),

@@ -171,6 +171,7 @@ def phrases(text: str) -> list[Marked]:
             closed = text.find("\\end{", match.end(), match.end() + 400)
             end = max(end, text.find("}", closed) + 1 if closed >= 0 else end)
         content = text[match.end() : min(end, match.end() + 400)].strip(" \t*_")
+        content = content.removeprefix("}")  # of \\text{Answer: }
         if content in {"", "\\[", "$$", "\\("}:
             content = _following_lines(text, end)
         if content:
