@@ -42,6 +42,7 @@ TOGETHER = {
     ),
     "torch": "network/memory_tells",
     "datasets": "integrations/trl reward/front",
+    "fastapi": "service/http integrations/slime label/page",
 }
 """What takes a second or two of processor to load, and the files that need it: one worker runs all of them."""
 BY_ONE = {f"tests/{file.replace('/', '/test_')}.py": why for why, files in TOGETHER.items() for file in files.split()}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from label_toys import answer_of, group, groups, labelling, truth
 
-pytest.importorskip("fastapi", reason="the page needs the extra label")
-from starlette.testclient import TestClient
-
 from memreward.label import render
-from memreward.label.page import create_page
 from memreward.label.session import Labelling
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 TOKEN = "a-token-of-some-length"
 HOSTILE = (
@@ -27,9 +27,18 @@ def session() -> Labelling:
     return labelling(groups(), twice=0.0)
 
 
+def opened(session: Labelling, **more: str) -> TestClient:
+    pytest.importorskip("fastapi", reason="the page needs the extra label")
+    from starlette.testclient import TestClient
+
+    from memreward.label.page import create_page
+
+    return TestClient(create_page(session, **more), base_url="http://127.0.0.1")
+
+
 @pytest.fixture
 def page(session: Labelling) -> Iterator[TestClient]:
-    with TestClient(create_page(session, token=TOKEN), base_url="http://127.0.0.1") as client:
+    with opened(session, token=TOKEN) as client:
         yield client
 
 
@@ -113,7 +122,7 @@ def test_a_page_works_by_its_forms_alone(page: TestClient, session: Labelling) -
 
 def test_a_full_budget_is_said_and_nothing_entered(session: Labelling) -> None:
     full = labelling(groups(), questions=1)
-    with TestClient(create_page(full), base_url="http://127.0.0.1") as page:
+    with opened(full) as page:
         assert page.post("/decide", data={"query_id": "q0", "none": "1"}).status_code == 200
         refused = page.post("/decide", data={"query_id": "q1", "none": "1"})
     assert refused.status_code == 409
@@ -124,7 +133,7 @@ def test_a_full_budget_is_said_and_nothing_entered(session: Labelling) -> None:
 def test_a_reference_is_shown_only_when_asked_for_and_is_then_in_the_ledger() -> None:
     given = [group("q0", "What?", ["4", "4", "5"], reference="a reference that is secret")]
     session = labelling(given)
-    with TestClient(create_page(session), base_url="http://127.0.0.1") as page:
+    with opened(session) as page:
         assert "secret" not in page.get("/").text
         assert session.door._memory.ledger.entries() == []
         assert "secret" in page.post("/reference", data={"query_id": "q0"}, headers={"X-Fragment": "1"}).text
@@ -134,7 +143,7 @@ def test_a_reference_is_shown_only_when_asked_for_and_is_then_in_the_ledger() ->
 
 def test_what_a_model_wrote_stays_text() -> None:
     session = labelling([group("q0", HOSTILE, [HOSTILE, "4", "5"])])
-    with TestClient(create_page(session), base_url="http://127.0.0.1") as page:
+    with opened(session) as page:
         text = page.get("/").text + page.get("/task?whole").text
         query = {"query_id": "q0", "answer": session.key(session.answers("q0")[0])}
         text += page.get("/solutions", params=query).text
@@ -166,7 +175,7 @@ def test_odd_requests_are_refused_and_not_failures(page: TestClient, session: La
 def test_questions_and_rollouts_of_any_name_can_be_judged() -> None:
     name = "odd \ud800\n<b> %41 ?&"
     session = labelling([group(name, "What?", ["4", "4", "5"])])
-    with TestClient(create_page(session), base_url="http://127.0.0.1") as page:
+    with opened(session) as page:
         text = page.get("/task?whole").text
         query_id = re.search(r'name="query_id" value="([^"]*)"', text)
         right = re.search(r'name="right" value="([^"]*)"', text)

@@ -18,9 +18,7 @@ from memreward.answers.model import AnswerModel
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Answers
-from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
-from memreward.service.run import server_of
 from memreward.service.store import GroupStore
 
 QUERY = {"id": "q", "text": "What is 2 + 3?", "domain": "math"}
@@ -65,6 +63,9 @@ def made_store(folder: Path | None = None, config: ServiceConfig | None = None) 
 @contextmanager
 def served(store: GroupStore, config: ServiceConfig | None = None, *, token: str = "", **more: Any) -> Iterator[str]:
     """Serve a store from a thread; yields the address."""
+    from memreward.service.app import create_app  # fastapi, which takes longer to load than pytest
+    from memreward.service.run import server_of
+
     config = config or store.config
     addresses: list[str] = []
     listening = threading.Event()

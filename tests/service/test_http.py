@@ -22,13 +22,11 @@ from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
-from memreward.service import app, desk
 from memreward.service.asked import AskedGroup, AskedRollout
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.gate import Buckets
 from memreward.service.messages import ScoreOneRequest
-from memreward.service.run import _Gathering
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
 from rows import each_row
@@ -234,7 +232,7 @@ def test_others_are_answered_while_rollouts_are_read(url: str, monkeypatch: pyte
         assert may_end.wait(30)
         return group_from_record(record, where=where)
 
-    monkeypatch.setattr(app, "group_from_record", slow)
+    monkeypatch.setattr("memreward.service.app.group_from_record", slow)
     content = json.dumps({"groups": [{"id": "read", "domain": "math", "query": "2 + 3", "rollouts": [{"text": "5"}]}]})
     with client(url) as asking, client(url) as other:
         sending = threading.Thread(target=asking.post, args=("/rollouts",), kwargs={"content": content})
@@ -402,7 +400,7 @@ def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: py
 def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk, "SCORING_SECONDS", 0.5)
+    monkeypatch.setattr("memreward.service.desk.SCORING_SECONDS", 0.5)
     slow: Any = _Slow()
     with served(slow, ServiceConfig()) as address, client(address) as asking:
         reply = asking.post("/score", json={"groups": [group()]})
@@ -475,6 +473,8 @@ def test_stopping_answers_what_is_whole_and_sends_the_others_away(tmp_path: Path
 
 
 def test_what_is_written_at_once_leaves_in_one_piece() -> None:
+    from memreward.service.run import _Gathering
+
     transport = mock.Mock()
 
     async def write() -> None:
