@@ -170,11 +170,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def drawn(request: pytest.FixtureRequest) -> Callable[[Iterable[Any]], list[Any]]:
-    """Return the rows of a long table that are tried: all, or in the fast lane a third, another one at each run."""
+    """Return the rows of a long table that are tried: all, or in the fast lane every third, another one at each run.
+
+    What one piece of code decides stands together in a table: of three such rows each run has one.
+    """
 
     def rows_of(table: Iterable[Any]) -> list[Any]:
         rows = list(table)
-        return random.sample(rows, len(rows) // 3) if request.config.option.markexpr == FAST else rows
+        return rows[random.randrange(3) :: 3] if request.config.option.markexpr == FAST else rows
 
     return rows_of
 
