@@ -57,6 +57,7 @@ MATHEMATICS: list[tuple[str, str, str, bool | None] | tuple[str, str, str, bool 
     ("negative fraction", "\\frac{-3}{4}", "-\\frac{3}{4}", True),
     ("six decimals of a third", "0.333333", "\\frac{1}{3}", True),
     ("two decimals of a third", "0.33", "\\frac{1}{3}", False),
+    ("four decimals of a third", "0.3333", "\\frac{1}{3}", False),
     ("repeating decimal", "0.\\overline{3}", "\\frac{1}{3}", True),
     ("scientific", "3 \\times 10^5", "300000", True),
     ("e notation", "1.5e3", "1500", True),
