@@ -34,14 +34,18 @@ settings.register_profile("fast", deadline=None, max_examples=20)
 
 FAST = "not slow"
 TOGETHER = {
-    "scikit-learn": "evaluation/baselines evaluation/calibration evaluation/evaluate evaluation/metrics",
+    # pyarrow looks for pandas, and loads it, before it writes a table.
+    "pandas, scikit-learn": (
+        "evaluation/baselines evaluation/calibration evaluation/evaluate evaluation/metrics lab/trained_measures "
+        "data/formats data/hostile_files data/rollout_files cli/commands memory/experience_memory "
+        "integrations/trl reward/front"
+    ),
     "math-verify": (
         "domains/agreement domains/answer_cases domains/dress domains/equivalence domains/free_text "
         "domains/hostile_answers domains/verifiers "
         "cli/verify_command fuzz/kept memory/label policy/endpoint service/deadline"
     ),
     "torch": "network/memory_tells",
-    "datasets": "integrations/trl reward/front",
     "fastapi": "service/http integrations/slime label/page",
 }
 """What takes a second or two of processor to load, and the files that need it: one worker runs all of them."""
