@@ -82,7 +82,13 @@ _ASKED_AFTER = re.compile(
 )
 _DENIED = re.compile(
     r"[^\n]{0,30}?(?:(?<!\w)(?:неверно|неправильно|ошибка|falsch|faux|incorrecto|sbagliato)\b|(?<!\w)(?:нет|nein)\s?[,.]"
-    r"|不对|不正确|错误|아니|ではない|ではありません|じゃない)|\s?%\s?[\u0400-\u04ff]|(?:\s[a-z]{2,20}){0,2}\s?[—–-]{1,3}\s?(?:wrong|incorrect|false)\b",
+    r"|不对|不正确|错误|아니|아닙|ではない|ではありません|じゃない|नहीं|ไม่ใช่)|\s?%\s?[\u0400-\u04ff]|(?:\s[a-z]{2,20}){0,2}\s?[—–-]{1,3}\s?(?:wrong|incorrect|false)\b",
+    re.IGNORECASE,
+)
+# Not, at least, about: what stands before a number in other languages.
+_NOT_IT_ABROAD = re.compile(
+    r"((?<!\w)(?:не|ليس|почти|около|примерно)(?!\w)|नहीं|ไม่|不是|并非|不等于|约|超过|至少|最多|不到|[多少]于|几乎|接近)"
+    r"(?:是|ใช่)?\W{0,3}(?:\w{1,10}\W{1,3})?\Z",
     re.IGNORECASE,
 )
 _PART_ABROAD = re.compile(
@@ -157,6 +163,8 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     found = found or of_others(before, after, question) or said_aside(before, after)
     if marked and ((_NOT_GIVEN.search(before) and "not" not in question) or _ASKED_AFTER.match(after)):
         return "it is asked or denied"
+    if (not_it := _NOT_IT_ABROAD.search(before)) and not_it[1] not in question:
+        return "it is denied, or about that many"
     if _PART_ABROAD.search(before):
         return "it is the whole of which a part is meant"
     if not found and not marked:

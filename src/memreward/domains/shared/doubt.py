@@ -88,8 +88,10 @@ _EXAMPLE = re.compile(
     r"|use the format|example of [^.\n]{1,40}?(?: is|:))\s{0,3}[`$*_(\[\"']{0,4}(?:the answer is )?\Z",
     re.IGNORECASE,
 )
+_LETTER = r"[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+"""Thai, Japanese, Chinese and Korean put no space around a number."""
 # A number behind bold stars is whole; one behind a power sign, or inside of a longer one, is not.
-_INSIDE = re.compile(r"(?:[\w.,^+/-]|(?<!\*)\*|(?<=[\w)}])\*\*|(?<=[\w)}] )\*\* )\Z")
+_INSIDE = re.compile(rf"(?:[.,^+/-]|{_LETTER}|(?<!\*)\*|(?<=[\w)}}])\*\*|(?<=[\w)}}] )\*\* )\Z")
 _THE_ANSWER_IS = re.compile(r"(?:the|my|our) (?:[a-z]{2,10} )?answer(?: is|:)[\s$*_:\\(\[]{0,6}\Z", re.IGNORECASE)
 _STEP = re.compile(
     r"\W{0,6}(?:step|reason|expla|note|part|analy|calcul|check|review|eval|summar|compar)", re.IGNORECASE
@@ -143,7 +145,7 @@ def last_place(text: str, answer: str) -> int:
     place = text.rfind(answer)
     while place >= 0 and (
         (answer[0].isalnum() and _INSIDE.search(text, max(0, place - 4), place))
-        or (answer[-1].isalnum() and re.match(r"\w|[.,]\d", text[place + len(answer) :][:2]))
+        or (answer[-1].isalnum() and re.match(rf"{_LETTER}|[.,]\d", text[place + len(answer) :][:2]))
     ):
         place = text.rfind(answer, 0, place)
     return place
