@@ -777,6 +777,31 @@ def test_small_letters_of_a_short_reply_are_options() -> None:
     assert verdict("(a) red", "A", "qa", question) is True
 
 
+@each_row(
+    "text",
+    [
+        "He has 47 (no, 31 apples).",
+        "He has 47 (Anna has 47, Tom has 31).",
+        "Tom has 47 (and Anna gave him 3 more).",
+        "\\boxed{47 where 47 is wrong}",
+        "\\boxed{47, \\text{where } 47 \\text{ is not the answer}}",
+        "\\boxed{47 \\text{ for all we know}}",
+        "\\boxed{47 \\approx 31}",
+        "\\boxed{2 \\times 31 = 47}",
+        "У него не 47 яблок.",
+        "У него больше 47 яблок.",
+        "他没有47个苹果。",
+        "彼は47個のリンゴを持っていません。",
+        "คำตอบไม่ใช่ 47",
+        "Cevap 47 değil.",
+        "उत्तर 47 नहीं है।",
+        "উত্তর 47 নয়।",
+    ],
+)
+def test_a_number_is_denied_in_brackets_conditions_and_other_languages(text: str) -> None:
+    assert verdict(text, "47", "math", "How many apples does Tom have?") is not True
+
+
 def test_an_answer_of_the_thinking_does_not_count_where_the_reply_declines() -> None:
     thought = "<think>\\boxed{47}</think>"
     assert verdict(f"{thought}I take that back; it is unknown.", "47", "math", "How many?") is not True

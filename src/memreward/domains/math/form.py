@@ -59,6 +59,7 @@ _FOR_ALL = re.compile(
     r"|\bfor\s*\}?\s*[a-z]\s?\\in).*\Z",
     re.DOTALL,
 )
+_SYMBOL = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z])")
 _APPROXIMATED = re.compile(
     r"\\approx(?![a-zA-Z])|≈|\\text\s?\{\s*or (?:approximately|about|approx\.?)\s*\}|\bor (?:approximately|about)\b"
 )
@@ -212,7 +213,8 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     if len(form) > _LONGEST:
         return " ".join(form.split())
     form = ABOUT.sub("", form)
-    form = _FOR_ALL.sub("", form) or form
+    said = _FOR_ALL.sub("", form)
+    form = said if _SYMBOL.search(said) else form
     if _OF_ANGLES.search(form):
         form = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", form)
     form = _SCRIPTS.sub(_script, form) if not form.isascii() else form

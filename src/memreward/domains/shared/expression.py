@@ -4,6 +4,8 @@ What is denied is no answer ("\boxed{4} is wrong"), and what corrects it is one 
 """
 
 import re
+from fractions import Fraction
+from math import prod
 
 from memreward.domains.math.arithmetic import arithmetic_statements
 from memreward.domains.math.magnitudes import in_words, is_magnitude
@@ -34,9 +36,8 @@ _CONCLUDED = re.compile(
 )
 _NUMBER_START = re.compile(r"[-+−]?\\?[$£€]?\s?[-+−]?(?:\d(?:[\d,]*\d)?(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?(?:\s?\\?%)?")
 # A bracket with words in it only explains, "47 (31 red and 16 green)", unless they change the value.
-_ONLY_EXPLAINS = r"\((?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\)"
 _GOES_ON = re.compile(
-    rf"[\w^*+\-/\\{{_=×·⋅∙÷!‰¢±√⁻∞]|(?!{_ONLY_EXPLAINS})\("
+    r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√⁻∞]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
 _CLOSED = re.compile(r"\A[*_]{1,3}(?=\s[a-z]{3}(?<!sqr)|[\s.,!)]*\Z)")  # which ends what begins before the number
@@ -83,9 +84,10 @@ _COUNTED_ABROAD = re.compile(
     rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}|\d){_OTHER_SCRIPT}{_LETTER}{{0,19}}(?:\s(?!아니){_LETTER}{{1,19}}){{0,2}}[\s。．.!！]*"
 )
 _LETTERS_ABROAD = re.compile(_OTHER_SCRIPT)
-_CHANGED_ABROAD = re.compile(
-    rf"\d\s?(?:{_SCALED})|[不没沒非除至或比共超]|(?<!\w)(?:не|ни|или|кроме|более|менее|больше|меньше)(?!\w)"
+_DENIED_ABROAD = re.compile(
+    r"[不没沒非]|(?<!\w)(?:не|ни|или|кроме|более|менее|больше|меньше)(?!\w)|नहीं|নয়|కాదు|ไม่|ません|ない|아니|않|ليس"
 )
+_CHANGED_ABROAD = re.compile(rf"\d\s?(?:{_SCALED})|[除至或比共超]|{_DENIED_ABROAD.pattern}")
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
 _BARE_FORMULA = re.compile(
@@ -94,15 +96,17 @@ _BARE_FORMULA = re.compile(
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 # A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
 _ASIDE = re.compile(
-    r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)"
-    rf"|(?<=\d) (?!\(or\b){_ONLY_EXPLAINS}(?=[.\s]*\Z)",
-    re.MULTILINE,
+    r"^\[\^\w{1,9}\]:[^\n]*$|\[\^\w{1,9}\]|(?<=[.!?])\[\d{1,3}\]|(?<=\d) ?\(=[^()\n]{1,40}\)", re.MULTILINE
 )
 # How a number was calculated, in brackets, and that number before it, perhaps with words or signs of bold face behind.
-_CALCULATION = re.compile(r" \((?=[^()\[\]\n]{0,80}[-+*/×·x=])([^()\[\]\n]{3,100})\)(?! ?[=+*/^×·\w$\\]| ?-)")
+_CALCULATION = re.compile(
+    r" \((?=[^()\[\]\n]{0,80}(?:[-+*/×·x=]|\d[^()\[\]\d\n]{2,60}\d))"
+    r"([^()\[\]\n]{3,100})\)(?! ?[=+*/^×·\w$\\]| ?-)"
+)
 _RESULT = re.compile(
     r"(?<![\w.,^])(?<![+*/^×·−-])(?<![+*/×·−-] )\$?(\d[\d,]*(?:\.\d+)?)(?: [a-z]{2,15}){0,4}[*_]{0,2}\Z"
 )
+_PART = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _EXPLAINED = re.compile(r"\s\([\d\s.,+*/×·=$-]+\)\Z")
 _CHANGES = re.compile(
     r"\\|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|third|quarter|twice|double|triple|times|plus|"
@@ -181,12 +185,14 @@ def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
 
 
 def _without_calculation(text: str) -> str:
-    """The text without calculations in brackets behind their results: "18 ($9 * 2)" is 18, and no product."""
+    """The text without calculations in brackets behind their results: "18 ($9 * 2)" or "18 (2 eggs at $9)" is 18."""
 
     def kept(bracket: re.Match[str]) -> str:
         number = _RESULT.search(text[max(bracket.start() - _NEAR // 2, 0) : bracket.start()])
         said = arithmetic_statements(f"{bracket[1]} = {number[1]}") if number is not None else []
-        return "" if said and all(true for _, true in said) else bracket[0]
+        parts = [Fraction(part.replace(",", "")) for part in _PART.findall(bracket[1])] if number is not None else []
+        made = number is not None and Fraction(number[1].replace(",", "")) in (sum(parts), prod(parts))
+        return "" if (all(true for _, true in said) if said else made) else bracket[0]
 
     return _CALCULATION.sub(kept, text)
 
@@ -211,7 +217,8 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     formula = _CONCLUDED.fullmatch(stripped) if guess and short else None
     if formula is not None:
         return next(group for group in formula.groups() if group).strip(), "formula"
-    if short and not (guess and (_PROSE.search(stripped) or _PROSE_ABROAD.search(stripped))):
+    abroad = _PROSE_ABROAD.search(stripped) and not _DENIED_ABROAD.search(stripped)
+    if short and not (guess and (_PROSE.search(stripped) or abroad)):
         value = _UNDER_LABEL.fullmatch(stripped) if guess else None
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
