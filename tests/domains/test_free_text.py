@@ -67,6 +67,45 @@ def test_a_unit_may_be_left_out_and_a_sentence_may_stand_around() -> None:
     assert not says_the_same("42 apples", "42 km")
 
 
+@each_row(
+    ("question", "answer", "told"),
+    [
+        ("Which town is the seat of the oldest university?", "It is Bologna.", "Bologna"),
+        (
+            "Which town is the seat of the oldest university?",
+            "Bologna is the seat of the oldest university.",
+            "Bologna",
+        ),
+        ("Which town is the seat of the oldest university?", "The seat of the oldest university is Bologna", "Bologna"),
+        ("Who painted the ceiling?", "The ceiling was painted by Ann Lee.", "Ann Lee"),
+        ("Who painted the ceiling?", "Ann Lee painted the ceiling", "Ann Lee"),
+        ("Read: it opened late.\nIn which year did it open?", "In the year 1908", "1908"),
+    ],
+)
+def test_a_sentence_in_the_words_of_the_question_is_what_it_tells(question: str, answer: str, told: str) -> None:
+    for domain in ("qa", "other"):
+        assert equivalent(answer, told, domain, query_text=question)
+    assert says_the_same(answer, told, question)
+
+
+@each_row(
+    ("question", "answer", "other"),
+    [
+        ("Which is older, Rome or Bologna?", "Rome is the older town", "Bologna is the older town"),
+        ("Rome, Bologna: which of them is older?", "Rome is older than Bologna", "Bologna is older than Rome"),
+        ("What is the new state?", "New Mexico", "Mexico"),
+        ("Which is the town?", "The town is not Rome", "Rome"),
+        ("Which is the town?", "The wrong town is Rome", "Rome"),
+        ("Which is the town?", "Is it Rome?", "Rome"),
+        ("Who is the father of Ann Lee?", "Ann Lee is the daughter of Tom", "Tom"),
+        ("Who beat Ann in the race?", "Ann in the race beat Eve", "Eve in the race beat Ann"),
+    ],
+)
+def test_words_of_the_question_are_not_left_out_where_they_tell(question: str, answer: str, other: str) -> None:
+    assert not equivalent(answer, other, "other", query_text=question)
+    assert not says_the_same(answer, other, question)
+
+
 def test_values_that_differ() -> None:
     assert differs_in_value("9", "eight")
     assert differs_in_value("05/02/2021", "05/01/2021")

@@ -39,9 +39,9 @@ class DomainRules:
         """Return the answer that a completion without marked thinking commits to; None where it commits to none."""
         return find_expression(text, guess=False)[0] if text.strip() else None
 
-    def key(self, answer: str, prompt: str) -> str:  # noqa: ARG002
+    def key(self, answer: str, prompt: str) -> str:
         """Return a string that is equal for equivalent answers to one query, and stable across processes."""
-        return free_text_key(answer)
+        return free_text_key(answer, prompt)
 
     def verify(self, answer: str | None, reference: str, prompt: str) -> bool | None:
         """Say whether an answer is what the reference asks for; None where that cannot be told."""

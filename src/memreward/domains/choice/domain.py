@@ -31,7 +31,7 @@ class Choice(DomainRules):
     def key(self, answer: str, prompt: str) -> str:
         choices = options(prompt)
         letter = letter_of(answer, choices) or (None if choices else stance(answer))
-        return letter if letter is not None else "text " + free_text_key(answer)
+        return letter if letter is not None else "text " + free_text_key(answer, prompt)
 
     def verifier(self, config: VerifyConfig) -> Verifier:  # noqa: ARG002
         return ChoiceVerifier()

@@ -39,21 +39,40 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _COPULA = r"(?:is|are|was|were|equals)"
 _TURNED = re.compile(r"\b(?:not|never|no|neither|nor|cannot|but|however|except|unlike|\w+n't)\b")
 _CONTRACTED = re.compile(r"\b(it|that|this|here|he|she)['’]s\b", re.IGNORECASE)
-_IN_ANY_SENTENCE = frozenset({"it", "this", "that", "here", "he", "she", "they", "answer", "so", "i", "think", "final"})
+_PLAIN = "it this that here there he she they answer so i think final is are was were equals in on at by of to for"
+_IN_ANY_SENTENCE = frozenset(_PLAIN.split())
+_CHOOSES = re.compile(r"\b(?:or|between|both|which of)\b", re.IGNORECASE)
+_STEM = 5
 _CROSSED = re.compile(r"[❌✗✘☒🚫]")
 _LONGEST = 400
+_LONGEST_SENTENCE = 200
 _LONGEST_DATE = 40
 
 
-def free_text_key(text: str) -> str:
-    """Return the normal form of an answer in words: equal for answers that say the same in the ways named above."""
+def free_text_key(text: str, question: str = "") -> str:
+    """Return the normal form of an answer in words: equal for answers that say the same in the ways named above.
+
+    With the question also for those that say it in words of the question: "Lyon is the town", "The town is Lyon".
+    """
     # No short answer: what is long is compared word by word.
-    return _short_key(text) if len(text) <= _LONGEST else " ".join(text.casefold().split())
+    key = _short_key(text) if len(text) <= _LONGEST else " ".join(text.casefold().split())
+    if not question or len(key) > _LONGEST_SENTENCE or _TURNED.search(key) or _CHOOSES.search(question):
+        return key
+    words = key.split()
+    new = [place for place, word in enumerate(words) if word[:_STEM] not in _known(question)]
+    before, after = (words[: new[0]], words[new[-1] + 1 :]) if new else ([], [])
+    told = [[word for word in side if word not in _IN_ANY_SENTENCE] for side in (before, after)]
+    # Of "New Mexico" both words are the answer, also where the question has one of them; "Ann beat Eve" tells of Ann.
+    one_name = len(before + after) == 1 and told != [[], []]
+    acts = before[-1:] == told[0][-1:] != [] and not words[new[0]][0].isdecimal()
+    return (
+        key if not new or one_name or acts or all(told) or "?" in text[-3:] else " ".join(words[new[0] : new[-1] + 1])
+    )
 
 
 @lru_cache(maxsize=16_384)
 def _short_key(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", peeled(text).replace("’", "'").casefold())
+    plain = unicodedata.normalize("NFKD", _CONTRACTED.sub(r"\1 is", peeled(text)).replace("’", "'").casefold())
     plain = re.sub(r"[\u0300-\u036f]", "", plain)
     for pattern, (month, day, year) in _WRITTEN_DATES:
         plain = pattern.sub(lambda date, at=(month, day, year): _date(*(date[place] for place in at)), plain)  # type: ignore[misc]
@@ -71,23 +90,29 @@ def says_the_same(answer: str, reference: str, question: str = "") -> bool:
     """
     if _CROSSED.search(answer) and not _CROSSED.search(reference):
         return False
-    answer = _CONTRACTED.sub(r"\1 is", answer)
     said, wanted = free_text_key(answer), free_text_key(reference)
-    if said == wanted:
+    if wanted in {said, free_text_key(answer, question)}:
         return True
     number, of_wanted = (_NUMBER.match(key) for key in (said, wanted))
     if number is not None and of_wanted is not None and number[0] == of_wanted[0]:
         units = {said[number.end() :].strip(), wanted[of_wanted.end() :].strip()}
         plain = {"", *_UNITS.values()} - ({"percent"} if "percent" not in wanted else set())
         return "" in units and units <= plain
-    if len(answer) > 200 or (_TURNED.search(answer.casefold()) and not _TURNED.search(wanted)):
+    if len(answer) > _LONGEST_SENTENCE or (_TURNED.search(answer.casefold()) and not _TURNED.search(wanted)):
         return False
     sentence = re.search(rf"^(.*)\b{_COPULA} {re.escape(wanted)}$|^{re.escape(wanted)} {_COPULA}\b(.*)$", said)
     if sentence is None:
         return False
     others = (sentence[1] or sentence[2] or "").split()
-    known = _IN_ANY_SENTENCE | set(free_text_key(question).split())
-    return not question or 4 * sum(word in known for word in others) >= 3 * len(others)
+    return not question or 4 * sum(word[:_STEM] in _known(question) for word in others) >= 3 * len(others)
+
+
+@lru_cache(maxsize=1024)
+def _known(question: str) -> frozenset[str]:
+    """The beginnings of the words of a question, the last line that asks, and those of any sentence."""
+    asked = [line for line in question.splitlines() if "?" in line]
+    words = _short_key(asked[-1] if asked else question[-_LONGEST:]).split()
+    return frozenset(word[:_STEM] for word in (*_IN_ANY_SENTENCE, *words))
 
 
 def written_date(text: str) -> str | None:
