@@ -373,6 +373,27 @@ def test_true_false_and_uncertain_as_options() -> None:
         assert parse_completion(text, "qa", query).answer == letter, text
 
 
+@each_row(
+    ("text", "answer"),
+    [
+        ("The seat of the oldest of them is **Bologna**. It lies in Italy.", "Bologna"),
+        ("**Bologna** is the seat of the oldest of them.\n\nIt lies in Italy.", "Bologna"),
+        ("Bologna\n\nExplanation: It is older than all the others.", "Bologna"),
+        ("The oldest one that still exists today, and that never closed its doors, is Bologna", "The oldest one"),
+        (
+            "I doubt that it is **Bologna**. It lies in Italy, and others in England are older than it is, they say.",
+            None,
+        ),
+        ("Either it is **Bologna**, some say.\n\nOthers say that it is **Oxford**, in two books.", None),
+        ("Let us see.\n\nThe first is **Bologna**, a town.\n\nAnd then there are others, which are older.", None),
+    ],
+)
+def test_a_short_answer_in_the_replies_of_chat_models(text: str, answer: str | None) -> None:
+    for domain in ("qa", "other"):
+        found = parse_completion(text, domain, "Which university is the oldest?").answer
+        assert found == answer or (answer and found and found.startswith(answer)), found
+
+
 def test_letters_of_functions_are_no_options() -> None:
     for query in ("Of the choices: f(a) or f(b)?", "What are the answers: (a) 3 (b) 5", "draw(B--A); draw(A--B);"):
         assert options(query) == {}, query

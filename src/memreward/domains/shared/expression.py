@@ -73,6 +73,9 @@ _WEAKENED = re.compile(
 _LAST_NUMBER = re.compile(rf"(?=[-\d.,(\[]|[a-z] =)(?:(?:(?<![\w)\]}}.])-)?(?:{_NUMBER})|(?<!\w){_TUPLE})")
 _NUMBER_AND_WORDS = re.compile(r"([-+]?\$?[\d,]+(?:\.\d+)?%?)\s([a-zA-ZÀ-ɏ][a-zA-ZÀ-ɏ ]*)")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?=\S)([^*\n]{1,200}?)(?<=\S)\*\*(?![\w(*])")
+_SAID_IN_BOLD = re.compile(
+    rf"\b(?:is|was|are|were|be|called|named|titled)\s{_BOLD.pattern}|\A{_BOLD.pattern}(?=\s(?:is|was|are|were)\b)"
+)
 # Letters of other scripts than the Latin and the Greek one, and among them what scales, bounds or denies a number.
 _OTHER_SCRIPT = r"[\u0400-\u04ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _SCALED = (
@@ -119,6 +122,7 @@ _PROSE = re.compile(
 )
 _PROSE_ABROAD = re.compile(rf"{_OTHER_SCRIPT}{{2,}}[\s\S]*\d(?!\s?(?:{_SCALED}))")
 _COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
+_THEN_EXPLAINED = re.compile(r"\A([^\n]{1,80})\n\W{0,9}(?:Explanation|Rationale|Justification)\b[^\n]{0,9}:")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
 _WORDS_ALONE = 3
@@ -213,10 +217,13 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     if answer is not None:
         return answer, form
     stripped = peeled(text)
-    short = len(stripped) <= _SHORT_ANSWER and "\n" not in stripped and not denied_until and not denied
+    sentence = not guess and len(stripped) <= _NEAR and _STOP.search(stripped.rstrip(".!")) is None
+    short = (sentence or len(stripped) <= _SHORT_ANSWER) and "\n" not in stripped and not denied_until and not denied
     formula = _CONCLUDED.fullmatch(stripped) if guess and short else None
     if formula is not None:
         return next(group for group in formula.groups() if group).strip(), "formula"
+    if not guess and (bold := _said_in_bold(text[denied_until:])):
+        return bold, "text"
     abroad = _PROSE_ABROAD.search(stripped) and not _DENIED_ABROAD.search(stripped)
     if short and not (guess and (_PROSE.search(stripped) or abroad)):
         value = _UNDER_LABEL.fullmatch(stripped) if guess else None
@@ -231,9 +238,18 @@ def _is_role(mark: Marked, text: str) -> bool:
 
 
 def _last_words(text: str) -> tuple[str | None, str]:
-    """The last line, if it is but a few words."""
-    line = peeled(text.rsplit("\n", 1)[-1])
+    """The last line, or the first before an explanation, if it is but a few words."""
+    explained = _THEN_EXPLAINED.match(text)
+    line = peeled(explained[1] if explained is not None else text.rsplit("\n", 1)[-1])
     return (line, "text") if 0 < len(line.split()) <= _WORDS_ALONE else (None, "none")
+
+
+def _said_in_bold(text: str) -> str | None:
+    """What the first or last paragraph says that something is, "The town is **Lyon**"; None where there are several."""
+    found = {peeled(mark[1] or mark[2]): mark.span() for mark in _SAID_IN_BOLD.finditer(text)}
+    said, (start, end) = next(iter(found.items()), ("", (0, 0)))
+    within = "\n\n" in text[:start].lstrip() and "\n\n" in text[end:].rstrip()
+    return None if len(found) != 1 or within or _denied(text, start, end) else said
 
 
 def _standing_box(text: str) -> tuple[Marked | None, str]:
