@@ -13,7 +13,7 @@ from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
 from memreward.types import Verifier
 
-_PRICE = re.compile(r"\\?\$\s?\d[\d,]{0,30}(?:\.\d{1,30})?")
+_PRICE = re.compile(r"[-−]?\\?\$\s?\d[\d,]{0,30}(?:\.\d{1,30})?(?: (?:thousand|[mbtr]{1,2}illion))?")
 _NUMBER_AND_UNIT = re.compile(rf"[-+−]?[\d.,/ ]{{1,30}}[a-zA-Z¢][a-zA-Z /¢]{{0,30}}|{_PRICE.pattern}")
 
 

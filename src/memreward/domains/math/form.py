@@ -41,7 +41,7 @@ _CHARACTERS = str.maketrans(
     | {"≤": "\\le ", "≥": "\\ge ", "∪": "\\cup ", "±": "\\pm ", "≈": "\\approx ", "∈": "\\in ", "√": "\\sqrt "}
     | {"′": "'", "’": "'", "`": "", "\u2044": "/", "∶": ":"}
     | dict.fromkeys("\u00a0\u2009\u202f", "\\,")
-    | dict.fromkeys("£€¥₹₩₽₺₫฿", "")
+    | dict.fromkeys("£€¥₹₩₽₺₫฿∴✓✔✅", "")
     | {sign: "\\frac{{{}}}{{{}}}".format(*normalize("NFKC", sign).split("\u2044")) for sign in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
@@ -71,11 +71,12 @@ _DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:\^\s?\{?\s?\\circ\s?\}?|\\degree(?!
 _OF_ANGLES = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 ABOUT = re.compile(
     r"^(?:(?:approximately|about|around|roughly|approx\.?|circa|exactly|precisely|simply|just|only|probably|likely|"
-    r"equals?(?:\sto)?|is)\s|(?:the\s)?(?:final\s)?answer\s?(?::|is\s)|\\(?:approx|sim|simeq|cong)(?![a-zA-Z])|[≈~=])\s*",
+    r"equals?(?:\sto)?|is)\s|(?:the\s)?(?:final\s)?answer\s?(?::|is\s|[—–-]\s)|\\(?:approx|sim|simeq|cong)(?![a-zA-Z])|[≈~=])\s*",
     re.IGNORECASE,
 )
 _KEPT = {"~": " ", "\\ ": " ", "\\quad": " ", "\\qquad": " ", "\\\\": "\\\\"}
 _SYNONYMS = (
+    (re.compile(r"^(?:negative|minus)\s(?=[\d\\.])"), "-"),
     (re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)"), r"\\times "),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
@@ -118,7 +119,7 @@ _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,(?:\s(?=0))?\d{3})+(?![\d])")
 ASSIGNMENT = re.compile(
     r"^(?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]{2,10}|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
-    r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([a-zA-Z, ]{1,9}\)"
+    r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([-\w, ./]{1,12}\)"
     r"|[a-zA-Z][a-zA-Z ]{1,30})\s?(?:=|\\in(?![a-z]))\s?(?=\S)"
 )
 _INTEGER_OR_DECIMAL = re.compile(r"[-+]?\s?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")

@@ -87,6 +87,8 @@ _COUNTED_ABROAD = re.compile(
     rf"([-+−]?\$?\d[\d,]*(?:\.\d+)?)\s?(?!{_SCALED}|\d){_OTHER_SCRIPT}{_LETTER}{{0,19}}(?:\s(?!아니){_LETTER}{{1,19}}){{0,2}}[\s。．.!！]*"
 )
 _LETTERS_ABROAD = re.compile(_OTHER_SCRIPT)
+_BOUNDED_ABROAD = re.compile(r"以[上下内外]|左右|不到|[多余][\s。.]*\Z")
+_SCALED_ABROAD = re.compile(r"\s?(?:[万亿億萬兆만억]|тыс|млн|млрд|милли|हज़ार|लाख|करोड़|พัน|หมื่น|แสน|ล้าน|ألف|مليون)")
 _DENIED_ABROAD = re.compile(
     r"[不没沒非]|(?<!\w)(?:не|ни|или|кроме|более|менее|больше|меньше)(?!\w)|नहीं|নয়|కాదు|ไม่|ません|ない|아니|않|ليس"
 )
@@ -184,7 +186,8 @@ def find_expression(text: str, *, guess: bool) -> tuple[str | None, str]:
     """Return the answer that a text commits to last, or a `guess` (formula, number), and its form; (None, "none")."""
     answer, form = _committed(_without_calculation(text) if guess else text, guess=guess)
     answer = None if answer is None else peeled(answer) or None
-    abroad = _COUNTED_ABROAD.fullmatch(answer) if guess and answer and not answer.isascii() else None
+    counted = guess and answer and not answer.isascii() and not _BOUNDED_ABROAD.search(answer)
+    abroad = _COUNTED_ABROAD.fullmatch(answer) if answer and counted else None
     return (answer if abroad is None else abroad[1]), form
 
 
@@ -421,7 +424,7 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     text = SET_AGAINST.sub("", _ASIDE.sub("", without_calculator(text)))
     paragraph = max(text.rfind("\n\n"), 0)
     number = last_match(_LAST_NUMBER, text, paragraph) or last_match(_LAST_NUMBER, text) or in_words(text)
-    if number is None:
+    if number is None or _SCALED_ABROAD.match(text, number.end()):
         return None, "none"
     formula = _formula_around(text, number) or _bare_formula(text, number)
     found = formula or number
