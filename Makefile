@@ -54,7 +54,7 @@ test: $(STAMP) ## run the tests (pytest, one worker more than cores, in random o
 
 test-fast: $(STAMP) ## run the tests that are not marked slow, with fewer examples, and name the files of those that are
 	$(BIN)/pytest -n $$(expr $(WORKERS) + 1) -m 'not slow' --ignore=tests/test_layout.py
-	@echo "left out as well: tests/test_layout.py, which is make layout, and two thirds of five long tables of answers"
+	@echo "left out as well: tests/test_layout.py, which is make layout, and two thirds of six long tables of answers"
 
 test-label: $(STAMP) ## label in a real browser (installs playwright and axe; needs Debian's chromium)
 	$(BIN)/python -m pip install --quiet playwright axe-playwright-python
