@@ -111,6 +111,15 @@ def test_values_that_differ() -> None:
     assert differs_in_value("05/02/2021", "05/01/2021")
     assert not differs_in_value("nine planets", "8")
     assert not differs_in_value("Kiev", "Moscow")
+    for question, other, differs in (
+        ("Which is older, Rome or Bologna?", "Rome", True),
+        ("Which is older, Rome, Italy, or Bologna?", "Italy", True),
+        ("Rome or Bologna is nice.\nWhich town is it?", "Rome", False),
+        ("Which is older, Rome or the city of Bologna?", "city of Bologna", False),
+        ("Which is older, Rome or Bologna?", "The Eternal City", False),
+        ("Does Rome lie near Bologna?", "Rome", False),
+    ):
+        assert differs_in_value(other, "Bologna", question) == differs, question
 
 
 @example("❌")

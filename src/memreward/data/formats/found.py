@@ -72,7 +72,7 @@ Finds = Iterator[Found | tuple[str, DataError]]
 USUAL: Mapping[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "prompt", "input", "instruction", "task", "question_stem"),
     "answer": (
-        *("reference", "answer", "ground_truth", "gts", "gold", "gold_answer"),
+        *("reference", "answer", "ground_truth", "gts", "gold", "gold_answer", "gold_answers"),
         *("target", "expected", "solution", "answerkey", "correct_answer", "reference_answer"),
     ),
     "options": ("choices", "options"),

@@ -24,7 +24,7 @@ from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
 
-RULES = 19
+RULES = 20
 _BEGINS_LIST = re.compile(r"^[ \t]*\(?A[).]\s", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 
@@ -83,7 +83,7 @@ def _without_options(claim: Claim) -> Verdict:
     if wanted is not None and said is not None:
         why = second_thoughts(claim.rollout.text, said, claim.rollout.query.text) if said == wanted else ""
         return Verdict(None if why else said == wanted, f"it says {said}" + (f", but {why}" if why else ""))
-    if differs_in_value(answer, claim.reference):
+    if differs_in_value(answer, claim.reference, claim.rollout.query.text):
         return Verdict(False, "another value")
     return TextVerifier().judge(claim)
 

@@ -42,6 +42,7 @@ _CONTRACTED = re.compile(r"\b(it|that|this|here|he|she)['’]s\b", re.IGNORECASE
 _PLAIN = "it this that here there he she they answer so i think final is are was were equals in on at by of to for"
 _IN_ANY_SENTENCE = frozenset(_PLAIN.split())
 _CHOOSES = re.compile(r"\b(?:or|between|both|which of)\b", re.IGNORECASE)
+_OFFERS = re.compile(r"\bor\b", re.IGNORECASE)
 _STEM = 5
 _CROSSED = re.compile(r"[❌✗✘☒🚫]")
 _LONGEST = 400
@@ -108,11 +109,16 @@ def says_the_same(answer: str, reference: str, question: str = "") -> bool:
 
 
 @lru_cache(maxsize=1024)
+def _asked(question: str) -> str:
+    """The normal form of the last line that asks, or of the end of a text that asks nothing."""
+    lines = [line for line in question.splitlines() if "?" in line]
+    return _short_key(lines[-1] if lines else question[-_LONGEST:])
+
+
+@lru_cache(maxsize=1024)
 def _known(question: str) -> frozenset[str]:
-    """The beginnings of the words of a question, the last line that asks, and those of any sentence."""
-    asked = [line for line in question.splitlines() if "?" in line]
-    words = _short_key(asked[-1] if asked else question[-_LONGEST:]).split()
-    return frozenset(word[:_STEM] for word in (*_IN_ANY_SENTENCE, *words))
+    """The beginnings of the words of a question, and those of any sentence."""
+    return frozenset(word[:_STEM] for word in (*_IN_ANY_SENTENCE, *_asked(question).split()))
 
 
 def written_date(text: str) -> str | None:
@@ -126,10 +132,14 @@ def written_date(text: str) -> str | None:
     return None
 
 
-def differs_in_value(answer: str, reference: str) -> bool:
-    """Say whether both are plain numbers or dates, and not the same."""
+def differs_in_value(answer: str, reference: str, question: str = "") -> bool:
+    """Say whether both are plain numbers or dates, and not the same, or two that the question offers: "Ann or Eve"."""
     said, wanted = free_text_key(answer), free_text_key(reference)
-    return said != wanted and all(map(_NUMBER_OR_DATE.fullmatch, (said, wanted)))
+    if said == wanted or all(map(_NUMBER_OR_DATE.fullmatch, (said, wanted))):
+        return said != wanted
+    offered = f" {_asked(question)} " if _OFFERS.search(question) else ""
+    apart = f" {said} " not in f" {wanted} " and f" {wanted} " not in f" {said} "
+    return apart and all(f" {one} " in offered for one in (said, wanted))
 
 
 def _date(month: str, day: str, year: str) -> str:
