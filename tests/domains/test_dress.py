@@ -448,6 +448,8 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
         ("Therefore, the answer (arabic numerals) is 18.", "18"),
         ("We round.\n\nFINAL_ANSWER: 18.0", "18"),
         ("#### The answer is 18", "18"),
+        ("Thus, she earns $18 if they share it with 2 more. #### 18", "18"),
+        ("She earns $9 * 2 = 18$. #### 18\n", "18"),
         ("A: Let's think step by step.\nThere are 9 of 2 each.\nThe answer is 18.", "18"),
         ("A: There are 9 of 2 each. The answer is 18.", "18"),
         ("0.\\overline{7}-0.\\overline{2} = \\frac{7-2}{9} = \\frac{5}{9}", "\\frac{5}{9}"),

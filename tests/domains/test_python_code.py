@@ -237,6 +237,12 @@ def test_what_stands_before_the_first_function_of_a_program_is_part_of_it() -> N
     assert parse_completion(program, "code", "Read a number and print its double.").answer == program
 
 
+def test_programs_that_are_cut_off_are_not_all_the_same() -> None:
+    texts = ["import sys\n\ndef main():\n\tif s[", "import sys\n\ndef solve(s):\n\tfor c in"]
+    found = [parse_completion(text, "code", "Read a number and print its double.").answer for text in texts]
+    assert cluster_answers(found, "code") == [0, 1]
+
+
 @each_row("text", ["x = 5 so we are done.", "for all we know: no.", "Yes", "42"])
 def test_prose_and_bare_values_are_no_program(text: str) -> None:
     assert parse_completion(text, "code", "Read a number and print its double.").answer is None

@@ -127,16 +127,31 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
             return indented, "code", ""
         if body is not None:
             return body, "body", ""
+    code, start = _bare(text, name)
+    if code is None:
+        return None, "none", ""
+    return code.strip("\n"), "code", (text[:start] + text[start + len(code) :]).strip()
+
+
+def _bare(text: str, name: str | None) -> tuple[str | None, int]:
+    """The program that stands in a text without a fence, and where it begins."""
     for pattern in (_PROGRAM,) if name is None else (_TOP_LEVEL_CODE, _PROGRAM):
-        start = pattern.search(text)
-        if start is not None and (name is None or re.search(rf"\b{re.escape(name)}\b", text[start.start() :])):
-            code = _cut_trailing(text[start.start() :])
-            around = text[: start.start()] + text[start.start() + len(code) :]
-            definitions = _TOP_LEVEL_CODE.match(code) is not None
-            runs = name is None and (definitions or (_READS_OR_WRITES.search(code) is not None and parses(code)))
-            if runs or (name is not None and defines(code, name)) or (definitions and not parses(code)):
-                return code.strip("\n"), "code", around.strip()
-    return None, "none", ""
+        begin = pattern.search(text)
+        if begin is None or (name is not None and not re.search(rf"\b{re.escape(name)}\b", text[begin.start() :])):
+            continue
+        code = _cut_trailing(text[begin.start() :])
+        if name is None and _only_imports(code):  # a program that was cut off in its first function
+            code = text[begin.start() :]
+        definitions = _TOP_LEVEL_CODE.match(code) is not None
+        runs = definitions or (_READS_OR_WRITES.search(code) is not None and parses(code))
+        if (runs if name is None else defines(code, name)) or (definitions and not parses(code)):
+            return code, begin.start()
+    return None, 0
+
+
+def _only_imports(code: str) -> bool:
+    tree = parse_tree(code)
+    return tree is not None and all(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
 
 
 def prompt_tree(prompt: str) -> ast.Module | None:

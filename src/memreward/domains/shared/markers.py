@@ -13,7 +13,10 @@ _BARE_BOX = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}([^\s{}$\\]{1,40})")
 _BETWEEN_BOXES = re.compile(r"[\s$.]*(?:,|;|/|and|or|\\text\{\s*(?:and|or)\s*\}|\\quad)[\s$]*(?:and|or)?[\s$]*")
 _LONGEST_GAP = 40
 _BARE_OPENING = re.compile(r"\\f?box(?:ed)?[ \t]{1,4}(?=[^\s{}])")
-_HASH_LINE = re.compile(r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$", re.MULTILINE)
+# On a line of its own, or behind the last sentence.
+_HASH_LINE = re.compile(
+    r"^[ \t]{0,8}####(?!#)[ \t]*(\S[^\n]*)$|(?<=[.!?)$}])[ \t]{1,3}####(?!#)[ \t]*(\S[^\n]{0,60})\s*\Z", re.MULTILINE
+)
 _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$(?!\n[ \t]{0,8}B:)", re.MULTILINE)
 _PHRASE = re.compile(
     r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
@@ -148,7 +151,7 @@ def joined(text: str, found: Sequence[Marked]) -> Marked:
 
 def _last_line(pattern: re.Pattern[str], sign: str, text: str, form: str) -> Marked | None:
     last = last_match(pattern, text) if sign in text else None
-    return None if last is None else Marked(last[1].strip(), last.start(), form, last.end())
+    return None if last is None else Marked(last[last.lastindex or 1].strip(), last.start(), form, last.end())
 
 
 def explicit(text: str) -> Marked | None:
