@@ -22,8 +22,8 @@ PREDICTION := benchmarks/results/prediction
 TRAINING := benchmarks/results/training
 SUITE := benchmarks/results/suite
 SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
-# As a source it gained nothing for other files (examples/sources/README.md): measured only.
-MEASURED := examples/sources/qwen2.5-coder-1.5b_openbookqa_t0.7.jsonl.gz
+# As sources they gained nothing for other files (examples/sources/README.md): measured only.
+MEASURED := $(addprefix examples/sources/qwen2.5-coder-,0.5b_gym-choice_t0.7.jsonl.gz 1.5b_openbookqa_t0.7.jsonl.gz)
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
 

@@ -158,9 +158,9 @@ SOURCES = {
     "mbpp_t0.7": Source({"mbppplus.jsonl.gz": 110}, 0.7, 180),
     "piqa_t0.7": Source({"piqa_test.jsonl.gz": 120}, 0.7, 96),
     "gym-choice_t0.7": Source(
-        {"leap_year": 12, "ransom_note": 16, "isomorphic_strings": 14, "course_schedule": 12, "needle_haystack": 20,
+        {"leap_year": 14, "ransom_note": 16, "isomorphic_strings": 14, "course_schedule": 12, "needle_haystack": 20,
          "spell_backward": 16, "number_format": 16, "knights_knaves": 14, "calendar_weekday": 14,
-         "color_cube_rotation": 12},
+         "color_cube_rotation": 14},
         0.7, 96,
     ),
     "gym-hard_t1.0": Source(
