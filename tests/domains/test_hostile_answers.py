@@ -788,6 +788,8 @@ def test_small_letters_of_a_short_reply_are_options() -> None:
         "\\boxed{47 \\text{ for all we know}}",
         "\\boxed{47 \\approx 31}",
         "\\boxed{2 \\times 31 = 47}",
+        "The answer is 47.\nThis answer is wrong.",
+        "The answer is correct if he has 47.",
         "У него не 47 яблок.",
         "У него больше 47 яблок.",
         "他没有47个苹果。",

@@ -137,7 +137,7 @@ _UNDER_LABEL = re.compile(r"(?:[-*•] )?[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}(
 _SURE = (
     r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|hence|then|"
     r"now|instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|"
-    r"given by)[,: ]\s{0,3}){1,4}"
+    r"given by|rounded (?:off |up |down )?to|(?:found|calculated|computed|determined) (?:to be|as))[,: ]\s{0,3}){1,4}"
 )
 _HEDGE = re.compile(_SURE, re.IGNORECASE)
 _FILLER = (
@@ -155,6 +155,13 @@ _DENIED_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _WORDS_BACKWARDS = re.compile(r"[\s$*_\"'“(\\]*(?:[^\W\d_]|['’\s])*")
+# What is said of a number, and is none: "the answer is correct", "reasonable", "as follows".
+_COMMENT = re.compile(
+    r"(?:(?:indeed|also|thus|therefore|now|both|quite|really)\s)?(?:correct|verified|confirmed|checked|reasonable|consistent|valid|accurate"
+    r"|sensible|plausible|straightforward|as (?:expected|follows|required|desired)"
+    r"|(?:found|obtained|calculated|computed) by [a-z]+ing)\b(?:[ ,][^\d\\$.:\n]*)?(?:[.:!]|\Z)",
+    re.IGNORECASE,
+)
 _DENIED_CONTENT = re.compile(
     r"(?:(?:definitely|certainly|clearly|probably|surely|obviously|actually)\s{1,3})?"
     r"(?:not|never|neither|nor|no longer|hardly|anything but|far from|n['’]t)\b",
@@ -216,7 +223,7 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
     if mark is not None:
         return _opened(mark, guess=guess)
     text = without_code(text)
-    answer, form, denied_until = _of_phrases(text)
+    answer, form, denied_until = _of_phrases(text, guess=guess)
     if answer is not None:
         return answer, form
     stripped = peeled(text)
@@ -311,12 +318,15 @@ def _answered_anew(after: str) -> str | None:
     return None if turn is None else _of_phrases(after[turn.start() :])[0]
 
 
-def _of_phrases(text: str) -> tuple[str | None, str, int]:
+def _of_phrases(text: str, *, guess: bool = False) -> tuple[str | None, str, int]:
     """The answer of the last "the answer is ..." that is not taken back, and where the last denied one ends."""
     denied_until = 0
     for phrase in reversed(phrases(text)[-_PHRASES_READ:]):
         end = phrase.end
         content = phrase.content
+        before = text[max(phrase.start - _NEAR, 0) : phrase.start]
+        if guess and _COMMENT.match(content) and not _denied_before(before):
+            continue
         if _DENIED_CONTENT.match(content):
             parts = _BUT.split(content, maxsplit=1)
             content = _clause(parts[1]) if len(parts) > 1 else ""
