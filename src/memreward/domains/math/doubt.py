@@ -17,7 +17,7 @@ from memreward.domains.shared.doubt import (
     refused,
     said_aside,
 )
-from memreward.domains.shared.markers import without_code
+from memreward.domains.shared.markers import without_calculator, without_code
 
 _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
 # In the sentence of an answer that nothing marks.
@@ -150,7 +150,7 @@ _WORD = re.compile(r"[a-z]+")
 
 def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
     """Return why a reply may not stand by an answer, perhaps `marked` as such, or ""; the last place decides."""
-    text = without_code(text)
+    text = without_calculator(without_code(text))
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
     place = boxed or last_place(text, answer)
     if place < 0:

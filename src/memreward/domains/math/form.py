@@ -258,7 +258,11 @@ def _without_separators(match: re.Match[str]) -> str:
 
 
 def _without_unknown_unit(form: str) -> str:
-    unit = _NUMBER_THEN_UNIT.fullmatch(form)
+    calculated, equals, result = (part.strip() for part in form.rpartition("="))
+    unit = _NUMBER_THEN_UNIT.fullmatch(result)
+    if equals and unit is not None:  # "31 apples + 16 apples = 47 apples"
+        calculated = calculated.replace(unit[3], "")
+        return f"{calculated} = {_without_unknown_unit(result)}" if _ARITHMETIC.fullmatch(calculated) else form
     if unit is None or (changes_value(unit[3]) and unit[3] != "times"):
         return form
     word = _LETTERS.match(unit[3])
