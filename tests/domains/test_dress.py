@@ -373,13 +373,23 @@ def test_true_false_and_uncertain_as_options() -> None:
         assert parse_completion(text, "qa", query).answer == letter, text
 
 
+def test_other_words_beside_yes_and_no_are_options_like_any() -> None:
+    query = "Does it change?\n(A) Yes\n(B) No\n(C) sometimes\n(D) maybe"
+    for text, letter in (
+        ("No, it does not. The answer is (B).", "B"),
+        ("It changes a little. The answer is (A).", "A"),
+        ("It grows. The answer is sometimes.", "C"),
+        ("It grows, and then it shrinks", None),
+    ):
+        assert parse_completion(text, "qa", query).answer == letter, text
+
+
 @each_row(
     ("text", "answer"),
     [
         ("The seat of the oldest of them is **Bologna**. It lies in Italy.", "Bologna"),
         ("**Bologna** is the seat of the oldest of them.\n\nIt lies in Italy.", "Bologna"),
         ("Bologna\n\nExplanation: It is older than all the others.", "Bologna"),
-        ("The oldest one that still exists today, and that never closed its doors, is Bologna", "The oldest one"),
         (
             "I doubt that it is **Bologna**. It lies in Italy, and others in England are older than it is, they say.",
             None,

@@ -589,7 +589,8 @@ def _by_polarity(content: str, choices: Mapping[str, str]) -> Choice | None:
 def polar_options(choices: Mapping[str, str]) -> dict[str, str]:
     """Return the options that say yes and no, or true and false, and perhaps "unknown", by stance; {} with others."""
     stances = {_STANCES.get(_option_words(option), ""): key for key, option in choices.items()}
-    return stances if len(stances) == len(choices) and {"yes", "no"} <= stances.keys() - {""} else {}
+    known = len(stances) == len(choices) and "" not in stances
+    return stances if known and {"yes", "no"} <= stances.keys() else {}
 
 
 @lru_cache(maxsize=4096)
