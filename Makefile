@@ -143,7 +143,7 @@ bench: $(STAMP) ## time scoring, warmup and encoding
 
 prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables of benchmarks/results/prediction
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make prediction ROLLOUTS=FOLDER" >&2; exit 1; }
-	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0,5,20,50 --seeds 3 --execute auto \
+	$(BIN)/memreward evaluate $(ROLLOUTS)/*.jsonl.gz $(EXAMPLE) --labels 0,5,20,50 --seeds 10 --execute auto \
 	  --predictors memreward,majority,majority_hard,label_model,majority_calibrated,logistic_evidence,random \
 	  --out runs/prediction/all --page
 	cp runs/prediction/all/evaluation.md $(PREDICTION)/all.md
