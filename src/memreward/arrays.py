@@ -19,6 +19,8 @@ from memreward.types import SchemaVersionError, StoreError
 Arrays = dict[str, NDArray[Any]]
 _kinds = cache(get_type_hints)
 """Of a dataclass's fields; found anew for each of a file's hundreds of parts they took most of its reading."""
+_ARRAY = (np.ndarray, NDArray)
+"""What `NDArray[float]` is made of: up to numpy 2.4 an array, from 2.5 on a name for one."""
 T = TypeVar("T")
 
 
@@ -81,9 +83,9 @@ def _apart(value: Any, place: str, arrays: Arrays) -> Any:
 def _together(kind: Any, value: Any, place: str, arrays: Arrays) -> Any:
     """Undo `_apart` for a value of this kind."""
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is np.ndarray:
+    if origin in _ARRAY:
         return arrays[place]
-    if any(get_origin(one) is np.ndarray for one in inner):  # or None
+    if any(get_origin(one) in _ARRAY for one in inner):  # or None
         return arrays.get(place)
     if isinstance(kind, type) and is_dataclass(kind):
         kinds = _kinds(kind)
