@@ -279,6 +279,22 @@ def test_other_ways_to_hand_in_an_answer() -> None:
         assert parse_completion(text, "qa", CHOICES).answer == "A", text
 
 
+@pytest.mark.parametrize(
+    "place", ["<your answer>", "[insert your answer here]", "\\boxed{your answer}", "{put answer here}"]
+)
+def test_a_place_of_the_template_that_was_left_as_it_was_is_no_answer(place: str) -> None:
+    for domain, query, answer in (("qa", CHOICES, "B"), ("math", "How many?", "7")):
+        text = f"The answer is {answer}. We looked at it twice.\n\nThe answer is {place}."
+        assert parse_completion(text, domain, query).answer == answer
+    assert parse_completion(f"There is none. The answer is {place}", "qa", CHOICES).answer is None
+
+
+def test_closing_brackets_are_an_answer_and_end_a_command_before_one() -> None:
+    assert parse_completion("The stack is empty. So the answer is }.", "qa", "Close the brackets: {").answer == "}"
+    assert parse_completion("So the answer is } ] }.", "qa", "Close the brackets: { [ {").answer == "} ] }"
+    assert parse_completion("$\\text{The answer is: } 5$", "math", "How many?").answer == "5"
+
+
 def test_options_are_those_of_the_last_of_several_questions() -> None:
     shown = "Q: Which barks?\nOptions:\n(A) cat\n(B) dog\n(C) cow\nA: So the answer is (B).\n\n"
     asked = shown + "Q: Which flies?\nOptions:\n(A) bird\n(B) bear\nA: Let's think."
@@ -369,8 +385,18 @@ def test_true_false_and_uncertain_as_options() -> None:
         ("Therefore, the statement is false.", "B"),
         ("There is no proof, so it is true.\nThe statement is uncertain.", "C"),
         ("There is no proof", None),
+        ('It has wings. Therefore, the statement "The whale can fly" is true.', "A"),
+        ("Based on the rules above, the statement **The whale is dry** is **false** because it swims.", "B"),
+        ("Thus, according to the text, the claim that it is old is uncertain given what is known.", "C"),
+        ("The statement that it is old is not true in general", None),
     ):
         assert parse_completion(text, "qa", query).answer == letter, text
+
+
+def test_an_option_of_which_the_last_line_says_that_it_is_true() -> None:
+    said = 'Let us see.\n- The statement "coal mine" is true based on what we know.'
+    assert parse_completion(said, "qa", CHOICES).answer == "C"
+    assert parse_completion(said.replace("true", "false"), "qa", CHOICES).answer is None
 
 
 def test_other_words_beside_yes_and_no_are_options_like_any() -> None:

@@ -97,9 +97,11 @@ _NO_OPTION = re.compile(
     r"|insufficient|ambiguous|depend|impossible\sto|no\s(?:answer|option|correct))",
     re.IGNORECASE,
 )
+_GROUNDS = r"(?:based on|according to|given|under|in this case|because|since)"
 _SAID_TO_BE = re.compile(
     r"(?i:it|that|this)(?i:['’]s|\s(?:is|(?:would|must|should)\sbe))\s(?:the\s)?([^.?!]{1,120})"
-    r"|(?:(?i:so|thus|hence|therefore),?\s)?([^?!]{1,120})\s(?:is|would\sbe)\s(?:the\s)?(?:correct|right|best)\s(?:answer|choice|option)"
+    r"|(?:-\s)?(?:(?i:so|thus|hence|therefore),?\s)?(?:(?i:the\sstatement)\s)?([^?!]{1,120})\s(?:is|would\sbe)\s(?:the\s)?"
+    rf"(?:(?:correct|right|best)\s(?:answer|choice|option)|true(?:\s{_GROUNDS}\b.*)?)"
 )
 _LEFT_OUT = re.compile(r"\s{0,9}\b[Tt]he answer is[ .…]{1,6}\Z")
 _ADVERBS = re.compile(
@@ -109,10 +111,11 @@ _ADVERBS = re.compile(
 _ALONE = re.compile(r"(?<=\b[A-Z])\s(?:only|alone)\Z")
 _STANCE = re.compile(
     r"(?:(?:(?:the|this|my)\s)?(?:final\s)?(?:statement|claim|assertion|proposition|sentence|hypothesis|conclusion|decision|"
-    r"verdict|label|relation(?:ship)?)(?:\sis|:)\s|(?:it|this|that)\sis\s|(?:it|that)['’]s\s)?"
+    r"verdict|label|relation(?:ship)?)(?:(?:\s[^.?!\n]{1,200}?)??\s(?:is|holds)|:)\s|(?:it|this|that)\sis\s|(?:it|that)['’]s\s)?"
     r"(?:(?:technically|probably|likely|most likely|definitely|almost certainly|generally|clearly|simply)[,\s]\s?)?"
     r"(yes|yeah|yep|true|no|nope|false|maybe|unknown|uncertain|undetermined|entailment|neutral|contradiction)"
-    r"(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:because|since|as|if|it|he|she|they|the|there|for)\b"
+    r"(?=\s*(?:[.,;:!)(–—-]|$|\n)|\s(?:as|if|it|he|she|they|the|there|for)\b"
+    rf"|\s{_GROUNDS}\b"
     r"|\swith\s(?:a\s)?(?:[5-9]\d|100)\s?%)",
     re.IGNORECASE,
 )
@@ -121,8 +124,8 @@ _STANCE_AT_END = re.compile(
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(
-    r"\A\W{0,3}(?:(?:so|thus|hence|therefore|then|overall|finally|ultimately|(?:in )?conclusion|in summary|"
-    r"(?:I|we) (?:would|will|can) say|I['’]d say|I think)[,:]?\s){1,3}",
+    r"\A\W{0,3}(?:(?:so|thus|hence|therefore|then|overall|finally|ultimately|(?:in )?conclusion|in summary|I think|"
+    r"(?:I|we) (?:would|will|can) say|I['’]d say|(?:based on|given|according to) [^,.\n]{1,80}(?=,))[,:]?\s){1,3}",
     re.IGNORECASE,
 )
 _LAST_SENTENCE = 400

@@ -76,19 +76,7 @@ _OTHER_LANGUAGES = re.compile(
 _CORRECT_ABROAD = re.compile(
     r"(?<![A-Za-z和及与非果若说设])(?<![A-Z]、)(?:选项\s?)?\(?([A-Z])\)?\s?(?:选项|项)?\s?(?:(?:是|为)?\s?(?:唯一)?正确(?:的?答案|的?选项|的)?|が正解)(?![吗性率与和的可说不则]|\s?[?？]|では|じゃ)"
 )
-_FOREIGN = (
-    "antwort",
-    "respuesta",
-    "risposta",
-    "resposta",
-    "cevap",
-    "antwoord",
-    "svar",
-    "richtig ist",
-    "jawaban",
-    "jibu",
-    "alternativa",
-)
+_FOREIGN = "antwort respuesta risposta resposta cevap antwoord svar richtig jawaban jibu alternativa"
 """Words of `_OTHER_LANGUAGES` in ASCII, by which most texts are passed over at once; "ans" is looked for apart."""
 _ANS = re.compile(r"ans[*_ ]{0,4}[:=.]|ans\s(?:corr?ett?a|correcta|es|to)\s")
 _PICTURES = r"(?:(?![🚫👎🙅])[\U0001f300-\U0001f5ff\U0001f680-\U0001f8ff✅✔]\ufe0f?\s{0,3}){1,9}"
@@ -99,6 +87,12 @@ _WIDE |= {first + place: 65 + place for first in (0x24B6, 0x1F130, 0x1F150, 0x1F
 _NEAR = 200
 _END_READ = 4000
 _JOINED = re.compile(r"(?<=[a-z])(?<!not_the)_(?=answer[*_ ]{0,4}:)", re.IGNORECASE)  # FINAL_ANSWER:
+# A place of the prompt's template that the reply left as it was: "The answer is <your answer>."
+_UNFILLED = re.compile(
+    r"(?:\b(?:the )?(?:final |correct )?answer(?: is)?:?[*_ ]{0,4})?(?:\\boxed\s?)?"
+    r"[<\[{(]{1,2}(?:(?:insert|put|write) (?:the |your )?|your )(?:final )?answer(?: here)?[>\]})]{1,2}\.?",
+    re.IGNORECASE,
+)
 _CONFIDENCE = re.compile(
     r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)(?: (?:level|score|rating))?(?:\s?\([^()\n]{1,20}\))?"
     r"[*_]{0,2}[:=][*_]{0,2}\s?(?:(?:(?:very|fairly|quite|extremely) )?(?:high|medium|moderate|certain|sure|strong)"
@@ -196,7 +190,9 @@ def plain_markup(text: str) -> str:
 
 
 def _with_plain_labels(text: str, lower: str) -> str:
-    """The text without the last line where it says how sure it is, and with FINAL_ANSWER as two words."""
+    """The text with FINAL_ANSWER as two words, without places left for it, and the last line on how sure it is."""
+    if "your" in lower or "answer here" in lower:
+        text = _UNFILLED.sub("", text)
     if any(word in lower[-_NEAR:] for word in ("confiden", "probabil", "certain")):
         text = _CONFIDENCE.sub("", text, count=1)
     return _JOINED.sub(" ", text) if "_answer" in lower else text
@@ -213,7 +209,7 @@ def _without_brackets(text: str) -> str:
 
 
 def _perhaps_foreign(lower: str) -> bool:
-    return any(word in lower for word in _FOREIGN) or _ANS.search(lower) is not None
+    return any(word in lower for word in _FOREIGN.split()) or _ANS.search(lower) is not None
 
 
 def peeled(content: str) -> str:

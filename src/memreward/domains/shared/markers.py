@@ -26,6 +26,7 @@ _PHRASE = re.compile(
     r"[*_:= \t]{0,6}",
     re.IGNORECASE,
 )
+_OPEN_COMMAND = re.compile(r"\w\{[^{}\n]*\Z")  # \\text{Answer: }
 _CODE_BLOCK = re.compile(r"^[ \t]{0,8}```[ \t]*(?:python|py)\b.*?(?:^[ \t]{0,8}```|\Z)", re.MULTILINE | re.DOTALL)
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
 
@@ -174,7 +175,8 @@ def phrases(text: str) -> list[Marked]:
             closed = text.find("\\end{", match.end(), match.end() + 400)
             end = max(end, text.find("}", closed) + 1 if closed >= 0 else end)
         content = text[match.end() : min(end, match.end() + 400)].strip(" \t*_")
-        content = content.removeprefix("}")  # of \\text{Answer: }
+        if content.startswith("}") and _OPEN_COMMAND.search(text, max(match.start() - 40, 0), match.start()):
+            content = content[1:]
         if content in {"", "\\[", "$$", "\\("}:
             content = _following_lines(text, end)
         if content:
