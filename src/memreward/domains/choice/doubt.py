@@ -21,7 +21,7 @@ _BELITTLED = re.compile(
     r"what|right[;,]? (?:but|or)|possible|good)\b"
     r"|(?:which|that)\s(?:is|was)\s(?:wrong|false|incorrect)\b|said\s(?:no|nobody)|\(?(?:wrong|false|incorrect)\b)"
     r"|\s(?:if|unless|at your)\b|,\s(?:if|unless)\s(?!(?:I|we|you|memory|not|any|that|this)\b)"
-    r"|\sor\sit\b|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
+    r"|\sor\s(?:it|\d)\b|,?\s(?:and others|among|also|(?:works|fits) too|as (?:one|an?)\s)"
     r"|[^.\n]{0,40}[.;,]\s(?:but\s|it\s|that\s){0,2}(?:is\s?n['’]t|is\snot|not(?:\sreally)?)[.!]"
     r"|,?\s(?:but\s)?(?:it|that|this)(?:['’]s|\s(?:is|was))\s(?:an?\s|all\s|not\s)?(?:lie|wrong|false|incorrect|mistake|"
     r"joke|nonsense|trap|true[.!])"

@@ -52,7 +52,8 @@ _LIMITED = re.compile(
 )
 _TURNS = re.compile(
     r"\b(?:wait|hold on|hang on|hmm+|oops|psych|(?:just )?(?:kidding|joking)|scratch that|recompute|recalculate|"
-    r"corrected|(?:that|this|it|which)(?:['’]s|\s(?:is|was|isn['’]t|wasn['’]t))\s(?:\w{1,10}\s)?"
+    r"corrected|the (?:first|former) (?:one|answer) (?:is|was) (?:right|correct)|"
+    r"(?:that|this|it|which)(?:['’]s|\s(?:is|was|isn['’]t|wasn['’]t))\s(?:\w{1,10}\s)?"
     r"(?:wrong|incorrect|false|not (?:right|correct|true)))\b"
     r"|\b(?:edit|correction):|(?:^|[.!?\n,]\s{0,3})(?:no|nope)\b[,.:;]",
     re.IGNORECASE,
@@ -108,6 +109,7 @@ _COUNTED = re.compile(
     r"which|but|not|out|mod|over|plus|minus|percent|units?|pieces?|items?|people|persons?|ways?|different|possible|"
     r"distinct|such|would|can|will|could|do|does|did|have|has|had)\b)([a-z]{2,}))"
 )
+_COMPOUND = re.compile(r"\s[a-z]{3,}s\b")
 _PRIMED = re.compile(r"\d[}$]{0,3}(?:['′″]|\"(?!\w))")
 _PREFIXED = re.compile(r"\b(?:kilo|mega|giga|tera|milli|micro|nano|centi|deci)([a-z]{3,})")
 _SUBJECT = re.compile(
@@ -125,7 +127,13 @@ _ABOUT = re.compile(
 )
 _ROUGH = re.compile(r"\b(?:about|approx\w*|round\w*|nearest|estimat\w*|roughly|average|mean|expected)\b", re.IGNORECASE)
 _CHECKS = re.compile(r"\b(?:check|verify|confirm|verification)\b", re.IGNORECASE)
-_SHARE = re.compile(r"\s(?:[a-z]+ )?(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)")
+_SHARE = re.compile(
+    r"\s(?:[a-z]+ )?(?:(?:per|(?:in )?each|every) (?!cent\b)(?:of )?(?:\d+ )?([a-z]+)"
+    r"|(each|apiece)(?=\W{0,4}(?:[.,;]|\Z)))"
+)
+_ASKS_SHARE = re.compile(
+    r"\b(?:each|every|per|apiece|one|equal\w*|shar\w*|split\w*|divid\w*|average|price|costs?|rate)\b", re.IGNORECASE
+)
 _PERCENT = re.compile(r"\s?(?:\\?%|per ?cent|basis points?)")
 _UNIT = re.compile(r"\s?(?!in\s)[a-zA-Z¢]+\b")
 # What touches a number that nothing marks, and makes it another.
@@ -199,6 +207,10 @@ def _counted(answer: str, after: str, question: str) -> str:
     if asked is None or found is None or found.start() >= len(answer) or any(mentioned_units(asked[1])):
         return ""
     thing = "degree" if found[1] else str(found[2])
+    # "47 apple trees" are no apples.
+    more = _COMPOUND.match((answer + after)[found.end() :])
+    if more and re.search(rf"\b{thing}e?s\b", question) and not re.search(rf"\b{thing}\b", question):
+        return f"{thing}{more[0]}"
     among = _asked(asked[1].split()[0], after) and f"{thing} of" not in after
     known = thing.rstrip("s") in question.lower() or among
     return "" if known else thing
@@ -231,8 +243,8 @@ def _other_unit(answer: str, after: str, question: str) -> str:
     asked = _HOW_MANY.search(question)
     if asked is None or any(mentioned_units(asked[0])):
         return ""
-    if share is not None and not _asked(share[1], question):
-        return f"it is that of each {share[1]}"
+    if share is not None and not _asked_of_each(share, question):
+        return f"it is that of each {share[1] or 'one'}"
     known = kind in ("", "percent", "dollars", "angle") or any(kind == asked for asked, _ in mentioned_units(question))
     return "" if known else f"it is in a unit of {kind}"
 
@@ -250,8 +262,8 @@ def _of_more(before: str, after: str, question: str) -> str:
         is_magnitude(after) and not _asked(after.split()[0], question)
     ):
         return "it is scaled"
-    if share is not None and not _asked(share[1], question):
-        return f"it is that of each {share[1]}"
+    if share is not None and not _asked_of_each(share, question):
+        return f"it is that of each {share[1] or 'one'}"
     if _COMPARED.match(after) or (_COMPARED_BEFORE.search(before) and before.strip() != ">"):
         return "it is compared"
     return "it is said of what is gone" if gone and _KEPT.search(question) and not _asked(gone[0], question) else ""
@@ -272,6 +284,10 @@ def _of_another(said: str, question: str) -> str:
     named = subjects[-1] not in _PRONOUNS
     rival = _PRONOUNS.intersection(subjects) - {subjects[-1]}
     return f"it is said of {subjects[-1]!r}" if named or rival else ""
+
+
+def _asked_of_each(share: re.Match[str], question: str) -> bool:
+    return _asked(share[1], question) if share[1] else _ASKS_SHARE.search(question) is not None
 
 
 def _exact(question: str) -> bool:

@@ -41,7 +41,14 @@ _ASKS = re.compile(
     r"how|who|where|when)\b",
     re.IGNORECASE,
 )
-_OPEN_END = re.compile(r"\n[ \t]*(?:A|Answer):\s*\Z", re.IGNORECASE)
+_OPEN_END = re.compile(r"(?:\A|\n)[ \t]*(?:A|Answer):\s*\Z", re.IGNORECASE)
+# A record of several fields that says itself that its answer is none.
+_RECORDED = re.compile(
+    r"""["'](?:is_?)?(?:(?:correct|valid|right|true)["']\s?:\s?["']?(?:false|no|0)\b"""
+    r"""|(?:wrong|incorrect|false)["']\s?:\s?["']?(?:true|yes|1)\b|confidence["']\s?:\s?["']?0(?:\.0+)?(?![\d.])"""
+    r"""|(?:status|verdict)["']\s?:\s?["'](?:rejected|wrong|incorrect|false|invalid)\b)""",
+    re.IGNORECASE,
+)
 _CONFIDENCE = re.compile(
     r"\n\W{0,9}(?:my )?(?:confidence|probability|certainty)\b"
     r"([^\n]{0,40}[:=]\W{0,4}(0{1,3}(?:\.0{1,9})?(?!\.?\d)|zero|none)?[^\n]{0,80})",
@@ -63,6 +70,8 @@ def second_thoughts(text: str, answer: str, question: str) -> str:
     echoed = prompt_before(text)
     if echoed and not _is_about(echoed, question):
         return "it answers another question"
+    if "{" in text and _RECORDED.search(text, max(0, len(text) - _NEAR)):
+        return "its record says that it is wrong"
     tail = made_up(text)
     label = _LABEL.match(tail)
     if label is None:

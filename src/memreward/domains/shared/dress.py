@@ -299,7 +299,9 @@ def _with_json_answer(text: str) -> str:
             decoded = "\0"
         # LaTeX that was not escaped for JSON is no JSON, or has a form feed in place of \\f.
         value = decoded if decoded.isprintable() else value.strip('"')
-    return _replaced(text, found[-1].start(), len(text), value.strip("'"))
+    elif value[0] == "'":
+        value = value.strip("'")
+    return _replaced(text, found[-1].start(), len(text), value)
 
 
 def _items_of_json(text: str) -> str:
