@@ -496,12 +496,57 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
         ("0.\\overline{7}-0.\\overline{2} = \\frac{7-2}{9} = \\frac{5}{9}", "\\frac{5}{9}"),
         ("答案是 3 万。", None),
         ("Ответ: 5 тысяч", None),
+        ("So she earns 18.\n\nFinal Answer: $#### 18", "18"),
+        ("Answer: The number of eggs which she sells at the market without leaving any behind is 18 eggs.", "18"),
+        ("<answer>First, she has 9 eggs. Then she sells them at 2 each. So she earns 18 dollars.</answer>", "18"),
+        ("2 cups + 16 cups = 18 cups.", "18"),
+        ("1 1/4 cup + 1 1/4 cup = 2 1/2 cups.", "2.5"),
+        ("The three numbers are 5, 6, and 7.", "5, 6, 7"),
+        ("The two numbers are 5 and -7.", "5, -7"),
+        ("Its domain is (-∞, 3) ∪ (3, ∞).", "(-\\infty, 3) \\cup (3, \\infty)"),
+        ("By the power rule, the derivative is f'(x) = 6x + 2.", "6x + 2"),
+        ("We factor it.\nThus 3x^2 - 5x - 2 = (3x + 1)(x - 2).", "(3x+1)(x-2)"),
+        ("It is:\n\nf(x) = x^x * (ln(x) + 1)\n\nwhere ln is the natural logarithm.", "x^x (\\ln x + 1)"),
+        ("The area of the disc is 25π square units.", "25\\pi"),
+        ("So the side is 3√2 cm.", "3\\sqrt{2}"),
+        ("So she walks 9 * 2 = 18 m.", "18"),
+        ("The sum that we look for is 2m + 3n = 18.", "18"),
+        ("It takes her 18s.", "18"),
     ],
 )
 def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> None:
     found = parse_completion(text, "math", "How much?").answer
     assert found is not None
     assert equivalent(found, number, "math") if number else not equivalent(found, found.split()[0], "math")
+
+
+@each_row(
+    ("text", "asked"),
+    [
+        ("Therefore, Ann pays $18 each month for 3 months.", "How much does Ann pay each month for 3 months?"),
+        ("Answer: Ann pays $18 each month for 3 months.", "How much does Ann pay each month for 3 months?"),
+        ("Answer:\nAnn earns $18/day after 4 years.", "What does Ann earn a day after 4 years?"),
+        ("Answer: Ann drives 18 miles (9 gallons x 2 miles/gallon = 18 miles).", "How many miles does Ann drive?"),
+        ("9 * 2 = 18.\nSo 18 bees come back in the last 6 hours.", "How many bees come back in the last 6 hours?"),
+    ],
+)
+def test_a_number_of_the_question_beside_the_answer_is_none(text: str, asked: str) -> None:
+    assert equivalent(parse_completion(text, "math", asked).answer or "", "18", "math")
+    assert parse_completion("So 18 of the 6 leave, and 5 stay.", "math", asked).answer == "5"
+
+
+@each_row(
+    "text",
+    [
+        "import math\n\ndef solution():\n    bags = 20\n    return bags * 5\n",
+        "def solution():\n    eggs = 18\n    result = eggs\n    return result",
+        "eggs = 18\ntotal_price = eggs * price_each",
+        "We divide: 18 / 4 = 4.5.\n\nHence there is no solution to this problem.",
+    ],
+)
+def test_numbers_of_a_program_or_before_a_refusal_are_no_answer(text: str) -> None:
+    assert parse_completion(text, "math", "How much?").answer is None
+    assert parse_completion(f"{text}\n\nThe answer is 18.", "math", "How much?").answer == "18"
 
 
 @pytest.mark.parametrize("text", ["La réponse est $18.", "\\boxed{\\$18}", "$18", "#### $18"])

@@ -6,7 +6,7 @@ import textwrap
 import threading
 import warnings
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Literal, overload
 
 from memreward.types import Rollout
@@ -44,6 +44,7 @@ _ASSERTED_CALL = re.compile(
 )
 _LONGEST_PARSED = 30_000
 _CUTS_TRIED = 24
+_STARTS_TRIED = 8
 _PYTHON = frozenset({"python", "py", "python3", "", "code"})
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -120,13 +121,13 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
     if fenced is not None:
         code, around = fenced
         return _completed(code, name, prompt), "fence", around
-    if "```" not in text:
-        body = _body(text, name, prompt)
-        indented = _indented(text, name) if body is None or _only_nests(body, name) else None
-        if indented is not None:
-            return indented, "code", ""
-        if body is not None:
-            return body, "body", ""
+    before = text[: fences[0].start()] if fences else text
+    body = _body(before, name, prompt)
+    indented = _indented(before, name) if body is None or _only_nests(body, name) else None
+    if indented is not None:
+        return indented, "code", ""
+    if body is not None:
+        return body, "body", ""
     code, start = _bare(text, name)
     if code is None:
         return None, "none", ""
@@ -135,10 +136,9 @@ def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
 
 def _bare(text: str, name: str | None) -> tuple[str | None, int]:
     """The program that stands in a text without a fence, and where it begins."""
-    for pattern in (_PROGRAM,) if name is None else (_TOP_LEVEL_CODE, _PROGRAM):
-        begin = pattern.search(text)
-        if begin is None or (name is not None and not re.search(rf"\b{re.escape(name)}\b", text[begin.start() :])):
-            continue
+    for begin in islice(_PROGRAM.finditer(text), _STARTS_TRIED):
+        if name is not None and not re.search(rf"\b{re.escape(name)}\b", text[begin.start() :]):
+            break
         code = _cut_trailing(text[begin.start() :])
         if name is None and _only_imports(code):  # a program that was cut off in its first function
             code = text[begin.start() :]

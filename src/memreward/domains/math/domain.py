@@ -7,7 +7,7 @@ from memreward.domains.math import process
 from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
 from memreward.domains.math.rules import by_value
-from memreward.domains.math.subjects import number_of_asked
+from memreward.domains.math.subjects import number_beside_given, number_of_asked
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
@@ -15,6 +15,13 @@ from memreward.types import Verifier
 
 _PRICE = re.compile(r"[-−]?\\?\$\s?\d[\d,]{0,30}(?:\.\d{1,30})?(?: (?:thousand|[mbtr]{1,2}illion))?")
 _NUMBER_AND_UNIT = re.compile(rf"[-+−]?[\d.,/ ]{{1,30}}[a-zA-Z¢][a-zA-Z /¢]{{0,30}}|{_PRICE.pattern}")
+
+# It begins or ends as a program, whose numbers are none of its answers.
+_PROGRAM = re.compile(
+    r"\A\s*(?:#[^\n]*\n\s*)*(?:import|from|def)\s\w"
+    r"|\n\s*(?:print\([^\n]*\)|return\s[^\n]+|(?=[^\n]*[a-z]_[a-z])\w+ = (?![\d.]+\s*\Z)[^\n]+)\s*\Z"
+)
+_SENTENCE = re.compile(r"[a-z]{2,} [a-z]{2,}[^\\]*\d")
 
 
 class Math(DomainRules):
@@ -30,8 +37,12 @@ class Math(DomainRules):
         if (option := by_value(text.strip(), prompt)) != text.strip():
             return option, "text"
         answer, form = find_expression(text, guess=True)
+        if form == "last_number" and _PROGRAM.search(text):
+            return None, "none"
         if answer is not None and form == "last_number":
             answer = number_of_asked(text, prompt) or answer
+        elif answer is not None and _SENTENCE.search(answer):
+            answer = number_beside_given(answer, prompt) or answer
         if answer is not None and (form in {"phrase", "hash", "a_line"} or _PRICE.fullmatch(answer)):
             answer = _without_plain_unit(answer, prompt)
         return answer, form

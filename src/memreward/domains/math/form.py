@@ -118,8 +118,10 @@ _MARKED = re.compile(r"(?:\d\"|(?<![a-zA-Z])[a-zA-Z]\*)\Z")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,(?:\s(?=0))?\d{3})+(?![\d])")
 ASSIGNMENT = re.compile(
-    r"^(?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]{2,10}|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
-    r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)|[a-zA-Z]_\{?\w{1,3}\}?|[a-zA-Z]{1,3}(?:\^\{-1\})?\([-\w, ./]{1,12}\)"
+    r"^(?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]{2,10}(?:\s?\([a-z, ]{1,9}\))?"
+    r"|\\(?:vec|overrightarrow|overline|bar|hat)\s?\{\s?\w{1,3}\s?\}|m?\s?\\angle\s?\w{1,3}"
+    r"|\(\s?[a-z](?:\s?,\s?[a-z]){1,3}\s?\)"
+    r"|[a-zA-Z]_\{?\s?\\?\w{1,4}\s?\}?|[a-zA-Z]{1,3}'{0,2}(?:\^(?:\{-1\}|\(-1\)))?\([-\w, ./]{1,12}\)"
     r"|[a-zA-Z][a-zA-Z ]{1,30})\s?(?:=|\\in(?![a-z]))\s?(?=\S)"
 )
 _INTEGER_OR_DECIMAL = re.compile(r"[-+]?\s?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
@@ -128,7 +130,7 @@ _RATIO = re.compile(
 )
 _REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\overline\s?\{(\d+)\}")
 _NUMBER_THEN_UNIT = re.compile(
-    r"([-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?|[-+]?\s?\d*\s?\\frac\{[-\d]+\}\{\d+\}|[^\\]{0,60}\})"
+    r"([-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+|\s\d+/\d+)?|[-+]?\s?\d*\s?\\frac\{[-\d]+\}\{\d+\}|[^\\]{0,60}\})"
     r"(\s?)([a-zA-Z]{2,}[a-zA-Z .'/]*(?:\^\{?[23]\}?)?)"
 )
 _UNIT_LETTERS, _ENDS_NUMBER = frozenset("JNWVKTCFHAΩ"), frozenset("0123456789}")
@@ -431,7 +433,7 @@ def _simple_key(form: str) -> str | None:
         hour = int(clock[1]) % _NOON + _NOON * (clock[3].lower() == "p") if clock[3] else int(clock[1])
         return f"text clock {hour}{clock[2]}"
     if _CLOCK_OR_RATIO.fullmatch(form):
-        return "text " + re.sub(r"[^a-z0-9:]+", "", form.lower())
+        return "text " + re.sub(r"[^a-z0-9:]+", "", form.lower().lstrip("0"))
     if not _WORDS.fullmatch(form) or (form.islower() and (len(form.strip("()")) == 1 or _is_product(form))):
         return None
     letters = re.sub(r"[^a-zA-Z]+", "", _ARTICLE.sub("", form))

@@ -14,6 +14,13 @@ _NAME = re.compile(
 _NUMBER = re.compile(r"(?<![\w.])-?\$?\d[\d,]*(?:\.\d+)?(?![\w.]*\d)")
 _MONEY = re.compile(r"\$\s?(\d[\d,]*(?:\.\d+)?)(?![\d$]|\.\d| (?:thousand|[mbtr]{1,2}illion)\b)")
 _GOES_ON = re.compile(r"=\s?\d|\d\s(?:dollars|cents)\b")  # to another amount
+_COUNTED = re.compile(r"(?<![\w.])(-?\$?\d[\d,]*(?:\.\d+)?)(?![\w.]*\d)(?:[ -]([a-zA-Z]{3,}))?")
+_ASIDE, _PER = re.compile(r"\([^(),]*\d[^(),\d]*[-+*/×x=][^(),]*\)"), re.compile(r"(?<=\d)/[a-z]{3,}\b")
+_CHANGES = re.compile(
+    r"\\|[=<>^*/+]|n['’]t\b|\b(?:not|no|never|least|most|more|less|than|over|under|half|twice|double|times|almost|nearly|"
+    r"between|up to|until|or|if|unless|about|minus|plus)\b",
+    re.IGNORECASE,
+)
 _ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
 _NEAR = 300
 
@@ -23,6 +30,8 @@ def number_of_asked(text: str, question: str) -> str | None:
     asked = _ASKED.findall(question.strip()[-_NEAR:]) or [""]
     end = without_calculator(text.rstrip()[-_NEAR:])
     last = re.split(r"\n|\. ", end)[-1]
+    if (beside := number_beside_given(last, question)) is not None:
+        return beside
     money = list(_MONEY.finditer(last))
     if len(money) == 1 and "how much" in asked[-1].lower() and not _GOES_ON.search(last, money[0].end()):
         return str(money[0][1]).strip(",")
@@ -34,6 +43,16 @@ def number_of_asked(text: str, question: str) -> str | None:
         return None
     found: str = fits.pop()
     return found.strip("$,")
+
+
+def number_beside_given(said: str, question: str) -> str | None:
+    """Return the only number of a sentence that is not the question's own: "$255 a month for 3 months"; else None."""
+    asked = (_ASKED.findall(question.strip()[-_NEAR:]) or [""])[-1].lower()
+    plain = _PER.sub("", _ASIDE.sub("", said))
+    found = _COUNTED.findall(plain)
+    new = [number for number, thing in found if not (thing and f"{number} {thing.rstrip('s').lower()}" in asked)]
+    alone = len(new) == 1 and (len(found) > 1 or plain != said) and not _CHANGES.search(plain)
+    return str(new[0]).replace("$", "").strip(",") if alone else None
 
 
 def _subjects(clause: str) -> set[str]:

@@ -40,6 +40,7 @@ _GOES_ON = re.compile(
     r"[\w^*+\-/\\{_=×·⋅∙÷!‰¢±√⁻∞]|\((?!(?!mod|base|in\b|\w*(?:thousand|[mb]illion|hundred|dozen)|pairs)[^()]{0,60}\b[a-z]{2}[^()]{0,60}\))"
     r"|[–−]\s?\d|['’:]\d|\$\s?(?:\$\s?)?\\(?:times|cdot|div|pm|over)\b"
 )
+_HASHES = re.compile(r"\A\$?#{2,6}\s?")
 _CLOSED = re.compile(r"\A[*_]{1,3}(?=\s[a-z]{3}(?<!sqr)|[\s.,!)]*\Z)")  # which ends what begins before the number
 _PERCENT = re.compile(r"per\s?cent\b", re.IGNORECASE)
 _OTHER_PARTS = re.compile(r"\w\Z|per\s?mille\b|basis points?\b|bps?\b|ppm\b|factorial\b", re.IGNORECASE)
@@ -50,6 +51,7 @@ _SENTENCE_END = re.compile(
 )
 _NUMBER = (
     r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
+    r"|(?<=\bare )-?\d[\d.]*(?:, -?\d[\d.]*){0,8},? and -?\d[\d.]*(?=[.\s]*\Z)"
     r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
     r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
     r"|[a-z] = [-\d.]{1,12}(?:,|,? (?:or|and)) [a-z] = [-\d.]{0,12}\d|\d{1,6} \d{1,4}/\d{1,4}"
@@ -60,6 +62,7 @@ _SCIENTIFIC = re.compile(
 )
 _SCALE = re.compile(r" (?:thousand|million|billion|trillion)\b")
 _TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
+_TUPLE += rf"(?:\s?∪\s?{_TUPLE}){{0,4}}"
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
 _WEAKENED = re.compile(
     r"(?:\b(?:not|never|cannot|\w{2,6}n['’]t)\s(?:\w{1,12}\s){0,2}|\b(?:more|less|fewer|greater|other)\sthan\s"
@@ -93,10 +96,26 @@ _DENIED_ABROAD = re.compile(
     r"[不没沒非]|(?<!\w)(?:не|ни|или|кроме|более|менее|больше|меньше)(?!\w)|नहीं|নয়|కాదు|ไม่|ません|ない|아니|않|ليس"
 )
 _CHANGED_ABROAD = re.compile(rf"\d\s?(?:{_SCALED})|[除至或比共超]|{_DENIED_ABROAD.pattern}")
+_STATED = re.compile(r"\b(?:is|are|was|were|be|equals)\s([-−]?\$?\d[\d,]*(?:\.\d+)?)(?: [a-z]{2,15}){0,3}\s?\Z")
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
-_BARE_FORMULA = re.compile(
-    r"(?<==)\s?(?=[^\n\\]{0,80}\\)((?:[-+\d\s.]|\\(?:d?frac|sqrt|pi|cdot|left|right)(?![a-z])|[{}()]){1,80})(?=[\s.]*\Z)"
+# A formula that no sign sets off, as "6x + 2", "3√2" and "\\frac{5}{9}"; letters of words are no part of it.
+_FUNCTION = r"(?:(?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|sqrt|pi)(?![a-zA-Z])(?: (?=[a-zθπ√(\d]))?"
+_TERM = (
+    rf"(?:\d[\d,]*(?:\.\d+)?|\.\d+|[√π∞θ()|{{}}°⁰¹²³⁴-⁹⁻]|(?<=[a-zA-Z])'|!(?=\s?[-+*/)=])"
+    rf"|\\(?:[dt]?frac|sqrt|pi|left|right)(?![a-z])"
+    rf"|(?<![a-zA-Z\\])(?:{_FUNCTION}|[a-zA-Z](?:_\w)?(?![a-zA-Z'’])|[a-zA-Z](?='+[(=\s])))"
+)
+_PLAIN_FORMULA = re.compile(
+    rf"(?<![\w\\}}$])[-−]?{_TERM}(?:{_TERM}| (?={_FUNCTION})"
+    rf"|\s?(?:[-+−/^×·÷=<>≤≥±]|\*{{1,2}}|\\(?:cdot|times)(?![a-z]))\s?[-−]?{_TERM})*"
+)
+_OF_LETTERS = re.compile(r"[a-zA-Zπθ√∞\\]")
+_NAME = re.compile(r"\w(?:_\w)?'*(?:\^?\(-1\)|⁻¹)?(?:\(\w\))?\s?=\s?[^=]*")
+_WITH_UNIT = re.compile(r"[-−]?[\d.,]+[a-zA-Z]|[^a-zA-Z]+[=<>≤≥][^a-zA-Z]+[a-zA-Z]")
+_NO_ANSWER = re.compile(
+    r"\bno (?:\w+ )?(?:solution|answer)|\b(?:can ?not|can['’]t|impossible to)\s(?:\w+ )?(?:determine|answer|solve)",
+    re.IGNORECASE,
 )
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
 # A footnote, its mark, and how the number before it came about: "47 (= 31 + 16)".
@@ -133,6 +152,9 @@ _LONGEST_FORMULA = 600
 _LONGEST_PARAGRAPH = 5000
 
 _UNDER_LABEL = re.compile(r"(?:[-*•] )?[A-Za-z][a-z]+(?: [a-z]+){0,3}:\s{0,3}([-+$\d(\\].*)")
+
+# "1 cup + 1 cup = 2 cups", of which one side is to be known.
+_RESULT_IN_WORDS = re.compile(r"[^=\\]*\b[a-z]{3,}\b[^=\\]*=\s*([^=\\]*\d[^=\\]*)")
 
 _SURE = (
     r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|hence|then|"
@@ -236,7 +258,7 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
         return bold, "text"
     abroad = _PROSE_ABROAD.search(stripped) and not _DENIED_ABROAD.search(stripped)
     if short and not (guess and (_PROSE.search(stripped) or abroad)):
-        value = _UNDER_LABEL.fullmatch(stripped) if guess else None
+        value = (_UNDER_LABEL.fullmatch(stripped) or _RESULT_IN_WORDS.fullmatch(stripped)) if guess else None
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
 
@@ -332,7 +354,7 @@ def _of_phrases(text: str, *, guess: bool = False) -> tuple[str | None, str, int
             content = _clause(parts[1]) if len(parts) > 1 else ""
             denied = not content
         else:
-            content = _clause(content)
+            content = _clause(content, numeric=guess)
             place = text.find(content, phrase.end)
             end = place + len(content) if content and 0 <= place < phrase.end + 40 else phrase.end
             denied = _denied(text, phrase.start, end) or _only_asked(text, phrase, end)
@@ -368,6 +390,8 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
             content = without_calculator(inner.content).strip()
         else:
             answer, _, denied_until = _of_phrases(content)
+            if guess and answer is None and not denied_until and _STOP.search(content.rstrip(".!")):
+                answer = _at_the_end(content)[0]
             content = answer or ("" if denied_until else content)
     elif mark.form in {"hash", "a_line"} and guess:
         content = _of_phrases(content)[0] or content
@@ -377,9 +401,9 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
     return (content, mark.form) if content else (None, "none")
 
 
-def _clause(content: str) -> str:
-    """The expression at the start of running text: its first formula, number, or clause."""
-    content = _unhedged(_BOLD.sub(r"\1", without_calculator(content).strip()).strip("*_ "))
+def _clause(content: str, *, numeric: bool = False) -> str:
+    """The expression at the start of running text: its first formula, number, or clause; `numeric` not without one."""
+    content = _unhedged(_BOLD.sub(r"\1", _HASHES.sub("", without_calculator(content).strip())).strip("*_ "))
     formula = _INLINE_MATH.search(content)
     if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
         return _listed_formulas(content, formula)
@@ -400,6 +424,8 @@ def _clause(content: str) -> str:
     said = in_words(clause)
     if said is not None and not said.start() and _COUNTED.fullmatch(clause, said.end()) and not _CHANGES.search(clause):
         return said[0]
+    if numeric and not any(map(str.isdigit, clause)) and (stated := _STATED.search(_STOP.split(content)[0])):
+        return str(stated[1])
     return _number_of_sentence(clause) or clause
 
 
@@ -434,12 +460,17 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     text = SET_AGAINST.sub("", _ASIDE.sub("", without_calculator(text)))
     paragraph = max(text.rfind("\n\n"), 0)
     number = last_match(_LAST_NUMBER, text, paragraph) or last_match(_LAST_NUMBER, text) or in_words(text)
+    if number is not None and number.start() < paragraph and _NO_ANSWER.search(text, paragraph):
+        return None, "none"
     if number is None or _SCALED_ABROAD.match(text, number.end()):
         return None, "none"
-    formula = _formula_around(text, number) or _bare_formula(text, number)
-    found = formula or number
+    formula = _formula_around(text, number)
+    plain = _plain_formula(text, number) if formula is None else None
+    found = formula or plain or number
     if _denied(text, found.start(), found.end()) or _weakened(text, found):
         return None, "none"
+    if plain is not None:
+        return _side_of(plain[0]), "formula" if _BEHIND_FORMULA.fullmatch(text, plain.end()) else "last_number"
     if formula is None:
         begin = max(number.start() - _NEAR // 4, 0)
         whole = last_match(_SCIENTIFIC, text[begin : number.end() + _WORDS_ALONE])
@@ -458,13 +489,27 @@ def _weakened(text: str, found: re.Match[str]) -> bool:
     return _WEAKENED.search(before) is not None or (end is not None and end[0] == "?")
 
 
-def _bare_formula(text: str, number: re.Match[str]) -> re.Match[str] | None:
-    """A fraction or a root that no sign sets off, behind the last sign of equality of its line and the last of all."""
-    bare = _BARE_FORMULA.search(text, text.rfind("\n", 0, number.start()) + 1)
-    if bare is None or not bare.start() < number.start() < bare.end() or bare[1].count("{") != bare[1].count("}"):
-        return None
-    paragraph = text[text.rfind("\n\n", 0, bare.start()) + 1 : bare.start()]
-    return None if any(sign in paragraph for sign in ("$", "\\[", "\\(")) else bare  # or it was cut off inside of one
+def _cut_off(text: str, start: int) -> bool:
+    """Whether a sign of formulas stands before it in its paragraph: it may be the begin of one that was cut off."""
+    paragraph = text[text.rfind("\n\n", 0, start) + 1 : start]
+    return any(sign in paragraph for sign in ("$", "\\[", "\\("))
+
+
+def _plain_formula(text: str, number: re.Match[str]) -> re.Match[str] | None:
+    """The formula in plain characters around the last number, if there is more to it than numbers and their unit."""
+    begin = max(text.rfind("\n", 0, number.start()) + 1, number.start() - _NEAR)
+    for found in _PLAIN_FORMULA.finditer(text, begin, number.end() + _NEAR):
+        if found.end() >= number.end():
+            side = found[0].rpartition("=")[2]
+            whole = found.start() <= number.start() and not _cut_off(text, found.start())
+            whole = whole and all(found[0].count(a) == found[0].count(b) for a, b in ("()", "{}"))
+            return found if whole and _OF_LETTERS.search(side) and not _WITH_UNIT.fullmatch(side.strip()) else None
+    return None
+
+
+def _side_of(formula: str) -> str:
+    """What a chain of equations ends in, with its name where it has one: "y = 2x + 3"."""
+    return formula if _NAME.fullmatch(formula) else formula.rpartition("=")[2].strip()
 
 
 def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:
