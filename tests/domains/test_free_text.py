@@ -170,3 +170,82 @@ def test_a_pattern_that_runs_away_is_ended() -> None:
         parse_completion("a" * 60 + "!", "math", answer_pattern=r"(a+)+$")
     assert time.monotonic() - start < 30
     assert parse_completion("a=1", "math", answer_pattern=r"a=(\d)").answer == "1", "another process does the next"
+
+
+@each_row(
+    ("question", "text", "said"),
+    [
+        ("Can a whale fit in a bathtub?", "A whale is long. Therefore, a whale cannot fit in a bathtub.", "no"),
+        (
+            "Can a whale fit in a bathtub?",
+            "The tub is small, so it is unlikely that a whale would fit in a bathtub.",
+            "no",
+        ),
+        ("Can a whale fit in a bathtub?", "The tub is small. The answer is <it cannot>.", "no"),
+        ("Did Dr. Brown ever live in Rome?", "Letters show it. It appears that Dr. Brown lived in Rome.", "yes"),
+        ("Is a whale heavier than a bus?", "Thus a whale is heavier than a bus.", "yes"),
+        (
+            "Can a whale fit in a bathtub?",
+            "As we know by now, most people think that a whale can fit in a bathtub.",
+            None,
+        ),
+        (
+            "Can a whale fit in a bathtub?",
+            "It is a misconception that a whale can fit in a bathtub, or in any other",
+            None,
+        ),
+        (
+            "Is the coin still heads up?",
+            "Ann turns it. The coin is tails up.\n\nFinal Answer: The coin is tails up.",
+            "no",
+        ),
+        ("Is the coin still heads up?", "Nobody turns it.\nTherefore, the coin is heads up.", "yes"),
+        ("Do most shops open at nine?", "Let us see. No, most shops do not open at nine. They open at ten.", "no"),
+        # What says something else, or neither.
+        (
+            "Is a whale heavier than a bus?",
+            "Thus a bus is heavier than a whale, as it turns out to be in each case",
+            None,
+        ),
+        (
+            "Is a whale heavier than a bus?",
+            "Therefore, a whale is lighter than a bus, as they are in each of the cases",
+            None,
+        ),
+        (
+            "Can a whale fit in a bathtub?",
+            "Therefore, a whale might fit in a bathtub if that were as long as a pool",
+            None,
+        ),
+        (
+            "Can a whale fit in a bathtub?",
+            "It is hard to say whether a whale can fit in a bathtub, or in another one",
+            None,
+        ),
+        (
+            "Did Ann skip the long meeting?",
+            "Therefore, Ann did not attend the long meeting, and neither did all others",
+            None,
+        ),
+        (
+            "Is the coin still heads up?",
+            "At first, the coin is heads up.\n\nThen Ann turns it around, and after her Bob",
+            None,
+        ),
+        (
+            "Can you name the whale in the bathtub?",
+            "So the whale in the bathtub is called by its name, and that is Moby",
+            None,
+        ),
+        (
+            "Which whale can fit in a bathtub?",
+            "Therefore, a whale cannot fit in a bathtub, and neither can any of the others",
+            None,
+        ),
+    ],
+)
+def test_yes_or_no_in_words_of_the_question(question: str, text: str, said: str | None) -> None:
+    found = parse_completion(text, "qa", question).answer
+    assert (found if found in {"yes", "no"} else None) == said
+    letter = parse_completion(text, "qa", f"{question}\n(A) no\n(B) yes").answer
+    assert letter == {"no": "A", "yes": "B", None: None}[said]

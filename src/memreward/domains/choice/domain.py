@@ -1,7 +1,8 @@
 """Multiple choice as a domain."""
 
 from memreward.domains.choice.numbered import are_numbered
-from memreward.domains.choice.parse import concluded_stance, find_choice, letter_of, options, stance
+from memreward.domains.choice.parse import concluded_stance, find_choice, letter_of, options, polar_options, stance
+from memreward.domains.choice.polar import polar_answer
 from memreward.domains.choice.verify import ChoiceVerifier
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import DomainRules
@@ -21,9 +22,12 @@ class Choice(DomainRules):
     def read(self, text: str, prompt: str) -> tuple[str | None, str]:
         choices = options(prompt)
         letter, form = find_choice(text, choices)
-        if letter is not None or (choices and not are_numbered(choices)):
+        if letter is not None:
             return letter, form
-        return _find_open(text)
+        said = polar_options(choices).get(polar_answer(text, prompt) or "") if choices else None
+        if said is not None or (choices and not are_numbered(choices)):
+            return said, form if said is None else "letter"
+        return _find_open(text, prompt)
 
     def named(self, found: str, prompt: str) -> str:
         return letter_of(found, options(prompt)) or found
@@ -37,13 +41,15 @@ class Choice(DomainRules):
         return ChoiceVerifier()
 
 
-def _find_open(text: str) -> tuple[str | None, str]:
+def _find_open(text: str, prompt: str) -> tuple[str | None, str]:
     """The answer to a question without options: yes or no where the reply says so first, else what it marks."""
     answer, form = find_expression(text, guess=False)
     if form in {"none", "text"} and (said := concluded_stance(text)) is not None:
         return said, "text"
-    word = None if answer is None else stance(answer)
-    if form == "phrase" and word is None and (marks := phrases(text)):
+    word, marks = None if answer is None else stance(answer), phrases(text)
+    if form == "phrase" and word is None and marks:
         content = marks[-1].content  # "The answer is yes, it fits"
         word = None if taken_back(content, len(content.split()[0].rstrip(",;:."))) else stance(content)
+    if word is None and (answer is not None or not marks) and (word := polar_answer(text, prompt)) is not None:
+        form = "text" if answer is None else form
     return (answer if word is None else word), form

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 _NAMES = r"options?|answers?|solutions?|endings?|choices?|hypothes[ei]s|candidates?|alternatives?"
 _NAMED = re.compile(
@@ -34,7 +35,9 @@ def numbered_options(question: str) -> dict[str, str]:
 
     A list of lines counts where a question or "Options:" leads to it and nothing is asked behind it.
     """
-    for found in (_NAMED.findall(question), _listed(question), _in_one_line(question)):
+    heading = _HEADING.search(question)
+    in_line = [] if heading is None else _IN_LINE.findall(question, heading.end())
+    for found in (_NAMED.findall(question), _listed(question), in_line):
         choices = dict(found)
         in_order = list(choices) == [str(number + 1) for number in range(len(choices))]
         if len(choices) > 1 and in_order and not choices.keys() & choices.values():
@@ -49,11 +52,6 @@ def _listed(question: str) -> list[tuple[str, str]]:
     before, after = question[: lists[-1].start()], question[lists[-1].end() :]
     asked = _BY_NUMBER.search(after) or (_LEADS_TO.search(before) and "?" not in after)
     return _LINE.findall(lists[-1][0]) if asked else []
-
-
-def _in_one_line(question: str) -> list[tuple[str, str]]:
-    heading = _HEADING.search(question)
-    return [] if heading is None else _IN_LINE.findall(question, heading.end())
 
 
 def are_numbered(choices: Mapping[str, str]) -> bool:
@@ -79,17 +77,14 @@ def in_letters(text: str, choices: Mapping[str, str]) -> str:
     Where options speak of such numbers themselves, a number by itself stays as it is.
     """
 
+    def in_letter(found: re.Match[str], name: str = "option ") -> str:
+        *before, number = found.groups()[:2]
+        return name + "".join(before) + letter_for(number) if number in choices else found[0]
+
     def before_text(found: re.Match[str]) -> str:
         own = choices.get(found[2], "").casefold().rstrip(".")
-        said, rest = found[3].casefold()[: len(own)], found[3][len(own) :]
-        same = own != "" and said == own and not rest[:1].isalnum()
-        return found[1] + letter_for(found[2]) if same else found[0]
+        same = own != "" and re.match(rf"{re.escape(own)}(?![^\W_])", found[3].casefold()) is not None
+        return in_letter(found, "") if same else found[0]
 
-    def bare(found: re.Match[str]) -> str:
-        return letter_for(found[1]) if found[1] in choices else found[0]
-
-    def named(found: re.Match[str]) -> str:
-        return f"option {found[1]}{letter_for(found[2])}" if found[2] in choices else found[0]
-
-    text = _BEFORE_TEXT.sub(before_text, _AFTER_NAME.sub(named, text))
-    return text if any(map(_DIGIT.search, choices.values())) else _BARE.sub(bare, text)
+    text = _BEFORE_TEXT.sub(before_text, _AFTER_NAME.sub(in_letter, text))
+    return text if any(map(_DIGIT.search, choices.values())) else _BARE.sub(partial(in_letter, name=""), text)

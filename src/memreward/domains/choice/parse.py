@@ -123,9 +123,9 @@ _STANCE_AT_END = re.compile(
     r"[\s,;.…](yes|yeah|yep|true|no|nope|false)(?:\s(?:if|when|at|otherwise|for)\b[^.\n]{0,60})?[.!]{0,3}\s{0,9}\Z",
     re.IGNORECASE,
 )
-_CONCLUSION = re.compile(
-    r"\A\W{0,3}(?:(?:so|thus|hence|therefore|then|overall|finally|ultimately|(?:in )?conclusion|in summary|I think|"
-    r"(?:I|we) (?:would|will|can) say|I['’]d say|(?:based on|given|according to) [^,.\n]{1,80}(?=,))[,:]?\s){1,3}",
+CONCLUSION = re.compile(
+    r"\A\W{0,3}(?:(?:so|as such|thus|hence|therefore|then|overall|finally|ultimately|(?:in )?conclusion|in summary"
+    r"|I think|(?:I['’]d|(?:I|we) (?:would|will|can)) say|(?:based on|given|according to) [^,.\n]+(?=,))[,:]?\s){1,3}",
     re.IGNORECASE,
 )
 _LAST_SENTENCE = 400
@@ -193,12 +193,7 @@ class Choice:
 
 @lru_cache(maxsize=1024)
 def options(query_text: str) -> Mapping[str, str]:
-    """Return the options of a question by letter, or by number where it numbers them; empty if it has none."""
-    return listed_options(query_text)
-
-
-def listed_options(query_text: str) -> Mapping[str, str]:
-    """Return the options that a text lists by letter or number.
+    """Return the options of a question by letter, or by number where it numbers them; empty if it has none.
 
     They stand as "(A) ..." anywhere, or as "A. ...", "a) ..." in lines or in one line. A list without letters under
     "Options:" gives each text by itself. Of several questions, "Q: ...", the others are examples before the last.
@@ -428,9 +423,14 @@ def stance(content: str) -> str | None:
 
 
 def concluded_stance(text: str) -> str | None:
-    """Return the stance that a text begins with, or that its last sentence is: "In conclusion, no."."""
-    last = SENTENCE_END.split(text.strip()[-_LAST_SENTENCE:])[-1]
-    return stance(text if _STANCE.match(text.strip()) else _CONCLUSION.sub("", last))
+    """Return the stance that a text begins with, its last sentence is ("In conclusion, no."), or its last part has."""
+    sentences = SENTENCE_END.split(text.strip()[-_LAST_SENTENCE:].rsplit("\n\n", 1)[-1])
+    said = stance(text if _STANCE.match(text.strip()) else CONCLUSION.sub("", sentences[-1]))
+    after = zip(["", *sentences], sentences, strict=False)
+    others = {
+        stance(one) for before, one in after if re.match("(?:yes|no), ", one, re.IGNORECASE) and before[-1:] != "?"
+    }
+    return others.pop() if said is None and len(others) == 1 else said
 
 
 def _named(content: str, choices: Mapping[str, str]) -> Choice:
@@ -495,7 +495,7 @@ def _from_prose(text: str, choices: Mapping[str, str]) -> Choice:
     if (
         len(stripped) <= 200
         and not re.search(r"\n|\?.", stripped)
-        and not spoken_for_others(_before_last_letter(stripped))
+        and not spoken_for_others("A".join(_SINGLE_LETTER.split(stripped)[:-1]) or stripped)
     ):
         only = _named(stripped, choices)
         if only.letters:
@@ -531,11 +531,6 @@ def _of_last_sentences(text: str, choices: Mapping[str, str]) -> tuple[str, ...]
         if mention is not None and not spoken_for_others(sentence[: mention.start()]):
             return _allowed(_mentions(sentence) | _listed(sentence), choices)
     return None
-
-
-def _before_last_letter(text: str) -> str:
-    last = last_match(_SINGLE_LETTER, text)
-    return text if last is None else text[: last.start()]
 
 
 def _labelled(lines: list[str], choices: Mapping[str, str]) -> str | None:

@@ -8,7 +8,6 @@ from memreward.domains.choice.numbered import are_numbered, in_letters, letter_f
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
-    listed_options,
     normal_text,
     option_of_reference,
     options,
@@ -60,11 +59,8 @@ class ChoiceVerifier(ClaimVerifier):
 
 
 def _doubt(claim: Claim, text: str, letter: str, choices: Mapping[str, str]) -> str:
-    echoed, own = (
-        listed_options(prompt_before(claim.rollout.text)),
-        {normal_text(option) for option in choices.values()},
-    )
-    if len(echoed) > 1 and not own & {normal_text(option) for option in echoed.values()}:
+    echoed, own = options(prompt_before(claim.rollout.text)), {*map(normal_text, choices.values())}
+    if len(echoed) > 1 and not own & {*map(normal_text, echoed.values())}:
         return "it answers another question"
     relettered = normal_text(echoed.get(letter, ""))
     if relettered and relettered in own and relettered != normal_text(choices[letter]):
@@ -109,7 +105,7 @@ def _beside(text: str, read: Choice, choices: Mapping[str, str]) -> str:
     # The options as the rollout itself lists them, a line each; it may have put them in another order.
     begin = _BEGINS_LIST.search(text)
     listed = {match[1]: match[2] for match in _LISTED_LINE.finditer(text)}
-    listed |= {} if begin is None else listed_options(text[begin.start() :])
+    listed |= {} if begin is None else options(text[begin.start() :])
     own = listed.get(letter, "") if len(listed) > 1 else ""
     beside = {normal_text(read.named_text), normal_text(own)} - {""}
     others = (option for option in choices if option != letter and normal_text(choices[option]) in beside)

@@ -19,7 +19,7 @@ LETTER = (
     r"rather|and|but|here|which|due|based|given|is|are|was|not|it|seems|remains|looks|fits|works|makes|beats|trumps|wins|would|"
     r"must|should|could|can|appears|sounds|matches|only|alone)\b)[a-z]))"
 )
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]{0,3}\s|\n")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b(?:Dr|Mr|Ms|St)\.)(?<!\bMrs\.)[\"')>]{0,3}\s|\n")
 
 SET_AGAINST = re.compile(
     r"(?:,\s|\s\()(?:and\s)?(?:not|rather than|instead of|as opposed to)\s[^.;,\n]{1,60}(?=[.\s]*\Z)"

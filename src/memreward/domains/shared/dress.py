@@ -52,8 +52,6 @@ _HEADING = re.compile(
     r"^[ \t]{0,3}[#*_][#*_ \t]{0,8}(?:(?:the|my)[ \t])?(?:(?:final|correct)[ \t])?answer[*_: \t]{0,6}\n\s{0,9}(?=\S)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ENDS_A_LINE = re.compile(r"answer[*_: \t]{0,6}\n")
-"""Of `_HEADING`, and met sooner."""
 _LETTER_ENDS_LINE = r"[*(]{0,3}(?-i:[A-Z])[*).]{0,3}\s{0,3}(?:\n|\Z)"
 _OTHER_LANGUAGES = re.compile(
     r"(?:\b(?:antwort|respuesta|réponse|risposta|resposta|ответ|odpowiedź|cevap|antwoord|svar|ans|jawaban(?:nya)?|उत्तर)"
@@ -175,11 +173,11 @@ def plain_markup(text: str) -> str:
     text = text if text.isascii() else _DECORATED.sub("", text)
     lower = text.lower()
     text = _with_plain_labels(text, lower)
-    if _ENDS_A_LINE.search(lower):
+    if "answer" in lower:
         text = _HEADING.sub("Answer: ", text)
     if "正" in text:
         text = text[:-_END_READ] + _CORRECT_ABROAD.sub(r" Answer: \1. ", text[-_END_READ:])
-    if not text.isascii() or _perhaps_foreign(lower):
+    if not text.isascii() or any(word in lower for word in _FOREIGN.split()) or _ANS.search(lower):
         text = _OTHER_LANGUAGES.sub(lambda found: f" Answer: {found[1] or ''} ", text)
     if "<" in text and "<answer>" not in text.lower():
         begin = max(0, len(text) - 2 * _NEAR)
@@ -206,10 +204,6 @@ def _without_brackets(text: str) -> str:
     if doubled is None or not _SIMPLE.fullmatch(doubled[1].strip()):
         return text
     return _replaced(text, doubled.start(), doubled.end(), doubled[1])
-
-
-def _perhaps_foreign(lower: str) -> bool:
-    return any(word in lower for word in _FOREIGN.split()) or _ANS.search(lower) is not None
 
 
 def peeled(content: str) -> str:

@@ -7,7 +7,7 @@ from memreward.domains.shared.expression import find_expression
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict, Verifier
 
-RULES = 5
+RULES = 6
 
 
 class Text(DomainRules):
