@@ -321,6 +321,12 @@ def test_options_are_the_lines_and_not_letters_in_the_question() -> None:
         "A. oak  B. elm\nC. fir",
         "A．oak  B．elm\nC．fir",
         "Is it A. oak or B. elm or C. fir ?\nAnswer:",
+        "(A)\noak\n(B)\nelm\n\n(C)\nfir",
+        "$\\textbf{(A)}\\ oak\\qquad\\textbf{(B)}\\ elm \\qquad \\textbf{(C) }fir",
+        "Options: a ) oak , b ) elm , c ) fir",
+        "Choice A: oak\nChoice B: elm\nChoice C: fir",
+        "option_a: oak\noption_b: elm\noption_c: fir",
+        '{"A": "oak", "B": "elm", "C": "fir"}',
     ],
 )
 def test_options_in_many_forms(listed: str) -> None:

@@ -118,3 +118,7 @@ def test_other_numbers_of_a_reply_name_no_option(text: str) -> None:
 
 def test_yes_is_read_beside_numbered_options_too() -> None:
     assert parse_completion("Yes, it does.", "qa", LINES).answer == "yes"
+
+
+def test_options_that_begin_at_0_are_none_by_number() -> None:
+    assert options("Which animal barks?\nChoice 0: cat\nChoice 1: dog\nChoice 2: cow") == {}

@@ -6,7 +6,7 @@ from functools import partial
 
 _NAMES = r"options?|answers?|solutions?|endings?|choices?|hypothes[ei]s|candidates?|alternatives?"
 _NAMED = re.compile(
-    rf"(?<!\w)(?:{_NAMES})[ \t_]?([1-9])[ \t]?[:.)][ \t]*(\S[^\n]*?)"
+    rf"(?<!\w)(?:{_NAMES})[ \t_]?(\d)[ \t]?[:.)][ \t]*(\S[^\n]*?)"
     rf"(?=[ \t]*(?:\n|$|answer format\b|(?<!\w)(?:{_NAMES})[ \t_]?[1-9][ \t]?[:.)]))",
     re.IGNORECASE,
 )

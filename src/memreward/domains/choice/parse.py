@@ -21,18 +21,22 @@ _INLINE_OPTION = re.compile(
     r"(?<![\w.])([A-J])(?:[.)][ \t]+|(?<!\S[A-J])\)(?=[\w$\\-]))(\S[^\n]*?)"
     r"(?=[ \t,;]*(?:\n|$|(?:or[ \t])?(?:(?<![\w.])[A-J][.)][ \t]|(?<!\S)[A-J]\))))"
 )
-_AROUND_OPTION = re.compile(r"\A:\s{0,9}|(?:[,;](?:\s?(?:or|and))?|\s\?)\Z")
+_AROUND_OPTION = re.compile(r"\A:\s{0,9}|(?:[,;](?:\s?(?:or|and))?|\s\?|\s?\\q?quad)\Z")
 _LISTED_OPTIONS = re.compile(
     r"^[^\n]{0,200}\b(?:options|choices)\b[^\n]{0,40}:[ \t]*\n((?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,26})",
     re.IGNORECASE | re.MULTILINE,
 )
-_CUE = re.compile(r"\b(?:options|choices|alternatives)\b[^\n:]{0,40}:(?!\s*\Z)|(?=\boption A:)", re.IGNORECASE)
+_NAMES = r"(?<!\w)(?i:option|choice|answer|solution|ending|candidate|alternative)[ _]?"
+_CUE = re.compile(
+    rf"\b(?i:options|choices|alternatives)\b[^\n:]{{0,40}}:(?!\s*\Z)|(?={_NAMES}[Aa]\s?[:.)]|[\"']A[\"']\s?:)"
+)
 _MARKERS = (
     re.compile(r"\(([A-Ja-j])\)"),
     re.compile(r"(?<![\w(])([A-J])\)"),
     re.compile(r"(?<![\w(])([a-j])\)"),
     re.compile(r"[\[<]([A-J])[\]>]"),
-    re.compile(r"(?<!\w)[Oo]ption ([A-J]):"),
+    re.compile(r"(?<![\w(])([a-j])\s\)"),
+    re.compile(rf"{_NAMES}([A-Ja-j])\s?[:.)]"),
     re.compile(r"[\"']([A-J])[\"']\s?:"),
     re.compile(r"(?<!\w)([A-J])[、．.:](?!\w{1,3}[.:])"),
 )
@@ -41,6 +45,8 @@ _WIDE_LABEL = re.compile(
     r"(?:^|(?<=[\s）)。？?；;]))(?:([A-Z])[．、：]|（([A-Z])）)(?!\s?[A-Z]\s?[．、：，,和与と])", re.MULTILINE
 )
 _LETTER_AND_SCRIPT = re.compile(r"(?<![A-Za-z])([A-Z])[.、:]\s?(?=[^\W\d_a-zA-Z])")
+_LATEX_LABEL = re.compile(r"\\(?:text|math)?(?:bf|rm|it)?\s?\{(\([A-Z]\))(?:\\?[ ,;])?\}(?:\\[ ,;]|~)*")
+_LABEL_ABOVE = re.compile(r"^[ \t]*(\([A-Z]\)|[A-Z][.)])[ \t]*\n\s{0,4}(?!\(?[A-Z][.)])(?=\S)", re.MULTILINE)
 _AROUND = " \t\"',;[]{}"
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _LATEX_TEXT = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|mbox|bf|rm)\s{0,4}\{([^{}]*)\}")
@@ -219,6 +225,7 @@ def options(query_text: str) -> Mapping[str, str]:
 
 
 def _with_plain_labels(text: str) -> str:
+    text = _LABEL_ABOVE.sub(r"\1 ", _LATEX_LABEL.sub(r"\1 ", text))
     if text.isascii():
         return text
     return _LETTER_AND_SCRIPT.sub(r" \1. ", _WIDE_LABEL.sub(lambda found: f"{found[1] or found[2]}. ", text))
