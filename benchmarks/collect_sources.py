@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from lab.families import FAMILIES, TEMPLATES, Family, with_options
 from lab.families import load as load_families
 from memreward.data import read_groups, write_groups
-from memreward.data.questions import sample_questions
+from memreward.data.files import sample_questions
 from memreward.memory import measured
 from memreward.policy.collect import CollectConfig, collect
 from memreward.policy.settings import SamplingConfig

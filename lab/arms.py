@@ -8,8 +8,8 @@ from functools import partial
 
 from lab.valuers import Format, Random, Restrain, TraPO
 from memreward.reward.valuers import Valuer
-from memreward.training.arms import ARMS as TRAINED
-from memreward.training.arms import Arm
+from memreward.training.config import ARMS as TRAINED
+from memreward.training.config import Arm
 
 _OURS, _PAPER = TRAINED["memreward"], TRAINED["paper"]
 _COMPARED = (

@@ -36,8 +36,8 @@ from memreward.policy.prompts import load_template
 from memreward.policy.sampler import Chat
 from memreward.policy.settings import SamplingConfig
 from memreward.temporary import write_whole
-from memreward.training.arms import ARMS as ARM_SETTINGS
 from memreward.training.checkpoint import checkpoints, step_of_checkpoint
+from memreward.training.config import ARMS as ARM_SETTINGS
 from memreward.training.config import TrainConfig
 from memreward.training.history import history, mean_reward
 from memreward.training.quiet import quiet_libraries

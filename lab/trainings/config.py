@@ -10,8 +10,7 @@ from lab.arms import ARMS
 from lab.testbed.config import LONGEST, StartConfig
 from memreward.data.draw import Count, count_from
 from memreward.policy.settings import SamplingConfig
-from memreward.training.arms import arm_named
-from memreward.training.config import ChoiceRule
+from memreward.training.config import ChoiceRule, arm_named
 from memreward.training.settings import GrpoSettings
 from memreward.types import ConfigurationError
 

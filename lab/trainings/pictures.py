@@ -28,7 +28,7 @@ from lab.trainings.results import (
     Curve,
     TrainingResult,
 )
-from memreward.evaluation.page import html_page, html_part, html_table
+from memreward.evaluation.report import html_page, html_part, html_table
 from memreward.evaluation.tables import Figure, flat, share_text
 
 _SHOWN_REWARDS = (

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from memreward.evaluation.protocol import evaluate
     from memreward.memory import Budget, ExperienceMemory
     from memreward.reward import HybridReward
-    from memreward.reward.front import score
-    from memreward.reward.predictor import RewardPredictor
+    from memreward.reward.predictor import RewardPredictor, score
     from memreward.reward.scores import Scores
     from memreward.types import Group, MemRewardError, Query, Rollout, Score
 
@@ -74,7 +73,7 @@ _HOMES = {
     "evaluate": "evaluation.protocol",
     "parse_rollout": "domains",
     "read_groups": "data",
-    "score": "reward.front",
+    "score": "reward.predictor",
     "write_groups": "data",
 }
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from memreward.cli.configuration import read_tables, values_of
-from memreward.cli.options import Changes
+from memreward.cli.options import Changes, read_tables, values_of
 from memreward.training.config import TrainConfig
 from memreward.types import ConfigurationError
 from rows import each_row

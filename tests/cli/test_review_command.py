@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_commands import run, sums, write
 
-from memreward.data.tables import write_table
+from memreward.data.files import write_table
 from memreward.reward.scores import COLUMNS
 
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from memreward.evaluation.baselines import BASELINES
-from memreward.evaluation.panels import nice_ticks
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
-from memreward.evaluation.report import MOST_DRAWN, drawn_predictors, write_page
+from memreward.evaluation.report import MOST_DRAWN, drawn_predictors, nice_ticks, write_page
 from rows import each_row
 
 NAMES = ("majority", "label_model", "random")

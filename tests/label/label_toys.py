@@ -8,10 +8,9 @@ from memreward.answers import AnswerModel, RewardPrior
 from memreward.domains import parse_rollout
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
-from memreward.label.pool import Pool
-from memreward.label.queue import Ask
+from memreward.label.outlook import Pool
+from memreward.label.queue import TWICE, Ask
 from memreward.label.session import Labelling
-from memreward.label.task import TWICE
 from memreward.memory import ExperienceMemory
 from memreward.memory.labelling import Journal
 from memreward.types import Group, Query, Truth

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from label_toys import answer_of, groups, labelling, truth
 
-from memreward.label import exchange, files
+from memreward.label import files
 from memreward.label.files import Record
 from memreward.types import DataError
 
@@ -75,7 +75,7 @@ def test_a_line_that_fits_nothing_is_named(bad: Record) -> None:
 
 def test_label_studio_and_back(tmp_path: Path) -> None:
     session = labelling(groups(), ask="whole", twice=0.0)
-    tasks = exchange.to_label_studio(files.batch(session, 4, "ann"))
+    tasks = files.to_label_studio(files.batch(session, 4, "ann"))
     files.write(tmp_path / "tasks.json", tasks, listed=True)
     exported = files.read(tmp_path / "tasks.json")
     for task in exported[:2]:
@@ -85,9 +85,9 @@ def test_label_studio_and_back(tmp_path: Path) -> None:
             if a["text"] == truth(task["data"]["memreward_id"])
         ]
         task["annotations"] = [annotation(numbers)]
-    exported[2]["annotations"] = [annotation([exchange.NONE])]
+    exported[2]["annotations"] = [annotation([files.NONE])]
     exported[3]["annotations"] = [{**annotation(["1"]), "was_cancelled": True}]
-    done = files.take_in(session, exchange.from_label_studio(exported), "ann")
+    done = files.take_in(session, files.from_label_studio(exported), "ann")
     assert done == Counter(entered=3, unanswered=1)
     first = exported[0]["data"]["memreward_id"]
     assert session.door.labels()[f"{first}/0"] is True
@@ -105,26 +105,26 @@ def annotation(choices: list[str]) -> Record:
 def test_the_interface_of_label_studio_offers_the_choices_of_each_task() -> None:
     from xml.etree import ElementTree
 
-    choices = ElementTree.fromstring(exchange.LABEL_STUDIO_CONFIG).find("Choices")
+    choices = ElementTree.fromstring(files.LABEL_STUDIO_CONFIG).find("Choices")
     assert choices is not None
     assert choices.get("value") == "$choices"
     session = labelling(groups(), ask="whole")
-    task = exchange.to_label_studio(files.batch(session, 1, "ann"))[0]["data"]
-    assert [each["value"] for each in task["choices"]][-3:] == [exchange.NONE, exchange.BROKEN, exchange.SKIP]
+    task = files.to_label_studio(files.batch(session, 1, "ann"))[0]["data"]
+    assert [each["value"] for each in task["choices"]][-3:] == [files.NONE, files.BROKEN, files.SKIP]
     assert len(task["choices"]) == len(task["memreward"]["answers"]) + 3
 
 
 def test_argilla_and_back() -> None:
     session = labelling(groups(), ask="whole", twice=0.0)
-    records = exchange.to_argilla(files.batch(session, 3, "ann"))
+    records = files.to_argilla(files.batch(session, 3, "ann"))
     assert all(isinstance(value, str) for each in records for value in each["fields"].values())
     given = json.loads(json.dumps(records))
     first = json.loads(given[0]["metadata"]["memreward"])
     right = [str(n) for n, a in enumerate(first["answers"], 1) if a["text"] == truth(first["id"])]
     given[0]["responses"] = {"right": [{"value": right, "status": "submitted", "user_id": "u"}]}
-    given[1]["responses"] = {"right": [{"value": [exchange.BROKEN], "status": "submitted"}]}
+    given[1]["responses"] = {"right": [{"value": [files.BROKEN], "status": "submitted"}]}
     given[2]["responses"] = {"right": [{"value": ["1"], "status": "draft"}]}
-    done = files.take_in(session, exchange.from_argilla(given), "ann")
+    done = files.take_in(session, files.from_argilla(given), "ann")
     assert done == Counter(entered=1, broken=1, unanswered=1)
     assert session.door.labels()[f"{first['id']}/0"] is True
 
@@ -132,16 +132,16 @@ def test_argilla_and_back() -> None:
 @pytest.mark.parametrize("name", ["out.jsonl", "tasks.json", "records.argilla.jsonl"])
 def test_a_files_name_says_whose_it_is_and_what_comes_back_is_looked_at(name: str, tmp_path: Path) -> None:
     batch, path = files.batch(labelling(groups(), ask="whole"), 2, "ann"), tmp_path / name
-    files.write(path, exchange.as_named(path, batch), listed=exchange.is_label_studio(path))
+    files.write(path, files.as_named(path, batch), listed=files.is_label_studio(path))
     assert path.read_text().startswith("[") == (name == "tasks.json")
     written = files.read(path)
     assert [each.keys() & {"data", "metadata", "answers"} for each in written] == 2 * [
         {"out.jsonl": {"answers"}, "tasks.json": {"data"}}.get(name, {"metadata"})
     ]
-    assert exchange.came_back(written) == batch
+    assert files.came_back(written) == batch
 
 
-@pytest.mark.parametrize("back", [exchange.from_label_studio, exchange.from_argilla])
+@pytest.mark.parametrize("back", [files.from_label_studio, files.from_argilla])
 def test_foreign_tasks_are_named(back: object) -> None:
     with pytest.raises(DataError, match="lacks what was put into it"):
         back([{"id": "x", "data": {"text": "foreign"}, "metadata": {}}])  # type: ignore[operator]

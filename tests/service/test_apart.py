@@ -16,9 +16,8 @@ from serving import group, made_store
 from memreward.data import group_from_record
 from memreward.service import apart, store
 from memreward.service.apart import StoreApart
-from memreward.service.asked import AskedGroup, ConflictError
+from memreward.service.asked import AskedGroup, ConflictError, GroupMessage
 from memreward.service.config import ServiceConfig
-from memreward.service.messages import GroupMessage
 from memreward.types import DOMAINS, StoreError
 
 pytestmark = pytest.mark.slow

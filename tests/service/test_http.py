@@ -22,11 +22,10 @@ from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
-from memreward.service.asked import AskedGroup, AskedRollout
+from memreward.service.asked import AskedGroup, AskedRollout, ScoreOneRequest
 from memreward.service.config import ServiceConfig
 from memreward.service.desk import Desk
 from memreward.service.gate import Buckets
-from memreward.service.messages import ScoreOneRequest
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
 from rows import each_row

@@ -22,7 +22,7 @@ import httpx
 import pytest
 from label_toys import groups, labelling, truth
 
-from memreward.label import exchange, files
+from memreward.label import files
 
 pytest.importorskip("label_studio", reason="no Label Studio: make test-label-studio installs it")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
@@ -68,14 +68,14 @@ def said(reply: httpx.Response) -> Any:
 
 def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, tmp_path: Path) -> None:
     session = labelling(groups(), ask="whole", twice=0.0)
-    sent = exchange.to_label_studio(files.batch(session, 4, "ann"))
-    project = said(studio.post("/api/projects", json={"title": "sums", "label_config": exchange.LABEL_STUDIO_CONFIG}))
+    sent = files.to_label_studio(files.batch(session, 4, "ann"))
+    project = said(studio.post("/api/projects", json={"title": "sums", "label_config": files.LABEL_STUDIO_CONFIG}))
     said(studio.post(f"/api/projects/{project['id']}/import", json=sent))
     tasks = said(studio.get(f"/api/projects/{project['id']}/tasks", params={"page_size": 10}))
     by_name = {task["data"]["memreward_id"]: task for task in tasks}
     names = [task["data"]["memreward_id"] for task in sent]
     assert sorted(by_name) == sorted(names)
-    for name, choices in zip(names, (None, [exchange.NONE], [exchange.BROKEN]), strict=False):
+    for name, choices in zip(names, (None, [files.NONE], [files.BROKEN]), strict=False):
         task = by_name[name]
         answers = enumerate(task["data"]["memreward"]["answers"], start=1)
         right = choices or [str(n) for n, answer in answers if answer["text"] == truth(name)]
@@ -85,7 +85,7 @@ def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, 
     export = {"exportType": "JSON", "download_all_tasks": "true"}
     exported = studio.get(f"/api/projects/{project['id']}/export", params=export)
     (tmp_path / "export.json").write_text(json.dumps(said(exported)), encoding="utf-8")
-    back = exchange.from_label_studio(files.read(tmp_path / "export.json"))
+    back = files.from_label_studio(files.read(tmp_path / "export.json"))
     assert files.take_in(session, back, "ann") == Counter(entered=2, broken=1, unanswered=1)
     labels = session.door.labels()
     for group in groups():
@@ -100,7 +100,7 @@ def test_a_batch_is_judged_in_label_studio_and_comes_back(studio: httpx.Client, 
 def test_argillas_own_records_take_a_batch_and_bring_it_back() -> None:
     rg = pytest.importorskip("argilla", reason="no argilla: make test-label-studio installs it")
     session = labelling(groups(), ask="whole", twice=0.0)
-    made = [rg.Record(**record) for record in exchange.to_argilla(files.batch(session, 2, "ann"))]
+    made = [rg.Record(**record) for record in files.to_argilla(files.batch(session, 2, "ann"))]
     made[0].responses.add(rg.Response(question_name="right", value=["1"], user_id=uuid.uuid4(), status="submitted"))
     back = [record.to_dict() for record in made]
-    assert files.take_in(session, exchange.from_argilla(back), "ann") == Counter(entered=1, unanswered=1)
+    assert files.take_in(session, files.from_argilla(back), "ann") == Counter(entered=1, unanswered=1)

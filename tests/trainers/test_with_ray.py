@@ -84,11 +84,10 @@ def test_an_actor_that_dies_in_the_middle_of_a_step_answers_as_one_process_does(
 ) -> None:
     from serving import group, made_store, texts_of
 
-    from memreward.integrations.client import Client
-    from memreward.integrations.ray import NAMESPACE
+    from memreward.integrations.client import NAMESPACE, Client
     from memreward.memory import ExperienceMemory
+    from memreward.service.asked import GroupMessage
     from memreward.service.config import ServiceConfig
-    from memreward.service.messages import GroupMessage
 
     config = ServiceConfig(labels=GROUPS, group_deadline=600.0)
     home = cluster.others[0]
@@ -265,11 +264,10 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
     from serving import Command, group, made_store, texts_of
     from test_killed import free_port
 
-    from memreward.integrations.client import Client
-    from memreward.integrations.ray import NAMESPACE
+    from memreward.integrations.client import NAMESPACE, Client
     from memreward.memory import ExperienceMemory
+    from memreward.service.asked import GroupMessage
     from memreward.service.config import ServiceConfig
-    from memreward.service.messages import GroupMessage
 
     memory, log, token, port = tmp_path / "memory", tmp_path / "log", "token-of-the-test-alone", free_port()
     words = ("--engine", "ray", "--labels", str(GROUPS), "--group-deadline", "600")

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from forked import run_ranks
-from memreward.cli.configuration import read_tables, values_of
-from memreward.cli.options import Changes
+from memreward.cli.options import Changes, read_tables, values_of
 from memreward.training.config import TrainConfig
 from memreward.training.history import history
 from rows import each_row

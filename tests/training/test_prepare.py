@@ -21,8 +21,7 @@ from memreward.memory import ExperienceMemory
 from memreward.policy.collect import CollectConfig
 from memreward.policy.settings import SamplingConfig
 from memreward.reward.valuers import Answers, Graph
-from memreward.training.arms import ARMS
-from memreward.training.config import ChoiceRule, TrainConfig
+from memreward.training.config import ARMS, ChoiceRule, TrainConfig
 from memreward.training.prepare import Prepared, prepare
 from memreward.training.session import train
 from memreward.training.settings import GrpoSettings

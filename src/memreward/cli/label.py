@@ -88,7 +88,7 @@ def label(
       memreward label --memory runs/memory --import labelled.jsonl --annotator ann
       memreward label --memory runs/memory --judge http://localhost:8000/v1 --model NAME --batch 50 --pairwise
     """
-    from memreward.label import exchange, files
+    from memreward.label import files
 
     output, who, out = Output(as_json), how.annotator or _user(), how.out
     if how.judge and not sampling.model:
@@ -102,10 +102,10 @@ def label(
     if how.batch is not None and out is not None:
         labelling.lease = _DAY
         records = files.batch(labelling, how.batch, who)
-        files.write(out, exchange.as_named(out, records), listed=exchange.is_label_studio(out))
+        files.write(out, files.as_named(out, records), listed=files.is_label_studio(out))
         report = {"written": len(records), "file": out}
     elif how.import_ is not None:
-        report = {**files.take_in(labelling, exchange.came_back(files.read(how.import_)), who)}
+        report = {**files.take_in(labelling, files.came_back(files.read(how.import_)), who)}
     elif how.judge is not None:
         from memreward.label.judge import judge
         from memreward.policy.settings import EndpointConfig
@@ -119,8 +119,8 @@ def label(
     _report(output, labelling, report)
     labelling.close()
     if out is not None:
-        if exchange.is_label_studio(out):
-            output.note(f"The labelling interface of the project in Label Studio:\n{exchange.LABEL_STUDIO_CONFIG}")
+        if files.is_label_studio(out):
+            output.note(f"The labelling interface of the project in Label Studio:\n{files.LABEL_STUDIO_CONFIG}")
         output.next(f"label --memory {shlex.quote(memory)} --import LABELLED")
     elif labelling.progress().questions:
         output.next(f"warmup --memory {shlex.quote(memory)}")

@@ -27,7 +27,7 @@ from memreward.cli.errors import Exit, ends_well
 from memreward.cli.options import comma_separated
 from memreward.cli.output import Output, Steps
 from memreward.cli.shards import Engine, score_shards
-from memreward.data.tables import check_table, write_table
+from memreward.data.files import check_table, write_table
 from memreward.domains import cluster_answers
 from memreward.reward.scores import COLUMNS
 from memreward.types import Group, Rollout, Score

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memreward.cli.common import AsJson, check_extra
-from memreward.cli.configuration import read_tables, values_of
 from memreward.cli.errors import ends_well
 from memreward.cli.label import check_page, serving
-from memreward.cli.options import Changes, options_from
+from memreward.cli.options import Changes, options_from, read_tables, values_of
 from memreward.cli.output import Output, Steps
 from memreward.training.config import TrainConfig
 from memreward.training.quiet import quiet_libraries

@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import re
+import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -12,8 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from memreward.data.hub import hub_rows, on_hub
-from memreward.types import DataError
+from memreward.types import DataError, MissingExtraError
 
 Entry = tuple[str, Any | DataError]
 """Where it stands in its file, and the row or what is wrong with it."""
@@ -23,6 +24,8 @@ LONGEST_LINE = 2**28
 _CHUNK = 2**20
 _QUOTED = re.compile('"[^"]*"')
 _ONE_A_LINE = "write one JSON object a line"
+_ZSTANDARD = 93
+_LOCAL_HEADER = struct.Struct("<26xHH")
 
 
 def rows_of(path: Path) -> Iterator[Entry]:
@@ -125,10 +128,30 @@ def _delimiter(path: Path, first: str) -> str:
     return "\t" if ".tsv" in path.name.lower() else max(",;\t|", key=names.count)
 
 
-def _inspect(path: Path) -> Iterator[Entry]:
-    from memreward.data.formats.inspect_ai import samples_of_archive
+def _archive(path: Path) -> Iterator[Entry]:
+    """The samples of an inspect_ai log that is an archive; DataError where it is none."""
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            for member in archive.infolist():
+                if member.filename.startswith("samples/") and member.filename.endswith(".json"):
+                    yield f"{path}, {member.filename}", json.loads(_content(archive, file, member))
+    except (zipfile.BadZipFile, struct.error, ValueError, RecursionError, NotImplementedError) as error:
+        raise DataError(
+            f"{path}: no log that can be read ({error}); convert it: inspect log convert --to json"
+        ) from error
 
-    return samples_of_archive(path)
+
+def _content(archive: zipfile.ZipFile, file: Any, member: zipfile.ZipInfo) -> bytes:
+    """What a member holds. Python before 3.14 knows no Zstandard: Arrow does."""
+    if member.file_size > LONGEST_LINE:
+        raise ValueError(f"{member.filename} is longer than {LONGEST_LINE:,} bytes")
+    if member.compress_type != _ZSTANDARD or hasattr(zipfile, "ZIP_ZSTANDARD"):
+        return archive.read(member)
+    file.seek(member.header_offset)
+    name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    file.seek(name + extra, 1)
+    found: bytes = parquet().decompressed(file.read(member.compress_size), member.file_size)
+    return found
 
 
 def parquet() -> ModuleType:
@@ -141,7 +164,7 @@ _READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Iterator[Entry]]], ...] 
     ((".parquet",), lambda path: parquet().entries(path)),
     ((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _csv),
     ((".json",), _json),
-    ((".eval",), _inspect),
+    ((".eval",), _archive),
     ((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), json_lines),
 )
 ENDS = tuple(end for ends, _ in _READERS for end in ends)
@@ -173,3 +196,33 @@ def _in_order(file: Path) -> tuple[bool, int, str]:
     """Files that are named by a step stand in its order."""
     number = "".join(character for character in file.name if character.isdigit())
     return not number, int(number or 0), file.name
+
+
+_PREFIX = "hub:"
+
+
+def on_hub(path: Path) -> bool:
+    """Whether a name is hub:OWNER/NAME[/CONFIGURATION]/SPLIT."""
+    return str(path).startswith(_PREFIX)
+
+
+def hub_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield where each row stands, and the row. A folder OWNER/NAME here, a copy of the repository, goes first."""
+    owner, *rest = str(path).removeprefix(_PREFIX).split("/")
+    if not 2 <= len(rest) <= 3:
+        raise DataError(f"{path}: name it as hub:OWNER/NAME/SPLIT or hub:OWNER/NAME/CONFIGURATION/SPLIT")
+    try:
+        from datasets import disable_progress_bars, load_dataset
+    except ImportError as error:
+        raise MissingExtraError("datasets", "hub", "reading data sets of the hub") from error
+    disable_progress_bars()
+    try:
+        table = load_dataset(f"{owner}/{rest[0]}", *rest[1:-1], split=rest[-1])
+    except Exception as error:  # the hub's client raises errors of whichever HTTP library it is built on
+        said = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"{path}: cannot be loaded ({type(error).__name__}: {said}); check configuration, split, network and "
+            f"HF_HUB_OFFLINE; where its terms must be accepted, do so and log in by `hf auth login`; or put a copy of "
+            f"the repository into the folder {owner}/{rest[0]}"
+        ) from error
+    yield from ((f"{path}, row {number}", row) for number, row in enumerate(table))

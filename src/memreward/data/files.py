@@ -1,5 +1,6 @@
-"""Rollout files on disk: JSON Lines (plain or gzip) and Parquet, streamed, checked, and written atomically."""
+"""Files on disk: rollouts, questions and tables of results, streamed, checked, and written whole or not at all."""
 
+import csv
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,16 +10,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from memreward.data.containers import ENDS, Entry, parquet, rows_of
+from memreward.data.containers import ENDS, Entry, on_hub, parquet, rows_of
+from memreward.data.draw import stratified_order
 from memreward.data.formats import BATCH, OURS, Finds, Reading, found_in, recognised
 from memreward.data.formats.found import paths_in, refuse_unknown
 from memreward.data.formats.table import ELSEWHERE, columns_elsewhere
-from memreward.data.hub import on_hub
 from memreward.data.joined import joined
 from memreward.data.records import group_from_record, group_to_record
 from memreward.domains.shared.answer_pattern import AnswerPattern
 from memreward.temporary import replacing
-from memreward.types import DOMAINS, DataError, Group, MissingExtraError
+from memreward.types import DOMAINS, ConfigurationError, DataError, Group, MissingExtraError
+from memreward.unicode import escape_surrogates
 
 # A sampler repeats "The answer is 4." by chance; a text longer than this it copies only when a run is merged twice.
 _CHANCE_LENGTH = 400
@@ -230,3 +232,74 @@ def format_of(path: Path) -> str:
                 raise MissingExtraError("pyarrow", "parquet", f"{path}: reading or writing Parquet")
             return suffix
     raise DataError(f"{path}: the name ends on no known format; use one of {', '.join(_FORMATS)}")
+
+
+def load_questions(*sources: str | Path, seed: int = 0) -> list[Group]:
+    """Return the questions of files, each with its sealed reference and without rollouts; of "FILE:COUNT" a sample."""
+    found: dict[str, Group] = {}
+    for source in sources:
+        for group in _load(source, seed):
+            if group.query.id in found:
+                raise ConfigurationError(f"question {group.query.id!r} is asked twice: name {str(source)!r} once")
+            found[group.query.id] = group
+    return list(found.values())
+
+
+def _load(source: str | Path, seed: int) -> list[Group]:
+    path, n = Path(source), None
+    name, _, count = str(source).rpartition(":")
+    if name and count.isdigit() and not path.exists():
+        path, n = Path(name), int(count)
+    if n == 0:
+        raise ConfigurationError(f"questions {str(source)!r}: ask for at least 1")
+    if not path.exists():
+        raise ConfigurationError(
+            f"questions {str(source)!r}: there is no such file; make one by memreward read, as docs/questions.md shows "
+            "for benchmarks"
+        )
+    groups = [group.question() for group in read_groups(path)]
+    return groups if n is None else sample_questions(groups, n, seed)
+
+
+def sample_questions(groups: Sequence[Group], n: int, seed: int) -> list[Group]:
+    """Draw n questions of each dataset, stratified by "subject"; a larger draw begins with a smaller one."""
+    datasets: dict[str, list[Group]] = {}
+    for group in groups:
+        datasets.setdefault(group.query.dataset, []).append(group)
+    drawn: list[Group] = []
+    for members in datasets.values():
+        by_id = {group.query.id: group for group in members}
+        strata = {key: str(group.provenance.get("subject", "")) for key, group in by_id.items()}
+        drawn += [by_id[key] for key in stratified_order(strata, seed, purpose="sample")[:n]]
+    return drawn
+
+
+def check_table(path: Path) -> None:
+    """Refuse a name that says no format; one without an end is JSON Lines."""
+    if path.suffix not in (".csv", ".parquet", ".jsonl", ""):
+        raise ConfigurationError(f"{path}: the name ends on no known format; use one of .csv, .parquet, .jsonl")
+    if path.suffix == ".parquet":
+        format_of(path)
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
+    """Write rows to a file, whole or not at all; `kinds` by column are "text", "whole", "real" or "flag"."""
+    with replacing(path) as unfinished:
+        if path.suffix == ".parquet":
+            parquet().write_rows(unfinished, map(_escaped, rows), kinds)
+        elif path.suffix == ".csv":
+            with unfinished.open("w", encoding="utf-8", newline="", errors="replace") as file:
+                writer = csv.DictWriter(file, list(kinds))
+                writer.writeheader()
+                writer.writerows(map(_short, rows))
+        else:
+            with unfinished.open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(dict(row), ensure_ascii=True, allow_nan=False) + "\n" for row in rows)
+
+
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+
+
+def _escaped(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: escape_surrogates(value) if isinstance(value, str) else value for key, value in row.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from memreward.domains import Verifiers, cluster_answers, parse_rollout
-from memreward.evaluation.page import html_page, html_part, html_table
+from memreward.evaluation.report import html_page, html_part, html_table
 from memreward.evaluation.tables import Table
 from memreward.memory import measured
 from memreward.types import DataError, Group, Query, Rollout

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from memreward.integrations import ray
 from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, EndpointError, FaultError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 URL_VARIABLE, TOKEN_VARIABLE = "MEMREWARD_URL", "MEMREWARD_TOKEN"
 DEFAULT_URL = "http://127.0.0.1:8765"
+SCHEME, NAMESPACE = "ray://", "memreward"
+"""Of the service that runs as a Ray actor (`memreward.service.ray_actor`)."""
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 20.0
@@ -93,7 +94,7 @@ class Client:
 
     def __init__(self, url: str | None = None, *, deadline: float = 300.0, connections: int = 1024) -> None:
         self.url = (url or os.environ.get(URL_VARIABLE, "") or DEFAULT_URL).rstrip("/")
-        if not self.url.startswith(("http://", "https://", ray.SCHEME)):
+        if not self.url.startswith(("http://", "https://", SCHEME)):
             raise ConfigurationError(f"url={self.url!r} is not an address: give one as {DEFAULT_URL}, or ray://NAME")
         self.deadline, self.connections = deadline, connections
         self._pools: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
@@ -215,8 +216,8 @@ class Client:
             await asyncio.sleep(pause)
 
     async def _sent(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
-        if self.url.startswith(ray.SCHEME):
-            return await ray.ask(self.url, method, path, content)
+        if self.url.startswith(SCHEME):
+            return await ask(self.url, method, path, content)
         try:
             async with self._pool().request(method, self.url + path, data=content) as reply:
                 return reply.status, await reply.text(errors="replace"), reply.headers.get("retry-after")
@@ -280,3 +281,17 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="memreward-client", daemon=True).start()
     return loop
+
+
+async def ask(url: str, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
+    """Return status, body and Retry-After; Ray itself makes calls again whose actor has died."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray", "asking a service that is an actor") from error
+    try:
+        actor: Any = ray.get_actor(url.removeprefix(SCHEME), namespace=NAMESPACE)
+        found: tuple[int, str, str | None] = await actor.ask.remote(method, path, content)
+    except (ValueError, ray.exceptions.RayActorError) as error:
+        raise EndpointError(f"{url}: no such actor answers: {error}") from error
+    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from memreward.data import groups_from_rows
 from memreward.data.formats import Reading
-from memreward.integrations.trl_remote import RemoteRewardFunction as RemoteRewardFunction
+from memreward.integrations.trl_reward import RemoteRewardFunction as RemoteRewardFunction
 from memreward.integrations.trl_reward import RewardFunction as RewardFunction
 from memreward.integrations.trl_reward import check_arguments, check_questions
 from memreward.memory import ExperienceMemory

@@ -1,9 +1,11 @@
-"""TRL: a reward of ours as one of the trainer's reward functions, and what its settings and data set must say."""
+"""TRL: a reward of ours, or of a service, as a reward function, and what settings and data set must say."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memreward.integrations.ranks import decide_together
+from memreward.integrations.client import Client, Scored
 from memreward.integrations.rows import COLUMNS, RowReader, TrainerRow, cut_off, query_ids, rows_of
 from memreward.reward.judged import Judged
 from memreward.reward.policy import PolicyReward
@@ -21,6 +23,7 @@ from memreward.types import (
     PROGRAMMING_ERRORS,
     ConfigurationError,
     DataError,
+    MemRewardError,
     NoRewardError,
     Rollout,
     UnknownDomainError,
@@ -224,3 +227,123 @@ def _columns_of(data: Any) -> dict[str, list[Any]]:
     rows: Iterable[Mapping[str, Any]] = islice(iter(data), _PEEKED)
     seen = [dict(row) for row in rows]
     return {name: [row.get(name) for row in seen] for name in ("prompt", *COLUMNS)}
+
+
+def decide_together(rows: Sequence[Any], decide: Callable[[list[Any]], tuple[list[Any], Any]]) -> tuple[list[Any], Any]:
+    """Gather the rows of all processes, decide on them in the first one, and return what concerns the caller.
+
+    Every process must call it, as often as the others. `decide` is called in the first process with the rows of all by
+    rank; it returns one result a row, and something for everybody. Rows and results are plain values: they are sent.
+
+    Raises:
+        RuntimeError: the processes have lost each other. Training cannot go on then.
+        MemRewardError: `decide` raised in the first process, which raises that itself. None waits for it in vain.
+    """
+    dist = sys.modules.get("torch.distributed")  # who is one of several has loaded it
+    if dist is None or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return decide(list(rows))
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, list(rows))
+    answer: list[Any] = [None, ""]
+    failure: Exception | None = None
+    if dist.get_rank() == 0:
+        try:
+            answer[0] = decide([row for part in gathered for row in part])
+        except Exception as error:
+            failure, answer[1] = error, f"{type(error).__name__}: {error}"
+    dist.broadcast_object_list(answer, src=0)
+    if failure is not None:
+        raise failure
+    if answer[1]:
+        raise MemRewardError(f"the first process, which decides for all, failed: {answer[1]}")
+    results, common = answer[0]
+    start = sum(len(part) for part in gathered[: dist.get_rank()])
+    return results[start : start + len(rows)], common
+
+
+class RemoteRewardFunction:
+    """A reward function for TRL's `GRPOTrainer` that asks `memreward serve`; it pickles, and others run beside.
+
+    A group that is split over processes is put together by the service, from the question's id and the step, under
+    `run`, so that two trainings do not meet. `size` is the trainer's `num_generations`, unless given; `domain` is that
+    of questions whose row names none.
+    """
+
+    def __init__(
+        self, client: Client | None = None, *, run: str = "trl", size: int | None = None, domain: str = "math"
+    ) -> None:
+        if domain not in DOMAINS:
+            raise ConfigurationError(f"domain={domain!r} is none of {', '.join(DOMAINS)}")
+        self.client, self.run, self.size, self.domain = client or Client(), run, size, domain
+        self.__name__ = "memreward_remote"
+        self._asked = False
+
+    async def __call__(
+        self,
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        completion_ids: Sequence[Any] | None = None,
+        *,
+        trainer_state: Any = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float]:
+        """Return one reward a completion; see `memreward.integrations.trl.RewardFunction`.
+
+        Raises:
+            ConfigurationError: the trainer would standardise advantages again, or the group's size is not known.
+            EndpointError: at the first call, if the service is not ready.
+        """
+        started = time.monotonic()
+        trainer = getattr(log_metric, "__self__", None)
+        columns.setdefault("truncated", cut_off(completion_ids, trainer))
+        arguments = getattr(trainer, "args", None)
+        if arguments is not None:
+            check_centring(arguments)
+        if not self._asked:
+            await self.client.ready()
+            self._asked = True
+        training = bool(getattr(getattr(trainer, "model", None), "training", True))
+        size = self.size or _size(arguments, training)
+        step = int(getattr(trainer_state, "global_step", 0) or 0)
+        rows = rows_of(prompts, completions, columns, step)
+        place = f"{self.run}/{'train' if training else 'eval'}/{step}"
+        scored = await asyncio.gather(*(self._one(row, place, size) for row in rows))
+        if log_extra is not None:
+            for name in ("source", "probability", "reason"):
+                log_extra(f"memreward/{name}", [getattr(one, name) for one in scored])
+        if log_metric is not None and scored:
+            for name in scored[0].numbers():
+                log_metric(name, sum(one.numbers()[name] for one in scored) / len(scored))
+            log_metric("memreward/seconds", time.monotonic() - started)
+        return [one.reward for one in scored]
+
+    async def _one(self, row: TrainerRow, place: str, size: int) -> Scored:
+        if row.unreadable or not isinstance(row.query_id, str):
+            return Scored.failure(row.unreadable or "a row names no query: give the data set a column 'query_id'")
+        query: dict[str, Any] = {
+            "id": row.query_id,
+            "text": str(row.query or row.prompt),
+            "domain": row.domain if isinstance(row.domain, str) else self.domain,
+            "dataset": str(row.dataset or ""),
+        }
+        if isinstance(row.reference, str):
+            query["reference"] = row.reference
+        return await self.client.reward(
+            group=f"{place}/{row.query_id}",
+            size=size,
+            query=query,
+            text=row.text,
+            step=row.step,
+            truncated=row.truncated,
+            token_logprobs=row.token_logprobs,
+        )
+
+
+def _size(arguments: Mapping[str, Any] | Any, training: bool) -> int:
+    name = "num_generations" if training else "num_generations_eval"
+    size = getattr(arguments, name, None) or getattr(arguments, "num_generations", None)
+    if not size:
+        raise ConfigurationError("how many rollouts a group has is not known: RemoteRewardFunction(size=8)")
+    return int(size)

@@ -1,9 +1,10 @@
-"""What is believed of every question's distinct answers by the labels alone, and what the next one would change."""
+"""The questions of a session, what labels alone say of their answers, and what the next one would change."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from memreward.answers import AnswerModel
 from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import told_by_judging, variances
-from memreward.features.subset import subset
-from memreward.types import Features, IntArray
+from memreward.features.featurizer import Featurizer
+from memreward.features.subset import joined, subset
+from memreward.memory import ExperienceMemory
+from memreward.types import Features, Group, IntArray, Rollout, content_hash
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -121,3 +124,38 @@ class Outlook:
     def rows_of(self, questions: IntArray) -> IntArray:
         parts = [self._rows[self._row_start[q] : self._row_start[q + 1]] for q in questions]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+RECENT = 32
+"""Rollouts of a question, at most."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Questions with their rollouts."""
+
+    groups: Mapping[str, Group]
+    features: Features
+
+    @classmethod
+    def read(cls, memory: ExperienceMemory, featurizer: Featurizer, query_ids: Sequence[str]) -> Pool:
+        """Read questions from memory; those without rollouts are left out."""
+        groups = [group for group in memory.groups(query_ids, recent=RECENT) if group.rollouts]
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        return cls({group.query.id: group for group in groups}, featurizer.features(rollouts))
+
+    def joined(self, other: Pool) -> Pool:
+        """Return both pools' questions; `other` holds none of this one's."""
+        return Pool({**self.groups, **other.groups}, joined([self.features, other.features]))
+
+    def rollout(self, row: int) -> Rollout:
+        group = self.groups[self.features.query_ids[self.features.group[row]]]
+        wanted = self.features.rollout_ids[row]
+        return next(rollout for rollout in group.rollouts if rollout.id == wanted)
+
+
+def reading_order(query_ids: Sequence[str], first: Sequence[str]) -> list[str]:
+    """Return all ids: `first` ones, then the others in an order that has nothing to do with how they were added."""
+    known = set(query_ids)
+    ahead = [query_id for query_id in dict.fromkeys(first) if query_id in known]
+    return [*ahead, *sorted(known.difference(ahead), key=content_hash)]

@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 
 from memreward.label import render
+from memreward.label.queue import REASONS, AnswerSeen, Task
 from memreward.label.session import Labelling
-from memreward.label.task import REASONS, AnswerSeen, Task
 from memreward.label.view import answer_text, outcome, rollouts_of, shown
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED
 from memreward.service.token import given_token, same_token

@@ -1,4 +1,4 @@
-"""What to ask next: what is expected to change most in a minute of a person's time, and no near-copies in one round.
+"""What somebody is asked: what is expected to change most in a minute of their time, no near-copies in one round.
 
 A question is asked by all its answers at once, or by one: "is this answer right?" tells less and takes a third of the
 time. By minute it wins clearly: benchmarks/results/labelling.md.
@@ -66,3 +66,41 @@ def triples(text: str) -> frozenset[tuple[str, ...]]:
     """Return the word triples of a text, every number as the same word."""
     words = ["0" if word.isdigit() else word.lower() for word in _WORD.findall(text[:2000])]
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+
+
+TWICE = 0.1
+"""Share of the questions that a second person judges too, blind to the first."""
+LEASE = 600.0
+"""Seconds for which a question that somebody has open is kept from others."""
+REASONS = ("I cannot tell", "It takes too long", "Not my subject", "Another reason")
+"""Why a question is skipped."""
+
+
+class Task(NamedTuple):
+    """What somebody is asked: whether the answer `asked` is right (kind "one"), or which are ("whole").
+
+    Attributes:
+        answers: Its distinct answers in the order in which they are shown, without the class of no answer.
+        second: Whether another person has judged it before.
+        settles: Whether two people disagree on it and this decides.
+        why: Why a training would have it labelled; "" where none does.
+    """
+
+    query_id: str
+    kind: Kind
+    answers: tuple[int, ...]
+    asked: int
+    several: bool
+    second: bool = False
+    settles: bool = False
+    why: str = ""
+
+
+class AnswerSeen(NamedTuple):
+    """What is shown of an answer after the decision: its votes, and what was believed before the first judgement."""
+
+    answer: int
+    votes: int
+    rollouts: int
+    believed: float
+    correct: bool | None

@@ -10,7 +10,7 @@ import numpy as np
 
 from memreward.answers import AnswerModel
 from memreward.answers.beliefs import AnswerBeliefs
-from memreward.label.door import Door, Said
+from memreward.label.door import Door, Said, Standing
 from memreward.label.figures import (
     LabelProgress,
     active_minutes,
@@ -22,11 +22,8 @@ from memreward.label.figures import (
     people_and_judges,
     twice_judged,
 )
-from memreward.label.outlook import Outlook
-from memreward.label.pool import Pool
-from memreward.label.queue import ROUND, Ask, Candidate, Kind, chosen, ranked
-from memreward.label.standing import Standing
-from memreward.label.task import LEASE, TWICE, AnswerSeen, Task
+from memreward.label.outlook import Outlook, Pool
+from memreward.label.queue import LEASE, ROUND, TWICE, AnswerSeen, Ask, Candidate, Kind, Task, chosen, ranked
 from memreward.memory.labelling import BROKEN, DECIDED, SKIPPED, UNDONE, Event, Journal
 from memreward.types import DataError, content_hash
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from memreward.answers import AnswerModel, RewardPrior
 from memreward.features.featurizer import Featurizer
 from memreward.label.door import Door
-from memreward.label.pool import Pool, reading_order
+from memreward.label.outlook import Pool, reading_order
 from memreward.label.queue import Ask
 from memreward.label.session import Labelling
 from memreward.memory import ExperienceMemory

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from memreward.domains import rules_of
 from memreward.domains.choice.parse import options
+from memreward.label.queue import AnswerSeen, Task
 from memreward.label.session import Labelling
-from memreward.label.task import AnswerSeen, Task
 from memreward.types import Domain, Rollout
 
 

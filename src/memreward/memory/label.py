@@ -10,9 +10,8 @@ from uuid import uuid4
 
 from memreward.domains import rules_of
 from memreward.memory.budget import Budget
-from memreward.memory.entries import LedgerEntry, standing
+from memreward.memory.entries import LedgerEntry, Question, standing
 from memreward.memory.ledger import LabelLedger
-from memreward.memory.settle import Question
 from memreward.types import (
     PROGRAMMING_ERRORS,
     BudgetError,
@@ -104,7 +103,7 @@ def label(
 
     What stands in the ledger, whoever gave it and for whatever use, precedes what the judge would say, costs nothing
     again and keeps its source; for a new use it is entered again. The judge is asked only about answers that nothing
-    has settled (`memreward.memory.settle`). `Told` is entered as it is said, and overrules. All that is told is in the
+    has settled (`memreward.memory.entries`). `Told` is entered as it is said, and overrules. All that is told is in the
     ledger, durable and visible to other processes, when this returns.
 
     Examples::

@@ -3,7 +3,7 @@
 A query counts once, however many of its rollouts are judged. A judgement is one verdict on one rollout or on answers,
 or one reference; the same verdict counts once, whoever gives it and for whatever use, also where it is withdrawn.
 
-Of all entries on a rollout the latest is its label; it settles equivalent answers (`memreward.memory.settle`), and
+Of all entries on a rollout the latest is its label; it settles equivalent answers (`memreward.memory.entries`), and
 serves every other use without being paid for again. Labels that are only to measure with, and must not be learned from,
 belong in a ledger of their own (`LabelLedger.detached`).
 """
@@ -18,9 +18,8 @@ from uuid import uuid4
 
 from memreward.data.draw import stratified_order
 from memreward.memory.budget import Budget
-from memreward.memory.entries import LedgerEntry, standing, totals_of
+from memreward.memory.entries import LedgerEntry, Question, standing, totals_of
 from memreward.memory.sealed import SealedStore
-from memreward.memory.settle import Question
 from memreward.types import DataError, Group, Label
 
 By = Literal["verdicts", "references"]

@@ -25,9 +25,8 @@ from memreward.reward.asking import Asking
 from memreward.reward.judged import ABSTAINED, PREDICTED, TRUTH, Floats, Judged, Kind, filled, shares_of
 from memreward.reward.monitor import Alarm, Blind, RewardMonitor
 from memreward.reward.predictor import RewardPredictor
-from memreward.reward.state import named_errors
 from memreward.reward.truth import GroundTruth, Ruling, groups_of
-from memreward.reward.valuers import Answers, Valuer
+from memreward.reward.valuers import Answers, Valuer, named_errors
 from memreward.reward.visits import EarlierVisits
 from memreward.types import PROGRAMMING_ERRORS, ConfigurationError, Features, IntArray, MemRewardError, Rollout
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label,
 from memreward.memory.labelling import FLAGGED, flagged
 from memreward.reward.explain import Explanation, explain
 from memreward.reward.notebook import notebook_progress
-from memreward.reward.plain import rollouts_in
+from memreward.reward.plain import groups_of_plain, rollouts_in
 from memreward.reward.scores import Scores
 from memreward.types import (
     PROGRAMMING_ERRORS,
@@ -350,3 +350,35 @@ def label_array(rollouts: Sequence[Rollout], labels: Iterable[Label]) -> NDArray
 
 def _made(runner: RolloutRunner | Execute | None, progress: Progress = silent) -> RolloutRunner | None:
     return runner_for(runner, progress) if isinstance(runner, str) else runner
+
+
+def score(
+    questions: Sequence[str],
+    completions: Sequence[str] | Sequence[Sequence[str]],
+    labels: Sequence[Any] | None = None,
+    domain: str = "math",
+) -> Scores:
+    """Score completions, learning from the labels there are; nothing is kept. What is labelled has its label.
+
+    Examples::
+
+        memreward.score(["What is 2 + 3?"], [["It is 5.", "It is 5.", "It is 6."]]).values
+        memreward.score(questions, completions, labels=["5", None, "12"])  # references
+        memreward.score(questions, completions, labels=[[True, False], None, [None, False]])  # verdicts
+
+    Args:
+        questions: n texts, multiple choice with its options as "(A) ...". One that stands twice is one question.
+        completions: n lists of texts, or n texts.
+        domain: "math", "qa", "code" or "other".
+
+    Raises:
+        TypeError: these are no lists of texts.
+        DataError: there are not as many completions, or labels, as questions.
+    """
+    groups, rollouts = groups_of_plain(questions, completions, labels, domain)
+    if not rollouts:
+        return Scores([], [])
+    memory = ExperienceMemory.in_memory()
+    memory.add(groups)
+    predictor = RewardPredictor.warmup(memory, budget=Budget(queries=0) if labels is None else None)
+    return predictor.score(rollouts, labels=labels is not None)

@@ -38,9 +38,7 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
-    from memreward.service.gate import OPEN, Admitted, Limited, Traced
-    from memreward.service.log import request_id
-    from memreward.service.messages import (
+    from memreward.service.asked import (
         LabelsRequest,
         OpenRLHFRequest,
         QueryMessage,
@@ -48,6 +46,8 @@ try:
         ScoreOneRequest,
         ScoreRequest,
     )
+    from memreward.service.gate import OPEN, Admitted, Limited, Traced
+    from memreward.service.log import request_id
     from memreward.service.metrics import Metrics
 except ImportError as error:
     raise MissingExtraError(error.name or "fastapi", "serve", "the service") from error

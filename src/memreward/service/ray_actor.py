@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memreward.domains.registry import begin_all
-from memreward.integrations.ray import NAMESPACE
+from memreward.integrations.client import NAMESPACE
 from memreward.service.apart import StoreApart
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memreward.integrations.ray import SCHEME, ask
+from memreward.integrations.client import SCHEME, ask
 from memreward.service.config import ServiceConfig
 from memreward.service.token import Application, RequireToken
 from memreward.types import EndpointError, MissingExtraError

@@ -21,8 +21,7 @@ from memreward.reward.policy import PolicyReward
 from memreward.reward.predictor import WARMUP, RewardPredictor
 from memreward.reward.valuers import Answers, Graph, HardMajority, Majority, Nothing, Valuer
 from memreward.temporary import write_whole
-from memreward.training.arms import ANSWERS, PAPER, Arm, arm_named
-from memreward.training.config import ChoiceRule, TrainConfig
+from memreward.training.config import ANSWERS, PAPER, Arm, ChoiceRule, TrainConfig, arm_named
 from memreward.types import ConfigurationError, Encoder, Group, LabelError, Progress
 
 MEMORY = "memory"

@@ -13,11 +13,9 @@ from memreward.evaluation.tables import flat
 from memreward.integrations.trl import questions
 from memreward.memory import ExperienceMemory
 from memreward.temporary import write_whole
-from memreward.training.arms import SENTENCE_MODEL
-from memreward.training.checkpoint import keeper, resume_from, step_of_checkpoint
-from memreward.training.config import ChoiceRule, TrainConfig
+from memreward.training.checkpoint import Interruption, keeper, resume_from, step_of_checkpoint
+from memreward.training.config import SENTENCE_MODEL, ChoiceRule, TrainConfig
 from memreward.training.history import LoggedStep, history, mean_reward
-from memreward.training.interrupt import Interruption
 from memreward.training.prepare import MEMORY, Prepared, prepare
 from memreward.training.run import make_trainer
 from memreward.types import ConfigurationError, Encoder, MemRewardError, Progress, StoreError, silent
