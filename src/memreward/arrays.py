@@ -4,6 +4,7 @@ Arrays are tensors named by the fields that lead to them, all else is JSON in th
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -58,7 +59,7 @@ def load(path: Path, kind: str, version: int, of: type[T], remedy: str) -> T:
         if written != version:
             better = "update memreward" if written > version else remedy
             raise SchemaVersionError(f"{path} is a {kind} of version {written}, this release reads {version}: {better}")
-        made: T = _together(of, header["value"], "", arrays)
+        made: T = rebuilt(of, header["value"], arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{path} is not a {kind} that can be read ({type(error).__name__}: {error}): {remedy}"
@@ -80,22 +81,25 @@ def _apart(value: Any, place: str, arrays: Arrays) -> Any:
     return value
 
 
-def _together(kind: Any, value: Any, place: str, arrays: Arrays) -> Any:
-    """Undo `_apart` for a value of this kind."""
+def rebuilt(kind: Any, value: Any, arrays: Arrays | None = None, place: str = "") -> Any:
+    """Return a value of this kind, a dataclass for one, from what JSON holds of it, and its arrays by place.
+
+    What a file does not say has its default, what the kind does not know is left out; a number that is null is NaN.
+    """
     origin, inner = get_origin(kind), get_args(kind)
     if origin in _ARRAY:
-        return arrays[place]
+        return (arrays or {})[place]
     if any(get_origin(one) in _ARRAY for one in inner):  # or None
-        return arrays.get(place)
+        return (arrays or {}).get(place)
+    if kind is float:
+        return math.nan if value is None else float(value)
     if isinstance(kind, type) and is_dataclass(kind):
-        kinds = _kinds(kind)
-        parts = {f.name: _together(kinds[f.name], value[f.name], f"{place}.{f.name}", arrays) for f in fields(kind)}
-        return kind(**parts)
-    if origin is dict:
-        return {name: _together(inner[1], each, f"{place}.{name}", arrays) for name, each in value.items()}
+        kinds, given = _kinds(kind), [field.name for field in fields(kind) if field.name in value]
+        return kind(**{name: rebuilt(kinds[name], value[name], arrays, f"{place}.{name}") for name in given})
+    if origin in (dict, Mapping):
+        return {name: rebuilt(inner[1], each, arrays, f"{place}.{name}") for name, each in value.items()}
     if origin in (tuple, list):
         several = [inner[0]] * len(value) if origin is list or inner[-1] is Ellipsis else inner
-        return origin(
-            _together(k, each, f"{place}.{i}", arrays) for i, (k, each) in enumerate(zip(several, value, strict=True))
-        )
+        parts = enumerate(zip(several, value, strict=True))
+        return origin(rebuilt(k, each, arrays, f"{place}.{i}") for i, (k, each) in parts)
     return value

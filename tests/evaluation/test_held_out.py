@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memreward.arrays import rebuilt
 from memreward.evaluation.held_out import HeldOut, held_out_figures
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.features.subset import subset, vote_share
@@ -57,5 +58,5 @@ def test_what_is_not_defined_survives_json(synthetic: Callable[..., Any]) -> Non
     figures = held_out_figures(made.features, made.correct, np.full(8, 0.5, np.float32), 0.5)
     assert math.isnan(figures[0].metrics.group_auc)
     text = json.dumps([part.to_dict() for part in figures], allow_nan=False)
-    read = tuple(HeldOut.from_dict(part) for part in json.loads(text))
+    read = rebuilt(tuple[HeldOut, ...], json.loads(text))
     assert repr(read) == repr(figures)

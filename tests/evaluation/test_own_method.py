@@ -212,11 +212,11 @@ def test_a_class_in_python_needs_no_factory(groups, featurizer) -> None:
 
 
 def test_packages_add_predictors_by_entry_points(mine, monkeypatch) -> None:
-    found = EntryPoints([EntryPoint("theirs", "memreward.evaluation.baselines:MajorityVote", "memreward.predictors")])
+    found = EntryPoints([EntryPoint("theirs", "memreward.evaluation.baselines:LabelModel", "memreward.predictors")])
     monkeypatch.setattr("memreward.plugins.entry_points", lambda group: found.select(group=group))
     monkeypatch.setattr("memreward.evaluation.own.installed", installed.__wrapped__)  # has not been asked before
-    assert installed_predictors() == {"theirs": OwnPredictor("memreward.evaluation.baselines:MajorityVote")}
-    assert installed_predictors()["theirs"](0).name == "majority"
+    assert installed_predictors() == {"theirs": OwnPredictor("memreward.evaluation.baselines:LabelModel")}
+    assert installed_predictors()["theirs"](0).name == "label_model"
 
 
 def sums(queries: int = 60):

@@ -4,16 +4,16 @@ Every labelled rollout is predicted by a model that is blind to its query, so th
 thresholds were fitted on these rollouts: expect accuracy and calibration error a little worse on new queries.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memreward.evaluation.expected import advantages_of_values
-from memreward.evaluation.metrics import METRICS, Metrics, evaluate_predictions
-from memreward.evaluation.tables import number, plain
+from memreward.evaluation.metrics import Metrics, evaluate_predictions
+from memreward.evaluation.tables import plain
 from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray
 
@@ -33,14 +33,6 @@ class HeldOut:
     def to_dict(self) -> dict[str, Any]:
         found: dict[str, Any] = plain(self)
         return found
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        figures = {
-            name: Metrics(**{metric: number(values[name][metric]) for metric in METRICS})
-            for name in ("metrics", "majority")
-        }
-        return cls(**{**values, **figures})
 
 
 def held_out_figures(

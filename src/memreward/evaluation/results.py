@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from memreward.arrays import rebuilt
 from memreward.evaluation.metrics import METRICS
-from memreward.evaluation.tables import Figure, Table, fixed, number, plain, share_text, signed, with_interval
+from memreward.evaluation.tables import Figure, Table, fixed, plain, share_text, signed, with_interval
 from memreward.types import DataError
 
 HEADINGS: Mapping[str, str] = {
@@ -48,16 +49,6 @@ class Row:
     seconds: tuple[float, ...] = field(default=(), compare=False)
     failures: Mapping[str, str] = field(default_factory=dict)
     reliability: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Rebuild from JSON; what only earlier releases wrote is left out."""
-        parts = {each.name: record[each.name] for each in fields(cls) if each.name in record}
-        parts["figures"] = _figures(record["figures"])
-        parts["differences"] = {name: _figures(metrics) for name, metrics in record["differences"].items()}
-        parts["seeds"] = tuple({name: number(v) for name, v in seed.items()} for seed in record["seeds"])
-        parts["reliability"] = {k: tuple(map(number, curve)) for k, curve in record["reliability"].items()}
-        return cls(**parts)
 
     def stands(self, metric: str, reference: str) -> int:
         """Return 1 where it is surely better than the reference, -1 where surely worse, else 0.
@@ -179,13 +170,12 @@ class EvaluationResult:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         try:
-            record = json.loads(Path(path).read_text(encoding="utf-8"))
-            rows = tuple(Row.from_dict(row) for row in record.pop("rows"))
-            return cls(rows=rows, ledger=tuple(record.pop("ledger")), **record)
+            made: Self = rebuilt(cls, json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path} is not a result of an evaluation ({error!r}): run memreward evaluate again"
             ) from error
+        return made
 
     def parts(self) -> dict[str, list[Row]]:
         return {file: [row for row in self.rows if row.file == file] for file in (*self.files, *self.means)}
@@ -218,7 +208,3 @@ def _table(file: str, labels: float, rows: Sequence[Row]) -> Table:
 
 def _title(file: str, labels: float) -> str:
     return f"{file}, {share_text(labels)} labelled"
-
-
-def _figures(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
-    return {name: Figure(**{key: number(v) for key, v in figure.items()}) for name, figure in record.items()}

@@ -95,11 +95,6 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def number(value: float | None) -> float:
-    """Undo `plain` for a figure: NaN where it is None."""
-    return math.nan if value is None else float(value)
-
-
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Return nested settings as one level, each named by its path, with dots."""
     found: dict[str, Any] = {}

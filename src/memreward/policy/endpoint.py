@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
@@ -23,18 +22,6 @@ _OPTIONAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointPrompt:
-    """A chat as a server is sent it."""
-
-    id: str
-    messages: Sequence[Mapping[str, str]]
-
-    @property
-    def digest(self) -> str:
-        return content_hash(json.dumps({"messages": self.messages}, sort_keys=True))
-
-
 class EndpointSampler:
     """Samples groups from one server; several requests are under way at a time.
 
@@ -47,10 +34,10 @@ class EndpointSampler:
         self.config = config
         self.endpoint = endpoint
 
-    def prompts(self, chats: Sequence[Chat]) -> list[EndpointPrompt]:
-        return [EndpointPrompt(chat.id, [dict(message) for message in chat.messages]) for chat in chats]
+    def prompts(self, chats: Sequence[Chat]) -> Sequence[Chat]:
+        return chats
 
-    def sample(self, prompts: Sequence[EndpointPrompt]) -> Generator[SampledGroup, None, None]:
+    def sample(self, prompts: Sequence[Chat]) -> Generator[SampledGroup, None, None]:
         """Yield each group once it is whole; closing the generator ends the requests. Raises as `Connection`."""
         from anyio.from_thread import start_blocking_portal
 
@@ -66,7 +53,7 @@ class EndpointSampler:
             finally:
                 sampling.cancel()
 
-    async def _sample_all(self, prompts: Sequence[EndpointPrompt], finished: Callable[[SampledGroup], None]) -> None:
+    async def _sample_all(self, prompts: Sequence[Chat], finished: Callable[[SampledGroup], None]) -> None:
         waiting = iter(prompts)
         async with Connection(self.config.model, self.endpoint) as connection:
             run = _Run(self.config, connection)
@@ -113,7 +100,7 @@ class _Run:
         # First come, first served: groups finish about in order, and few are lost half-done to an interruption.
         self._slots = asyncio.Semaphore(connection.config.parallel)
 
-    async def group(self, prompt: EndpointPrompt) -> SampledGroup:
+    async def group(self, prompt: Chat) -> SampledGroup:
         samples: list[Sample] = []
         while (done := len(samples)) < self.config.rollouts:
             missing = self.config.rollouts - done
@@ -125,7 +112,7 @@ class _Run:
                 samples += [sample for task in asked for sample in task.result()]
         return SampledGroup(prompt.id, tuple(samples[: self.config.rollouts]))
 
-    async def _answer(self, prompt: EndpointPrompt, index: int, count: int) -> list[Sample]:
+    async def _answer(self, prompt: Chat, index: int, count: int) -> list[Sample]:
         """One or more samples, of which the first is the group's `index`-th."""
         async with self._settling:
             if not self._settled:
@@ -136,7 +123,7 @@ class _Run:
             except RefusedError as refusal:
                 raise _refused(prompt, refusal) from refusal
 
-    async def _settle(self, prompt: EndpointPrompt, index: int, count: int) -> list[Sample]:
+    async def _settle(self, prompt: Chat, index: int, count: int) -> list[Sample]:
         """Ask with less and less until the server takes the request."""
         dialect, first = self.dialect, None
         while True:
@@ -155,7 +142,7 @@ class _Run:
                 self._settled = True
                 return answer
 
-    def _body(self, dialect: _Dialect, prompt: EndpointPrompt, index: int, count: int) -> dict[str, Any]:
+    def _body(self, dialect: _Dialect, prompt: Chat, index: int, count: int) -> dict[str, Any]:
         config = self.config
         body: dict[str, Any] = {
             "model": config.model,
@@ -180,7 +167,7 @@ def _innermost(failure: BaseException) -> BaseException:
     return failure
 
 
-def _refused(prompt: EndpointPrompt, refusal: RefusedError) -> ConfigurationError:
+def _refused(prompt: Chat, refusal: RefusedError) -> ConfigurationError:
     return ConfigurationError(
         f"the server does not take the request for query {prompt.id!r} ({refusal}): change the setting that it names, "
         "or leave the question out"

@@ -1,10 +1,12 @@
 """What collecting asks of whatever samples: chats in, groups of completions out."""
 
+import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from memreward.policy.settings import SamplingConfig
+from memreward.types import content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,10 @@ class Chat:
     id: str
     template: str
     messages: Sequence[Mapping[str, str]]
+
+    @property
+    def digest(self) -> str:
+        return content_hash(json.dumps({"messages": self.messages}, sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from memreward.answers.beliefs import AnswerBeliefs
 from memreward.answers.choose import ROUNDS, proposals
 from memreward.answers.model import AnswerModel
 from memreward.answers.prior import DEFAULT, RewardPrior
+from memreward.arrays import rebuilt
 from memreward.domains import Verifiers
 from memreward.evaluation.held_out import HeldOut, assign_folds, held_out_figures
 from memreward.evaluation.parts import installed_versions
@@ -278,7 +279,7 @@ class RewardPredictor:
         model, about = AnswerModel.load(path)
         require_signals(name for state in model.domains.values() for name in state.prior.signals)
         try:
-            held_out = tuple(HeldOut.from_dict(each) for each in about["held_out"])
+            held_out = rebuilt(tuple[HeldOut, ...], about["held_out"])
             provenance = Provenance(**about["provenance"])
         except (KeyError, TypeError) as error:
             raise StoreError(f"{path} does not say what it was made from ({error}); run warmup again") from error

@@ -1,15 +1,15 @@
 """Files of labelled rollouts, and memories with labels, as sources of a prior."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from memreward.answers.prior import SourceCard, SourceFactor
+from memreward.features.featurizer import Featurizer
 from memreward.features.subset import subset
 from memreward.memory import FROM_FILE, LabelLedger, label
 from memreward.reward.predictor import label_array
-from memreward.types import DOMAINS, Features, Group, Label, Rollout
+from memreward.types import DOMAINS, Group, Label
 
 USE = "prior"
 """The ledger's name for labels that a prior learns from."""
@@ -18,13 +18,7 @@ FEWEST = 10
 """Judged questions of a domain that a source needs to say anything."""
 
 
-class Evidence(Protocol):
-    """What turns rollouts into features; `memreward.features.featurizer.Featurizer` does."""
-
-    def features(self, rollouts: Sequence[Rollout]) -> Features: ...
-
-
-def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list[SourceFactor]:
+def sources_of(name: str, groups: Iterable[Group], featurizer: Featurizer) -> list[SourceFactor]:
     """Return one source for each domain of a labelled file with at least `FEWEST` questions, labels for use `USE`."""
     kept = [group for group in groups if group.rollouts]
     ledger = LabelLedger.detached(kept)
@@ -33,7 +27,7 @@ def sources_of(name: str, groups: Iterable[Group], featurizer: Evidence) -> list
 
 
 def judged_sources(
-    name: str, groups: Sequence[Group], labels: Iterable[Label], featurizer: Evidence
+    name: str, groups: Sequence[Group], labels: Iterable[Label], featurizer: Featurizer
 ) -> list[SourceFactor]:
     """Return one source for each domain of groups whose labels were released already."""
     released = list(labels)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class StoreApart:
         return self._asked(GroupStore.add, list(groups))  # type: ignore[no-any-return]
 
     def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]:
-        return self._asked(_label, dict(verdicts), source, use)  # type: ignore[no-any-return]
+        return self._asked(partial(GroupStore.label, source=source, use=use), dict(verdicts))  # type: ignore[no-any-return]
 
     def ledger(self) -> dict[str, Any]:
         return self._memory.ledger.totals()
@@ -177,10 +178,6 @@ def _open(memory: str, config: ServiceConfig) -> tuple[int, dict[str, float]]:
 
 def _call(call: Callable[..., Any], *given: Any) -> tuple[Any, dict[str, float]]:
     return call(_here[0], *given), _here[0].figures()
-
-
-def _label(here: GroupStore, verdicts: Mapping[str, Mapping[str, bool]], source: str, use: str) -> dict[str, int]:
-    return here.label(verdicts, source=source, use=use)
 
 
 def _close() -> None:

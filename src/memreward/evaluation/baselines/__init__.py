@@ -26,12 +26,12 @@ from types import MappingProxyType
 
 from memreward.evaluation.baselines.chance import RandomScorer
 from memreward.evaluation.baselines.confidence import ConfidenceVote
-from memreward.evaluation.baselines.crossfit import CrossFitted, RolloutScorer, as_prediction
-from memreward.evaluation.baselines.entropy import EntropyVote
+from memreward.evaluation.baselines.crossfit import CrossFitted, RolloutScorer, Unlearned, as_prediction
+from memreward.evaluation.baselines.entropy import entropy
 from memreward.evaluation.baselines.judge import JudgeColumn
 from memreward.evaluation.baselines.label_model import LabelModel
 from memreward.evaluation.baselines.learned import LogisticScorer, NeighbourScorer, PerceptronScorer
-from memreward.evaluation.baselines.majority import MajorityVote, VoteScorer
+from memreward.evaluation.baselines.majority import VoteScorer, majority, majority_hard
 from memreward.types import Predictor
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "READ_TEXT",
     "CrossFitted",
     "JudgeColumn",
-    "MajorityVote",
+    "LabelModel",
     "RandomScorer",
     "RolloutScorer",
     "as_prediction",
@@ -67,11 +67,11 @@ READ_TEXT = frozenset({"logistic", "mlp", "neighbours"})
 
 BASELINES: Mapping[str, Callable[[int], Predictor]] = MappingProxyType(
     {
-        "majority": partial(_unsupervised, MajorityVote),
-        "majority_hard": partial(_unsupervised, partial(MajorityVote, hard=True)),
+        "majority": partial(_unsupervised, partial(Unlearned, "majority", majority)),
+        "majority_hard": partial(_unsupervised, partial(Unlearned, "majority_hard", majority_hard)),
         "label_model": partial(_unsupervised, LabelModel),
         "confidence": partial(_unsupervised, ConfidenceVote),
-        "entropy": partial(_unsupervised, EntropyVote),
+        "entropy": partial(_unsupervised, partial(Unlearned, "entropy", entropy)),
         "majority_calibrated": partial(_learned, "majority_calibrated", VoteScorer),
         "logistic_evidence": partial(_learned, "logistic_evidence", partial(LogisticScorer, text=False)),
         "logistic": partial(_learned, "logistic", partial(LogisticScorer, text=True)),

@@ -107,6 +107,21 @@ class CrossFitted:
         return held_out
 
 
+class Unlearned:
+    """A `Predictor` that learns nothing: (n,) probabilities as a function of features, NaN, for `reason`, abstains."""
+
+    threshold = 0.5
+
+    def __init__(self, name: str, values: Callable[[Features], Floats], reason: str = "") -> None:
+        self.name, self._values, self._reason = name, values, reason
+
+    def fit(self, features: Features, labels: Labels) -> Self:  # noqa: ARG002
+        return self
+
+    def predict(self, features: Features) -> Prediction:
+        return as_prediction(self._values(features), self._reason)
+
+
 def as_prediction(probabilities: Floats, reason: str) -> Prediction:
     """Wrap probabilities; confidence is |2 p - 1|, and `reason` goes to NaN ones."""
     abstained = np.isnan(probabilities)

@@ -5,32 +5,22 @@ sure the policy is of a question. Divided by its maximum, ln of the number of ro
 towards that of an answer drawn at random among those there are.
 """
 
-from typing import Self
-
 import numpy as np
-from numpy.typing import NDArray
 
-from memreward.evaluation.baselines.crossfit import as_prediction
+from memreward.evaluation.baselines.crossfit import Floats
 from memreward.features.subset import vote_share
-from memreward.types import Features, Prediction
+from memreward.types import Features
 
 
-class EntropyVote:
-    """(1 - h) share + h / k, of k distinct answers with normalised entropy h."""
-
-    name, threshold = "entropy", 0.5
-
-    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        return self
-
-    def predict(self, features: Features) -> Prediction:
-        share = vote_share(features).astype(np.float64)
-        given, group, questions = features.cluster >= 0, features.group, len(features.query_ids)
-        size = np.bincount(group, minlength=questions)
-        # The mean of -ln(share) over rollouts is the entropy of the answers.
-        surprise = np.where(given, -np.log(np.where(given, share, 1.0)), np.log(size)[group])
-        entropy = np.bincount(group, surprise, questions) / np.maximum(size, 1)
-        scatter = np.clip(entropy / np.log(np.maximum(size, 2)), 0.0, 1.0)[group]
-        pairs = np.unique(np.stack([group, features.cluster], axis=1)[given], axis=0)
-        distinct = np.maximum(np.bincount(pairs[:, 0], minlength=questions), 1)[group]
-        return as_prediction(np.where(given, (1 - scatter) * share + scatter / distinct, 0.0), "")
+def entropy(features: Features) -> Floats:
+    """Return (n,) (1 - h) share + h / k, of k distinct answers with normalised entropy h."""
+    share = vote_share(features).astype(np.float64)
+    given, group, questions = features.cluster >= 0, features.group, len(features.query_ids)
+    size = np.bincount(group, minlength=questions)
+    # The mean of -ln(share) over rollouts is the entropy of the answers.
+    surprise = np.where(given, -np.log(np.where(given, share, 1.0)), np.log(size)[group])
+    mean = np.bincount(group, surprise, questions) / np.maximum(size, 1)
+    scatter = np.clip(mean / np.log(np.maximum(size, 2)), 0.0, 1.0)[group]
+    pairs = np.unique(np.stack([group, features.cluster], axis=1)[given], axis=0)
+    distinct = np.maximum(np.bincount(pairs[:, 0], minlength=questions), 1)[group]
+    return np.where(given, (1 - scatter) * share + scatter / distinct, 0.0)

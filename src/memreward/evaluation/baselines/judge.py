@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from memreward.evaluation.baselines.crossfit import as_prediction
-from memreward.types import DataError, Features, Group, Prediction, content_hash
+from memreward.evaluation.baselines.crossfit import Floats, Unlearned
+from memreward.types import DataError, Features, Group, content_hash
 
 
 @dataclass(frozen=True)
 class JudgeColumn:
-    """Makes predictors of the verdicts under a key of the rollouts."""
+    """Makes predictors of the verdicts under a key of the rollouts; one without a verdict abstains."""
 
     key: str
     verdicts: Mapping[str, float] = field(default_factory=dict, repr=False)
 
-    def __call__(self, seed: int) -> JudgeVote:  # noqa: ARG002  nothing is drawn
-        return JudgeVote(self.verdicts)
+    def __call__(self, seed: int) -> Unlearned:  # noqa: ARG002  nothing is drawn
+        return Unlearned("judge", self._said, "the judge said nothing")
 
     def reading(self, groups: Sequence[Group]) -> JudgeColumn:
         """Return the same with a file's verdicts; DataError without any, or where one is no number in [0, 1]."""
@@ -47,18 +45,5 @@ class JudgeColumn:
     def describe(self) -> str:
         return f"JudgeColumn({self.key}, {content_hash(repr(sorted(self.verdicts.items())))[:16]})"
 
-
-class JudgeVote:
-    """The verdicts by rollout id; a rollout without one abstains."""
-
-    name, threshold = "judge", 0.5
-
-    def __init__(self, verdicts: Mapping[str, float]) -> None:
-        self._verdicts = verdicts
-
-    def fit(self, features: Features, labels: NDArray[np.int8]) -> Self:  # noqa: ARG002  nothing is learned
-        return self
-
-    def predict(self, features: Features) -> Prediction:
-        values = np.array([self._verdicts.get(rollout, np.nan) for rollout in features.rollout_ids], np.float64)
-        return as_prediction(values, "the judge said nothing")
+    def _said(self, features: Features) -> Floats:
+        return np.array([self.verdicts.get(rollout, np.nan) for rollout in features.rollout_ids], np.float64)
