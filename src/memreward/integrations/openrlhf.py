@@ -6,8 +6,6 @@ takes OpenRLHF's own options, refuses those with which it would standardise adva
 it is ready, and starts OpenRLHF. Nothing of OpenRLHF is imported before.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -6,8 +6,6 @@ Written against slime's sources (`rm_hub.batched_async_rm`, `utils.types.Sample`
 was never run in it. MEMREWARD_URL names the service, MEMREWARD_DOMAIN the domain ("math").
 """
 
-from __future__ import annotations
-
 import os
 import uuid
 from typing import Any

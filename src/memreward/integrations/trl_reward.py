@@ -1,7 +1,5 @@
 """TRL: a reward of ours, or of a service, as a reward function, and what settings and data set must say."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

@@ -6,8 +6,6 @@ which seals it; one without is rewarded by what the answer model holds of its at
 MEMREWARD_DOMAIN the domain ("math"). Nothing of this module is imported by others here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from typing import Any

@@ -4,8 +4,6 @@ Importing this module registers the manager as "memreward"; verl does so by itse
 `verl.plugins`. Nothing of verl is imported by anything else here.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

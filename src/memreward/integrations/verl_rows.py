@@ -1,7 +1,5 @@
 """From verl's rows and settings to what the service is asked; needs no verl."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ predicted and true reward have parted, or votes know nothing (the monitor), or b
 Of all that are proposed those wait whose advantages are most uncertain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from pathlib import Path
 

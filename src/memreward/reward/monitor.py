@@ -6,8 +6,6 @@ of a group, against what it was when training began. Beside it stands the cosine
 advantages, of the predictor and of majority vote alone: where that of the votes is not above 0, agreement says nothing.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

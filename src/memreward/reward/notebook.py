@@ -1,7 +1,5 @@
 """Progress in notebooks, where nobody else shows it."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

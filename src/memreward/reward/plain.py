@@ -1,7 +1,5 @@
 """Plain texts in: questions and completions as lists of strings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The reward: ground truth where a query is labelled, what a valuer holds elsewhere, nothing where neither can tell."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import time

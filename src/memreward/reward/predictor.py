@@ -1,7 +1,5 @@
 """From an experience memory to a reward and a confidence for every rollout: what most users call."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What scoring gives: a list of scores that knows its rollouts, as numbers, rows, or a data frame."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Ground truth for rollouts sampled in training: released by the ledger, judged, entered, and only then told."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 

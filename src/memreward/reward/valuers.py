@@ -3,8 +3,6 @@
 What one has learned is in a folder: written whole or not at all, and told from what older releases wrote.
 """
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping

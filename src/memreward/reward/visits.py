@@ -11,8 +11,6 @@ less its mean over the group's rollouts with an answer: it says nothing of "none
 trainings without the seed that is measured; on later ones it gains .007 (benchmarks/results/replay.md).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

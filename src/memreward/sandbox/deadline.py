@@ -1,7 +1,5 @@
 """One limit on the time of a piece of work, whatever it asks of child processes, and in whichever of its threads."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ Reading, evidence and judging share one interpreter with nobody. Whatever the ot
 the next one again; what it had promised is in the store's folder, as after any kill.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -20,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from memreward.domains.registry import begin_all
-from memreward.integrations.client import Scored
 from memreward.memory import AddReport, ExperienceMemory
 from memreward.processes import interrupts_held, start_worker
 from memreward.service import store
-from memreward.service.asked import AskedGroup, AskedRollout
+from memreward.service.asked import AskedGroup
 from memreward.service.config import ServiceConfig
 from memreward.service.log import log_to_stderr
-from memreward.service.store import Answered, GroupStore, failed, kept_answer, reward_of
+from memreward.service.store import Answered, GroupStore, failed, reward_of
 from memreward.types import Group, StoreError
 
 _LOGGER = logging.getLogger(__name__)
@@ -35,7 +32,7 @@ GRACE_SECONDS = 10.0
 """That scoring may take beyond its own limit, before its process is killed."""
 
 
-class StoreApart:
+class StoreApart(store.Promises):
     """A `GroupStore` on the memory in a folder, in another process; its calls are those of the store.
 
     A group whose scoring hangs, or takes the process with it, abstains. Raises what the store raises.
@@ -52,9 +49,6 @@ class StoreApart:
             self._begin()
         self._memory = ExperienceMemory.open(memory)
         self._journal = store.journal_of(memory / "service")
-
-    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
-        return kept_answer(self._journal, group_id, rollout)
 
     def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
         """Reward groups; where the process is lost over them, each is scored again by itself."""
@@ -85,12 +79,6 @@ class StoreApart:
 
     def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]:
         return self._asked(partial(GroupStore.label, source=source, use=use), dict(verdicts))  # type: ignore[no-any-return]
-
-    def ledger(self) -> dict[str, Any]:
-        return self._memory.ledger.totals()
-
-    def memory(self) -> dict[str, int]:
-        return self._memory.counts()
 
     def figures(self) -> dict[str, float]:
         return self._figures

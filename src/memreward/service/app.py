@@ -1,7 +1,5 @@
 """The service's pages: the group store over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """What is asked of the group store, in plain values and as JSON on the wire; and how asking can go wrong."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 

@@ -1,7 +1,5 @@
 """Where rollouts wait: put into groups as they come in, and groups into batches as the store gets free."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """What every request passes: an id and a line in the log, and limits of number, size and time. Plain ASGI."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

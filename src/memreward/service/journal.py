@@ -4,8 +4,6 @@ The reward's state is megabytes and changes with every step, so it is saved now 
 few ids a step: doing these steps again, in their order, leads to the same state.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Sequence

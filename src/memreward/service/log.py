@@ -1,7 +1,5 @@
 """The service's log: one JSON object a line, with the request that it belongs to. Needs no extra."""
 
-from __future__ import annotations
-
 import contextvars
 import json
 import logging

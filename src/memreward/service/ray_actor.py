@@ -5,8 +5,6 @@ that were under way are made again, which is harmless, since a rollout that is s
 `Client("ray://NAME")` asks it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

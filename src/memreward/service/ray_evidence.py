@@ -1,7 +1,5 @@
 """Evidence made by replicas of Ray Serve: the part of scoring that takes most of the time, spread over a cluster."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from itertools import groupby

@@ -5,8 +5,6 @@ are whole whichever replicas their rollouts came by, and memory, model and ledge
 most of the time, the actor has made by replicas, all rollouts of a question by one of them.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

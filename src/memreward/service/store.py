@@ -1,7 +1,5 @@
 """The group store: one owner of memory, reward, verifiers and ledger, who answers groups and keeps its word."""
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import shutil
@@ -69,7 +67,26 @@ class _Read:
     broken: dict[int, str]
 
 
-class GroupStore:
+class Promises:
+    """What a store has promised and holds, in its folder, which another process may read too."""
+
+    config: ServiceConfig
+    _journal: Journal
+    _memory: ExperienceMemory
+
+    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
+        """Return what a rollout was answered, if it was; ConflictError if that was another text."""
+        kept = self._journal.answers([name_of(group_id, rollout.id)])
+        return _checked(group_id, rollout, *kept.values()) if kept else None
+
+    def ledger(self) -> dict[str, Any]:
+        return self._memory.ledger.totals()
+
+    def memory(self) -> dict[str, int]:
+        return self._memory.counts()
+
+
+class GroupStore(Promises):
     """Answers groups. What it has answered it answers again, also after it was killed, and it learns nothing twice.
 
     Every call is durable when it returns. Safe from several threads, which take turns. The reward must pay advantages;
@@ -98,9 +115,6 @@ class GroupStore:
         self._number: int | None = None
         self._scoring = self._saving = 0.0
         self._recall()
-
-    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
-        return kept_answer(self._journal, group_id, rollout)
 
     def score(self, groups: Sequence[AskedGroup]) -> list[Answered]:
         """Reward groups, each by itself: how they are put together in calls changes no prediction.
@@ -136,12 +150,6 @@ class GroupStore:
             self._paid.update(verdicts)
         given = {(rollout, right) for told in verdicts.values() for rollout, right in told.items()}
         return {"labels": len(given), "new": len(given & {(one.rollout_id, one.correct) for one in found.entered})}
-
-    def ledger(self) -> dict[str, Any]:
-        return self._memory.ledger.totals()
-
-    def memory(self) -> dict[str, int]:
-        return self._memory.counts()
 
     def figures(self) -> dict[str, float]:
         """Return what trainers log beside a reward: labels spent, and rates on the latest labelled rollouts.
@@ -363,12 +371,6 @@ def reward_of(folder: Path) -> PolicyReward:
 def journal_of(folder: Path | None) -> Journal:
     """Open what the store in a folder has promised, which another process may read too."""
     return Journal(folder and folder / "journal.sqlite", _KEPT)
-
-
-def kept_answer(journal: Journal, group_id: str, rollout: AskedRollout) -> Scored | None:
-    """Return what a rollout was answered, if it was; ConflictError if that was another text."""
-    kept = journal.answers([name_of(group_id, rollout.id)])
-    return _checked(group_id, rollout, *kept.values()) if kept else None
 
 
 def failed(reason: str, partial: bool) -> Scored:

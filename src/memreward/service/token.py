@@ -1,7 +1,5 @@
 """Who may ask: one token for all pages of a service, and no public address without one."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hmac

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _PREFIX = "checkpoint-"
 _START = "start"
 _MARK = "whole.json"
+_NOTICE = b"\nFinishing this step and writing a checkpoint; interrupt again to stop at once.\n"
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
@@ -62,11 +63,18 @@ def resume_from(folder: str | Path, reward: PolicyReward) -> Path | None:
     return found[-1] if found else None
 
 
-def keeper(folder: str | Path) -> TrainerCallback:
-    """Return a callback that marks checkpoints as whole; it must be the last one."""
+def keeper(folder: str | Path, interruption: Interruption | None = None) -> TrainerCallback:
+    """Return a callback that marks checkpoints as whole; it must be the last one.
+
+    Where somebody interrupted, training ends after the present step, with a checkpoint, in all processes together.
+    """
     from transformers import TrainerCallback
 
     class MarksCheckpoints(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            if interruption is not None and interruption.asked_anywhere(args.device):
+                control.should_save = control.should_log = control.should_training_stop = True
+
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             args.distributed_state.wait_for_everyone()  # each process writes its own random state
             if state.is_world_process_zero:
@@ -87,9 +95,6 @@ def _mark(checkpoint: Path) -> None:
 def _all(folder: Path) -> list[Path]:
     found = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdecimal()]
     return sorted(found, key=step_of_checkpoint)
-
-
-_NOTICE = b"\nFinishing this step and writing a checkpoint; interrupt again to stop at once.\n"
 
 
 class Interruption:
@@ -114,20 +119,7 @@ class Interruption:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def callback(self) -> TrainerCallback:
-        """Return a callback that ends training after the present step, with a checkpoint, in all processes together."""
-        from transformers import TrainerCallback
-
-        asked = self._asked_anywhere
-
-        class StopAfterStep(TrainerCallback):  # type: ignore[misc, unused-ignore]
-            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-                if asked(args.device):
-                    control.should_save = control.should_log = control.should_training_stop = True
-
-        return StopAfterStep()
-
-    def _asked_anywhere(self, device: Any) -> bool:
+    def asked_anywhere(self, device: Any) -> bool:
         import torch
         import torch.distributed as dist
 

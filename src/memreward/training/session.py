@@ -120,7 +120,7 @@ def _run(
         config.sampling,
         folder,
         trl=config.trl,
-        callbacks=[interruption.callback(), keeper(folder)],
+        callbacks=[keeper(folder, interruption)],
         on_row=on_row,
         trainer=kind,
     )

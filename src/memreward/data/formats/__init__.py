@@ -1,11 +1,11 @@
-"""The formats of files that can be read, one module each. What is in a file is found by a look at its first row."""
+"""The formats of files that can be read, by name. What is in a file is found by a look at its first row."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from memreward.data.containers import Entry
-from memreward.data.formats import inspect_ai, lm_eval, openai_batch, table, trainers
+from memreward.data.formats import logs, openai_batch, table
 from memreward.data.formats.found import Finds, Found, Reading, Row, in_rows
 from memreward.data.records import QUERY_KEYS
 from memreward.types import DOMAINS, ConfigurationError, DataError
@@ -55,10 +55,10 @@ FORMATS: dict[str, Format] = {
     OURS: Format(_is_ours, _ours),
     BATCH: Format(openai_batch.recognises, openai_batch.found_in),
     "lm-eval": _as_table(
-        lm_eval.rows, {"doc_id", "doc", "resps"}, question="question", completions="completions", answer="target"
+        logs.lm_eval, {"doc_id", "doc", "resps"}, question="question", completions="completions", answer="target"
     ),
     "inspect": _as_table(
-        inspect_ai.rows,
+        logs.inspect_ai,
         {"eval", "samples"},
         {"epoch", "input", "target", "output"},
         question="question",
@@ -66,9 +66,9 @@ FORMATS: dict[str, Format] = {
         answer="target",
     ),
     # verl's `rollout_data_dir` and `validation_data_dir`, whose reference is `gts`; TRL's `log_completions`.
-    "verl": _as_table(trainers.rows, {"input", "output", "score", "step"}, question="input", completions="output"),
+    "verl": _as_table(logs.trainers, {"input", "output", "score", "step"}, question="input", completions="output"),
     "trl": _as_table(
-        trainers.rows, {"prompt", "completion", "step", "advantage"}, question="prompt", completions="completion"
+        logs.trainers, {"prompt", "completion", "step", "advantage"}, question="prompt", completions="completion"
     ),
     "table": Format(table.recognises, table.found_in),
 }
