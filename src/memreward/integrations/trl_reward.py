@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +33,7 @@ _PEEKED = 256
 """Rows that are looked at of a data set that can only be iterated over."""
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 _LOGGED = ("source", "probability", "advantage", "reason")
-
-
-class _Result(NamedTuple):
-    """What concerns one row: plain values, in the order of `_LOGGED` after the reward."""
-
-    reward: float
-    source: str
-    probability: float | None
-    advantage: float
-    reason: str
+"""What a result has of a row after its reward: plain values, which are sent between processes."""
 
 
 class RewardFunction:
@@ -94,7 +85,7 @@ class RewardFunction:
         if log_metric is not None:
             for name, value in {**metrics, "seconds": time.monotonic() - started}.items():
                 log_metric(f"memreward/{name}", value)
-        return [result.reward for result in results]
+        return [reward for reward, *_ in results]
 
     def save(self, folder: str | Path) -> None:
         self.reward.save(folder)
@@ -110,7 +101,7 @@ class RewardFunction:
         except Exception as error:  # the other processes wait for this one's rows
             return [TrainerRow.broken(f"{type(error).__name__}: {error}", step)] * len(completions)
 
-    def _decide(self, rows: list[TrainerRow]) -> tuple[list[_Result], Mapping[str, float]]:
+    def _decide(self, rows: list[TrainerRow]) -> tuple[list[tuple[Any, ...]], Mapping[str, float]]:
         """Results of all rows, and metrics for all processes."""
         step = max((row.step for row in rows), default=0)
         broken = self._seal(rows)
@@ -126,18 +117,9 @@ class RewardFunction:
             _LOGGER.warning("no reward: %s", reason)
         judged = self.reward.step(rollouts, step).among(broken, _runs(rows))
         _refuse_one_failure(judged)
-        results = [
-            _Result(*values)
-            for values in zip(
-                judged.reward.tolist(),
-                judged.source,
-                [None if np.isnan(p) else p for p in judged.probability.tolist()],
-                judged.advantage.tolist(),
-                judged.reason,
-                strict=True,
-            )
-        ]
-        return results, judged.metrics
+        probability = [None if np.isnan(p) else p for p in judged.probability.tolist()]
+        told = (judged.reward.tolist(), judged.source, probability, judged.advantage.tolist(), judged.reason)
+        return list(zip(*told, strict=True)), judged.metrics
 
     def _seal(self, rows: list[TrainerRow]) -> list[str]:
         """Find the rows' queries, and put references that memory does not have into it; what is wrong with each row."""

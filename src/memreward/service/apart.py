@@ -32,7 +32,7 @@ GRACE_SECONDS = 10.0
 """That scoring may take beyond its own limit, before its process is killed."""
 
 
-class StoreApart(store.Promises):
+class StoreApart(store.Store):
     """A `GroupStore` on the memory in a folder, in another process; its calls are those of the store.
 
     A group whose scoring hangs, or takes the process with it, abstains. Raises what the store raises.

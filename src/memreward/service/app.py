@@ -17,7 +17,8 @@ from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
 from memreward.service.asked import AskedRollout, BusyError, ConflictError, OneOfDomains, StoppingError
 from memreward.service.config import ServiceConfig
-from memreward.service.desk import Desk, Store
+from memreward.service.desk import Desk
+from memreward.service.store import Store
 from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
     BudgetError,

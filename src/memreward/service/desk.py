@@ -5,16 +5,14 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
 
 from memreward.integrations.client import Scored
-from memreward.memory import AddReport
 from memreward.service.asked import AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
-from memreward.service.store import Answered
-from memreward.types import FaultError, Group, MemRewardError, StoreError
+from memreward.service.store import Answered, Store
+from memreward.types import FaultError, MemRewardError, StoreError
 
 _LOGGER = logging.getLogger(__name__)
 BATCH = 256
@@ -30,26 +28,6 @@ SCORING_SECONDS = 120.0
 service is not ready."""
 STOP_SECONDS = 30
 """That a stop waits for what is being scored."""
-
-
-class Store(Protocol):
-    """What answers: a `GroupStore`, here or in a process of its own."""
-
-    config: ServiceConfig
-
-    def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None: ...
-
-    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]: ...
-
-    def add(self, groups: Iterable[Group]) -> AddReport: ...
-
-    def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]: ...
-
-    def ledger(self) -> dict[str, Any]: ...
-
-    def memory(self) -> dict[str, int]: ...
-
-    def figures(self) -> dict[str, float]: ...
 
 
 Observer = Callable[[Sequence[AskedGroup], float], None]

@@ -17,8 +17,7 @@ from memreward.integrations.client import NAMESPACE
 from memreward.service.apart import StoreApart
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
-from memreward.service.desk import Store
-from memreward.service.store import GroupStore, reward_of
+from memreward.service.store import GroupStore, Store, reward_of
 from memreward.types import MissingExtraError, StoreError
 
 CALLS = 10_000

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -67,12 +67,17 @@ class _Read:
     broken: dict[int, str]
 
 
-class Promises:
-    """What a store has promised and holds, in its folder, which another process may read too."""
+class Store(Protocol):
+    """What answers groups, here or in a process of its own; what it promised and holds, others may read too."""
 
     config: ServiceConfig
     _journal: Journal
     _memory: ExperienceMemory
+
+    def score(self, groups: Sequence[AskedGroup]) -> list[Answered]: ...
+    def add(self, groups: Iterable[Group]) -> AddReport: ...
+    def label(self, verdicts: Mapping[str, Mapping[str, bool]], *, source: str, use: str) -> dict[str, int]: ...
+    def figures(self) -> dict[str, float]: ...
 
     def answered(self, group_id: str, rollout: AskedRollout) -> Scored | None:
         """Return what a rollout was answered, if it was; ConflictError if that was another text."""
@@ -86,7 +91,7 @@ class Promises:
         return self._memory.counts()
 
 
-class GroupStore(Promises):
+class GroupStore(Store):
     """Answers groups. What it has answered it answers again, also after it was killed, and it learns nothing twice.
 
     Every call is durable when it returns. Safe from several threads, which take turns. The reward must pay advantages;
