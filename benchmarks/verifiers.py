@@ -33,8 +33,8 @@ HEAD = """# Verifiers against labels that others made
     {command}
 
 prints this page. Agreement counts "cannot tell" as a disagreement. Demanded are .995 for mathematics, .99 for multiple
-choice, and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only; a label
-that was found to be wrong is in the table, and not held against the verifier. Rollouts without a label are left out.
+choice, and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only, of the second
+figure: a label that was found to be wrong is in the table, and not held against the verifier. Rollouts without a label are left out.
 Who is right stands in `benchmarks/verifiers_judged.tsv`, decided by reading, for multiple choice by rule from a sample
 that was read; "convention" is where both have a point.
 Rates are those of two cores that others used too. What the verifiers accept and refuse:
@@ -120,10 +120,11 @@ def part(name: str, rows: list[Row], seconds: float, judged: dict[str, tuple[str
     lines = [
         f"## {name}",
         "",
-        "| rollouts | agreement | of those decided | verifier wrong, label right | verifier right, label wrong "
-        "| cannot tell, label right / wrong | rollouts/s |",
-        "|---|---|---|---|---|---|---|",
-        f"| {len(rows)} | **{agreement(rows):.4f}** | {agreement(decided):.4f} | {counts[False, True]} "
+        "| rollouts | agreement | labels found wrong put right | of those decided | verifier wrong, label right "
+        "| verifier right, label wrong | cannot tell, label right / wrong | rollouts/s |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| {len(rows)} | **{agreement(rows):.4f}** | **{agreement(rows, judged):.4f}** | {agreement(decided):.4f} "
+        f"| {counts[False, True]} "
         f"| {counts[True, False]} | {counts[None, True]} / {counts[None, False]} | {len(rows) / seconds:.0f} |",
         "",
     ]
