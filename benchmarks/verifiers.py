@@ -32,9 +32,10 @@ HEAD = """# Verifiers against labels that others made
 
     {command}
 
-prints this page. Agreement counts "cannot tell" as a disagreement. Demanded are .995 for mathematics, .99 for multiple
-choice, and .98 for code, whose labels were made with HumanEval's base tests and HumanEval+'s mini tests only, of the second
-figure: a label that was found to be wrong is in the table, and not held against the verifier. Rollouts without a label are left out.
+prints this page. Agreement counts "cannot tell" as a disagreement. Demanded of the second figure are .995 for
+mathematics, .99 for multiple choice, and .98 for code, whose labels were made with HumanEval's base tests and
+HumanEval+'s mini tests only: a label that was found to be wrong is in the table, and not held against the verifier.
+Rollouts without a label are left out.
 Who is right stands in `benchmarks/verifiers_judged.tsv`, decided by reading, for multiple choice by rule from a sample
 that was read; "convention" is where both have a point.
 Rates are those of two cores that others used too. What the verifiers accept and refuse:

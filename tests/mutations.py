@@ -29,7 +29,7 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "what follows an answer may take it back",
         "domains/choice/verify.py",
-        " or second_thoughts(claim.rollout.text, letter, question)",
+        " or retracted(claim.rollout.text, letter, question)",
         "",
         "tests/domains/test_hostile_answers.py -k attacker",
     ),

@@ -23,7 +23,7 @@ from memreward.integrations.trl import RemoteRewardFunction
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Answers
-from memreward.service.asked import AskedGroup, AskedRollout, ConflictError
+from memreward.service.messages import AskedGroup, AskedRollout, ConflictError
 from memreward.service.store import GroupStore
 from memreward.types import ConfigurationError, EndpointError, Query
 

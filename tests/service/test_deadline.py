@@ -16,8 +16,8 @@ from memreward.features.cache import VectorStore
 from memreward.sandbox import Sandbox
 from memreward.sandbox.deadline import OutOfTimeError, check, ending, left, within
 from memreward.service import store
-from memreward.service.asked import GroupMessage
-from memreward.service.desk import SCORING_SECONDS
+from memreward.service.batching import SCORING_SECONDS
+from memreward.service.messages import GroupMessage
 from memreward.types import Claim, Query
 
 HANGS = (

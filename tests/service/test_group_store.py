@@ -18,8 +18,8 @@ from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Answers, Majority
-from memreward.service.asked import AskedGroup, ConflictError, GroupMessage
 from memreward.service.config import ServiceConfig
+from memreward.service.messages import AskedGroup, ConflictError, GroupMessage
 from memreward.service.store import GroupStore
 from memreward.types import BudgetError, DataError, FaultError, Group, Query, Rollout, StoreError
 

@@ -22,10 +22,10 @@ from memreward.integrations.client import Scored
 from memreward.memory import ExperienceMemory
 from memreward.reward import PolicyReward
 from memreward.reward.valuers import Majority
-from memreward.service.asked import AskedGroup, AskedRollout, ScoreOneRequest
+from memreward.service.batching import Batcher
 from memreward.service.config import ServiceConfig
-from memreward.service.desk import Desk
-from memreward.service.gate import Buckets
+from memreward.service.messages import AskedGroup, AskedRollout, ScoreOneRequest
+from memreward.service.middleware import Buckets
 from memreward.service.store import Answered, GroupStore
 from memreward.types import DOMAINS
 from rows import each_row
@@ -140,14 +140,14 @@ def test_a_rollout_sent_again_at_the_moment_it_is_withdrawn_is_taken() -> None:
     body = ScoreOneRequest(**ones(group(27))[0])
 
     async def run() -> Scored:
-        desk = Desk(made_store(), ServiceConfig())
-        desk.start()
-        first = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout))
+        batcher = Batcher(made_store(), ServiceConfig())
+        batcher.start()
+        first = asyncio.create_task(batcher.score_one(body.asked(), 4, body.rollout))
         await asyncio.sleep(0)
         first.cancel()
-        again = asyncio.create_task(desk.score_one(body.asked(), 4, body.rollout, 0.1))
+        again = asyncio.create_task(batcher.score_one(body.asked(), 4, body.rollout, 0.1))
         await asyncio.wait({again})
-        await desk.stop()
+        await batcher.stop()
         return again.result()
 
     assert asyncio.run(run()).partial
@@ -290,7 +290,7 @@ def test_the_token_guards_all_but_health_and_other_applications_too() -> None:
 
 
 def test_what_is_too_large_or_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memreward.service.gate.BODY", 5_000)
+    monkeypatch.setattr("memreward.service.middleware.BODY", 5_000)
     with served(made_store()) as address, client(address) as asking:
         assert asking.post("/score", content=b" " * 5_001).status_code == 413
 
@@ -298,7 +298,7 @@ def test_what_is_too_large_or_too_slow_is_refused(monkeypatch: pytest.MonkeyPatc
             yield from [b" " * 1_000] * 10
 
         assert asking.post("/score", content=parts()).status_code == 413
-        monkeypatch.setattr("memreward.service.gate.BODY_SECONDS", 0.3)  # which those above may take on a busy machine
+        monkeypatch.setattr("memreward.service.middleware.BODY_SECONDS", 0.3)  # as those above may take
         host, port = address.removeprefix("http://").split(":")
         for head in (b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{", b"POST /sco", b""):
             with socket.create_connection((host, int(port)), timeout=20) as slow:
@@ -375,7 +375,7 @@ class _Slow:
 
 
 def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memreward.service.desk.WAITING", 10)
+    monkeypatch.setattr("memreward.service.batching.WAITING", 10)
     slow: Any = _Slow()
     with served(slow) as address:
 
@@ -399,7 +399,7 @@ def test_beyond_what_may_wait_clients_are_told_when_to_come_back(monkeypatch: py
 def test_a_batch_that_hangs_is_not_waited_for_and_the_service_is_not_ready_until_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("memreward.service.desk.SCORING_SECONDS", 0.5)
+    monkeypatch.setattr("memreward.service.batching.SCORING_SECONDS", 0.5)
     slow: Any = _Slow()
     with served(slow, ServiceConfig()) as address, client(address) as asking:
         reply = asking.post("/score", json={"groups": [group()]})

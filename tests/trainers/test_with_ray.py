@@ -86,8 +86,8 @@ def test_an_actor_that_dies_in_the_middle_of_a_step_answers_as_one_process_does(
 
     from memreward.integrations.client import NAMESPACE, Client
     from memreward.memory import ExperienceMemory
-    from memreward.service.asked import GroupMessage
     from memreward.service.config import ServiceConfig
+    from memreward.service.messages import GroupMessage
 
     config = ServiceConfig(labels=GROUPS, group_deadline=600.0)
     home = cluster.others[0]
@@ -266,8 +266,8 @@ def test_the_service_on_replicas_answers_as_one_process_does_and_has_one_writer(
 
     from memreward.integrations.client import NAMESPACE, Client
     from memreward.memory import ExperienceMemory
-    from memreward.service.asked import GroupMessage
     from memreward.service.config import ServiceConfig
+    from memreward.service.messages import GroupMessage
 
     memory, log, token, port = tmp_path / "memory", tmp_path / "log", "token-of-the-test-alone", free_port()
     words = ("--engine", "ray", "--labels", str(GROUPS), "--group-deadline", "600")

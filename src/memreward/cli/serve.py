@@ -61,15 +61,15 @@ def serve(
             started(url)
             while True:
                 signal.pause()
-    from memreward.service.apart import StoreApart
     from memreward.service.app import create_app
     from memreward.service.log import log_to_stderr
     from memreward.service.run import server_of
+    from memreward.service.store_process import StoreProcess
 
     if not predictor_folder(memory).exists():
         output.note(f"{memory} has no predictor: the shipped prior and majority vote decide")
     log_to_stderr()
-    store = StoreApart(Path(memory), settings)
+    store = StoreProcess(Path(memory), settings)
     try:
         server_of(create_app(store, settings, token=token), name, port, started).run()
     finally:

@@ -15,9 +15,9 @@ from memreward.data import group_from_record
 from memreward.integrations.client import Scored
 from memreward.integrations.openrlhf import asked_of as openrlhf_asked
 from memreward.integrations.openrlhf import reply_of as openrlhf_reply
-from memreward.service.asked import AskedRollout, BusyError, ConflictError, OneOfDomains, StoppingError
+from memreward.service.batching import Batcher
 from memreward.service.config import ServiceConfig
-from memreward.service.desk import Desk
+from memreward.service.messages import AskedRollout, BusyError, ConflictError, OneOfDomains, StoppingError
 from memreward.service.store import Store
 from memreward.service.token import Application, RequireToken, token_from
 from memreward.types import (
@@ -37,7 +37,8 @@ try:
     from fastapi.responses import JSONResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
 
-    from memreward.service.asked import (
+    from memreward.service.log import request_id
+    from memreward.service.messages import (
         LabelsRequest,
         OpenRLHFRequest,
         QueryMessage,
@@ -45,9 +46,8 @@ try:
         ScoreOneRequest,
         ScoreRequest,
     )
-    from memreward.service.gate import OPEN, Admitted, Limited, Traced
-    from memreward.service.log import request_id
     from memreward.service.metrics import Metrics
+    from memreward.service.middleware import OPEN, Admitted, Limited, Traced
 except ImportError as error:
     raise MissingExtraError(error.name or "fastapi", "serve", "the service") from error
 
@@ -70,7 +70,7 @@ class Service(FastAPI):
     """
 
     store: Store
-    desk: Desk
+    batcher: Batcher
     metrics: Metrics
     crowded: Callable[[], bool]
 
@@ -92,9 +92,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.desk.start()  # type: ignore[attr-defined]
+        app.batcher.start()  # type: ignore[attr-defined]
         yield
-        await app.desk.stop()  # type: ignore[attr-defined]
+        await app.batcher.stop()  # type: ignore[attr-defined]
 
     app = Service(
         title="memreward",
@@ -104,8 +104,8 @@ def create_app(
         default_response_class=Json,
     )
     app.store, app.crowded = store, lambda: False
-    app.desk = Desk(store, settings, lambda groups, seconds: app.metrics.batch(groups, seconds))
-    app.metrics = Metrics(lambda: store.figures() | app.desk.figures())
+    app.batcher = Batcher(store, settings, lambda groups, seconds: app.metrics.batch(groups, seconds))
+    app.metrics = Metrics(lambda: store.figures() | app.batcher.figures())
     _answer_errors(app)
     _add_scoring(app)
     _add_trainers(app)
@@ -152,7 +152,7 @@ def _add_scoring(app: Service) -> None:
     async def score(asked: ScoreRequest) -> Json:
         """Reward whole groups. Sent again, a group gets the same answers."""
         groups = [message.group() for message in asked.groups]
-        found = await app.desk.score(groups)
+        found = await app.batcher.score(groups)
         if conflict := next((one for one in found if isinstance(one, ConflictError)), None):
             return _failure(409, str(conflict))
         answered = [one for one in found if not isinstance(one, ConflictError)]
@@ -239,9 +239,9 @@ def _add_health(app: Service) -> None:
     @app.get("/ready", responses=_responses(503), tags=["service"])
     async def ready() -> Json:
         """Whether rewards can be had: trainers ask before their first step."""
-        if app.desk.faults:
-            return _failure(503, f"{app.desk.faults} groups met a bug: see the log, and start the service again", 5.0)
-        if not app.desk.ready:
+        if app.batcher.faults:
+            return _failure(503, f"{app.batcher.faults} groups met a bug: see the log and start the service again", 5.0)
+        if not app.batcher.ready:
             return _failure(503, "the service stops or hangs", 5.0)
         return Json({"status": "ready", "version": __version__, "pays": "advantages"})
 
@@ -253,7 +253,7 @@ def _add_health(app: Service) -> None:
 
 async def _answered(app: Service, asked: ScoreOneRequest, request: Request) -> Scored:
     """Wait for an answer as long as its client does."""
-    asking = app.desk.score_one(asked.asked(), asked.size, asked.rollout, asked.deadline)
+    asking = app.batcher.score_one(asked.asked(), asked.size, asked.rollout, asked.deadline)
     answering, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from memreward.integrations.client import Scored
-from memreward.service.asked import AskedGroup
+from memreward.service.messages import AskedGroup
 
 
 class Metrics:

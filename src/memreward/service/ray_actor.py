@@ -14,10 +14,10 @@ from typing import Any
 
 from memreward.domains.registry import begin_all
 from memreward.integrations.client import NAMESPACE
-from memreward.service.apart import StoreApart
 from memreward.service.app import create_app
 from memreward.service.config import ServiceConfig
 from memreward.service.store import GroupStore, Store, reward_of
+from memreward.service.store_process import StoreProcess
 from memreward.types import MissingExtraError, StoreError
 
 CALLS = 10_000
@@ -40,7 +40,7 @@ class StoreActor:
     async def ask(self, method: str, path: str, content: bytes | None) -> tuple[int, str, str | None]:
         if not self._begun:  # in the actor's event loop, which its constructor has not
             self._begun = True
-            self._app.desk.start()
+            self._app.batcher.start()
         given, replies = False, []
 
         async def receive() -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _opened(memory: Path, config: ServiceConfig, replicas: int) -> Store:
     ends = time.monotonic() + _LETTING_GO
     while True:
         try:
-            return _spread(memory, config, replicas) if replicas else StoreApart(memory, config)
+            return _spread(memory, config, replicas) if replicas else StoreProcess(memory, config)
         except StoreError:
             if time.monotonic() > ends:
                 raise

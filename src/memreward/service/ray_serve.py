@@ -20,7 +20,7 @@ try:
     import ray
     from ray import serve
 
-    from memreward.service.gate import OPEN, Admitted, Limited
+    from memreward.service.middleware import OPEN, Admitted, Limited
     from memreward.service.ray_actor import CALLS, start
     from memreward.service.ray_evidence import APPLICATION, DEPLOYMENT, Evidence
 except ImportError as error:

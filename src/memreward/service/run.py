@@ -5,9 +5,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from memreward.service import gate
+from memreward.service import middleware
 from memreward.service.app import Service
-from memreward.service.desk import STOP_SECONDS
+from memreward.service.batching import STOP_SECONDS
 from memreward.types import MissingExtraError
 
 try:
@@ -53,7 +53,7 @@ class _Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptoo
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Gathering(transport))
-        self._patience = asyncio.get_running_loop().call_later(gate.BODY_SECONDS, self._end_if_silent)
+        self._patience = asyncio.get_running_loop().call_later(middleware.BODY_SECONDS, self._end_if_silent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.cancel()
@@ -101,5 +101,5 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # First: uvicorn waits for all requests, and those whose groups are not whole would wait for others.
-        await self._service.desk.stop()
+        await self._service.batcher.stop()
         await super().shutdown(sockets)

@@ -24,9 +24,9 @@ from memreward.reward.policy import THRESHOLD, PolicyReward
 from memreward.reward.truth import TRAINING
 from memreward.reward.valuers import Answers
 from memreward.sandbox.deadline import check, within
-from memreward.service.asked import AskedGroup, AskedRollout, ConflictError, name_of
 from memreward.service.config import ServiceConfig
 from memreward.service.journal import Done, Journal, Kept
+from memreward.service.messages import AskedGroup, AskedRollout, ConflictError, name_of
 from memreward.types import (
     PROGRAMMING_ERRORS,
     DataError,

@@ -16,8 +16,8 @@ from memreward.domains.choice.parse import (
     stance,
 )
 from memreward.domains.rules import ClaimVerifier
-from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.retraction import retracted
 from memreward.domains.shared.turns import prompt_before
 from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
@@ -66,7 +66,7 @@ def _doubt(claim: Claim, text: str, letter: str, choices: Mapping[str, str]) -> 
     if relettered and relettered in own and relettered != normal_text(choices[letter]):
         return f"its own option {letter} is another"
     question = claim.rollout.query.text
-    return choice_doubt(text, letter, choices, question) or second_thoughts(claim.rollout.text, letter, question)
+    return choice_doubt(text, letter, choices, question) or retracted(claim.rollout.text, letter, question)
 
 
 def _without_options(claim: Claim) -> Verdict:
@@ -77,7 +77,7 @@ def _without_options(claim: Claim) -> Verdict:
         return Verdict(False, "no answer was committed") if silent else TextVerifier().judge(claim)
     said = stance(answer)
     if wanted is not None and said is not None:
-        why = second_thoughts(claim.rollout.text, said, claim.rollout.query.text) if said == wanted else ""
+        why = retracted(claim.rollout.text, said, claim.rollout.query.text) if said == wanted else ""
         return Verdict(None if why else said == wanted, f"it says {said}" + (f", but {why}" if why else ""))
     if differs_in_value(answer, claim.reference, claim.rollout.query.text):
         return Verdict(False, "another value")

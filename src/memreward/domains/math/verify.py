@@ -14,8 +14,8 @@ from memreward.domains.completion import parse_completion
 from memreward.domains.math.doubt import math_doubt
 from memreward.domains.math.rules import stated_reference
 from memreward.domains.registry import answer_key
-from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.dress import answer_region
+from memreward.domains.shared.retraction import retracted
 from memreward.domains.shared.worker import WorkerPool
 from memreward.sandbox.deadline import carried
 from memreward.types import Claim, MemRewardError, Verdict
@@ -119,7 +119,7 @@ def submission(claim: Claim) -> Submission:
             return Submission(rollout.answer, "the reference is the last number of a text that commits to no answer")
     _, reply, _ = answer_region(rollout.text)
     why = math_doubt(reply, rollout.answer, rollout.query.text, marked=parsed.form in _MARKED)
-    why = why or second_thoughts(rollout.text, rollout.answer, rollout.query.text)
+    why = why or retracted(rollout.text, rollout.answer, rollout.query.text)
     return Submission(rollout.answer, why and f"it equals the reference, but {why}")
 
 

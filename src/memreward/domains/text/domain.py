@@ -2,8 +2,8 @@
 
 from memreward.domains.config import VerifyConfig
 from memreward.domains.rules import ClaimVerifier, DomainRules
-from memreward.domains.shared.afterwards import second_thoughts
 from memreward.domains.shared.expression import find_expression
+from memreward.domains.shared.retraction import retracted
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict, Verifier
 
@@ -43,4 +43,4 @@ class TextVerifier(ClaimVerifier):
 
 def _doubt(claim: Claim) -> str:
     rollout = claim.rollout
-    return "" if rollout.answer is None else second_thoughts(rollout.text, rollout.answer, rollout.query.text)
+    return "" if rollout.answer is None else retracted(rollout.text, rollout.answer, rollout.query.text)

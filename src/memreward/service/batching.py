@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from memreward.integrations.client import Scored
-from memreward.service.asked import AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.config import ServiceConfig
+from memreward.service.messages import AskedGroup, AskedRollout, BusyError, ConflictError, StoppingError, name_of
 from memreward.service.store import Answered, Store
 from memreward.types import FaultError, MemRewardError, StoreError
 
@@ -59,7 +59,7 @@ class _Job:
     answers: asyncio.Future[list[Scored]]
 
 
-class Desk:
+class Batcher:
     """Collects, batches and answers; use it in one event loop, between `start` and `stop`.
 
     Rollouts of a group come one by one, in any order, from whom they may. Once as many as its size are there it is

@@ -21,9 +21,9 @@ from memreward.domains.registry import begin_all
 from memreward.memory import AddReport, ExperienceMemory
 from memreward.processes import interrupts_held, start_worker
 from memreward.service import store
-from memreward.service.asked import AskedGroup
 from memreward.service.config import ServiceConfig
 from memreward.service.log import log_to_stderr
+from memreward.service.messages import AskedGroup
 from memreward.service.store import Answered, GroupStore, failed, reward_of
 from memreward.types import Group, StoreError
 
@@ -32,7 +32,7 @@ GRACE_SECONDS = 10.0
 """That scoring may take beyond its own limit, before its process is killed."""
 
 
-class StoreApart(store.Store):
+class StoreProcess(store.Store):
     """A `GroupStore` on the memory in a folder, in another process; its calls are those of the store.
 
     A group whose scoring hangs, or takes the process with it, abstains. Raises what the store raises.

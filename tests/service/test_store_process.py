@@ -14,10 +14,10 @@ import pytest
 from serving import group, made_store
 
 from memreward.data import group_from_record
-from memreward.service import apart, store
-from memreward.service.apart import StoreApart
-from memreward.service.asked import AskedGroup, ConflictError, GroupMessage
+from memreward.service import store, store_process
 from memreward.service.config import ServiceConfig
+from memreward.service.messages import AskedGroup, ConflictError, GroupMessage
+from memreward.service.store_process import StoreProcess
 from memreward.types import DOMAINS, StoreError
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def asked(number: int, *, texts: Sequence[str] | None = None, domain: str = "mat
 
 
 @pytest.fixture
-def apart_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreApart]:
+def apart_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreProcess]:
     from memreward.domains import registry
 
     file = tmp_path / "fragile.py"
@@ -54,13 +54,13 @@ def apart_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sto
     names = list(DOMAINS)
     monkeypatch.setenv("MEMREWARD_DOMAINS", f"{file}:Fragile")
     registry.load_domain(f"{file}:Fragile")
-    made = StoreApart(tmp_path / "memory", ServiceConfig(labels=1))
+    made = StoreProcess(tmp_path / "memory", ServiceConfig(labels=1))
     yield made
     made.close()
     DOMAINS[:] = names
 
 
-def test_it_answers_as_a_store_in_this_process_does(apart_store: StoreApart, tmp_path: Path) -> None:
+def test_it_answers_as_a_store_in_this_process_does(apart_store: StoreProcess, tmp_path: Path) -> None:
     here = made_store(tmp_path / "other", ServiceConfig(labels=1))
     groups = [asked(number) for number in range(3)]
     found = apart_store.score(groups)
@@ -79,9 +79,11 @@ def test_it_answers_as_a_store_in_this_process_does(apart_store: StoreApart, tmp
     here.close()
 
 
-def test_what_hangs_or_dies_costs_its_own_group_alone(apart_store: StoreApart, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hangs_or_dies_costs_its_own_group_alone(
+    apart_store: StoreProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store, "ROLLOUT_SECONDS", 0.5)
-    monkeypatch.setattr(apart, "GRACE_SECONDS", 4.0)
+    monkeypatch.setattr(store_process, "GRACE_SECONDS", 4.0)
     groups = [
         asked(1, texts=["one", "one", "two"], domain="fragile"),
         asked(2, texts=["hang", "one"], domain="fragile"),
@@ -99,7 +101,7 @@ def test_what_hangs_or_dies_costs_its_own_group_alone(apart_store: StoreApart, m
     assert apart_store.score(groups) == found
 
 
-def test_a_process_that_somebody_killed_is_replaced_and_nobody_notices(apart_store: StoreApart) -> None:
+def test_a_process_that_somebody_killed_is_replaced_and_nobody_notices(apart_store: StoreProcess) -> None:
     first = apart_store.score([asked(5)])
     os.kill(apart_store._pid, signal.SIGKILL)
     assert apart_store.score([asked(5)]) == first
@@ -107,8 +109,8 @@ def test_a_process_that_somebody_killed_is_replaced_and_nobody_notices(apart_sto
     assert not any(one.failed for one in again)  # type: ignore[union-attr]
 
 
-def test_it_closes_though_what_it_does_hangs(apart_store: StoreApart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "GRACE_SECONDS", 0.5)
+def test_it_closes_though_what_it_does_hangs(apart_store: StoreProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_process, "GRACE_SECONDS", 0.5)
     failures: list[StoreError] = []
 
     def hang() -> None:

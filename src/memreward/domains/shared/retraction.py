@@ -65,7 +65,7 @@ _WORDS_OF_QUESTION = 4
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
-def second_thoughts(text: str, answer: str, question: str) -> str:
+def retracted(text: str, answer: str, question: str) -> str:
     """Return why what follows the answer of a reply may be no other question but take the answer back, or ""."""
     echoed = prompt_before(text)
     if echoed and not _is_about(echoed, question):
