@@ -325,31 +325,22 @@ def _cosine(dot: Floats, predicted_squared: Floats, true_squared: Floats) -> Flo
     return np.where(true_squared > 0, cosine, np.nan)
 
 
-def _midranks(values: Floats, group: Ints) -> Floats:
+def _wins_by_query(values: Floats, positive: Bools, group: Ints, queries: int) -> Floats:
+    """(q,) pairs of a right and a wrong rollout of a query in which the right one has the higher value, ties half."""
     order = np.lexsort((values, group))
-    sorted_values, sorted_group = values[order], group[order]
-    group_changes = np.diff(sorted_group) != 0
-    tie_start = np.flatnonzero(np.append(True, group_changes | (np.diff(sorted_values) != 0)))
-    tie_size = np.diff(np.append(tie_start, len(values)))
-    group_start = np.flatnonzero(np.append(True, group_changes))
-    group_size = np.diff(np.append(group_start, len(values)))
-    ranks = np.empty(len(values))
-    ranks[order] = np.repeat(tie_start + (tie_size + 1) / 2, tie_size) - np.repeat(group_start, group_size)
-    return ranks
-
-
-def _wins_by_query(values: Floats, positive: Bools, group: Ints, queries: int) -> tuple[Floats, Floats]:
-    if not len(values):
-        return np.zeros(queries), np.zeros(queries)
-    right = _sum(group, positive, queries)
-    wrong = _sum(group, ~positive, queries)
-    wins = _sum(group, _midranks(values, group) * positive, queries) - right * (right + 1) / 2
-    return wins, right * wrong
+    owner, right = group[order], positive[order]
+    changes = (np.diff(owner, prepend=-1) != 0) | (np.diff(values[order], prepend=np.nan) != 0)
+    tie = np.cumsum(changes) - 1
+    wrong_of_tie = np.bincount(tie, ~right)
+    below = np.cumsum(wrong_of_tie) - wrong_of_tie / 2
+    before = np.cumsum(np.bincount(owner, ~right, queries)) - np.bincount(owner, ~right, queries)
+    return _sum(owner, right * (below[tie] - before[owner]), queries)
 
 
 def _classification_sums(rows: _Rows, threshold: float, queries: int) -> dict[str, Floats]:
     claimed = rows.values >= threshold
-    wins, pairs = _wins_by_query(rows.values, rows.positive, rows.group, queries)
+    wins = _wins_by_query(rows.values, rows.positive, rows.group, queries)
+    pairs = _sum(rows.group, rows.positive, queries) * _sum(rows.group, ~rows.positive, queries)
     return {
         "covered": _sum(rows.group, 1.0, queries),
         "hits": _sum(rows.group, claimed == rows.positive, queries),

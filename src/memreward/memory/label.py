@@ -215,10 +215,6 @@ class _Door:
         return [Group(given[q][0].query, tuple(given[q])) for q in query_ids if q in given]
 
     def _enter(self, wanted: Sequence[LedgerEntry]) -> None:
-        for query_id, error in self._as_far_as_allowed(wanted).items():
-            self.failed[query_id] = error
-
-    def _as_far_as_allowed(self, wanted: Sequence[LedgerEntry]) -> dict[str, BudgetError]:
         """Enter all or, where the budget refuses that and each may fail alone, query by query."""
         try:
             self.entered += self.ledger._enter(wanted, self.budget)
@@ -227,10 +223,10 @@ class _Door:
             if not self.each:
                 raise
             if len(queries) == 1:
-                return {entry.query_id: error for entry in wanted}
-            parts = [[entry for entry in wanted if entry.query_id == query_id] for query_id in queries]
-            return {key: found for part in parts for key, found in self._as_far_as_allowed(part).items()}
-        return {}
+                self.failed[wanted[0].query_id] = error
+                return
+            for query_id in queries:
+                self._enter([entry for entry in wanted if entry.query_id == query_id])
 
     def _entry(
         self, query_id: str, rollout: Rollout | None, correct: bool | None, source: str, answers: tuple[str, ...] = ()
