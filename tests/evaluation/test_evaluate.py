@@ -9,8 +9,7 @@ import pytest
 from alike import assert_alike
 from memreward.evaluation.baselines import BASELINES
 from memreward.evaluation.cells import Outcome, describe, load_features, save_features
-from memreward.evaluation.expected import advantages_of_values
-from memreward.evaluation.metrics import METRICS, evaluate_predictions
+from memreward.evaluation.metrics import METRICS, advantages_of_values, evaluate_predictions
 from memreward.evaluation.protocol import EvaluationConfig, evaluate
 from memreward.evaluation.results import HEADINGS, EvaluationResult, Row
 from memreward.evaluation.tables import Figure

@@ -109,7 +109,7 @@ def _first_screen(example: tuple[Group, Explanation], groups: Sequence[Group], s
 def _evaluated(groups: Sequence[Group], out: Path, steps: Steps) -> EvaluationResult:
     from memreward.answers.prior import DEFAULT, RewardPrior
     from memreward.evaluation.baselines import BASELINES
-    from memreward.evaluation.expected import AnswerModels
+    from memreward.evaluation.cells import AnswerModels
     from memreward.evaluation.protocol import EvaluationConfig, evaluate
     from memreward.evaluation.report import write_page
     from memreward.features.featurizer import Featurizer

@@ -251,7 +251,7 @@ def chosen_predictors(text: str, prior: str) -> dict[str, PredictorFactory]:
     """
     from memreward.answers.prior import RewardPrior
     from memreward.evaluation.baselines import BASELINES, FITTED
-    from memreward.evaluation.expected import AnswerModels
+    from memreward.evaluation.cells import AnswerModels
     from memreward.evaluation.own import installed_predictors, own_predictor
 
     networks = {name: partial(_network, name=name) for name in NETWORKS}

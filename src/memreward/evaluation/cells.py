@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreward.answers.model import AnswerModel
+from memreward.answers.prior import RewardPrior
 from memreward.arrays import load, save
 from memreward.evaluation.own import adapted
 from memreward.evaluation.parts import code_hash, part_key
 from memreward.features.subset import rows_of_queries, subset
 from memreward.plugins import fingerprint
 from memreward.temporary import write_whole
-from memreward.types import Features, LabelError, Predictor
+from memreward.types import Features, LabelError, Predictor, Query
 
 _CODE = (
     *("types.py", "features/columns.py", "features/subset.py", "answers", "network"),
@@ -33,6 +35,24 @@ _CODE = (
 
 PredictorFactory = Callable[[int], Predictor]
 """Makes an unfitted predictor from a seed. Must pickle where worker processes are used."""
+
+
+@dataclass(frozen=True)
+class AnswerModels:
+    """Makes answer models that start at one prior, for an evaluation over many files."""
+
+    prior: RewardPrior
+
+    def __call__(self, seed: int) -> AnswerModel:  # noqa: ARG002  nothing is drawn
+        return AnswerModel(self.prior)
+
+    def blind_to(self, queries: Sequence[Query]) -> AnswerModels:
+        """Return the same without the sources of the prior that share a question with `queries`."""
+        return AnswerModels(self.prior.without(queries))
+
+    def describe(self) -> str:
+        """Name what decides the outcome: a hash of the prior's numbers."""
+        return f"AnswerModels({self.prior.digest()})"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.evaluation.expected import advantages_of_values
-from memreward.evaluation.metrics import Metrics, evaluate_predictions
+from memreward.evaluation.metrics import Metrics, advantages_of_values, evaluate_predictions
 from memreward.evaluation.tables import plain
 from memreward.features.subset import vote_share
 from memreward.types import DOMAINS, Features, FloatArray

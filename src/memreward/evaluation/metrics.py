@@ -15,7 +15,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memreward.types import ConfigurationError, DataError, content_hash
+from memreward.answers.advantage import expected_advantages
+from memreward.domains import rules_of
+from memreward.features.subset import distinct_pairs
+from memreward.types import DOMAINS, ConfigurationError, DataError, Features, content_hash
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -99,6 +102,26 @@ def advantages(values: ArrayLike, group: ArrayLike, *, scaled: bool = False) -> 
     spread = np.sqrt(np.bincount(query, centred**2, queries) / np.maximum(count - 1, 1))
     scale = np.where(spread > FLAT, 1.0 / np.maximum(spread, FLAT), 0.0)
     return centred * scale[query]
+
+
+def advantages_of_values(features: Features, values: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
+    """(n,) expected advantages under any predictor's (n,) probabilities, among `rows` (a mask or indices), elsewhere 0.
+
+    An answer's probability is the mean of its rollouts'; where at most one answer can be right and they sum to more
+    than 1, they are divided by their sum. An abstention (NaN) is 0.
+    """
+    expected = np.zeros(len(features))
+    index = np.arange(len(features))[rows]
+    given = np.clip(np.nan_to_num(np.asarray(values, np.float64)[index]), 0.0, 1.0)
+    group = features.group[index]
+    answer = distinct_pairs(group, features.cluster[index])[1]
+    votes = np.bincount(answer)
+    mean = np.bincount(answer, given) / np.maximum(votes, 1)
+    total = np.bincount(group, given / votes[answer], len(features.query_ids))
+    several = np.array([rules_of(name).several_right for name in DOMAINS])[features.domain[group]]
+    right = np.where(several, mean[answer], mean[answer] / np.maximum(total[group], 1.0))
+    expected[index] = expected_advantages(group, answer, right, several=several)
+    return expected
 
 
 def evaluate_predictions(

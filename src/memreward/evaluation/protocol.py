@@ -19,8 +19,16 @@ from numpy.typing import NDArray
 
 from memreward.data.draw import Count, count_from
 from memreward.evaluation.cells import Cell, Outcome, PredictorFactory, cell_key, hash_features, run_cell, save_features
-from memreward.evaluation.expected import advantages_of_values
-from memreward.evaluation.metrics import METRICS, QueryTable, bootstrap, interval, nanmean, reliability, resample_named
+from memreward.evaluation.metrics import (
+    METRICS,
+    QueryTable,
+    advantages_of_values,
+    bootstrap,
+    interval,
+    nanmean,
+    reliability,
+    resample_named,
+)
 from memreward.evaluation.parts import installed_versions
 from memreward.evaluation.results import MEAN, EvaluationResult, Row
 from memreward.evaluation.tables import Figure
