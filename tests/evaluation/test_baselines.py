@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from memreward.evaluation.baselines import BASELINES, CrossFitted, JudgeColumn
+from memreward.evaluation.baselines.crossfit import logit
 from memreward.evaluation.baselines.majority import VoteScorer
-from memreward.evaluation.calibration import logit
 from memreward.evaluation.metrics import evaluate_predictions, group_auc, roc_auc
 from memreward.features.subset import rows_of_queries, subset, vote_share
 from memreward.types import DataError, Group, LabelError, Predictor, Query, Rollout

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from memreward.evaluation.calibration import best_threshold, fit_calibration, logit, sigmoid
+from memreward.evaluation.baselines.crossfit import best_threshold, fit_calibration, logit, sigmoid
 from memreward.evaluation.metrics import evaluate_predictions
 from memreward.types import DataError, LabelError
 

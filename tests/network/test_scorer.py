@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from alike import FLOAT32
-from memreward.evaluation.calibration import logit
+from memreward.evaluation.baselines.crossfit import logit
 from memreward.features.subset import joined, subset
 from memreward.network.graph import SIMILAR_TO, similarity_edges, structural_edges
 from memreward.network.model import DROPOUT, HEAD_DIM, HEADS, HIDDEN, LAYERS

@@ -6,8 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memreward.evaluation.baselines.crossfit import Floats, Labels
-from memreward.evaluation.calibration import logit
+from memreward.evaluation.baselines.crossfit import Floats, Labels, logit
 from memreward.types import Features, MissingExtraError
 
 EMBEDDING_WEIGHT = 0.1
