@@ -26,6 +26,7 @@ _QUOTED = re.compile('"[^"]*"')
 _ONE_A_LINE = "write one JSON object a line"
 _ZSTANDARD = 93
 _LOCAL_HEADER = struct.Struct("<26xHH")
+_PREFIX = "hub:"
 
 
 def rows_of(path: Path) -> Iterator[Entry]:
@@ -196,9 +197,6 @@ def _in_order(file: Path) -> tuple[bool, int, str]:
     """Files that are named by a step stand in its order."""
     number = "".join(character for character in file.name if character.isdigit())
     return not number, int(number or 0), file.name
-
-
-_PREFIX = "hub:"
 
 
 def on_hub(path: Path) -> bool:

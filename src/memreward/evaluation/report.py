@@ -16,6 +16,10 @@ from memreward.evaluation.tables import Table, signed, with_interval
 
 MOST_DRAWN = 7
 """Predictors that curves show at most: as many colours as are told apart with every common colour blindness."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 350, 26, 214
+Plot = dict[str, Any]
+Curves = dict[int, list[tuple[float, float, str]]]
+"""Colour -> points: across, up, and what is told of one."""
 
 
 def write_page(result: EvaluationResult, path: str | Path, *, title: str = "Predicted rewards") -> None:
@@ -44,12 +48,6 @@ def drawn_predictors(result: EvaluationResult) -> list[str]:
 
     chosen = sorted(result.predictors, key=rank)[:MOST_DRAWN]
     return [name for name in result.predictors if name in chosen]
-
-
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 350, 26, 214
-Plot = dict[str, Any]
-Curves = dict[int, list[tuple[float, float, str]]]
-"""Colour -> points: across, up, and what is told of one."""
 
 
 def answer(result: EvaluationResult) -> str:

@@ -22,6 +22,15 @@ from memreward.temporary import write_whole
 from memreward.types import DataError
 
 Record = dict[str, Any]
+NONE, BROKEN, SKIP = "none of these", "broken question", "I cannot tell"
+_FIELD = "right"
+LABEL_STUDIO_CONFIG = f"""<View>
+  <Header value="Which answer is right?"/>
+  <Text name="question" value="$question"/>
+  <Text name="answers" value="$answers"/>
+  <Choices name="{_FIELD}" toName="question" choice="multiple" value="$choices" layout="vertical"/>
+</View>
+"""
 
 
 def batch(labelling: Labelling, count: int, annotator: str) -> list[Record]:
@@ -116,18 +125,6 @@ def read(path: Path) -> list[Record]:
     if not all(isinstance(each, dict) for each in whole):
         raise DataError(f"{path}: every entry must be an object")
     return list(whole)
-
-
-NONE, BROKEN, SKIP = "none of these", "broken question", "I cannot tell"
-_FIELD = "right"
-
-LABEL_STUDIO_CONFIG = f"""<View>
-  <Header value="Which answer is right?"/>
-  <Text name="question" value="$question"/>
-  <Text name="answers" value="$answers"/>
-  <Choices name="{_FIELD}" toName="question" choice="multiple" value="$choices" layout="vertical"/>
-</View>
-"""
 
 
 def to_label_studio(records: Iterable[Mapping[str, Any]]) -> list[Record]:

@@ -20,6 +20,8 @@ from memreward.types import Features, Group, IntArray, Rollout, content_hash
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+RECENT = 32
+"""Rollouts of a question, at most."""
 
 
 class Gains(NamedTuple):
@@ -124,10 +126,6 @@ class Outlook:
     def rows_of(self, questions: IntArray) -> IntArray:
         parts = [self._rows[self._row_start[q] : self._row_start[q + 1]] for q in questions]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-
-RECENT = 32
-"""Rollouts of a question, at most."""
 
 
 @dataclass(frozen=True)

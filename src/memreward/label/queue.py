@@ -23,6 +23,12 @@ NEAR = 0.6
 
 _LOOKED_AT = 200
 _WORD = re.compile(r"[^\W\d_]+|\d+")
+TWICE = 0.1
+"""Share of the questions that a second person judges too, blind to the first."""
+LEASE = 600.0
+"""Seconds for which a question that somebody has open is kept from others."""
+REASONS = ("I cannot tell", "It takes too long", "Not my subject", "Another reason")
+"""Why a question is skipped."""
 
 
 class Candidate(NamedTuple):
@@ -66,14 +72,6 @@ def triples(text: str) -> frozenset[tuple[str, ...]]:
     """Return the word triples of a text, every number as the same word."""
     words = ["0" if word.isdigit() else word.lower() for word in _WORD.findall(text[:2000])]
     return frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
-
-
-TWICE = 0.1
-"""Share of the questions that a second person judges too, blind to the first."""
-LEASE = 600.0
-"""Seconds for which a question that somebody has open is kept from others."""
-REASONS = ("I cannot tell", "It takes too long", "Not my subject", "Another reason")
-"""Why a question is skipped."""
 
 
 class Task(NamedTuple):

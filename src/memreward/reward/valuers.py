@@ -22,6 +22,8 @@ from memreward.types import Features, Predictor, StoreError
 MODEL = "reward.safetensors"
 HALF_LIFE = 50.0
 """Steps of training after which a label counts half."""
+FILE = "reward.json"
+_OF_RELEASE_1 = ("live", "rows_seen")
 
 
 class Valuer(ABC):
@@ -152,10 +154,6 @@ class Graph(Certain):
 
     def _right(self, features: Features, votes: AnswerBeliefs) -> NDArray[np.generic]:  # noqa: ARG002
         return self.predictor.predict(features).value
-
-
-FILE = "reward.json"
-_OF_RELEASE_1 = ("live", "rows_seen")
 
 
 def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:

@@ -17,6 +17,10 @@ ChoiceRule = Literal["random", "advantage"]
 
 _SAMPLING = SamplingConfig("", rollouts=8, temperature=1.0, top_p=1.0, max_new_tokens=1024)
 """The paper's (method.md, section 2)."""
+SENTENCE_MODEL = "all-MiniLM-L6-v2"
+"""What the paper reads texts with (method.md, section 2)."""
+ANSWERS, PAPER = "answers", "paper"
+"""Valuers that are warmed up: the answer model, and the paper's network."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,6 @@ class TrainConfig(LearningConfig, RunConfig):
             raise ConfigurationError(
                 "there is nothing to train on: name --questions, or rollout files of the policy by --experience"
             )
-
-
-SENTENCE_MODEL = "all-MiniLM-L6-v2"
-"""What the paper reads texts with (method.md, section 2)."""
-ANSWERS, PAPER = "answers", "paper"
-"""Valuers that are warmed up: the answer model, and the paper's network."""
 
 
 @dataclass(frozen=True)
