@@ -218,17 +218,11 @@ def read_tables(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: not a configuration file ({error}); give a TOML file") from error
 
 
-def values_of(tables: Mapping[str, Any], config: type[Any], source: str) -> Values:
-    """Return the values of `memreward.cli.options.Changes`; ConfigurationError for an unknown key, or another kind."""
-    return dict(_walk(tables, config, source, ()))
-
-
-def _walk(
-    table: Mapping[str, Any], config: type[Any], source: str, above: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    hints = get_type_hints(config)
+def values_of(tables: Mapping[str, Any], config: type[Any], source: str, above: tuple[str, ...] = ()) -> Values:
+    """Return the values of `Changes`; ConfigurationError for an unknown key, or a value of another kind."""
+    hints, found = get_type_hints(config), Values()
     known = [item.name for item in fields(config)]
-    for key, value in table.items():
+    for key, value in tables.items():
         path = (*above, key)
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -238,9 +232,10 @@ def _walk(
         if is_dataclass(hints[key]) or table_of_any:
             if not isinstance(value, Mapping):
                 raise ConfigurationError(f"{source}: {'.'.join(path)} is {value!r}; give a table [{'.'.join(path)}]")
-            yield from [(path, value)] if table_of_any else _walk(value, hints[key], source, path)
+            found |= {path: value} if table_of_any else values_of(value, hints[key], source, path)
         else:
-            yield path, _converted(value, hints[key], f"{source}: {'.'.join(path)}")
+            found[path] = _converted(value, hints[key], f"{source}: {'.'.join(path)}")
+    return found
 
 
 def _converted(value: Any, hint: Any, where: str) -> Any:
