@@ -43,8 +43,8 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
     (
         "a bare number names an option",
         "domains/choice/numbered.py",
-        "return letter_for(found[1]) if found[1] in choices else found[0]",
-        "return found[0]",
+        'else _BARE.sub(partial(in_letter, name=""), text)',
+        "else text",
         "tests/domains/test_numbered_options.py",
     ),
     (

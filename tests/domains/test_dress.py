@@ -295,6 +295,12 @@ def test_closing_brackets_are_an_answer_and_end_a_command_before_one() -> None:
     assert parse_completion("$\\text{The answer is: } 5$", "math", "How many?").answer == "5"
 
 
+def test_the_text_of_an_option_stands_beside_its_letter_where_others_have_a_part_of_it() -> None:
+    query = "Half is for Ann and ___ half for Bob.\nA. another  B. the other  C. others  D. other"
+    rollout = parse_rollout(Query("q", query, "qa"), "So it is said of the second. Answer: B. the other", id="r")
+    assert Verifiers().verify([Claim(rollout, "B")])[0].correct is True
+
+
 def test_options_are_those_of_the_last_of_several_questions() -> None:
     shown = "Q: Which barks?\nOptions:\n(A) cat\n(B) dog\n(C) cow\nA: So the answer is (B).\n\n"
     asked = shown + "Q: Which flies?\nOptions:\n(A) bird\n(B) bear\nA: Let's think."
@@ -422,6 +428,8 @@ def test_other_words_beside_yes_and_no_are_options_like_any() -> None:
         ("The seat of the oldest of them is **Bologna**. It lies in Italy.", "Bologna"),
         ("**Bologna** is the seat of the oldest of them.\n\nIt lies in Italy.", "Bologna"),
         ("Bologna\n\nExplanation: It is older than all the others.", "Bologna"),
+        ("There are several old ones.\n\nThe oldest of all of them is: Bologna.", "Bologna"),
+        ('Many towns have one.\nThe town with the oldest of them is "Bologna".', "Bologna"),
         (
             "I doubt that it is **Bologna**. It lies in Italy, and others in England are older than it is, they say.",
             None,

@@ -169,14 +169,8 @@ def _marked_before(text: str, letter: str, place: int, choices: Mapping[str, str
     """Another option in a box or the like before the answer, from which nothing turns away; or ""."""
     mark = explicit(text)
     marked = letter_of(mark.content, choices) if mark is not None and mark.end <= place else None
-    if (
-        mark is None
-        or marked in (None, letter)
-        or taken_back(text, mark.end)
-        or _TURNED.search(text[mark.end : place] + " ")
-    ):
-        return ""
-    return f"option {marked} is marked"
+    turned = mark is None or taken_back(text, mark.end) or _TURNED.search(text[mark.end : place] + " ")
+    return "" if turned or marked in (None, letter) else f"option {marked} is marked"
 
 
 def _most(part: str) -> bool:
@@ -218,7 +212,8 @@ def _other_text(after: str, letter: str, choices: Mapping[str, str]) -> str:
     said = f"{normal_text(after[filler.end() :] if filler else '')} "
     named = {key: normal_text(option) for key, option in choices.items()}
     fits = [key for key, option in named.items() if len(option) >= _SHORTEST_OPTION and said.startswith(f"{option} ")]
-    return "" if letter in fits else next(iter(fits), "")
+    own = normal_text(after).startswith(named.get(letter) or "\0")  # "the other" where others is an option too
+    return "" if own or letter in fits else next(iter(fits), "")
 
 
 def _last_place(text: str, letter: str, option: str) -> tuple[int, int] | None:

@@ -22,6 +22,8 @@ _BY_NUMBER = re.compile(
 _DIGIT = re.compile(r"(?<![\d.])[1-9](?![\d.]*\d)")
 _AFTER_NAME = re.compile(rf"(?<!\w)(?:{_NAMES}|number)[ \t_]?([(\[*]{{0,3}})([1-9])(?![.,]?\d|\w)", re.IGNORECASE)
 _BEFORE_TEXT = re.compile(r"(^\W{0,4}|\(|:[ \t]+)([1-9])(?=[.):][*_ \t]+(\S[^\n]{0,400}))", re.MULTILINE)
+LETTERS = dict(zip("123456789", "ABCDEFGHI", strict=True))
+NUMBERS = {letter: number for number, letter in LETTERS.items()}
 _BARE = re.compile(
     r"^\W{0,6}[1-9][.):][*_]{0,2}[ \t]+\S"  # a step of the reply's own
     r"|(?<![\w.,$€£%+/=^−-])(?<![\dx×+*/] [*+/])(?<!\d\*)([1-9])(?=[)\]}*_\"'`$]{0,4}"
@@ -60,15 +62,7 @@ def are_numbered(choices: Mapping[str, str]) -> bool:
 
 def lettered(choices: Mapping[str, str]) -> dict[str, str]:
     """Return the options of the numbers 1, 2, ... as A, B, ..."""
-    return {letter_for(number): option for number, option in choices.items()}
-
-
-def letter_for(number: str) -> str:
-    return chr(ord("A") + int(number) - 1)
-
-
-def number_for(letter: str) -> str:
-    return str(ord(letter) - ord("A") + 1)
+    return {LETTERS[number]: option for number, option in choices.items()}
 
 
 def in_letters(text: str, choices: Mapping[str, str]) -> str:
@@ -79,7 +73,7 @@ def in_letters(text: str, choices: Mapping[str, str]) -> str:
 
     def in_letter(found: re.Match[str], name: str = "option ") -> str:
         *before, number = found.groups()[:2]
-        return name + "".join(before) + letter_for(number) if number in choices else found[0]
+        return name + "".join(before) + LETTERS[number] if number in choices else found[0]
 
     def before_text(found: re.Match[str]) -> str:
         own = choices.get(found[2], "").casefold().rstrip(".")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from memreward.domains.choice.numbered import are_numbered, in_letters, lettered, number_for, numbered_options
+from memreward.domains.choice.numbered import NUMBERS, are_numbered, in_letters, lettered, numbered_options
 from memreward.domains.shared.commitment import SENTENCE_END, TURNED_AT_END, commitments, spoken_for_others, taken_back
 from memreward.domains.shared.dress import peeled
 from memreward.domains.shared.markers import Marked, answer_tag, explicit, last_match, phrases
@@ -80,11 +80,7 @@ _LISTED = re.compile(
 _REASON = re.compile(
     r"\s\(|[,;.]\s|\s[-–—]\s|\b(?:because|since|due to|while|whereas|although|though|but|which|given|so that|as)\b"
 )
-_NOT_BUT = re.compile(
-    r"(?:(?:definitely|clearly|actually)\s)?not\s(?:the\s)?(.{1,120}?),?\s(?:but(?:\srather)?|it(?:'s|\sis)|rather)\s(.+)"
-)
 _AGAINST_IN_BRACKETS = re.compile(r"\s?\((?:and\s)?(?:not|rather than|instead of|unlike)\b[^()]{0,120}\)")
-_AGAINST = re.compile(r",?\s(?:not|rather than|instead of|as opposed to|unlike|over)\s[^.;,]{1,120}$")
 _REJECTED = re.compile(
     r"[\s:;,–—(\-.]{0,4}(?:(?:is|was|would be|seems)\s)?(?:(?:the|an?|clearly|definitely)\s){0,2}"
     r"(?:(?:wrong|incorrect|false|worst|impossible|not\s(?:correct|right|it|true|so)|rejected|discarded|unlikely|eliminated|excluded|struck)\b"
@@ -209,9 +205,9 @@ def options(query_text: str) -> Mapping[str, str]:
     if asked > 0 and len(own := options(query_text[asked:])) > 1:
         return own
     bracketed, lines = (_lettered(pattern, query_text) for pattern in (_BRACKETED_OPTION, _LINE_OPTION))
-    rows = _in_order(lines)
-    if "A" in bracketed and len(rows) > len(bracketed) and not _BRACKETED_LINE.search(query_text):
-        return rows  # "(A)" and "(B)" stand in the question
+    rows = "A" in bracketed and len(lines) > len(bracketed) and _has_no_gap(lines)
+    if rows and not _BRACKETED_LINE.search(query_text):
+        return lines  # "(A)" and "(B)" stand in the question
     several = [found for found in (bracketed, lines) if len(found) > 1 and "A" in found]
     if not any(map(_has_no_gap, several)):  # a line may hold two: "A. oak  B. elm"
         inline = _lettered(_INLINE_OPTION, query_text)
@@ -250,15 +246,6 @@ def _inline_options(text: str) -> dict[str, str]:
 
 def _has_no_gap(found: Mapping[str, str]) -> bool:
     return ord(max(found)) - ord("A") + 1 == len(found)
-
-
-def _in_order(found: Mapping[str, str]) -> dict[str, str]:
-    """Return the options from A on whose letters follow on one another."""
-    run: dict[str, str] = {}
-    for letter, option in found.items():
-        if letter == chr(ord("A") + len(run)):
-            run[letter] = option
-    return run
 
 
 def has_plain_options(query_text: str) -> bool:
@@ -303,7 +290,7 @@ def letters_of(content: str, choices: Mapping[str, str]) -> tuple[str, ...]:
     if are_numbered(choices):
         if content.strip() in choices:
             return (content.strip(),)
-        return tuple(map(number_for, letters_of(in_letters(content, choices), lettered(choices))))
+        return tuple(map(NUMBERS.__getitem__, letters_of(in_letters(content, choices), lettered(choices))))
     return _named(_plain(content), choices).letters
 
 
@@ -311,7 +298,7 @@ def option_of_reference(reference: str, choices: Mapping[str, str]) -> str | Non
     """Return the option that a reference is, or whose whole text it has; without known options, a letter by itself."""
     if are_numbered(choices):
         letter = option_of_reference(in_letters(reference, choices), lettered(choices))
-        number = number_for(letter) if letter is not None else reference.strip()
+        number = NUMBERS.get(letter or "", reference.strip())
         return number if number in choices else None
     bare = _WHOLE.fullmatch(reference.strip())
     if bare is not None and bare[1].upper() in (choices or _UNKNOWN_LETTERS):
@@ -336,7 +323,7 @@ def read_choice(text: str, choices: Mapping[str, str]) -> Choice:
     """Read the last commitment of `text`, a reply without its thinking, to one option or to several."""
     if are_numbered(choices):
         read = read_choice(in_letters(text, choices), lettered(choices))
-        numbers = (tuple(map(number_for, named)) for named in (read.letters, read.ruled_out))
+        numbers = (tuple(map(NUMBERS.__getitem__, named)) for named in (read.letters, read.ruled_out))
         return replace(read, letters=next(numbers), ruled_out=next(numbers))
     text = text if text.isascii() else _LETTER_AND_SCRIPT.sub(r"\1. ", text)
     text = by_letters(_BETWEEN.sub("", _undecorated(_of_this_question(text, choices))), choices)
@@ -445,9 +432,6 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
     whole_option = _by_whole_text(content, choices)
     if whole_option is not None:
         return whole_option
-    turned = _NOT_BUT.match(content[:2000])
-    if turned is not None:
-        return replace(_named(turned[2], choices), ruled_out=_named(turned[1], choices).letters)
     content, ruled_out = _without_ruled_out(_AGAINST_IN_BRACKETS.sub("", content[:2000]))
     plain = _ALONE.sub("", _ADVERBS.sub("", content).rstrip(".")).strip()
     whole = _WHOLE.fullmatch(peeled(plain))
@@ -458,15 +442,15 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
         letter, beside = _letter(leading), plain[leading.end() :]
         if _rejected(letter, beside, choices):
             return Choice(ruled_out=(*ruled_out, letter))
-        near = _REASON.split(f"{leading[0]}{_AGAINST.sub('', beside)}", maxsplit=1)[0]
-        mentioned = {letter} | _mentions(near) | _listed(plain)
-        by_text = _by_text(_AGAINST.sub("", plain), choices)
-        if by_text == letter:
-            mentioned = {letter}
+        near = _REASON.split(plain, maxsplit=1)[0]
+        mentioned = {letter} if _by_text(plain, choices) == letter else {letter} | _mentions(near) | _listed(plain)
         return Choice(_allowed(mentioned, choices), named_text=beside, ruled_out=ruled_out)
     if _NO_OPTION.match(plain):
         return Choice(ruled_out=ruled_out, declined=True)
-    return _without_leading(_AGAINST.sub("", plain), choices, ruled_out)
+    mentioned, by_text = _mentions(plain) | _listed(plain), _by_text(plain, choices)
+    if by_text is not None and mentioned <= {by_text}:
+        return Choice((by_text,), ruled_out=ruled_out)
+    return Choice(_allowed(mentioned, choices), ruled_out=ruled_out)
 
 
 def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
@@ -476,14 +460,6 @@ def _rejected(letter: str, beside: str, choices: Mapping[str, str]) -> bool:
     refusal = _REJECTED.match(beside)
     own = _option_words(choices.get(letter, ""))
     return refusal is not None and not (own and normal_text(beside).startswith(own.split(" ", 1)[0]))
-
-
-def _without_leading(plain: str, choices: Mapping[str, str], ruled_out: tuple[str, ...]) -> Choice:
-    mentioned = _mentions(plain) | _listed(plain)
-    by_text = _by_text(plain, choices)
-    if by_text is not None and mentioned <= {by_text}:
-        return Choice((by_text,), ruled_out=ruled_out)
-    return Choice(_allowed(mentioned, choices), ruled_out=ruled_out)
 
 
 def _from_marked(mark: Marked, choices: Mapping[str, str]) -> Choice:

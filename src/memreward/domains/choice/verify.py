@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from memreward.domains.choice.doubt import choice_doubt
-from memreward.domains.choice.numbered import are_numbered, in_letters, letter_for, lettered
+from memreward.domains.choice.numbered import LETTERS, are_numbered, in_letters, lettered
 from memreward.domains.choice.parse import (
     Choice,
     letter_of,
@@ -44,7 +44,7 @@ class ChoiceVerifier(ClaimVerifier):
             return _without_options(claim)
         text = answer_region(claim.rollout.text)[1]
         if are_numbered(choices):
-            text, right, letter = in_letters(text, choices), letter_for(right), letter and letter_for(letter)
+            text, right, letter = in_letters(text, choices), LETTERS[right], letter and LETTERS[letter]
             choices = lettered(choices)
         read = read_choice(text, choices)
         if letter is None:

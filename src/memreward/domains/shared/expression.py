@@ -144,6 +144,8 @@ _PROSE = re.compile(
 _PROSE_ABROAD = re.compile(rf"{_OTHER_SCRIPT}{{2,}}[\s\S]*\d(?!\s?(?:{_SCALED}))")
 _COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
 _THEN_EXPLAINED = re.compile(r"\A([^\n]{1,80})\n\W{0,9}(?:Explanation|Rationale|Justification)\b[^\n]{0,9}:")
+# "The last letters are: xya", 'The town is "Lyon"'.
+_TOLD = re.compile(r"[^:\n\"“]{3,120}\b(?:is|are)(?::\s|\s(?=[\"“]))([^:\n]+)")
 _PHRASES_READ = 20
 _SHORT_ANSWER = 80
 _WORDS_ALONE = 3
@@ -258,7 +260,11 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
         return bold, "text"
     abroad = _PROSE_ABROAD.search(stripped) and not _DENIED_ABROAD.search(stripped)
     if short and not (guess and (_PROSE.search(stripped) or abroad)):
-        value = (_UNDER_LABEL.fullmatch(stripped) or _RESULT_IN_WORDS.fullmatch(stripped)) if guess else None
+        value = (
+            (_UNDER_LABEL.fullmatch(stripped) or _RESULT_IN_WORDS.fullmatch(stripped))
+            if guess
+            else _TOLD.fullmatch(stripped)
+        )
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
     return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
 
@@ -272,7 +278,8 @@ def _is_role(mark: Marked, text: str) -> bool:
 def _last_words(text: str) -> tuple[str | None, str]:
     """The last line, or the first before an explanation, if it is but a few words."""
     explained = _THEN_EXPLAINED.match(text)
-    line = peeled(explained[1] if explained is not None else text.rsplit("\n", 1)[-1])
+    line = (explained[1] if explained is not None else text.rsplit("\n", 1)[-1]).strip()
+    line = peeled(value[1] if (value := _TOLD.fullmatch(line)) is not None else line)
     return (line, "text") if 0 < len(line.split()) <= _WORDS_ALONE else (None, "none")
 
 
