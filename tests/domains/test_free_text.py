@@ -203,6 +203,21 @@ def test_a_pattern_that_runs_away_is_ended() -> None:
         ("Do most shops open at nine?", "Let us see. No, most shops do not open at nine. They open at ten.", "no"),
         # What says something else, or neither.
         (
+            "Can a whale fit in a bathtub?",
+            "Therefore, a whale cannot fit in a bathtub. Actually, it can, as they say it",
+            None,
+        ),
+        (
+            "Can a whale fit in a bathtub?",
+            "That a whale cannot fit in a bathtub is a lie, and so is all the rest of it",
+            None,
+        ),
+        (
+            "Can a whale fit in a bathtub?",
+            "I hope that a whale cannot fit in a bathtub, and so do all of the others",
+            None,
+        ),
+        (
             "Is a whale heavier than a bus?",
             "Thus a bus is heavier than a whale, as it turns out to be in each case",
             None,

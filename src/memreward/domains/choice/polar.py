@@ -27,7 +27,8 @@ _OPEN = re.compile(
     r"|unclear|potentially|unknown|clear|certain|uncertain|sure|evidence|enough|insufficient|depends?|difficult|hard"
     r"|definit\w+|determined?|inconclusive|subjective|only|some|few|rarely|partly|just|except|without|needs?|must|requir\w+"
     r"|instead|rather|myth|misconception|wrong|incorrect|doubt\w*|prevents?|fails?|refuse[sd]?|have to|skips?"
-    r"|avoids?|lacks?|miss|absent|different)\b",
+    r"|avoids?|lacks?|miss|absent|different|lie|nonsense|joke|kidding|hope|wish|pretend|imagine|suppose|wait|sorry)\b"
+    r"|\AActually\b",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+(?:'(?!s\b)[^\W_]+)?")
@@ -63,6 +64,8 @@ def polar_answer(text: str, prompt: str) -> str | None:
     for back, sentence in enumerate(reversed(sentences[-_SENTENCES_READ:])):
         if said is None and (not back or CONCLUSION.match(sentence)):
             said = _told(sentence, asked)
+        if said is None and _OPEN.search(sentence):
+            break  # it may turn away from what stands before it
     return said or None
 
 

@@ -7,7 +7,7 @@ from memreward.domains.shared.retraction import retracted
 from memreward.domains.text.key import says_the_same
 from memreward.types import Claim, Verdict, Verifier
 
-RULES = 6
+RULES = 7
 
 
 class Text(DomainRules):
