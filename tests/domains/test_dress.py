@@ -514,6 +514,13 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
         ("Answer: The number of eggs which she sells at the market without leaving any behind is 18 eggs.", "18"),
         ("<answer>First, she has 9 eggs. Then she sells them at 2 each. So she earns 18 dollars.</answer>", "18"),
         ("2 cups + 16 cups = 18 cups.", "18"),
+        ("<answer>so she sells 18 eggs at the market each day</answer>", "18"),
+        ("<answer>9 bags x 2 eggs / bag = 18 eggs</answer>", "18"),
+        ("We add them.<br>It makes 18<br>", "18"),
+        ("The solution to the question is that there are one hundred and eighteen hens in the yard.", "118"),
+        ("That makes 26. This answer is wrong because it leaves one out.\nWithout it she has 18.", "18"),
+        ("The right solution is:\n1. Count the eggs first.\n2. Sell them.\nSo she earns 18.", "18"),
+        ("It is 9 * 2 = 18.\nUser: How many days are in a year?\nAssistant: <think> It has 365. </think>", "18"),
         ("1 1/4 cup + 1 1/4 cup = 2 1/2 cups.", "2.5"),
         ("The three numbers are 5, 6, and 7.", "5, 6, 7"),
         ("The two numbers are 5 and -7.", "5, -7"),
@@ -541,6 +548,7 @@ def test_numbers_in_the_dress_of_many_models(text: str, number: str | None) -> N
         ("Answer: Ann pays $18 each month for 3 months.", "How much does Ann pay each month for 3 months?"),
         ("Answer:\nAnn earns $18/day after 4 years.", "What does Ann earn a day after 4 years?"),
         ("Answer: Ann drives 18 miles (9 gallons x 2 miles/gallon = 18 miles).", "How many miles does Ann drive?"),
+        ("<answer>She has 36. So she fills 18 boxes with 2 hats each.</answer>", "How many boxes does she fill?"),
         ("9 * 2 = 18.\nSo 18 bees come back in the last 6 hours.", "How many bees come back in the last 6 hours?"),
     ],
 )
@@ -556,6 +564,7 @@ def test_a_number_of_the_question_beside_the_answer_is_none(text: str, asked: st
         "def solution():\n    eggs = 18\n    result = eggs\n    return result",
         "eggs = 18\ntotal_price = eggs * price_each",
         "We divide: 18 / 4 = 4.5.\n\nHence there is no solution to this problem.",
+        "Some are missing.\nIt is not possible to determine how many more she needs to have all of the 18.",
     ],
 )
 def test_numbers_of_a_program_or_before_a_refusal_are_no_answer(text: str) -> None:

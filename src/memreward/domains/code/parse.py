@@ -313,27 +313,23 @@ def _body(text: str, name: str | None, prompt: str) -> str | None:
     prompt = prompt_code(prompt)
     joint = prompt if prompt.endswith("\n") or text.startswith("\n") else prompt + "\n"
     tried = [text, f"    {text.lstrip()}"] if _STRIPPED.match(text) else [text]
-    found = (_function_end(joint, body) for body in tried)
-    return next((code for code in found if code is not None and defines_body(code, name)), None)
-
-
-def _function_end(prompt: str, text: str) -> str | None:
-    cuts = [match.start() for match, _ in zip(_TOP_LEVEL_LINE.finditer(text), range(_CUTS_TRIED), strict=False)]
-    for cut in [*(cut for cut in cuts if cut > 0), len(text)]:
-        if text[:cut].strip() and parses(prompt + text[:cut]):
-            return (prompt + text[:cut]).rstrip() + "\n"
-    return None
+    found = (_cut_to_parse([*_ends(body), body], joint) for body in tried)
+    return next((f"{code.rstrip()}\n" for code in found if code and defines_body(code, name)), None)
 
 
 def _cut_trailing(code: str) -> str:
     """The longest prefix, cut at a top-level line, that parses; the whole where none does."""
-    if parses(code):
-        return code
-    cuts = [match.start() for match in _TOP_LEVEL_LINE.finditer(code) if match.start() > 0]
-    for cut in reversed(cuts[:_CUTS_TRIED]):
-        if parses(code[:cut]):
-            return code[:cut]
-    return code
+    return _cut_to_parse([code, *reversed(_ends(code))]) or code
+
+
+def _ends(code: str) -> list[str]:
+    """What stands before each of the first top-level lines, if it is more than blanks."""
+    cuts = islice(_TOP_LEVEL_LINE.finditer(code), _CUTS_TRIED)
+    return [code[: cut.start()] for cut in cuts if code[: cut.start()].strip()]
+
+
+def _cut_to_parse(tried: list[str], before: str = "") -> str | None:
+    return next((before + code for code in tried if parses(before + code)), None)
 
 
 @lru_cache(maxsize=8192)

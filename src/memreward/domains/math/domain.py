@@ -11,6 +11,7 @@ from memreward.domains.math.subjects import number_beside_given, number_of_asked
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
+from memreward.domains.shared.markers import answer_tag, phrases
 from memreward.types import Verifier
 
 _PRICE = re.compile(r"[-−]?\\?\$\s?\d[\d,]{0,30}(?:\.\d{1,30})?(?: (?:thousand|[mbtr]{1,2}illion))?")
@@ -39,8 +40,10 @@ class Math(DomainRules):
         answer, form = find_expression(text, guess=True)
         if form == "last_number" and _PROGRAM.search(text):
             return None, "none"
-        if answer is not None and form == "last_number":
-            answer = number_of_asked(text, prompt) or answer
+        tagged = answer_tag(text) if answer is not None and form == "answer_tag" else None
+        said = text if tagged is None or phrases(tagged.content) else tagged.content
+        if answer is not None and (form == "last_number" or (said != text and _SENTENCE.search(said))):
+            answer = number_of_asked(said, prompt) or answer
         elif answer is not None and _SENTENCE.search(answer):
             answer = number_beside_given(answer, prompt) or answer
         if answer is not None and (form in {"phrase", "hash", "a_line"} or _PRICE.fullmatch(answer)):

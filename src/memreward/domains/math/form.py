@@ -94,23 +94,17 @@ _SYNONYMS = (
         r"\\\1 ",
     ),
     (re.compile(r"\^\s?(?:\{\s?\\prime\s?\}|\\prime(?![a-zA-Z]))"), "'"),
-    (re.compile(r"\\langle(?![a-zA-Z])\s?"), "("),
-    (re.compile(r"\s?\\rangle(?![a-zA-Z])"), ")"),
-    (re.compile(r"\\(?:lor|vee)(?![a-zA-Z])"), " or "),
-    (re.compile(r"\\(?:land|wedge)(?![a-zA-Z])"), " and "),
-    (re.compile(r"\\(?:varnothing)(?![a-zA-Z])"), r"\\emptyset"),
-    (re.compile(r"\\(?:leq|leqslant)(?![a-zA-Z])"), r"\\le "),
-    (re.compile(r"\\(?:geq|geqslant)(?![a-zA-Z])"), r"\\ge "),
-    (re.compile(r"\\(?:lt)(?![a-zA-Z])"), "<"),
-    (re.compile(r"\\(?:gt)(?![a-zA-Z])"), ">"),
-    (re.compile(r"\\colon(?![a-zA-Z])|\{:\}"), ":"),
-    (re.compile(r"\\neq(?![a-zA-Z])|\\not\s?="), r"\\ne "),
+    (re.compile(r"\{:\}"), ":"),
+    (re.compile(r"\\not\s?="), r"\\ne "),
     (re.compile(r"\\(?:mathbf|boldsymbol|bm|mathrm)\s?\{(?=[^{}]{0,60}\{)"), "{"),
-    (re.compile(r"\\[vV]ert(?![a-zA-Z])|\\mid(?![a-zA-Z])"), "|"),
-    (re.compile(r"\\(?:approx|equiv)(?![a-zA-Z])"), "="),
     (re.compile(r"(?<=\S)\s?\*\*\s?(?=\S)"), "^"),
     (re.compile(r"(?<![a-zA-Z\\])infinity(?![a-zA-Z])"), r"\\infty"),
 )
+_COMMAND_AS = {"langle": "(", "rangle": ")", "lor": " or ", "vee": " or ", "land": " and ", "wedge": " and "}
+_COMMAND_AS |= {"leq": "\\le ", "leqslant": "\\le ", "geq": "\\ge ", "geqslant": "\\ge ", "lt": "<", "gt": ">"}
+_COMMAND_AS |= {"neq": "\\ne ", "varnothing": "\\emptyset", "colon": ":", "approx": "=", "equiv": "="}
+_COMMAND_AS |= dict.fromkeys(("vert", "Vert", "mid"), "|")
+_COMMAND = re.compile(rf"\\({'|'.join(_COMMAND_AS)})(?![a-zA-Z])")
 _TEXT_COMMAND = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|mathcal|mathbb|bf|rm)\s{0,4}\{([^{}]*)\}(?:\s?\^\s?\{?[23]\}?)?"
 )
@@ -160,19 +154,10 @@ _BLANK = re.compile(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])")
 _COMMANDS = re.compile(r"\\[a-zA-Z]+|\\(?:begin|end|operatorname)\{[a-zA-Z]*\}")
 _DIGITS_SIDE_BY_SIDE = re.compile(r"(?<![_\d])\d+\s+\.?\d")
 _LEAVES = {"\\infty": "infinite +", "+\\infty": "infinite +", "-\\infty": "infinite -", "\\emptyset": "empty"}
-_NO_SOLUTION = (
-    "no solution",
-    "no solutions",
-    "there is no solution",
-    "there are no solutions",
-    "none",
-    "empty set",
-    "the empty set",
-    "\\varnothing",
-)
+_NO_SOLUTION = "no solution|no solutions|there is no solution|there are no solutions|none|empty set|the empty set"
 _ALL_REALS = ("all real numbers", "all reals", "\\mathbb{r}", "x \\in \\mathbb{r}", "x \\in r", "all real")
 _WORDS_OF_MATHEMATICS = {
-    **dict.fromkeys(_NO_SOLUTION, "\\emptyset"),
+    **dict.fromkeys(_NO_SOLUTION.split("|"), "\\emptyset"),
     **dict.fromkeys(_ALL_REALS, "(-\\infty, \\infty)"),
     **dict.fromkeys(("infinity", "infinitely many", "+\\infty"), "\\infty"),
 }
@@ -223,6 +208,7 @@ def _one_spelling(answer: str, magnitudes: frozenset[str] = frozenset()) -> str:
     form = _SCRIPTS.sub(_script, form) if not form.isascii() else form
     form = _DIGITS_APART.sub(lambda match: " " if match[1] else "", form.translate(_CHARACTERS))
     form = _DROPPED.sub(lambda match: _KEPT.get(match[0], ""), form)
+    form = _COMMAND.sub(lambda command: _COMMAND_AS[command[1]], form)
     for pattern, replacement in _SYNONYMS:
         form = pattern.sub(replacement, form)
     form = _without_text_commands(_WORDS_OF_MATHEMATICS.get(form.strip().lower(), " ".join(form.split())))

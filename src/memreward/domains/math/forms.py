@@ -19,6 +19,7 @@ _UNIT_VECTOR = re.compile(
     r"\\(?:mathbf|hat|vec|boldsymbol|bm)\s?\{\s?(?:\\(?:hat|mathbf|vec)\s?\{?)?\s?([ijk])\s?\}{1,2}"
 )
 _ALONG = re.compile(r"([-+]?)\s{0,3}([^-+=ijk]{0,60}?)\s{0,3}([ijk])\s{0,3}")
+_ALL_ALONG = re.compile(rf"(?>{_ALONG.pattern})++")
 _MATHEMATICS = re.compile(r"[\\^_=<>+*/\d]")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?:q|qslant)?(?![a-zA-Z])|≤|≥")
 _INFINITY_BESIDE = re.compile(r"(?:\\infty|∞|infinity)[\s{}()]*\d|\d[\s{}()]*(?:\\infty|∞|infinity)")
@@ -127,7 +128,8 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     if column is not None:
         return "column", [row for row in column[1].split("\\\\") if row.strip()]
     axes = _UNIT_VECTOR.sub(r"\1", plain)
-    if parts := _along_axes(axes):
+    if _ALL_ALONG.fullmatch(axes):
+        parts = {axis: f"{sign}{value or 1}" for sign, value, axis in _ALONG.findall(axes)}
         return "along axes", [parts.get(axis, "0") for axis in ("ijk" if "k" in parts else "ij")]
     angled = _ANGLE_BRACKETS.fullmatch(plain)
     if angled is not None:
@@ -135,18 +137,6 @@ def _list_of(form: str) -> tuple[str, list[str]] | None:
     items = split(plain[1:-1], _COMMA)
     brackets = {"()": "round", "[]": "square"}.get(plain[:1] + plain[-1:])
     return (brackets, items) if brackets is not None and len(items) > 1 else None
-
-
-def _along_axes(form: str) -> dict[str, str]:
-    """Axis -> coordinate of 3i - 2j, nothing where some piece has no axis: it ends at the first such piece."""
-    parts, place = {}, 0
-    while place < len(form):
-        part = _ALONG.match(form, place)
-        if part is None:
-            return {}
-        parts[part[3]] = f"{part[1]}{part[2] or 1}"
-        place = part.end()
-    return parts
 
 
 def _same_equation(answer: str, reference: str, key: str, right: str, asked: Wanted) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 import re
 
+from memreward.domains.math.quantity import is_unit
 from memreward.domains.shared.markers import without_calculator
 
 CLAUSE = re.compile(r"[,;]\s|\.\s|\n|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
@@ -22,6 +23,7 @@ _CHANGES = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
+_HOW_MANY = re.compile(r"how many ([a-z]{3,})")
 _NEAR = 300
 
 
@@ -46,11 +48,17 @@ def number_of_asked(text: str, question: str) -> str | None:
 
 
 def number_beside_given(said: str, question: str) -> str | None:
-    """Return the only number of a sentence that is not the question's own: "$255 a month for 3 months"; else None."""
+    """Return the only number of a sentence that is not the question's own, or that counts what it asks for; else None.
+
+    "$255 a month for 3 months" is 255 where it asks about the 3 months, and "14 bags with 2 apples each" 14 bags.
+    """
     asked = (_ASKED.findall(question.strip()[-_NEAR:]) or [""])[-1].lower()
     plain = _PER.sub("", _ASIDE.sub("", said))
     found = _COUNTED.findall(plain)
     new = [number for number, thing in found if not (thing and f"{number} {thing.rstrip('s').lower()}" in asked)]
+    counted = _HOW_MANY.search(asked)
+    if len(new) > 1 and counted is not None and not is_unit(counted[1]) and all(thing for _, thing in found):
+        new = [number for number, thing in found if thing.lower() == counted[1]]
     alone = len(new) == 1 and (len(found) > 1 or plain != said) and not _CHANGES.search(plain)
     return str(new[0]).replace("$", "").strip(",") if alone else None
 

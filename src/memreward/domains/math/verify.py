@@ -20,7 +20,7 @@ from memreward.domains.shared.worker import WorkerPool
 from memreward.sandbox.deadline import carried
 from memreward.types import Claim, MemRewardError, Verdict
 
-RULES = 21
+RULES = 22
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
 _SHORT = 120

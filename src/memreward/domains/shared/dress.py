@@ -19,6 +19,7 @@ _FORMATTING = re.compile(
     rf"<(/?)(b|i|u|em|strong|span|mark|code|p|div|font|center|small|big|kbd|tt|li|ul|ol|h[1-6]){_ATTRIBUTES}>",
     re.IGNORECASE,
 )
+_NEW_LINE = re.compile(r"<br ?/?>")
 _STRUCK = re.compile(
     r"<(s|del|strike|(?:wrong|incorrect|rejected|discarded|false|not)(?:[-_ ]\w{1,20})?)>[^<>\n]{0,300}</\1>"
     r"|~~[^~\n]{1,300}~~|\\[hv]?phantom\s?\{[^{}\n]{0,300}\}|\\begin\{comment\}[\s\S]{0,2000}?\\end\{comment\}",
@@ -165,7 +166,7 @@ def plain_markup(text: str) -> str:
     if "</" in text or "~~" in text or "phantom" in text or "{comment}" in text:
         text = _STRUCK.sub(" ", text)
     if "<" in text or "INST]" in text:
-        text = _with_answer_tags(_without_formatting(_CHAT_TOKEN.sub("", text)))
+        text = _with_answer_tags(_without_formatting(_CHAT_TOKEN.sub("", _NEW_LINE.sub("\n", text))))
     if "[[" in text or "[/" in text or "inish[" in text:
         text = _without_brackets(text)
     if "{" in text:

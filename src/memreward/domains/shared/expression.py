@@ -23,9 +23,8 @@ from memreward.domains.shared.markers import (
     without_code,
 )
 
-_INLINE_MATH = re.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]|(?<!\\)\$\$?((?:[^$\\]|\\[\s\S]){1,300})\$(?!\d)")
-_DISPLAYED = re.compile(
-    r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$([^$]{1,300})\$(?!\d)", re.DOTALL
+_FORMULA = re.compile(
+    r"\\\[(.{1,600}?)\\\]|\$\$([^$]{1,600})\$\$|\\\((.{1,300}?)\\\)|(?<!\\)\$((?:[^$\\]|\\.){1,300})\$(?!\d)", re.DOTALL
 )
 # "So \\(x\\)." is all of a reply.
 _CONCLUDED = re.compile(
@@ -114,7 +113,8 @@ _OF_LETTERS = re.compile(r"[a-zA-Zπθ√∞\\]")
 _NAME = re.compile(r"\w(?:_\w)?'*(?:\^?\(-1\)|⁻¹)?(?:\(\w\))?\s?=\s?[^=]*")
 _WITH_UNIT = re.compile(r"[-−]?[\d.,]+[a-zA-Z]|[^a-zA-Z]+[=<>≤≥][^a-zA-Z]+[a-zA-Z]")
 _NO_ANSWER = re.compile(
-    r"\bno (?:\w+ )?(?:solution|answer)|\b(?:can ?not|can['’]t|impossible to)\s(?:\w+ )?(?:determine|answer|solve)",
+    r"\bno (?:\w+ )?(?:solution|answer)"
+    r"|\b(?:can ?not|can['’]t|(?:im|not )possible to)\s(?:\w+ )?(?:determine|answer|solve)",
     re.IGNORECASE,
 )
 _BEHIND_FORMULA = re.compile(r"[\s.]*(?:[a-z]{2,15}[\s.]*){0,2}")
@@ -142,7 +142,7 @@ _PROSE = re.compile(
     r"[a-z]{2,} [a-z]{2,}|\A[A-Z][a-z]* [a-z]{2,}.*\d|[a-z]{2,}.*[.?!] [A-Z\d]|[$)] (?!or |and )[a-z]{2,}|, so "
 )
 _PROSE_ABROAD = re.compile(rf"{_OTHER_SCRIPT}{{2,}}[\s\S]*\d(?!\s?(?:{_SCALED}))")
-_COUNTED = re.compile(r"(?: [a-z]{2,}){1,3}")
+_COUNTED = re.compile(r"(?: [a-z]{2,}){1,5}")
 _THEN_EXPLAINED = re.compile(r"\A([^\n]{1,80})\n\W{0,9}(?:Explanation|Rationale|Justification)\b[^\n]{0,9}:")
 # "The last letters are: xya", 'The town is "Lyon"'.
 _TOLD = re.compile(r"[^:\n\"“]{3,120}\b(?:is|are)(?::\s|\s(?=[\"“]))([^:\n]+)")
@@ -161,7 +161,8 @@ _RESULT_IN_WORDS = re.compile(r"[^=\\]*\b[a-z]{3,}\b[^=\\]*=\s*([^=\\]*\d[^=\\]*
 _SURE = (
     r"(?:(?:yes|so|actually|really|in fact|indeed|clearly|simply|just|only|exactly|precisely|therefore|thus|hence|then|"
     r"now|instead|rather|probably|likely|most likely|maybe|perhaps|possibly|definitely|certainly|equal to|equals|"
-    r"given by|rounded (?:off |up |down )?to|(?:found|calculated|computed|determined) (?:to be|as))[,: ]\s{0,3}){1,4}"
+    r"given by|that there (?:is|are)|rounded (?:off |up |down )?to|"
+    r"(?:found|calculated|computed|determined) (?:to be|as))[,: ]\s{0,3}){1,4}"
 )
 _HEDGE = re.compile(_SURE, re.IGNORECASE)
 _FILLER = (
@@ -181,7 +182,7 @@ _DENIED_BEFORE = re.compile(
 _WORDS_BACKWARDS = re.compile(r"[\s$*_\"'“(\\]*(?:[^\W\d_]|['’\s])*")
 # What is said of a number, and is none: "the answer is correct", "reasonable", "as follows".
 _COMMENT = re.compile(
-    r"(?:(?:indeed|also|thus|therefore|now|both|quite|really)\s)?(?:correct|verified|confirmed|checked|reasonable|consistent|valid|accurate"
+    r"(?:(?:indeed|also|thus|therefore|now|both|quite|really)\s)?(?:(?:in)?correct|wrong|verified|confirmed|checked|reasonable|consistent|valid|accurate"
     r"|sensible|plausible|straightforward|as (?:expected|follows|required|desired)"
     r"|(?:found|obtained|calculated|computed) by [a-z]+ing)\b(?:[ ,][^\d\\$.:\n]*)?(?:[.:!]|\Z)",
     re.IGNORECASE,
@@ -355,6 +356,8 @@ def _of_phrases(text: str, *, guess: bool = False) -> tuple[str | None, str, int
         content = phrase.content
         before = text[max(phrase.start - _NEAR, 0) : phrase.start]
         if guess and _COMMENT.match(content) and not _denied_before(before):
+            if content.startswith(("incorrect", "wrong")):  # as what was said before it
+                return None, "none", denied_until or end
             continue
         if _DENIED_CONTENT.match(content):
             parts = _BUT.split(content, maxsplit=1)
@@ -397,8 +400,11 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
             content = without_calculator(inner.content).strip()
         else:
             answer, _, denied_until = _of_phrases(content)
-            if guess and answer is None and not denied_until and _STOP.search(content.rstrip(".!")):
-                answer = _at_the_end(content)[0]
+            if guess and answer is None and not denied_until:
+                result = _RESULT_IN_WORDS.fullmatch(content)
+                several = result is None and _STOP.search(content.rstrip(".!"))
+                said = _at_the_end(content)[0] if several else _number_of_sentence(content)
+                answer = said if result is None else result[1].strip()
             content = answer or ("" if denied_until else content)
     elif mark.form in {"hash", "a_line"} and guess:
         content = _of_phrases(content)[0] or content
@@ -411,7 +417,7 @@ def _opened(mark: Marked, *, guess: bool) -> tuple[str | None, str]:
 def _clause(content: str, *, numeric: bool = False) -> str:
     """The expression at the start of running text: its first formula, number, or clause; `numeric` not without one."""
     content = _unhedged(_BOLD.sub(r"\1", _HASHES.sub("", without_calculator(content).strip())).strip("*_ "))
-    formula = _INLINE_MATH.search(content)
+    formula = _FORMULA.search(content)
     if formula is not None and not _NUMBER_START.match(content[: formula.start()]) and formula.start() < 40:
         return _listed_formulas(content, formula)
     number = _NUMBER_START.match(content)
@@ -440,7 +446,7 @@ def _listed_formulas(content: str, first: re.Match[str]) -> str:
     """The formula, or all of a list of formulas that is all there is: "$1$ and $2$"."""
     found = [first]
     while (comma := _LISTED.match(content, found[-1].end())) and (
-        formula := _INLINE_MATH.match(content, comma.end())
+        formula := _FORMULA.match(content, comma.end())
     ) is not None:
         found.append(formula)
     inside = [next(group for group in formula.groups() if group).strip() for formula in found]
@@ -467,9 +473,10 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     text = SET_AGAINST.sub("", _ASIDE.sub("", without_calculator(text)))
     paragraph = max(text.rfind("\n\n"), 0)
     number = last_match(_LAST_NUMBER, text, paragraph) or last_match(_LAST_NUMBER, text) or in_words(text)
-    if number is not None and number.start() < paragraph and _NO_ANSWER.search(text, paragraph):
-        return None, "none"
     if number is None or _SCALED_ABROAD.match(text, number.end()):
+        return None, "none"
+    said = text[paragraph:] if number.start() < paragraph else _STOP.split(text[paragraph : number.end()])[-1]
+    if _NO_ANSWER.search(said):
         return None, "none"
     formula = _formula_around(text, number)
     plain = _plain_formula(text, number) if formula is None else None
@@ -525,7 +532,7 @@ def _formula_around(text: str, number: re.Match[str]) -> re.Match[str] | None:
     if number.start() - begin > _LONGEST_PARAGRAPH:
         return None
     last = None
-    for last in _DISPLAYED.finditer(text, begin, number.end() + _LONGEST_FORMULA):
+    for last in _FORMULA.finditer(text, begin, number.end() + _LONGEST_FORMULA):
         if last.end() >= number.end():
             break
     return last if last is not None and last.start() < number.start() < last.end() else None

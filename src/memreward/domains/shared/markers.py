@@ -26,6 +26,7 @@ _PHRASE = re.compile(
     r"[*_:= \t]{0,6}",
     re.IGNORECASE,
 )
+_FIRST_STEP = re.compile(r"1[.)]\s[*_]{0,2}[A-Z][a-z]+\s\S+\s")  # of a list, before any answer
 _OPEN_COMMAND = re.compile(r"\w\{[^{}\n]*\Z")  # \\text{Answer: }
 _CODE_BLOCK = re.compile(r"^[ \t]{0,8}```[ \t]*(?:python|py)\b.*?(?:^[ \t]{0,8}```|\Z)", re.MULTILINE | re.DOTALL)
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
@@ -188,5 +189,5 @@ def _following_lines(text: str, position: int) -> str:
     for line in text[position : position + 400].split("\n"):
         line = line.strip(" \t*_")
         if line not in {"", "\\[", "$$", "\\]", "\\("}:
-            return line
+            return "" if _FIRST_STEP.match(line) else line
     return ""

@@ -30,6 +30,10 @@ _PROMPTS = (
     ),
     (re.compile(r"(?:Question|Q|Problem) ?:"), re.compile(r"\n\s{0,9}(?:Answer|A|Solution) ?:")),
 )
+_PLAYED = re.compile(
+    r"\nUser:(?![^\n]*(?:\b(?:no|not|wrong|incorrect|sure|again|check|really|mistake|answer)\b|n['’]t\b))"
+    r"[^\n]{20,}\nAssistant: <think>"
+)
 _BEGINS = re.compile(rf"\s*(?:(?:{_BEGIN})\s*)?")
 _ASKS = (
     r"q|question|problem|exercise|human|user|student|instruction|input|pregunta|pergunta|domanda|frage|вопрос|问题|题目|问"
@@ -48,7 +52,13 @@ _NEXT_IN_LINE = re.compile(rf"(?<=[\d.!?)}}]) ?(?:Q|Question):(?!\s{{0,3}}(?:{_A
 
 def own_turn(text: str) -> str:
     """Return a text without the turns of others around the first one of its own: in any family's tokens, or words."""
-    return _without_prompt(_between_tokens(text))
+    return _without_next_turn(_without_prompt(_between_tokens(text)))
+
+
+def _without_next_turn(text: str) -> str:
+    """The text up to where it asks as a user of something else, and thinks about that as the assistant."""
+    turn = _PLAYED.search(text) if "Assistant: <think>" in text else None
+    return text[: turn.start()] if turn is not None and text[: turn.start()].strip() else text
 
 
 def prompt_before(text: str) -> str:
