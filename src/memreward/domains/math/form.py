@@ -60,7 +60,7 @@ _FOR_ALL = re.compile(
     re.DOTALL,
 )
 _SYMBOL = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z])")
-_APPROXIMATED = re.compile(
+APPROXIMATED = re.compile(
     r"\\approx(?![a-zA-Z])|≈|\\text\s?\{\s*or (?:approximately|about|approx\.?)\s*\}|\bor (?:approximately|about)\b"
 )
 _SET_OF = re.compile(
@@ -333,7 +333,7 @@ def round_alike(parts: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=65_536)
 def _short_key(body: str, asked: Wanted) -> str:
-    if len(parts := _APPROXIMATED.split(body)) == _TWO and round_alike(parts):
+    if len(parts := APPROXIMATED.split(body)) == _TWO and round_alike(parts):
         return _short_key(parts[0], asked)
     form = _one_spelling(body, asked.magnitudes)
     try:

@@ -28,54 +28,31 @@ _OVER = re.compile(
     r"\s*(?:\\[dt]?frac\s?\{\s*([a-zA-Z]+)\s*\}\s?\{\s*([a-zA-Z]+)\s*\}|\b([a-zA-Z]+)\s+([a-zA-Z]+)\s?\^\s?\{?-1\}?)$"
 )
 
-_LENGTHS = {
-    "mm millimeter millimetre": Fraction(1, 1000),
-    "cm centimeter centimetre": Fraction(1, 100),
-    "m meter metre": Fraction(1),
-    "km kilometer kilometre": Fraction(1000),
-    "in inch inches": Fraction(254, 10_000),
-    "ft foot feet": Fraction(3048, 10_000),
-    "yd yard": Fraction(9144, 10_000),
-    "mi mile": Fraction(1_609_344, 1000),
+_UNITS_OF = {
+    "length": "mm millimeter millimetre 0.001, cm centimeter centimetre 0.01, m meter metre 1, km kilometer kilometre 1000"
+    ", in inch inches 0.0254, ft foot feet 0.3048, yd yard 0.9144, mi mile 1609.344",
+    "mass": "mg milligram 0.001, g gram 1, kg kilogram 1000, oz ounce 28.349523125, lb pound 453.59237",
+    "time": "s sec second 1, min minute 60, h hr hour 3600, day 86400, week 604800",
+    "volume": "ml milliliter millilitre 0.001, l liter litre 1, quart 0.946352946, gallon 3.785411784",
+    "dollars": "¢ cent 0.01, dollar 1",
+    "pounds sterling": "gbp 1",
+    "euros": "euro 1",
+    "angle": "degree deg 1",
 }
-_OTHERS = {
-    "mass": {
-        "mg milligram": Fraction(1, 1000),
-        "g gram": Fraction(1),
-        "kg kilogram": Fraction(1000),
-        "oz ounce": Fraction(28_349_523_125, 10**9),
-        "lb pound": Fraction(45_359_237, 10**5),
-    },
-    "time": {
-        "s sec second": Fraction(1),
-        "min minute": Fraction(60),
-        "h hr hour": Fraction(3600),
-        "day": Fraction(86_400),
-        "week": Fraction(604_800),
-    },
-    "volume": {
-        "ml milliliter millilitre": Fraction(1, 1000),
-        "l liter litre": Fraction(1),
-        "quart": Fraction(946_352_946, 10**9),
-        "gallon": Fraction(3_785_411_784, 10**9),
-    },
-    "dollars": {"¢ cent": Fraction(1, 100), "dollar": Fraction(1)},
-    "pounds sterling": {"gbp": Fraction(1)},
-    "euros": {"euro": Fraction(1)},
-    "angle": {"degree deg": Fraction(1)},
-}
+"""Names of units by dimension, and how much of its base unit each is."""
 _LONGEST = 200
 _RATES = {"mph": ("mile", "hour"), "kph": ("km", "hour"), "kmph": ("km", "hour")}
 
 
 def _table() -> dict[str, tuple[str, Fraction]]:
     units = {}
-    for dimension, rows in {"length": _LENGTHS, **_OTHERS}.items():
-        for names, factor in rows.items():
-            for name in names.split():
-                units[name] = (dimension, factor)
+    for dimension, rows in _UNITS_OF.items():
+        for row in rows.split(","):
+            *names, factor = row.split()
+            for name in names:
+                units[name] = (dimension, Fraction(factor))
                 if len(name) > 1:
-                    units.setdefault(name + "s", (dimension, factor))
+                    units.setdefault(name + "s", (dimension, Fraction(factor)))
     return units
 
 

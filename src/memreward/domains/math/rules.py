@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from memreward.domains.choice.parse import options
-from memreward.domains.math.form import ABOUT, math_key, measure, normal_form, round_alike, value_key
+from memreward.domains.math.form import ABOUT, APPROXIMATED, math_key, measure, normal_form, round_alike, value_key
 from memreward.domains.math.forms import same_form
 from memreward.domains.math.quantity import TEXT_COMMAND, Quantity, factors, quantity
 from memreward.domains.math.wanted import Wanted, wanted
@@ -19,7 +19,6 @@ from memreward.types import Verdict
 _LETTER = re.compile(r"\(?([A-J])[).:]*")
 _LETTER_KEY = re.compile(r"text ([A-J])")
 _LETTER_AND_VALUE = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])[\s$\\]*(?=\S)(?![+*/^=,]|-\s)(.*)", re.DOTALL)
-_ROUNDED = re.compile(r"\\approx(?![a-zA-Z])|≈")
 _EQUATED = re.compile(r",?\s(?:or|i\.e\.,?|that is,?)\s|(?<=[a-z])\s=\s")
 _TWO, _LONGEST = 2, 200
 _HUNDREDTH = Fraction(1, 100)
@@ -43,7 +42,7 @@ def compare(answer: str, reference: str, query_text: str) -> Verdict:
 
 def _of_two_forms(answer: str, reference: str, query_text: str) -> Verdict | None:
     r"""Of "3/8 or 37.5%" both are to be right, of "2\sqrt{3} \approx 3.46", which agree, one."""
-    for pattern, enough in ((_EQUATED, all), (_ROUNDED, any)):
+    for pattern, enough in ((_EQUATED, all), (APPROXIMATED, any)):
         parts = [part.strip(" $") for part in pattern.split(answer)]
         alike = len(parts) == _TWO and (enough is all or round_alike(parts))
         if alike and enough(compare(part, reference, query_text).correct for part in parts):

@@ -49,17 +49,14 @@ _SENTENCE_END = re.compile(
     r"|,?\s(?:not|rather than|instead of|as opposed to)\b"
 )
 _NUMBER = (
-    r"(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
+    r"\d[\d.]{0,12} ?(?:[xX×·*]|\\times|\\cdot) ?10(?: ?\^ ?\{?[-−]?\d{1,3}\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4})"
+    r"|(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{4}-\d\d-\d\d|\d{1,2}(?::\d\d){1,2})(?:\s?[aApP]\.?[mM]\b\.?)?(?![\w/])"
     r"|(?<=\bare )-?\d[\d.]*(?:, -?\d[\d.]*){0,8},? and -?\d[\d.]*(?=[.\s]*\Z)"
     r"|\d+\s?:\s?\d+(?![\w:])|(?<=\bis )\d+ to \d+(?=[.\s]{0,3}\Z)"
     r"|[\d.,]{1,12} (?:hours?|minutes?|feet|dollars?),?\s(?:and )?[\d.]{1,6} (?:minutes?|seconds?|inche?s?|cents?)\b"
     r"|[a-z] = [-\d.]{1,12}(?:,|,? (?:or|and)) [a-z] = [-\d.]{0,12}\d|\d{1,6} \d{1,4}/\d{1,4}"
-    r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+|[¼½¾⅓⅔])?"
+    r"|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+|[¼½¾⅓⅔]| (?:thousand|million|billion|trillion)\b)?"
 )
-_SCIENTIFIC = re.compile(
-    r"\d[\d.]{0,12} ?(?:[xX×·*]|\\times|\\cdot) ?10(?: ?\^ ?\{?[-−]?\d{1,3}\}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4})"
-)
-_SCALE = re.compile(r" (?:thousand|million|billion|trillion)\b")
 _TUPLE = r"[(\[]\s?(?:-?[\w.^/\\∞]{1,20}\s?,\s?){1,5}[-+]?[\w.^/\\∞]{1,20}\s?[)\]]"
 _TUPLE += rf"(?:\s?∪\s?{_TUPLE}){{0,4}}"
 _STOP = re.compile(r"[.?!](?=\s|$)|\n")
@@ -486,12 +483,7 @@ def _at_the_end(text: str) -> tuple[str | None, str]:
     if plain is not None:
         return _side_of(plain[0]), "formula" if _BEHIND_FORMULA.fullmatch(text, plain.end()) else "last_number"
     if formula is None:
-        begin = max(number.start() - _NEAR // 4, 0)
-        whole = last_match(_SCIENTIFIC, text[begin : number.end() + _WORDS_ALONE])
-        if whole is not None and begin + whole.end() > number.start():
-            return whole[0], "last_number"
-        scale = _SCALE.match(text, number.end())
-        return number[0].rstrip(",") + (scale[0] if scale is not None else ""), "last_number"
+        return number[0].rstrip(","), "last_number"
     inside = next(group for group in formula.groups() if group).strip()
     return inside, "formula" if _BEHIND_FORMULA.fullmatch(text, formula.end()) else "last_number"
 
