@@ -530,6 +530,7 @@ def test_yes_or_no_at_the_end_of_a_reply(text: str, said: str) -> None:
         ("It is:\n\nf(x) = x^x * (ln(x) + 1)\n\nwhere ln is the natural logarithm.", "x^x (\\ln x + 1)"),
         ("The area of the disc is 25π square units.", "25\\pi"),
         ("So the side is 3√2 cm.", "3\\sqrt{2}"),
+        ("It is 0.\\overline{6} - 0.\\overline{2} = \\frac{6}{9} - \\frac{2}{9} = \\frac{4}{9}", "\\frac{4}{9}"),
         ("So she walks 9 * 2 = 18 m.", "18"),
         ("The sum that we look for is 2m + 3n = 18.", "18"),
         ("It takes her 18s.", "18"),

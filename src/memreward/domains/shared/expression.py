@@ -507,8 +507,8 @@ def _plain_formula(text: str, number: re.Match[str]) -> re.Match[str] | None:
     for found in _PLAIN_FORMULA.finditer(text, begin, number.end() + _NEAR):
         if found.end() >= number.end():
             side = found[0].rpartition("=")[2]
-            whole = found.start() <= number.start() and not _cut_off(text, found.start())
-            whole = whole and all(found[0].count(a) == found[0].count(b) for a, b in ("()", "{}"))
+            whole = found.start() <= number.start() and ("=" in found[0] or not _cut_off(text, found.start()))
+            whole = whole and all(side.count(a) == side.count(b) for a, b in ("()", "{}"))
             return found if whole and _OF_LETTERS.search(side) and not _WITH_UNIT.fullmatch(side.strip()) else None
     return None
 
