@@ -353,6 +353,14 @@ def test_a_memory_that_lies_in_no_folder_leaves_none_behind(tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
+def wait_for(session: Labelling, questions: int) -> None:
+    """Until the thread that reads the other questions has read them: no test leaves it to the next one."""
+    until = time.monotonic() + 120
+    while len(session.outlook) < questions and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(session.outlook) == questions
+
+
 def test_the_first_questions_are_asked_while_the_others_are_still_read() -> None:
     memory = ExperienceMemory.in_memory()
     memory.add(groups())
@@ -360,9 +368,7 @@ def test_the_first_questions_are_asked_while_the_others_are_still_read() -> None
     session = begin(memory, journal=Journal(None), at_once=4)
     assert session.outlook.place("q11") is not None, "what has a label is read first"
     assert session.next("ann") is not None
-    until = time.monotonic() + 120
-    while len(session.outlook) < 12 and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(session, 12)
     assert sorted(session.pool.groups) == sorted(f"q{n}" for n in range(12))
     assert {session.outlook.features.query_ids[q] for q in session._labelled} == {"q11"}
     at_once = begin(memory, journal=Journal(None))
@@ -397,6 +403,7 @@ def test_what_a_training_proposes_is_asked_first_also_where_it_came_to_memory_la
     training.propose({"q10": Proposed(1.0, "it is new")})
     again = begin(memory, at_once=1)
     assert next(iter(again.pool.groups)) == "q10", "what is proposed is read first"
+    wait_for(again, len(memory.query_ids(answered=True)))
 
 
 def test_a_memory_without_rollouts_is_named() -> None:
