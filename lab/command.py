@@ -119,11 +119,11 @@ def replay(
         typer.Option(help="Also write the tables to this Markdown file.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Say what earlier visits and labels of like solutions add to the rewards of recorded trainings, by visit.
+    """Say what earlier visits, labels of like solutions and their age do to the rewards of recorded trainings.
 
-    Cosine of expected with true advantages on the unlabelled questions, under each weight.
+    Cosine of expected with true advantages on the unlabelled questions, of all and by visit of a question.
     """
-    from lab.replay import LIKE, PAST, cosines, recorded, table
+    from lab.replay import HALF_LIVES, LIKE, PAST, cosines, recorded, table
     from lab.testbed.start import EXPERIENCE, Start
     from memreward.answers.prior import RewardPrior
 
@@ -131,17 +131,19 @@ def replay(
     prior = RewardPrior.load("default").without(group.query for group in begun.groups(EXPERIENCE))
     names = [folder.name for folder in trainings]
     with output.progress() as shown:
-        steps = []
+        read = []
         for done, folder in enumerate(trainings, start=1):
-            steps.append(recorded(folder, begun))
+            read.append(recorded(folder, begun))
             shown("reading trainings", done, len(trainings))
-        by_past = {weight: [cosines(each, prior, past=weight) for each in steps] for weight in PAST}
-        alone = {weight: [cosines(each, prior, past=weight, like=0.0) for each in steps] for weight in PAST}
-        by_like = {weight: [cosines(each, prior, like=weight) for each in steps] for weight in LIKE}
+        by_past = {weight: [cosines(each, prior, past=weight) for each in read] for weight in PAST}
+        alone = {weight: [cosines(each, prior, past=weight, like=0.0) for each in read] for weight in PAST}
+        by_like = {weight: [cosines(each, prior, like=weight) for each in read] for weight in LIKE}
+        by_age = {steps: [cosines(each, prior, half_life=steps) for each in read] for steps in HALF_LIVES}
     tables = [
         table("weight of like solutions", by_like, names),
         table("weight of earlier visits, no like solutions", alone, names),
         table("weight of earlier visits beside like solutions", by_past, names),
+        table("steps after which a label counts half (0: never)", by_age, names),
     ]
     print("\n\n".join(tables))
     if markdown is not None:

@@ -9,16 +9,20 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lab.arms import ARMS
+from lab.replay import recorded, replayed
 from lab.testbed.config import StartConfig
 from lab.testbed.start import EXPERIENCE, POLICY, Start, make_start
 from lab.trainings.cell import Training, cell_key
 from lab.trainings.config import SAMPLING, TESTBED, ExperimentConfig
 from lab.trainings.experiment import run
 from lab.trainings.outcome import FOREIGN, TEST, TrainingOutcome
+from memreward.answers.prior import RewardPrior
 from memreward.evaluation import workers
+from memreward.evaluation.metrics import advantages
 from memreward.training.config import ChoiceRule
 from memreward.types import ConfigurationError
 
@@ -116,6 +120,21 @@ def test_finished_trainings_are_taken_over_and_unfinished_ones_begin_anew(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # What is trained again, from the same seed, comes out the same.
     assert [plain(outcome) for outcome in repeated] == [plain(outcome) for outcome in outcomes]
+
+
+def test_a_recorded_training_is_predicted_again_as_it_was(
+    first: tuple[Path, list[TrainingOutcome]], start: Start
+) -> None:
+    """Warmed up on the same labels, and told of each step's labels after it, the model pays what the training paid."""
+    (folder,) = (first[0] / "cells").glob("memreward_*")
+    (outcome,) = (one for one in first[1] if one.arm == "memreward")
+    training, again = recorded(folder, start), []
+    assert {labelled for one in training.steps for labelled in one.labelled} == {True, False}
+    for one, expected, _ in replayed(training, RewardPrior.load("none")):
+        true = advantages(one.right.astype(np.float64), one.features.group, scaled=True)
+        paid = np.where(one.labelled, true, expected)
+        again.append(float(paid @ true / (np.linalg.norm(paid) * np.linalg.norm(true))))
+    assert again == pytest.approx([row["advantage_cosine"] for row in outcome.steps], abs=1e-3)
 
 
 @pytest.mark.timeout(280)
