@@ -63,12 +63,107 @@ def column(evidence: Evidence, name: str) -> list[float]:
          [Example(([1],), (1, 2), True), Example((2,), None, True)]),
         ("    f(2) ==> true\n    f(0) -> -1\n", [Example((2,), True, True), Example((0,), -1, True)]),
         ("    f(x) is what it is; f(7) is not told.\n", [Example((7,))]),
+        ("    f([1, 3, 2, 0]) == 1 + 9 + 0 + 0 = 10\n", [Example(([1, 3, 2, 0],), 10, True)]),
+        ("    f('5 apples', 19) ->19 - 5 - 6 = 8\n", [Example(("5 apples", 19), 8, True)]),
+        ("    f(2) == -1 + 3\n", [Example((2,))]),
+        ("    For a = [1, 2] the output should be 3.\n    For a = [] the output should be 0.\n",
+         [Example(([1, 2],), 3, True), Example(([],), 0, True)]),
+        ("    For N = 150, the sum will be 6 the output should be \"110\".\n", [Example((150,), "110", True)]),
+        ("    Example 1:\n\n        Input: 3\n        Output: (1, 2)\n        Explanation: 1 and 2.\n",
+         [Example((3,), (1, 2), True)]),
+        ("    Example:\n    Input: nums = [2,7,11], target = 9\n    Output: [0,1]  # the first two\n", []),
+        ("    grade([4.0, 3]) ==> ['A+', 'B']\n    assert other([\"aa\"]) => [\"aa\"]\n",
+         [Example(([4.0, 3],), ["A+", "B"], True), Example((["aa"],), ["aa"], True)]),
+        ("    set([1, 2]) -> {1, 2}; print(3) -> 3; g(1) is 4\n", []),
     ],
 )  # fmt: skip
 def test_examples_of_a_docstring_are_read(text: str, examples: list[Example]) -> None:
     found = code_inputs(f'def f(a, b=None):\n    """Do it.\n{text}    """\n')
     assert found is not None
     assert list(found.examples) == examples
+    assert found.through == ""
+
+
+@each_row(
+    ("text", "args"),
+    [
+        ("Input: nums = [2,7,11], target = 9\nOutput: [0,1]", ([2, 7, 11], 9)),
+        ("Input: target = 9, nums = [2,7,11]\nOutput: [0,1]", ([2, 7, 11], 9)),
+        ("Input:\n  nums : [2,7,11]\n  target : 9\nOutput: [0,1]", ([2, 7, 11], 9)),
+        ("Input: array = [2,7,11], k = 9\nOutput: [0,1]", ([2, 7, 11], 9)),
+        ("Input: [2,7,11], 9\nOutput: [0,1]", ([2, 7, 11], 9)),
+        ("For nums = [2,7,11] and target = 9, the result is [0,1].", ([2, 7, 11], 9)),
+    ],
+)
+def test_values_are_bound_to_parameters_by_name_or_in_their_order(text: str, args: tuple[object, ...]) -> None:
+    found = code_inputs(f'def f(nums, target):\n    """Do it.\n\n{text}\n    """\n')
+    assert found is not None
+    assert found.examples == (Example(args, [0, 1], True),)
+
+
+@each_row(
+    ("text", "through", "examples"),
+    [
+        ("assert set(f((3, 4), [5])) == set((4, 5))\nassert set(f(1, 2)) == {2}",
+         "set(_)", [Example(((3, 4), [5]), {4, 5}, True), Example((1, 2), {2}, True)]),
+        ("assert (f([1], [2])) == [3,\n  4]", "", [Example(([1], [2]), [3, 4], True)]),
+        ("assert sorted(f('ba')) == ['a', 'b'], 'letters'", "sorted(_)", [Example(("ba",), ["a", "b"], True)]),
+        ("def f(x):\n    pass\nassert round(len(f(3)), 2) == 4", "round(len(_), 2)", [Example((3,), 4, True)]),
+        ("assert math.isclose(f(10), 4188.790204786391, rel_tol=0.001)",
+         "float(f'{_:.3g}')", [Example((10,), 4190.0, True)]),
+        ("assert f('a')\nassert not f('b')", "bool(_)", [Example(("a",), True, True), Example(("b",), False, True)]),
+        ("assert f('a') == True\nassert not f('b')", "", [Example(("a",), True, True), Example(("b",), False, True)]),
+        ("assert f(1) == 2\nassert f(2) == 3\nassert set(f(3)) == {4}",
+         "", [Example((1,), 2, True), Example((2,), 3, True), Example((3,))]),
+        ("assert f(x for x in y) == 2\nassert f(2) == g(3)", "", [Example((2,))]),
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_call_is_done_to_its_value(text: str, through: str, examples: list[Example]) -> None:
+    found = code_inputs(f"Write a function.\n{text}\n")
+    assert found is not None
+    assert found.through == through
+    told = [one if one.has_expected else Example(one.args) for one in found.examples]
+    assert told == examples
+
+
+def test_a_doctest_may_do_something_with_the_value() -> None:
+    found = code_inputs(
+        'def f(xs):\n    """\n    >>> round(f([1, 2]), 2) # f(x) = 1 + 2x\n    -0.5\n    >>> f([3])\n    """\n'
+    )
+    assert found is not None
+    assert found.through == "round(_, 2)"
+    assert found.examples == (Example(([1, 2],), -0.5, True), Example(([3],)))
+
+
+def test_solutions_are_compared_as_the_prompt_compares_them(sandbox: Sandbox) -> None:
+    """Order counts for nothing where the prompt's assertions ask for a set, in its examples and in what is varied."""
+    prompt = "Find it.\nassert set(both([1, 2, 3], [2, 3])) == set([3, 2])\nassert set(both([1], [2])) == set()\n"
+    bodies = ["return [x for x in a if x in b]", "return set(b) & set(a)", "return sorted({*a} & {*b}, reverse=True)",
+              "return a", "return 1 / 0"]  # fmt: skip
+    query = Query("q", prompt, "code")
+    rollouts = [
+        parse_rollout(query, f"```python\ndef both(a, b):\n    {body}\n```", id=f"q/{i}")
+        for i, body in enumerate(bodies)
+    ]
+    rollouts.append(parse_rollout(query, "```python\ndef other(a, b):\n    return a\n```", id="q/other"))
+    evidence = compute_evidence(rollouts, behaviours=CodeRunner(sandbox).observe(rollouts))
+    assert len(set(evidence.cluster[:3])) == 1
+    assert len(set(evidence.cluster)) == 4
+    assert column(evidence, "run_examples") == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    assert column(evidence, "run_loads") == [1.0] * 5 + [0.0]
+
+
+def test_guessed_values_are_of_the_types_that_names_and_prompt_speak_of() -> None:
+    found = code_inputs('def volume(l, w, h):\n    """Find the volume of a cuboid."""\n')
+    assert found is not None
+    assert len(found.generated) == 40
+    numbers = [args for args in found.generated if all(type(value) is int for value in args)]
+    assert len(numbers) >= 5
+    assert any(len(set(args)) == 3 for args in numbers), "equal arguments hide which is which"
+    found = code_inputs('def count(test_list, K):\n    """Count in the tuple list."""\n')
+    assert found is not None
+    assert {type(xs) for xs, k in found.generated if type(k) is int} >= {list, tuple}
+    assert sum(type(k) is int for _, k in found.generated) > len(found.generated) / 3
 
 
 def test_assertions_of_a_prompt_are_read() -> None:

@@ -109,7 +109,7 @@ class CodeRunner:
 
     def _run(self, source: str, inputs: CodeInputs) -> NDArray[np.float32]:
         arguments = [[_plain(value) for value in args] for args in inputs.all]
-        ran = self.sandbox.call(source, inputs.name, arguments, LIMITS)
+        ran = self.sandbox.call(*inputs.called_in(source), arguments, LIMITS)
         if ran.ended_by == "wall" and ending():  # of another's time: nothing that is remembered of this program
             raise OutOfTimeError("the time was over while a program ran")
         return _as_row(ran, len(arguments))
@@ -159,7 +159,7 @@ def runner_for(execute: Execute, progress: Progress = silent) -> ContainedRunner
 def _key(source: str | None, inputs: CodeInputs | None) -> str | None:
     if source is None or inputs is None:
         return None
-    return content_hash(json.dumps([NAMESPACE, source, inputs.name, repr(inputs.all)]))
+    return content_hash(json.dumps([NAMESPACE, *inputs.called_in(source), repr(inputs.all)]))
 
 
 def _plain(value: Any) -> Any:

@@ -9,50 +9,43 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
-from memreward.domains.code.parse import entry_point, functions_of, prompt_tree, syntax_tree
+from memreward.domains.code.parse import entry_point, functions_of, prompt_tree
+from memreward.features.code_examples import Args, Example, examples_of
 from memreward.types import content_hash
 
-MOST_EXAMPLES = 16
 GENERATED = 12
 """Inputs made beside the examples; twice as many changed no figure on the rollouts of the readme."""
 GUESSED = 40
 """Inputs made for a function without examples and types."""
 
-_LONGEST_CALL = 2000
-_SEPARATOR = re.compile(
-    r"[ \t`'\"]*"
-    r"(?:(?:\#[ \t]*)?(?:=+>|==|➞|→|-+>|=|:)"
-    r"|(?:\#[ \t]*)?(?:should[ \t]+)?(?:returns?|be|equals?|is|gives?)(?:[ \t]+equal[ \t]+to)?\b"
-    r"|\n[ \t]*(?![ \t]*>>>))"
-    r"[ \t`]*"
-)
-_ENDS = re.compile(r"[,.;`#\s]|$")
-_ENDS_TRIED = 12
 _LETTERS = "abcdefghijABCDE 0123"
 
-Args = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Example:
-    """Arguments of a call that a prompt shows, and what the prompt says it returns, where it says so as a literal."""
-
-    args: Args
-    expected: Any = None
-    has_expected: bool = False
+_WRAPPER = "_tried"
 
 
 @dataclass(frozen=True)
 class CodeInputs:
-    """What solutions of a query are tried on: calls of a function that stand in the prompt, and further arguments."""
+    """What solutions of a query are tried on: calls of a function that stand in the prompt, and further arguments.
+
+    What is compared is the returned value itself, or an expression of it, `_`, as in the prompt's assertions.
+    """
 
     name: str
     examples: tuple[Example, ...]
     generated: tuple[Args, ...]
+    through: str = ""
 
     @property
     def all(self) -> list[Args]:
         return [*(example.args for example in self.examples), *self.generated]
+
+    def called_in(self, source: str) -> tuple[str, str]:
+        """Return a program that can be tried, and the name of its function that is."""
+        if not self.through:
+            return source, self.name
+        # A program without the function is not to load, as without the wrapper.
+        made = f"\n\n{self.name}\n\n\ndef {_WRAPPER}(*args):\n    _ = {self.name}(*args)\n    return {self.through}\n"
+        return source + made, _WRAPPER
 
 
 @lru_cache(maxsize=1024)
@@ -64,12 +57,12 @@ def code_inputs(prompt: str) -> CodeInputs | None:
     name = entry_point(prompt)
     if name is None:
         return None
-    examples = tuple(_distinct(_examples(prompt, name)))[:MOST_EXAMPLES]
+    parameters = _parameters(prompt, name)
+    examples, through = examples_of(prompt, name, [parameter.arg for parameter in parameters])
     rng = random.Random(content_hash(prompt))
     if examples:
         seeds = [example.args for example in examples]
-        return CodeInputs(name, examples, tuple(islice(_generated(seeds, rng), GENERATED)))
-    parameters = _parameters(prompt, name)
+        return CodeInputs(name, examples, tuple(islice(_generated(seeds, rng), GENERATED)), through)
     typed = [None if p.annotation is None else _of_type(p.annotation) for p in parameters]
     known = [values for values in typed if values is not None]
     if not parameters:
@@ -77,79 +70,7 @@ def code_inputs(prompt: str) -> CodeInputs | None:
     if len(known) == len(typed):
         seeds = [tuple(column[i % len(column)] for column in known) for i in range(max(map(len, known)))]
         return CodeInputs(name, (), (*seeds, *islice(_generated(seeds, rng), GENERATED)))
-    return CodeInputs(name, (), tuple(_of_many_types(typed, rng)))
-
-
-def _examples(prompt: str, name: str) -> Iterator[Example]:
-    """Every call of `name` in the prompt whose arguments are literals, with what the prompt says of its value."""
-    for match in re.finditer(rf"(?<![\w.]){re.escape(name)}[ \t]?\(", prompt):
-        before = prompt[: match.start()].rpartition("\n")[2]
-        if re.search(r"\b(?:def|class)\s+$", before):
-            continue
-        call = _call_at(prompt, match.start())
-        if call is None:
-            continue
-        args, end = call
-        if re.fullmatch(r"[ \t]*assert[ \t]+not[ \t]+", before):
-            yield Example(args, False, has_expected=True)
-            continue
-        yield _with_expected(args, prompt[end:], asserted="assert" in before)
-
-
-def _call_at(text: str, start: int) -> tuple[Args, int] | None:
-    """Arguments of the call that starts there, and where it ends; None if they are no literals."""
-    depth = 0
-    for end in range(start, min(start + _LONGEST_CALL, len(text))):
-        depth += {"(": 1, ")": -1}.get(text[end], 0)
-        if text[end] != ")" or depth > 0:
-            continue
-        try:
-            call = syntax_tree(text[start : end + 1].strip(), "eval").body
-            if not isinstance(call, ast.Call) or call.keywords:
-                return None
-            return tuple(ast.literal_eval(argument) for argument in call.args), end + 1
-        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-            if depth < 0:
-                return None
-    return None
-
-
-def _with_expected(args: Args, after: str, *, asserted: bool) -> Example:
-    if asserted and not after.partition("\n")[0].strip():
-        return Example(args, True, has_expected=True)
-    separator = _SEPARATOR.match(after)
-    if separator is None:
-        return Example(args)
-    found = _literal_at(after[separator.end() :])
-    return Example(args) if found is None else Example(args, found[0], has_expected=True)
-
-
-def _literal_at(text: str) -> tuple[Any] | None:
-    """The longest literal that the text begins with, within its line or brackets."""
-    line = text.partition("\n")[0]
-    ends = [len(line)] + [match.start() for match in _ENDS.finditer(line)]
-    if text[:1] in "([{":
-        ends += [match.end() for match in re.finditer(r"[)\]}]", text[:_LONGEST_CALL])]
-    for end in sorted(set(ends), reverse=True)[-_ENDS_TRIED * 4 :]:
-        piece = text[:end].strip().rstrip(".,;")
-        if not piece:
-            continue
-        try:
-            tree = syntax_tree({"true": "True", "false": "False"}.get(piece, piece), "eval")
-            return (ast.literal_eval(tree),)
-        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-            continue
-    return None
-
-
-def _distinct(examples: Iterator[Example]) -> list[Example]:
-    """One example for each arguments; one that says what is expected goes before one that does not."""
-    kept: dict[str, Example] = {}
-    for example in examples:
-        key = repr(example.args)
-        if key not in kept or (example.has_expected and not kept[key].has_expected):
-            kept[key] = example
-    return list(kept.values())
+    return CodeInputs(name, (), tuple(_of_many_types(parameters, typed, prompt, rng)))
 
 
 def _parameters(prompt: str, name: str) -> list[ast.arg]:
@@ -160,16 +81,44 @@ def _parameters(prompt: str, name: str) -> list[ast.arg]:
     return parameters[: len(parameters) - len(heads[-1].args.defaults)]
 
 
-def _of_many_types(typed: Sequence[list[Any] | None], rng: random.Random) -> list[Args]:
-    """Combinations of values: every type for one parameter, every pair of types for more, at most `GUESSED`."""
-    kinds = [list(_BANK.values()) if values is None else [values] for values in typed]
-    combinations = list(product(*kinds))
+def _of_many_types(
+    parameters: Sequence[ast.arg], typed: Sequence[list[Any] | None], prompt: str, rng: random.Random
+) -> list[Args]:
+    """Combinations of values of many types, at most `GUESSED`: first of those that names and prompt speak of."""
+    kinds = [
+        [(0, values)] if values is not None else [(_strangeness(kind, p.arg, prompt), _BANK[kind]) for kind in _BANK]
+        for p, values in zip(parameters, typed, strict=True)
+    ]
+    few = [
+        sorted(choices, key=lambda kind: kind[0])[: max(2, round(_COMBINED ** (1 / len(kinds))))] for choices in kinds
+    ]
+    combinations = list(product(*few))
     rng.shuffle(combinations)
-    rounds = max(len(values) for choices in kinds for values in choices)
-    made = (tuple(values[turn % len(values)] for values in kind) for turn in range(rounds) for kind in combinations)
+    combinations.sort(key=lambda combination: sum(strange for strange, _ in combination))
+    first, others = combinations[:_LIKELY], combinations[_LIKELY:]
+    rounds = range(max(len(values) for choices in kinds for _, values in choices))
+    turns = [*((combination, turn) for turn in rounds for combination in first)]
+    turns += [(combination, turn) for turn in rounds for combination in others]
+    # Equal parameters would hide which is which: each begins at another of its values.
+    made = (
+        tuple(values[(turn + place) % len(values)] for place, (_, values) in enumerate(combination))
+        for combination, turn in turns
+    )
     return list({repr(args): args for args in islice(made, GUESSED)}.values())
 
 
+def _strangeness(kind: str, name: str, prompt: str) -> int:
+    """How little a type is expected of a parameter: 0 where its name says it, 1 where the prompt does, 3 otherwise."""
+    said = next((kinds for pattern, kinds in _NAMED if pattern.fullmatch(name)), ())
+    if kind in said:
+        return 0
+    return 1 if re.search(_WORDS[kind], prompt, re.IGNORECASE) else 3
+
+
+_LIKELY = 4
+"""Combinations of types that are tried with all values; the others follow with one each."""
+_COMBINED = 400
+"""Combinations that are looked at; of many parameters the few likeliest types of each."""
 _BANK: dict[str, list[Any]] = {
     "int": [3, 10, 0, 7, 24],
     "str": ["abc", "Hello World", "", "abcba", "3 apples and 5"],
@@ -178,7 +127,36 @@ _BANK: dict[str, list[Any]] = {
     "float": [1.5, -2.25, 3.0],
     "lists": [[[1, 2], [3, 4]], [[0, 0, 1], [1, 1, 1]]],
     "dict": [{"a": "b"}, {}, {"Name": "x", "age": "y"}],
+    "tuple": [(1, 2, 3), (4, 1, 2, 2), (5, 6)],
+    "tuples": [[(1, 2), (3, 4)], [(2, 1), (1, 5), (3, 3)]],
 }
+_WORDS = {
+    "int": r"\b(?:number|integer|digit|n-?th)s?\b",
+    "str": r"\b(?:string|text|word|character|sentence)s?\b",
+    "ints": r"\b(?:list|array|sequence)s?\b",
+    "strs": r"\b(?:strings|words|names)\b",
+    "float": r"\b(?:float|decimal|real|percent\w*|angle|radius|area|volume)s?\b",
+    "lists": r"\b(?:lists of lists|list of lists|matri\w+|nested|2d|two.dimensional|grid|triangle of)\b",
+    "dict": r"\bdict\w*\b",
+    "tuple": r"\btuples?\b",
+    "tuples": r"\b(?:list of tuples|tuple list|tuples|pairs)\b",
+}
+_NAMED = [
+    (re.compile(pattern, re.IGNORECASE), kinds)
+    for pattern, kinds in (
+        (r"\w*tup(?:le)?s?\w*", ("tuple", "tuples")),
+        (r"\w*(?:matri|grid|lol)\w*|mat\d?|tri(?:angle)?", ("lists",)),
+        (r"\w*dict?\w*|d\d?", ("dict",)),
+        (r"\w*(?:words|names|strs|strings)", ("strs",)),
+        (r"s\d?|st|ch|\w*(?:str|string|text|word|sentence|char|pattern|name)\w*", ("str",)),
+        (r"\w*(?:list|lst|lis|arr|nums|numbers|seq|data|items|elements|values)\w*|[xyl]s", ("ints",)),
+        (
+            r"[a-z]\d?|\w*(?:num|no|size|count|index|len|limit|start|end|sum|side|base|height|year|month|day)\w*",
+            ("int",),
+        ),
+    )
+]
+"""What names of parameters say of their types; the first that fits."""
 _BASIC: dict[str, list[Any]] = {
     "int": [3, 0, 10],
     "float": [1.5, 0.0, -2.25],
