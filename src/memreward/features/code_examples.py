@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from memreward.domains.code.parse import syntax_tree
 
 MOST_EXAMPLES = 16
+_CALLS_TRIED = 256
 _LONGEST_CALL = 2000
 _LONGEST_LINES = 24
 _SEPARATOR = re.compile(
@@ -25,7 +26,7 @@ _SEPARATOR = re.compile(
     r"|\n[ \t]*(?![ \t]*>>>))"
     r"[ \t`]*"
 )
-_REACHED = re.compile(r"[-+*/().\d \t]*\d[ \t]*[-+*/][-+*/().\d \t]*=[ \t]*(?=-?\d)")
+_REACHED = re.compile(r"[-+*/().\d \t]{0,60}\d[ \t]*[-+*/][-+*/().\d \t]{0,60}=[ \t]*(?=-?\d)")
 """Working in front of a value: 1 + 9 = 10."""
 _WORKING = re.compile(r"-?[\d.]+[ \t]*[-+*/%][-+*/% \t(]*\d")
 _ENDS = re.compile(r"[,.;`#\s]|$")
@@ -80,7 +81,7 @@ def examples_of(prompt: str, name: str, parameters: Sequence[str]) -> tuple[tupl
 def _shown(prompt: str, name: str) -> Iterator[_Shown]:
     """Every call of `name` in the prompt whose arguments are literals, with what the prompt says of its value."""
     read_until = 0
-    for match in re.finditer(rf"(?<![\w.]){re.escape(name)}[ \t]?\(", prompt):
+    for match in islice(re.finditer(rf"(?<![\w.]){re.escape(name)}[ \t]?\(", prompt), _CALLS_TRIED):
         if match.start() < read_until:
             continue
         line = prompt.rfind("\n", 0, match.start()) + 1
@@ -104,6 +105,8 @@ def _in_python(prompt: str, begin: re.Match[str], name: str) -> tuple[_Shown, in
     asserted = "assert" in begin[0]
     lines = prompt[begin.end() :].split("\n")
     for count in range(1, min(len(lines), _LONGEST_LINES) + 1):
+        if count > 1 and _PYTHON.match(lines[count - 1]):
+            return None
         piece = "\n".join(lines[:count])
         try:
             test = syntax_tree(piece.strip(), "eval").body
@@ -145,14 +148,16 @@ def _close(test: ast.Call, name: str) -> _Shown | None:
     """Nearness as equality of so many digits."""
     shown, value = _called(test.args[0], name), _value_of(test.args[1])
     given = {word.arg: _value_of(word.value) for word in test.keywords}
-    (tolerance,) = given.get("rel_tol") or given.get("abs_tol") or (1e-9,)
-    if shown is None or shown.through or value is None or not isinstance(value[0], int | float):
+    absolute = given.get("abs_tol")
+    (tolerance,) = absolute or given.get("rel_tol") or (1e-9,)
+    if shown is None or shown.through or value is None or not isinstance(tolerance, float):
         return shown
-    digits = sum(tolerance < 10.0**-places for places in range(1, 9)) + 1 if isinstance(tolerance, float) else 9
-    return _Shown(
-        replace(shown.example, expected=float(f"{value[0]:.{digits}g}"), has_expected=True),
-        f"float(f'{{_:.{digits}g}}')",
-    )
+    digits = sum(tolerance < 10.0**-places for places in range(1, 9))
+    form = f".{digits}f" if absolute else f".{digits + 1}g"
+    try:
+        return _Shown(Example(shown.example.args, float(format(value[0], form)), True), f"float(f'{{_:{form}}}')")
+    except (ValueError, TypeError, OverflowError):
+        return shown
 
 
 def _told(shown: _Shown | None, expected: Any) -> _Shown | None:
@@ -335,7 +340,10 @@ def _distinct(examples: Iterator[Example]) -> list[Example]:
     """One example for each arguments; one that says what is expected goes before one that does not."""
     kept: dict[str, Example] = {}
     for example in examples:
-        key = repr(example.args)
+        try:
+            key = repr(example.args)
+        except ValueError:  # a number of thousands of digits
+            continue
         if key not in kept or (example.has_expected and not kept[key].has_expected):
             kept[key] = example
     return list(kept.values())
