@@ -5,7 +5,6 @@ import functools
 import inspect
 import json
 import re
-import tomllib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
@@ -212,6 +211,8 @@ Values = dict[tuple[str, ...], Any]
 
 
 def read_tables(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
