@@ -171,6 +171,7 @@ training: $(STAMP) ## train every arm from one starting policy and write the tab
 	$(EXPERIMENT) --seeds 6 --labels 10% --arms $(ARMS) --choose advantage --markdown $(TRAINING)/chosen_ten.md
 	$(EXPERIMENT) --seeds 6 --labels 20% --arms $(ARMS) --choose advantage --markdown $(TRAINING)/chosen_twenty.md
 	$(EXPERIMENT) --seeds 5 --labels 5 --arms memreward,majority+labels --markdown $(TRAINING)/five.md
+	$(EXPERIMENT) --seeds 6 --labels 5 --arms memreward,majority+labels --choose advantage --markdown $(TRAINING)/chosen_five.md
 
 label-simulation: $(STAMP) ## simulate people who label, and write benchmarks/results/labelling.md
 	@test -d $(ROLLOUTS) || { echo "no folder $(ROLLOUTS): name one by make label-simulation ROLLOUTS=FOLDER" >&2; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,27 @@ def test_solutions_are_compared_as_the_prompt_compares_them(sandbox: Sandbox) ->
     assert len(set(evidence.cluster)) == 4
     assert column(evidence, "run_examples") == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     assert column(evidence, "run_loads") == [1.0] * 5 + [0.0]
+
+
+PIECES = (
+    *("def f(a, b):\n", "'''", "f(", "g(", "set(", "round(", "math.isclose(", "1", "-2.5", "'x'", '"', "[", "]", "("),
+    *(")", "{", "}", ", ", " == ", " = ", " => ", " -> ", " + ", "assert ", "not ", ">>> ", "\n", "\n    ", "For a = "),
+    *("Input: ", "b = ", "Output: ", "the output should be ", "returns ", "True", "None", "rel_tol=0.1", "abs_tol="),
+    *("f(1)", "f([1], 2)", "\nassert f(2) == ", "\n>>> f(3)\n", "\nf(4, 5) => ", "For a = 1, b = 2 "),
+    *("0x" + "f" * 5000, "1e999", "for x in y", "lambda: 0", "# ", "\ud800", "\0", "1j", "*", ":"),
+)
+
+
+def test_no_prompt_is_too_odd_to_be_read() -> None:
+    """Whatever a prompt says, inputs come of it, or none, with arguments that can be written down."""
+    generator, found = random.Random(0), 0
+    for number in range(1500):
+        text = "".join(generator.choice(PIECES) for _ in range(generator.randint(2, 30)))
+        begin = ('def f(a, b):\n    """', "Write f.\nassert f(1, 2) == 3\n", "")[number % 3]
+        inputs = code_inputs(begin + text)
+        assert inputs is None or all(repr(args) for args in inputs.all)
+        found += inputs is not None and len(inputs.examples) > 1
+    assert found > 20, "some hold examples"
 
 
 def test_guessed_values_are_of_the_types_that_names_and_prompt_speak_of() -> None:
