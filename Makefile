@@ -149,6 +149,8 @@ prediction: $(STAMP) ## evaluate on every file of ROLLOUTS and write the tables 
 	cp runs/prediction/all/evaluation.md $(PREDICTION)/all.md
 	$(BIN)/python benchmarks/prediction.py runs/prediction/all/evaluation.json > $(PREDICTION)/summary.md
 	$(PYTHON) benchmarks/readme.py
+	$(BIN)/memreward evaluate $(wildcard examples/sources/*.jsonl.gz) --labels 0,5,20 --seeds 3 --out runs/prediction/own
+	$(BIN)/python benchmarks/prediction.py runs/prediction/own/evaluation.json --own > $(PREDICTION)/own.md
 	$(BIN)/memreward evaluate $(EXAMPLE) $(ROLLOUTS)/math500_qwen2.5-math-1.5b.jsonl.gz --labels 20% --seeds 2 \
 	  --predictors memreward,majority,logistic,mlp,neighbours,paper,no_propagation,no_network \
 	  --out runs/prediction/paper

@@ -1,6 +1,7 @@
 """The summary of an evaluation: differences from majority vote by domain and by file, and where we lose.
 
 python benchmarks/prediction.py runs/prediction/all/evaluation.json > benchmarks/results/prediction/summary.md
+python benchmarks/prediction.py runs/prediction/own/evaluation.json --own > benchmarks/results/prediction/own.md
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ TITLES = {f"{MEAN} of math": "mathematics", f"{MEAN} of qa": "choice", f"{MEAN} 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("result", type=Path)
-    result = EvaluationResult.load(parser.parse_args().result)
+    parser.add_argument("--own", action="store_true", help="one table, of files of our own sampling")
+    options = parser.parse_args()
+    result = EvaluationResult.load(options.result)
+    if options.own:
+        print("# Files of our own sampling\n")
+        print("    python benchmarks/prediction.py runs/prediction/own/evaluation.json --own\n")
+        print("printed this page of what `make prediction` evaluates: 8 rollouts of one policy a question.\n")
+        print(own_table(result).markdown())
+        return
     means = [name for name in result.means if name != MEAN]
     budgets = list(dict.fromkeys(row.labels for row in result.rows))
     print("# Predicted rewards against majority vote\n")
@@ -85,6 +94,18 @@ def file_table(result: EvaluationResult, budgets: list[float], metric: str, head
         for file in result.files
     )
     return Table(f"{heading}: difference from majority vote", ("file", *map(share_text, budgets)), lines)
+
+
+def own_table(result: EvaluationResult) -> Table:
+    """Figures of the vote and of ours on every file, with their paired differences."""
+    shown, lines = ("group_auc", "advantage_cosine", "accuracy"), []
+    for file in result.files:
+        for budget in dict.fromkeys(row.labels for row in result.rows if row.file == file):
+            vote, ours = (result.row(file, predictor, labels=budget) for predictor in (VOTE, OURS))
+            figures = (", ".join(f"{row.figures[m].value:.3f}" for m in shown) for row in (vote, ours))
+            lines.append((file, share_text(budget), *figures, *(signed(ours.differences[VOTE][m]) for m in shown[:2])))
+    heads = ("majority: group AUC, advantage, accuracy", "ours", "difference in group AUC", "in advantage cosine")
+    return Table("Majority vote and ours", ("file", "labelled", *heads), tuple(lines))
 
 
 def losses(result: EvaluationResult, budgets: list[float]) -> str:
