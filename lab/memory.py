@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from memreward.memory import FROM_FILE, Budget, ExperienceMemory, label
+from memreward.memory import FROM_FILE, NOBODY, Budget, ExperienceMemory, label
 from memreward.types import Group, Query, Rollout, Truth
 
 ROLLOUTS = 8
@@ -127,7 +127,9 @@ def lost_by_kills(path: Path) -> tuple[int, int]:
     found = {
         g.query.id: {r.id for r in g.rollouts} for g in memory.groups([*names, *(f"bench-{n:07d}" for n in range(16))])
     }
-    labelled = {label.rollout_id for label in memory.ledger.labels()}
+    # What an equivalent answer settled is known without an entry of its own.
+    told = label(memory, [*names, *(f"bench-{n:07d}" for n in range(16))], NOBODY, use="training").labels
+    labelled = {one.rollout_id for one in told}
     lost = 0
     for name, number in names.items():
         wanted = {
