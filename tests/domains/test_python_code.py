@@ -36,6 +36,17 @@ def test_entry_point() -> None:
     assert entry_point(PROMPT) == "total"
     assert entry_point("def a():\n    pass\n\ndef b():\n    return 1\n") == "a"
     assert entry_point("def a(x):\n") == "a"
+    assert entry_point("Add.\nassert round(f(1), 2) == 3.5\nassert g(1)\n") == "f"
+    assert entry_point("Add.\nassert len(f(sorted([1]))) == 3\n") == "f"
+    assert entry_point("Add.\nassert np.allclose(f(1), [1])\n") == "f"
+    assert entry_point("Add.\nassert sum(10, abs(-15)) == 6\n") == "sum"
+    assert entry_point("Write a function named `add_two(n)` that adds two.") == "add_two"
+    assert entry_point("Write a function called add_two that adds two.") == "add_two"
+    assert entry_point("Complete the function `add_two(n)`.") == "add_two"
+    assert entry_point("Complete `def add_two(n):`, please.") == "add_two"
+    assert entry_point("Read n. You may use the function `sorted`, or the method `split()`.") is None
+    assert entry_point("Write a function called when two numbers are added.") is None
+    assert entry_point("Write a function that adds. I assert that it (f) can.") is None
     assert entry_point("Write it.\nassert (double(2)) == 4\nassert double(3) == 6") == "double"
     assert entry_point("Write it.\nassert set(shared([1], [1])) == {1}") == "shared"
     assert entry_point("Say hello.") is None

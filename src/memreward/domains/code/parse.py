@@ -1,6 +1,8 @@
 """Python solutions: cut out of completions, and brought to a normal form by their syntax tree. Nothing is run."""
 
 import ast
+import builtins
+import keyword
 import re
 import textwrap
 import threading
@@ -38,10 +40,13 @@ _STRIPPED = re.compile(
     r"\s*(?:(?:return|yield)\b|[^\n]*\n+(?=[ \t]+\S)[\s\S]*?^[ \t]+(?:return|yield)\b)", re.MULTILINE
 )
 _TOP_LEVEL_LINE = re.compile(r"^\S", re.MULTILINE)
-_ASSERTED_CALL = re.compile(
-    r"^[ \t]*assert[ \t]+(?:\(|not[ \t]+|set\(|abs\(|sorted\(|list\(|tuple\(|math\.isclose\(){0,3}[ \t]*(\w+)[ \t]*\(",
-    re.MULTILINE,
+_ASSERTION = re.compile(r"^[ \t]*assert\b[^\n]*\(", re.MULTILINE)
+_DEFINED = re.compile(r"(?:^|`)def\s+(\w+)\s*\(", re.MULTILINE)
+_NAMED = re.compile(
+    r"\bfunction[ \t]+(?:(?:called|named)[ \t]+(?:[`'\"]|(?=\w*_\w|\w+\())|[`'\"](?=\w+\())(\w+)", re.IGNORECASE
 )
+_CALLED = re.compile(r"(?<![\w.])([^\W\d]\w*)[ \t]*\(")
+_NOT_CALLED = frozenset(keyword.kwlist)
 _LONGEST_PARSED = 30_000
 _CUTS_TRIED = 24
 _STARTS_TRIED = 8
@@ -96,17 +101,22 @@ def entry_point(query_text: str) -> str | None:
     """Return the name of the function that a code prompt asks for.
 
     The last top-level function without a body (a docstring or `pass` is none); else the last top-level function;
-    else the function that the prompt's first assertion calls; else None.
+    else the function that the prompt's first assertion calls, one of Python's own only where it calls no other; else
+    the one that it names in words (a function named `f`); else None.
     """
     functions = functions_of(prompt_tree(query_text))
     stubs = [function for function in functions if not statements(function)]
     if functions:
         return (stubs or functions)[-1].name
-    definitions = re.findall(r"^def\s+(\w+)\s*\(", query_text, re.MULTILINE)
+    definitions = _DEFINED.findall(query_text)
     if definitions:
         return str(definitions[-1])
-    asserted = _ASSERTED_CALL.search(query_text)
-    return asserted[1] if asserted else None
+    asserted = _ASSERTION.search(query_text)
+    called = [name for name in _CALLED.findall(asserted[0]) if name not in _NOT_CALLED] if asserted else []
+    if called:
+        return next((name for name in called if not hasattr(builtins, name)), called[0])
+    named = _NAMED.search(query_text)
+    return named[1] if named else None
 
 
 def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:

@@ -21,7 +21,7 @@ from memreward.sandbox import BUSY, PATIENCE, Allowance, Execution, Sandbox, Tri
 from memreward.sandbox.deadline import OutOfTimeError, ending
 from memreward.types import Claim, Verdict
 
-RULES = 9
+RULES = 10
 _LONGEST_REASON = 300
 _OUTCOMES = {"passed": True, "failed": False, "unknown": None, "strained": None, "overdue": None}
 _FOR_TRIAL = 0.9
