@@ -21,7 +21,7 @@ from memreward.types import Features, Predictor, StoreError
 
 MODEL = "reward.safetensors"
 HALF_LIFE = 50.0
-"""Steps of training after which a label counts half."""
+"""Steps of training after which a label counts half; 5 to never measured alike (benchmarks/results/replay.md)."""
 FILE = "reward.json"
 _OF_RELEASE_1 = ("live", "rows_seen")
 

@@ -8,7 +8,7 @@ newer the more, and in the first visit, before the policy had learned from its o
 
 where both shares of the past count the present group as one rollout more. What is handed on is ln s - ln s_present,
 less its mean over the group's rollouts with an answer: it says nothing of "none of these". W was chosen on recorded
-trainings without the seed that is measured; on later ones it gains .007 (benchmarks/results/replay.md).
+trainings without the seed that is measured; on later ones it gains .003 (benchmarks/results/replay.md).
 """
 
 from collections import Counter
