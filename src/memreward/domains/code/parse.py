@@ -116,7 +116,7 @@ def entry_point(query_text: str) -> str | None:
     if called:
         return next((name for name in called if not hasattr(builtins, name)), called[0])
     named = _NAMED.search(query_text)
-    return named[1] if named else None
+    return str(named[1]) if named else None
 
 
 def find_code(text: str, prompt: str) -> tuple[str | None, str, str]:
