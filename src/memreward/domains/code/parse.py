@@ -112,7 +112,8 @@ def entry_point(query_text: str) -> str | None:
     if definitions:
         return str(definitions[-1])
     asserted = _ASSERTION.search(query_text)
-    called = [name for name in _CALLED.findall(asserted[0]) if name not in _NOT_CALLED] if asserted else []
+    names: list[str] = _CALLED.findall(asserted[0]) if asserted else []
+    called = [name for name in names if name not in _NOT_CALLED]
     if called:
         return next((name for name in called if not hasattr(builtins, name)), called[0])
     named = _NAMED.search(query_text)
