@@ -124,7 +124,7 @@ class LabelLedger:
 
     def _affordable(self, queries: Sequence[str], budget: Budget, by: By) -> list[str]:
         """The first of `queries`, as far as the budget goes; by verdicts, what the ledger holds was paid for."""
-        most_queries, most_judgements = budget.limits(self._backend.truth_count())
+        most_queries, most_judgements = budget.limits(self._counted(budget))
         paid: set[str] = set()
         spent_queries, spent_judgements = 0, 0
         if by == "verdicts":
@@ -143,6 +143,10 @@ class LabelLedger:
             spent_queries, spent_judgements = spent_queries + new, spent_judgements + more
             chosen.append(query_id)
         return chosen
+
+    def _counted(self, budget: Budget) -> int:
+        """Queries that a budget is a share of; counting them takes all of memory, and an absolute budget needs none."""
+        return 0 if budget.share is None else self._backend.truth_count()
 
     def _cost(self, query_id: str, by: By) -> int:
         """Judgements that releasing a query costs: one for each answer that nothing has settled, and its reference."""
@@ -170,6 +174,6 @@ class LabelLedger:
                     len({entry.query_id for entry in new} - {entry.query_id for entry in paid}),
                     len({entry.judgement for entry in new} - {entry.judgement for entry in paid}),
                 )
-                budget.enforce(self._backend.truth_count(), self.spent(), asked)
+                budget.enforce(self._counted(budget), self.spent(), asked)
             self._backend.append(new)
         return new
