@@ -186,6 +186,10 @@ def test_guessed_values_are_of_the_types_that_names_and_prompt_speak_of() -> Non
     assert found is not None
     assert {type(xs) for xs, k in found.generated if type(k) is int} >= {list, tuple}
     assert sum(type(k) is int for _, k in found.generated) > len(found.generated) / 3
+    many = ", ".join(f"word{number}" for number in range(40))
+    found = code_inputs(f'def f({many}):\n    """Join them."""\n')
+    assert found is not None, "the types of many parameters are not all combined"
+    assert {len(args) for args in found.generated} == {40}
 
 
 def test_assertions_of_a_prompt_are_read() -> None:

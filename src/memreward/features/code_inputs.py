@@ -90,7 +90,7 @@ def _of_many_types(
         for p, values in zip(parameters, typed, strict=True)
     ]
     few = [
-        sorted(choices, key=lambda kind: kind[0])[: max(2, round(_COMBINED ** (1 / len(kinds))))] for choices in kinds
+        sorted(choices, key=lambda kind: kind[0])[: max(1, round(_COMBINED ** (1 / len(kinds))))] for choices in kinds
     ]
     combinations = list(product(*few))
     rng.shuffle(combinations)
