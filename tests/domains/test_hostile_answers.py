@@ -708,6 +708,8 @@ def test_a_reply_that_stands_by_its_answer_is_right(text: str, question: str) ->
             "What does buying presents for others create?",
         ),
         ("The answer to where you should not be is \\boxed{A}.", "Where should you not be in a storm?"),
+        ("The least likely pair is I and II.", "Which pair is least likely?"),
+        ("The second most likely pair is I and II.", "Which pair comes second?"),
     ],
 )
 def test_an_option_that_a_reply_stands_by_is_right(text: str, question: str) -> None:

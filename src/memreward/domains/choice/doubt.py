@@ -65,8 +65,17 @@ _INSIDE_OF_WORD = (
     re.compile(r"\)?[a-z]"),
 )
 _CALLED_WRONG = re.compile(r"[\s)\]}.$*]{0,4}(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|untrue)\b", re.IGNORECASE)
-_CALLED_WRONG_BEFORE = re.compile(r"\b(?:incorrect|false|untrue)\W{1,4}\Z", re.IGNORECASE)
-_ASKS_FOR_WRONG = re.compile(r"\b(?:not|except|wrong|incorrect|false|untrue|least)\b|n['’]t\b", re.IGNORECASE)
+_CALLED_WRONG_BEFORE = re.compile(
+    r"\b(?:incorrect|false|untrue)\W{1,4}\Z"
+    r"|\b(?:(?:least|second)\s(?:most\s)?|un|in)(?:likely|probable|appropriate|suitable)\b[^.;!?\n]{0,80}\sis\s"
+    r"(?:(?:the|an?)\s)?\W{0,4}\Z",
+    re.IGNORECASE,
+)
+_ASKS_FOR_WRONG = re.compile(
+    r"\b(?:not|except|wrong|incorrect|false|untrue|least|second|unlikely|unsuitable|inappropriate)\b"
+    r"|n['’]t\b",
+    re.IGNORECASE,
+)
 _BEHIND_LINE = re.compile(r"[\s).*]*\n\s*\(?([A-Z])\)?[\W]*(?:\Z|[}<\"])")
 _NAME = re.compile(r"\b(?:the\s)?(?:option|choice|letter)\s(?=\W{0,3}\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"(?<![\w'’])(?<!\w\.)\(?([A-Z])\b(?!['’\w]|\.\s?[A-Z]\b|\.\w)(?!(?<=[AI])\s[a-z])")

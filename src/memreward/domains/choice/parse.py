@@ -77,6 +77,7 @@ _LISTED = re.compile(
     r"(?<!\w)\(?([A-Z])\)?[.,]?\s{0,2}(?:,|/|&|\+|\band\b|\bor\b|\bas well as\b)\s{0,2}"
     r"(?=(?:(?:and|or|option|choice)\s)?\(?([A-Z])\b\)?(?![\w'’]|\s+[a-z]))"
 )
+_LIST = re.compile(r"(?:\(?[A-Z][).:][\s,;]*(?:(?:and|or)\s)?){2,}")
 _REASON = re.compile(
     r"\s\(|[,;.]\s|\s[-–—]\s|\b(?:because|since|due to|while|whereas|although|though|but|which|given|so that|as)\b"
 )
@@ -443,7 +444,8 @@ def _named(content: str, choices: Mapping[str, str]) -> Choice:
         if _rejected(letter, beside, choices):
             return Choice(ruled_out=(*ruled_out, letter))
         near = _REASON.split(plain, maxsplit=1)[0]
-        mentioned = {letter} if _by_text(plain, choices) == letter else {letter} | _mentions(near) | _listed(plain)
+        listed = _listed(plain) | _listed_with_texts(plain, choices)
+        mentioned = {letter} if _by_text(plain, choices) == letter else {letter} | _mentions(near) | listed
         return Choice(_allowed(mentioned, choices), named_text=beside, ruled_out=ruled_out)
     if _NO_OPTION.match(plain):
         return Choice(ruled_out=ruled_out, declined=True)
@@ -619,6 +621,14 @@ def _letter(match: re.Match[str]) -> str:
 
 def _listed(text: str) -> set[str]:
     return {letter for match in _LISTED.finditer(text) for letter in match.groups()}
+
+
+def _listed_with_texts(text: str, choices: Mapping[str, str]) -> set[str]:
+    """The options of a text that lists their letters and texts, "(A) oak, (B) elm", and says nothing else."""
+    for letter, option in choices.items():
+        labelled = rf"(?<!\w)({re.escape(letter)}[).:])\s{re.escape(_plain(option))}(?!\w)"
+        text = re.sub(labelled, r"\1", text, flags=re.IGNORECASE)
+    return set(_SINGLE_LETTER.findall(text)) if _LIST.fullmatch(text) else set()
 
 
 def _mentions(text: str) -> set[str]:

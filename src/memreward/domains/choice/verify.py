@@ -23,7 +23,7 @@ from memreward.domains.text.domain import TextVerifier
 from memreward.domains.text.key import differs_in_value
 from memreward.types import Claim, Verdict
 
-RULES = 22
+RULES = 23
 _BEGINS_LIST = re.compile(r"^[ \t]*\(?A[).]\s", re.MULTILINE)
 _LISTED_LINE = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]+(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 

@@ -107,7 +107,7 @@ _CLAIM = re.compile(
     r"(?:beats|trumps|wins\s{1,3}over|over)\s{1,3}\(?[A-Z]\b|(?:it\s{1,3})?is\b(?=[.!\s]{0,3}(?:\n|$))))"
 )
 _DESCRIBED = re.compile(
-    r"\b(?i:(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,6}?"
+    r"\b(?i:(?!not\s{1,3}[a-z]{1,20}\s{1,3}that\b)(?:not\s{1,3}|least\s{1,3}|in)?(?:correct|right|best|appropriate|likely|probable|accurate|suitable|proper|closest|true|false|remaining|exception|odd\s{1,3}one\s{1,3}out)\s{1,3}(?:[a-z-]{1,20}\s{1,3}){0,8}?"
     r"(?:is|(?:would|must|should)\s{1,3}be)\b[:=\s]{0,6}(?:that\s{1,3})?)"
 )
 
@@ -147,7 +147,7 @@ _OTHERS = re.compile(
     r"|^\W{0,3}(?:initially|originally)\b\W{1,3}(?:it\s{1,3}(?:is|was)\s{1,3})?$"
     r"|\bfirst\s{1,3}(?:thought|guess|instinct)\b[^.;!?]{0,60}$"
     r"|\bI\s{1,3}(?:first|initially|originally)?\s{0,3}(?:thought|assumed|guessed|believed)\b[^.;!?]{0,40}$"
-    r"|\b(?:some|many|most|others)\s{1,3}$",
+    r"|\b(?:some|many|(?<!the )most|others)\s{1,3}$",
     re.IGNORECASE,
 )
 # Before a verb that belongs to the commitment: "no one would" (choose A).
