@@ -15,7 +15,8 @@ Force = Literal["said", "perhaps", "denied"]
 
 # A and I are words too: they are letters only where nothing follows that could follow the word.
 LETTER = (
-    r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
+    r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![\w'])|([AI])(?![\w'])(?!\s\d{1,4}(?:-[a-z]|\s(?:year|month|week|day|hour)))"
+    r"(?!\s{1,3}(?!(?:because|since|as|for|over|or|nor|instead|"
     r"rather|and|but|here|which|due|based|given|is|are|was|not|it|seems|remains|looks|fits|works|makes|beats|trumps|wins|would|"
     r"must|should|could|can|appears|sounds|matches|only|alone)\b)[a-z]))"
 )
@@ -99,7 +100,9 @@ _LAST = re.compile(
     r"(?:\s{0,9}\Z|\s{0,3}\n\s{0,9}(?i:explanation|reason|because|justification)\b)"
 )
 _CLAIM = re.compile(
-    r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but|think|believe)\s))" + LETTER + "|"
+    r"(?:(?:^|(?<=[.!?:;,]\s)|(?<=\n)|(?i:\b(?:so|thus|hence|therefore|that|but|think|believe)\s))(?!A\s[A-Z]\w)"
+    + LETTER
+    + "|"
     r"\b(?i:option|choice|answer)\s{1,3}([A-Z])\b|\(([A-Z])\))(?:(?!,\s(?:but\s)?[A-Z]\b)[^.\n()]){0,80}?(?<=\s)(?i:"
     r"(?:(?:is|are|would\s{1,3}be|seems|appears|looks|sounds|must\s{1,3}be)\b"
     r"(?!\s{1,3}(?:the\s{1,3}|an?\s{1,3}|clearly\s{1,3})?(?:not|in|wrong|incorrect|false|less|out)\b)[^.\n()]{0,40}?"
