@@ -2,14 +2,15 @@
 
     python benchmarks/collect_sources.py MODEL QUESTIONS --work runs/sources --out examples/sources [--only NAME ...]
 
-samples each source of the list below that OUT does not have yet. MODEL is the checkpoint folder of a small instruct
-model; QUESTIONS a folder of question files (gsm8k_train.jsonl.gz and so on), of which a missing one costs its sources
-only. What is finished of a source waits in the journal beside its file in WORK, so that the same command goes on after
-an interruption. A source is judged by the verifiers as soon as it is whole.
+samples each source of the list below until its file in OUT has as many questions as the list names; no question that
+another file in OUT asks is asked again. MODEL is the checkpoint folder of a small instruct model; QUESTIONS a folder of
+question files (gsm8k_train.jsonl.gz and so on), of which a missing one costs its sources only. What is finished of a
+source waits in the journal beside its file in WORK, so that the same command goes on after an interruption. Rollouts
+are judged by the verifiers as soon as all of the source's are there.
 
 Tokens are what costs, most of all on a shared processor. With `--int8` the linear layers reckon in eight bits (weights
 by output channel, inputs by token), which is a policy of its own, a little off the model's, and named so. `--at-most`
-ends each source after so many questions, which are a mixture of all its kinds; those already sampled are kept.
+ends each source at so many questions, which are a mixture of all its kinds; those already sampled are kept.
 
 With `--card` nothing is sampled: it prints one line of figures for each file in OUT.
 """
@@ -146,17 +147,17 @@ def _easy_levels(group: Group) -> bool:
 
 
 SOURCES = {
-    "arc-challenge_t1.0": Source({"arc-challenge_train.jsonl.gz": 120}, 1.0, 96),
+    "arc-challenge_t1.0": Source({"arc-challenge_train.jsonl.gz": 150}, 1.0, 96),
     "gym-easy_t0.7": Source(
         {"short_sum": 24, "decimal_sum": 16, "few_legs": 20, "few_letters": 16, "easy_sequence": 20, "two_step": 24,
          "aiw": 12, "coin_flip": 10, "day_of_month": 8},
         0.7, 112,
     ),
-    "gsm8k_t0.7": Source({"gsm8k_train.jsonl.gz": 120}, 0.7, 180),
-    "openbookqa_t0.7": Source({"openbookqa_train.jsonl.gz": 120}, 0.7, 96),
-    "siqa_t1.0": Source({"siqa_test.jsonl.gz": 120}, 1.0, 96),
-    "mbpp_t0.7": Source({"mbppplus.jsonl.gz": 110}, 0.7, 180),
-    "piqa_t0.7": Source({"piqa_test.jsonl.gz": 120}, 0.7, 96),
+    "gsm8k_t0.7": Source({"gsm8k_train.jsonl.gz": 150}, 0.7, 180),
+    "openbookqa_t0.7": Source({"openbookqa_train.jsonl.gz": 150}, 0.7, 96),
+    "siqa_t1.0": Source({"siqa_test.jsonl.gz": 150}, 1.0, 96),
+    "mbpp_t0.7": Source({"mbppplus.jsonl.gz": 150}, 0.7, 180),
+    "piqa_t0.7": Source({"piqa_test.jsonl.gz": 150}, 0.7, 96),
     "gym-choice_t0.7": Source(
         {"leap_year": 14, "ransom_note": 16, "isomorphic_strings": 14, "course_schedule": 12, "needle_haystack": 20,
          "spell_backward": 16, "number_format": 16, "knights_knaves": 14, "calendar_weekday": 14,
@@ -164,18 +165,18 @@ SOURCES = {
         0.7, 96,
     ),
     "gym-hard_t1.0": Source(
-        {"longer_word_problems": 36, "count_primes": 10, "count_bits": 12, "base_conversion": 14, "dice": 8,
+        {"longer_word_problems": 38, "count_primes": 10, "count_bits": 12, "base_conversion": 14, "dice": 8,
          "count_weekdays": 12, "leg_counting": 16, "number_sequence": 16, "gcd": 12, "lcm": 12},
         1.0, 160,
     ),
-    "math-levels-1-3_t0.7": Source({"math_test.jsonl.gz": 120}, 0.7, 256, _easy_levels),
-    "commonsenseqa_t0.7": Source({"commonsenseqa_train.jsonl.gz": 120}, 0.7, 96),
+    "math-levels-1-3_t0.7": Source({"math_test.jsonl.gz": 150}, 0.7, 256, _easy_levels),
+    "commonsenseqa_t0.7": Source({"commonsenseqa_train.jsonl.gz": 150}, 0.7, 96),
     "gym-second_t1.0": Source(
-        {"short_sum": 14, "decimal_sum": 14, "few_legs": 14, "few_letters": 8, "easy_sequence": 14, "two_step": 22,
-         "gcd": 8, "simple_equations": 8, "coin_flip": 4, "leg_counting": 8, "count_bits": 6},
+        {"short_sum": 20, "decimal_sum": 18, "few_legs": 18, "few_letters": 8, "easy_sequence": 18, "two_step": 30,
+         "gcd": 10, "simple_equations": 10, "coin_flip": 4, "leg_counting": 8, "count_bits": 6},
         1.0, 112, seed=20,
     ),
-    "gsm8k_t1.0": Source({"gsm8k_train.jsonl.gz:2": 100}, 1.0, 180),
+    "gsm8k_t1.0": Source({"gsm8k_train.jsonl.gz": 150}, 1.0, 180),
 }  # fmt: skip
 
 
@@ -202,16 +203,19 @@ def main() -> None:
     sampler = None
     for name in options.only:
         finished = options.out / f"{options.prefix}_{name}.jsonl.gz"
-        if finished.exists():
+        there = list(read_groups(finished)) if finished.exists() else []
+        lacking = min(sum(SOURCES[name].questions.values()), options.at_most) - len(there)
+        if lacking <= 0:
             continue
-        # Generated questions of small numbers come up again with another seed.
-        told = _texts([EXAMPLE, *options.out.glob("*gym*.jsonl.gz")])
-        asked = options.work / "questions" / f"{name}.jsonl.gz"
-        try:
-            write_groups(asked, _questions(SOURCES[name], options.questions, told)[: options.at_most])
-        except FileNotFoundError as error:
-            print(f"{name}: left out, as {error.filename} is missing", flush=True)
-            continue
+        asked = options.work / "questions" / finished.name
+        # What was begun is gone on with, whatever other sources have asked since.
+        if not asked.exists():
+            told = _texts([EXAMPLE, *options.out.glob("*.jsonl.gz")])
+            try:
+                write_groups(asked, _questions(SOURCES[name], options.questions, told)[:lacking])
+            except FileNotFoundError as error:
+                print(f"{name}: left out, as {error.filename} is missing", flush=True)
+                continue
         config = CollectConfig(
             output=str(options.work / finished.name),
             sampling=SamplingConfig(
@@ -227,7 +231,12 @@ def main() -> None:
         print(f"{name}: begins", flush=True)
         if sampler is None:
             sampler = _sampler(config, options)
-        collect(config, sampler=sampler).replace(finished)
+        sampled = Path(config.output)
+        if not sampled.exists():
+            collect(config, sampler=sampler)
+        write_groups(finished, [*there, *read_groups(sampled)])
+        asked.unlink()
+        sampled.unlink()
         print_cards([finished])
 
 
@@ -254,9 +263,11 @@ def _questions(source: Source, folder: Path, told: Collection[str]) -> list[Grou
             drawn = load_families(f"{name}:{3 * count}", source.seed)
             members = [group for group in drawn if _plain(group) not in told][:count]
         else:
-            path, _, part = name.partition(":")
-            suited = [group for group in _from_file(folder / path) if source.suits is None or source.suits(group)]
-            members = suited[count * (int(part or 1) - 1) : count * int(part or 1)]
+            drawn = _from_file(folder / name)
+            members = [
+                group for group in drawn
+                if _plain(group) not in told and (source.suits is None or source.suits(group))
+            ][:count]  # fmt: skip
         kept += [((index + 0.5) / len(members), group) for index, group in enumerate(members)]
     return [group for _, group in sorted(kept, key=lambda entry: entry[0])]
 

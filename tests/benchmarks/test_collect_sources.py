@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from memreward.answers.prior import DEFAULT, RewardPrior
 from memreward.data import read_groups
+from memreward.policy.sampler import Chat, Sample, SampledGroup
 from rows import each_row
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,47 @@ def test_questions_held_out_for_measuring_are_not_asked(tmp_path: Path) -> None:
     _write(tmp_path / "math500_test.jsonl.gz", [{**entry, "id": "x", "query": "What is  3 - 3?"}])
     asked = sources._questions(sources.SOURCES["math-levels-1-3_t0.7"], tmp_path, ())
     assert sorted(group.query.id for group in asked) == ["m0", "m1", "m2", "m4", "m5", "m6", "m7", "m8"]
+
+
+class _Same:
+    """Samples the same text for every question."""
+
+    config = None
+
+    def prompts(self, chats: list[Chat]) -> list[Chat]:
+        return chats
+
+    def sample(self, prompts: list[Chat]) -> Iterator[SampledGroup]:
+        yield from (SampledGroup(chat.id, (Sample("#### 7", token_logprobs=(-0.5,)),) * 8) for chat in prompts)
+
+
+def test_a_source_is_gone_on_with_and_no_other_asks_its_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = _module("collect_sources")
+    monkeypatch.setattr(sources, "_sampler", lambda *_: _Same())
+    entry = {"dataset": "gsm8k", "domain": "math", "reference": "7", "rollouts": []}
+    lines = [{**entry, "id": f"g{n}", "query": f"How many of {n} pens are red?"} for n in range(9)]
+    _write(tmp_path / "gsm8k_train.jsonl.gz", lines)
+
+    def collected(source: str, most: int) -> list[str]:
+        folders = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+        argv = ["collect_sources", "model", str(tmp_path), *folders, "--only", source, "--at-most", str(most)]
+        monkeypatch.setattr(sys, "argv", argv)
+        sources.main()
+        found = list(read_groups(tmp_path / "out" / f"qwen2.5-coder-0.5b_{source}.jsonl.gz"))
+        assert all(len(group.rollouts) == 8 for group in found)
+        return [group.query.id for group in found]
+
+    first = collected("gsm8k_t0.7", 2)
+    assert len(set(first)) == 2
+    other = collected("gsm8k_t1.0", 3)
+    assert len(set(other)) == 3
+    whole = collected("gsm8k_t0.7", 5)
+    assert whole[:2] == first
+    assert len({*whole, *other}) == 8
+    assert collected("gsm8k_t0.7", 4) == whole
+    assert len(collected("gsm8k_t1.0", 9)) == 4
 
 
 @pytest.mark.filterwarnings("ignore:.*quantiz.*deprecated")

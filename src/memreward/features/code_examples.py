@@ -5,11 +5,13 @@ return 4"); and values by name or alone ("For n = 2 the output should be 4", "In
 """
 
 import ast
+import builtins
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 from memreward.domains.code.parse import syntax_tree
@@ -38,7 +40,6 @@ _BETWEEN = re.compile(r"[ \t]*(?:,?[ \t]*\band\b|[,;]|\n)\s*")
 _RESULT = re.compile(
     r"\b(?:output|outcome|result|answer|returns?)\b(?:[^\n=:\"'\[({]{0,40}?(?:\bbe\b|\bis\b|[=:]))?\s*", re.IGNORECASE
 )
-_NO_NAME = frozenset({"def", "class", "if", "while", "for", "return", "print", "not", "and", "or", "in", "is"})
 _TRUTH = "bool(_)"
 Args = tuple[Any, ...]
 
@@ -235,7 +236,7 @@ def _values_at(text: str, start: int, parameters: Sequence[str]) -> tuple[Args, 
                 return None
             end = between.end()
         bound = _BOUND.match(text, end)
-        found = _longest_literal(text, bound.end() if bound else end)
+        found = _whole_literal(text, bound.end() if bound else end)
         if found is None:
             return None
         names.append(bound[1] if bound else "")
@@ -243,14 +244,14 @@ def _values_at(text: str, start: int, parameters: Sequence[str]) -> tuple[Args, 
         end = found[1]
     more = _BETWEEN.match(text, end)
     another = more and not _RESULT.match(text, more.end()) and _BOUND.match(text, more.end())
-    if another and _longest_literal(text, another.end()):
+    if another and _whole_literal(text, another.end()):
         return None
     if sorted(names) == sorted(parameters):
         values = [values[names.index(parameter)] for parameter in parameters]
     return tuple(values), end
 
 
-def _longest_literal(text: str, start: int) -> tuple[Any, int] | None:
+def _whole_literal(text: str, start: int) -> tuple[Any, int] | None:
     """The first whole literal from `start`, and where it ends: a string, a number, or what brackets hold."""
     if text[start : start + 1] in ("[", "(", "{"):
         ends = (m.end() for m in re.compile(r"[)\]}]").finditer(text, start, start + _LONGEST_CALL))
@@ -272,7 +273,8 @@ def _longest_literal(text: str, start: int) -> tuple[Any, int] | None:
 def _of_another_name(prompt: str, name: str, count: int) -> Iterator[Example]:
     """Calls with an arrow behind them whose name is a slip: as many arguments, and a name that nothing defines."""
     for match in re.finditer(r"(?<![\w.])([^\W\d]\w*)\(", prompt):
-        if match[1] == name or match[1] in _PURE or match[1] in _NO_NAME or re.search(rf"\bdef {match[1]}\b", prompt):
+        known = match[1] == name or iskeyword(match[1]) or hasattr(builtins, match[1])
+        if known or re.search(rf"\bdef {match[1]}\b", prompt):
             continue
         call = _call_at(prompt, match.start())
         if call is None or len(call[0]) != count:
