@@ -10,6 +10,7 @@ import pytest
 from memreward.domains import parse_rollout
 from memreward.features.evidence import compute_evidence
 from memreward.features.evidence.options import OPTION_SIGNALS, options_of
+from memreward.features.evidence.results import option_reached
 from memreward.types import Query
 
 SNOW = "What colour is fresh snow?\n(A) pure white\n(B) dark red\n(C) light green\n(D) none of the above"
@@ -52,6 +53,44 @@ def test_words_of_an_option_are_looked_for_in_every_rollout() -> None:
     found = signals(SNOW, "pure and white. The answer is (A).", "The answer is (B).")
     shares = np.array([0.5, 0, 0, 0])  # of the pool's two texts one has both words of (A)
     assert found["option_words"] == pytest.approx(shares[:2] - shares.mean())
+
+
+EGGS = "How many eggs are left?\n(A) 12\n(B) 15 eggs\n(C) 3/4 of them\n(D) it depends"
+
+
+def test_what_the_pool_comes_to_votes_for_options_whatever_it_chose() -> None:
+    found = signals(
+        EGGS,
+        "20 - 5 = 15. The answer is (B).",
+        "20 - 5 = 15, so none fits. The answer is (A).",
+        "20 - 8 = 12, and 12 / 16 = \\frac{3}{4}. The answer is (C).",
+        "I do not know. The answer is (A).",
+        "4 + 4 = 8. The answer is (D).",
+    )["option_result_votes"]
+    assert found == pytest.approx([2 / 4, 0, 1 / 4, 0, np.nan], nan_ok=True)
+
+
+def test_without_a_result_or_a_number_nothing_is_said_of_results() -> None:
+    assert np.isnan(signals(EGGS, "The answer is (A).", "It is 15. (B)")["option_result_votes"]).all()
+    assert np.isnan(signals(SNOW, "1 + 1 = 2. The answer is (A).")["option_result_votes"]).all()
+
+
+def test_a_result_is_of_the_nearest_option_within_what_rounding_explains() -> None:
+    sizes = (12.5, 125.0, 0.75, 5000.0, np.nan)
+    reached = {
+        "v = 5 m / 0.4 s = 12.48 m/s": 0,
+        "$v \\approx 1.24\\times 10^{2}$": 1,
+        "x = \\boxed{\\frac{3}{4}}": 2,
+        "approximately \\$5,010 in all": 3,
+        "= 12, or rather = 3/4": 2,
+    }
+    for thinking, option in reached.items():
+        expected = np.where(np.isnan(sizes), np.nan, np.arange(5) == option)
+        np.testing.assert_array_equal(option_reached(thinking, sizes), expected)
+    for thinking in ("= 13", "= -12.5", "= 0", "= 5/0"):
+        np.testing.assert_array_equal(option_reached(thinking, sizes), [0, 0, 0, 0, np.nan])
+    np.testing.assert_array_equal(option_reached("= 12.5", (12.4, 12.6)), [1, 1])  # as near
+    np.testing.assert_array_equal(option_reached("= 12.5", (12.45, 12.6)), [1, 0])
 
 
 def test_middle_numbers_and_options_about_options() -> None:

@@ -13,6 +13,7 @@ from memreward.domains.choice.parse import normal_text, options
 from memreward.domains.math.arithmetic import numbers
 from memreward.features.evidence.parts import CACHED_TEXTS
 from memreward.features.evidence.pools import Column, Pools, ratio
+from memreward.features.evidence.results import option_reached, size_of
 from memreward.types import Rollout
 
 OPTION_SIGNALS = (
@@ -23,6 +24,7 @@ OPTION_SIGNALS = (
     "option_words",
     "option_verdict_others",
     "option_verdict_rivals",
+    "option_result_votes",
 )
 
 PASSAGE = 200
@@ -64,6 +66,7 @@ class Options:
         words: Its words, each with its weight: those of few options tell more.
         mention: Finds an option in a rollout, by its letter (first group) or its text (second group).
         named: Letter, or text in small letters -> column.
+        sizes: Its first number; NaN for one without.
     """
 
     index: Mapping[str, int]
@@ -74,6 +77,7 @@ class Options:
     words: Sequence[Mapping[str, float]]
     mention: re.Pattern[str]
     named: Mapping[str, int]
+    sizes: tuple[float, ...]
 
 
 def option_signals(pools: Pools) -> dict[str, Column]:
@@ -114,6 +118,7 @@ def options_of(question: str) -> Options | None:
         words=[{word: float(np.log((len(texts) + 1) / count[word])) for word in words} for words in held],
         mention=_mention(given),
         named={name: i for i, pair in reversed(list(enumerate(given.items()))) for name in (_name(pair[1]), pair[0])},
+        sizes=tuple(map(size_of, texts)),
     )
 
 
@@ -123,6 +128,7 @@ def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column) -> dic
     own = np.arange(len(known.index))[None, :] == chosen[:, None]
     of_words = words.mean(axis=0)
     rival = (chosen[:, None] != chosen[None, :]).astype(np.float64)
+    reached = np.stack([option_reached(each.thinking, known.sizes) for each in rollouts])
     return {
         "option_outlying": known.outlying[chosen],
         "option_from_question": known.from_question[chosen],
@@ -131,6 +137,7 @@ def _of_pool(rollouts: Sequence[Rollout], known: Options, chosen: Column) -> dic
         "option_words": (of_words - of_words.mean())[chosen],
         "option_verdict_others": _mean(verdict, np.where(own, 0.0, 1.0)),
         "option_verdict_rivals": _mean(verdict.T[chosen], rival),
+        "option_result_votes": _mean(reached.T[chosen], np.ones_like(rival)),
     }
 
 
