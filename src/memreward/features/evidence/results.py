@@ -28,9 +28,9 @@ _SIZE = re.compile(
 
 
 def size_of(text: str) -> float:
-    """Return the first number in a text, a fraction or a power of ten counted; NaN where there is none.
+    r"""Return the first number in a text, a fraction or a power of ten counted; NaN where there is none.
 
-    >>> size_of("about 3/4 of it"), size_of(r"-1.5 \\times 10^{2} m")
+    >>> size_of("about 3/4 of it"), size_of(r"-1.5 \times 10^{2} m")
     (0.75, -150.0)
     """
     found = _SIZE.search(text)
