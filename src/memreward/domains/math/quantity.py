@@ -18,7 +18,7 @@ _MATH_SIGNS = re.compile(r"^(?:\$\$?|\\\(|\\\[)\s*(.*?)\s*(?:\$\$?|\\\)|\\\])$",
 _CURRENCY = re.compile(r"^([-+]?)\s*(?:(\\?\$|US\s?\\?\$)|(£)|(€)|USD\s)\s*(?=[\d.\\])")
 _UNIT = re.compile(
     r"^(?P<body>.*?(?:[\d)}]|\d (?:thousand|[mb]illion|hundred|dozen)))(?P<gap>\s*)"
-    r"(?P<kind>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[a-zA-Z¢]+)\.?\s*(?:\^\s*\{?(?P<power>[23])\}?|(?P<mark>[²³]))?"
+    r"(?P<kind>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>[a-zA-Z¢Åöå]+)\.?\s*(?:\^\s*\{?(?P<power>[23])\}?|(?P<mark>[²³]))?"
     r"(?:\s*(?:/|\bper\b|\ban?\b)\s*(?P<under>[a-zA-Z]+)\.?)?$",
     re.DOTALL,
 )
@@ -30,7 +30,8 @@ _OVER = re.compile(
 
 _UNITS_OF = {
     "length": "mm millimeter millimetre 0.001, cm centimeter centimetre 0.01, m meter metre 1,"
-    "km kilometer kilometre 1000, in inch inches 0.0254, ft foot feet 0.3048, yd yard 0.9144, mi mile 1609.344",
+    "km kilometer kilometre 1000, nm nanometer nanometre 1e-9, Å angstrom ångström 1e-10,"
+    "in inch inches 0.0254, ft foot feet 0.3048, yd yard 0.9144, mi mile 1609.344",
     "mass": "mg milligram 0.001, g gram 1, kg kilogram 1000, oz ounce 28.349523125, lb pound 453.59237",
     "time": "s sec second 1, min minute 60, h hr hour 3600, day 86400, week 604800",
     "volume": "ml milliliter millilitre 0.001, l liter litre 1, quart 0.946352946, gallon 3.785411784",
@@ -75,12 +76,13 @@ def _known_unit(word: str) -> tuple[str, Fraction] | None:
 def mentioned_units(text: str) -> Iterator[tuple[str, Fraction]]:
     """Yield dimension and factor of every known unit that a text names by more than one letter, or by its sign."""
     signs = {"£": ("pounds sterling", Fraction(1)), "€": ("euros", Fraction(1))}
-    for word in _WORD.findall(text):
+    for found in _WORD.finditer(text):
+        word = found[0]
         if word.endswith("$"):
             yield "dollars", Fraction(1)
         elif word in signs:
             yield signs[word]
-        elif word.lower() in _UNITS and word.lower() not in _AMBIGUOUS:
+        elif word.lower() in _UNITS and (word.lower() not in _AMBIGUOUS or text.startswith("per ", found.start() - 4)):
             yield _UNITS[word.lower()]
 
 
@@ -96,7 +98,8 @@ class Quantity:
 def quantity(answer: str) -> Quantity:
     """Cut a known unit, percent sign or currency off an answer; what has none of them keeps its body whole."""
     spelled = TEXT_COMMAND.search(answer) is not None
-    text = _SPACING.sub(" ", TEXT_COMMAND.sub(r" \1 ", answer)).strip().rstrip(".").strip()
+    text = TEXT_COMMAND.sub(r" \1 ", answer.replace("\\AA", "Å").replace("\u212b", "Å"))
+    text = _SPACING.sub(" ", text).strip().rstrip(".").strip()
     whole = _MATH_SIGNS.match(text)
     text = whole[1] if whole is not None and whole[1] else text
     text = _OVER.sub(lambda rate: f" {rate[1] or rate[3]}/{rate[2] or rate[4]}", text)
