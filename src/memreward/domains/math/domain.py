@@ -7,7 +7,7 @@ from memreward.domains.math import process
 from memreward.domains.math.form import math_key, measure, normal_form
 from memreward.domains.math.quantity import quantity
 from memreward.domains.math.rules import by_value
-from memreward.domains.math.subjects import number_beside_given, number_of_asked
+from memreward.domains.math.subjects import number_before_asked, number_beside_given, number_of_asked
 from memreward.domains.math.wanted import Wanted, wanted
 from memreward.domains.rules import DomainRules
 from memreward.domains.shared.expression import find_expression
@@ -40,6 +40,8 @@ class Math(DomainRules):
         answer, form = find_expression(text, guess=True)
         if form == "last_number" and _PROGRAM.search(text):
             return None, "none"
+        if form in {"last_number", "none"} and (number := number_before_asked(text, prompt)) is not None:
+            return number, "last_number"
         tagged = answer_tag(text) if answer is not None and form == "answer_tag" else None
         said = text if tagged is None or phrases(tagged.content) else tagged.content
         if answer is not None and (form == "last_number" or (said != text and _SENTENCE.search(said))):

@@ -2,8 +2,9 @@
 
 import re
 
+from memreward.domains.math.magnitudes import numeral
 from memreward.domains.math.quantity import is_unit
-from memreward.domains.shared.markers import without_calculator
+from memreward.domains.shared.markers import last_match, without_calculator
 
 CLAUSE = re.compile(r"[,;]\s|\.\s|\n|\s(?=(?:but|while|whereas|so)\b)|(?<=\d)(?:\s[a-z]{2,20}){0,2}\s(?=and\b)")
 _NAME = re.compile(
@@ -24,6 +25,8 @@ _CHANGES = re.compile(
 )
 _ASKED = re.compile(r"[^.?!\n]*\?|[^.!\n]+\Z")
 _HOW_MANY = re.compile(r"how many ([a-z]{3,})")
+_HOW_MANY_OF = re.compile(r"how many (?:of (?:the|these|those|his|her|their) )?(?:\d+ )?([a-z]{3,})")
+_MARKS = re.compile(r"[*?!]|[.,](?!\d)")
 _NEAR = 300
 
 
@@ -61,6 +64,30 @@ def number_beside_given(said: str, question: str) -> str | None:
         new = [number for number, thing in found if thing.lower() == counted[1]]
     alone = len(new) == 1 and (len(found) > 1 or plain != said) and not _CHANGES.search(plain)
     return str(new[0]).replace("$", "").strip(",") if alone else None
+
+
+def number_before_asked(text: str, question: str) -> str | None:
+    """Return how many a text's end says there are, where numbers that the question asks with follow; else None.
+
+    "There are 3 boxes with fewer than 9 pens" is 3, and "there are no boxes with ..." 0, where it asks for those.
+    """
+    asked = question[-_NEAR:].lower()
+    counted = last_match(_HOW_MANY_OF, asked)
+    said = [part for part in re.split(r"\n|\. ", text.rstrip()[-_NEAR:]) if re.search(r"\d", part)]
+    if counted is None or not said or "?" in said[-1]:
+        return None
+    words, asked = (" ".join(_MARKS.sub(" ", part).split()) for part in (said[-1].lower(), asked[counted.start() :]))
+    starts = (space.start() for space in re.finditer(r" (?=\S+ )", words))
+    begin = next((start for start in starts if f"{words[start:]} " in f"{asked} "), None)
+    there = re.search(rf"\b{counted[1].rstrip('s')}(?:e?s)?\b", words[:begin])
+    if begin is None or there is None or not re.search(r"\d", words[begin:]):
+        return None
+    head = words[: there.start()].split()
+    number = next((word for word in head[:-3:-1] if word == "no" or _NUMBER.fullmatch(word) or numeral(word)), None)
+    rest = [word for word in head + words[there.end() : begin].split() if word != number]
+    if number is None or _CHANGES.search(" ".join(rest)) or re.search(r"\d", " ".join(rest)):
+        return None
+    return "0" if number == "no" else number
 
 
 def _subjects(clause: str) -> set[str]:
