@@ -98,6 +98,7 @@ _STEP = re.compile(
 )
 # One letter is a name in a formula, "N = 47".
 _LABEL = re.compile(r"\A(?:<\w{1,20}>|\W){0,6}([A-Za-z](?!\s?[:=])[\w'’ .#-]{1,40}?)\s?[:=][\s$*_(\[\"'“]{0,6}\Z")
+_LETTERS_APART = re.compile(r"(?<=\b[A-Z]) (?=[A-Z]\b)")  # as in "A B C = ", the area of a triangle ABC
 _OWN_LABEL = re.compile(
     r"\b(?:action|(?<!second )(?:answer|option|choice)(?! (?:list|sheet|key|to avoid))|ans|antwort|respuesta|réponse|"
     r"risposta|resposta|letter|conclusion|conclude|therefore|thus|hence|so|solution|result|(?<!in)correct(?:ion|ed)?|"
@@ -212,7 +213,7 @@ def of_others(before: str, after: str, question: str) -> str:
         ):
             return "it is what others say"
     bare = _THE_ANSWER_IS.sub("", before)
-    label = _LABEL.match(bare) if bare == before or _STEP.match(bare) is None else None
+    label = _LABEL.match(_LETTERS_APART.sub("", bare)) if bare == before or _STEP.match(bare) is None else None
     if (
         label is not None
         and "_" not in label[1]
