@@ -17,7 +17,7 @@ from memreward.domains.shared.doubt import (
     refused,
     said_aside,
 )
-from memreward.domains.shared.markers import without_calculator, without_code
+from memreward.domains.shared.markers import phrases, without_calculator, without_code
 
 _CODE = re.compile(r"```|^\s{0,8}(?:import|from|def)\s", re.MULTILINE)
 # In the sentence of an answer that nothing marks.
@@ -81,6 +81,7 @@ _NOT_GIVEN = re.compile(r"(?:\A|\s)[Nn]ot\s{1,3}[$*_\\(\[]{0,4}\Z")
 _ASKED_AFTER = re.compile(
     r"(?:[}$*_)\s]|\\\)|</answer>){0,9}\?(?!\W{0,4}(?:yes|correct|right|indeed)\b)", re.IGNORECASE
 )
+_ASKED_IN_SENTENCE = re.compile(r"[^.!?\n]{0,60}\?")
 _DENIED = re.compile(
     r"[^\n]{0,30}?(?:(?<!\w)(?:неверно|неправильно|ошибка|falsch|faux|incorrecto|sbagliato)\b|(?<!\w)(?:нет|nein)\s?[,.]"
     r"|不对|不正确|错[误了的]|以[上下内外]|左右|아니|아닙|ではない|ではありません|じゃない|नहीं|ไม่ใช่)|\s?%\s?[\u0400-\u04ff]|(?:\s[a-z]{2,20}){0,2}\s?[—–-]{1,3}\s?(?:wrong|incorrect|false)\b",
@@ -157,7 +158,10 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
-    """Return why a reply may not stand by an answer, perhaps `marked` as such, or ""; the last place decides."""
+    """Return why a reply may not stand by an answer, perhaps `marked` as such, or ""; the last place decides.
+
+    A number in a sentence behind a mark, "Answer: Tom may have 47", is doubted for the same words as without the mark.
+    """
     text = without_calculator(without_code(text))
     boxed = text.rfind(f"{{{answer}}}") + 1 if marked else 0
     place = boxed or last_place(text, answer)
@@ -175,12 +179,23 @@ def math_doubt(text: str, answer: str, question: str, *, marked: bool) -> str:
         return "it is denied, or about that many"
     if _PART_ABROAD.search(before):
         return "it is the whole of which a part is meant"
-    if not found and not marked:
+    in_sentence = marked and _in_sentence(text, place)
+    if in_sentence and _ASKED_IN_SENTENCE.match(after):
+        return "it is asked or denied"
+    if not found and (not marked or in_sentence):
         sentence = SET_AGAINST.sub("", before + answer + SENTENCE_END.split(after)[0])
         found = "it is about that many" if _ABOUT.search(before + answer) and _exact(question) else ""
         found = found or _of_more(before, after, question) or _unsure(sentence, question)
         found = found or _of_another(before + answer, question)
     return found or _contested(after, answer) or alternative(text, place)
+
+
+def _in_sentence(text: str, place: int) -> bool:
+    """Whether words of its own sentence stand between "Answer:" and an answer."""
+    said = [text[mark.end : place].strip().lower() for mark in phrases(text[:place] + "\0") if mark.end <= place]
+    if not said or said[-1].startswith("not ") or SENTENCE_END.search(said[-1]):
+        return False
+    return len(_WORD.findall(said[-1])) > 1
 
 
 def _goes_on(before: str, answer: str, after: str, question: str) -> str:
