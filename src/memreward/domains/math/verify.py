@@ -20,7 +20,7 @@ from memreward.domains.shared.worker import WorkerPool
 from memreward.sandbox.deadline import carried
 from memreward.types import Claim, MemRewardError, Verdict
 
-RULES = 22
+RULES = 23
 _PROCESSES = 4
 """Workers of this process, at most; each takes about 150 MB."""
 _SHORT = 120
@@ -37,7 +37,7 @@ _BREAKS_OFF = frozenset("and or so but as if that which the a an of to for with"
 _TOTAL = re.compile(
     r"\W{0,6}(?:(?:the|grand|in) )?(?:total|sum|result|altogether|overall|final)\b[^.\n]{0,40}\Z", re.IGNORECASE
 )
-_FINISHED = re.compile(r"[.!?][\s)\]}*_\"'$\\]*\Z")
+_FINISHED = re.compile(r"[.!?。！][\s)\]}*_\"'$\\]*\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,9 @@ _CHANGED_ABROAD = re.compile(rf"\d\s?(?:{_SCALED})|[除至或比共超]|{_DENIED
 _STATED = re.compile(r"\b(?:is|are|was|were|be|equals)\s([-−]?\$?\d[\d,]*(?:\.\d+)?)(?: [a-z]{2,15}){0,3}\s?\Z")
 _WORD = re.compile(r"(?<![\\\w])[a-zA-Z]{2,}")
 _WORDS_OF_SENTENCE = 4
+# What a result is calculated from: "54 - 9 - 28 = " of "she has 54 - 9 - 28 = 17 left".
+_CALCULATED = re.compile(r"(?<![\w.,=])\$?\d[\d\s.,$+*/×÷−-]{2,80}=\s?(?=\$?\d)")
+_SEVERAL_SAID = re.compile(r"[,;:]\s|\b(?:and|or|but|while|has|have|had|is|are|was|were)\b")
 # A formula that no sign sets off, as "6x + 2", "3√2" and "\\frac{5}{9}"; letters of words are no part of it.
 _FUNCTION = r"(?:(?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|sqrt|pi)(?![a-zA-Z])(?: (?=[a-zθπ√(\d]))?"
 _TERM = (
@@ -264,7 +267,10 @@ def _committed(text: str, *, guess: bool) -> tuple[str | None, str]:
             else _TOLD.fullmatch(stripped)
         )
         return _unhedged(without_calculator(value[1] if value is not None else stripped)), "text"
-    return _at_the_end(text[denied_until:]) if guess else _last_words(stripped)
+    if not guess:
+        return _last_words(stripped)
+    bold = None if denied_until or denied else _first_in_bold(stripped)
+    return (bold, "last_number") if bold else _at_the_end(text[denied_until:])
 
 
 def _is_role(mark: Marked, text: str) -> bool:
@@ -287,6 +293,13 @@ def _said_in_bold(text: str) -> str | None:
     said, (start, end) = next(iter(found.items()), ("", (0, 0)))
     within = "\n\n" in text[:start].lstrip() and "\n\n" in text[end:].rstrip()
     return None if len(found) != 1 or within or _denied(text, start, end) else said
+
+
+def _first_in_bold(text: str) -> str | None:
+    """The only number in bold face, where the first sentence says that something is that: "its volume is **5 l**"."""
+    numbers = [mark for mark in _BOLD.findall(text) if _PART.search(mark)]
+    said = _said_in_bold(_STOP.split(text, maxsplit=1)[0]) if len(numbers) == 1 else None
+    return said if said is not None and _NUMBER_START.match(said) else None
 
 
 def _standing_box(text: str) -> tuple[Marked | None, str]:
@@ -452,12 +465,16 @@ def _listed_formulas(content: str, first: re.Match[str]) -> str:
 
 
 def _number_of_sentence(clause: str) -> str | None:
-    """The only number of a plain sentence, "she can order 28 pizzas"; None where words may change it."""
+    """The only number of a plain sentence, or what it says that something "is"; None where words may change it."""
+    clause = _CALCULATED.sub("", clause)
     numbers = list(_LAST_NUMBER.finditer(clause))
-    words = len(_WORD.findall(clause)) + len(_LETTERS_ABROAD.findall(clause))
-    if len(numbers) != 1 or words < _WORDS_OF_SENTENCE or _CHANGES.search(clause) or _CHANGED_ABROAD.search(clause):
+    words = len(_WORD.findall(clause)) + len(_LETTERS_ABROAD.findall(clause)) + ("$" in clause)
+    if not numbers or words < _WORDS_OF_SENTENCE or _CHANGES.search(clause) or _CHANGED_ABROAD.search(clause):
         return None
-    return None if is_magnitude(clause[numbers[0].end() :]) else numbers[0][0].rstrip(",")
+    stated = _STATED.search(clause)
+    if len(numbers) > 1 and (stated is None or _SEVERAL_SAID.search(clause[: stated.start()])):
+        return None
+    return None if is_magnitude(clause[numbers[-1].end() :]) else numbers[-1][0].rstrip(",")
 
 
 def _unhedged(content: str) -> str:

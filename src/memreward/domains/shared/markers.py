@@ -20,7 +20,8 @@ _HASH_LINE = re.compile(
 _A_LINE = re.compile(r"^[ \t]{0,8}A:[ \t]*(\S[^\n]*)$(?!\n[ \t]{0,8}B:)", re.MULTILINE)
 _PHRASE = re.compile(
     r"\b(?:answers?|choice|result|solutions?|roots|zeros|(?:correct|best|right)[ \t]option)\b"
-    r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem)|\([^()\n]{1,40}\)))?[*_ \t]{0,6}"
+    r"(?:[ \t]+(?:choice|option|here|to[ \t]+(?:the|this)[ \t]+(?:question|problem|blank|exercise|puzzle|riddle|task)"
+    r"|\([^()\n]{1,40}\)))?[*_ \t]{0,6}"
     r"(?:\b(?:is|(?<=s )are|(?:would|must|should)[ \t]+be)\b|(?<=answer):|(?<=answer\*\*):"
     r"|(?<=answer )(?:[:=]|→|⇒|-?->))"
     r"[*_:= \t]{0,6}",
