@@ -172,3 +172,18 @@ def test_a_number_that_is_denied_behind_it_is_no_answer() -> None:
     for text in ("print(a_1)\n\nNameError: name 'a_12' is not defined", "This is not true, so $x = 5$ is not a root."):
         assert parse_completion(text, "math").answer is None, text
     assert parse_completion("The answer is 43. It is not 326", "math").answer == "43"
+
+
+@each_row(
+    ("text", "question", "answer"),
+    [
+        ("There are no shelves with exactly 39 books.", "How many shelves have exactly 39 books?", "0"),
+        ("There are two jars with more than 9 pens.", "How many jars have more than 9 pens?", "two"),
+        ("There are no more than 9 pens.", "How many pens does he have, more than 9?", None),
+        ("There are two red plums among the 30.", "How many of the 30 plums are red?", "two"),
+        ("The jug holds at its brim, which is **600 ml**.\n\nThe marks are 300 ml and 100 ml.", "How much?", "600 ml"),
+        ("The first part is **60**.\n\nThe second is **20**, and both make 80.", "How much?", "80"),
+    ],
+)
+def test_a_number_that_the_question_asks_with_is_no_answer(text: str, question: str, answer: str | None) -> None:
+    assert parse_completion(text, "math", question).answer == answer
