@@ -30,7 +30,7 @@ _OVER = re.compile(
 
 _UNITS_OF = {
     "length": "mm millimeter millimetre 0.001, cm centimeter centimetre 0.01, m meter metre 1,"
-    "km kilometer kilometre 1000, nm nanometer nanometre 1e-9, Å angstrom ångström 1e-10,"
+    "km kilometer kilometre 1000, nanometer nanometre 1e-9, Å angstrom ångström 1e-10,"
     "in inch inches 0.0254, ft foot feet 0.3048, yd yard 0.9144, mi mile 1609.344",
     "mass": "mg milligram 0.001, g gram 1, kg kilogram 1000, oz ounce 28.349523125, lb pound 453.59237",
     "time": "s sec second 1, min minute 60, h hr hour 3600, day 86400, week 604800",
