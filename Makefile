@@ -23,7 +23,8 @@ TRAINING := benchmarks/results/training
 SUITE := benchmarks/results/suite
 SHIPPED := $(EXAMPLE) $(wildcard examples/sources/*.jsonl.gz)
 # As sources they gained nothing for other files (examples/sources/README.md): measured only.
-MEASURED := $(addprefix examples/sources/qwen2.5-coder-,0.5b_gym-choice_t0.7.jsonl.gz 1.5b_openbookqa_t0.7.jsonl.gz)
+MEASURED := $(patsubst %,examples/sources/qwen2.5-coder-%.jsonl.gz,0.5b_gym-choice_t0.7 0.5b_piqa_t0.7 \
+  0.5b_commonsenseqa_t0.7 1.5b_openbookqa_t0.7 1.5b_siqa_t1.0)
 EXPERIMENT = $(BIN)/python -m lab experiment --start $(TESTBED) --measure-every 0 --out runs/training
 ARMS := oracle,labelled,memreward,majority+labels
 

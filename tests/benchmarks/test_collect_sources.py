@@ -48,7 +48,8 @@ def test_only_policies_of_one_data_set_share_questions_and_the_prior_leaves_all_
     kinds = ("mbpp", "math-levels-1-3")
     assert shared == {(f"qwen2.5-coder-0.5b_{kind}_t0.7", f"qwen2.5-coder-1.5b_{kind}_t0.7") for kind in kinds}
     prior = RewardPrior.load(DEFAULT)
-    measured = {"qwen2.5-coder-0.5b_gym-choice_t0.7", "qwen2.5-coder-1.5b_openbookqa_t0.7"}
+    choice = ("0.5b_gym-choice_t0.7", "0.5b_piqa_t0.7", "0.5b_commonsenseqa_t0.7")
+    measured = {f"qwen2.5-coder-{name}" for name in (*choice, "1.5b_openbookqa_t0.7", "1.5b_siqa_t1.0")}
     assert {factor.card.name for factor in prior.factors} & set(queries) == set(queries) - measured
     for pair in shared:
         left = {factor.card.name for factor in prior.without(queries[pair[0]]).factors}
