@@ -11,7 +11,6 @@ from memreward.features.evidence.pools import Column
 
 NEAR = 0.02
 """Of a number: how far a result may be from an option, which is mostly rounded."""
-_LARGEST_POWER = 99
 
 _EQUALS = re.compile(
     r"(?:=|≈|≃|\\approx|\\simeq|\b(?:equals|gives|yields|approximately|about|roughly|get|obtain))"
