@@ -48,6 +48,13 @@ MUTATIONS: list[tuple[str, str, str, str, str]] = [
         "tests/domains/test_numbered_options.py",
     ),
     (
+        "what a pool comes to votes for options, whatever letters it chose",
+        "features/evidence/options.py",
+        "_mean(reached.T[chosen], np.ones_like(rival))",
+        "_mean(reached.T[chosen], rival)",
+        "tests/features/test_option_evidence.py -k comes_to",
+    ),
+    (
         "an answer taken back is none",
         "domains/shared/expression.py",
         "    if taken_back(text, end) or",
