@@ -212,10 +212,14 @@ def main() -> None:
         if not asked.exists():
             told = _texts([EXAMPLE, *options.out.glob("*.jsonl.gz")])
             try:
-                write_groups(asked, _questions(SOURCES[name], options.questions, told)[:lacking])
+                left = _questions(SOURCES[name], options.questions, told)[:lacking]
             except FileNotFoundError as error:
                 print(f"{name}: left out, as {error.filename} is missing", flush=True)
                 continue
+            if not left:
+                print(f"{name}: left as it is, as every question is asked already", flush=True)
+                continue
+            write_groups(asked, left)
         config = CollectConfig(
             output=str(options.work / finished.name),
             sampling=SamplingConfig(
@@ -234,7 +238,8 @@ def main() -> None:
         sampled = Path(config.output)
         if not sampled.exists():
             collect(config, sampler=sampler)
-        write_groups(finished, [*there, *read_groups(sampled)])
+        held = {group.query.id for group in there}  # all of them, where the last run was killed behind the next line
+        write_groups(finished, [*there, *(group for group in read_groups(sampled) if group.query.id not in held)])
         asked.unlink()
         sampled.unlink()
         print_cards([finished])

@@ -109,7 +109,14 @@ def test_a_source_is_gone_on_with_and_no_other_asks_its_questions(
     assert whole[:2] == first
     assert len({*whole, *other}) == 8
     assert collected("gsm8k_t0.7", 4) == whole
-    assert len(collected("gsm8k_t1.0", 9)) == 4
+    # Killed once the file was there: what was sampled is there still, and is not added again.
+    last = tmp_path / "work" / "qwen2.5-coder-0.5b_gsm8k_t0.7.jsonl.gz"
+    asked = tmp_path / "work" / "questions" / last.name
+    for left in (last, asked):
+        _write(left, [line for line in _lines(tmp_path / "out" / last.name) if line["id"] in whole[2:]])
+    assert collected("gsm8k_t0.7", 6) == whole
+    assert len(set(collected("gsm8k_t0.7", 6))) == 6
+    assert len(collected("gsm8k_t1.0", 9)) == 3
 
 
 @pytest.mark.filterwarnings("ignore:.*quantiz.*deprecated")
@@ -127,6 +134,11 @@ def test_a_row_in_eight_bits_is_near_the_layer_and_does_not_depend_on_its_neighb
         near = {"atol": 1e-4 * float(exact.abs().max()), "rtol": 0}
         torch.testing.assert_close(whole(inputs[:1]), eight[:1], **near)
         torch.testing.assert_close(whole(torch.cat([inputs, 100 * inputs]))[:8], eight, **near)
+
+
+def _lines(path: Path) -> list[dict]:
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in file]
 
 
 def _write(path: Path, lines: list[dict]) -> None:
